@@ -1,0 +1,173 @@
+//! Time and chance, handed to everything that needs them as arguments. In: the system, or a fixed instant for tests.
+//! Out: [`Time`] (microseconds since 1970, UTC) and random bytes. Never a wait, never a time zone.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A moment: microseconds since 1970-01-01T00:00:00Z, the precision of the wire contract.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Time(i64);
+
+impl Time {
+    /// From microseconds since 1970.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970.
+    #[must_use]
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole milliseconds since 1970, as version 7 UUIDs want them; never negative.
+    #[must_use]
+    pub fn millis(self) -> u64 {
+        u64::try_from(self.0 / 1000).unwrap_or(0)
+    }
+
+    /// This moment and `seconds` more.
+    #[must_use]
+    pub const fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
+    }
+
+    /// Reads RFC 3339; an offset is converted to UTC, digits past the microsecond are cut.
+    ///
+    /// # Errors
+    /// None of the text is a moment of the years 1 to 9999.
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment: jiff::Timestamp = text.trim().parse().ok()?;
+        Some(Self(moment.as_microsecond()))
+    }
+
+    /// The text of [`fmt::Display`], appended to bytes without an allocation.
+    pub fn write(self, out: &mut Vec<u8>) {
+        let (days, rest) = (self.0.div_euclid(86_400_000_000), self.0.rem_euclid(86_400_000_000));
+        let (year, month, day) = civil(days);
+        let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
+        digits(out, year, 4);
+        out.push(b'-');
+        digits(out, month, 2);
+        out.push(b'-');
+        digits(out, day, 2);
+        out.push(b'T');
+        digits(out, seconds / 3600, 2);
+        out.push(b':');
+        digits(out, seconds / 60 % 60, 2);
+        out.push(b':');
+        digits(out, seconds % 60, 2);
+        if micros != 0 {
+            out.push(b'.');
+            digits(out, micros, 6);
+        }
+        out.push(b'Z');
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(27);
+        self.write(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+/// Appends `value` as `width` decimal digits.
+fn digits(out: &mut Vec<u8>, value: i64, width: u32) {
+    for place in (0..width).rev() {
+        let digit = value / 10_i64.pow(place) % 10;
+        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+    }
+}
+
+/// Year, month and day of a count of days since 1970 (proleptic Gregorian calendar, eras of 400 years).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Where moments and random bytes come from.
+#[derive(Debug)]
+pub enum Clock {
+    /// The machine's wall clock and its random source.
+    System,
+    /// A clock that moves only when told to; its random bytes are a counted sequence.
+    Fixed { micros: AtomicI64, draws: AtomicI64 },
+}
+
+impl Clock {
+    /// A clock for tests that stands at `time`.
+    #[must_use]
+    pub fn fixed(time: Time) -> Self {
+        Self::Fixed { micros: AtomicI64::new(time.micros()), draws: AtomicI64::new(0) }
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        match self {
+            Self::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+            }
+            Self::Fixed { micros, .. } => Time(micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Moves a fixed clock; the system's is left alone.
+    pub fn advance_seconds(&self, seconds: i64) {
+        if let Self::Fixed { micros, .. } = self {
+            micros.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+        }
+    }
+
+    /// Sixteen bytes that nobody has seen before: enough for ids, not meant as a secret.
+    #[must_use]
+    pub fn chance(&self) -> [u8; 16] {
+        match self {
+            Self::System => fastrand::u128(..).to_le_bytes(),
+            Self::Fixed { draws, .. } => {
+                i128::from(draws.fetch_add(1, Ordering::Relaxed) + 1).to_be_bytes()
+            }
+        }
+    }
+
+    /// Fills `secret` from the system's cryptographic random source (also for a fixed clock).
+    ///
+    /// # Panics
+    /// When the system has no random source.
+    pub fn secret(&self, secret: &mut [u8]) {
+        aws_lc_rs::rand::fill(secret).expect("the system has a random source");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_what_it_reads() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2026-11-23T22:52:30.837791Z",
+            "2024-02-29T23:59:59.000001Z",
+            "0001-01-01T00:00:00Z",
+        ] {
+            assert_eq!(Time::parse(text).expect("a moment").to_string(), text);
+        }
+        let cut = Time::parse("2026-11-23T23:52:30.123456789+01:00").expect("a moment");
+        assert_eq!(cut.to_string(), "2026-11-23T22:52:30.123456Z");
+        assert_eq!(Time::parse("yesterday"), None);
+    }
+}

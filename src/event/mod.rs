@@ -1,0 +1,118 @@
+//! The way out, as a word: an event is its id and its canonical JSON text (contract 1.2): seven keys in the order
+//! occurred, event, resource, related, payload, id, follows. Made once, copied ever after. Never re-serialised.
+
+mod draft;
+
+use bytes::Bytes;
+
+use crate::clock::Time;
+use crate::id::Uuid;
+use crate::json;
+
+pub use draft::{Draft, DraftError, Reject, Stamp};
+
+/// Longest compact JSON of one event, in bytes (the downstream server's own limit).
+pub const EVENT_MAX_BYTES: usize = 1_500_000;
+/// Longest event name, in characters.
+pub const NAME_MAX_CHARS: usize = 1024;
+/// Most labels of one resource.
+pub const LABELS_MAX: usize = 500;
+/// Most related resources of one event.
+pub const RELATED_MAX: usize = 100;
+
+/// An event, complete and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its id, minted once; the idempotency key for everybody downstream.
+    pub id: Uuid,
+    /// Its canonical JSON.
+    pub json: Bytes,
+}
+
+/// A resource's labels in the order they are written: `prefect.resource.id` first.
+pub type Labels<'a> = &'a [(&'a str, &'a str)];
+
+/// Composes an event of the gateway's own; the payload is JSON text already.
+#[must_use]
+pub fn compose(
+    occurred: Time,
+    name: &str,
+    resource: Labels<'_>,
+    related: &[Labels<'_>],
+    payload: &str,
+    id: Uuid,
+    follows: Option<Uuid>,
+) -> Event {
+    let mut out = Vec::with_capacity(512 + payload.len());
+    out.extend_from_slice(b"{\"occurred\":\"");
+    occurred.write(&mut out);
+    out.extend_from_slice(b"\",\"event\":");
+    json::write_str(&mut out, name);
+    out.extend_from_slice(b",\"resource\":");
+    write_labels(&mut out, resource);
+    out.extend_from_slice(b",\"related\":[");
+    for (place, labels) in related.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_labels(&mut out, labels);
+    }
+    out.extend_from_slice(b"],\"payload\":");
+    out.extend_from_slice(payload.as_bytes());
+    close(&mut out, id, follows);
+    Event { id, json: Bytes::from(out) }
+}
+
+/// Appends labels as a JSON object.
+pub fn write_labels(out: &mut Vec<u8>, labels: Labels<'_>) {
+    out.push(b'{');
+    for (place, (name, value)) in labels.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        json::write_str(out, name);
+        out.push(b':');
+        json::write_str(out, value);
+    }
+    out.push(b'}');
+}
+
+/// Appends the last two keys and the closing brace.
+pub fn close(out: &mut Vec<u8>, id: Uuid, follows: Option<Uuid>) {
+    let mut buffer = Uuid::encode_buffer();
+    out.extend_from_slice(b",\"id\":\"");
+    out.extend_from_slice(id.hyphenated().encode_lower(&mut buffer).as_bytes());
+    match follows {
+        Some(earlier) => {
+            out.extend_from_slice(b"\",\"follows\":\"");
+            out.extend_from_slice(earlier.hyphenated().encode_lower(&mut buffer).as_bytes());
+            out.extend_from_slice(b"\"}");
+        }
+        None => out.extend_from_slice(b"\",\"follows\":null}"),
+    }
+}
+
+/// Appends the event as a reader outside sees it: the seven keys, then `received`, `account` and `workspace`.
+pub fn write_received(
+    out: &mut Vec<u8>,
+    json: &[u8],
+    received: Time,
+    account: Uuid,
+    workspace: Option<Uuid>,
+) {
+    let mut buffer = Uuid::encode_buffer();
+    out.extend_from_slice(json.strip_suffix(b"}").unwrap_or(json));
+    out.extend_from_slice(b",\"received\":\"");
+    received.write(out);
+    out.extend_from_slice(b"\",\"account\":\"");
+    out.extend_from_slice(account.hyphenated().encode_lower(&mut buffer).as_bytes());
+    out.extend_from_slice(b"\",\"workspace\":");
+    match workspace {
+        Some(workspace) => {
+            out.push(b'"');
+            out.extend_from_slice(workspace.hyphenated().encode_lower(&mut buffer).as_bytes());
+            out.extend_from_slice(b"\"}");
+        }
+        None => out.extend_from_slice(b"null}"),
+    }
+}

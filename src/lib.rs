@@ -1,0 +1,29 @@
+//! hookgate: a webhook comes in, a template makes an event of it, the answer is given once that is durable,
+//! and everything arrives downstream at a pace.
+//!
+//! Two promises hold everywhere: nobody is told "ok" before request and events are on stable storage, and what
+//! happens downstream never reaches the sender until the spool is full. Modules stand in the order a request meets
+//! them; an import points only to a lower floor (ARCHITECTURE.md; `tests/it/tidy.rs` holds it).
+
+// Ground: names, time, text.
+pub mod clock;
+pub mod id;
+pub mod json;
+pub mod telemetry;
+
+// Words: the way in, the way out.
+pub mod event;
+pub mod request;
+
+// Rules: pure, no I/O, no clock, no telemetry.
+pub mod parse;
+
+pub mod render;
+
+// Edges: a socket, or a file.
+pub mod accept;
+
+// Keeps: durable, strangers to HTTP.
+pub mod store;
+
+pub mod spool;

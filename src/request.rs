@@ -1,0 +1,62 @@
+//! The way in, as words: what a sender sent, before and after its body was read. Made by `accept`, read by the
+//! planes. Never a socket, never a secret in a formatter: the target holds the slug, so it has no `Debug`.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+
+use crate::clock::Time;
+use crate::id::Uuid;
+
+/// The head of a request, from a peer whose address is believed.
+pub struct Arrival {
+    /// The method as sent; any token.
+    pub method: Method,
+    /// The target; its path may hold a slug.
+    pub target: Uri,
+    /// All headers as sent, `Authorization` among them.
+    pub headers: HeaderMap,
+    /// The sender: the socket's peer, or what a trusted proxy says.
+    pub peer: IpAddr,
+    /// `https` when the sender's own connection was encrypted.
+    pub secure: bool,
+    /// The request's id, echoed as `X-Request-Id`: the sender's own when it is well-formed, else fresh.
+    pub request_id: RequestId,
+    /// When the head was complete.
+    pub received: Time,
+}
+
+impl Arrival {
+    /// The path of the target, without its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.path()
+    }
+
+    /// A header's value when it is there exactly once and readable as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        if values.next().is_some() { None } else { value.to_str().ok() }
+    }
+}
+
+/// What names a request in logs, replies and captures: at most 128 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestId {
+    /// Made here.
+    Ours(Uuid),
+    /// The sender's `X-Request-Id`, already found well-formed.
+    Theirs(http::HeaderValue),
+}
+
+/// A body that was read whole within its limits.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// The bytes as they came over the wire: what a signature covers.
+    pub raw: Bytes,
+    /// The bytes after one layer of `Content-Encoding`; the same buffer as `raw` when there was none.
+    pub decoded: Bytes,
+}
