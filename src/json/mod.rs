@@ -1,9 +1,16 @@
 //! JSON as an index over its bytes: text goes in, a flat list of nodes comes out, and nothing is built or copied.
 //! Depth and node count are bounded while scanning. Never a number that lost digits: numbers stay their own text.
 
+mod scan;
+mod write;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use bytestring::ByteString;
+
+pub use scan::scan;
+pub use write::{unescape, write_str};
 
 /// Bounds of a scan.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +60,7 @@ pub struct Node {
     pub kind: Kind,
 }
 
-/// What a value is. `Name` is the member name in front of each value of an object.
+/// What a value is. `Name` and `EscapedName` stand in front of each value of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Null,
@@ -69,17 +76,10 @@ pub enum Kind {
     Escaped,
     Array,
     Object,
-    /// A member name; its value is the next node. `count` is 1 when it has escapes.
+    /// A member name without escapes; its value is the next node.
     Name,
-}
-
-/// Scans the whole text into `nodes` (cleared first): one value, white space around it allowed.
-///
-/// # Errors
-/// The first [`Fault`]: grammar (strict RFC 8259; a lone surrogate escape is a fault), depth or number of values.
-pub fn scan(text: &str, limits: Limits, nodes: &mut Vec<Node>) -> Result<(), Fault> {
-    let _ = (text, limits, nodes);
-    todo!()
+    /// A member name with escapes.
+    EscapedName,
 }
 
 /// One value of an indexed text.
@@ -97,28 +97,45 @@ impl<'a> Value<'a> {
         Self { text, nodes, node: 0 }
     }
 
-    /// What it is; never `Name`.
+    /// Its index, for [`Document::at`].
     #[must_use]
-    pub fn kind(self) -> Kind {
-        self.nodes[self.node as usize].kind
+    pub fn node(self) -> u32 {
+        self.node
     }
 
-    /// The value's own JSON text, as it was written.
+    /// What it is; never a name.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        self.own().kind
+    }
+
+    /// Byte offset of its text.
+    #[must_use]
+    pub fn start(self) -> usize {
+        self.own().start as usize
+    }
+
+    /// The value's own JSON text, as it was written; a string with its quotes.
     #[must_use]
     pub fn raw(self) -> &'a str {
-        todo!()
+        let own = self.own();
+        &self.text[own.start as usize..own.end as usize]
     }
 
     /// The unescaped text of a string; `None` for anything else.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
-        todo!()
+        match self.kind() {
+            Kind::Plain => Some(Cow::Borrowed(inner(self.raw()))),
+            Kind::Escaped => Some(Cow::Owned(unescape(inner(self.raw())))),
+            _ => None,
+        }
     }
 
     /// Number of members or items; 0 for scalars.
     #[must_use]
     pub fn len(self) -> usize {
-        self.nodes[self.node as usize].count as usize
+        self.own().count as usize
     }
 
     /// Whether it has neither members nor items.
@@ -129,55 +146,152 @@ impl<'a> Value<'a> {
 
     /// An object's member of that name; of several the last, as Python keeps it.
     #[must_use]
-    pub fn get(self, name: &str) -> Option<Value<'a>> {
-        let _ = name;
-        todo!()
+    pub fn get(self, name: &str) -> Option<Self> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        let mut found = None;
+        let (mut place, end) = (self.node + 1, self.own().next);
+        while place < end {
+            let named = self.nodes[place as usize];
+            let raw = inner(&self.text[named.start as usize..named.end as usize]);
+            if raw == name || (named.kind == Kind::EscapedName && unescape(raw) == name) {
+                found = Some(Value { node: place + 1, ..self });
+            }
+            place = self.nodes[place as usize + 1].next;
+        }
+        found
     }
 
     /// The members of an object in the order written, doubled names included; empty for anything else.
-    pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> {
-        std::iter::from_fn(|| todo!())
+    pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Self)> {
+        let is_object = self.kind() == Kind::Object;
+        let end = if is_object { self.own().next } else { self.node + 1 };
+        let mut place = self.node + 1;
+        std::iter::from_fn(move || {
+            if place >= end {
+                return None;
+            }
+            let named = self.nodes[place as usize];
+            let raw = inner(&self.text[named.start as usize..named.end as usize]);
+            let name = match named.kind {
+                Kind::EscapedName => Cow::Owned(unescape(raw)),
+                _ => Cow::Borrowed(raw),
+            };
+            let value = Value { node: place + 1, ..self };
+            place = value.own().next;
+            Some((name, value))
+        })
     }
 
     /// The items of an array; empty for anything else.
-    pub fn items(self) -> impl Iterator<Item = Value<'a>> {
-        std::iter::from_fn(|| todo!())
+    pub fn items(self) -> impl Iterator<Item = Self> {
+        let is_array = self.kind() == Kind::Array;
+        let end = if is_array { self.own().next } else { self.node + 1 };
+        let mut place = self.node + 1;
+        std::iter::from_fn(move || {
+            if place >= end {
+                return None;
+            }
+            let value = Value { node: place, ..self };
+            place = value.own().next;
+            Some(value)
+        })
     }
+
+    fn own(self) -> &'a Node {
+        &self.nodes[self.node as usize]
+    }
+}
+
+/// A string's text between its quotes.
+fn inner(raw: &str) -> &str {
+    &raw[1..raw.len() - 1]
 }
 
 /// A text that owns its index: what a template's `body` points into.
 #[derive(Clone, Debug)]
 pub struct Document {
-    text: Bytes,
+    text: ByteString,
     nodes: Vec<Node>,
 }
 
 impl Document {
-    /// Scans `text`; it must be UTF-8.
+    /// Scans `text`; it must be UTF-8. The bytes are shared, not copied.
     ///
     /// # Errors
     /// As [`scan`]; bytes that are not UTF-8 are `Expected("UTF-8")`.
     pub fn parse(text: Bytes, limits: Limits) -> Result<Self, Fault> {
-        let _ = (text, limits);
-        todo!()
+        let text = ByteString::try_from(text)
+            .map_err(|_| Fault { at: 0, what: FaultKind::Expected("UTF-8") })?;
+        // A guess of one value in ten bytes avoids most growing.
+        let mut nodes = Vec::with_capacity((text.len() / 10).clamp(8, 4096));
+        scan(&text, limits, &mut nodes)?;
+        Ok(Self { text, nodes })
     }
 
     /// The outermost value.
     #[must_use]
     pub fn root(&self) -> Value<'_> {
-        todo!()
+        self.at(0)
     }
 
     /// The value at a node's index, as [`Value::node`] gave it.
     #[must_use]
     pub fn at(&self, node: u32) -> Value<'_> {
-        let _ = (&self.text, &self.nodes, node);
-        todo!()
+        Value { text: &self.text, nodes: &self.nodes, node }
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 
-/// Appends `text` as a JSON string, quotes included: escapes only what JSON demands, writes the rest as UTF-8.
-pub fn write_str(out: &mut Vec<u8>, text: &str) {
-    let _ = (out, text);
-    todo!()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { depth_max: 100, nodes_max: 100_000 };
+
+    fn document(text: &str) -> Document {
+        Document::parse(Bytes::copy_from_slice(text.as_bytes()), LIMITS).expect(text)
+    }
+
+    #[test]
+    fn walks_what_it_scanned() {
+        let text = r#" {"a": [1, -2.5e3, {"b\u0022": "x\ny"}], "a": null, "ü": "\ud83d\ude00"} "#;
+        let document = document(text);
+        let root = document.root();
+        assert_eq!(root.len(), 3);
+        assert_eq!(root.get("a").map(Value::kind), Some(Kind::Null), "the last of a name wins");
+        let members: Vec<_> = root.members().map(|(name, value)| (name, value.raw())).collect();
+        assert_eq!(members[0].1, r#"[1, -2.5e3, {"b\u0022": "x\ny"}]"#);
+        assert_eq!(members[2].0, "ü");
+        assert_eq!(root.get("ü").and_then(Value::text).as_deref(), Some("😀"));
+        let list = root.members().next().expect("a member").1;
+        let kinds: Vec<_> = list.items().map(Value::kind).collect();
+        assert_eq!(kinds, [Kind::Integer, Kind::Float, Kind::Object]);
+        let inner = list.items().last().expect("an item");
+        assert_eq!(inner.get("b\"").and_then(Value::text).as_deref(), Some("x\ny"));
+        assert_eq!(document.at(inner.node()).raw(), inner.raw());
+        assert!(list.get("a").is_none() && root.items().next().is_none());
+    }
+
+    #[test]
+    fn bounds_hold_at_the_bound() {
+        let limits = Limits { depth_max: 3, nodes_max: 4 };
+        let mut nodes = Vec::new();
+        assert!(scan("[[[1]]]", limits, &mut nodes).is_ok());
+        let deep = scan("[[[[]]]]", limits, &mut nodes).expect_err("too deep");
+        assert_eq!(deep.what, FaultKind::TooDeep(3));
+        assert!(scan("[1,2,3]", limits, &mut nodes).is_ok());
+        let many = scan("[1,2,3,4]", limits, &mut nodes).expect_err("too many");
+        assert_eq!(many.what, FaultKind::TooMany(4));
+        let bottomless = "[".repeat(100_000);
+        assert!(scan(&bottomless, limits, &mut nodes).is_err());
+        let not_utf8 = Document::parse(Bytes::from_static(b"\"\xff\""), LIMITS);
+        assert_eq!(not_utf8.expect_err("bytes").what, FaultKind::Expected("UTF-8"));
+    }
 }
