@@ -2,12 +2,14 @@
 //! planes. Never a socket, never a secret in a formatter: the target holds the slug, so it has no `Debug`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
 use crate::clock::Time;
 use crate::id::Uuid;
+use crate::json::Document;
 
 /// The head of a request, from a peer whose address is believed.
 pub struct Arrival {
@@ -59,4 +61,17 @@ pub struct Content {
     pub raw: Bytes,
     /// The bytes after one layer of `Content-Encoding`; the same buffer as `raw` when there was none.
     pub decoded: Bytes,
+}
+
+/// A body as templates see it.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Nothing was sent, or the method has no body: an empty string to templates.
+    Empty,
+    /// JSON, indexed over the request's own bytes.
+    Json(Arc<Document>),
+    /// A form: names and values decoded, the last of a repeated name.
+    Form(Vec<(String, String)>),
+    /// Anything else, as text.
+    Text(String),
 }

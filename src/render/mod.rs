@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use crate::parse::Body;
+use crate::request::Body;
 
 /// Bounds of a template and of one rendering.
 #[derive(Clone, Copy, Debug)]
