@@ -17,6 +17,7 @@ pub mod request;
 
 // Rules: pure, no I/O, no clock, no telemetry.
 pub mod parse;
+pub mod verify;
 
 pub mod render;
 

@@ -1,0 +1,279 @@
+//! API keys: `pnu_` (a user's) or `pnb_` (a service account's), 12 characters to look up, 24 of secret, base62.
+//! In: a presented key and a moment. Out: whose it is, in the same time whatever is wrong with it. Only digests are
+//! kept; a key's own text exists in the reply that created it and nowhere else.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::clock::{Clock, Time};
+use crate::id::{Secret, Uuid};
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const PREFIX_BYTES: usize = 4;
+const LOOKUP_BYTES: usize = 12;
+const SECRET_BYTES: usize = 24;
+/// Length of every key made here.
+pub const KEY_BYTES: usize = PREFIX_BYTES + LOOKUP_BYTES + SECRET_BYTES;
+
+/// Whose a key is; its prefix says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A user's.
+    User,
+    /// A service account's.
+    Service,
+}
+
+impl Kind {
+    /// The first four characters of such keys.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::User => "pnu_",
+            Self::Service => "pnb_",
+        }
+    }
+}
+
+/// A fresh key: its text (shown once), how it is looked up, and the digest that is kept.
+#[must_use]
+pub fn mint(clock: &Clock, kind: &Kind) -> (Secret, String, [u8; 32]) {
+    let mut text = String::with_capacity(KEY_BYTES);
+    text.push_str(kind.prefix());
+    while text.len() < KEY_BYTES {
+        let mut bytes = [0; 64];
+        clock.secret(&mut bytes);
+        // 248 is the largest multiple of 62 in a byte: what lies above would favour some characters.
+        let fair = bytes.iter().filter(|byte| **byte < 248);
+        for byte in fair.take(KEY_BYTES - text.len()) {
+            text.push(char::from(BASE62[usize::from(byte % 62)]));
+        }
+    }
+    let lookup = text[PREFIX_BYTES..PREFIX_BYTES + LOOKUP_BYTES].to_owned();
+    let digest = hash(&text);
+    (Secret::new(text), lookup, digest)
+}
+
+/// SHA-256 of a whole key: all that is kept of it.
+#[must_use]
+pub fn hash(key: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
+    out
+}
+
+/// How a key is shown after its creation: prefix, dots, its last four characters.
+#[must_use]
+pub fn mask(key: &Secret) -> String {
+    let text = key.expose();
+    let start = text.get(..PREFIX_BYTES).unwrap_or_default();
+    let end = text.len().checked_sub(4).filter(|at| *at >= PREFIX_BYTES);
+    format!("{start}...{}", end.and_then(|at| text.get(at..)).unwrap_or_default())
+}
+
+/// The token of an `Authorization` header of the scheme `Bearer`, in any letter case.
+#[must_use]
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let token = token.trim_start();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// What is kept of a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// The record's id.
+    pub id: Uuid,
+    /// The first 12 characters after the prefix: how it is looked up.
+    pub lookup: String,
+    /// SHA-256 of the whole key.
+    pub digest: [u8; 32],
+    /// The account it belongs to.
+    pub account: Uuid,
+    /// Whose it is: the id of the user or the service account.
+    pub owner: Uuid,
+    /// A service account's key, not a user's.
+    pub service: bool,
+    /// From then on it is nobody's.
+    pub expires: Option<Time>,
+}
+
+impl fmt::Debug for KeyFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFacts")
+            .field("id", &self.id)
+            .field("owner", &self.owner)
+            .field("service", &self.service)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All keys in memory, by how they are looked up. Readers never wait; a change swaps the whole table.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    keys: ArcSwap<Table>,
+}
+
+/// Two keys may share a lookup only by a chance of one in 10^21; a list keeps even that right.
+type Table = HashMap<String, Vec<Arc<KeyFacts>>>;
+
+impl Keyring {
+    /// A ring without keys.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes `keys` in one swap, beside those that are there; a key of the same id is replaced.
+    pub fn load(&self, keys: impl IntoIterator<Item = KeyFacts>) {
+        let fresh: Vec<Arc<KeyFacts>> = keys.into_iter().map(Arc::new).collect();
+        let ids: HashSet<Uuid> = fresh.iter().map(|key| key.id).collect();
+        self.keys.rcu(|table| {
+            let mut table = Table::clone(table);
+            drop_keys(&mut table, |id| ids.contains(&id));
+            for key in &fresh {
+                table.entry(key.lookup.clone()).or_default().push(Arc::clone(key));
+            }
+            table
+        });
+    }
+
+    /// Takes a new key, or what has changed of one.
+    pub fn put(&self, key: KeyFacts) {
+        self.load([key]);
+    }
+
+    /// Forgets a key.
+    pub fn remove(&self, id: Uuid) {
+        self.keys.rcu(|table| {
+            let mut table = Table::clone(table);
+            drop_keys(&mut table, |known| known == id);
+            table
+        });
+    }
+
+    /// Whose key was presented; `None` for one that is unknown, wrong or expired, without a hint which.
+    #[must_use]
+    pub fn check(&self, presented: &str, now: Time) -> Option<Arc<KeyFacts>> {
+        if presented.len() != KEY_BYTES || !presented.is_ascii() {
+            return None;
+        }
+        let shown = hash(presented);
+        let table = self.keys.load();
+        let candidates = table.get(&presented[PREFIX_BYTES..PREFIX_BYTES + LOOKUP_BYTES]);
+        let Some(candidates) = candidates else {
+            // The same comparison as for a known lookup.
+            let _ = verify_slices_are_equal(&shown, &[0; 32]);
+            return None;
+        };
+        let found = candidates
+            .iter()
+            .find(|key| verify_slices_are_equal(&shown, &key.digest).is_ok())
+            .filter(|key| key.expires.is_none_or(|expires| now < expires))?;
+        Some(Arc::clone(found))
+    }
+}
+
+fn drop_keys(table: &mut Table, gone: impl Fn(Uuid) -> bool) {
+    table.retain(|_, keys| {
+        keys.retain(|key| !gone(key.id));
+        !keys.is_empty()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(clock: &Clock, kind: Kind, expires: Option<Time>) -> (Secret, KeyFacts) {
+        let (secret, lookup, digest) = mint(clock, &kind);
+        let key = KeyFacts {
+            id: crate::id::now(clock),
+            lookup,
+            digest,
+            account: crate::id::now(clock),
+            owner: crate::id::now(clock),
+            service: kind == Kind::Service,
+            expires,
+        };
+        (secret, key)
+    }
+
+    #[test]
+    fn a_minted_key_has_its_shape_and_is_found() {
+        let clock = Clock::fixed(Time::from_micros(0));
+        let ring = Keyring::new();
+        for kind in [Kind::User, Kind::Service] {
+            let (secret, key) = facts(&clock, kind, None);
+            let text = secret.expose();
+            assert_eq!(text.len(), 40);
+            assert!(text.starts_with(kind.prefix()));
+            assert!(text[4..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            assert_eq!(mask(&secret), format!("{}...{}", kind.prefix(), &text[36..]));
+            assert_eq!(ring.check(text, clock.now()), None);
+            ring.put(key.clone());
+            assert_eq!(ring.check(text, clock.now()).expect("known").id, key.id);
+            ring.remove(key.id);
+            assert_eq!(ring.check(text, clock.now()), None);
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_whole_key_opens() {
+        let clock = Clock::fixed(Time::from_micros(0));
+        let ring = Keyring::new();
+        let (secret, key) = facts(&clock, Kind::Service, None);
+        ring.put(key);
+        let text = secret.expose();
+        let mut last = text[..39].to_owned();
+        last.push(if text.ends_with('0') { '1' } else { '0' });
+        let user = format!("pnu_{}", &text[4..]);
+        let wide = format!("{}é", &text[..38]);
+        for wrong in ["", "pnb_", &text[..39], &last, &user, &wide, &format!("{text}0")] {
+            assert_eq!(ring.check(wrong, clock.now()), None, "{wrong}");
+        }
+        assert!(ring.check(text, clock.now()).is_some());
+    }
+
+    #[test]
+    fn a_key_ends_at_its_moment_and_not_before() {
+        let clock = Clock::fixed(Time::from_micros(0));
+        let ring = Keyring::new();
+        let (secret, mut key) = facts(&clock, Kind::User, Some(Time::from_micros(10)));
+        ring.put(key.clone());
+        assert!(ring.check(secret.expose(), Time::from_micros(9)).is_some());
+        assert!(ring.check(secret.expose(), Time::from_micros(10)).is_none());
+        key.expires = Some(Time::from_micros(5));
+        ring.put(key);
+        assert!(ring.check(secret.expose(), Time::from_micros(5)).is_none(), "replaced by id");
+    }
+
+    #[test]
+    fn bearer_in_any_case() {
+        for (header, token) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer abc", Some("abc")),
+            ("BEARER   abc ", Some("abc")),
+            ("Basic abc", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(header), token, "{header}");
+        }
+    }
+
+    #[test]
+    fn facts_show_neither_lookup_nor_digest() {
+        let clock = Clock::fixed(Time::from_micros(0));
+        let (_, key) = facts(&clock, Kind::User, None);
+        let shown = format!("{key:?}");
+        assert!(!shown.contains(&key.lookup) && !shown.contains("digest"));
+    }
+}
