@@ -1,15 +1,39 @@
 //! Rendered text to a checked event (contract 1, 2.7). In: text, and a [`Stamp`] of what only the gateway knows.
 //! Out: an [`Event`](super::Event), or the rule that was broken with the JSON pointer of the place. Never a clock.
 
+use std::cell::RefCell;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
 use crate::clock::Time;
 use crate::id::Uuid;
+use crate::json::{self, Kind, Node, Value};
 
-use super::Event;
+use super::name;
+use super::payload::{self, Payload};
+use super::resource;
+use super::{DRAFT_MAX_BYTES, Event, close};
+
+/// Bounds of a rendered text: what the downstream server keeps (contract 9.3), and what one thread may hold.
+const LIMITS: json::Limits = json::Limits { depth_max: 190, nodes_max: 250_000 };
+/// Indexes above this many nodes are given back to the allocator.
+const SPARE_MAX_NODES: usize = 1 << 15;
+/// Longest part of a sender's or an author's text inside an error.
+const QUOTE_MAX_BYTES: usize = 128;
+/// The earliest moment that can be written: the start of the year 1.
+const EARLIEST: Time = Time::from_micros(-62_135_596_800_000_000);
+
+thread_local! {
+    /// The index of this thread's last draft, to be filled again.
+    static SPARE: RefCell<Vec<Node>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A rendered text that reads as a JSON object, before the rules of an event.
 #[derive(Debug)]
 pub struct Draft<'a> {
     pub text: &'a str,
+    nodes: Vec<Node>,
 }
 
 /// What only the gateway knows of an event a template made.
@@ -51,14 +75,103 @@ pub struct DraftError {
     pub line: Option<u32>,
 }
 
+impl DraftError {
+    /// A rule of events that the value at `pointer` breaks.
+    pub(super) fn invalid(pointer: impl Into<String>, what: impl Into<String>) -> Self {
+        let (pointer, what) = (Some(pointer.into()), what.into());
+        Self { reject: Reject::InvalidEvent, what, pointer, line: None }
+    }
+
+    fn too_large(bytes: usize) -> Self {
+        let what = format!("the event has {bytes} bytes; at most {DRAFT_MAX_BYTES} are sent on");
+        Self { reject: Reject::TooLarge, what, pointer: None, line: None }
+    }
+
+    /// What scanning `text` found.
+    pub(super) fn scanning(text: &str, fault: &json::Fault) -> Self {
+        let before = &text.as_bytes()[..fault.at.min(text.len())];
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let reject = match fault.what {
+            json::FaultKind::Expected(_) => Reject::Json,
+            json::FaultKind::TooDeep(_) | json::FaultKind::TooMany(_) => Reject::TooLarge,
+        };
+        let line = u32::try_from(line).ok();
+        Self { reject, what: format!("not JSON: {fault}"), pointer: None, line }
+    }
+}
+
+/// A text quoted in an error: its beginning only.
+pub(super) fn quote(text: &str) -> &str {
+    &text[..text.floor_char_boundary(QUOTE_MAX_BYTES)]
+}
+
+/// Appends one step to a JSON pointer.
+pub(super) fn step(pointer: &mut String, name: &str) {
+    let name = quote(name).replace('~', "~0").replace('/', "~1");
+    let _ = write!(pointer, "/{name}");
+}
+
+/// What a value is, in an author's words.
+pub(super) fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Null => "null",
+        Kind::True | Kind::False => "a boolean",
+        Kind::Integer | Kind::Float => "a number",
+        Kind::Plain | Kind::Escaped | Kind::Name | Kind::EscapedName => "a string",
+        Kind::Array => "an array",
+        Kind::Object => "an object",
+    }
+}
+
+/// The seven members an event knows; of a doubled name the last, of an unknown name nothing.
+#[derive(Default)]
+struct Members<'a> {
+    occurred: Option<Value<'a>>,
+    event: Option<Value<'a>>,
+    resource: Option<Value<'a>>,
+    related: Option<Value<'a>>,
+    payload: Option<Value<'a>>,
+    id: Option<Value<'a>>,
+    follows: Option<Value<'a>>,
+}
+
+impl<'a> Members<'a> {
+    fn of(root: Value<'a>) -> Self {
+        let mut members = Self::default();
+        for (name, value) in root.members() {
+            let place = match &*name {
+                "occurred" => &mut members.occurred,
+                "event" => &mut members.event,
+                "resource" => &mut members.resource,
+                "related" => &mut members.related,
+                "payload" => &mut members.payload,
+                "id" => &mut members.id,
+                "follows" => &mut members.follows,
+                _ => continue,
+            };
+            *place = Some(value);
+        }
+        members
+    }
+}
+
 impl<'a> Draft<'a> {
     /// Reads the text as JSON within the limits of an event (depth 190).
     ///
     /// # Errors
     /// The first fault.
     pub fn read(text: &'a str) -> Result<Self, DraftError> {
-        let _ = text;
-        todo!()
+        let nodes = SPARE.with_borrow_mut(std::mem::take);
+        let mut draft = Self { text, nodes };
+        json::scan(text, LIMITS, &mut draft.nodes)
+            .map_err(|fault| DraftError::scanning(text, &fault))?;
+        match Value::root(text, &draft.nodes).kind() {
+            Kind::Object => Ok(draft),
+            other => {
+                let what = format!("an event must be a JSON object, not {}", noun(other));
+                Err(DraftError::invalid("", what))
+            }
+        }
     }
 
     /// Applies the rules and composes the event; `true` beside it when the template itself gave the id.
@@ -66,7 +179,89 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// The first rule broken.
     pub fn event(&self, stamp: &Stamp<'_>) -> Result<(Event, bool), DraftError> {
-        let _ = (self.text, stamp);
-        todo!()
+        let members = Members::of(Value::root(self.text, &self.nodes));
+        // What must be rewritten is rare, and is looked for once in the whole text.
+        let has_nul = memchr::memmem::find(self.text.as_bytes(), b"\\u0000").is_some();
+        let name =
+            members.event.ok_or_else(|| DraftError::invalid("/event", "event is missing"))?;
+        name::check(name, has_nul)?;
+        let resource = members.resource;
+        let resource =
+            resource.ok_or_else(|| DraftError::invalid("/resource", "resource is missing"))?;
+        let occurred = read_occurred(members.occurred)?.unwrap_or(stamp.received);
+        let own_id = read_uuid("id", members.id)?;
+        let id = own_id.unwrap_or(stamp.id);
+        let follows = members.follows.filter(|value| value.kind() != Kind::Null);
+        let follows = read_uuid("follows", follows)?.unwrap_or(stamp.follows);
+
+        let mut out = Vec::with_capacity(self.text.len() + stamp.webhook.len() + 256);
+        out.extend_from_slice(b"{\"occurred\":\"");
+        occurred.write(&mut out);
+        out.extend_from_slice(b"\",\"event\":");
+        payload::write_value(&mut out, name, has_nul);
+        out.extend_from_slice(b",\"resource\":");
+        resource::write(&mut out, resource, "/resource", has_nul)?;
+        out.extend_from_slice(b",\"related\":[");
+        resource::write_related(&mut out, members.related, stamp.webhook, has_nul)?;
+        out.extend_from_slice(b"],\"payload\":");
+        match members.payload {
+            Some(value) => {
+                let payload = Payload::check(value, &self.nodes)?;
+                payload.write(&mut out, has_nul, DRAFT_MAX_BYTES).map_err(DraftError::too_large)?;
+            }
+            None => write_default(&mut out, &(stamp.payload)())?,
+        }
+        close(&mut out, id, Some(follows));
+        if out.len() > DRAFT_MAX_BYTES {
+            return Err(DraftError::too_large(out.len()));
+        }
+        Ok((Event { id, json: Bytes::from(out) }, own_id.is_some()))
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if self.nodes.capacity() <= SPARE_MAX_NODES {
+            let nodes = std::mem::take(&mut self.nodes);
+            SPARE.with_borrow_mut(|spare| *spare = nodes);
+        }
+    }
+}
+
+/// Writes the payload of a template that gives none: the same rules hold for it, since it carries the sender's body.
+fn write_default(out: &mut Vec<u8>, text: &str) -> Result<(), DraftError> {
+    let mut nodes = Vec::new();
+    json::scan(text, LIMITS, &mut nodes).map_err(|fault| DraftError::scanning(text, &fault))?;
+    let payload = Payload::check(Value::root(text, &nodes), &nodes)?;
+    let has_nul = memchr::memmem::find(text.as_bytes(), b"\\u0000").is_some();
+    payload.write(out, has_nul, DRAFT_MAX_BYTES).map_err(DraftError::too_large)
+}
+
+/// The moment a template gives; one without an offset is UTC.
+fn read_occurred(value: Option<Value<'_>>) -> Result<Option<Time>, DraftError> {
+    let Some(value) = value else { return Ok(None) };
+    let fault = |what: String| DraftError::invalid("/occurred", what);
+    let text = value.text().ok_or_else(|| {
+        fault(format!("occurred must be a string in RFC 3339, not {}", noun(value.kind())))
+    })?;
+    let moment = (text.len() <= 64)
+        .then(|| Time::parse(&text).or_else(|| Time::parse(&format!("{}Z", text.trim()))));
+    match moment.flatten().filter(|moment| *moment >= EARLIEST) {
+        Some(moment) => Ok(Some(moment)),
+        None => Err(fault(format!("occurred is not a moment in RFC 3339: '{}'", quote(&text)))),
+    }
+}
+
+/// The UUID a template gives, in any letter case, with or without hyphens.
+fn read_uuid(key: &str, value: Option<Value<'_>>) -> Result<Option<Uuid>, DraftError> {
+    let Some(value) = value else { return Ok(None) };
+    let fault = |what: String| DraftError::invalid(format!("/{key}"), what);
+    let text = value
+        .text()
+        .ok_or_else(|| fault(format!("{key} must be a UUID, not {}", noun(value.kind()))))?;
+    let shaped = text.len() == 32 || text.len() == 36;
+    match Uuid::try_parse(&text).ok().filter(|_| shaped) {
+        Some(id) => Ok(Some(id)),
+        None => Err(fault(format!("{key} is not a UUID: '{}'", quote(&text)))),
     }
 }

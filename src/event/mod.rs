@@ -2,6 +2,11 @@
 //! occurred, event, resource, related, payload, id, follows. Made once, copied ever after. Never re-serialised.
 
 mod draft;
+mod name;
+mod payload;
+mod resource;
+
+use std::hash::{DefaultHasher, Hasher as _};
 
 use bytes::Bytes;
 
@@ -10,9 +15,16 @@ use crate::id::Uuid;
 use crate::json;
 
 pub use draft::{Draft, DraftError, Reject, Stamp};
+pub use name::is_reserved;
 
 /// Longest compact JSON of one event, in bytes (the downstream server's own limit).
 pub const EVENT_MAX_BYTES: usize = 1_500_000;
+/// Longest event a template may make: what the downstream server adds must fit beside it.
+pub const DRAFT_MAX_BYTES: usize = 1_400_000;
+/// How the names of the gateway's own events begin; no template may use one.
+pub const RESERVED_PREFIX: &str = "prefect-cloud.";
+/// Longest `prefect.resource.id`: a longer one cannot be indexed downstream.
+pub const RESOURCE_ID_MAX_BYTES: usize = 1024;
 /// Longest event name, in characters.
 pub const NAME_MAX_CHARS: usize = 1024;
 /// Most labels of one resource.
@@ -28,6 +40,25 @@ pub struct Event {
     /// Its canonical JSON.
     pub json: Bytes,
 }
+
+impl Event {
+    /// A digest of what the event says: name, resource, related, payload. Moment, id and what it follows are left out,
+    /// so a request sent twice gives it twice. Can be taken of any kept event; not stable between releases.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        // The canonical text opens with the moment and closes with id and follows, all of known shape.
+        let json = &self.json[..];
+        let start = memchr::memchr(b',', json).unwrap_or(0);
+        let tail = if json.ends_with(b"null}") { CLOSE_BYTES - 34 } else { CLOSE_BYTES };
+        let end = json.len().saturating_sub(tail).max(start);
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&json[start..end]);
+        hasher.finish()
+    }
+}
+
+/// Length of `,"id":"…","follows":"…"}`; with `null` it is 34 bytes less.
+const CLOSE_BYTES: usize = 7 + 36 + 13 + 36 + 2;
 
 /// A resource's labels in the order they are written: `prefect.resource.id` first.
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
@@ -116,3 +147,6 @@ pub fn write_received(
         None => out.extend_from_slice(b"null}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The rules of contract 1, 2.7 and 9.3, each at its bound and one past it.
+
+use super::*;
+
+const WEBHOOK: &str =
+    r#"{"prefect.resource.id":"prefect-cloud.webhook.1","prefect.resource.role":"webhook"}"#;
+const RESOURCE: &str = r#"{"prefect.resource.id":"r"}"#;
+
+fn stamped<T>(with: impl FnOnce(&Stamp<'_>) -> T) -> T {
+    with(&Stamp {
+        id: Uuid::from_u128(7),
+        received: Time::from_micros(1_000_000),
+        follows: Uuid::from_u128(8),
+        webhook: WEBHOOK,
+        payload: &|| r#"{"method":"POST","headers":{},"body":"\u0000"}"#.to_owned(),
+    })
+}
+
+fn read(text: &str) -> Result<(Event, bool), DraftError> {
+    Draft::read(text).and_then(|draft| stamped(|stamp| draft.event(stamp)))
+}
+
+fn json(text: &str) -> serde_json::Value {
+    let (event, _) = read(text).unwrap_or_else(|fault| panic!("{fault:?} in {text:.300}"));
+    serde_json::from_slice(&event.json).expect("an event is JSON")
+}
+
+fn fault(text: &str) -> DraftError {
+    read(text).expect_err(&text[..text.floor_char_boundary(300)])
+}
+
+/// A text with one more top-level member.
+fn with(member: &str) -> String {
+    format!(r#"{{"event":"e","resource":{RESOURCE},{member}}}"#)
+}
+
+fn labels(count: usize) -> String {
+    let rest: String = (1..count).map(|n| format!(r#","l{n}":"x""#)).collect();
+    format!(r#"{{"prefect.resource.id":"r"{rest}}}"#)
+}
+
+fn related(count: usize) -> String {
+    let one = r#"{"prefect.resource.id":"a","prefect.resource.role":"b"}"#;
+    format!("\"related\":[{}]", vec![one; count].join(","))
+}
+
+#[test]
+fn the_seven_keys_in_their_order() {
+    let text = format!(
+        r#" {{"resource": {RESOURCE}, "unknown": 1, "payload": {{"a": 1.50}}, "event": "e"}}
+        "#
+    );
+    let (event, own_id) = read(&text).expect("an event");
+    assert!(!own_id);
+    assert_eq!(event.id, Uuid::from_u128(7));
+    assert_eq!(
+        String::from_utf8_lossy(&event.json),
+        format!(
+            r#"{{"occurred":"1970-01-01T00:00:01Z","event":"e","resource":{RESOURCE},"related":[{WEBHOOK}],"payload":{{"a": 1.50}},"id":"00000000-0000-0000-0000-000000000007","follows":"00000000-0000-0000-0000-000000000008"}}"#
+        )
+    );
+}
+
+#[test]
+fn what_the_template_gives_counts() {
+    let text = with(
+        r#""id":"019AB2F06F4E7CC19A8B0D8B1C4F9F10","occurred":"2026-11-23T23:52:30.1234567+01:00",
+        "follows":"00000000-0000-0000-0000-000000000001","payload":{},"event":"last"#,
+    ) + "\"}";
+    let text = text.replace("\"last}\"}", "\"last\"}");
+    let (event, own_id) = read(&text).expect("an event");
+    assert!(own_id);
+    let value: serde_json::Value = serde_json::from_slice(&event.json).expect("JSON");
+    assert_eq!(value["id"], "019ab2f0-6f4e-7cc1-9a8b-0d8b1c4f9f10");
+    assert_eq!(event.id.to_string(), "019ab2f0-6f4e-7cc1-9a8b-0d8b1c4f9f10");
+    assert_eq!(value["occurred"], "2026-11-23T22:52:30.123456Z");
+    assert_eq!(value["follows"], "00000000-0000-0000-0000-000000000001");
+    assert_eq!(value["payload"], serde_json::json!({}), "an explicit empty payload stays");
+    assert_eq!(value["event"], "last", "the last of a doubled key wins");
+    let value = json(&with(r#""follows":null"#));
+    assert_eq!(value["follows"], "00000000-0000-0000-0000-000000000008");
+    assert_eq!(
+        json(&with(r#""occurred":"2026-01-02T03:04:05""#))["occurred"],
+        "2026-01-02T03:04:05Z"
+    );
+}
+
+#[test]
+fn without_a_payload_there_is_help() {
+    let value = json(&format!(r#"{{"event":"e","resource":{RESOURCE}}}"#));
+    assert_eq!(value["payload"]["method"], "POST");
+    assert_eq!(value["payload"]["body"], "\u{FFFD}", "U+0000 of the sender's is replaced too");
+}
+
+#[test]
+fn each_bound_and_one_past_it() {
+    let name =
+        |count: usize| format!(r#"{{"event":"{}","resource":{RESOURCE}}}"#, "é".repeat(count));
+    let id = |count: usize| {
+        format!(r#"{{"event":"e","resource":{{"prefect.resource.id":"{}"}}}}"#, "x".repeat(count))
+    };
+    let resource = |count: usize| format!(r#"{{"event":"e","resource":{}}}"#, labels(count));
+    let deep = |levels: usize| {
+        with(&format!(r#""payload":{{"a":{}{}}}"#, "[".repeat(levels - 2), "]".repeat(levels - 2)))
+    };
+    let number = |digits: usize| with(&format!(r#""payload":{{"a":{}}}"#, "1".repeat(digits)));
+    let cases: [(String, String, Reject, Option<&str>); 6] = [
+        (name(1024), name(1025), Reject::InvalidEvent, Some("/event")),
+        (id(1024), id(1025), Reject::InvalidEvent, Some("/resource/prefect.resource.id")),
+        (resource(500), resource(501), Reject::InvalidEvent, Some("/resource")),
+        (with(&related(99)), with(&related(100)), Reject::InvalidEvent, Some("/related")),
+        (deep(190), deep(191), Reject::TooLarge, None),
+        (number(400), number(401), Reject::InvalidEvent, Some("/payload/a")),
+    ];
+    for (inside, outside, reject, pointer) in cases {
+        read(&inside).unwrap_or_else(|fault| panic!("{fault:?} in {inside:.300}"));
+        let fault = fault(&outside);
+        assert_eq!((fault.reject, fault.pointer.as_deref()), (reject, pointer), "{fault}");
+    }
+    assert_eq!(json(&with(&related(99)))["related"].as_array().map(Vec::len), Some(100));
+}
+
+#[test]
+fn an_event_is_at_most_so_large() {
+    let sized = |bytes: usize| with(&format!(r#""payload":{{"a":"{}"}}"#, "x".repeat(bytes)));
+    let around = read(&sized(0)).expect("an event").0.json.len();
+    let (event, _) = read(&sized(DRAFT_MAX_BYTES - around)).expect("just fits");
+    assert_eq!(event.json.len(), DRAFT_MAX_BYTES);
+    assert_eq!(fault(&sized(DRAFT_MAX_BYTES - around + 1)).reject, Reject::TooLarge);
+    // Long as written, short as meant: kept.
+    let wide = format!(r#""payload":{{"a":"{}"{}}}"#, "\\u0439".repeat(300_000), " ".repeat(9));
+    let (event, _) = read(&with(&wide)).expect("fits once it is compact");
+    assert!(event.json.len() < 601_000);
+    // Numbers that somebody downstream writes out longer count as long as that.
+    let numbers = format!(r#""payload":{{"a":[{}0]}}"#, "1e9,".repeat(100_000));
+    assert_eq!(fault(&with(&numbers)).reject, Reject::TooLarge);
+    json(&with(&numbers.replace("1e9", "109")));
+}
+
+#[test]
+fn broken_rules_are_named_with_their_place() {
+    let entry = |entry: &str| with(&format!(r#""related":[{RESOURCE_AND_ROLE},{entry}]"#));
+    let cases: &[(String, &str)] = &[
+        ("[]".into(), ""),
+        ("\"x\"".into(), ""),
+        (format!(r#"{{"resource":{RESOURCE}}}"#), "/event"),
+        (format!(r#"{{"event":"","resource":{RESOURCE}}}"#), "/event"),
+        (format!(r#"{{"event":1,"resource":{RESOURCE}}}"#), "/event"),
+        (format!(r#"{{"event":"prefect-cloud.x","resource":{RESOURCE}}}"#), "/event"),
+        (format!(r#"{{"event":"Prefect-\u0000Cloud.x","resource":{RESOURCE}}}"#), "/event"),
+        (r#"{"event":"e"}"#.into(), "/resource"),
+        (r#"{"event":"e","resource":null}"#.into(), "/resource"),
+        (r#"{"event":"e","resource":{}}"#.into(), "/resource"),
+        (r#"{"event":"e","resource":{"prefect.resource.id":""}}"#.into(), "/resource"),
+        (
+            r#"{"event":"e","resource":{"prefect.resource.id":"r","a/~b":1}}"#.into(),
+            "/resource/a~1~0b",
+        ),
+        (r#"{"event":"e","resource":{"prefect.resource.id":"r","a":null}}"#.into(), "/resource/a"),
+        (with(r#""related":null"#), "/related"),
+        (with(r#""related":{}"#), "/related"),
+        (entry("1"), "/related/1"),
+        (entry(RESOURCE), "/related/1"),
+        (entry(r#"{"prefect.resource.id":"r","prefect.resource.role":""}"#), "/related/1"),
+        (entry(r#"{"prefect.resource.role":"x"}"#), "/related/1"),
+        (
+            entry(r#"{"prefect.resource.id":"r","prefect.resource.role":true}"#),
+            "/related/1/prefect.resource.role",
+        ),
+        (with(r#""payload":null"#), "/payload"),
+        (with(r#""payload":[]"#), "/payload"),
+        (with(r#""payload":{"a":[0,{"b":1e400}]}"#), "/payload/a/1/b"),
+        (with(r#""occurred":"yesterday""#), "/occurred"),
+        (with(r#""occurred":1700000000"#), "/occurred"),
+        (with(r#""occurred":"-000001-01-01T00:00:00Z""#), "/occurred"),
+        (with(r#""id":"x""#), "/id"),
+        (with(r#""id":null"#), "/id"),
+        (with(r#""id":"urn:uuid:019ab2f0-6f4e-7cc1-9a8b-0d8b1c4f9f10""#), "/id"),
+        (with(r#""follows":"x""#), "/follows"),
+    ];
+    for (text, pointer) in cases {
+        let fault = fault(text);
+        assert_eq!(fault.reject, Reject::InvalidEvent, "{text}");
+        assert_eq!(fault.pointer.as_deref(), Some(*pointer), "{text}: {fault}");
+    }
+}
+
+const RESOURCE_AND_ROLE: &str = r#"{"prefect.resource.id":"a","prefect.resource.role":"b"}"#;
+
+#[test]
+fn what_is_not_json_is_named_with_its_line() {
+    let cases = [
+        ("", 1),
+        ("{\n\"event\": 'x'}", 2),
+        ("{\"a\": NaN}", 1),
+        ("{}\n\n,", 3),
+        ("{\"a\": 1,}", 1),
+        ("{\"a\": \"\\ud800\"}", 1),
+        ("{\"a\": \"\u{1}\"}", 1),
+    ];
+    for (text, line) in cases {
+        let fault = fault(text);
+        assert_eq!((fault.reject, fault.line), (Reject::Json, Some(line)), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn nothing_reaches_a_line_or_a_database_that_it_cannot_hold() {
+    let text = "{\"event\":\"a\\u0000b\",\"resource\":{\"prefect.resource.id\":\"r\\u0000\",\n\"k\\u0000\":\"v\"},
+        \"payload\":{\n\"a\\u0000\": [\"\\u0000\", \"\\\\u0000\", {}],\r\n \"b\": {}}}";
+    let (event, _) = read(text).expect("an event");
+    assert!(!event.json.contains(&b'\n') && !event.json.contains(&b'\r'));
+    let value: serde_json::Value = serde_json::from_slice(&event.json).expect("JSON");
+    assert_eq!(value["event"], "a\u{FFFD}b");
+    assert_eq!(value["resource"]["prefect.resource.id"], "r\u{FFFD}");
+    assert_eq!(value["resource"]["k\u{FFFD}"], "v");
+    assert_eq!(value["payload"]["a\u{FFFD}"], serde_json::json!(["\u{FFFD}", "\\u0000", {}]));
+}
+
+#[test]
+fn a_doubled_label_is_written_once() {
+    let text = r#"{"event":"e","resource":{"a":1,"prefect.resource.id":"x","a":"2","prefect.resource.id":"r"}}"#;
+    let (event, _) = read(text).expect("the last label of a name counts");
+    let text = String::from_utf8_lossy(&event.json);
+    assert!(text.contains(r#""resource":{"a":"2","prefect.resource.id":"r"}"#), "{text}");
+}
+
+#[test]
+fn the_digest_is_of_what_an_event_says() {
+    let one = stamped(|stamp| Draft::read(&with(r#""payload":{}"#)).expect("").event(stamp));
+    let one = one.expect("an event").0;
+    let (two, _) = Draft::read(&with(r#""payload":{}"#))
+        .and_then(|draft| {
+            draft.event(&Stamp {
+                id: Uuid::from_u128(70),
+                received: Time::from_micros(5),
+                follows: Uuid::from_u128(80),
+                webhook: WEBHOOK,
+                payload: &String::new,
+            })
+        })
+        .expect("an event");
+    assert_eq!(one.digest(), two.digest());
+    let (other, _) = read(&with(r#""payload":{"a":1}"#)).expect("an event");
+    assert_ne!(one.digest(), other.digest());
+    let moment = Time::from_micros(3);
+    let own = |id, follows| {
+        compose(
+            moment,
+            "e",
+            &[("prefect.resource.id", "r")],
+            &[],
+            "{}",
+            Uuid::from_u128(id),
+            follows,
+        )
+    };
+    assert_eq!(own(1, None).digest(), own(2, Some(Uuid::nil())).digest());
+}
