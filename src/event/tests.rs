@@ -56,7 +56,12 @@ fn the_seven_keys_in_their_order() {
     assert_eq!(
         String::from_utf8_lossy(&event.json),
         format!(
-            r#"{{"occurred":"1970-01-01T00:00:01Z","event":"e","resource":{RESOURCE},"related":[{WEBHOOK}],"payload":{{"a": 1.50}},"id":"00000000-0000-0000-0000-000000000007","follows":"00000000-0000-0000-0000-000000000008"}}"#
+            concat!(
+                r#"{{"occurred":"1970-01-01T00:00:01Z","event":"e","resource":{},"related":[{}],"#,
+                r#""payload":{{"a": 1.50}},"id":"00000000-0000-0000-0000-000000000007","#,
+                r#""follows":"00000000-0000-0000-0000-000000000008"}}"#
+            ),
+            RESOURCE, WEBHOOK
         )
     );
 }

@@ -1,0 +1,276 @@
+//! How much: rates by peer, webhook and account. In: who asks. Out: pass, or in how many seconds to ask again. Off
+//! unless set; bounded in memory whatever strangers send. governor stays inside, with its monotonic clock.
+
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::id::Uuid;
+
+/// Most keys with a budget of their own; those that come later share some.
+const KEYS_MAX: usize = 100_000;
+/// Budgets that late comers share.
+const SHARED: u64 = 1 << 16;
+/// Every so many questions, keys whose budget is whole again are forgotten.
+const SWEEP_EVERY: u64 = 4096;
+
+/// So many in such a time, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    period: Duration,
+    burst: NonZeroU32,
+}
+
+impl Rate {
+    /// `count` in each `per`, of which `burst` may come at once (`count` when none is given); `None` for a rate of
+    /// nothing.
+    #[must_use]
+    pub fn new(count: u32, per: Duration, burst: Option<NonZeroU32>) -> Option<Self> {
+        let count = NonZeroU32::new(count)?;
+        let period = per.checked_div(count.get()).filter(|period| !period.is_zero())?;
+        Some(Self { period, burst: burst.unwrap_or(count) })
+    }
+
+    /// How many in a minute, in the long run.
+    #[must_use]
+    pub fn per_minute(self) -> u64 {
+        let count = Duration::from_secs(60).as_nanos() / self.period.as_nanos().max(1);
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+}
+
+/// Over its budget; it may ask again after so many whole seconds, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("over the limit; again in {retry_after_seconds} s")]
+pub struct Exceeded {
+    /// For `Retry-After`.
+    pub retry_after_seconds: u64,
+}
+
+/// Rates as they are configured; what is `None` is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Requests of one peer address (IPv6: of one /64), before anything is known of them.
+    pub peer: Option<Rate>,
+    /// Requests to one webhook, charged once verified.
+    pub webhook: Option<Rate>,
+    /// Requests to all webhooks of one account, charged once verified.
+    pub account: Option<Rate>,
+}
+
+/// The budgets of the way in.
+#[derive(Debug, Default)]
+pub struct Limits {
+    rates: Rates,
+    peer: Option<Keyed<IpAddr>>,
+    webhook: Option<Keyed<Uuid>>,
+    account: Option<Keyed<Uuid>>,
+}
+
+impl Limits {
+    /// Budgets for those rates, all whole.
+    #[must_use]
+    pub fn new(rates: Rates) -> Self {
+        Self {
+            rates,
+            peer: rates.peer.map(|rate| Keyed::new(rate, DefaultClock::default())),
+            webhook: rates.webhook.map(|rate| Keyed::new(rate, DefaultClock::default())),
+            account: rates.account.map(|rate| Keyed::new(rate, DefaultClock::default())),
+        }
+    }
+
+    /// The rates it was made of.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        self.rates
+    }
+
+    /// Charges a peer one request.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn charge_peer(&self, peer: IpAddr) -> Result<(), Exceeded> {
+        self.peer.as_ref().map_or(Ok(()), |limit| limit.charge(network(peer)))
+    }
+
+    /// Charges a webhook one request.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn charge_webhook(&self, webhook: Uuid) -> Result<(), Exceeded> {
+        self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(webhook))
+    }
+
+    /// Charges an account one request.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn charge_account(&self, account: Uuid) -> Result<(), Exceeded> {
+        self.account.as_ref().map_or(Ok(()), |limit| limit.charge(account))
+    }
+}
+
+/// Who shares a peer's budget: an IPv4 address alone, of IPv6 the /64 that one subscriber holds.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let network = address.to_bits() & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+    }
+}
+
+/// A budget of one's own, or one that is shared because too many have one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Slot<K> {
+    Own(K),
+    Shared(u64),
+}
+
+type Store<K> = HashMapStateStore<Slot<K>>;
+type Governor<K, C> = RateLimiter<Slot<K>, Store<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+/// One budget for each key.
+struct Keyed<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
+    governor: Governor<K, C>,
+    clock: C,
+    keys_max: usize,
+    asked: AtomicU64,
+    full: AtomicBool,
+    hasher: RandomState,
+}
+
+impl<K: Hash + Eq + Clone, C: Clock> std::fmt::Debug for Keyed<K, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyed").field("keys", &self.governor.len()).finish_non_exhaustive()
+    }
+}
+
+impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
+    fn new(rate: Rate, clock: C) -> Self {
+        let quota = Quota::with_period(rate.period)
+            .expect("a rate's period is longer than nothing")
+            .allow_burst(rate.burst);
+        Self {
+            governor: RateLimiter::hashmap_with_clock(quota, clock.clone()),
+            clock,
+            keys_max: KEYS_MAX,
+            asked: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn charge(&self, key: K) -> Result<(), Exceeded> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            self.sweep();
+        }
+        let slot = if self.full.load(Ordering::Relaxed) {
+            Slot::Shared(self.hasher.hash_one(&key) % SHARED)
+        } else {
+            Slot::Own(key)
+        };
+        self.governor.check_key(&slot).map_err(|until| {
+            let wait = until.wait_time_from(self.clock.now());
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            Exceeded { retry_after_seconds: seconds.max(1) }
+        })
+    }
+
+    /// Forgets whole budgets; says whether there is room for more of them.
+    fn sweep(&self) {
+        self.governor.retain_recent();
+        self.full.store(self.governor.len() >= self.keys_max, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn keyed(rate: Rate) -> (Keyed<u32, FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        (Keyed::new(rate, clock.clone()), clock)
+    }
+
+    fn per_second(count: u32, burst: u32) -> Rate {
+        Rate::new(count, Duration::from_secs(1), NonZeroU32::new(burst)).expect("a rate")
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let (limit, clock) = keyed(per_second(2, 3));
+        for _ in 0..3 {
+            assert_eq!(limit.charge(1), Ok(()));
+        }
+        assert_eq!(limit.charge(1), Err(Exceeded { retry_after_seconds: 1 }));
+        assert_eq!(limit.charge(2), Ok(()), "another's budget is whole");
+        clock.advance(Duration::from_millis(499));
+        assert!(limit.charge(1).is_err());
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(limit.charge(1), Ok(()));
+        assert!(limit.charge(1).is_err());
+    }
+
+    #[test]
+    fn the_wait_is_in_whole_seconds_rounded_up() {
+        let hourly = Rate::new(1, Duration::from_secs(3600), None).expect("a rate");
+        let (limit, clock) = keyed(hourly);
+        assert_eq!(limit.charge(1), Ok(()));
+        assert_eq!(limit.charge(1), Err(Exceeded { retry_after_seconds: 3600 }));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(limit.charge(1), Err(Exceeded { retry_after_seconds: 3600 }));
+        clock.advance(Duration::from_millis(3_599_998));
+        assert_eq!(limit.charge(1), Err(Exceeded { retry_after_seconds: 1 }));
+        assert_eq!(hourly.per_minute(), 0);
+        assert_eq!(per_second(2, 1).per_minute(), 120);
+        assert_eq!(Rate::new(0, Duration::from_secs(1), None), None);
+        assert_eq!(Rate::new(5, Duration::ZERO, None), None);
+    }
+
+    #[test]
+    fn strangers_cannot_fill_the_memory() {
+        let (mut limit, clock) = keyed(per_second(1, 1));
+        limit.keys_max = 1000;
+        for key in 0..100_000 {
+            let _ = limit.charge(key);
+        }
+        let most = 1000 + SWEEP_EVERY as usize + SHARED as usize;
+        assert!(limit.governor.len() <= most, "{} keys", limit.governor.len());
+        clock.advance(Duration::from_secs(10));
+        limit.sweep();
+        assert_eq!(limit.governor.len(), 0);
+        assert_eq!(limit.charge(1), Ok(()));
+        assert!(limit.charge(1).is_err());
+        assert_eq!(limit.charge(2), Ok(()), "each has its own again");
+    }
+
+    #[test]
+    fn off_unless_set_and_one_budget_for_one_network() {
+        let one = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let off = Limits::default();
+        for _ in 0..1000 {
+            assert_eq!(off.charge_peer(one("192.0.2.1")), Ok(()));
+            assert_eq!(off.charge_webhook(Uuid::nil()), Ok(()));
+            assert_eq!(off.charge_account(Uuid::nil()), Ok(()));
+        }
+        let hourly = Rate::new(1, Duration::from_secs(3600), None);
+        let limits = Limits::new(Rates { peer: hourly, ..Rates::default() });
+        assert_eq!(limits.charge_peer(one("2001:db8::1")), Ok(()));
+        assert!(limits.charge_peer(one("2001:db8::ffff:2")).is_err(), "the same /64");
+        assert_eq!(limits.charge_peer(one("2001:db8:0:1::1")), Ok(()));
+        assert_eq!(limits.charge_peer(one("192.0.2.1")), Ok(()));
+        assert!(limits.charge_peer(one("::ffff:192.0.2.1")).is_err(), "the same address");
+        assert_eq!(limits.charge_webhook(Uuid::nil()), Ok(()));
+    }
+}
