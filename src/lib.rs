@@ -29,3 +29,6 @@ pub mod accept;
 pub mod store;
 
 pub mod spool;
+
+// Planes: each its own way, none knows another.
+pub mod hooks;

@@ -16,7 +16,7 @@ use super::resource;
 use super::{DRAFT_MAX_BYTES, Event, close};
 
 /// Bounds of a rendered text: what the downstream server keeps (contract 9.3), and what one thread may hold.
-const LIMITS: json::Limits = json::Limits { depth_max: 190, nodes_max: 250_000 };
+pub(super) const LIMITS: json::Limits = json::Limits { depth_max: 190, nodes_max: 250_000 };
 /// Indexes above this many nodes are given back to the allocator.
 const SPARE_MAX_NODES: usize = 1 << 15;
 /// Longest part of a sender's or an author's text inside an error.
@@ -181,7 +181,7 @@ impl<'a> Draft<'a> {
     pub fn event(&self, stamp: &Stamp<'_>) -> Result<(Event, bool), DraftError> {
         let members = Members::of(Value::root(self.text, &self.nodes));
         // What must be rewritten is rare, and is looked for once in the whole text.
-        let has_nul = memchr::memmem::find(self.text.as_bytes(), b"\\u0000").is_some();
+        let has_nul = payload::holds_nul(self.text);
         let name =
             members.event.ok_or_else(|| DraftError::invalid("/event", "event is missing"))?;
         name::check(name, has_nul)?;
@@ -233,8 +233,7 @@ fn write_default(out: &mut Vec<u8>, text: &str) -> Result<(), DraftError> {
     let mut nodes = Vec::new();
     json::scan(text, LIMITS, &mut nodes).map_err(|fault| DraftError::scanning(text, &fault))?;
     let payload = Payload::check(Value::root(text, &nodes), &nodes)?;
-    let has_nul = memchr::memmem::find(text.as_bytes(), b"\\u0000").is_some();
-    payload.write(out, has_nul, DRAFT_MAX_BYTES).map_err(DraftError::too_large)
+    payload.write(out, payload::holds_nul(text), DRAFT_MAX_BYTES).map_err(DraftError::too_large)
 }
 
 /// The moment a template gives; one without an offset is UTC.

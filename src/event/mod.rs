@@ -16,6 +16,7 @@ use crate::json;
 
 pub use draft::{Draft, DraftError, Reject, Stamp};
 pub use name::is_reserved;
+pub use payload::write_json;
 
 /// Longest compact JSON of one event, in bytes (the downstream server's own limit).
 pub const EVENT_MAX_BYTES: usize = 1_500_000;

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Kind, Node, Value, write_str};
+use crate::json::{self, Kind, Node, Value, write_str};
 
-use super::draft::{DraftError, noun, step};
+use super::draft::{DraftError, LIMITS, noun, step};
 
 /// Most digits of an integer.
 const INTEGER_MAX_BYTES: usize = 400;
@@ -61,6 +61,25 @@ impl<'a> Payload<'a> {
         let bytes = out.len() + self.growth;
         if bytes <= max_bytes { Ok(()) } else { Err(bytes) }
     }
+}
+
+/// Appends a JSON text that somebody else wrote, under the rules of a payload's values.
+///
+/// # Errors
+/// When it is not JSON, too deep or too much, or holds a number that is not finite.
+pub fn write_json(out: &mut Vec<u8>, text: &str) -> Result<(), DraftError> {
+    let mut nodes = Vec::new();
+    json::scan(text, LIMITS, &mut nodes).map_err(|fault| DraftError::scanning(text, &fault))?;
+    let value = Value::root(text, &nodes);
+    check_numbers(value, &nodes)
+        .map_err(|(what, at)| DraftError::invalid(find(value, at), what))?;
+    write_value(out, value, holds_nul(text));
+    Ok(())
+}
+
+/// Whether some string of a JSON text holds U+0000, or may: `\\u0000` looks alike.
+pub(super) fn holds_nul(text: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), b"\\u0000").is_some()
 }
 
 /// Appends a scanned value: as it was written, unless that holds a line break or U+0000.

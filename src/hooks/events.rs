@@ -1,0 +1,234 @@
+//! The gateway's own events of a request (contract 2.8), and the help a template without payload gets (2.7). In: a
+//! request without its secrets, and what became of it. Out: JSON, appended to one buffer. Never a slug.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::clock::Time;
+use crate::event::{Event, close, write_json};
+use crate::id::Uuid;
+use crate::json::write_str;
+use crate::request::Body;
+
+use super::Submission;
+use super::failure::Failure;
+use super::routes::Endpoint;
+
+/// Most bytes of body, template and rendered text each inside a failed event.
+const EXCERPT_MAX_BYTES: usize = 64 << 10;
+/// Most bytes of an error's message.
+const MESSAGE_MAX_BYTES: usize = 4 << 10;
+
+/// What follows a received event.
+pub(super) enum Sequel {
+    /// An event of that id, the user's or a failed one.
+    Event(Uuid),
+    /// Nothing: it was a handshake of that name.
+    Handshake(&'static str),
+}
+
+/// `prefect-cloud.webhook.received`.
+pub(super) fn received(submission: &Submission, id: Uuid, sequel: &Sequel) -> Event {
+    let endpoint = &submission.endpoint;
+    let room = endpoint.resource.len() + endpoint.tenant.len() + 96 * submission.headers.len();
+    let mut out = Vec::with_capacity(512 + room);
+    open(&mut out, submission.received, "prefect-cloud.webhook.received", endpoint);
+    write_request(&mut out, submission);
+    out.extend_from_slice(b",\"content_length\":");
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(digits.format(submission.content.raw.len()).as_bytes());
+    match sequel {
+        Sequel::Event(event) => {
+            let mut buffer = Uuid::encode_buffer();
+            out.extend_from_slice(b",\"event_id\":\"");
+            out.extend_from_slice(event.hyphenated().encode_lower(&mut buffer).as_bytes());
+            out.extend_from_slice(b"\"}");
+        }
+        Sequel::Handshake(name) => {
+            out.extend_from_slice(b",\"handshake\":");
+            write_str(&mut out, name);
+            out.push(b'}');
+        }
+    }
+    close(&mut out, id, None);
+    Event { id, json: Bytes::from(out) }
+}
+
+/// `prefect-cloud.webhook.failed`: everything that helps to mend the template, each part cut to its bound.
+pub(super) fn failed(
+    submission: &Submission,
+    body: &Body,
+    failure: &Failure,
+    id: Uuid,
+    follows: Uuid,
+) -> Event {
+    let endpoint = &submission.endpoint;
+    let mut out = Vec::with_capacity(4096);
+    open(&mut out, submission.received, "prefect-cloud.webhook.failed", endpoint);
+    write_request(&mut out, submission);
+    let mut cut: Vec<&str> = Vec::new();
+    out.extend_from_slice(b",\"body\":");
+    if !write_excerpt_of_body(&mut out, submission, body) {
+        cut.push("body");
+    }
+    out.extend_from_slice(b",\"template\":");
+    if !write_excerpt(&mut out, &endpoint.source, EXCERPT_MAX_BYTES) {
+        cut.push("template");
+    }
+    out.extend_from_slice(b",\"rendered\":");
+    match &failure.rendered {
+        Some(text) if !write_excerpt(&mut out, text, EXCERPT_MAX_BYTES) => cut.push("rendered"),
+        Some(_) => {}
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"error\":");
+    write_excerpt(&mut out, &failure.message, MESSAGE_MAX_BYTES);
+    out.extend_from_slice(b",\"error_type\":");
+    write_str(&mut out, failure.kind.name());
+    out.extend_from_slice(b",\"line\":");
+    match failure.line {
+        Some(line) => out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes()),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"pointer\":");
+    match &failure.pointer {
+        Some(pointer) => {
+            write_excerpt(&mut out, pointer, MESSAGE_MAX_BYTES);
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+    write_cuts(&mut out, &cut);
+    close(&mut out, id, Some(follows));
+    Event { id, json: Bytes::from(out) }
+}
+
+/// The payload of an event whose template gives none: method, headers and body as the template saw them.
+pub(super) fn help(submission: &Submission, body: &Body) -> String {
+    let mut out = Vec::with_capacity(1024 + submission.content.decoded.len());
+    write_request(&mut out, submission);
+    out.extend_from_slice(b",\"body\":");
+    write_body(&mut out, body);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Everything up to the payload's value.
+fn open(out: &mut Vec<u8>, occurred: Time, name: &str, endpoint: &Endpoint) {
+    out.extend_from_slice(b"{\"occurred\":\"");
+    occurred.write(out);
+    out.extend_from_slice(b"\",\"event\":\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\",\"resource\":");
+    out.extend_from_slice(endpoint.resource.as_bytes());
+    out.extend_from_slice(b",\"related\":[");
+    out.extend_from_slice(endpoint.tenant.as_bytes());
+    out.extend_from_slice(b"],\"payload\":");
+}
+
+/// The first two members of each payload; the object stays open.
+fn write_request(out: &mut Vec<u8>, submission: &Submission) {
+    out.extend_from_slice(b"{\"method\":");
+    write_str(out, submission.method.as_str());
+    out.extend_from_slice(b",\"headers\":");
+    write_headers(out, &submission.headers);
+}
+
+/// Headers as an object: names in lower case, the values of a repeated one joined.
+fn write_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
+    let mut lines = headers.iter().peekable();
+    let mut between = b'{';
+    while let Some((name, value)) = lines.next() {
+        out.push(between);
+        between = b',';
+        write_str(out, name.as_str());
+        out.push(b':');
+        if lines.peek().is_none_or(|(next, _)| *next != name) {
+            write_str(out, &String::from_utf8_lossy(value.as_bytes()));
+            continue;
+        }
+        let mut joined = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        while let Some((_, value)) = lines.next_if(|(next, _)| *next == name) {
+            joined.push_str(", ");
+            joined.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        }
+        write_str(out, &joined);
+    }
+    if between == b'{' {
+        out.push(b'{');
+    }
+    out.push(b'}');
+}
+
+/// A body as JSON: its own text when it is JSON.
+fn write_body(out: &mut Vec<u8>, body: &Body) {
+    match body {
+        Body::Empty => out.extend_from_slice(b"\"\""),
+        Body::Json(document) => out.extend_from_slice(document.text().as_bytes()),
+        Body::Form(fields) => {
+            out.push(b'{');
+            for (place, (name, value)) in fields.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                write_str(out, name);
+                out.push(b':');
+                write_str(out, value);
+            }
+            out.push(b'}');
+        }
+        Body::Text(text) => write_str(out, text),
+    }
+}
+
+/// A body inside a failed event: as JSON while it is short and fit for an event, else the start of its text. `false`
+/// when it was cut.
+fn write_excerpt_of_body(out: &mut Vec<u8>, submission: &Submission, body: &Body) -> bool {
+    let decoded = &submission.content.decoded;
+    if decoded.len() <= EXCERPT_MAX_BYTES && matches!(body, Body::Json(_) | Body::Form(_)) {
+        let mut text = Vec::with_capacity(decoded.len() + 64);
+        write_body(&mut text, body);
+        let start = out.len();
+        let fits = text.len() <= EXCERPT_MAX_BYTES;
+        if fits && write_json(out, &String::from_utf8_lossy(&text)).is_ok() {
+            return true;
+        }
+        out.truncate(start);
+    }
+    match body {
+        Body::Empty => write_excerpt(out, "", EXCERPT_MAX_BYTES),
+        Body::Text(text) => write_excerpt(out, text, EXCERPT_MAX_BYTES),
+        Body::Json(_) | Body::Form(_) => {
+            let head = &decoded[..decoded.len().min(EXCERPT_MAX_BYTES + 4)];
+            let whole = write_excerpt(out, &String::from_utf8_lossy(head), EXCERPT_MAX_BYTES);
+            whole && head.len() == decoded.len()
+        }
+    }
+}
+
+/// The start of a text as a JSON string, without U+0000. `false` when it was cut.
+fn write_excerpt(out: &mut Vec<u8>, text: &str, max_bytes: usize) -> bool {
+    let end = text.floor_char_boundary(max_bytes);
+    let excerpt = &text[..end];
+    if memchr::memchr(0, excerpt.as_bytes()).is_some() {
+        write_str(out, &excerpt.replace('\0', "\u{FFFD}"));
+    } else {
+        write_str(out, excerpt);
+    }
+    end == text.len()
+}
+
+/// What was cut, and the end of the payload.
+fn write_cuts(out: &mut Vec<u8>, cut: &[&str]) {
+    if cut.is_empty() {
+        out.extend_from_slice(b",\"truncated\":false}");
+        return;
+    }
+    out.extend_from_slice(b",\"truncated\":true,\"truncated_fields\":[");
+    for (place, name) in cut.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_str(out, name);
+    }
+    out.extend_from_slice(b"]}");
+}

@@ -1,0 +1,85 @@
+//! Validation handshakes (contract 2.9): a sender asks whether this address wants its events. In: a verified request.
+//! Out: which handshake it is, and the answer to it. Never a call back to the sender.
+
+use http::header::HeaderName;
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::accept::Reply;
+use crate::json::{Document, Limits, write_str};
+
+use super::Submission;
+use super::refusal::Refusal;
+
+/// A code longer than that is no code.
+const CODE_MAX_BYTES: usize = 1024;
+/// A validation event has a handful of values.
+const LIMITS: Limits = Limits { depth_max: 16, nodes_max: 1000 };
+
+/// A request that asks for validation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Handshake {
+    /// Azure Event Grid in its own schema: the code is said back.
+    EventGrid { code: String },
+    /// `CloudEvents` abuse protection: the origin is allowed.
+    CloudEvents { origin: HeaderValue },
+}
+
+impl Handshake {
+    /// Which handshake a request is, if any.
+    ///
+    /// # Errors
+    /// [`Refusal::Handshake`]: `OPTIONS` is for nothing else.
+    pub(super) fn recognise(submission: &Submission) -> Result<Option<Self>, Refusal> {
+        if submission.method == Method::OPTIONS {
+            let origin = submission.headers.get("webhook-request-origin");
+            let origin = origin.filter(|origin| !origin.is_empty()).ok_or(Refusal::Handshake)?;
+            return Ok(Some(Self::CloudEvents { origin: origin.clone() }));
+        }
+        let kind = submission.headers.get("aeg-event-type");
+        let asks = kind
+            .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"SubscriptionValidation"));
+        if submission.method != Method::POST || !asks {
+            return Ok(None);
+        }
+        Ok(read_code(submission).map(|code| Self::EventGrid { code }))
+    }
+
+    /// Its name in the received event.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::EventGrid { .. } => "event-grid",
+            Self::CloudEvents { .. } => "cloudevents",
+        }
+    }
+
+    /// What the sender waits for; `per_minute` is the webhook's rate, when it has one.
+    pub(super) fn answer(&self, per_minute: Option<u64>) -> Reply {
+        match self {
+            Self::EventGrid { code } => {
+                let mut text = b"{\"validationResponse\":".to_vec();
+                write_str(&mut text, code);
+                text.push(b'}');
+                Reply::json(StatusCode::OK, text)
+            }
+            Self::CloudEvents { origin } => {
+                let rate = per_minute.map_or(HeaderValue::from_static("*"), HeaderValue::from);
+                Reply::empty(StatusCode::OK)
+                    .with(HeaderName::from_static("webhook-allowed-origin"), origin.clone())
+                    .with(HeaderName::from_static("webhook-allowed-rate"), rate)
+            }
+        }
+    }
+}
+
+/// The code of the one validation event a body consists of.
+fn read_code(submission: &Submission) -> Option<String> {
+    let document = Document::parse(submission.content.decoded.clone(), LIMITS).ok()?;
+    let mut events = document.root().items();
+    let event = events.next()?;
+    let kind = event.get("eventType")?.text()?;
+    let code = event.get("data")?.get("validationCode")?.text()?;
+    let asks = kind.eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent");
+    let alone = events.next().is_none();
+    let sized = !code.is_empty() && code.len() <= CODE_MAX_BYTES;
+    (asks && alone && sized).then(|| code.into_owned())
+}

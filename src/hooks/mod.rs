@@ -1,0 +1,303 @@
+//! The way of a webhook: a request in, a receipt and its reply out, every stage in the order of [`Hooks::receive`].
+//! In: arrivals of any path below `/hooks/`. Out: replies. Reads memory only until the spool; holds no lock across an
+//! await; never tells "ok" without a [`Receipt`].
+
+mod events;
+mod failure;
+mod handshake;
+mod refusal;
+mod rendering;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::accept::{self, Reply};
+use crate::clock::{Clock, Time};
+use crate::event::{Draft, Event, Stamp};
+use crate::id::{self, Uuid};
+use crate::limit::Limits;
+use crate::request::{Arrival, Content};
+use crate::spool::{Capture, Frame, Receipt, Spool};
+use crate::telemetry::Telemetry;
+use crate::telemetry::hooks::{Facts, Outcome};
+use crate::verify::key::{Keyring, bearer};
+use crate::{json, render};
+
+use events::Sequel;
+use failure::{Failure, FailureKind};
+use handshake::Handshake;
+use refusal::Refusal;
+use rendering::{Renderer, Rendering, has_body};
+
+pub use routes::{Endpoint, Routes};
+
+/// Where hooks live.
+pub const PATH_PREFIX: &str = "/hooks/";
+static RECEIPT: HeaderName = HeaderName::from_static("hookgate-receipt");
+
+/// Settings of the way in.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Most bytes of a body, before and after decompression.
+    pub body_max_bytes: u64,
+    /// Bounds of a JSON body.
+    pub json: json::Limits,
+    /// Bounds of templates and renderings.
+    pub render: render::Limits,
+    /// Most renderings at once of templates known to be slow.
+    pub slow_renders_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            body_max_bytes: 5 << 20,
+            json: json::Limits { depth_max: 100, nodes_max: 100_000 },
+            render: render::Limits::default(),
+            slow_renders_max: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+}
+
+/// The data plane: all that serving a webhook needs, in memory.
+#[derive(Debug)]
+pub struct Hooks {
+    routes: Arc<Routes>,
+    keys: Arc<Keyring>,
+    limits: Limits,
+    spool: Spool,
+    clock: Arc<Clock>,
+    facts: Arc<Facts>,
+    renderer: Renderer,
+    options: Options,
+}
+
+/// A request to a webhook that is there, from a peer within its budget, while the spool takes something.
+struct Admission {
+    endpoint: Arc<Endpoint>,
+    arrival: Arrival,
+}
+
+/// A request that was read, verified and charged; its secrets are gone.
+struct Submission {
+    endpoint: Arc<Endpoint>,
+    method: Method,
+    headers: HeaderMap,
+    received: Time,
+    content: Content,
+}
+
+/// A request on stable storage.
+struct Kept {
+    receipt: Receipt,
+    /// The received event's id.
+    id: Uuid,
+    verdict: Verdict,
+}
+
+/// What a kept request came to.
+enum Verdict {
+    Accepted,
+    Failed(FailureKind),
+    Handshake(Handshake),
+}
+
+impl Hooks {
+    /// The way in for those webhooks and keys.
+    #[must_use]
+    pub fn new(
+        routes: Arc<Routes>,
+        keys: Arc<Keyring>,
+        limits: Limits,
+        spool: Spool,
+        clock: Arc<Clock>,
+        telemetry: &Telemetry,
+        options: Options,
+    ) -> Self {
+        let facts = Facts::register(telemetry);
+        let renderer = Renderer::new(&options);
+        Self { routes, keys, limits, spool, clock, facts, renderer, options }
+    }
+
+    /// Answers one request: the whole way of a webhook.
+    pub async fn receive(&self, arrival: Arrival, body: accept::Body) -> Reply {
+        let started = Instant::now();
+        let (reply, outcome) = match self.pass(arrival, body).await {
+            Ok(kept) => self.succeed(&kept),
+            Err(refusal) => (refusal.reply(), Outcome::Refused(refusal.reason())),
+        };
+        self.facts.answered(outcome, started.elapsed());
+        reply
+    }
+
+    async fn pass(&self, arrival: Arrival, body: accept::Body) -> Result<Kept, Refusal> {
+        let admission = self.admit(arrival)?;
+        let content = self.read(&admission.arrival.method, body).await?;
+        self.verify(&admission)?;
+        self.charge(&admission.endpoint)?;
+        let submission = Submission::new(admission, content);
+        let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
+        if let Some(handshake) = Handshake::recognise(&submission)? {
+            let received = events::received(&submission, id, &Sequel::Handshake(handshake.name()));
+            let receipt = self.append(submission, &[received]).await?;
+            return Ok(Kept { receipt, id, verdict: Verdict::Handshake(handshake) });
+        }
+        let mut rendering = self.renderer.run(submission, &self.facts).await?;
+        let (event, verdict) = match self.draft(&mut rendering, event_id, id) {
+            Ok(event) => (event, Verdict::Accepted),
+            Err(failure) => {
+                (rendering.failed(&failure, event_id, id), Verdict::Failed(failure.kind))
+            }
+        };
+        let received = events::received(&rendering.submission, id, &Sequel::Event(event.id));
+        let receipt = self.append(rendering.submission, &[received, event]).await?;
+        Ok(Kept { receipt, id, verdict })
+    }
+
+    /// Method, slug, the peer's budget, the spool's gate: before a byte of the body is read.
+    fn admit(&self, arrival: Arrival) -> Result<Admission, Refusal> {
+        if !has_body(&arrival.method)
+            && !matches!(
+                arrival.method,
+                Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
+            )
+        {
+            return Err(Refusal::Method);
+        }
+        // An unknown slug is charged like a known one, so that nobody guesses for free.
+        let endpoint = slug(arrival.path()).and_then(|slug| self.routes.find(slug));
+        self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
+        let endpoint = endpoint.ok_or(Refusal::Unknown)?;
+        self.spool.admit()?;
+        Ok(Admission { endpoint, arrival })
+    }
+
+    /// The body, for methods that have one.
+    async fn read(&self, method: &Method, body: accept::Body) -> Result<Content, Refusal> {
+        if has_body(method) {
+            Ok(body.read(self.options.body_max_bytes).await?)
+        } else {
+            Ok(Content::default())
+        }
+    }
+
+    /// Whether the sender may call this webhook at all.
+    fn verify(&self, admission: &Admission) -> Result<(), Refusal> {
+        let Some(service_account) = admission.endpoint.service_account else { return Ok(()) };
+        let arrival = &admission.arrival;
+        let token = arrival.header(AUTHORIZATION.as_str()).and_then(bearer);
+        let key = token.and_then(|token| self.keys.check(token, arrival.received));
+        let account = admission.endpoint.account;
+        key.filter(|key| key.owner == service_account && key.account == account)
+            .map(|_| ())
+            .ok_or(Refusal::Unauthorized)
+    }
+
+    /// The webhook's and the account's quota: only what was verified uses it up.
+    fn charge(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
+        self.limits.charge_webhook(endpoint.id).map_err(Refusal::WebhookRate)?;
+        self.limits.charge_account(endpoint.account).map_err(Refusal::AccountRate)
+    }
+
+    /// The rendered text as an event.
+    fn draft(&self, rendering: &mut Rendering, id: Uuid, follows: Uuid) -> Result<Event, Failure> {
+        let Rendering { submission, body, text } = rendering;
+        let text = std::mem::replace(text, Ok(String::new()))?;
+        let stamp = Stamp {
+            id,
+            received: submission.received,
+            follows,
+            webhook: &submission.endpoint.related,
+            payload: &|| events::help(submission, body),
+        };
+        match Draft::read(&text).and_then(|draft| draft.event(&stamp)) {
+            Ok((event, true)) if !self.spool.remember(event.id, event.digest()) => {
+                Err(Failure::of_known_id(text))
+            }
+            Ok((event, _)) => Ok(event),
+            Err(fault) => Err(Failure::of_draft(fault, text)),
+        }
+    }
+
+    /// One frame: the request and its events live or die together.
+    async fn append(&self, submission: Submission, events: &[Event]) -> Result<Receipt, Refusal> {
+        let endpoint = &submission.endpoint;
+        let capture = Capture { webhook: endpoint.id, body: submission.content.raw };
+        let frame = Frame::encode(
+            endpoint.account,
+            Some(endpoint.workspace),
+            submission.received,
+            events,
+            Some(&capture),
+        );
+        let started = Instant::now();
+        let receipt = self.spool.append(frame).await?;
+        self.facts.appended(started.elapsed());
+        Ok(receipt)
+    }
+
+    fn mint(&self, received: Time) -> Uuid {
+        id::fresh(received, self.clock.chance())
+    }
+
+    /// The only replies that say a request was kept; each is made of its receipt.
+    fn succeed(&self, kept: &Kept) -> (Reply, Outcome) {
+        let Kept { receipt, id, verdict } = kept;
+        tracing::debug!(sequence = receipt.sequence(), event = %id, "kept a request");
+        let (reply, outcome) = match verdict {
+            Verdict::Accepted => (Reply::empty(StatusCode::NO_CONTENT), Outcome::Accepted),
+            Verdict::Failed(kind) => {
+                (Reply::detail(StatusCode::BAD_REQUEST, kind.detail()), Outcome::Failed)
+            }
+            Verdict::Handshake(handshake) => {
+                let rate = self.limits.rates().webhook.map(crate::limit::Rate::per_minute);
+                (handshake.answer(rate), Outcome::Handshake)
+            }
+        };
+        let mut buffer = Uuid::encode_buffer();
+        let id = id.hyphenated().encode_lower(&mut buffer);
+        let id = HeaderValue::from_str(id).expect("a UUID is ASCII");
+        (reply.with(RECEIPT.clone(), id), outcome)
+    }
+}
+
+impl Submission {
+    fn new(admission: Admission, content: Content) -> Self {
+        let Admission { endpoint, arrival } = admission;
+        let Arrival { method, target, mut headers, received, .. } = arrival;
+        for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
+            headers.remove(name);
+        }
+        hide(&mut headers, slug(target.path()).unwrap_or_default());
+        Self { endpoint, method, headers, received, content }
+    }
+}
+
+impl Rendering {
+    fn failed(&self, failure: &Failure, id: Uuid, follows: Uuid) -> Event {
+        events::failed(&self.submission, &self.body, failure, id, follows)
+    }
+}
+
+/// The slug in a path: what stands behind the prefix, one trailing slash allowed.
+fn slug(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix(PATH_PREFIX)?;
+    Some(rest.strip_suffix('/').unwrap_or(rest))
+}
+
+/// Proxies like to repeat the path in a header; the slug is a secret there, too.
+fn hide(headers: &mut HeaderMap, slug: &str) {
+    let finder = memchr::memmem::Finder::new(slug);
+    for value in headers.values_mut().filter(|value| value.len() >= slug.len()) {
+        if finder.find(value.as_bytes()).is_some() {
+            let text = String::from_utf8_lossy(value.as_bytes()).replace(slug, "***");
+            *value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("***"));
+        }
+    }
+}

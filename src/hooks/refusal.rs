@@ -1,0 +1,162 @@
+//! Why a stage stopped, and the one table from reasons to replies. In: facts of the stages. Out: replies that say no
+//! more than a stranger may know. No success is made here, nor anywhere without a receipt.
+
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+
+use crate::accept::{BodyError, Reply};
+use crate::limit::Exceeded;
+use crate::spool::SpoolError;
+use crate::telemetry::hooks::Reason;
+
+/// Seconds after which a full or failed spool may be asked again: time for a destination or an operator.
+const FULL_RETRY_SECONDS: u64 = 30;
+/// Seconds after which a busy spool may be asked again: its queue drains in less.
+const BUSY_RETRY_SECONDS: u64 = 1;
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Why a request was refused: nothing of it was kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Not a method of hooks; found before the slug is looked at.
+    #[error("no method of hooks")]
+    Method,
+    /// No enabled webhook of that slug.
+    #[error("no such webhook")]
+    Unknown,
+    /// The peer is over its budget.
+    #[error("the peer is {0}")]
+    PeerRate(Exceeded),
+    /// The webhook is over its budget.
+    #[error("the webhook is {0}")]
+    WebhookRate(Exceeded),
+    /// The account is over its budget.
+    #[error("the account is {0}")]
+    AccountRate(Exceeded),
+    /// The body was not taken.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The webhook demands a key, and this is none of its service account's.
+    #[error("no key of the webhook's service account")]
+    Unauthorized,
+    /// `OPTIONS`, but not the handshake of `CloudEvents`.
+    #[error("no handshake")]
+    Handshake,
+    /// The spool does not take it.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+impl Refusal {
+    /// How it is counted.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Method => Reason::Method,
+            Self::Unknown => Reason::Unknown,
+            Self::PeerRate(_) => Reason::PeerRate,
+            Self::WebhookRate(_) => Reason::WebhookRate,
+            Self::AccountRate(_) => Reason::AccountRate,
+            Self::Body(BodyError::TooLarge { .. })
+            | Self::Spool(SpoolError::FrameTooLarge { .. }) => Reason::BodyTooLarge,
+            Self::Body(BodyError::TooSlow) => Reason::BodyTooSlow,
+            Self::Body(BodyError::Malformed(_)) => Reason::BodyMalformed,
+            Self::Body(BodyError::Encoding) => Reason::BodyEncoding,
+            Self::Unauthorized => Reason::Unauthorized,
+            Self::Handshake => Reason::Handshake,
+            Self::Spool(SpoolError::Full { .. }) => Reason::SpoolFull,
+            Self::Spool(SpoolError::Busy) => Reason::SpoolBusy,
+            Self::Spool(_) => Reason::SpoolFailed,
+        }
+    }
+
+    /// How it is answered.
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::Method => Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+                .with(ALLOW, HeaderValue::from_static(METHODS)),
+            Self::Unknown => Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+            Self::PeerRate(limit) | Self::WebhookRate(limit) | Self::AccountRate(limit) => {
+                Reply::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
+                    .with(RETRY_AFTER, limit.retry_after_seconds.into())
+            }
+            // What is left of such a body would be taken for the next request.
+            Self::Body(fault) => answer_body(fault).closing(),
+            Self::Unauthorized => {
+                let detail = "Invalid authentication credentials";
+                Reply::detail(StatusCode::UNAUTHORIZED, detail)
+                    .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            Self::Handshake => {
+                Reply::detail(StatusCode::BAD_REQUEST, "WebHook-Request-Origin is missing")
+            }
+            Self::Spool(fault) => answer_spool(fault),
+        }
+    }
+}
+
+fn answer_body(fault: &BodyError) -> Reply {
+    match fault {
+        BodyError::TooLarge { .. } => too_large(),
+        BodyError::TooSlow => Reply::detail(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+        BodyError::Malformed(_) => {
+            Reply::detail(StatusCode::BAD_REQUEST, "The body could not be read")
+        }
+        BodyError::Encoding => {
+            Reply::detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Content-Encoding")
+        }
+    }
+}
+
+fn answer_spool(fault: &SpoolError) -> Reply {
+    let seconds = match fault {
+        SpoolError::FrameTooLarge { .. } => return too_large(),
+        SpoolError::Busy => BUSY_RETRY_SECONDS,
+        SpoolError::Full { .. }
+        | SpoolError::Failed(_)
+        | SpoolError::Locked { .. }
+        | SpoolError::Folder { .. } => FULL_RETRY_SECONDS,
+    };
+    Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+        .with(RETRY_AFTER, seconds.into())
+}
+
+fn too_large() -> Reply {
+    Reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_reply() {
+        let later = Exceeded { retry_after_seconds: 7 };
+        let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
+        let table: [(Refusal, u16, Option<(&str, &str)>, bool); 15] = [
+            (Refusal::Method, 405, Some(("allow", METHODS)), false),
+            (Refusal::Unknown, 404, None, false),
+            (Refusal::PeerRate(later), 429, Some(("retry-after", "7")), false),
+            (Refusal::WebhookRate(later), 429, Some(("retry-after", "7")), false),
+            (Refusal::AccountRate(later), 429, Some(("retry-after", "7")), false),
+            (BodyError::TooLarge { max_bytes: 1 }.into(), 413, None, true),
+            (BodyError::TooSlow.into(), 408, None, true),
+            (BodyError::Malformed("secret".into()).into(), 400, None, true),
+            (BodyError::Encoding.into(), 415, None, true),
+            (Refusal::Unauthorized, 401, Some(("www-authenticate", "Bearer")), false),
+            (Refusal::Handshake, 400, None, false),
+            (full.into(), 503, Some(("retry-after", "30")), false),
+            (SpoolError::Busy.into(), 503, Some(("retry-after", "1")), false),
+            (SpoolError::Failed("secret".into()).into(), 503, Some(("retry-after", "30")), false),
+            (SpoolError::FrameTooLarge { bytes: 2, max_bytes: 1 }.into(), 413, None, false),
+        ];
+        for (refusal, status, header, close) in table {
+            let reply = refusal.reply();
+            assert_eq!((reply.status.as_u16(), reply.close), (status, close), "{refusal}");
+            if let Some((name, value)) = header {
+                assert_eq!(reply.headers[name], value);
+            }
+            let text = String::from_utf8_lossy(&reply.body);
+            assert!(text.starts_with("{\"detail\":\"") && !text.contains("secret"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Body and template to text, where it delays nobody. In: a submission. Out: the submission again, its body as the
+//! template saw it, and the text or the failure. Runs inline; a template known to be slow runs on a thread of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use http::Method;
+use tokio::sync::Semaphore;
+
+use crate::json;
+use crate::parse;
+use crate::render;
+use crate::request::Body;
+use crate::spool::SpoolError;
+use crate::telemetry::hooks::Facts;
+
+use super::failure::Failure;
+use super::refusal::Refusal;
+use super::{Options, Submission};
+
+/// A rendering that takes longer sends the webhook's next ones elsewhere.
+const SLOW: Duration = Duration::from_millis(2);
+/// One that takes less brings them back.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// A submission after its template: the text, or why there is none.
+pub(super) struct Rendering {
+    pub(super) submission: Submission,
+    pub(super) body: Body,
+    pub(super) text: Result<String, Failure>,
+}
+
+/// Renders; bounded in how many slow templates run at once.
+#[derive(Debug)]
+pub(super) struct Renderer {
+    json: json::Limits,
+    render: render::Limits,
+    slow: Semaphore,
+}
+
+impl Renderer {
+    pub(super) fn new(options: &Options) -> Self {
+        let slow = Semaphore::new(options.slow_renders_max.max(1));
+        Self { json: options.json, render: options.render, slow }
+    }
+
+    /// Parses the body and renders.
+    ///
+    /// # Errors
+    /// Only when the process is stopping.
+    pub(super) async fn run(
+        &self,
+        submission: Submission,
+        facts: &Facts,
+    ) -> Result<Rendering, Refusal> {
+        let (json, limits) = (self.json, self.render);
+        if !submission.endpoint.is_slow() {
+            let (rendering, took) = render_one(submission, json, limits);
+            rendering.submission.endpoint.mark_slow(took > SLOW);
+            facts.rendered(took);
+            return Ok(rendering);
+        }
+        let stopping = || SpoolError::Failed("stopping".to_owned());
+        let _turn = self.slow.acquire().await.map_err(|_| stopping())?;
+        let work = tokio::task::spawn_blocking(move || render_one(submission, json, limits));
+        let (rendering, took) = work.await.map_err(|_| stopping())?;
+        if took < QUICK {
+            rendering.submission.endpoint.mark_slow(false);
+        }
+        facts.rendered(took);
+        Ok(rendering)
+    }
+}
+
+fn render_one(
+    submission: Submission,
+    json: json::Limits,
+    limits: render::Limits,
+) -> (Rendering, Duration) {
+    let started = Instant::now();
+    // A bug of the engine that one template and body find must not cost the request.
+    let made = catch_unwind(AssertUnwindSafe(|| interpret(&submission, json, limits)));
+    let (body, text) = made.unwrap_or_else(|_| (Body::Empty, Err(Failure::of_engine())));
+    (Rendering { submission, body, text }, started.elapsed())
+}
+
+fn interpret(
+    submission: &Submission,
+    json: json::Limits,
+    limits: render::Limits,
+) -> (Body, Result<String, Failure>) {
+    let body = match read_body(submission, json) {
+        Ok(body) => body,
+        Err(fault) => {
+            let text = String::from_utf8_lossy(&submission.content.decoded).into_owned();
+            return (Body::Text(text), Err(Failure::of_body(&fault)));
+        }
+    };
+    let context =
+        render::Context { method: &submission.method, headers: &submission.headers, body: &body };
+    let text =
+        submission.endpoint.template(limits).map_err(Failure::of_template).and_then(|template| {
+            template.render(&context).map_err(|fault| Failure::of_template(&fault))
+        });
+    (body, text)
+}
+
+fn read_body(submission: &Submission, limits: json::Limits) -> Result<Body, json::Fault> {
+    if !has_body(&submission.method) {
+        return Ok(Body::Empty);
+    }
+    let media_type = submission.headers.get(http::header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    parse::parse(media_type, submission.content.decoded.clone(), limits)
+}
+
+/// The methods whose body means something.
+pub(super) fn has_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}

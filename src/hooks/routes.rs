@@ -1,0 +1,346 @@
+//! Slug to webhook, in memory. In: webhooks as the store keeps them, and their changes. Out: the [`Endpoint`] of a
+//! slug, by a keyed hash, so that unknown, disabled and misshapen slugs cost the same. Never keeps a slug.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::clock::Clock;
+use crate::event::write_labels;
+use crate::id::Uuid;
+use crate::render::{Limits, RenderError, Template};
+use crate::store::{Change, Party, Webhook};
+
+/// A change copies one shard: with a million webhooks some thousand entries.
+const SHARDS: usize = 1024;
+/// Longest slug that is looked at; a longer path only pays the same hash.
+const SLUG_MAX_BYTES: usize = 64;
+const KEY_BYTES: usize = 32;
+
+/// A webhook, ready to receive: what each of its events needs is JSON text already.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The webhook's id.
+    pub id: Uuid,
+    /// Its account.
+    pub account: Uuid,
+    /// Its workspace.
+    pub workspace: Uuid,
+    /// Only keys of this service account may call it.
+    pub service_account: Option<Uuid>,
+    /// The webhook as the resource of the gateway's own events: a JSON object.
+    pub resource: Box<str>,
+    /// The webhook as a related resource of its events: a JSON object.
+    pub related: Box<str>,
+    /// Account and workspace as related resources: JSON objects, a comma between them.
+    pub tenant: Arc<str>,
+    /// The template, byte for byte as it was saved.
+    pub source: Box<str>,
+    compiled: OnceLock<Result<Template, RenderError>>,
+    slow: AtomicBool,
+}
+
+impl Endpoint {
+    fn new(webhook: &Webhook, tenant: Arc<str>) -> Self {
+        let id = format!("prefect-cloud.webhook.{}", webhook.id);
+        let name = clean(&webhook.name);
+        let (id, name) = (("prefect.resource.id", &*id), ("prefect.resource.name", &*name));
+        let role = ("prefect.resource.role", "webhook");
+        Self {
+            id: webhook.id,
+            account: webhook.account.id,
+            workspace: webhook.workspace.id,
+            service_account: webhook.service_account,
+            resource: object(&[id, name]),
+            related: object(&[id, name, role]),
+            tenant,
+            source: webhook.template.as_str().into(),
+            compiled: OnceLock::new(),
+            slow: AtomicBool::new(false),
+        }
+    }
+
+    /// The template, compiled at its first use.
+    ///
+    /// # Errors
+    /// Why it does not compile: saved before a rule was added, say.
+    pub fn template(&self, limits: Limits) -> Result<&Template, &RenderError> {
+        self.compiled.get_or_init(|| Template::compile(&self.source, limits)).as_ref()
+    }
+
+    /// Whether its last rendering took so long that the next should not run where other requests wait.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Notes how its last rendering went.
+    pub fn mark_slow(&self, slow: bool) {
+        if self.is_slow() != slow {
+            self.slow.store(slow, Ordering::Relaxed);
+        }
+    }
+}
+
+type Hash = [u8; 16];
+type Shard = HashMap<Hash, Arc<Endpoint>>;
+
+/// All enabled webhooks by the hash of their slug. Readers never wait.
+pub struct Routes {
+    /// Random for each process, so that nobody outside can aim at a place in the table.
+    key: [u8; KEY_BYTES],
+    shards: Box<[ArcSwap<Shard>]>,
+    written: Mutex<Written>,
+}
+
+/// What only changes need.
+#[derive(Default)]
+struct Written {
+    /// Where each enabled webhook stands.
+    places: HashMap<Uuid, Hash>,
+    /// One text for all webhooks of a workspace.
+    tenants: HashMap<Uuid, Arc<str>>,
+}
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Routes").field("webhooks", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Routes {
+    /// A table of those webhooks; the disabled ones are left out.
+    #[must_use]
+    pub fn new(clock: &Clock, webhooks: &[Webhook]) -> Self {
+        let mut key = [0; KEY_BYTES];
+        clock.secret(&mut key);
+        let mut shards: Vec<Shard> = vec![Shard::new(); SHARDS];
+        let mut written = Written::default();
+        for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
+            let hash = hash(&key, webhook.slug.expose().as_bytes());
+            let endpoint = written.place(webhook, hash);
+            shards[shard(hash)].insert(hash, endpoint);
+        }
+        let shards = shards.into_iter().map(ArcSwap::from_pointee).collect();
+        Self { key, shards, written: Mutex::new(written) }
+    }
+
+    /// The webhook of a slug.
+    #[must_use]
+    pub fn find(&self, slug: &str) -> Option<Arc<Endpoint>> {
+        let hash = hash(&self.key, slug.as_bytes());
+        self.shards[shard(hash)].load().get(&hash).cloned()
+    }
+
+    /// Takes a committed change: the next request already sees it. Keys are none of its business.
+    pub fn apply(&self, change: &Change) {
+        match change {
+            Change::Webhook(webhook) => self.put(webhook),
+            Change::WebhookGone(id) => self.drop_webhook(*id),
+            Change::Key(_) | Change::KeyGone(_) => {}
+        }
+    }
+
+    /// How many webhooks are enabled.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).places.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn put(&self, webhook: &Webhook) {
+        if !webhook.enabled {
+            return self.drop_webhook(webhook.id);
+        }
+        let hash = hash(&self.key, webhook.slug.expose().as_bytes());
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = written.places.get(&webhook.id).copied();
+        let endpoint = written.place(webhook, hash);
+        self.change(hash, |shard| {
+            shard.insert(hash, endpoint);
+        });
+        if let Some(before) = before.filter(|before| *before != hash) {
+            self.change(before, |shard| {
+                shard.remove(&before);
+            });
+        }
+    }
+
+    fn drop_webhook(&self, id: Uuid) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hash) = written.places.remove(&id) {
+            self.change(hash, |shard| {
+                shard.remove(&hash);
+            });
+        }
+    }
+
+    /// Swaps one shard for a changed copy; the caller holds the lock of changes.
+    fn change(&self, hash: Hash, with: impl FnOnce(&mut Shard)) {
+        let place = &self.shards[shard(hash)];
+        let mut copy = Shard::clone(&place.load());
+        with(&mut copy);
+        place.store(Arc::new(copy));
+    }
+}
+
+impl Written {
+    /// Notes where a webhook stands, and makes its endpoint.
+    fn place(&mut self, webhook: &Webhook, hash: Hash) -> Arc<Endpoint> {
+        self.places.insert(webhook.id, hash);
+        let account = related("account", &webhook.account);
+        let workspace = related("workspace", &webhook.workspace);
+        let text = format!("{account},{workspace}");
+        let known =
+            self.tenants.entry(webhook.workspace.id).or_insert_with(|| text.as_str().into());
+        if **known != *text {
+            *known = text.into();
+        }
+        Arc::new(Endpoint::new(webhook, Arc::clone(known)))
+    }
+}
+
+/// An account or a workspace as a related resource.
+fn related(role: &str, party: &Party) -> Box<str> {
+    let id = format!("prefect-cloud.{role}.{}", party.id);
+    let (name, handle) = (clean(&party.name), clean(&party.handle));
+    let labels = [
+        ("prefect.resource.id", &*id),
+        ("prefect.resource.role", role),
+        ("prefect.resource.name", &name),
+        ("prefect-cloud.handle", &handle),
+    ];
+    // An empty name would be a label that says nothing.
+    let said: Vec<_> = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    object(&said)
+}
+
+fn object(labels: &[(&str, &str)]) -> Box<str> {
+    let mut out = Vec::with_capacity(256);
+    write_labels(&mut out, labels);
+    String::from_utf8_lossy(&out).into()
+}
+
+/// A name without U+0000, which no event may hold.
+fn clean(name: &str) -> String {
+    name.replace('\0', "\u{FFFD}")
+}
+
+fn hash(key: &[u8; KEY_BYTES], slug: &[u8]) -> Hash {
+    let mut keyed = [0; KEY_BYTES + SLUG_MAX_BYTES];
+    let slug = &slug[..slug.len().min(SLUG_MAX_BYTES)];
+    keyed[..KEY_BYTES].copy_from_slice(key);
+    keyed[KEY_BYTES..KEY_BYTES + slug.len()].copy_from_slice(slug);
+    let whole = digest(&SHA256, &keyed[..KEY_BYTES + slug.len()]);
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&whole.as_ref()[..16]);
+    hash
+}
+
+fn shard(hash: Hash) -> usize {
+    usize::from(u16::from_le_bytes([hash[0], hash[1]])) % SHARDS
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::clock::Time;
+    use crate::id::Secret;
+
+    pub(crate) fn webhook(number: u128, slug: &str, template: &str) -> Webhook {
+        let party = |name: &str, id| Party {
+            id: Uuid::from_u128(id),
+            name: name.to_owned(),
+            handle: name.to_lowercase(),
+        };
+        Webhook {
+            id: Uuid::from_u128(number),
+            account: party("Acme \"1\"", 1),
+            workspace: party("Prod", 2),
+            name: format!("hook {number}\0"),
+            slug: Secret::new(slug),
+            template: template.to_owned(),
+            enabled: true,
+            service_account: None,
+        }
+    }
+
+    fn clock() -> Clock {
+        Clock::fixed(Time::from_micros(0))
+    }
+
+    #[test]
+    fn a_change_is_seen_at_once() {
+        let routes = Routes::new(&clock(), &[webhook(10, "first", "t")]);
+        let found = |slug: &str| routes.find(slug).map(|endpoint| endpoint.id.as_u128());
+        assert_eq!(found("first"), Some(10));
+        assert_eq!(found("second"), None);
+        routes.apply(&Change::Webhook(webhook(11, "second", "t")));
+        assert_eq!((found("first"), found("second"), routes.len()), (Some(10), Some(11), 2));
+        // Rotated: the old slug stops at once.
+        routes.apply(&Change::Webhook(webhook(10, "third", "u")));
+        assert_eq!((found("first"), found("third"), routes.len()), (None, Some(10), 2));
+        assert_eq!(&*routes.find("third").expect("known").source, "u");
+        let mut disabled = webhook(10, "third", "u");
+        disabled.enabled = false;
+        routes.apply(&Change::Webhook(disabled.clone()));
+        assert_eq!((found("third"), routes.len()), (None, 1));
+        disabled.enabled = true;
+        routes.apply(&Change::Webhook(disabled));
+        assert_eq!(found("third"), Some(10));
+        routes.apply(&Change::WebhookGone(Uuid::from_u128(10)));
+        routes.apply(&Change::WebhookGone(Uuid::from_u128(99)));
+        assert_eq!((found("third"), found("second")), (None, Some(11)));
+    }
+
+    #[test]
+    fn misshapen_slugs_are_only_unknown() {
+        let known = "k".repeat(SLUG_MAX_BYTES);
+        let routes = Routes::new(&clock(), &[webhook(1, "kZ3v0yJm0mV3pQ9xg2bB4A", "t")]);
+        for slug in
+            ["", "kZ3v0yJm0mV3pQ9xg2bB4", "kZ3v0yJm0mV3pQ9xg2bB4a", &known, &"x".repeat(9999)]
+        {
+            assert!(routes.find(slug).is_none());
+        }
+        assert!(!format!("{routes:?}{:?}", routes.find("kZ3v0yJm0mV3pQ9xg2bB4A")).contains("kZ3v"));
+    }
+
+    #[test]
+    fn what_events_need_is_text_already() {
+        let routes = Routes::new(&clock(), &[webhook(10, "a", "t"), webhook(11, "b", "t")]);
+        let (one, two) = (routes.find("a").expect("known"), routes.find("b").expect("known"));
+        assert!(Arc::ptr_eq(&one.tenant, &two.tenant), "one text for a workspace");
+        assert_eq!(
+            &*one.related,
+            concat!(
+                r#"{"prefect.resource.id":"prefect-cloud.webhook."#,
+                r#"00000000-0000-0000-0000-00000000000a","prefect.resource.name":"hook 10�","#,
+                r#""prefect.resource.role":"webhook"}"#
+            )
+        );
+        let tenant: serde_json::Value =
+            serde_json::from_str(&format!("[{}]", one.tenant)).expect("JSON");
+        assert_eq!(tenant[0]["prefect.resource.name"], "Acme \"1\"");
+        assert_eq!(tenant[1]["prefect-cloud.handle"], "prod");
+        assert_eq!(tenant[1]["prefect.resource.role"], "workspace");
+    }
+
+    #[test]
+    fn a_change_among_many_is_cheap() {
+        let many: Vec<_> = (0..20_000).map(|n| webhook(n, &format!("slug{n}"), "t")).collect();
+        let routes = Routes::new(&clock(), &many);
+        assert_eq!(routes.len(), 20_000);
+        routes.apply(&Change::WebhookGone(Uuid::from_u128(7)));
+        let largest = routes.shards.iter().map(|shard| shard.load().len()).max();
+        assert!(largest.is_some_and(|size| size < 100), "{largest:?} entries are copied");
+        assert!(routes.find("slug7").is_none() && routes.find("slug8").is_some());
+    }
+}

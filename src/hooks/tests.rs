@@ -1,0 +1,220 @@
+//! Words and answers of the way in, on requests made by hand.
+
+use bytes::Bytes;
+
+use super::routes::tests::webhook;
+use super::*;
+use crate::request::Body;
+
+const SLUG: &str = "kZ3v0yJm0mV3pQ9xg2bB4A";
+
+fn arrival(method: Method, headers: &[(&str, &str)]) -> Arrival {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name: HeaderName = name.parse().expect("a name");
+        map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+    }
+    Arrival {
+        method,
+        target: format!("/hooks/{SLUG}?q=1").parse().expect("a target"),
+        headers: map,
+        peer: [192, 0, 2, 1].into(),
+        secure: false,
+        request_id: crate::request::RequestId::Ours(Uuid::nil()),
+        received: Time::from_micros(1_000_000),
+    }
+}
+
+fn submission(method: Method, headers: &[(&str, &str)], body: &str) -> Submission {
+    let clock = Clock::fixed(Time::from_micros(0));
+    let routes = Routes::new(&clock, &[webhook(10, SLUG, "{{ body }}")]);
+    let endpoint = routes.find(SLUG).expect("known");
+    let raw = Bytes::copy_from_slice(body.as_bytes());
+    let content = Content { decoded: raw.clone(), raw };
+    Submission::new(Admission { endpoint, arrival: arrival(method, headers) }, content)
+}
+
+fn read(event: &Event) -> serde_json::Value {
+    serde_json::from_slice(&event.json).expect("an event is JSON")
+}
+
+#[test]
+fn a_received_event_says_what_came_and_no_secret() {
+    let submission = submission(
+        Method::POST,
+        &[
+            ("Authorization", "Bearer secret-a"),
+            ("Proxy-Authorization", "Basic secret-b"),
+            ("Cookie", "c=secret-c"),
+            ("X-Original-Uri", &format!("/hooks/{SLUG}?x")),
+            ("X-Two", "one"),
+            ("X-Quote", "a \"b\" \\ é"),
+            ("X-Two", "two"),
+        ],
+        "12345",
+    );
+    let (id, event_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let event = events::received(&submission, id, &Sequel::Event(event_id));
+    let text = String::from_utf8_lossy(&event.json).into_owned();
+    assert!(!text.contains("secret") && !text.contains(SLUG), "{text}");
+    let value = read(&event);
+    let keys: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
+    let order = ["occurred", "event", "resource", "related", "payload", "id", "follows"];
+    assert_eq!(keys, order);
+    assert_eq!(value["event"], "prefect-cloud.webhook.received");
+    assert_eq!(value["occurred"], "1970-01-01T00:00:01Z");
+    assert_eq!(value["related"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        value["payload"],
+        serde_json::json!({
+            "method": "POST",
+            "headers": {
+                "x-original-uri": "/hooks/***?x", "x-two": "one, two", "x-quote": "a \"b\" \\ é"
+            },
+            "content_length": 5,
+            "event_id": event_id.to_string(),
+        })
+    );
+    assert_eq!(value["id"], id.to_string());
+    assert!(value["follows"].is_null());
+    let bare = self::submission(Method::GET, &[], "");
+    let value = read(&events::received(&bare, id, &Sequel::Handshake("event-grid")));
+    let expected = serde_json::json!(
+        {"method": "GET", "headers": {}, "content_length": 0, "handshake": "event-grid"}
+    );
+    assert_eq!(value["payload"], expected);
+}
+
+fn failure(rendered: Option<&str>) -> Failure {
+    Failure {
+        kind: FailureKind::InvalidEvent,
+        message: "bad\0 label".to_owned(),
+        line: Some(3),
+        pointer: Some("/resource/a".to_owned()),
+        rendered: rendered.map(str::to_owned),
+    }
+}
+
+fn json(text: &str) -> Body {
+    let limits = Options::default().json;
+    let document = json::Document::parse(Bytes::copy_from_slice(text.as_bytes()), limits);
+    Body::Json(Arc::new(document.expect("JSON")))
+}
+
+#[test]
+fn a_failed_event_holds_what_an_author_needs() {
+    let text = "{\"a\":\n\"\\u0000\"}";
+    let submission = submission(Method::POST, &[("x", "y")], text);
+    let failure = failure(Some("{\"event\"\0"));
+    let event = events::failed(&submission, &json(text), &failure, Uuid::nil(), Uuid::max());
+    assert!(!event.json.contains(&b'\n'), "one line for one event");
+    let value = read(&event);
+    assert_eq!(
+        value["payload"],
+        serde_json::json!({
+            "method": "POST", "headers": {"x": "y"}, "body": {"a": "\u{FFFD}"},
+            "template": "{{ body }}", "rendered": "{\"event\"\u{FFFD}", "error": "bad\u{FFFD} label",
+            "error_type": "invalid-event", "line": 3, "pointer": "/resource/a", "truncated": false
+        })
+    );
+    assert_eq!(value["follows"], Uuid::max().to_string());
+}
+
+#[test]
+fn each_part_of_a_failed_event_is_cut_to_its_bound() {
+    const BOUND: usize = 64 << 10;
+    let exact = "\u{1}".repeat(BOUND);
+    let submission = submission(Method::POST, &[], &exact);
+    let body = Body::Text(exact.clone());
+    let event =
+        events::failed(&submission, &body, &failure(Some(&exact)), Uuid::nil(), Uuid::nil());
+    assert!(event.json.len() < crate::event::DRAFT_MAX_BYTES, "{} bytes", event.json.len());
+    assert_eq!(read(&event)["payload"]["truncated"], false);
+    let over = "é".repeat(BOUND / 2) + "x";
+    let long = format!("[\"{over}\"]");
+    let submission = self::submission(Method::POST, &[], &long);
+    let event =
+        events::failed(&submission, &json(&long), &failure(Some(&over)), Uuid::nil(), Uuid::nil());
+    let payload = &read(&event)["payload"];
+    assert_eq!(payload["truncated_fields"], serde_json::json!(["body", "rendered"]));
+    assert_eq!(payload["body"].as_str().map(str::len), Some(BOUND));
+    assert_eq!(payload["rendered"].as_str().map(str::len), Some(BOUND));
+    // A body that no event may hold stands there as text.
+    let submission = self::submission(Method::POST, &[], "[1e999]");
+    let event =
+        events::failed(&submission, &json("[1e999]"), &failure(None), Uuid::nil(), Uuid::nil());
+    let payload = &read(&event)["payload"];
+    assert_eq!(payload["body"], "[1e999]");
+    assert!(payload["rendered"].is_null());
+}
+
+#[test]
+fn help_shows_each_kind_of_body() {
+    let submission = submission(Method::PUT, &[("x", "y")], "");
+    let form = vec![("a".to_owned(), "1".to_owned()), ("b\"".to_owned(), String::new())];
+    let cases = [
+        (Body::Empty, serde_json::json!("")),
+        (json("[1, 2.50]"), serde_json::json!([1, 2.5])),
+        (Body::Form(form), serde_json::json!({"a": "1", "b\"": ""})),
+        (Body::Text("plain \"text\"".to_owned()), serde_json::json!("plain \"text\"")),
+    ];
+    for (body, shown) in cases {
+        let text = events::help(&submission, &body);
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let expected = serde_json::json!({"method": "PUT", "headers": {"x": "y"}, "body": shown});
+        assert_eq!(value, expected);
+    }
+}
+
+#[test]
+fn handshakes_are_recognised_and_nothing_else_is() {
+    let kind = ("Aeg-Event-Type", "SubscriptionValidation");
+    let event = |code: &str| {
+        format!(
+            r#"[{{"eventType":"Microsoft.EventGrid.SubscriptionValidationEvent",
+            "data":{{"validationCode":"{code}","validationUrl":"https://x"}}}}]"#
+        )
+    };
+    let of = |submission: &Submission| Handshake::recognise(submission).expect("no refusal");
+    let grid = of(&submission(Method::POST, &[kind], &event("c\\\"1"))).expect("a handshake");
+    assert_eq!(grid, Handshake::EventGrid { code: "c\"1".to_owned() });
+    assert_eq!(&grid.answer(None).body[..], br#"{"validationResponse":"c\"1"}"#);
+    let two = format!("[{0},{0}]", event("c").trim_matches(['[', ']']));
+    for (method, headers, body) in [
+        (Method::POST, &[][..], event("c")),
+        (Method::PUT, &[kind], event("c")),
+        (Method::POST, &[("aeg-event-type", "Notification")], event("c")),
+        (Method::POST, &[kind], event("")),
+        (Method::POST, &[kind], event(&"c".repeat(1025))),
+        (Method::POST, &[kind], two),
+        (Method::POST, &[kind], event("c").replace("Validation", "Other")),
+        (Method::POST, &[kind], "[]".to_owned()),
+        (Method::POST, &[kind], "{".to_owned()),
+    ] {
+        assert_eq!(of(&submission(method, headers, &body)), None, "{body:.200}");
+    }
+    let origin = ("WebHook-Request-Origin", "events.example");
+    let asked = of(&submission(Method::OPTIONS, &[origin], "")).expect("a handshake");
+    let reply = asked.answer(None);
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.headers["webhook-allowed-origin"], "events.example");
+    assert_eq!(reply.headers["webhook-allowed-rate"], "*");
+    assert_eq!(asked.answer(Some(120)).headers["webhook-allowed-rate"], "120");
+    let bare = Handshake::recognise(&submission(Method::OPTIONS, &[], ""));
+    assert_eq!(bare, Err(Refusal::Handshake));
+}
+
+#[test]
+fn a_slug_is_all_behind_the_prefix() {
+    for (path, found) in [
+        ("/hooks/abc", Some("abc")),
+        ("/hooks/abc/", Some("abc")),
+        ("/hooks/abc//", Some("abc/")),
+        ("/hooks/abc/def", Some("abc/def")),
+        ("/hooks/", Some("")),
+        ("/hooks", None),
+        ("/api/hooks/abc", None),
+    ] {
+        assert_eq!(slug(path), found, "{path}");
+    }
+}
