@@ -31,4 +31,9 @@ pub mod store;
 pub mod spool;
 
 // Planes: each its own way, none knows another.
+pub mod admin;
 pub mod hooks;
+
+// Assembly: knows everything, decides nothing.
+pub mod cli;
+pub mod config;

@@ -2,6 +2,8 @@
 //! In: facts. Out: counters, histograms, log lines. Never a slug, a secret or a sender's text as a label.
 
 pub mod hooks;
+pub mod log;
+pub mod process;
 
 use std::sync::{Arc, Mutex};
 

@@ -1,0 +1,144 @@
+//! The operator's listener: alive, ready, metrics. In: GET of three paths. Out: text and JSON. Never exposed to
+//! senders by default; never a slug, a secret or an event.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::accept::{Body, Handler, Reply};
+use crate::request::Arrival;
+use crate::spool::{Lag, Spool, SpoolError};
+use crate::telemetry::Telemetry;
+
+/// What OpenMetrics text calls itself.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Where the process stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet listening.
+    Starting,
+    /// In service.
+    Serving,
+    /// Told to stop: what runs is finished, nothing new should come.
+    Draining,
+}
+
+/// The phase, shared between whoever moves it and readiness.
+#[derive(Debug, Default)]
+pub struct Life(AtomicU8);
+
+impl Life {
+    /// Goes on to `phase`.
+    pub fn enter(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Release);
+    }
+
+    /// The present phase.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Draining,
+        }
+    }
+}
+
+/// How a destination's lane stands.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// How the operator knows it; without secrets.
+    pub name: String,
+    /// How far it is behind.
+    pub lag: Lag,
+}
+
+/// Tells how the lanes stand now.
+pub type Lanes = Box<dyn Fn() -> Vec<Lane> + Send + Sync>;
+
+/// Answers on the admin listener.
+pub struct Admin {
+    life: Arc<Life>,
+    spool: Spool,
+    lanes: Lanes,
+    telemetry: Telemetry,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("life", &self.life).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Over what it tells of.
+    #[must_use]
+    pub fn new(life: Arc<Life>, spool: Spool, lanes: Lanes, telemetry: Telemetry) -> Self {
+        Self { life, spool, lanes, telemetry }
+    }
+
+    /// 200 while new requests are welcome, else 503; each check by name.
+    fn readiness(&self) -> Reply {
+        let status = self.spool.status();
+        let phase = match self.life.phase() {
+            Phase::Starting => "starting",
+            Phase::Serving => "ok",
+            Phase::Draining => "draining",
+        };
+        let spool = match &status.refusing {
+            None => "ok",
+            Some(SpoolError::Full { .. }) => "full",
+            Some(SpoolError::Busy) => "busy",
+            Some(_) => "failed",
+        };
+        let ready = phase == "ok" && matches!(spool, "ok" | "busy");
+        let lanes = (self.lanes)();
+        let behind = |lane: &Lane| {
+            json!({
+                "destination": lane.name,
+                "frames_behind": lane.lag.frames,
+                "age_seconds": lane.lag.age.as_secs_f64(),
+                "frames_dropped": lane.lag.dropped,
+            })
+        };
+        let text = json!({
+            "ready": ready,
+            "checks": { "phase": phase, "spool": spool },
+            "spool": {
+                "posture": status.posture,
+                "refusing": status.refusing.as_ref().map(ToString::to_string),
+                "used_bytes": status.used_bytes,
+                "durable": status.durable,
+                "damaged_ranges": status.damaged,
+            },
+            "destinations": lanes.iter().map(behind).collect::<Vec<Value>>(),
+        });
+        let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        Reply::json(code, format!("{text:#}\n"))
+    }
+
+    fn metrics(&self) -> Reply {
+        let mut reply = Reply::empty(StatusCode::OK);
+        reply.body = self.telemetry.print().into();
+        reply.with(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))
+    }
+}
+
+impl Handler for Admin {
+    async fn answer(&self, arrival: Arrival, _: Body) -> Reply {
+        if !matches!(arrival.method, Method::GET | Method::HEAD) {
+            return Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+                .with(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        match arrival.path() {
+            "/livez" => Reply::json(StatusCode::OK, "{\"alive\":true}\n"),
+            "/readyz" => self.readiness(),
+            "/metrics" => self.metrics(),
+            _ => Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+        }
+    }
+}

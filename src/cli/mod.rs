@@ -1,0 +1,110 @@
+//! The command line: one file per command, no logic of its own. In: arguments. Out: results on stdout, all else on
+//! stderr, and one of the documented exit codes. Never a secret as a flag's value.
+
+mod config;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use output::{Failure, print_line};
+
+/// The version of this build.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Receives webhooks, makes events of them by templates, keeps them, and forwards them.
+#[derive(Debug, Parser)]
+#[command(name = "hookgate", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 ran and the answer is no, 2 wrong usage, 3 configuration does not load,
+4 not allowed, 5 not found, 6 cannot be reached, 7 timed out, 8 partly done, 130 interrupted.
+
+Try it: hookgate demo";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show settings and where they come from
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print the version
+    #[command(after_help = "Example:\n  hookgate version -o json")]
+    Version {
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// How a single result is printed.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Form {
+    /// `text` for people, `json` for programs
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: OutputForm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputForm {
+    Text,
+    Json,
+}
+
+impl Form {
+    fn is_json(self) -> bool {
+        self.output == OutputForm::Json
+    }
+}
+
+/// Where the configuration file is.
+#[derive(Clone, Debug, Default, clap::Args)]
+struct ConfigFile {
+    /// Configuration file; /etc/hookgate/config.toml when there is one
+    #[arg(long = "config", env = "HOOKGATE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command the arguments name, and says how it went.
+#[must_use]
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Config(command) => config::run(&command),
+        Command::Version { form } => print_version(form),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The environment as text; a variable that is not text is no setting.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    })
+}
+
+fn print_version(form: Form) -> Result<(), Failure> {
+    if form.is_json() {
+        print_line(&serde_json::json!({ "name": "hookgate", "version": VERSION }).to_string())
+    } else {
+        print_line(&format!("hookgate {VERSION}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_fit_one_another() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,285 @@
+//! Layers: defaults, one file, the environment, flags; the later wins. In: a path, variables, flags. Out: the
+//! settings and where each came from, or the first fault with its place and the nearest known key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize as _;
+use toml::{Table, Value};
+
+use super::Config;
+use super::keys::{Key, Shape, keys, nearest};
+
+/// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
+const DEFAULT_FILE: &str = "/etc/hookgate/config.toml";
+/// Largest configuration file.
+const FILE_MAX_BYTES: u64 = 1 << 20;
+/// Variables that are no settings, but ours all the same.
+const OTHER_VARIABLES: &[&str] = &["HOOKGATE_CONFIG", "HOOKGATE_LOG", "HOOKGATE_BLESS"];
+
+/// Why settings cannot be used: exit code 3.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or not readable.
+    #[error("{path}: {why}")]
+    Unreadable { path: PathBuf, why: String },
+    /// Something in the file is wrong.
+    #[error("{path}:{line}:{column}: {message}")]
+    File { path: PathBuf, line: usize, column: usize, message: String },
+    /// A variable or flag is wrong.
+    #[error("{origin}: {message}")]
+    Value { origin: Origin, message: String },
+    /// Settings that do not fit one another.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Default,
+    File(PathBuf),
+    Variable(String),
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Settings given on the command line: path of the setting, flag, value.
+pub type Flags = Vec<(&'static str, &'static str, Value)>;
+
+/// Settings, and where they came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// Things to tell the operator that do not stop anything.
+    pub warnings: Vec<String>,
+    values: Table,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Loaded {
+    /// Each setting with its value, secrets masked, and where it came from; `None` for one that is not set.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(String, Option<Value>, Origin)> {
+        let row = |key: Key| {
+            let value = find(&self.values, &key.path).map(mask);
+            let origin = self.origins.get(&key.path).cloned().unwrap_or(Origin::Default);
+            (key.path, value, origin)
+        };
+        keys().into_iter().map(row).collect()
+    }
+}
+
+/// Loads: `file` as named by `--config` or `HOOKGATE_CONFIG`, `variables` as of the environment, `flags`.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn load(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    flags: Flags,
+) -> Result<Loaded, ConfigError> {
+    let keys = keys();
+    let mut values = Table::try_from(Config::default()).expect("the defaults are TOML");
+    let mut origins = BTreeMap::new();
+    if let Some((path, table)) = read_file(file)? {
+        for key in &keys {
+            if let Some(value) = find(&table, &key.path) {
+                set(&mut values, &key.path, value.clone());
+                origins.insert(key.path.clone(), Origin::File(path.clone()));
+            }
+        }
+    }
+    let mut warnings = Vec::new();
+    for (name, text) in variables {
+        let Some(key) = keys.iter().find(|key| key.variable() == name) else {
+            warnings.extend(unknown_variable(&name, &keys));
+            continue;
+        };
+        let origin = Origin::Variable(name);
+        let value = read_value(key.shape, &text)
+            .map_err(|message| ConfigError::Value { origin: origin.clone(), message })?;
+        place(&mut values, &mut origins, &key.path, value, origin)?;
+    }
+    for (path, flag, value) in flags {
+        place(&mut values, &mut origins, path, value, Origin::Flag(flag))?;
+    }
+    let config = Config::deserialize(values.clone())
+        .map_err(|error| ConfigError::Conflict(error.message().to_owned()))?;
+    check(&config)?;
+    Ok(Loaded { config, warnings, values, origins })
+}
+
+/// Sets a value from outside the file, and finds out at once whether it fits.
+fn place(
+    values: &mut Table,
+    origins: &mut BTreeMap<String, Origin>,
+    path: &str,
+    value: Value,
+    origin: Origin,
+) -> Result<(), ConfigError> {
+    set(values, path, value);
+    if let Err(error) = Config::deserialize(values.clone()) {
+        return Err(ConfigError::Value { origin, message: error.message().to_owned() });
+    }
+    origins.insert(path.to_owned(), origin);
+    Ok(())
+}
+
+/// What no single value can be blamed for.
+fn check(config: &Config) -> Result<(), ConfigError> {
+    let server = &config.server;
+    if server.listen.is_empty() {
+        return Err(ConfigError::Conflict("server.listen is empty: name an address".into()));
+    }
+    if server.tls_certificate.is_some() != server.tls_key.is_some() {
+        let message = "server.tls_certificate and server.tls_key come only together";
+        return Err(ConfigError::Conflict(message.into()));
+    }
+    for network in &server.trusted_proxies {
+        network.parse::<ipnet::IpNet>().map(drop).or_else(|_| {
+            network.parse::<std::net::IpAddr>().map(drop).map_err(|_| {
+                let message =
+                    format!("server.trusted_proxies: `{network}` is no network; write 10.0.0.0/8");
+                ConfigError::Conflict(message)
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// The file's table, after its keys and types have been checked where they stand.
+fn read_file(named: Option<&Path>) -> Result<Option<(PathBuf, Table)>, ConfigError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE)).to_path_buf();
+    let unreadable = |why: String| ConfigError::Unreadable { path: path.clone(), why };
+    let bytes = match fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(None),
+        Err(error) => return Err(unreadable(error.to_string())),
+    };
+    if bytes > FILE_MAX_BYTES {
+        return Err(unreadable(format!("{bytes} bytes, at most {FILE_MAX_BYTES}")));
+    }
+    let text = fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
+    let at = |error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start).min(text.len());
+        let before = &text.as_bytes()[..start];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let message = explain(error.message());
+        ConfigError::File { path: path.clone(), line, column, message }
+    };
+    toml::from_str::<Config>(&text).map_err(at)?;
+    let table = toml::from_str::<Table>(&text).map_err(at)?;
+    Ok(Some((path, table)))
+}
+
+/// Turns serde's list of everything that is known into the one key that was probably meant.
+fn explain(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field `") else { return message.to_owned() };
+    let mut names = rest.split('`');
+    let unknown = names.next().unwrap_or_default();
+    let known = names.skip(1).step_by(2);
+    match nearest(unknown, known) {
+        Some(meant) => format!("unknown key `{unknown}`; did you mean `{meant}`?"),
+        None => format!("unknown key `{unknown}`; `hookgate config schema` lists what there is"),
+    }
+}
+
+fn unknown_variable(name: &str, keys: &[Key]) -> Option<String> {
+    if !name.starts_with("HOOKGATE_") || OTHER_VARIABLES.contains(&name) {
+        return None;
+    }
+    let variables: Vec<String> = keys.iter().map(Key::variable).collect();
+    let meant = nearest(name, variables.iter().map(String::as_str));
+    let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    Some(format!("{name} is no setting and has no effect{hint}"))
+}
+
+/// A variable's text as the setting takes it; lists are separated by commas.
+fn read_value(shape: Shape, text: &str) -> Result<Value, String> {
+    let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Ok(match shape {
+        Shape::Text => Value::String(text.to_owned()),
+        Shape::Integer => {
+            let number = text.trim().replace('_', "").parse();
+            Value::Integer(number.map_err(|_| format!("`{text}` is no whole number"))?)
+        }
+        Shape::Boolean => match text.trim() {
+            "true" | "1" => Value::Boolean(true),
+            "false" | "0" => Value::Boolean(false),
+            _ => return Err(format!("`{text}` is neither true nor false")),
+        },
+        Shape::List => Value::Array(items().map(|item| Value::String(item.into())).collect()),
+        Shape::Tables => forwards(items()),
+    })
+}
+
+/// Destinations given as text alone.
+pub(crate) fn forwards<'a>(texts: impl Iterator<Item = &'a str>) -> Value {
+    let table = |to: &str| Value::Table(Table::from_iter([("to".to_owned(), to.into())]));
+    Value::Array(texts.map(table).collect())
+}
+
+fn find<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        None => table.get(path),
+        Some((section, name)) => table.get(section)?.as_table()?.get(name),
+    }
+}
+
+fn set(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((section, name)) => {
+            let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Some(section) = entry.as_table_mut() {
+                section.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+/// The value with what could be a secret as stars: user information and query values of addresses.
+fn mask(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask_address(text)),
+        Value::Array(items) => Value::Array(items.iter().map(mask).collect()),
+        Value::Table(table) => {
+            Value::Table(table.iter().map(|(name, value)| (name.clone(), mask(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn mask_address(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (host, path) = rest.find(['/', '?']).map_or((rest, ""), |place| rest.split_at(place));
+    let host = host.rsplit_once('@').map_or(host.to_owned(), |(_, host)| format!("***@{host}"));
+    let Some((path, query)) = path.split_once('?') else {
+        return format!("{scheme}://{host}{path}");
+    };
+    let shown = |pair: &str| match pair.split_once('=') {
+        Some((name @ ("rate" | "burst" | "on_full"), value)) => format!("{name}={value}"),
+        Some((name, _)) => format!("{name}=***"),
+        None => "***".to_owned(),
+    };
+    let query: Vec<String> = query.split('&').map(shown).collect();
+    format!("{scheme}://{host}{path}?{}", query.join("&"))
+}

@@ -1,0 +1,320 @@
+//! Settings: in a TOML file, `HOOKGATE_…` variables and flags; out one checked [`Config`], each value with where it
+//! came from. Never a secret: those stand in files that settings name.
+
+mod keys;
+mod load;
+mod rate;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use keys::schema;
+pub(crate) use load::forwards;
+pub use load::{ConfigError, Flags, Loaded, Origin, load};
+pub use rate::RateText;
+
+use crate::{limit, render, spool};
+
+/// Every setting. What is absent has its default.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the gateway listens and what it trusts.
+    pub server: Server,
+    /// What a sender may use.
+    pub limits: Limits,
+    /// The durable log in the data folder.
+    pub spool: Spool,
+    /// Bounds of templates and of one rendering.
+    pub render: Render,
+    /// What the gateway says of itself.
+    pub log: Log,
+    /// Destinations; each gets every event, at its own pace.
+    pub forward: Vec<Forward>,
+}
+
+/// Where the gateway listens and what it trusts.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The data folder: records, spool, cursors. One process at a time.
+    pub data: PathBuf,
+    /// Addresses for webhooks and the API.
+    pub listen: Vec<SocketAddr>,
+    /// Address of `/livez`, `/readyz` and `/metrics`; keep it away from strangers.
+    pub admin_listen: SocketAddr,
+    /// How senders reach the gateway, such as `https://hooks.example`.
+    pub public_url: Option<String>,
+    /// Values of `Host` that are served; empty serves any.
+    pub hosts: Vec<String>,
+    /// Networks whose `Forwarded` and `X-Forwarded-For` are believed, such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
+    /// Trusted proxies open each connection with PROXY protocol v2.
+    pub proxy_protocol: bool,
+    /// PEM file with the certificate chain; reloaded when it changes.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with the private key.
+    pub tls_key: Option<PathBuf>,
+    /// Longest time from SIGTERM to the end.
+    pub drain_seconds: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("/var/lib/hookgate"),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8420))],
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 8421)),
+            public_url: None,
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            tls_certificate: None,
+            tls_key: None,
+            drain_seconds: 30,
+        }
+    }
+}
+
+/// What a sender may use. Rates read `100/s`, `600/min` or `10/h`, and are off unless set.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections in all; at the cap idle ones are closed first.
+    pub connections_max: usize,
+    /// Connections of one peer address, loopback excepted; 0 sets no cap.
+    pub connections_per_peer_max: usize,
+    /// Bytes of a request's head.
+    pub header_max_bytes: usize,
+    /// Headers of one request.
+    pub headers_max: usize,
+    /// Bytes of a body, before and after decompression.
+    pub body_max_bytes: u64,
+    /// From the connection to the end of the TLS handshake.
+    pub tls_seconds: u64,
+    /// From the first byte to the end of the headers.
+    pub header_seconds: u64,
+    /// From the headers to the end of the body.
+    pub body_seconds: u64,
+    /// Slowest pace of a body.
+    pub body_min_bytes_per_second: u64,
+    /// Between two requests of a connection.
+    pub idle_seconds: u64,
+    /// For a peer to take an answer.
+    pub write_seconds: u64,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// Requests of one peer address (IPv6: one /64).
+    pub peer_rate: Option<RateText>,
+    /// Requests of one peer at once.
+    pub peer_burst: Option<u32>,
+    /// Verified requests to one webhook.
+    pub webhook_rate: Option<RateText>,
+    /// Verified requests to one webhook at once.
+    pub webhook_burst: Option<u32>,
+    /// Verified requests to all webhooks of one account.
+    pub account_rate: Option<RateText>,
+    /// Verified requests to one account at once.
+    pub account_burst: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            connections_per_peer_max: 0,
+            header_max_bytes: 64 << 10,
+            headers_max: 100,
+            body_max_bytes: 5 << 20,
+            tls_seconds: 10,
+            header_seconds: 10,
+            body_seconds: 60,
+            body_min_bytes_per_second: 500,
+            idle_seconds: 75,
+            write_seconds: 30,
+            streams_max: 128,
+            peer_rate: None,
+            peer_burst: None,
+            webhook_rate: None,
+            webhook_burst: None,
+            account_rate: None,
+            account_burst: None,
+        }
+    }
+}
+
+impl Limits {
+    /// The budgets of the way in.
+    #[must_use]
+    pub fn rates(&self) -> limit::Rates {
+        let rate = |rate: Option<RateText>, burst| rate.and_then(|rate| rate.with(burst));
+        limit::Rates {
+            peer: rate(self.peer_rate, self.peer_burst),
+            webhook: rate(self.webhook_rate, self.webhook_burst),
+            account: rate(self.account_rate, self.account_burst),
+        }
+    }
+}
+
+/// The durable log in the data folder.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spool {
+    /// Size of one segment file.
+    pub segment_bytes: u64,
+    /// Most bytes of all segments; past it senders get 503.
+    pub max_bytes: u64,
+    /// Free bytes of the file system below which senders get 503.
+    pub free_min_bytes: u64,
+    /// Delivered requests are kept this long.
+    pub retention_seconds: u64,
+    /// Most bytes of delivered requests.
+    pub retention_max_bytes: u64,
+    /// Most bytes waiting for one sync; past it senders get 503.
+    pub queue_max_bytes: usize,
+    /// Direct writes where the file system has them.
+    pub direct: bool,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        let options = spool::Options::default();
+        Self {
+            segment_bytes: options.segment_bytes,
+            max_bytes: options.spool_max_bytes,
+            free_min_bytes: options.free_min_bytes,
+            retention_seconds: options.retention.as_secs(),
+            retention_max_bytes: options.retention_max_bytes,
+            queue_max_bytes: options.queue_max_bytes,
+            direct: options.direct,
+        }
+    }
+}
+
+impl Spool {
+    /// As the spool takes them.
+    #[must_use]
+    pub fn options(&self) -> spool::Options {
+        spool::Options {
+            segment_bytes: self.segment_bytes,
+            spool_max_bytes: self.max_bytes,
+            free_min_bytes: self.free_min_bytes,
+            retention: Duration::from_secs(self.retention_seconds),
+            retention_max_bytes: self.retention_max_bytes,
+            queue_max_bytes: self.queue_max_bytes,
+            direct: self.direct,
+        }
+    }
+}
+
+/// Bounds of templates and of one rendering.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Render {
+    /// Characters of a template.
+    pub source_max_chars: usize,
+    /// Bytes of a template.
+    pub source_max_bytes: usize,
+    /// Bytes of rendered text.
+    pub output_max_bytes: usize,
+    /// Steps of one rendering.
+    pub fuel: u64,
+    /// Time of one rendering.
+    pub time_milliseconds: u64,
+    /// Memory of one rendering.
+    pub memory_max_bytes: usize,
+}
+
+impl Default for Render {
+    fn default() -> Self {
+        let limits = render::Limits::default();
+        Self {
+            source_max_chars: limits.source_max_chars,
+            source_max_bytes: limits.source_max_bytes,
+            output_max_bytes: limits.output_max_bytes,
+            fuel: limits.fuel,
+            time_milliseconds: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
+            memory_max_bytes: limits.memory_max_bytes,
+        }
+    }
+}
+
+impl Render {
+    /// As the renderer takes them.
+    #[must_use]
+    pub fn limits(&self) -> render::Limits {
+        render::Limits {
+            source_max_chars: self.source_max_chars,
+            source_max_bytes: self.source_max_bytes,
+            output_max_bytes: self.output_max_bytes,
+            fuel: self.fuel,
+            time: Duration::from_millis(self.time_milliseconds),
+            memory_max_bytes: self.memory_max_bytes,
+        }
+    }
+}
+
+/// What the gateway says of itself.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,hookgate::forward=debug`.
+    pub level: String,
+    /// `human`, `json`, or `auto`: human on a terminal, JSON otherwise.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    /// One line for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One destination.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forward {
+    /// As `--forward-to` takes it, such as `file:events.ndjson` or `https://example.com/events`.
+    pub to: String,
+    /// Events per time, such as `100/s`; as fast as it goes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateText>,
+    /// Events at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// When the spool is full of what this one has not taken: let senders wait, or drop its oldest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_full: Option<OnFull>,
+    /// File whose first line is sent as `Authorization: Bearer …`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_file: Option<PathBuf>,
+}
+
+/// What happens when the spool is full of what one destination has not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFull {
+    /// Senders get 503.
+    Hold,
+    /// The oldest are dropped for this destination, counted and evented.
+    DropOldest,
+}
+
+#[cfg(test)]
+mod tests;

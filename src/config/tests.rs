@@ -1,0 +1,71 @@
+//! Layers, faults and suggestions.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+fn written(name: &str, text: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("hookgate-{}-{name}.toml", std::process::id()));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn flags_win_over_variables_over_the_file() {
+    let path = written("layers", "[server]\ndrain_seconds = 5\nhosts = [\"a\"]\n[spool]\ndirect = false\n");
+    let variables = [
+        ("HOOKGATE_SERVER__DRAIN_SECONDS".to_owned(), "6".to_owned()),
+        ("HOOKGATE_SERVER__LISTEN".to_owned(), "127.0.0.1:1, [::1]:2".to_owned()),
+        ("HOOKGATE_SERVER__LISTN".to_owned(), "x".to_owned()),
+        ("HOOKGATE_FORWARD".to_owned(), "stdout,https://u:p@h/x?rate=5/s&token=t".to_owned()),
+        ("HOME".to_owned(), "/root".to_owned()),
+    ];
+    let flags: Flags = vec![("server.drain_seconds", "--drain-seconds", 7.into())];
+    let loaded = load(Some(&path), variables, flags).unwrap();
+    fs::remove_file(path).unwrap();
+    assert_eq!(loaded.config.server.drain_seconds, 7);
+    assert_eq!(loaded.config.server.hosts, ["a"]);
+    assert_eq!(loaded.config.server.listen.len(), 2);
+    assert!(!loaded.config.spool.direct);
+    assert_eq!(loaded.config.forward[1].to, "https://u:p@h/x?rate=5/s&token=t");
+    assert_eq!(loaded.warnings.len(), 1);
+    assert!(loaded.warnings[0].ends_with("did you mean HOOKGATE_SERVER__LISTEN?"));
+    let rows = loaded.rows();
+    let row = |name: &str| rows.iter().find(|(path, ..)| path == name).unwrap();
+    assert_eq!(row("server.drain_seconds").2, Origin::Flag("--drain-seconds"));
+    assert_eq!(row("server.data").2, Origin::Default);
+    assert_eq!(row("server.public_url").1, None);
+    let shown = row("forward").1.clone().unwrap().to_string();
+    assert!(shown.contains("https://***@h/x?rate=5/s&token=***"), "{shown}");
+}
+
+#[test]
+fn faults_name_their_place_and_the_nearest_key() {
+    let faults = [
+        ("[server]\n  lisen = []\n", 2, 3, "unknown key `lisen`; did you mean `listen`?"),
+        ("[sever]\n", 1, 2, "unknown key `sever`; did you mean `server`?"),
+        ("[spool]\ndirect = 3\n", 2, 10, "expected a boolean"),
+        ("[limits]\npeer_rate = \"often\"\n", 2, 13, "`often` is no rate"),
+        ("[server\n", 1, 8, ""),
+    ];
+    for (text, line, column, message) in faults {
+        let path = written("faults", text);
+        let fault = load(Some(&path), [], Vec::new()).unwrap_err().to_string();
+        assert!(fault.contains(&format!(":{line}:{column}: ")), "{fault}");
+        assert!(fault.contains(message), "{fault}");
+        fs::remove_file(path).unwrap();
+    }
+    let variables = [("HOOKGATE_SPOOL__DIRECT".to_owned(), "often".to_owned())];
+    let fault = load(None, variables, Vec::new()).unwrap_err().to_string();
+    assert_eq!(fault, "HOOKGATE_SPOOL__DIRECT: `often` is neither true nor false");
+    let fault = load(Some(std::path::Path::new("/nowhere")), [], Vec::new()).unwrap_err();
+    assert!(matches!(fault, ConfigError::Unreadable { .. }));
+}
+
+#[test]
+fn the_schema_knows_every_default() {
+    let loaded = load(None, [], Vec::new()).unwrap();
+    let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();
+    assert_eq!(unset, 9, "options that are off by default");
+}
