@@ -84,9 +84,8 @@ pub fn run() -> ExitCode {
 
 /// The environment as text; a variable that is not text is no setting.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    })
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn print_version(form: Form) -> Result<(), Failure> {

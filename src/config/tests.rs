@@ -13,7 +13,10 @@ fn written(name: &str, text: &str) -> PathBuf {
 
 #[test]
 fn flags_win_over_variables_over_the_file() {
-    let path = written("layers", "[server]\ndrain_seconds = 5\nhosts = [\"a\"]\n[spool]\ndirect = false\n");
+    let path = written(
+        "layers",
+        "[server]\ndrain_seconds = 5\nhosts = [\"a\"]\n[spool]\ndirect = false\n",
+    );
     let variables = [
         ("HOOKGATE_SERVER__DRAIN_SECONDS".to_owned(), "6".to_owned()),
         ("HOOKGATE_SERVER__LISTEN".to_owned(), "127.0.0.1:1, [::1]:2".to_owned()),
