@@ -41,7 +41,7 @@ impl Rate {
     /// How many in a minute, in the long run.
     #[must_use]
     pub fn per_minute(self) -> u64 {
-        let count = Duration::from_secs(60).as_nanos() / self.period.as_nanos().max(1);
+        let count = Duration::from_mins(1).as_nanos() / self.period.as_nanos().max(1);
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 }

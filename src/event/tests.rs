@@ -1,5 +1,7 @@
 //! The rules of contract 1, 2.7 and 9.3, each at its bound and one past it.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const WEBHOOK: &str =
@@ -261,4 +263,91 @@ fn the_digest_is_of_what_an_event_says() {
         )
     };
     assert_eq!(own(1, None).digest(), own(2, Some(Uuid::nil())).digest());
+}
+
+/// JSON texts as nobody would write them: odd white space, doubled names, U+0000, numbers at the edge.
+fn json_texts() -> impl Strategy<Value = String> {
+    let space = || prop::sample::select(vec!["", " ", "\n", "\r\n\t"]);
+    let string = prop::sample::select(vec![
+        "\"\"",
+        "\"a\"",
+        "\"\\u0000\"",
+        "\"\\\\u0000\"",
+        "\"\\\\\\u0000x\"",
+        "\"\\ud83d\\ude00\"",
+        "\"é\\n\"",
+    ]);
+    let scalar = prop::sample::select(vec![
+        "null",
+        "true",
+        "0",
+        "-0.0",
+        "1e308",
+        "1E-400",
+        "1e309",
+        "12345678901234567890123",
+        "1.50",
+    ]);
+    let leaf = prop_oneof![string.clone(), scalar].prop_map(str::to_owned);
+    leaf.prop_recursive(6, 40, 5, move |inner| {
+        let items = prop::collection::vec((space(), inner.clone()), 0..5);
+        let members = prop::collection::vec((space(), string.clone(), inner), 0..5);
+        prop_oneof![
+            items.prop_map(|items| {
+                let items: Vec<_> =
+                    items.iter().map(|(space, item)| format!("{space}{item}")).collect();
+                format!("[{}]", items.join(","))
+            }),
+            members.prop_map(|members| {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(space, name, value)| format!("{space}{name}{space}:{value}"))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+fn without_nul(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value::{Array, Object, String};
+    match value {
+        String(text) => String(text.replace('\0', "\u{FFFD}")),
+        Array(items) => Array(items.into_iter().map(without_nul).collect()),
+        Object(members) => {
+            let clean = |(name, value): (std::string::String, _)| {
+                (name.replace('\0', "\u{FFFD}"), without_nul(value))
+            };
+            Object(members.into_iter().map(clean).collect())
+        }
+        other => other,
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_payload_is_kept_in_meaning_or_refused_with_its_place(value in json_texts()) {
+        let text = with(&format!("\"payload\":{{\"a\":{value}}}"));
+        let meant = serde_json::from_str(&text).map(without_nul);
+        match read(&text) {
+            Ok((event, _)) => {
+                prop_assert!(memchr::memchr2(b'\n', b'\r', &event.json).is_none());
+                let after: serde_json::Value = serde_json::from_slice(&event.json).expect("JSON");
+                prop_assert_eq!(&meant.expect("finite")["payload"], &after["payload"]);
+            }
+            Err(fault) => {
+                prop_assert!(text.contains("1e309"), "{} in {}", fault, text);
+                let pointer = fault.pointer.expect("a place");
+                prop_assert!(pointer.starts_with("/payload/a"), "{}", pointer);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[ -~\n\u{0}é{}\\[\\]\",:0-9]{0,40}", cut in 0_usize..200) {
+        let _ = read(&text);
+        let whole = with(&format!("{},\"payload\":{{\"a\":\"{{\"}}", related(1)));
+        let _ = read(&whole[..whole.floor_char_boundary(cut)]);
+        let _ = read(&with(&text));
+    }
 }
