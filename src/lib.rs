@@ -16,6 +16,7 @@ pub mod event;
 pub mod request;
 
 // Rules: pure, no I/O, no clock, no telemetry.
+pub mod catalogue;
 pub mod limit;
 pub mod parse;
 pub mod verify;
