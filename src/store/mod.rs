@@ -1,20 +1,35 @@
-//! Records of the control plane and the outbox of their events, in one SQLite file of the data folder. In: changes
+//! Records of the control plane and the outbox of their events, in one `SQLite` file of the data folder. In: changes
 //! with their audit events, as one transaction. Out: rows, and a word to every watcher before `commit` returns.
 //! Knows nothing of HTTP, holds no template, answers no hook.
 
+mod bootstrap;
+mod file;
+mod outbox;
+mod read;
+mod record;
+mod worker;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rusqlite::ErrorCode;
+use tokio::sync::Notify;
+
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
+use crate::verify::key::KeyFacts;
+use worker::Worker;
 
-/// Whoever owns something, as events name them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Party {
-    /// The record's id.
-    pub id: Uuid,
-    /// Display name.
-    pub name: String,
-    /// Lower-case handle.
-    pub handle: String,
-}
+pub use crate::catalogue::Party;
+pub use bootstrap::{Bootstrap, bootstrap};
+pub use outbox::Outgoing;
+pub use read::{Query, Sort};
+pub use record::{Hidden, KeptKey, Record};
+pub use write::{Batch, Write};
+
+/// The store's file in the data folder.
+pub const FILE_NAME: &str = "store.db";
 
 /// What the data plane needs to know of a webhook.
 #[derive(Clone, Debug)]
@@ -38,21 +53,7 @@ pub struct Webhook {
 }
 
 /// What a caller's key proves.
-#[derive(Clone, Debug)]
-pub struct Key {
-    /// The record's id.
-    pub id: Uuid,
-    /// The first 12 characters after the prefix: how it is looked up.
-    pub lookup: String,
-    /// SHA-256 of the whole key.
-    pub digest: [u8; 32],
-    /// The account it belongs to.
-    pub account: Uuid,
-    /// Whose it is: the id of the user or the service account.
-    pub owner: Uuid,
-    /// From then on it is nobody's.
-    pub expires: Option<Time>,
-}
+pub type Key = KeyFacts;
 
 /// A committed change, as watchers hear of it.
 #[derive(Clone, Debug)]
@@ -66,3 +67,197 @@ pub enum Change {
     /// A key is gone.
     KeyGone(Uuid),
 }
+
+/// Why the store did not take or give.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too much waits for the store right now.
+    #[error("the store is busy")]
+    Busy,
+    /// The disk is full; nothing of the change was kept.
+    #[error("the disk of the store is full")]
+    Full,
+    /// The record was changed or ended since it was read.
+    #[error("the record was changed by somebody else")]
+    Stale,
+    /// Another record has that value already.
+    #[error("another {kind} has that {field}")]
+    Taken { kind: &'static str, field: &'static str },
+    /// Other records refer to it.
+    #[error("{holders} other records refer to it")]
+    InUse { holders: u64 },
+    /// What a field refers to is not there.
+    #[error("what {field} refers to is not there")]
+    Dangling { field: &'static str },
+    /// The file was written by a newer program.
+    #[error("{path} has version {found}, this program knows up to {known}: use a newer one")]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// The file or its folder cannot be used.
+    #[error("{path}: {why}")]
+    File { path: PathBuf, why: String },
+    /// A row says what no row can say, or `SQLite` refuses.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Hears of a committed change, in the order of commits, on the store's own thread: it must be quick, and must not
+/// ask the store.
+pub type Watcher = Box<dyn Fn(&Change) + Send + Sync>;
+
+type Watchers = Arc<RwLock<Vec<Watcher>>>;
+
+/// The store of one data folder: one thread writes, one reads, each behind a bounded queue.
+pub struct Store {
+    writer: Worker,
+    reader: Worker,
+    watchers: Watchers,
+    outbox: Notify,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens (or makes) the store of a data folder whose lock the caller holds.
+    ///
+    /// # Errors
+    /// [`StoreError::File`], [`StoreError::Newer`], or what a damaged file makes `SQLite` say.
+    pub fn open(data: &Path) -> Result<Self, StoreError> {
+        let path = data.join(FILE_NAME);
+        let writer = file::open(&path)?;
+        let reader = file::open_again(&path)?;
+        let start = |name, connection| {
+            Worker::start(name, connection)
+                .map_err(|error| StoreError::File { path: path.clone(), why: error.to_string() })
+        };
+        Ok(Self {
+            writer: start("hookgate-store", writer)?,
+            reader: start("hookgate-reads", reader)?,
+            watchers: Watchers::default(),
+            outbox: Notify::new(),
+        })
+    }
+
+    /// Lets somebody hear of every change from now on. Asked before the first change, nothing is missed.
+    pub fn watch(&self, watcher: Watcher) {
+        self.watchers.write().unwrap_or_else(PoisonError::into_inner).push(watcher);
+    }
+
+    /// Keeps changes and their events, all or none. Every watcher has heard of them when this returns, also when
+    /// nobody waits for it any more.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was kept then.
+    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let watchers = Arc::clone(&self.watchers);
+        let has_events = !batch.events.is_empty();
+        self.writer
+            .ask(move |connection| {
+                let changes = write::commit(connection, &batch)?;
+                let watchers = watchers.read().unwrap_or_else(PoisonError::into_inner);
+                for change in &changes {
+                    watchers.iter().for_each(|watcher| watcher(change));
+                }
+                Ok(())
+            })
+            .await?;
+        if has_events {
+            self.outbox.notify_one();
+        }
+        Ok(())
+    }
+
+    /// All webhooks, for the table of routes at start-up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        self.reader.ask(|connection| read::webhooks(connection)).await
+    }
+
+    /// All keys, for the keyring at start-up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.reader.ask(|connection| read::keys(connection)).await
+    }
+
+    /// Those of these records that are there, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn records(&self, ids: Vec<Uuid>) -> Result<Vec<Record>, StoreError> {
+        self.reader.ask(move |connection| read::records(connection, &ids)).await
+    }
+
+    /// The records of a place that a query describes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list(&self, query: Query) -> Result<Vec<Record>, StoreError> {
+        self.reader.ask(move |connection| read::list(connection, &query)).await
+    }
+
+    /// The records of one kind that refer to any of these.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn holders(
+        &self,
+        kind: &'static str,
+        targets: Vec<Uuid>,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.reader.ask(move |connection| read::holders(connection, kind, &targets)).await
+    }
+
+    /// The oldest events that were not handed on, in the order of their commits.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn pending(&self, limit: u32) -> Result<Vec<Outgoing>, StoreError> {
+        self.reader.ask(move |connection| outbox::pending(connection, limit)).await
+    }
+
+    /// How many events were not handed on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn pending_count(&self) -> Result<u64, StoreError> {
+        self.reader.ask(|connection| outbox::count(connection)).await
+    }
+
+    /// Forgets events that are in the spool.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn handed(&self, ids: Vec<Uuid>) -> Result<(), StoreError> {
+        self.writer.ask(move |connection| outbox::forget(connection, &ids)).await
+    }
+
+    /// Ready once a commit has put events into the outbox since the last time; may be ready without.
+    pub async fn outbox_filled(&self) {
+        self.outbox.notified().await;
+    }
+}
+
+/// Parts of a moment or a number that `SQLite` keeps as an integer.
+fn moment(micros: i64) -> Time {
+    Time::from_micros(micros)
+}
+
+#[cfg(test)]
+mod tests;

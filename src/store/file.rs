@@ -1,0 +1,123 @@
+//! The file: who may read it, how it syncs, what tables it has. In: a path. Out: a connection to tables of this
+//! program's version. Never an older table left as it was, never a newer one touched.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+
+/// Longest wait for the other connection's lock.
+const BUSY_MAX: Duration = Duration::from_secs(2);
+
+/// Each step brings the tables from its place in the list to the next version.
+const STEPS: &[&str] = &["
+    CREATE TABLE record (
+        id BLOB NOT NULL PRIMARY KEY,
+        kind TEXT NOT NULL,
+        account BLOB NOT NULL,
+        workspace BLOB,
+        name TEXT NOT NULL,
+        fields TEXT NOT NULL,
+        lookup TEXT,
+        secret BLOB,
+        revision INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX record_place ON record (kind, account, workspace, name);
+    CREATE UNIQUE INDEX record_secret ON record (kind, secret) WHERE secret IS NOT NULL;
+
+    CREATE TABLE sole_value (
+        kind TEXT NOT NULL,
+        account BLOB NOT NULL,
+        field TEXT NOT NULL,
+        value TEXT NOT NULL,
+        record BLOB NOT NULL REFERENCES record (id) ON DELETE CASCADE,
+        PRIMARY KEY (kind, account, field, value)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sole_value_record ON sole_value (record);
+
+    CREATE TABLE reference (
+        holder BLOB NOT NULL REFERENCES record (id) ON DELETE CASCADE,
+        field TEXT NOT NULL,
+        target BLOB NOT NULL REFERENCES record (id) ON DELETE RESTRICT,
+        PRIMARY KEY (holder, field)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX reference_target ON reference (target);
+
+    CREATE TABLE outbox (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id BLOB NOT NULL UNIQUE,
+        account BLOB NOT NULL,
+        workspace BLOB,
+        occurred INTEGER NOT NULL,
+        json BLOB NOT NULL
+    ) STRICT;
+"];
+
+/// Opens the file, makes it when there is none, and brings its tables up to this version. After a stop that was not
+/// clean its pages are checked first.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let fault = |why: String| StoreError::File { path: path.to_path_buf(), why };
+    // The journal of a clean stop is gone: SQLite removes it with the last connection.
+    let was_open = beside(path, "-wal").metadata().is_ok_and(|journal| journal.len() > 0);
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| fault(error.to_string()))?;
+    let mut connection = connect(path)?;
+    if was_open {
+        let verdict: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(fault(format!("damaged: {verdict}")));
+        }
+    }
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// One more connection to a file that was opened.
+pub(super) fn open_again(path: &Path) -> Result<Connection, StoreError> {
+    connect(path)
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_path_buf(), found, known });
+    }
+    let transaction = connection.transaction()?;
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// The path with a suffix that `SQLite` gives its other files.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,174 @@
+//! A record and its row. In: a row, or a record. Out: the other. What is hidden in a record has no formatter.
+
+use rusqlite::Row;
+use serde_json::Value;
+
+use super::{Key, Party, StoreError, Webhook, moment};
+use crate::catalogue::{self, Kind, Values};
+use crate::clock::Time;
+use crate::id::{Secret, Uuid};
+
+/// What a record holds beside its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// Nothing.
+    Nothing,
+    /// A secret path part, as it is.
+    Slug(Secret),
+    /// All that is kept of a key.
+    Key(KeptKey),
+}
+
+/// How a key is looked up, and its digest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptKey {
+    /// The first 12 characters after the prefix.
+    pub lookup: String,
+    /// SHA-256 of the whole key.
+    pub digest: [u8; 32],
+}
+
+impl std::fmt::Debug for KeptKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// One record of any kind.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its id.
+    pub id: Uuid,
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// Its account; an account is its own.
+    pub account: Uuid,
+    /// Its workspace, for kinds that live in one.
+    pub workspace: Option<Uuid>,
+    /// The table's fields, those that are made and not hidden among them.
+    pub fields: Values,
+    /// What no formatter shows.
+    pub hidden: Hidden,
+    /// Rises with every change.
+    pub revision: i64,
+    /// When it was made.
+    pub created: Time,
+    /// When it was last changed.
+    pub updated: Time,
+}
+
+impl Record {
+    /// A new record.
+    #[must_use]
+    pub fn new(id: Uuid, kind: &'static Kind, account: Uuid, fields: Values, now: Time) -> Self {
+        Self {
+            id,
+            kind,
+            account,
+            workspace: None,
+            fields,
+            hidden: Hidden::Nothing,
+            revision: 1,
+            created: now,
+            updated: now,
+        }
+    }
+
+    /// A field's text; empty when it has none.
+    #[must_use]
+    pub fn text(&self, field: &str) -> &str {
+        self.fields.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The id a field holds.
+    #[must_use]
+    pub fn reference(&self, field: &str) -> Option<Uuid> {
+        self.fields.get(field).and_then(Value::as_str).and_then(catalogue::is_id)
+    }
+
+    /// The moment a field holds.
+    #[must_use]
+    pub fn instant(&self, field: &str) -> Option<Time> {
+        self.fields.get(field).and_then(Value::as_str).and_then(Time::parse)
+    }
+
+    /// The record as events name an owner.
+    #[must_use]
+    pub fn party(&self) -> Party {
+        let (name, handle) = (self.text("name").to_owned(), self.text("handle").to_owned());
+        Party { id: self.id, name, handle }
+    }
+
+    /// The record as hooks need it; `None` when it is no webhook.
+    pub(super) fn webhook(&self, account: Party, workspace: Party) -> Option<Webhook> {
+        let Hidden::Slug(slug) = &self.hidden else { return None };
+        Some(Webhook {
+            id: self.id,
+            account,
+            workspace,
+            name: self.text("name").to_owned(),
+            slug: slug.clone(),
+            template: self.text("template").to_owned(),
+            enabled: self.fields.get("enabled").and_then(Value::as_bool).unwrap_or(false),
+            service_account: self.reference("service_account_id"),
+        })
+    }
+
+    /// The record as a key, given its owner's kind; `None` when it is none.
+    pub(super) fn key(&self, owner_kind: &str) -> Option<Key> {
+        let Hidden::Key(kept) = &self.hidden else { return None };
+        Some(Key {
+            id: self.id,
+            lookup: kept.lookup.clone(),
+            digest: kept.digest,
+            account: self.account,
+            owner: self.reference("owner_id")?,
+            service: owner_kind == catalogue::SERVICE_ACCOUNT.name,
+            expires: self.instant("expiration"),
+        })
+    }
+}
+
+/// The columns [`from_row`] reads, in its order.
+pub(super) const COLUMNS: &str = concat!(
+    "record.id, record.kind, record.account, record.workspace, record.fields, ",
+    "record.lookup, record.secret, record.revision, record.created, record.updated",
+);
+
+/// A row of [`COLUMNS`] as a record.
+pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
+    let kind: String = row.get(1)?;
+    let kind = catalogue::kind(&kind)
+        .ok_or_else(|| StoreError::Failed(format!("a record of an unknown kind: {kind}")))?;
+    let fields: String = row.get(4)?;
+    let fields = serde_json::from_str(&fields)
+        .map_err(|error| StoreError::Failed(format!("a {} without fields: {error}", kind.name)))?;
+    let hidden = match (row.get::<_, Option<String>>(5)?, row.get::<_, Option<Vec<u8>>>(6)?) {
+        (_, None) => Hidden::Nothing,
+        (None, Some(slug)) => {
+            let slug = String::from_utf8(slug)
+                .map_err(|_| StoreError::Failed("a slug is no text".to_owned()))?;
+            Hidden::Slug(Secret::new(slug))
+        }
+        (Some(lookup), Some(digest)) => {
+            let digest = <[u8; 32]>::try_from(digest)
+                .map_err(|_| StoreError::Failed("a digest of a wrong length".to_owned()))?;
+            Hidden::Key(KeptKey { lookup, digest })
+        }
+    };
+    Ok(Record {
+        id: uuid(row.get(0)?),
+        kind,
+        account: uuid(row.get(2)?),
+        workspace: row.get::<_, Option<[u8; 16]>>(3)?.map(uuid),
+        fields,
+        hidden,
+        revision: row.get(7)?,
+        created: moment(row.get(8)?),
+        updated: moment(row.get(9)?),
+    })
+}
+
+pub(super) fn uuid(bytes: [u8; 16]) -> Uuid {
+    Uuid::from_bytes(bytes)
+}

@@ -1,0 +1,196 @@
+//! Changes. In: what is made, changed and ended, and the events that say so. Out: all of it on stable storage with one
+//! commit, or nothing; then what watchers are to hear. What is unique or referred to is held here, in the transaction.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use serde_json::Value;
+
+use super::record::Hidden;
+use super::{Change, Outgoing, Record, StoreError, outbox, read};
+use crate::catalogue::{API_KEY, Reach, Shape, WEBHOOK};
+use crate::id::Uuid;
+
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A new record.
+    Insert(Record),
+    /// A record as it is to be; its revision is the one that was read.
+    Update(Record),
+    /// A record that ends; its revision is the one that was read.
+    Delete(Record),
+}
+
+/// What is kept together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Changes, in the order they are made.
+    pub writes: Vec<Write>,
+    /// Their events, in the order they are handed on.
+    pub events: Vec<Outgoing>,
+}
+
+/// Commits a batch; what watchers are to hear.
+pub(super) fn commit(
+    connection: &mut Connection,
+    batch: &Batch,
+) -> Result<Vec<Change>, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let changes = apply(&transaction, batch)?;
+    transaction.commit()?;
+    Ok(changes)
+}
+
+/// Makes a batch's changes inside a transaction that somebody else ends.
+pub(super) fn apply(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+) -> Result<Vec<Change>, StoreError> {
+    for write in &batch.writes {
+        match write {
+            Write::Insert(record) => insert(transaction, record)?,
+            Write::Update(record) => update(transaction, record)?,
+            Write::Delete(record) => delete(transaction, record)?,
+        }
+    }
+    for event in &batch.events {
+        outbox::add(transaction, event)?;
+    }
+    let mut changes = Vec::new();
+    for write in &batch.writes {
+        changes.extend(change(transaction, write)?);
+    }
+    Ok(changes)
+}
+
+fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let (lookup, secret) = hidden(&record.hidden);
+    transaction.execute(
+        "INSERT INTO record (id, kind, account, workspace, name, fields, lookup, secret, revision,
+         created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            record.id.as_bytes(),
+            record.kind.name,
+            record.account.as_bytes(),
+            record.workspace.map(Uuid::into_bytes),
+            record.text("name"),
+            text(record)?,
+            lookup,
+            secret,
+            record.revision,
+            record.created.micros(),
+            record.updated.micros(),
+        ],
+    )?;
+    bind(transaction, record)
+}
+
+fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let (lookup, secret) = hidden(&record.hidden);
+    let rows = transaction.execute(
+        "UPDATE record SET name = ?3, fields = ?4, lookup = ?5, secret = ?6, updated = ?7,
+         revision = revision + 1 WHERE id = ?1 AND revision = ?2",
+        params![
+            record.id.as_bytes(),
+            record.revision,
+            record.text("name"),
+            text(record)?,
+            lookup,
+            secret,
+            record.updated.micros(),
+        ],
+    )?;
+    if rows == 0 {
+        return Err(StoreError::Stale);
+    }
+    transaction.execute("DELETE FROM sole_value WHERE record = ?1", [record.id.as_bytes()])?;
+    transaction.execute("DELETE FROM reference WHERE holder = ?1", [record.id.as_bytes()])?;
+    bind(transaction, record)
+}
+
+fn delete(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let id = record.id.as_bytes();
+    let count = "SELECT count(*) FROM reference WHERE target = ?1";
+    let holders: i64 = transaction.query_row(count, [id], |row| row.get(0))?;
+    if holders > 0 {
+        return Err(StoreError::InUse { holders: holders.unsigned_abs() });
+    }
+    let sql = "DELETE FROM record WHERE id = ?1 AND revision = ?2";
+    match transaction.execute(sql, params![id, record.revision])? {
+        0 => Err(StoreError::Stale),
+        _ => Ok(()),
+    }
+}
+
+/// Notes what of a record must stay the only one, and what it refers to.
+fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    for field in record.kind.fields {
+        let Some(value) = record.fields.get(field.name).and_then(Value::as_str) else { continue };
+        if let Some(reach) = field.unique {
+            let account = match reach {
+                Reach::Account => record.account,
+                Reach::Everywhere => Uuid::nil(),
+            };
+            let rows = transaction.execute(
+                "INSERT OR IGNORE INTO sole_value (kind, account, field, value, record)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    record.kind.name,
+                    account.as_bytes(),
+                    field.name,
+                    value,
+                    record.id.as_bytes()
+                ],
+            )?;
+            if rows == 0 {
+                return Err(StoreError::Taken { kind: record.kind.name, field: field.name });
+            }
+        }
+        if let Shape::Reference(kinds) = field.shape {
+            let target = record.reference(field.name);
+            let found = match target {
+                Some(target) => read::records(transaction, &[target])?,
+                None => Vec::new(),
+            };
+            let fits = |target: &&Record| {
+                target.account == record.account && kinds.contains(&target.kind.name)
+            };
+            let target = found.iter().find(fits);
+            let target = target.ok_or(StoreError::Dangling { field: field.name })?;
+            transaction.execute(
+                "INSERT INTO reference (holder, field, target) VALUES (?1, ?2, ?3)",
+                params![record.id.as_bytes(), field.name, target.id.as_bytes()],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What watchers hear of a change, as things stand when all of its batch is made.
+fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>, StoreError> {
+    let (record, gone) = match write {
+        Write::Insert(record) | Write::Update(record) => (record, false),
+        Write::Delete(record) => (record, true),
+    };
+    Ok(match (record.kind.name, gone) {
+        (kind, true) if kind == WEBHOOK.name => Some(Change::WebhookGone(record.id)),
+        (kind, false) if kind == WEBHOOK.name => {
+            Some(Change::Webhook(read::webhook(transaction, record)?))
+        }
+        (kind, true) if kind == API_KEY.name => Some(Change::KeyGone(record.id)),
+        (kind, false) if kind == API_KEY.name => Some(Change::Key(read::key(transaction, record)?)),
+        _ => None,
+    })
+}
+
+fn hidden(hidden: &Hidden) -> (Option<&str>, Option<&[u8]>) {
+    match hidden {
+        Hidden::Nothing => (None, None),
+        Hidden::Slug(slug) => (None, Some(slug.expose().as_bytes())),
+        Hidden::Key(key) => (Some(&key.lookup), Some(&key.digest)),
+    }
+}
+
+fn text(record: &Record) -> Result<String, StoreError> {
+    let fault = |error: serde_json::Error| StoreError::Failed(error.to_string());
+    serde_json::to_string(&record.fields).map_err(fault)
+}
