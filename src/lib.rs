@@ -33,6 +33,7 @@ pub mod spool;
 
 // Planes: each its own way, none knows another.
 pub mod admin;
+pub mod api;
 pub mod hooks;
 
 // Assembly: knows everything, decides nothing.

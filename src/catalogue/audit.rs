@@ -245,7 +245,7 @@ mod tests {
         Scene { actor, account: party(0x11, "Acme"), workspace: Some(party(0x22, "Prod")) }
     }
 
-    fn fields(value: Value) -> Values {
+    fn fields(value: &Value) -> Values {
         value.as_object().cloned().expect("an object")
     }
 
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn events_of_a_webhook() {
         let occurred = Time::parse("2026-11-23T22:50:11.204113Z").expect("a moment");
-        let first = fields(json!({"name": "git\0hub", "description": "", "enabled": true,
+        let first = fields(&json!({"name": "git\0hub", "description": "", "enabled": true,
             "template": "{\"a\": 1}\0", "service_account_id": null, "slug": "secret"}));
         let mut second = first.clone();
         second["enabled"] = false.into();
@@ -295,7 +295,7 @@ mod tests {
         let mut scene = Scene { workspace: None, ..scene() };
         scene.actor = Actor::system();
         let owner = Uuid::from_u128(7);
-        let fields = fields(json!({"name": "bot", "expiration": null,
+        let fields = fields(&json!({"name": "bot", "expiration": null,
             "owner_id": owner.to_string(), "masked_key": "pnb_...secr"}));
         let subject = Subject {
             kind: &API_KEY,
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn the_largest_update_stays_small() {
         let wide = |c: &str| {
-            fields(json!({"name": c.repeat(5000), "description": c.repeat(5000),
+            fields(&json!({"name": c.repeat(5000), "description": c.repeat(5000),
             "template": c.repeat(30_000)}))
         };
         let (before, after) = (wide("\u{1}"), wide("\u{2}"));

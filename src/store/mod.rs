@@ -260,4 +260,4 @@ fn moment(micros: i64) -> Time {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -53,7 +53,7 @@ impl House {
         file::open(&self.folder.0.join(FILE_NAME)).expect("a file")
     }
 
-    fn record(&self, kind: &'static crate::catalogue::Kind, fields: Value) -> Record {
+    fn record(&self, kind: &'static crate::catalogue::Kind, fields: &Value) -> Record {
         let fields = fields.as_object().cloned().expect("an object");
         let account = self.first.account_id;
         Record::new(id::now(&self.clock), kind, account, fields, self.clock.now())
@@ -62,7 +62,7 @@ impl House {
     fn webhook(&self, name: &str, slug: &str) -> Record {
         let fields = json!({"name": name, "description": "", "enabled": true, "template": "t\n ",
             "service_account_id": null});
-        let mut record = self.record(&WEBHOOK, fields);
+        let mut record = self.record(&WEBHOOK, &fields);
         record.workspace = Some(self.first.workspace_id);
         record.hidden = Hidden::Slug(Secret::new(slug));
         record
@@ -239,7 +239,7 @@ fn a_cut_transaction_leaves_neither_change_nor_event() {
 fn what_is_unique_or_referred_to_is_held() {
     let house = House::new();
     let store = house.open();
-    let bot = house.record(&SERVICE_ACCOUNT, json!({"name": "bot"}));
+    let bot = house.record(&SERVICE_ACCOUNT, &json!({"name": "bot"}));
     let mut hook = house.webhook("a", "slug");
     hook.fields["service_account_id"] = bot.id.to_string().into();
     let delete = Batch { writes: vec![Write::Delete(bot.clone())], events: Vec::new() };
@@ -247,7 +247,7 @@ fn what_is_unique_or_referred_to_is_held() {
         let dangling = StoreError::Dangling { field: "service_account_id" };
         assert_eq!(store.commit(insert(&hook)).await, Err(dangling.clone()));
         let mut to_user = hook.clone();
-        let user = house.record(&USER, json!({"name": "u", "handle": "u"}));
+        let user = house.record(&USER, &json!({"name": "u", "handle": "u"}));
         to_user.fields["service_account_id"] = user.id.to_string().into();
         store.commit(insert(&user)).await.expect("made");
         assert_eq!(store.commit(insert(&to_user)).await, Err(dangling));
@@ -258,7 +258,7 @@ fn what_is_unique_or_referred_to_is_held() {
         let free = Batch { writes: vec![Write::Update(hook)], events: Vec::new() };
         store.commit(free).await.expect("changed");
         store.commit(delete).await.expect("ended");
-        let same = house.record(&WORKSPACE, json!({"name": "x", "handle": "default"}));
+        let same = house.record(&WORKSPACE, &json!({"name": "x", "handle": "default"}));
         let taken = StoreError::Taken { kind: "workspace", field: "handle" };
         assert_eq!(store.commit(insert(&same)).await, Err(taken));
     });
@@ -284,8 +284,8 @@ fn lists_are_sorted_filtered_and_bounded() {
     assert_eq!(sorted("KEY_EXPIRATION_ASC"), "beta Alpha beta gamma");
     assert_eq!(names(Query { offset: 1, limit: 2, ..house.all() }), "beta beta");
     assert_eq!(names(Query { limit: 0, ..house.all() }), "");
-    let named = Some(vec!["beta".to_owned(), "it's".to_owned()]);
-    assert_eq!(names(Query { names: named, ..house.all() }), "beta beta");
+    let wanted = Some(vec!["beta".to_owned(), "it's".to_owned()]);
+    assert_eq!(names(Query { names: wanted, ..house.all() }), "beta beta");
     assert_eq!(names(Query { like: Some("LPH".to_owned()), ..house.all() }), "Alpha");
     assert_eq!(names(Query { ids: Some(vec![Uuid::nil()]), ..house.all() }), "");
     assert_eq!(names(Query { account: Uuid::nil(), ..house.all() }), "");
@@ -303,7 +303,7 @@ fn a_newer_file_is_left_alone_and_a_full_queue_refuses() {
     let worker = Worker::start("test", connection).expect("a thread");
     let (go, held) = std::sync::mpsc::channel::<()>();
     wait(async {
-        let hold = worker.ask(move |_| {
+        let first = worker.ask(move |_| {
             let _ = held.recv();
             Ok(())
         });
@@ -311,13 +311,13 @@ fn a_newer_file_is_left_alone_and_a_full_queue_refuses() {
             let mut waiting = Vec::new();
             let busy = loop {
                 let mut ask = Box::pin(worker.ask(|_| Ok(())));
-                let first = std::future::poll_fn(|cx| {
+                let poll = std::future::poll_fn(|cx| {
                     std::task::Poll::Ready(match ask.as_mut().poll(cx) {
                         std::task::Poll::Ready(answer) => Some(answer),
                         std::task::Poll::Pending => None,
                     })
                 });
-                match first.await {
+                match poll.await {
                     Some(answer) => break answer,
                     None => waiting.push(ask),
                 }
@@ -329,7 +329,7 @@ fn a_newer_file_is_left_alone_and_a_full_queue_refuses() {
                 ask.await.expect("done");
             }
         };
-        let (held, ()) = tokio::join!(hold, fill);
+        let (held, ()) = tokio::join!(first, fill);
         held.expect("done");
     });
 }

@@ -1,0 +1,251 @@
+//! The control plane: everything under `/api`. In: requests of managers, by key. Out: replies, and changes committed
+//! with their audit events. Routes, checks and permissions come from the catalogue; each effect is built once. Never a
+//! slug or a key in a log.
+
+mod actor;
+mod change;
+mod key;
+mod outbox;
+mod pages;
+mod present;
+mod problem;
+mod question;
+mod text;
+
+use std::sync::Arc;
+
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
+
+use crate::accept::{Body, Reply};
+use crate::catalogue::{self, Effect, Fault, Kind, Scene, Verb};
+use crate::clock::Clock;
+use crate::id::Uuid;
+use crate::render::{self, RenderError, Template};
+use crate::request::{Arrival, Content};
+use crate::store::{Change, Store, StoreError};
+use crate::telemetry::Telemetry;
+use crate::telemetry::api::Facts;
+use crate::verify::key::Keyring;
+use pages::Page;
+use problem::Problem;
+
+pub use outbox::pump;
+
+/// Where a call to this plane begins.
+pub const PATH_PREFIX: &str = "/api";
+
+/// Tells whether a template would be taken.
+type TemplateCheck = Box<dyn Fn(&str) -> Result<(), RenderError> + Send + Sync>;
+
+/// Settings of the control plane.
+pub struct Options {
+    /// Largest body.
+    pub body_max_bytes: u64,
+    /// How templates are checked before they are saved.
+    pub check_template: TemplateCheck,
+}
+
+impl Options {
+    /// Bodies of 5 MiB, templates as the renderer takes them.
+    #[must_use]
+    pub fn new(limits: render::Limits) -> Self {
+        let check = move |source: &str| Template::compile(source, limits).map(drop);
+        Self { body_max_bytes: 5 << 20, check_template: Box::new(check) }
+    }
+}
+
+/// Answers everything under `/api`.
+pub struct Api {
+    store: Arc<Store>,
+    keys: Arc<Keyring>,
+    clock: Arc<Clock>,
+    facts: Arc<Facts>,
+    options: Options,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+/// A call that may go on: who calls is known and allowed, and what it is about belongs to them.
+struct Call {
+    kind: &'static Kind,
+    verb: &'static Verb,
+    scene: Scene,
+    /// The record's id, for verbs of one record.
+    id: Option<Uuid>,
+}
+
+impl Call {
+    fn account(&self) -> Uuid {
+        self.scene.account.id
+    }
+
+    fn workspace(&self) -> Option<Uuid> {
+        self.scene.workspace.as_ref().map(|workspace| workspace.id)
+    }
+}
+
+/// What a request asks for.
+enum Asked<'p> {
+    Page(&'static Page),
+    Verb(catalogue::Route<'p>),
+}
+
+/// A request on its way.
+enum Admission {
+    Page(&'static Page, Option<Box<actor::Caller>>),
+    Call(Box<Call>),
+}
+
+impl Admission {
+    fn has_body(&self) -> bool {
+        matches!(self, Self::Call(call) if call.verb.has_body())
+    }
+}
+
+impl Api {
+    /// An API over a store. The ring then holds the store's keys, and hears of every change to them.
+    ///
+    /// # Errors
+    /// When the keys cannot be read.
+    pub async fn new(
+        store: Arc<Store>,
+        keys: Arc<Keyring>,
+        clock: Arc<Clock>,
+        telemetry: &Telemetry,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let ring = Arc::clone(&keys);
+        store.watch(Box::new(move |change| match change {
+            Change::Key(key) => ring.put(key.clone()),
+            Change::KeyGone(id) => ring.remove(*id),
+            Change::Webhook(_) | Change::WebhookGone(_) => {}
+        }));
+        keys.load(store.keys().await?);
+        Ok(Self { store, keys, clock, facts: Facts::register(telemetry), options })
+    }
+
+    /// The facts this plane keeps of itself, for [`pump`].
+    #[must_use]
+    pub fn facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.facts)
+    }
+
+    /// Answers one request; its body is read only once the caller is known and allowed.
+    pub async fn answer(&self, arrival: Arrival, body: Body) -> Reply {
+        let (name, reply) = match Self::find(&arrival) {
+            Ok(asked) => (name(&asked), self.run(asked, &arrival, body).await),
+            Err(problem) => (("none", "none"), Err(problem)),
+        };
+        self.reply(name, reply)
+    }
+
+    async fn run(&self, asked: Asked<'_>, arrival: &Arrival, body: Body) -> Result<Reply, Problem> {
+        let admission = self.admit(asked, arrival).await?;
+        let content = if admission.has_body() {
+            body.read(self.options.body_max_bytes).await?
+        } else {
+            Content::default()
+        };
+        self.perform(&admission, arrival, &content).await
+    }
+
+    /// What the method and path mean.
+    fn find(arrival: &Arrival) -> Result<Asked<'_>, Problem> {
+        let (method, path) = (arrival.method.as_str(), arrival.path());
+        if let Some(page) = pages::find(path) {
+            return match method {
+                "GET" | "HEAD" => Ok(Asked::Page(page)),
+                _ => Err(Problem::Method("GET, HEAD".to_owned())),
+            };
+        }
+        match catalogue::find(method, path) {
+            catalogue::Match::Found(route) => Ok(Asked::Verb(route)),
+            catalogue::Match::Methods(methods) => {
+                let head = methods.contains(&"GET").then_some("HEAD");
+                Err(Problem::Method([methods, head.into_iter().collect()].concat().join(", ")))
+            }
+            catalogue::Match::Nothing => Err(Problem::NotFound),
+        }
+    }
+
+    /// Does what an admitted request asks.
+    async fn perform(
+        &self,
+        admission: &Admission,
+        arrival: &Arrival,
+        content: &Content,
+    ) -> Result<Reply, Problem> {
+        let call = match admission {
+            Admission::Page(page, caller) => return self.show(page, caller.as_deref()).await,
+            Admission::Call(call) => call,
+        };
+        let body = if call.verb.has_body() { text::read(content)? } else { None };
+        if call.verb.effect == Effect::Validate {
+            return self.validate(body.as_ref());
+        }
+        let values = catalogue::check(call.kind, call.verb, body.as_ref());
+        let values = values.map_err(Problem::Invalid)?;
+        match call.verb.effect {
+            Effect::Create => self.create(call, values).await,
+            Effect::Read => self.read(call).await,
+            Effect::List => self.list(call, arrival.target.query().unwrap_or_default()).await,
+            Effect::Filter => self.filter(call, &values).await,
+            Effect::Replace | Effect::Change => self.amend(call, &values).await,
+            Effect::Rotate(field) => self.rotate(call, field, &values).await,
+            Effect::Delete => self.delete(call).await,
+            Effect::Validate => Err(Problem::NotFound),
+        }
+    }
+
+    /// Whether a template, sent as a JSON string, would be taken.
+    fn validate(&self, body: Option<&serde_json::Value>) -> Result<Reply, Problem> {
+        let Some(source) = body.and_then(serde_json::Value::as_str) else {
+            let rule = if body.is_none() { "missing" } else { "string_type" };
+            let says =
+                if body.is_none() { "Field required" } else { "Input should be a valid string" };
+            return Err(Problem::Invalid(vec![Fault::new(rule, &["body"], says)]));
+        };
+        match (self.options.check_template)(source) {
+            Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+            Err(fault) => {
+                let told = serde_json::json!({"error": {
+                    "line": fault.line, "message": fault.message, "source": source,
+                }});
+                Ok(Reply::json(StatusCode::UNPROCESSABLE_ENTITY, told.to_string()))
+            }
+        }
+    }
+
+    fn reply(
+        &self,
+        (kind, verb): (&'static str, &'static str),
+        reply: Result<Reply, Problem>,
+    ) -> Reply {
+        let mut reply = reply.unwrap_or_else(|problem| {
+            if let Problem::Store(fault) = &problem {
+                tracing::error!(kind, verb, %fault, "a management call failed");
+            }
+            problem.reply()
+        });
+        self.facts.answered(kind, verb, reply.status);
+        // Replies tell slugs and keys: nobody on the way keeps them.
+        reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        reply
+    }
+}
+
+/// Kind and verb, as metrics and logs name them.
+fn name(asked: &Asked<'_>) -> (&'static str, &'static str) {
+    match asked {
+        Asked::Page(page) => ("page", page.name),
+        Asked::Verb(route) => (route.kind.name, route.verb.name),
+    }
+}
+
+#[cfg(test)]
+mod tests;

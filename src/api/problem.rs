@@ -1,0 +1,167 @@
+//! What can be wrong with a call, and the one table from there to replies (contract 10). In: facts of the stages. Out:
+//! `{"detail": …}` in the shapes that clients decode; `loc` holds strings only.
+
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::accept::{BodyError, Reply};
+use crate::catalogue::Fault;
+use crate::render::RenderError;
+use crate::store::StoreError;
+
+/// Seconds after which a busy store may be asked again.
+const BUSY_RETRY_SECONDS: u64 = 1;
+/// Seconds after which a full disk may have room again: time for an operator.
+const FULL_RETRY_SECONDS: u64 = 30;
+
+/// Why a call is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// Nothing is there, or nothing of the caller's.
+    NotFound,
+    /// The path has other methods: these.
+    Method(String),
+    /// No key, or none that is valid.
+    Unauthorized,
+    /// It is there, and the caller may not.
+    Forbidden,
+    /// Path or body break rules of the table: all of them.
+    Invalid(Vec<Fault>),
+    /// The template does not compile.
+    Template(RenderError),
+    /// The present state does not allow it.
+    Conflict(String),
+    /// The body was not taken.
+    Body(BodyError),
+    /// The store has no time or no room.
+    Unavailable { retry_after_seconds: u64 },
+    /// The store failed; what it said is for the log.
+    Store(StoreError),
+}
+
+impl From<BodyError> for Problem {
+    fn from(fault: BodyError) -> Self {
+        Self::Body(fault)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(fault: StoreError) -> Self {
+        match fault {
+            StoreError::Busy => Self::Unavailable { retry_after_seconds: BUSY_RETRY_SECONDS },
+            StoreError::Full => Self::Unavailable { retry_after_seconds: FULL_RETRY_SECONDS },
+            StoreError::Stale => {
+                Self::Conflict("The record is being changed by somebody else".to_owned())
+            }
+            StoreError::Taken { kind, field } => {
+                Self::Conflict(format!("Another {kind} has that {field}"))
+            }
+            StoreError::InUse { holders } => {
+                let are = if holders == 1 { "record refers" } else { "records refer" };
+                Self::Conflict(format!("{holders} other {are} to it"))
+            }
+            StoreError::Dangling { field } => {
+                let says = "Value error, nothing of that id belongs to the account";
+                Self::Invalid(vec![Fault::new("value_error", &["body", field], says)])
+            }
+            StoreError::Newer { .. } | StoreError::File { .. } | StoreError::Failed(_) => {
+                Self::Store(fault)
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// How it is answered.
+    pub(super) fn reply(&self) -> Reply {
+        match self {
+            Self::NotFound => Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+            Self::Method(methods) => {
+                let reply = Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+                match HeaderValue::from_str(methods) {
+                    Ok(methods) => reply.with(ALLOW, methods),
+                    Err(_) => reply,
+                }
+            }
+            Self::Unauthorized => {
+                let detail = "Invalid authentication credentials";
+                Reply::detail(StatusCode::UNAUTHORIZED, detail)
+                    .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            Self::Forbidden => Reply::detail(StatusCode::FORBIDDEN, "Not permitted"),
+            Self::Invalid(faults) => {
+                let told = |fault: &Fault| json!({ "loc": fault.at, "msg": fault.says, "type": fault.rule });
+                let detail: Vec<_> = faults.iter().map(told).collect();
+                let text = json!({ "detail": detail }).to_string();
+                Reply::json(StatusCode::UNPROCESSABLE_ENTITY, text)
+            }
+            Self::Template(fault) => {
+                let line = fault.line.map(|line| format!(", line {line}")).unwrap_or_default();
+                let detail = format!("template{line}: {}", fault.message);
+                Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &detail)
+            }
+            Self::Conflict(detail) => Reply::detail(StatusCode::CONFLICT, detail),
+            // What is left of such a body would be taken for the next request.
+            Self::Body(fault) => answer_body(fault).closing(),
+            Self::Unavailable { retry_after_seconds } => {
+                Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                    .with(RETRY_AFTER, (*retry_after_seconds).into())
+            }
+            Self::Store(_) => {
+                Reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
+        }
+    }
+}
+
+fn answer_body(fault: &BodyError) -> Reply {
+    let (status, detail) = match fault {
+        BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large"),
+        BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+        BodyError::Malformed(_) => (StatusCode::BAD_REQUEST, "The body could not be read"),
+        BodyError::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Content-Encoding"),
+    };
+    Reply::detail(status, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_problem_has_its_reply() {
+        let template = RenderError {
+            message: "no end".to_owned(),
+            line: Some(3),
+            column: None,
+            budget: false,
+        };
+        let fault = Fault::new("missing", &["body", "name"], "Field required");
+        let failed = StoreError::Failed("secret".to_owned());
+        for (problem, status, text) in [
+            (Problem::NotFound, 404, r#"{"detail":"Not Found"}"#),
+            (Problem::Unauthorized, 401, r#"{"detail":"Invalid authentication credentials"}"#),
+            (Problem::Template(template), 422, r#"{"detail":"template, line 3: no end"}"#),
+            (
+                Problem::Invalid(vec![fault]),
+                422,
+                r#"{"detail":[{"loc":["body","name"],"msg":"Field required","type":"missing"}]}"#,
+            ),
+            (
+                StoreError::InUse { holders: 2 }.into(),
+                409,
+                r#"{"detail":"2 other records refer to it"}"#,
+            ),
+            (StoreError::Full.into(), 503, r#"{"detail":"Service Unavailable"}"#),
+            (failed.into(), 500, r#"{"detail":"Internal Server Error"}"#),
+            (BodyError::TooLarge { max_bytes: 1 }.into(), 413, r#"{"detail":"Content Too Large"}"#),
+        ] {
+            let reply = problem.reply();
+            assert_eq!((reply.status.as_u16(), &*reply.body), (status, text.as_bytes()));
+        }
+        let busy = Problem::from(StoreError::Busy).reply();
+        assert_eq!(busy.headers[RETRY_AFTER], "1");
+        assert_eq!(Problem::Method("GET".to_owned()).reply().headers[ALLOW], "GET");
+    }
+}

@@ -1,0 +1,123 @@
+//! Service accounts and their keys.
+
+use super::*;
+
+impl House {
+    fn bots(&self, more: &str) -> String {
+        format!("{}/bots/{more}", self.account)
+    }
+
+    fn bot(&self, body: &str) -> Value {
+        let answer = self.call("POST", &self.bots(""), body);
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    }
+
+    /// The status a key gets for the simplest question.
+    fn knock(&self, bot: &Value) -> u16 {
+        let bearer = format!("Bearer {}", bot["api_key"]["key"].as_str().expect("a key"));
+        self.call_as(Some(&bearer), "GET", "/api/me", "").status
+    }
+
+    fn advance(&self, seconds: i64) {
+        self.api.clock.advance_seconds(seconds);
+    }
+}
+
+#[test]
+fn a_key_is_told_once_and_works_at_once() {
+    let house = House::new();
+    let made = house.bot(r#"{"name":"ci","api_key_expiration":"2023-11-14T22:13:21Z"}"#);
+    let key = made["api_key"]["key"].as_str().expect("a key").to_owned();
+    assert!(key.starts_with("pnb_") && key.len() == 40);
+    assert_eq!(made["api_key"]["expiration"], "2023-11-14T22:13:21Z");
+    assert_eq!(made["account_role_name"], "Member");
+    assert_eq!(house.knock(&made), 200);
+    let events = house.events();
+    let names: Vec<_> = events.iter().map(|event| event["event"].clone()).collect();
+    assert_eq!(names, ["prefect-cloud.service-account.created", "prefect-cloud.api-key.created"]);
+    let text = Value::from(events).to_string();
+    assert!(!text.contains("pnb_") && !text.contains(&key[4..16]), "{text}");
+    let path = house.bots(made["id"].as_str().expect("an id"));
+    let read = house.call("GET", &path, "");
+    assert_eq!(read.body["api_key"]["masked_key"], format!("pnb_...{}", &key[36..]));
+    assert!(read.body["api_key"].get("key").is_none() && read.body["actor_id"].is_string());
+    let found = |body: &str| {
+        let answer = house.call("POST", &house.bots("filter"), body);
+        answer.body.as_array().map(Vec::len)
+    };
+    assert_eq!(found(""), Some(1));
+    assert_eq!(found(r#"{"service_accounts":{"name":{"any_":["ci"]}}}"#), Some(1));
+    assert_eq!(found(r#"{"service_accounts":{"name":{"like_":"x"}}}"#), Some(0));
+    house.advance(1);
+    assert_eq!(house.knock(&made), 401, "its end has come");
+}
+
+#[test]
+fn a_service_account_may_not_manage_but_knows_itself() {
+    let house = House::new();
+    let bot = house.bot(r#"{"name":"ci"}"#);
+    let bearer = format!("Bearer {}", bot["api_key"]["key"].as_str().expect("a key"));
+    let call = |method, path: &str| house.call_as(Some(&bearer), method, path, "{}");
+    assert_eq!(call("GET", "/api/me").body["handle"], "ci");
+    assert_eq!(call("GET", "/api/me/workspaces").body, json!([]));
+    assert_eq!(call("GET", "/api/me/accounts").body, json!([]));
+    assert_eq!(call("GET", &house.base).status, 403);
+    assert_eq!(call("POST", &house.bots("")).status, 403);
+    assert_eq!(call("GET", &house.first.api_path).status, 403);
+}
+
+#[test]
+fn rotation_overlaps_as_long_as_asked() {
+    let house = House::new();
+    let first = house.bot(r#"{"name":"ci"}"#);
+    let path = house.bots(first["id"].as_str().expect("an id"));
+    let rotate = format!("{path}/rotate_api_key");
+    house.events();
+    house.advance(1);
+    let second = house.call("POST", &rotate, r#"{"old_key_expires_in_seconds":60}"#);
+    assert_eq!(second.status, 201);
+    let second = second.body;
+    let events = house.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["event"], "prefect-cloud.api-key.rotated");
+    let told = json!({"expiration": null, "old_key_expires_at": "2023-11-14T22:14:21Z"});
+    assert_eq!(events[0]["payload"], told);
+    assert_eq!((house.knock(&first), house.knock(&second)), (200, 200));
+    let read = house.call("GET", &path, "").body;
+    assert_eq!(read["api_key"]["id"], second["api_key"]["id"]);
+    house.advance(60);
+    assert_eq!((house.knock(&first), house.knock(&second)), (401, 200));
+    let third = house.call("POST", &rotate, "").body;
+    assert_eq!((house.knock(&second), house.knock(&third)), (401, 200));
+    let keys = wait(house.api.store.keys()).expect("keys");
+    assert_eq!(keys.len(), 2, "the user's, and the newest of the service account's");
+}
+
+#[test]
+fn a_service_account_in_use_stays() {
+    let house = House::new();
+    let bot = house.bot(r#"{"name":"ci"}"#);
+    let path = house.bots(bot["id"].as_str().expect("an id"));
+    let hook = house.make(&json!({"name": "a", "template": "t", "service_account_id": bot["id"]}));
+    house.events();
+    let answer = house.call("DELETE", &path, "");
+    let detail = json!({"detail": "1 other record refers to it"});
+    assert_eq!((answer.status, answer.body), (409, detail));
+    assert!(house.events().is_empty());
+    assert_eq!(house.knock(&bot), 200, "nothing of it was ended");
+    let hook = format!("{}/{}", house.base, hook["id"].as_str().expect("an id"));
+    assert_eq!(house.call("DELETE", &hook, "").status, 204);
+    assert_eq!(house.call("PATCH", &path, r#"{"name":"cd"}"#).status, 204);
+    assert_eq!(house.call("DELETE", &path, "").status, 204);
+    assert_eq!(house.knock(&bot), 401);
+    assert_eq!(
+        house.event_names(),
+        [
+            "webhook.deleted",
+            "service-account.updated",
+            "api-key.deleted",
+            "service-account.deleted"
+        ]
+    );
+}

@@ -1,0 +1,265 @@
+//! The API on a real store: requests made by hand, replies and audit events looked at.
+
+mod bots;
+mod webhooks;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::clock::Time;
+use crate::id::Secret;
+use crate::request::RequestId;
+use crate::store::tests::{Folder, wait};
+use crate::store::{Bootstrap, bootstrap};
+
+/// A gateway's control plane with its first account.
+struct House {
+    api: Api,
+    first: Bootstrap,
+    key: String,
+    base: String,
+    account: String,
+    _folder: Folder,
+}
+
+/// A reply, read.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    body: Value,
+    headers: HeaderMap,
+    close: bool,
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let clock = Arc::new(Clock::fixed(Time::from_micros(1_700_000_000_000_000)));
+        let first = bootstrap(&folder.0, &clock).expect("a first account");
+        let key = first.api_key.as_ref().map(Secret::expose).unwrap_or_default().to_owned();
+        let store = Arc::new(Store::open(&folder.0).expect("a store"));
+        let mut options = Options::new(render::Limits::default());
+        options.check_template = Box::new(|source| match source.find("{%") {
+            Some(_) => Err(RenderError {
+                message: "unexpected end of template".to_owned(),
+                line: Some(2),
+                column: None,
+                budget: false,
+            }),
+            None => Ok(()),
+        });
+        let keys = Arc::new(Keyring::new());
+        let api = wait(Api::new(store, keys, clock, &Telemetry::new(), options)).expect("an API");
+        wait(async {
+            let pending = api.store.pending(100).await.expect("events");
+            let ids = pending.iter().map(|outgoing| outgoing.event.id).collect();
+            api.store.handed(ids).await.expect("forgotten");
+        });
+        let base = format!("{}/webhooks", first.api_path);
+        let account = format!("/api/accounts/{}", first.account_id);
+        Self { api, first, key, base, account, _folder: folder }
+    }
+
+    fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.call_as(Some(&format!("Bearer {}", self.key)), method, path, body)
+    }
+
+    /// What `Api::answer` does, with a body that is there already.
+    fn call_as(&self, bearer: Option<&str>, method: &str, path: &str, body: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(bearer) = bearer {
+            headers.insert("authorization", HeaderValue::from_str(bearer).expect("a header"));
+        }
+        let arrival = Arrival {
+            method: method.parse().expect("a method"),
+            target: path.parse().expect("a path"),
+            headers,
+            peer: [192, 0, 2, 1].into(),
+            secure: true,
+            request_id: RequestId::Ours(Uuid::nil()),
+            received: self.api.clock.now(),
+        };
+        let raw = Bytes::copy_from_slice(body.as_bytes());
+        let content = Content { decoded: raw.clone(), raw };
+        let reply = wait(async {
+            let (name, reply) = match Api::find(&arrival) {
+                Ok(asked) => (
+                    name(&asked),
+                    async {
+                        let admission = self.api.admit(asked, &arrival).await?;
+                        self.api.perform(&admission, &arrival, &content).await
+                    }
+                    .await,
+                ),
+                Err(problem) => (("none", "none"), Err(problem)),
+            };
+            self.api.reply(name, reply)
+        });
+        let body = if reply.body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&reply.body).expect("JSON")
+        };
+        let status = reply.status.as_u16();
+        Answer { status, body, headers: reply.headers, close: reply.close }
+    }
+
+    fn make(&self, body: &Value) -> Value {
+        let answer = self.call("POST", &format!("{}/", self.base), &body.to_string());
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    }
+
+    /// The audit events since the last look.
+    fn events(&self) -> Vec<Value> {
+        wait(async {
+            let pending = self.api.store.pending(100).await.expect("events");
+            let ids = pending.iter().map(|outgoing| outgoing.event.id).collect();
+            self.api.store.handed(ids).await.expect("forgotten");
+            let read = |json: &[u8]| serde_json::from_slice(json).expect("JSON");
+            pending.iter().map(|outgoing| read(&outgoing.event.json)).collect()
+        })
+    }
+
+    fn event_names(&self) -> Vec<String> {
+        let name = |event: &Value| {
+            event["event"].as_str().unwrap_or_default().replace("prefect-cloud.", "")
+        };
+        self.events().iter().map(name).collect()
+    }
+}
+
+#[test]
+fn clients_that_start_up_get_what_they_decode() {
+    let house = House::new();
+    for path in ["/api/me/workspaces", "/api/me/workspaces/"] {
+        let answer = house.call("GET", path, "");
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.body,
+            json!([{
+                "account_id": house.first.account_id.to_string(),
+                "account_name": "hookgate", "account_handle": "hookgate",
+                "workspace_id": house.first.workspace_id.to_string(),
+                "workspace_name": "default", "workspace_description": "",
+                "workspace_handle": "default",
+            }])
+        );
+        assert_eq!(answer.headers["cache-control"], "no-store");
+    }
+    assert_eq!(house.call("GET", "/api/me", "").body["handle"], "admin");
+    assert_eq!(house.call("GET", "/api/me/", "").status, 200);
+    let accounts = house.call("GET", "/api/me/accounts", "").body;
+    assert_eq!(accounts[0]["account_role_name"], "Owner");
+    let workspace = house.call("GET", &house.first.api_path, "");
+    assert_eq!((workspace.status, &workspace.body["description"]), (200, &json!("")));
+    for (path, status, body) in [
+        ("/api/health", 200, json!(true)),
+        ("/api/ready", 200, json!({"message": "OK"})),
+        ("/api/admin/version", 200, json!("3.8.8")),
+        ("/api/csrf-token?client=x", 404, json!({"detail": "Not Found"})),
+        ("/api", 404, json!({"detail": "Not Found"})),
+        ("/api/", 404, json!({"detail": "Not Found"})),
+    ] {
+        let answer = house.call_as(None, "GET", path, "");
+        assert_eq!((answer.status, answer.body), (status, body), "{path}");
+    }
+    let wrong = house.call_as(None, "POST", "/api/health", "");
+    assert_eq!(
+        (wrong.status, &wrong.headers["allow"]),
+        (405, &HeaderValue::from_static("GET, HEAD"))
+    );
+    assert!(house.events().is_empty());
+}
+
+#[test]
+fn a_key_that_is_not_valid_gets_the_same_bytes_whatever_the_cause() {
+    let house = House::new();
+    let last = format!("Bearer {}x", &house.key[..39]);
+    let unknown = format!("Bearer pnu_{}", "a".repeat(36));
+    let causes =
+        [None, Some(""), Some("Bearer "), Some("Basic eA=="), Some(&*last), Some(&*unknown)];
+    for path in [house.base.as_str(), "/api/me/workspaces", "/api/accounts/no-id/bots"] {
+        for cause in causes {
+            let answer = house.call_as(cause, "POST", path, "{");
+            if path.starts_with("/api/me") {
+                assert_eq!(answer.status, 405);
+                continue;
+            }
+            let expected = json!({"detail": "Invalid authentication credentials"});
+            assert_eq!((answer.status, answer.body), (401, expected), "{path} {cause:?}");
+        }
+    }
+    let lower = format!("bearer {}", house.key);
+    assert_eq!(house.call_as(Some(&lower), "GET", "/api/me", "").status, 200);
+}
+
+#[test]
+fn what_belongs_to_others_is_not_there() {
+    let house = House::new();
+    let (account, workspace) = (house.first.account_id, house.first.workspace_id);
+    let other = "99999999-9999-4999-8999-999999999999";
+    for path in [
+        format!("/api/accounts/{other}/workspaces/{workspace}/webhooks/"),
+        format!("/api/accounts/{account}/workspaces/{other}/webhooks/"),
+        format!("/api/accounts/{account}/workspaces/{account}/webhooks/"),
+        format!("{}/{other}", house.base),
+        format!("{}/{account}", house.base),
+        format!("/api/accounts/{account}/workspaces/{other}"),
+    ] {
+        let answer = house.call("GET", &path, "");
+        let expected = json!({"detail": "Not Found"});
+        assert_eq!((answer.status, answer.body), (404, expected), "{path}");
+    }
+    let answer = house.call("GET", "/api/accounts/a/workspaces/w/webhooks/i", "");
+    let at = |place: usize| answer.body["detail"][place]["loc"].clone();
+    assert_eq!(answer.status, 422);
+    assert_eq!(
+        [at(0), at(1), at(2)],
+        [
+            json!(["path", "account_id"]),
+            json!(["path", "workspace_id"]),
+            json!(["path", "webhook_id"])
+        ]
+    );
+    let answer = house.call("DELETE", &house.base, "");
+    let methods = HeaderValue::from_static("POST, GET, HEAD");
+    assert_eq!((answer.status, &answer.headers["allow"]), (405, &methods));
+}
+
+#[test]
+fn every_verb_of_the_table_needs_a_key_and_has_its_effect() {
+    let house = House::new();
+    for kind in catalogue::KINDS {
+        for verb in kind.verbs {
+            let place = match kind.scope {
+                catalogue::Scope::Account => house.account.clone(),
+                catalogue::Scope::Workspace => house.first.api_path.clone(),
+            };
+            let suffix = verb.suffix.replace("{id}", "99999999-9999-4999-8999-999999999999");
+            let path = format!("{place}/{}/{suffix}", kind.collection);
+            let answer = house.call_as(None, verb.method, &path, "");
+            assert_eq!(answer.status, 401, "{} {path}", verb.method);
+            let answer = house.call(verb.method, &path, "");
+            let expected = if verb.suffix.contains("{id}") { [404, 422] } else { [200, 422] };
+            assert!(expected.contains(&answer.status), "{} {path}: {answer:?}", verb.method);
+            assert!(!answer.close);
+        }
+    }
+    assert!(house.events().is_empty(), "a refused request emits nothing");
+}
+
+#[test]
+fn what_is_spawned_may_move_between_threads() {
+    fn moves<T: Send>(_: impl FnOnce() -> T) {}
+    fn hold(api: &'static Api, arrival: Arrival, body: Body, spool: crate::spool::Spool) {
+        let (_, stop) = tokio::sync::watch::channel(false);
+        let store = Arc::clone(&api.store);
+        let facts = api.facts();
+        moves(move || api.answer(arrival, body));
+        moves(move || pump(store, spool, facts, stop));
+    }
+    let _ = hold;
+}

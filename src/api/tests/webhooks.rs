@@ -1,0 +1,198 @@
+//! The webhook API of the contract, call by call.
+
+use super::*;
+use crate::store::Webhook;
+
+fn minimal() -> Value {
+    json!({"name": "github", "description": "", "template": " {\"a\": 1}\n\t"})
+}
+
+impl House {
+    fn hook(&self, id: &Value) -> String {
+        format!("{}/{}", self.base, id.as_str().expect("an id"))
+    }
+
+    fn served(&self) -> Vec<Webhook> {
+        wait(self.api.store.webhooks()).expect("webhooks")
+    }
+}
+
+#[test]
+fn a_webhook_is_made_as_the_command_line_makes_it() {
+    let house = House::new();
+    let made = house.make(&minimal());
+    let keys: Vec<_> = made.as_object().expect("an object").keys().cloned().collect();
+    assert_eq!(
+        keys,
+        [
+            "id",
+            "created",
+            "updated",
+            "account",
+            "workspace",
+            "name",
+            "description",
+            "enabled",
+            "template",
+            "slug",
+            "service_account_id"
+        ]
+    );
+    assert_eq!(made["created"], "2023-11-14T22:13:20Z");
+    assert_eq!(made["template"], " {\"a\": 1}\n\t");
+    assert_eq!((&made["enabled"], &made["description"]), (&json!(true), &json!("")));
+    assert_eq!(made["account"], house.first.account_id.to_string());
+    assert_eq!(made["slug"].as_str().map(str::len), Some(22));
+    assert_eq!(house.served()[0].slug.expose(), made["slug"].as_str().expect("a slug"));
+    let read = house.call("GET", &house.hook(&made["id"]), "");
+    assert_eq!((read.status, &read.body["service_account"]), (200, &Value::Null));
+    let events = house.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["event"], "prefect-cloud.webhook.created");
+    let resource = format!("prefect-cloud.webhook.{}", made["id"].as_str().expect("an id"));
+    assert_eq!(events[0]["resource"]["prefect.resource.id"], resource);
+    let roles: Vec<_> = events[0]["related"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|related| related["prefect.resource.role"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(roles, ["actor", "account", "workspace"]);
+    assert_eq!(events[0]["related"][0]["prefect-cloud.handle"], "admin");
+    assert!(!events[0].to_string().contains(made["slug"].as_str().expect("a slug")));
+}
+
+#[test]
+fn an_update_keeps_what_it_does_not_say() {
+    let house = House::new();
+    let bot = house.call("POST", &format!("{}/bots", house.account), r#"{"name":"bot"}"#).body;
+    let made = house.make(&json!({"name": "a", "template": "t", "description": "d",
+        "enabled": false, "service_account_id": bot["id"]}));
+    house.events();
+    let path = house.hook(&made["id"]);
+    let answer = house.call("PUT", &path, r#"{"name":"b","description":"d","template":"t"}"#);
+    assert_eq!((answer.status, answer.body), (204, Value::Null));
+    assert!(!answer.headers.contains_key("content-type"));
+    let read = house.call("GET", &path, "").body;
+    assert_eq!((&read["name"], &read["enabled"]), (&json!("b"), &json!(false)));
+    assert_eq!(read["service_account_id"], bot["id"]);
+    assert_eq!(read["service_account"]["name"], "bot");
+    assert_eq!(read["service_account"]["api_key"]["hash"], "");
+    assert_eq!(read["slug"], made["slug"]);
+    let events = house.events();
+    assert_eq!(
+        events[0]["payload"],
+        json!({"updated_fields": ["name"], "updates": {"name": {"from": "a", "to": "b"}}})
+    );
+    assert_eq!(
+        house.call("PUT", &path, r#"{"name":"b","description":"d","template":"t"}"#).status,
+        204
+    );
+    assert!(house.events().is_empty(), "nothing changed");
+    let clear = r#"{"name":"b","template":"t","description":null,"service_account_id":null}"#;
+    assert_eq!(house.call("PUT", &path, clear).status, 204);
+    let read = house.call("GET", &path, "").body;
+    assert_eq!((&read["service_account_id"], &read["description"]), (&Value::Null, &json!("")));
+    assert_eq!(
+        house.events()[0]["payload"]["updated_fields"],
+        json!(["description", "service_account_id"])
+    );
+}
+
+#[test]
+fn toggle_rotate_and_delete() {
+    let house = House::new();
+    let made = house.make(&minimal());
+    let path = house.hook(&made["id"]);
+    house.events();
+    assert_eq!(house.call("PATCH", &path, r#"{"enabled":false}"#).status, 204);
+    assert!(!house.served()[0].enabled);
+    assert_eq!(house.call("PATCH", &path, r#"{"enabled":false}"#).status, 204);
+    assert_eq!(house.call("PATCH", &path, r#"{"name":"x"}"#).status, 422);
+    assert_eq!(house.event_names(), ["webhook.updated"]);
+    let rotated = house.call("POST", &format!("{path}/rotate"), "");
+    assert_eq!(rotated.status, 200);
+    assert_ne!(rotated.body["slug"], made["slug"]);
+    assert_eq!(house.served()[0].slug.expose(), rotated.body["slug"].as_str().expect("a slug"));
+    let events = house.events();
+    assert_eq!(events[0]["payload"], json!({"updated_fields": ["slug"]}));
+    assert_eq!(house.call("DELETE", &path, "").status, 204);
+    assert!(house.served().is_empty());
+    let events = house.events();
+    assert_eq!(events[0]["event"], "prefect-cloud.webhook.deleted");
+    assert_eq!(events[0]["payload"]["enabled"], false);
+    for (method, more) in [("GET", ""), ("DELETE", ""), ("POST", "/rotate"), ("PATCH", "")] {
+        let body = if method == "PATCH" { r#"{"enabled":true}"# } else { "" };
+        assert_eq!(house.call(method, &format!("{path}{more}"), body).status, 404, "{method}");
+    }
+}
+
+#[test]
+fn lists_answer_with_and_without_a_body() {
+    let house = House::new();
+    for name in ["b", "a b", "a"] {
+        house.make(&json!({"name": name, "template": "t"}));
+    }
+    let names = |answer: &Answer| {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let rows = answer.body.as_array().expect("an array").iter();
+        rows.map(|row| row["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let filter = format!("{}/filter", house.base);
+    for body in ["", "{}", "null", "  "] {
+        assert_eq!(names(&house.call("POST", &filter, body)), ["a", "a b", "b"], "{body}");
+    }
+    let last = r#"{"sort":"NAME_DESC","offset":1,"limit":1}"#;
+    assert_eq!(names(&house.call("POST", &filter, last)), ["a b"]);
+    assert_eq!(names(&house.call("GET", &house.base, "")), ["a", "a b", "b"]);
+    let query = format!("{}/?name=a+b", house.base);
+    assert_eq!(names(&house.call("GET", &query, "")), ["a b"]);
+    assert!(names(&house.call("GET", &format!("{}?name=c", house.base), "")).is_empty());
+    assert_eq!(house.call("POST", &filter, r#"{"limit":201}"#).status, 422);
+}
+
+#[test]
+fn faults_of_a_body_come_all_at_once() {
+    let house = House::new();
+    let path = format!("{}/", house.base);
+    let answer = house.call("POST", &path, r#"{"name":7,"colour":"red"}"#);
+    assert_eq!(answer.status, 422);
+    assert_eq!(
+        answer.body,
+        json!({"detail": [
+            {"loc": ["body", "name"], "msg": "Input should be a valid string",
+                "type": "string_type"},
+            {"loc": ["body", "template"], "msg": "Field required", "type": "missing"},
+            {"loc": ["body", "colour"], "msg": "Extra inputs are not permitted",
+                "type": "extra_forbidden"},
+        ]})
+    );
+    let broken = json!({"name": "n", "template": "a\n{% if"});
+    let answer = house.call("POST", &path, &broken.to_string());
+    let detail = json!({"detail": "template, line 2: unexpected end of template"});
+    assert_eq!((answer.status, answer.body), (422, detail));
+    let nobody = json!({"name": "n", "template": "t",
+        "service_account_id": house.first.account_id.to_string()});
+    let answer = house.call("POST", &path, &nobody.to_string());
+    assert_eq!(answer.status, 422);
+    assert_eq!(answer.body["detail"][0]["loc"], json!(["body", "service_account_id"]));
+    assert_eq!(house.call("POST", &path, "{").status, 422);
+    assert!(house.events().is_empty() && house.served().is_empty());
+}
+
+#[test]
+fn templates_are_validated_without_being_saved() {
+    let house = House::new();
+    let path = format!("{}/templates/validate", house.base);
+    assert_eq!(house.call("POST", &path, r#""{{ body }}""#).status, 204);
+    let answer = house.call("POST", &path, r#""a\n{% if""#);
+    assert_eq!(answer.status, 422);
+    assert_eq!(
+        answer.body,
+        json!({"error": {"line": 2, "message": "unexpected end of template", "source": "a\n{% if"}})
+    );
+    for body in ["", "{}", "7"] {
+        let answer = house.call("POST", &path, body);
+        assert_eq!((answer.status, &answer.body["detail"][0]["loc"]), (422, &json!(["body"])));
+    }
+}
