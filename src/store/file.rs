@@ -1,7 +1,7 @@
 //! The file: who may read it, how it syncs, what tables it has. In: a path. Out: a connection to tables of this
 //! program's version. Never an older table left as it was, never a newer one touched.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,6 +65,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let fault = |why: String| StoreError::File { path: path.to_path_buf(), why };
     // The journal of a clean stop is gone: SQLite removes it with the last connection.
     let was_open = beside(path, "-wal").metadata().is_ok_and(|journal| journal.len() > 0);
+    let is_new = !path.exists();
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -72,6 +73,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(|error| fault(error.to_string()))?;
+    if let Some(folder) = path.parent().filter(|_| is_new) {
+        // A new file is only there after a crash when its folder was synced too.
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| fault(error.to_string()))?;
+    }
     let mut connection = connect(path)?;
     if was_open {
         let verdict: String =
@@ -84,9 +90,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// One more connection to a file that was opened.
+/// One more connection to a file that was opened, for questions only.
 pub(super) fn open_again(path: &Path) -> Result<Connection, StoreError> {
-    connect(path)
+    let connection = connect(path)?;
+    connection.execute_batch("PRAGMA query_only = ON;")?;
+    Ok(connection)
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

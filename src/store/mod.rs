@@ -13,7 +13,7 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::Notify;
 
 use crate::clock::Time;
@@ -118,10 +118,10 @@ type Watchers = Arc<RwLock<Vec<Watcher>>>;
 
 /// The store of one data folder: one thread writes, one reads, each behind a bounded queue.
 pub struct Store {
-    writer: Worker,
     reader: Worker,
+    writer: Worker,
     watchers: Watchers,
-    outbox: Notify,
+    outbox: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Store {
@@ -147,7 +147,7 @@ impl Store {
             writer: start("hookgate-store", writer)?,
             reader: start("hookgate-reads", reader)?,
             watchers: Watchers::default(),
-            outbox: Notify::new(),
+            outbox: Arc::default(),
         })
     }
 
@@ -163,21 +163,20 @@ impl Store {
     /// [`StoreError`]; nothing was kept then.
     pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let watchers = Arc::clone(&self.watchers);
-        let has_events = !batch.events.is_empty();
-        self.writer
-            .ask(move |connection| {
-                let changes = write::commit(connection, &batch)?;
-                let watchers = watchers.read().unwrap_or_else(PoisonError::into_inner);
-                for change in &changes {
-                    watchers.iter().for_each(|watcher| watcher(change));
-                }
-                Ok(())
-            })
-            .await?;
-        if has_events {
-            self.outbox.notify_one();
-        }
-        Ok(())
+        let outbox = Arc::clone(&self.outbox);
+        let commit = move |connection: &mut Connection| {
+            let changes = write::commit(connection, &batch)?;
+            // Here, not behind the wait: whoever asked may be gone by now.
+            let watchers = watchers.read().unwrap_or_else(PoisonError::into_inner);
+            for change in &changes {
+                watchers.iter().for_each(|watcher| watcher(change));
+            }
+            if !batch.events.is_empty() {
+                outbox.notify_one();
+            }
+            Ok(())
+        };
+        self.writer.ask(commit).await
     }
 
     /// All webhooks, for the table of routes at start-up.

@@ -333,3 +333,71 @@ fn a_newer_file_is_left_alone_and_a_full_queue_refuses() {
         held.expect("done");
     });
 }
+
+/// The folder as a crash at this moment would leave it.
+fn crash(house: &House) -> Folder {
+    let image = Folder::new();
+    for entry in std::fs::read_dir(&house.folder.0).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+        let name = path.file_name().expect("a name");
+        // The shared memory is rebuilt from the journal.
+        if !name.to_string_lossy().ends_with("-shm") {
+            std::fs::copy(&path, image.0.join(name)).expect("a copy");
+        }
+    }
+    image
+}
+
+#[test]
+fn what_was_committed_outlives_a_crash_and_damage_is_said() {
+    let house = House::new();
+    let store = house.open();
+    let mut batch = insert(&house.webhook("a", "slug"));
+    batch.events.push(house.event());
+    wait(store.commit(batch)).expect("made");
+    let image = crash(&house);
+    let journal = |folder: &Folder| folder.0.join("store.db-wal").exists();
+    assert!(journal(&image));
+    let after = Store::open(&image.0).expect("a store");
+    assert_eq!(wait(after.webhooks()).expect("webhooks").len(), 1);
+    assert_eq!(wait(after.pending_count()), Ok(6));
+    drop(after);
+    assert!(!journal(&image), "a clean stop leaves no journal");
+
+    let image = crash(&house);
+    let path = image.0.join(FILE_NAME);
+    let mut bytes = std::fs::read(&path).expect("the file");
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xA5);
+    std::fs::write(&path, bytes).expect("written");
+    let fault = Store::open(&image.0).expect_err("damaged");
+    assert!(matches!(fault, StoreError::File { .. } | StoreError::Failed(_)), "{fault}");
+}
+
+#[test]
+fn a_commit_nobody_waits_for_is_made_and_told() {
+    let house = House::new();
+    let store = house.open();
+    let (told, heard) = std::sync::mpsc::channel();
+    let told = Mutex::new(told);
+    store.watch(Box::new(move |_| {
+        let _ = told.lock().unwrap().send(());
+    }));
+    let mut batch = insert(&house.webhook("a", "slug"));
+    batch.events.push(house.event());
+    wait(async {
+        {
+            let mut commit = Box::pin(store.commit(batch));
+            std::future::poll_fn(|cx| {
+                let _ = commit.as_mut().poll(cx);
+                std::task::Poll::Ready(())
+            })
+            .await;
+        }
+        heard.recv().expect("told");
+        store.outbox_filled().await;
+        assert_eq!(store.pending_count().await, Ok(6));
+    });
+}

@@ -196,3 +196,39 @@ fn templates_are_validated_without_being_saved() {
         assert_eq!((answer.status, &answer.body["detail"][0]["loc"]), (422, &json!(["body"])));
     }
 }
+
+#[test]
+fn changes_at_the_same_moment_all_count() {
+    let house = House::new();
+    let made = house.make(&minimal());
+    house.events();
+    let id = made["id"].as_str().and_then(catalogue::is_id);
+    let (account, workspace) = (house.first.account_id, house.first.workspace_id);
+    let call = |verb: &str| {
+        let party = |id| catalogue::Party { id, name: String::new(), handle: String::new() };
+        let scene = Scene {
+            actor: catalogue::Actor::system(),
+            account: party(account),
+            workspace: Some(party(workspace)),
+        };
+        let kind = &catalogue::WEBHOOK;
+        let verb = kind.verbs.iter().find(|row| row.name == verb).expect("a verb");
+        Call { kind, verb, scene, id }
+    };
+    let values = |value: Value| value.as_object().cloned().expect("an object");
+    let (change, replace, rotate) = (call("change"), call("replace"), call("rotate"));
+    let (off, name) = (values(json!({"enabled": false})), values(json!({"name": "b"})));
+    let none = catalogue::Values::new();
+    wait(async {
+        let (first, second, third) = tokio::join!(
+            house.api.amend(&change, &off),
+            house.api.amend(&replace, &name),
+            house.api.rotate(&rotate, "slug", &none),
+        );
+        assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    });
+    let served = &house.served()[0];
+    assert_eq!((served.enabled, served.name.as_str()), (false, "b"));
+    assert_ne!(served.slug.expose(), made["slug"]);
+    assert_eq!(house.event_names(), ["webhook.updated"; 3]);
+}
