@@ -26,6 +26,8 @@ pub mod render;
 // Edges: a socket, or a file.
 pub mod accept;
 
+pub mod journal;
+
 // Keeps: durable, strangers to HTTP.
 pub mod store;
 

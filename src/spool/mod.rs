@@ -2,19 +2,40 @@
 //! control plane's events). Out: a [`Receipt`] once they are on stable storage, and readers with durable cursors.
 //! Knows nothing of HTTP. Never answers before the sync; never deletes what a holding reader has not released.
 
-use std::future::Future;
+mod append;
+mod content;
+mod cursor;
+mod gate;
+mod keeper;
+mod lock;
+mod once;
+mod open;
+mod queue;
+mod reader;
+mod ring;
+mod shared;
+mod tracks;
+mod writer;
+
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::once::Once;
+use self::open::{Ground, Running};
+use self::tracks::Track;
 use crate::clock::{Clock, Time};
 use crate::event::Event;
 use crate::id::Uuid;
+use crate::journal::{Mode, RealDisk};
 use crate::telemetry::Telemetry;
+
+pub use append::Append;
+pub use lock::FolderLock;
+pub use reader::Reader;
 
 /// Settings of the spool.
 #[derive(Clone, Debug)]
@@ -99,8 +120,7 @@ impl Frame {
         events: &[Event],
         capture: Option<&Capture>,
     ) -> Self {
-        let _ = (account, workspace, received, events, capture);
-        todo!()
+        content::encode(account, workspace, received, events, capture)
     }
 }
 
@@ -121,7 +141,7 @@ impl Receipt {
 /// The spool of one data folder. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Spool {
-    shared: Arc<()>,
+    running: Arc<Running>,
 }
 
 /// What start-up found and did, for the log, the metrics and `hookgate spool check`.
@@ -133,6 +153,19 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// Damaged ranges: segment file, first byte, length; their bytes are copied to `quarantine/`.
     pub damaged: Vec<(String, u64, u64)>,
+    /// First and last sequence of frames that were durable once and are not there any more.
+    pub missing: Vec<(u64, u64)>,
+}
+
+/// What `hookgate spool check` found.
+pub type CheckReport = Recovery;
+
+/// Reads every frame of a data folder's spool and changes nothing.
+///
+/// # Errors
+/// [`SpoolError::Locked`] while a process holds the folder, [`SpoolError::Folder`] when it cannot be read.
+pub fn check(data: &Path) -> Result<CheckReport, SpoolError> {
+    open::check(data)
 }
 
 /// What readiness and metrics show.
@@ -187,8 +220,26 @@ impl Spool {
         clock: &Arc<Clock>,
         telemetry: &Telemetry,
     ) -> Result<(Self, Recovery), SpoolError> {
-        let _ = (data, options, clock, telemetry);
-        todo!()
+        let lock = FolderLock::take(data)?;
+        Self::open_locked(lock, data, options, clock, telemetry)
+    }
+
+    /// As [`Spool::open`], by whoever holds the folder's lock already; the spool keeps it until it is closed.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    #[expect(clippy::needless_pass_by_value, reason = "settings are handed over")]
+    pub fn open_locked(
+        lock: FolderLock,
+        data: &Path,
+        options: Options,
+        clock: &Arc<Clock>,
+        telemetry: &Telemetry,
+    ) -> Result<(Self, Recovery), SpoolError> {
+        let chance = fastrand::Rng::new();
+        let ground = Ground { disk: Arc::new(RealDisk), lock: Some(lock), chance };
+        let (running, recovery) = open::open(ground, data, &options, clock, telemetry)?;
+        Ok((Self { running: Arc::new(running) }, recovery))
     }
 
     /// Whether an append would be refused right now: asked before a body byte is read.
@@ -196,20 +247,22 @@ impl Spool {
     /// # Errors
     /// Why it would be.
     pub fn admit(&self) -> Result<(), SpoolError> {
-        let _ = &self.shared;
-        todo!()
+        self.running.shared.admit()
     }
 
     /// Hands a frame to the writer at the first poll; ready once the frame is on stable storage.
     pub fn append(&self, frame: Frame) -> Append {
-        let _ = frame;
-        todo!()
+        Append::new(Arc::clone(&self.running.shared), frame)
     }
 
     /// Appends events of the control plane unless an event of that id is in the spool's window already: idempotent.
+    /// While the same event is on its way from somebody else: [`SpoolError::Busy`].
     ///
     /// # Errors
     /// As [`Spool::append`].
+    ///
+    /// # Panics
+    /// Never.
     pub async fn append_once(
         &self,
         account: Uuid,
@@ -217,16 +270,30 @@ impl Spool {
         occurred: Time,
         event: Event,
     ) -> Result<(), SpoolError> {
-        let _ = (account, workspace, occurred, event);
-        std::future::pending().await
+        let id = event.id;
+        let frame = Frame::encode(account, workspace, occurred, &[event], None);
+        let shared = &self.running.shared;
+        let waiting = {
+            let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            match seen.find(id).map(|sequence| once::judge(shared.queue.fate(sequence))) {
+                Some(Once::Kept) => return Ok(()),
+                Some(Once::Flying) => return Err(SpoolError::Busy),
+                Some(Once::New) | None => {}
+            }
+            let sequence = shared.push(&frame, None)?;
+            seen.insert(id, sequence);
+            Append::waiting(Arc::clone(shared), sequence)
+        };
+        waiting.await.map(drop)
     }
 
     /// Remembers an event id that a template supplied, with a digest of its content. `false`: the id is known with
-    /// other content. Bounded to the newest 100,000; what the journal still holds is remembered after a restart.
+    /// other content. Bounded to the newest 100,000; what the journal still holds is remembered after a restart, as
+    /// far as start-up reads it.
     #[must_use]
     pub fn remember(&self, id: Uuid, digest: u64) -> bool {
-        let _ = (id, digest);
-        todo!()
+        let given = &self.running.shared.given;
+        given.lock().unwrap_or_else(PoisonError::into_inner).agree(id, digest)
     }
 
     /// Opens the reader of that name with its durable cursor; a new one starts at the oldest kept frame.
@@ -234,76 +301,75 @@ impl Spool {
     /// # Errors
     /// When its cursor file cannot be written.
     pub fn reader(&self, name: &str, on_full: OnFull) -> Result<Reader, SpoolError> {
-        let _ = (name, on_full);
-        todo!()
+        let shared = &self.running.shared;
+        let file = cursor::file_name(name);
+        let track = shared.tracks.open(name, &file, || {
+            let track = Track::new(name, on_full, self.start(name));
+            reader::save(shared, &track)?;
+            Ok::<_, SpoolError>(track)
+        })?;
+        Ok(Reader::new(Arc::clone(shared), track))
+    }
+
+    /// What a reader has released before it is opened.
+    fn start(&self, name: &str) -> u64 {
+        let shared = &self.running.shared;
+        let before_oldest = shared.shelf.oldest().map_or(shared.durable(), |oldest| oldest - 1);
+        match cursor::read(&*shared.disk, &shared.cursors, name) {
+            cursor::Saved::At(sequence) if sequence >= before_oldest => sequence,
+            cursor::Saved::At(sequence) => {
+                let lost = before_oldest - sequence;
+                tracing::warn!(lost, "a reader's next frames are no longer kept");
+                before_oldest
+            }
+            cursor::Saved::Missing => before_oldest,
+            cursor::Saved::Bad => {
+                tracing::warn!("a reader's cursor is damaged: it starts at the oldest kept frame");
+                before_oldest
+            }
+        }
+    }
+
+    /// Lets a reader go for ever: it holds nothing any more, and its cursor file is removed.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn forget(&self, name: &str) -> Result<(), SpoolError> {
+        let shared = &self.running.shared;
+        shared.tracks.forget(name, &cursor::file_name(name));
+        cursor::remove(&*shared.disk, &shared.cursors, name).map_err(|fault| SpoolError::Folder {
+            path: shared.cursors.clone(),
+            why: fault.to_string(),
+        })
+    }
+
+    /// How far each reader is behind, by name.
+    #[must_use]
+    pub fn lags(&self) -> Vec<(String, Lag)> {
+        let shared = &self.running.shared;
+        let lag = |track: &Arc<Track>| {
+            let dropped = track.dropped.load(Ordering::Relaxed);
+            (track.name.clone(), shared.lag(track.released(), dropped))
+        };
+        shared.tracks.all().iter().map(lag).collect()
     }
 
     /// What readiness and metrics show.
     #[must_use]
     pub fn status(&self) -> Status {
-        todo!()
+        let shared = &self.running.shared;
+        Status {
+            posture: if shared.mode == Mode::Direct { "direct" } else { "buffered" },
+            refusing: shared.gate.reason(),
+            used_bytes: shared.shelf.held().files,
+            durable: shared.durable(),
+            damaged: shared.damaged.load(Ordering::Relaxed),
+        }
     }
 
     /// Syncs what waits, stops the writer, saves the cursors. Later appends answer [`SpoolError::Failed`].
     pub fn close(&self) {
-        todo!()
-    }
-}
-
-/// The future of [`Spool::append`].
-#[derive(Debug)]
-pub struct Append(());
-
-impl Future for Append {
-    type Output = Result<Receipt, SpoolError>;
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        todo!()
-    }
-}
-
-/// Reads frames in order from a durable cursor. A frame is read again until it is released.
-#[derive(Debug)]
-pub struct Reader(());
-
-impl Reader {
-    /// Waits for at least one frame, then gives what is there, at most `frames_max` and about `bytes_max`. Goes on
-    /// behind what it gave before; the cursor stays until [`Reader::release`].
-    ///
-    /// # Errors
-    /// When the journal cannot be read or the spool is closed.
-    pub async fn next(
-        &mut self,
-        frames_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<Kept>, SpoolError> {
-        let _ = (frames_max, bytes_max);
-        std::future::pending().await
-    }
-
-    /// Everything up to and with `sequence` is done with. Written to the cursor file at most every 100 ms, and at
-    /// [`Reader::save`].
-    pub fn release(&mut self, sequence: u64) {
-        let _ = sequence;
-        todo!()
-    }
-
-    /// Writes the cursor file now.
-    ///
-    /// # Errors
-    /// When it cannot be written and synced.
-    pub fn save(&mut self) -> Result<(), SpoolError> {
-        todo!()
-    }
-
-    /// Goes back to the first frame not released.
-    pub fn rewind(&mut self) {
-        todo!()
-    }
-
-    /// Frames and seconds between the cursor and the newest frame, and frames lost to `DropOldest`.
-    #[must_use]
-    pub fn lag(&self) -> Lag {
-        todo!()
+        self.running.close();
     }
 }
 
@@ -317,3 +383,6 @@ pub struct Lag {
     /// Frames dropped unread since the spool was opened.
     pub dropped: u64,
 }
+
+#[cfg(test)]
+mod tests;

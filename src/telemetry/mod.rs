@@ -5,6 +5,7 @@ pub mod api;
 pub mod hooks;
 pub mod log;
 pub mod process;
+pub mod spool;
 
 use std::sync::{Arc, Mutex};
 

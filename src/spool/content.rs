@@ -1,0 +1,162 @@
+//! What stands in a frame's payload. In: events and the request they came from. Out: a finished frame, and back. Knows
+//! no file; a payload whose layout makes no sense is no frame, never a panic.
+//!
+//! Payload: for each event its id (16) and length (u32); the webhook (16) when there is a request; the events' JSON one
+//! behind the other; the request's body to the end.
+
+use bytes::Bytes;
+
+use super::{Capture, Frame, Kept};
+use crate::clock::Time;
+use crate::event::Event;
+use crate::id::Uuid;
+use crate::journal::{HEADER_BYTES, Header};
+
+/// A request and its events.
+pub(super) const REQUEST: u8 = 1;
+/// Events of the gateway's own.
+pub(super) const OWN: u8 = 2;
+/// Flag: the payload holds a request.
+const CAPTURE: u8 = 1;
+const ENTRY_BYTES: usize = 20;
+const WEBHOOK_BYTES: usize = 16;
+
+/// Bytes of a finished frame of these parts.
+fn measure(events: &[Event], capture: Option<&Capture>) -> usize {
+    let texts: usize = events.iter().map(|event| ENTRY_BYTES + event.json.len()).sum();
+    let request = capture.map_or(0, |capture| WEBHOOK_BYTES + capture.body.len());
+    texts + request
+}
+
+/// Lays a frame out and checks it; sequence and header checksum are still open.
+pub(super) fn encode(
+    account: Uuid,
+    workspace: Option<Uuid>,
+    received: Time,
+    events: &[Event],
+    capture: Option<&Capture>,
+) -> Frame {
+    let length = measure(events, capture);
+    let mut header = Header {
+        length: u32::try_from(length).unwrap_or(u32::MAX),
+        payload_crc: 0,
+        kind: if capture.is_some() { REQUEST } else { OWN },
+        flags: if capture.is_some() { CAPTURE } else { 0 },
+        count: u16::try_from(events.len()).unwrap_or(u16::MAX),
+        sequence: 0,
+        received: received.micros(),
+        account: account.into_bytes(),
+        workspace: workspace.unwrap_or_default().into_bytes(),
+    };
+    let bytes_in_all = header.frame_bytes() as usize;
+    let mut bytes = Vec::with_capacity(bytes_in_all);
+    bytes.resize(HEADER_BYTES, 0);
+    for event in events {
+        bytes.extend_from_slice(event.id.as_bytes());
+        bytes.extend_from_slice(&(event.json.len() as u32).to_le_bytes());
+    }
+    if let Some(capture) = capture {
+        bytes.extend_from_slice(capture.webhook.as_bytes());
+    }
+    for event in events {
+        bytes.extend_from_slice(&event.json);
+    }
+    if let Some(capture) = capture {
+        bytes.extend_from_slice(&capture.body);
+    }
+    header.payload_crc = crc32c::crc32c(&bytes[HEADER_BYTES..]);
+    header.write(&mut bytes);
+    bytes.resize(bytes_in_all.max(bytes.len()), 0);
+    Frame { bytes }
+}
+
+/// Reads a frame back; events and body are slices of `payload`. `None`: a kind of a later release, or no sense.
+pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
+    if !matches!(header.kind, REQUEST | OWN) || header.flags & !CAPTURE != 0 {
+        return None;
+    }
+    let mut at = usize::from(header.count) * ENTRY_BYTES;
+    let table = payload.get(..at)?;
+    let webhook = match header.flags & CAPTURE {
+        0 => None,
+        _ => {
+            let id = payload.get(at..at + WEBHOOK_BYTES)?;
+            at += WEBHOOK_BYTES;
+            Some(Uuid::from_slice(id).ok()?)
+        }
+    };
+    let mut events = Vec::with_capacity(usize::from(header.count));
+    for entry in table.chunks_exact(ENTRY_BYTES) {
+        let (id, length) = entry.split_at(16);
+        let end = at.checked_add(u32::from_le_bytes(length.try_into().ok()?) as usize)?;
+        payload.get(at..end)?;
+        events.push(Event { id: Uuid::from_slice(id).ok()?, json: payload.slice(at..end) });
+        at = end;
+    }
+    let capture = webhook.map(|webhook| Capture { webhook, body: payload.slice(at..) });
+    Some(Kept {
+        sequence: header.sequence,
+        account: Uuid::from_bytes(header.account),
+        workspace: Some(Uuid::from_bytes(header.workspace)).filter(|id| !id.is_nil()),
+        received: Time::from_micros(header.received),
+        events,
+        capture,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: u128, json: &'static str) -> Event {
+        Event { id: Uuid::from_u128(id), json: Bytes::from_static(json.as_bytes()) }
+    }
+
+    fn split(frame: &Frame) -> (Header, Bytes) {
+        let header = Header::read(&frame.bytes);
+        let payload = &frame.bytes[HEADER_BYTES..HEADER_BYTES + header.length as usize];
+        (header, Bytes::copy_from_slice(payload))
+    }
+
+    #[test]
+    fn a_frame_gives_back_what_it_was_made_of() {
+        let events = [event(1, "{\"a\":1}"), event(2, "{}")];
+        let capture =
+            Capture { webhook: Uuid::from_u128(9), body: Bytes::from_static(b"\xff\0body") };
+        let (account, workspace) = (Uuid::from_u128(3), Some(Uuid::from_u128(4)));
+        let time = Time::from_micros(77);
+        for capture in [Some(&capture), None] {
+            for count in 0..=2 {
+                let frame = encode(account, workspace, time, &events[..count], capture);
+                assert_eq!(frame.bytes.len() % 8, 0);
+                let (header, payload) = split(&frame);
+                assert_eq!(crc32c::crc32c(&payload), header.payload_crc);
+                let kept = decode(&header, &payload).expect("a frame");
+                assert_eq!(kept.events, events[..count]);
+                assert_eq!(
+                    (kept.account, kept.workspace, kept.received),
+                    (account, workspace, time)
+                );
+                let body = kept.capture.map(|capture| (capture.webhook, capture.body));
+                assert_eq!(body, capture.map(|capture| (capture.webhook, capture.body.clone())));
+            }
+        }
+    }
+
+    #[test]
+    fn a_payload_without_sense_is_no_frame() {
+        let frame = encode(Uuid::nil(), None, Time::default(), &[event(1, "{\"a\":1}")], None);
+        let (header, payload) = split(&frame);
+        for length in 0..payload.len() {
+            assert!(decode(&header, &payload.slice(..length)).is_none(), "{length} bytes");
+        }
+        let odd = [
+            Header { kind: 3, ..header },
+            Header { flags: 2, ..header },
+            Header { count: u16::MAX, ..header },
+        ];
+        for header in odd {
+            assert!(decode(&header, &payload).is_none());
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The thread behind the writer. In: time passing. Out: cursors saved, old segments retired or recycled, spares
+//! zero-filled ahead, the gate kept by space, old segments read for damage. Never retires what a holding reader has
+//! not released.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::cursor;
+use super::shared::Shared;
+use crate::journal::{Segment, Space, scrub};
+
+/// Cursors are saved at most this often.
+const ROUND: Duration = Duration::from_millis(100);
+/// Rounds between two looks at the file system, and between two old segments read.
+const SPACE_ROUNDS: u64 = 5;
+const SCRUB_ROUNDS: u64 = 10;
+/// After a spare could not be made.
+const FILL_PAUSE: Duration = Duration::from_secs(2);
+/// Most spares: one to go on with, one that was recycled meanwhile.
+const SPARES_MAX: usize = 2;
+
+struct Keeper<'a> {
+    shared: &'a Shared,
+    unread: Vec<Arc<Segment>>,
+    round: u64,
+    space: Option<Space>,
+    fill_after: Instant,
+    cursor_failed: bool,
+}
+
+/// Keeps until the spool is closed; the cursors are saved a last time then.
+pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
+    let fill_after = Instant::now();
+    let mut keeper =
+        Keeper { shared, unread, round: 0, space: None, fill_after, cursor_failed: false };
+    while shared.bell.wait(ROUND) {
+        keeper.go_round();
+    }
+    keeper.save_cursors();
+}
+
+impl Keeper<'_> {
+    fn go_round(&mut self) {
+        let shared = self.shared;
+        self.save_cursors();
+        if self.round.is_multiple_of(SPACE_ROUNDS) {
+            self.space = shared.disk.space(&shared.folder).ok();
+            self.keep_disk_gate();
+        }
+        self.retire();
+        self.keep_spool_gate();
+        self.prepare_spare();
+        if self.round.is_multiple_of(SCRUB_ROUNDS) {
+            self.scrub_one();
+        }
+        self.round += 1;
+    }
+
+    fn save_cursors(&mut self) {
+        let shared = self.shared;
+        for track in shared.tracks.all() {
+            let released = track.released();
+            if track.saved.load(Ordering::Relaxed) == released {
+                continue;
+            }
+            match cursor::write(&*shared.disk, &shared.cursors, &track.name, released) {
+                Ok(()) => {
+                    track.saved.store(released, Ordering::Relaxed);
+                    self.cursor_failed = false;
+                }
+                Err(fault) if !self.cursor_failed => {
+                    self.cursor_failed = true;
+                    tracing::warn!(%fault, "a cursor could not be saved; it is kept in memory");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Free bytes from which on a full disk is usable again.
+    fn free_enough(&self) -> u64 {
+        self.shared.bounds.free_min_bytes / 4 * 5
+    }
+
+    fn keep_disk_gate(&self) {
+        let shared = self.shared;
+        let Some(Space { free, total }) = self.space else { return };
+        let used = total.saturating_sub(free);
+        if free < shared.bounds.free_min_bytes {
+            shared.shelf.drop_spares(&*shared.disk);
+            if shared.gate.set_disk(Some((used, total))) {
+                tracing::warn!(free, total, "the disk is nearly full: appends are refused");
+            }
+        } else if shared.gate.is_disk_full()
+            && free >= self.free_enough()
+            && shared.gate.set_disk(None)
+        {
+            tracing::info!(free, total, "the disk has room again");
+        }
+    }
+
+    fn keep_spool_gate(&self) {
+        let shared = self.shared;
+        let held = shared.shelf.held();
+        shared.written.store(held.written, Ordering::Relaxed);
+        let free = self.space.map(|space| space.free);
+        shared.facts.measured(held.files, free, shared.shelf.count());
+        let bound = shared.bounds.written_max_bytes;
+        if held.written >= bound {
+            shared.gate.set_spool(Some((held.written, bound)));
+        } else if shared.gate.is_spool_full()
+            && held.written <= bound / 20 * 19
+            && shared.gate.set_spool(None)
+        {
+            tracing::info!(written = held.written, bound, "the spool has room again");
+        }
+    }
+
+    /// Retires released segments whose time has come; under pressure at once, and then also what a reader that drops
+    /// has not released.
+    fn retire(&self) {
+        let shared = self.shared;
+        let holds = shared.tracks.holds(shared.durable());
+        let candidates = shared.shelf.retirable();
+        let now = shared.clock.now().micros();
+        let mut written = shared.shelf.held().written;
+        let mut free = self.space.map(|space| space.free);
+        let released = candidates.iter().filter(|segment| segment.last() <= holds.all);
+        let mut released_bytes: u64 = released.map(|segment| segment.size()).sum();
+        for segment in candidates {
+            let spool_tight = written > shared.bounds.written_max_bytes / 10 * 9;
+            let disk_tight =
+                free.is_some_and(|free| free < self.free_enough()) || shared.gate.is_disk_full();
+            let tight = spool_tight || disk_tight;
+            let age = now.saturating_sub(segment.sealed().unwrap_or(now));
+            let due = age >= shared.bounds.retention_micros
+                || released_bytes > shared.bounds.retention_max_bytes;
+            let free_to_go = if tight { holds.holding } else { holds.all };
+            if segment.last() > free_to_go || !(tight || due) {
+                break;
+            }
+            let (size, end) = (segment.size(), segment.end());
+            self.retire_one(&segment, !disk_tight);
+            written -= end.min(written);
+            released_bytes -= size.min(released_bytes);
+            free = free.map(|free| free + size);
+        }
+    }
+
+    fn retire_one(&self, segment: &Arc<Segment>, may_recycle: bool) {
+        let shared = self.shared;
+        for (reader, frames) in shared.tracks.drop_until(segment.last()) {
+            shared.facts.dropped(frames);
+            tracing::warn!(reader, frames, "the spool is full: a reader lost its oldest frames");
+        }
+        let whole = segment.size() == shared.bounds.segment_bytes;
+        let recycle = may_recycle && whole && shared.shelf.spare_count() < SPARES_MAX;
+        if let Err(fault) = shared.shelf.retire(&*shared.disk, &shared.folder, segment, recycle) {
+            tracing::warn!(%fault, segment = segment.name, "a segment could not be retired");
+        }
+    }
+
+    /// Has the next segment ready before it is needed: four times as large as the last, up to the full size.
+    fn prepare_spare(&mut self) {
+        let shared = self.shared;
+        let shelf = &shared.shelf;
+        if shelf.spare_count() > 0
+            || Instant::now() < self.fill_after
+            || shared.gate.reason().is_some()
+        {
+            return;
+        }
+        let Some(newest) = shelf.newest() else { return };
+        if newest.sealed().is_none() && newest.end() < newest.head.capacity / 4 {
+            return;
+        }
+        let wanted = newest.head.capacity.saturating_mul(4);
+        let capacity = wanted.clamp(shared.bounds.first_bytes, shared.bounds.segment_bytes);
+        let free = self.space.map_or(u64::MAX, |space| space.free);
+        if shelf.held().files + capacity > shared.bounds.spool_max_bytes
+            || free < self.free_enough().saturating_add(capacity)
+        {
+            return;
+        }
+        let id = fastrand::u64(..);
+        let made = shelf.fill_spare(&*shared.disk, &shared.folder, capacity, shared.mode, id);
+        if let Err(fault) = made {
+            self.fill_after = Instant::now() + FILL_PAUSE;
+            tracing::debug!(%fault, capacity, "no segment could be made ahead");
+        }
+    }
+
+    /// Reads one segment that start-up trusted.
+    fn scrub_one(&mut self) {
+        let Some(segment) = self.unread.pop() else { return };
+        let shared = self.shared;
+        if segment.is_gone() {
+            return;
+        }
+        match scrub(&*shared.disk, &shared.folder, &segment) {
+            Ok(found) => found.iter().for_each(|damage| shared.count_damage(damage)),
+            Err(fault) => {
+                tracing::warn!(%fault, segment = segment.name, "a segment could not be read");
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Opening, closing and checking a spool. In: a data folder and settings. Out: threads that run, or a report. The lock
+//! comes first and goes last; whatever the end before was, nobody needs to do anything by hand.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::Notify;
+
+use super::content::{OWN, decode};
+use super::gate::Gate;
+use super::once::Memory;
+use super::queue::Queue;
+use super::ring::{Pool, Ring};
+use super::shared::{Bell, Bounds, Shared};
+use super::tracks::Tracks;
+use super::{FolderLock, Options, Recovery, SpoolError, cursor, keeper, writer};
+use crate::clock::Clock;
+use crate::journal::{
+    Disk, Found, Journal, Mode, RealDisk, Recovered, Report, Scope, Start, count_damages, probe,
+    recover,
+};
+use crate::telemetry::Telemetry;
+use crate::telemetry::spool::Facts;
+
+/// Bytes of sealed segments read at start-up, newest first: well under a second. The rest is read behind.
+const READ_MAX_BYTES: u64 = 256 << 20;
+
+/// The running spool; the last handle to go closes it.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    lock: Mutex<Option<FolderLock>>,
+}
+
+impl Running {
+    /// Syncs what waits, ends both threads, saves the cursors, lets the folder go. Again: nothing.
+    pub(super) fn close(&self) {
+        self.shared.gate.close();
+        self.shared.news.notify_waiters();
+        self.shared.queue.close();
+        join(&self.writer);
+        self.shared.bell.close();
+        join(&self.keeper);
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn join(thread: &Mutex<Option<JoinHandle<()>>>) {
+    let mut thread = thread.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(Err(_)) = thread.take().map(JoinHandle::join) {
+        tracing::error!("a thread of the spool panicked");
+    }
+}
+
+/// Where a spool runs: handed in, so that tests can bring their own disk.
+pub(super) struct Ground {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) lock: Option<FolderLock>,
+    pub(super) chance: fastrand::Rng,
+}
+
+/// Opens the spool of a data folder.
+pub(super) fn open(
+    ground: Ground,
+    data: &Path,
+    options: &Options,
+    clock: &Arc<Clock>,
+    telemetry: &Telemetry,
+) -> Result<(Running, Recovery), SpoolError> {
+    let folder = data.join("spool");
+    let refuse = |fault: io::Error| refuse(&folder, &fault);
+    let Ground { disk, lock, mut chance } = ground;
+    let cursors = cursor::folder(&folder);
+    make_folders(&*disk, data, &folder).map_err(refuse)?;
+    let mode = probe(&*disk, &folder, options.direct);
+    let bounds = Bounds::new(options, disk.space(&folder).ok());
+    let (mut seen, mut given) = (Memory::default(), Memory::default());
+    let scope = Scope { repair: true, read_max_bytes: READ_MAX_BYTES };
+    let mut visit = |found: &Found| note_ids(found, &mut seen, &mut given);
+    let recovered = recover(&*disk, &folder, scope, &mut visit).map_err(refuse)?;
+    let Recovered { shelf, last, next, report, unread } = recovered;
+    let saved = cursor::read_all(&*disk, &cursors);
+    // A reader that is done with a sequence never sees another frame under it, even if the first one was lost.
+    let next = saved.iter().map(|(_, sequence)| sequence + 1).fold(next, u64::max);
+    if shelf.spare_count() == 0 {
+        let id = chance.u64(..);
+        let made = shelf.fill_spare(&*disk, &folder, bounds.first_bytes, mode, id);
+        if let Err(fault) = made {
+            tracing::warn!(%fault, "no segment could be made ahead");
+        }
+    }
+    let facts = Facts::register(telemetry);
+    let damaged = count_damages(&*disk, &folder);
+    facts.recovered(report.torn_bytes, mode == Mode::Direct);
+    facts.damaged(damaged);
+    log(&folder, &report, mode);
+    let shelf = Arc::new(shelf);
+    let pool = Arc::new(Pool::default());
+    let start = Start { mode, last, first_bytes: bounds.first_bytes, chance };
+    let journal = Journal::new(Arc::clone(&disk), &folder, Arc::clone(&shelf), start);
+    let shared = Arc::new(Shared {
+        disk,
+        folder: folder.clone(),
+        cursors,
+        mode,
+        clock: Arc::clone(clock),
+        facts,
+        queue: Queue::new(next, bounds.queue_max_bytes, Arc::clone(&pool)),
+        bounds,
+        gate: Gate::default(),
+        ring: Ring::new(pool),
+        written: AtomicU64::new(shelf.held().written),
+        shelf,
+        tracks: Tracks::new(saved),
+        news: Notify::new(),
+        bell: Bell::default(),
+        durable: AtomicU64::new(last),
+        damaged: AtomicUsize::new(damaged),
+        seen: Mutex::new(seen),
+        given: Mutex::new(given),
+    });
+    let running = start_threads(shared, journal, unread, lock).map_err(refuse)?;
+    Ok((running, report.into()))
+}
+
+fn start_threads(
+    shared: Arc<Shared>,
+    journal: Journal,
+    unread: Vec<Arc<crate::journal::Segment>>,
+    lock: Option<FolderLock>,
+) -> io::Result<Running> {
+    let (write, keep) = (Arc::clone(&shared), Arc::clone(&shared));
+    let running = Running {
+        shared,
+        writer: Mutex::default(),
+        keeper: Mutex::default(),
+        lock: Mutex::new(lock),
+    };
+    let named = |name: &str| thread::Builder::new().name(name.to_owned());
+    let thread = named("spool-writer").spawn(move || writer::run(&write, journal))?;
+    *running.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    let thread = named("spool-keeper").spawn(move || keeper::run(&keep, unread))?;
+    *running.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    Ok(running)
+}
+
+fn make_folders(disk: &dyn Disk, data: &Path, folder: &Path) -> io::Result<()> {
+    disk.make_folder(&cursor::folder(folder))?;
+    disk.sync_folder(folder)?;
+    disk.sync_folder(data)
+}
+
+/// What recovery reads of earlier frames: ids of our own events, and digests of events that templates made.
+fn note_ids(found: &Found, seen: &mut Memory, given: &mut Memory) {
+    let Some(kept) = decode(&found.header, &found.payload) else { return };
+    if found.header.kind == OWN {
+        kept.events.iter().for_each(|event| seen.insert(event.id, kept.sequence));
+    } else {
+        // The first event of a request is ours: its id is fresh.
+        kept.events.iter().skip(1).for_each(|event| given.insert(event.id, event.digest()));
+    }
+}
+
+fn log(folder: &Path, report: &Report, mode: Mode) {
+    let Report { frames, torn_bytes, damaged, missing } = report;
+    let folder = folder.display();
+    tracing::info!(%folder, frames, ?mode, "the spool is open");
+    if *torn_bytes > 0 {
+        tracing::warn!(%folder, torn_bytes, "a torn tail was cut: nobody was told of its frames");
+    }
+    for range in damaged {
+        let crate::journal::Damage { segment, offset, bytes } = range;
+        tracing::error!(%folder, segment, offset, bytes, "damaged range, set aside and skipped");
+    }
+    for (first, last) in missing {
+        tracing::error!(%folder, first, last, "frames are missing");
+    }
+}
+
+impl From<Report> for Recovery {
+    fn from(report: Report) -> Self {
+        let Report { frames, torn_bytes, damaged, missing } = report;
+        let range = |damage: crate::journal::Damage| (damage.segment, damage.offset, damage.bytes);
+        Self { frames, torn_bytes, damaged: damaged.into_iter().map(range).collect(), missing }
+    }
+}
+
+/// Reads every frame of a data folder's spool and changes nothing.
+pub(super) fn check(data: &Path) -> Result<Recovery, SpoolError> {
+    let _lock = FolderLock::look(data)?;
+    let folder = data.join("spool");
+    let scope = Scope { repair: false, read_max_bytes: u64::MAX };
+    let recovered = recover(&RealDisk, &folder, scope, &mut |_| ());
+    recovered.map(|recovered| recovered.report.into()).map_err(|fault| refuse(&folder, &fault))
+}
+
+fn refuse(folder: &Path, fault: &io::Error) -> SpoolError {
+    SpoolError::Folder { path: folder.to_path_buf(), why: fault.to_string() }
+}

@@ -1,0 +1,304 @@
+//! Frames in order, from a durable cursor. In: the ring of newest batches, else the segment files. Out: frames, again
+//! and again until they are released. Never gives a frame that is not durable; what is damaged is skipped and reported.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::content::decode;
+use super::shared::Shared;
+use super::tracks::Track;
+use super::{Kept, Lag, SpoolError, cursor};
+use crate::journal::{DiskFile, HEADER_BYTES, Header, Mode, Segment, Step, Walk};
+
+/// Reads frames in order from a durable cursor. A frame is read again until it is released.
+pub struct Reader {
+    shared: Arc<Shared>,
+    track: Arc<Track>,
+    /// The next sequence to give.
+    next: u64,
+    /// The last sequence given.
+    given: u64,
+    /// Where the next frame stands, when that is known.
+    place: Option<Place>,
+}
+
+/// A place in a segment file; no frame before it is wanted.
+struct Place {
+    segment: Arc<Segment>,
+    offset: u64,
+    walk: Option<(Walk, Arc<dyn DiskFile>)>,
+}
+
+/// How much is wanted.
+#[derive(Clone, Copy)]
+struct Limits {
+    frames: usize,
+    bytes: usize,
+}
+
+/// What was read.
+struct Taken {
+    kept: Vec<Kept>,
+    bytes: usize,
+    next: u64,
+    place: Option<Place>,
+}
+
+impl Taken {
+    fn is_enough(&self, limits: Limits) -> bool {
+        self.kept.len() >= limits.frames || self.bytes >= limits.bytes
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("track", &self.track).field("next", &self.next).finish()
+    }
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, track: Arc<Track>) -> Self {
+        let given = track.released();
+        Self { shared, track, next: given + 1, given, place: None }
+    }
+
+    /// Waits for at least one frame, then gives what is there, at most `frames_max` and about `bytes_max`. Goes on
+    /// behind what it gave before; the cursor stays until [`Reader::release`]. Nothing is lost when the future is
+    /// dropped before it is ready.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or the spool is closed.
+    pub async fn next(
+        &mut self,
+        frames_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Kept>, SpoolError> {
+        let limits = Limits { frames: frames_max.max(1), bytes: bytes_max.max(1) };
+        let shared = Arc::clone(&self.shared);
+        loop {
+            // Listening begins before looking, so that no batch comes unheard in between.
+            let mut news = pin!(shared.news.notified());
+            news.as_mut().enable();
+            if shared.gate.is_closed() {
+                return Err(SpoolError::Failed("it is closed".to_owned()));
+            }
+            self.follow_retention();
+            if self.next > shared.durable() {
+                news.await;
+                continue;
+            }
+            let taken = match self.take_from_ring(limits) {
+                Some(taken) => taken,
+                None => self.take_from_disk(limits).await?,
+            };
+            self.next = taken.next;
+            self.place = taken.place;
+            self.track.position.store(self.next, Ordering::Relaxed);
+            if let Some(last) = taken.kept.last() {
+                self.given = last.sequence;
+                return Ok(taken.kept);
+            }
+            // Only frames of no interest were there: nobody will release them.
+            if self.track.released() >= self.given {
+                self.track.released.fetch_max(self.next - 1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Jumps over what was dropped meanwhile.
+    fn follow_retention(&mut self) {
+        let released = self.track.released();
+        if released >= self.next {
+            self.next = released + 1;
+            self.given = self.given.max(released);
+            self.place = None;
+        }
+    }
+
+    fn take_from_ring(&self, limits: Limits) -> Option<Taken> {
+        let mut taken = Taken { kept: Vec::new(), bytes: 0, next: self.next, place: None };
+        let mut known = self.place.as_ref().map(|place| (place.segment.head.base, place.offset));
+        while let Some(slot) = self.shared.ring.find(taken.next) {
+            let inside = known.take().filter(|(base, offset)| {
+                let end = slot.offset + slot.frame_bytes as u64;
+                *base == slot.segment.head.base && (slot.offset..end).contains(offset)
+            });
+            let mut at = inside.map_or(0, |(_, offset)| (offset - slot.offset) as usize);
+            while at < slot.frame_bytes && !taken.is_enough(limits) {
+                let header = Header::read(&slot.bytes[at..]);
+                let from = at + HEADER_BYTES;
+                at += header.frame_bytes() as usize;
+                if header.sequence < taken.next {
+                    continue;
+                }
+                let payload = slot.bytes.slice(from..from + header.length as usize);
+                taken.kept.extend(decode(&header, &payload));
+                taken.bytes += payload.len();
+                taken.next = header.sequence + 1;
+            }
+            let offset = slot.offset + at as u64;
+            taken.place = Some(Place { segment: slot.segment, offset, walk: None });
+            if taken.is_enough(limits) {
+                break;
+            }
+        }
+        taken.place.is_some().then_some(taken)
+    }
+
+    /// Reads segment files, on a thread where waiting for a disk harms nobody.
+    async fn take_from_disk(&mut self, limits: Limits) -> Result<Taken, SpoolError> {
+        let (shared, next) = (Arc::clone(&self.shared), self.next);
+        let place = self.place.take();
+        let read = move || read_disk(&shared, next, place, limits);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime
+                .spawn_blocking(read)
+                .await
+                .map_err(|fault| SpoolError::Failed(fault.to_string()))?,
+            Err(_) => read(),
+        }
+    }
+
+    /// Everything up to and with `sequence` is done with; frames that were never given are not. The cursor file
+    /// follows within about 100 ms, or at [`Reader::save`].
+    pub fn release(&mut self, sequence: u64) {
+        let done = if sequence >= self.given { self.next - 1 } else { sequence };
+        self.track.released.fetch_max(done, Ordering::AcqRel);
+    }
+
+    /// Writes the cursor file now.
+    ///
+    /// # Errors
+    /// When it cannot be written and synced, or the spool is closed.
+    pub fn save(&mut self) -> Result<(), SpoolError> {
+        if self.shared.gate.is_closed() {
+            return Err(SpoolError::Failed("it is closed".to_owned()));
+        }
+        save(&self.shared, &self.track)
+    }
+
+    /// Goes back to the first frame not released.
+    pub fn rewind(&mut self) {
+        self.given = self.track.released();
+        self.next = self.given + 1;
+        self.place = None;
+        self.track.position.store(self.next, Ordering::Relaxed);
+    }
+
+    /// Frames and seconds between the cursor and the newest frame, and frames lost to `DropOldest`.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        let dropped = self.track.dropped.load(Ordering::Relaxed);
+        self.shared.lag(self.track.released(), dropped)
+    }
+}
+
+/// Writes the cursor file of a reader.
+pub(super) fn save(shared: &Shared, track: &Track) -> Result<(), SpoolError> {
+    let released = track.released();
+    let written = cursor::write(&*shared.disk, &shared.cursors, &track.name, released);
+    written.map_err(|fault| SpoolError::Folder {
+        path: shared.cursors.clone(),
+        why: fault.to_string(),
+    })?;
+    track.saved.store(released, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Reads on from `place`, or from wherever `next` stands.
+fn read_disk(
+    shared: &Shared,
+    next: u64,
+    place: Option<Place>,
+    limits: Limits,
+) -> Result<Taken, SpoolError> {
+    let durable = shared.durable();
+    let mut taken = Taken { kept: Vec::new(), bytes: 0, next, place };
+    while !taken.is_enough(limits) && taken.next <= durable {
+        let kept = taken.place.take();
+        let fitting =
+            kept.filter(|place| !place.segment.is_gone() && place.segment.last() >= taken.next);
+        let place = match fitting {
+            Some(place) => place,
+            None => match shared.shelf.find(taken.next) {
+                Some(segment) => {
+                    let offset = segment.place(taken.next).offset;
+                    Place { segment, offset, walk: None }
+                }
+                // Whatever there was up to here is gone.
+                None => {
+                    taken.next = durable + 1;
+                    break;
+                }
+            },
+        };
+        read_segment(shared, place, durable, limits, &mut taken).map_err(|fault| {
+            SpoolError::Failed(format!("reading {}: {fault}", shared.folder.display()))
+        })?;
+    }
+    Ok(taken)
+}
+
+/// Reads on in one segment.
+fn read_segment(
+    shared: &Shared,
+    place: Place,
+    durable: u64,
+    limits: Limits,
+    taken: &mut Taken,
+) -> std::io::Result<()> {
+    let Place { segment, offset, walk } = place;
+    let (mut walk, file) = match walk {
+        Some(opened) => opened,
+        None => match open(shared, &segment, offset, taken.next) {
+            Ok(opened) => opened,
+            // Retired between finding and opening it: the shelf knows what comes next.
+            Err(_) if segment.is_gone() => return Ok(()),
+            Err(fault) => return Err(fault),
+        },
+    };
+    let last = segment.last().min(durable);
+    walk.extend(segment.end());
+    while !taken.is_enough(limits) && taken.next <= last {
+        match walk.step()? {
+            Step::Frame(found) if found.header.sequence < taken.next => {}
+            Step::Frame(found) => {
+                taken.kept.extend(decode(&found.header, &found.payload));
+                taken.bytes += found.payload.len();
+                taken.next = found.header.sequence + 1;
+            }
+            // Its file belongs to another segment by now.
+            _ if segment.is_gone() => return Ok(()),
+            Step::Damage(range) => shared.note_damage(&segment, &range, &*file),
+            Step::End => {
+                let tail = walk.good()..segment.end();
+                if !tail.is_empty() {
+                    shared.note_damage(&segment, &tail, &*file);
+                }
+                taken.next = last + 1;
+                return Ok(());
+            }
+        }
+    }
+    let offset = walk.good();
+    taken.place = Some(Place { segment, offset, walk: Some((walk, file)) });
+    Ok(())
+}
+
+fn open(
+    shared: &Shared,
+    segment: &Segment,
+    offset: u64,
+    next: u64,
+) -> std::io::Result<(Walk, Arc<dyn DiskFile>)> {
+    let file: Arc<dyn DiskFile> = shared.disk.open(&segment.path, Mode::Read)?.into();
+    let mark = segment.place(next);
+    // A place that a batch in memory left is exact, and then the frame there is the next one.
+    let (offset, expected) =
+        if offset > mark.offset { (offset, next) } else { (mark.offset, mark.sequence) };
+    let head = &segment.head;
+    let walk = Walk::new(Arc::clone(&file), head.id, head.stale, offset, expected, segment.end());
+    Ok((walk, file))
+}

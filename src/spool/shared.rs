@@ -1,0 +1,225 @@
+//! What all hands of one spool share. In: frames from senders. Out: the state that writer, keeper and readers meet at.
+//! Never waits, never touches a file but to set damage aside.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::gate::Gate;
+use super::once::Memory;
+use super::queue::Queue;
+use super::ring::Ring;
+use super::tracks::Tracks;
+use super::{Frame, Lag, Options, SpoolError};
+use crate::clock::Clock;
+use crate::journal::{
+    BLOCK_BYTES, Damage, Disk, DiskFile, Mode, SEGMENT_MIN_BYTES, Segment, Shelf, Space,
+};
+use crate::telemetry::spool::{Facts, Refused};
+
+/// Smallest share of the disk that stays free, whatever `free_min_bytes` says: a small disk must not be full at once.
+const FREE_SHARE: u64 = 20;
+/// Segments that the bound of the spool divides into, at least.
+const SEGMENTS_MIN: u64 = 8;
+
+/// Settings as they are in force.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    /// Size of a full segment.
+    pub(super) segment_bytes: u64,
+    /// Size of the first one.
+    pub(super) first_bytes: u64,
+    /// All files together.
+    pub(super) spool_max_bytes: u64,
+    /// Durable bytes past which appends are refused: room for the segment at hand and a spare is taken off.
+    pub(super) written_max_bytes: u64,
+    pub(super) free_min_bytes: u64,
+    pub(super) retention_micros: i64,
+    pub(super) retention_max_bytes: u64,
+    pub(super) queue_max_bytes: usize,
+    pub(super) frame_max_bytes: u64,
+}
+
+impl Bounds {
+    /// The settings on a file system of that space.
+    pub(super) fn new(options: &Options, space: Option<Space>) -> Self {
+        let (share, free_min_bytes) = match space {
+            Some(space) => (
+                (space.total / SEGMENTS_MIN).max(SEGMENT_MIN_BYTES),
+                options.free_min_bytes.min(space.total / FREE_SHARE),
+            ),
+            None => (u64::MAX, options.free_min_bytes),
+        };
+        let wanted = options.segment_bytes.min(options.spool_max_bytes / SEGMENTS_MIN).min(share);
+        let segment_bytes = (wanted / BLOCK_BYTES * BLOCK_BYTES).max(16 * BLOCK_BYTES);
+        let frame_max_bytes = (segment_bytes - BLOCK_BYTES).min(options.queue_max_bytes as u64);
+        Self {
+            segment_bytes,
+            first_bytes: segment_bytes.min(SEGMENT_MIN_BYTES),
+            spool_max_bytes: options.spool_max_bytes,
+            written_max_bytes: options.spool_max_bytes.saturating_sub(2 * segment_bytes),
+            free_min_bytes,
+            retention_micros: i64::try_from(options.retention.as_micros()).unwrap_or(i64::MAX),
+            retention_max_bytes: options.retention_max_bytes,
+            queue_max_bytes: options.queue_max_bytes,
+            frame_max_bytes: frame_max_bytes.min(u64::from(u32::MAX)),
+        }
+    }
+}
+
+/// Calls the keeper before its time, or for the last time.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    state: Mutex<(bool, bool)>,
+    rung: Condvar,
+}
+
+impl Bell {
+    /// Calls it now.
+    pub(super) fn ring(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = true;
+        self.rung.notify_all();
+    }
+
+    /// Sends it home.
+    pub(super) fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.rung.notify_all();
+    }
+
+    /// Waits for a call, at most `time`. `false`: go home.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet = |state: &mut (bool, bool)| !state.0 && !state.1;
+        let waited = self.rung.wait_timeout_while(state, time, quiet);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.0 = false;
+        !state.1
+    }
+}
+
+/// The spool behind its handles.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) folder: PathBuf,
+    pub(super) cursors: PathBuf,
+    pub(super) mode: Mode,
+    pub(super) bounds: Bounds,
+    pub(super) clock: Arc<Clock>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) queue: Queue,
+    pub(super) gate: Gate,
+    pub(super) ring: Ring,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) tracks: Tracks,
+    /// Readers wait here for the next batch.
+    pub(super) news: Notify,
+    /// The keeper waits here.
+    pub(super) bell: Bell,
+    /// The highest durable sequence.
+    pub(super) durable: AtomicU64,
+    /// Durable bytes of all segments, as far as the keeper has counted, and what the writer added since.
+    pub(super) written: AtomicU64,
+    pub(super) damaged: AtomicUsize,
+    /// Sequence of events that are appended once, by id.
+    pub(super) seen: Mutex<Memory>,
+    /// Digest of events whose id a template gave.
+    pub(super) given: Mutex<Memory>,
+}
+
+impl Shared {
+    /// The highest durable sequence.
+    pub(super) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Whether appends are refused right now.
+    pub(super) fn admit(&self) -> Result<(), SpoolError> {
+        match self.gate.reason() {
+            None => Ok(()),
+            Some(why) => Err(self.count_refusal(why)),
+        }
+    }
+
+    /// Hands a frame to the writer; its sequence.
+    pub(super) fn push(&self, frame: &Frame, waker: Option<Waker>) -> Result<u64, SpoolError> {
+        self.admit()?;
+        let bytes = frame.bytes.len() as u64;
+        if bytes > self.bounds.frame_max_bytes {
+            return Err(SpoolError::FrameTooLarge {
+                bytes,
+                max_bytes: self.bounds.frame_max_bytes,
+            });
+        }
+        self.queue.push(&frame.bytes, waker).map_err(|why| self.count_refusal(why))
+    }
+
+    fn count_refusal(&self, why: SpoolError) -> SpoolError {
+        self.facts.refused(match why {
+            SpoolError::Full { .. } => Refused::Full,
+            SpoolError::Busy => Refused::Busy,
+            _ => Refused::Failed,
+        });
+        why
+    }
+
+    /// Sets a damaged range aside that a reader met, and says so once.
+    pub(super) fn note_damage(&self, segment: &Segment, range: &Range<u64>, file: &dyn DiskFile) {
+        let damage = Damage::new(segment, range);
+        match damage.copy_aside(&*self.disk, &self.folder, file) {
+            Ok(true) => self.count_damage(&damage),
+            Ok(false) => {}
+            Err(fault) => tracing::warn!(%fault, ?damage, "damage could not be set aside"),
+        }
+    }
+
+    /// Counts a damaged range that was not known.
+    pub(super) fn count_damage(&self, damage: &Damage) {
+        let Damage { segment, offset, bytes } = damage;
+        let ranges = self.damaged.fetch_add(1, Ordering::Relaxed) + 1;
+        self.facts.damaged(ranges);
+        tracing::error!(
+            segment,
+            offset,
+            bytes,
+            "damaged range in the spool, set aside and skipped"
+        );
+    }
+
+    /// Frames and seconds between `released` and the newest frame.
+    pub(super) fn lag(&self, released: u64, dropped: u64) -> Lag {
+        let frames = self.durable().saturating_sub(released);
+        let oldest = match frames {
+            0 => None,
+            _ => self.shelf.find(released + 1).map(|segment| segment.place(released + 1).micros),
+        };
+        let micros = oldest.map_or(0, |micros| self.clock.now().micros().saturating_sub(micros));
+        let age = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+        Lag { frames, age, dropped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_follow_a_small_disk_and_a_small_spool() {
+        let options = Options::default();
+        let large = Space { free: 1 << 40, total: 1 << 40 };
+        let bounds = Bounds::new(&options, Some(large));
+        assert_eq!((bounds.segment_bytes, bounds.free_min_bytes), (64 << 20, 256 << 20));
+        let small = Space { free: 64 << 20, total: 64 << 20 };
+        let bounds = Bounds::new(&options, Some(small));
+        assert_eq!((bounds.segment_bytes, bounds.free_min_bytes), (8 << 20, (64 << 20) / 20));
+        let tiny = Options { spool_max_bytes: 4 << 20, ..options };
+        let bounds = Bounds::new(&tiny, Some(large));
+        assert_eq!((bounds.segment_bytes, bounds.written_max_bytes), (512 << 10, 3 << 20));
+    }
+}

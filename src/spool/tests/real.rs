@@ -1,0 +1,222 @@
+//! On the machine's own disk.
+
+use std::future::Future as _;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+
+#[tokio::test]
+async fn what_has_a_receipt_is_read_in_order_also_after_a_restart() {
+    let folder = Folder::new();
+    let (spool, recovery) = open(&folder.0, options());
+    assert_eq!(recovery.frames, 0);
+    let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    for number in 0..50 {
+        let receipt = spool.append(frame(number, 100)).await.expect("a receipt");
+        assert_eq!(receipt.sequence(), number + 1);
+    }
+    let kept = reader.next(20, 1 << 20).await.expect("frames");
+    assert_eq!(kept.iter().map(number).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    assert_eq!(kept[0].workspace, None);
+    reader.release(kept[9].sequence);
+    assert_eq!(reader.lag().frames, 40);
+    reader.rewind();
+    assert_eq!(number(&reader.next(1, 1).await.expect("a frame")[0]), 10);
+    spool.close();
+    assert!(reader.next(1, 1).await.is_err());
+    assert!(matches!(spool.append(frame(1, 1)).await, Err(SpoolError::Failed(_))));
+
+    let (spool, recovery) = open(&folder.0, options());
+    assert_eq!((recovery.frames, recovery.torn_bytes), (50, 0));
+    assert_eq!(spool.append(frame(50, 1)).await.expect("a receipt").sequence(), 51);
+    let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    assert_eq!(drain(&spool, &mut reader).await, (10..=50).collect::<Vec<_>>());
+    let mut new = spool.reader("two", OnFull::Hold).expect("a reader");
+    assert_eq!(drain(&spool, &mut new).await, (0..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn many_segments_are_written_by_many_tasks_and_read_from_the_disk() {
+    let folder = Folder::new();
+    let small = Options { segment_bytes: 256 << 10, queue_max_bytes: 1 << 20, ..options() };
+    for direct in [true, false] {
+        let folder = folder.0.join(if direct { "direct" } else { "buffered" });
+        let (spool, _) = open(&folder, Options { direct, ..small.clone() });
+        let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..20 {
+            let spool = spool.clone();
+            tasks.spawn(async move {
+                for round in 0..100 {
+                    let frame = frame(task * 100 + round, 1500);
+                    spool.append(frame).await.expect("a receipt");
+                }
+            });
+        }
+        tasks.join_all().await;
+        let mut numbers = drain(&spool, &mut reader).await;
+        assert_eq!(spool.status().durable, 2000);
+        let mut late = spool.reader("late", OnFull::Hold).expect("a reader");
+        assert_eq!(drain(&spool, &mut late).await, numbers, "the ring and the disk agree");
+        for task in 0..20 {
+            let own: Vec<_> = numbers.iter().filter(|number| *number / 100 == task).collect();
+            assert!(own.is_sorted(), "order of one sender");
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..2000).collect::<Vec<_>>());
+        spool.close();
+        let report = check(&folder).expect("a report");
+        assert_eq!((report.frames, report.torn_bytes, report.damaged.len()), (2000, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_who_holds_the_folder() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    let error = FolderLock::take(&folder.0).expect_err("a refusal");
+    let text = error.to_string();
+    assert!(text.contains(&std::process::id().to_string()), "{text}");
+    assert!(text.contains(&folder.0.display().to_string()), "{text}");
+    assert!(matches!(check(&folder.0), Err(SpoolError::Locked { .. })));
+    spool.close();
+    drop(FolderLock::take(&folder.0).expect("the lock"));
+}
+
+#[tokio::test]
+async fn a_full_spool_refuses_and_goes_on_once_readers_release() {
+    let folder = Folder::new();
+    let tiny = Options { spool_max_bytes: 4 << 20, ..options() };
+    let (spool, _) = open(&folder.0, tiny);
+    let mut reader = spool.reader("slow", OnFull::Hold).expect("a reader");
+    let mut count = 0;
+    let refusal = loop {
+        match spool.append(frame(count, 60_000)).await {
+            Ok(_) => count += 1,
+            Err(why) => break why,
+        }
+    };
+    assert!(matches!(refusal, SpoolError::Full { .. }), "{refusal}");
+    assert_eq!(spool.admit(), Err(refusal));
+    assert!(spool.status().used_bytes <= 4 << 20);
+    assert_eq!(drain(&spool, &mut reader).await, (0..count).collect::<Vec<_>>());
+    while spool.admit().is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    spool.append(frame(count, 10)).await.expect("a receipt");
+    assert_eq!(drain(&spool, &mut reader).await, [count]);
+}
+
+#[tokio::test]
+async fn a_reader_that_drops_loses_the_oldest_and_refuses_nobody() {
+    let folder = Folder::new();
+    let tiny = Options { spool_max_bytes: 4 << 20, ..options() };
+    let (spool, _) = open(&folder.0, tiny);
+    let mut reader = spool.reader("lossy", OnFull::DropOldest).expect("a reader");
+    let total = 200;
+    for number in 0..total {
+        loop {
+            match spool.append(frame(number, 60_000)).await {
+                Ok(_) => break,
+                Err(SpoolError::Full { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(why) => panic!("{why}"),
+            }
+        }
+    }
+    let dropped = reader.lag().dropped;
+    let numbers = drain(&spool, &mut reader).await;
+    assert!(dropped > 100, "{dropped}");
+    assert_eq!(numbers, (dropped..total).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_event_of_our_own_is_appended_once() {
+    let folder = Folder::new();
+    let (account, time) = (Uuid::from_u128(1), Time::default());
+    for _ in 0..2 {
+        let (spool, _) = open(&folder.0, options());
+        for _ in 0..2 {
+            spool.append_once(account, None, time, event(7)).await.expect("kept");
+        }
+        assert_eq!(spool.status().durable, 1);
+        spool.close();
+    }
+}
+
+#[tokio::test]
+async fn ids_of_templates_are_remembered_with_what_they_said() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    assert!(spool.remember(event(3).id, event(3).digest()));
+    spool.append(frame(3, 10)).await.expect("a receipt");
+    spool.close();
+    let (spool, _) = open(&folder.0, options());
+    assert!(spool.remember(event(3).id, event(3).digest()));
+    assert!(!spool.remember(event(3).id, event(4).digest()));
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_reported_and_the_rest_is_read() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    for number in 0..20 {
+        spool.append(frame(number, 1000)).await.expect("a receipt");
+    }
+    spool.close();
+    let segment = segments(&folder.0).pop().expect("a segment");
+    let mut bytes = std::fs::read(&segment).expect("bytes");
+    bytes[4096 * 8 + 300] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    let name = segment.file_name().expect("a name").to_string_lossy().into_owned();
+    let report = check(&folder.0).expect("a report");
+    assert_eq!((report.frames, report.missing.as_slice()), (19, [(8, 8)].as_slice()));
+    assert_eq!(report.damaged.len(), 1);
+    let (found, offset, bytes) = &report.damaged[0];
+    assert_eq!((found, *offset), (&name, 4096 * 8));
+    assert!((1000..2000).contains(bytes), "{bytes}");
+    assert!(!folder.0.join("spool/quarantine").exists(), "a check changes nothing");
+
+    for _ in 0..2 {
+        let (spool, recovery) = open(&folder.0, options());
+        assert_eq!(recovery.damaged, report.damaged);
+        assert_eq!(spool.status().damaged, 1);
+        let mut reader = spool.reader("any", OnFull::Hold).expect("a reader");
+        let kept = reader.next(100, 1 << 20).await.expect("frames");
+        let expected: Vec<_> = (0..20).filter(|number| *number != 7).collect();
+        assert_eq!(kept.iter().map(number).collect::<Vec<_>>(), expected);
+        spool.close();
+    }
+}
+
+#[tokio::test]
+async fn an_append_that_moves_to_another_task_is_woken_there() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    let mut append = Box::pin(spool.append(frame(1, 10)));
+    let first = append.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    if let Poll::Ready(early) = first {
+        panic!("ready at the first poll: {early:?}");
+    }
+    assert_eq!(append.await.expect("a receipt").sequence(), 1);
+    let abandoned = spool.append(frame(2, 10));
+    drop(abandoned);
+    assert_eq!(spool.append(frame(3, 10)).await.expect("a receipt").sequence(), 2);
+}
+
+#[tokio::test]
+async fn a_frame_larger_than_a_segment_is_refused_by_its_numbers() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, Options { segment_bytes: 1 << 20, ..options() });
+    let refusal = spool.append(frame(1, 1 << 20)).await.expect_err("too large");
+    assert!(matches!(refusal, SpoolError::FrameTooLarge { .. }), "{refusal}");
+    spool.append(frame(2, 1_000_000)).await.expect("a receipt");
+}
+
+fn segments(data: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data.join("spool")).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut logs: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "log")).collect();
+    logs.sort();
+    logs
+}

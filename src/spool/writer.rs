@@ -1,0 +1,120 @@
+//! The one thread that writes. In: batches from the queue. Out: batches on stable storage, their frames settled, the
+//! readers told. A failed batch fails as a whole; a second failure within a minute ends all writing until a restart.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::SpoolError;
+use super::queue::Batch;
+use super::ring::Written;
+use super::shared::Shared;
+use crate::journal::{Journal, JournalError, Space};
+
+/// Failures closer together than this are no accident.
+const FAILURE_SPAN: Duration = Duration::from_secs(60);
+
+/// The writer's own state.
+struct Writer<'a> {
+    shared: &'a Shared,
+    journal: Journal,
+    failed: Option<Instant>,
+    given_up: Option<SpoolError>,
+    /// Base of the segment that was written last.
+    base: u64,
+    positions: Vec<u64>,
+}
+
+/// Writes until the queue is closed and empty.
+pub(super) fn run(shared: &Shared, journal: Journal) {
+    let positions = Vec::new();
+    let mut writer = Writer { shared, journal, failed: None, given_up: None, base: 0, positions };
+    while let Some(batch) = shared.queue.take() {
+        writer.write(batch);
+    }
+    writer.journal.seal(shared.clock.now().micros());
+}
+
+impl Writer<'_> {
+    fn write(&mut self, mut batch: Batch) {
+        let bytes = batch.buffer.len();
+        let last = batch.first + batch.frames - 1;
+        if let Some(why) = self.given_up.clone() {
+            return self.shared.queue.settle(last, bytes, Err(why));
+        }
+        let began = Instant::now();
+        let now = self.shared.clock.now().micros();
+        match self.journal.write(&mut batch.buffer, batch.first, last, now) {
+            Ok((segment, offset)) => {
+                let facts = (batch.frames, batch.buffer.len() as u64, batch.since);
+                if segment.head.base != self.base {
+                    self.base = segment.head.base;
+                    self.shared.bell.ring();
+                }
+                let prior = self.shared.durable();
+                let written = Written { prior, last, frame_bytes: bytes, segment, offset };
+                self.publish(batch, written);
+                self.shared.queue.settle(last, bytes, Ok(()));
+                self.count(facts, began);
+            }
+            Err(error) => {
+                let why = self.fail(&error);
+                self.shared.facts.failed();
+                self.shared.ring.give_back(batch.buffer);
+                self.shared.queue.settle(last, bytes, Err(why));
+            }
+        }
+    }
+
+    /// Shows a durable batch to the readers.
+    fn publish(&mut self, batch: Batch, written: Written) {
+        let last = written.last;
+        self.shared.tracks.positions(&mut self.positions);
+        if self.positions.is_empty() {
+            self.shared.ring.give_back(batch.buffer);
+        } else {
+            self.shared.ring.push(batch.buffer, written, &self.positions);
+        }
+        self.shared.durable.store(last, Ordering::Release);
+        self.shared.news.notify_waiters();
+    }
+
+    fn count(&self, (frames, bytes, since): (u64, u64, Instant), began: Instant) {
+        let shared = self.shared;
+        shared.facts.kept(frames, bytes, since.elapsed(), began.elapsed());
+        let written = shared.written.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let bound = shared.bounds.written_max_bytes;
+        if written >= bound && shared.gate.set_spool(Some((written, bound))) {
+            shared.bell.ring();
+            tracing::warn!(written, bound, "the spool is full: appends are refused");
+        }
+    }
+
+    /// What a fault means for the batch and for those to come.
+    fn fail(&mut self, error: &JournalError) -> SpoolError {
+        let shared = self.shared;
+        match error {
+            JournalError::Full(text) => {
+                let space = shared.disk.space(&shared.folder).unwrap_or_default();
+                let Space { free, total } = space;
+                let numbers = (total.saturating_sub(free), total);
+                if shared.gate.set_disk(Some(numbers)) {
+                    tracing::warn!(fault = text, "the disk is full: appends are refused");
+                }
+                SpoolError::Full { used_bytes: numbers.0, max_bytes: numbers.1 }
+            }
+            JournalError::Failed(text) => {
+                let why = SpoolError::Failed(text.clone());
+                let again = self.failed.is_some_and(|before| before.elapsed() < FAILURE_SPAN);
+                self.failed = Some(Instant::now());
+                if again {
+                    shared.gate.fail(text);
+                    self.given_up = Some(why.clone());
+                    tracing::error!(fault = text, "writing failed again: no more appends");
+                } else {
+                    tracing::error!(fault = text, "writing failed: the segment is sealed");
+                }
+                why
+            }
+        }
+    }
+}
