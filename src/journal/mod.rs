@@ -224,3 +224,9 @@ pub fn probe(disk: &dyn Disk, folder: &Path, wanted: bool) -> Mode {
     let _ = disk.remove(&path);
     if tried.is_ok() { Mode::Direct } else { Mode::Buffered }
 }
+
+#[cfg(test)]
+pub(crate) mod fault;
+
+#[cfg(test)]
+mod tests;

@@ -183,7 +183,7 @@ impl Work<'_> {
         let seal = behind.and_then(File::seal);
         let opened: Arc<dyn DiskFile> = self.disk.open(&segment.path, Mode::Read)?.into();
         let mut reading = read(&opened, segment, seal, visit)?;
-        let end = reading.good.next_multiple_of(BLOCK_BYTES);
+        let end = reading.good;
         segment.extend(reading.last, end);
         self.report.frames += reading.frames;
         self.report.missing.append(&mut reading.missing);
@@ -191,8 +191,14 @@ impl Work<'_> {
             // The next segment speaks of frames that this one no longer has.
             self.report.missing.push((reading.last + 1, seal));
         }
-        if !file.whole {
-            self.note(&opened, segment, 0..BLOCK_BYTES)?;
+        if behind.is_none() && !file.whole && reading.frames == 0 {
+            // Its making was cut short: it never was one.
+            self.report.torn_bytes += file.bytes;
+            self.cut(segment, 0)?;
+            return Ok(reading.unused);
+        }
+        if !file.whole && file.bytes > 0 {
+            self.note(&opened, segment, 0..BLOCK_BYTES.min(file.bytes))?;
         }
         for range in std::mem::take(&mut reading.damaged) {
             self.note(&opened, segment, range)?;

@@ -126,7 +126,7 @@ impl Walk {
         }
         while self.see(self.at, HEADER)? {
             let header = frame::check(self.view(self.at, HEADER), self.id, self.at, self.expected)
-                .filter(|header| header.frame_bytes() <= self.end - self.at);
+                .filter(|header| HEADER + u64::from(header.length) <= self.end - self.at);
             let Some(header) = header else {
                 self.pass()?;
                 continue;
@@ -158,7 +158,7 @@ impl Walk {
 
     /// The payload of the frame at hand, if it is intact.
     fn payload(&mut self, header: &Header) -> io::Result<Option<Bytes>> {
-        if !self.see(self.at, header.frame_bytes())? {
+        if !self.see(self.at, HEADER + u64::from(header.length))? {
             return Ok(None);
         }
         let from = (self.at + HEADER - self.window_at) as usize;
