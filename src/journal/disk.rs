@@ -68,7 +68,7 @@ pub struct RealDisk;
 /// Linux has one value of `O_DSYNC` on every processor we build for; rustix gives the stronger `O_SYNC` under that
 /// name, which commits a time stamp with each write.
 #[cfg(target_os = "linux")]
-const DIRECT_FLAGS: i32 = rustix::fs::OFlags::DIRECT.bits() as i32 | 0o10_000;
+const DIRECT_FLAGS: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed() | 0o10_000;
 #[cfg(not(target_os = "linux"))]
 const DIRECT_FLAGS: i32 = 0;
 

@@ -65,6 +65,9 @@ pub struct Recovered {
 ///
 /// # Errors
 /// What the disk answers when a file cannot be read, cut or copied.
+///
+/// # Panics
+/// Never: the newest segment is read always.
 pub fn recover(
     disk: &dyn Disk,
     folder: &Path,
@@ -358,5 +361,5 @@ pub fn scrub(disk: &dyn Disk, folder: &Path, segment: &Segment) -> io::Result<Ve
 #[must_use]
 pub fn count_damages(disk: &dyn Disk, folder: &Path) -> usize {
     let there = disk.list(&folder.join("quarantine")).unwrap_or_default();
-    there.iter().filter(|(name, _)| name.ends_with(".bin")).count()
+    there.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|e| e == "bin")).count()
 }

@@ -192,11 +192,9 @@ impl Segment {
     pub fn place(&self, sequence: u64) -> Mark {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let found = marks.partition_point(|mark| mark.sequence <= sequence);
-        found.checked_sub(1).map(|at| marks[at]).unwrap_or(Mark {
-            sequence: self.head.base,
-            offset: BLOCK_BYTES,
-            micros: self.head.created,
-        })
+        let (sequence, micros) = (self.head.base, self.head.created);
+        let base = Mark { sequence, offset: BLOCK_BYTES, micros };
+        found.checked_sub(1).map_or(base, |at| marks[at])
     }
 
     /// End of what is durable in it.

@@ -77,13 +77,12 @@ pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
     }
     let mut at = usize::from(header.count) * ENTRY_BYTES;
     let table = payload.get(..at)?;
-    let webhook = match header.flags & CAPTURE {
-        0 => None,
-        _ => {
-            let id = payload.get(at..at + WEBHOOK_BYTES)?;
-            at += WEBHOOK_BYTES;
-            Some(Uuid::from_slice(id).ok()?)
-        }
+    let webhook = if header.flags & CAPTURE == 0 {
+        None
+    } else {
+        let id = payload.get(at..at + WEBHOOK_BYTES)?;
+        at += WEBHOOK_BYTES;
+        Some(Uuid::from_slice(id).ok()?)
     };
     let mut events = Vec::with_capacity(usize::from(header.count));
     for entry in table.chunks_exact(ENTRY_BYTES) {

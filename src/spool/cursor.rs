@@ -43,9 +43,8 @@ pub(super) fn file_name(name: &str) -> String {
 pub(super) fn read(disk: &dyn Disk, folder: &Path, name: &str) -> Saved {
     match read_file(disk, &folder.join(file_name(name))) {
         Ok(Some((there, sequence))) if there == name => Saved::At(sequence),
-        Ok(_) => Saved::Bad,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Saved::Missing,
-        Err(_) => Saved::Bad,
+        Ok(_) | Err(_) => Saved::Bad,
     }
 }
 

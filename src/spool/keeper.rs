@@ -164,28 +164,28 @@ impl Keeper<'_> {
     /// Has the next segment ready before it is needed: four times as large as the last, up to the full size.
     fn prepare_spare(&mut self) {
         let shared = self.shared;
-        let shelf = &shared.shelf;
-        if shelf.spare_count() > 0
+        let segments = &shared.shelf;
+        if segments.spare_count() > 0
             || Instant::now() < self.fill_after
             || shared.gate.reason().is_some()
         {
             return;
         }
-        let Some(newest) = shelf.newest() else { return };
+        let Some(newest) = segments.newest() else { return };
         if newest.sealed().is_none() && newest.end() < newest.head.capacity / 4 {
             return;
         }
         let wanted = newest.head.capacity.saturating_mul(4);
         let capacity = wanted.clamp(shared.bounds.first_bytes, shared.bounds.segment_bytes);
         let free = self.space.map_or(u64::MAX, |space| space.free);
-        if shelf.held().files + capacity > shared.bounds.spool_max_bytes
+        if segments.held().files + capacity > shared.bounds.spool_max_bytes
             || free < self.free_enough().saturating_add(capacity)
         {
             return;
         }
         let id = fastrand::u64(..);
-        let made = shelf.fill_spare(&*shared.disk, &shared.folder, capacity, shared.mode, id);
-        if let Err(fault) = made {
+        let filled = segments.fill_spare(&*shared.disk, &shared.folder, capacity, shared.mode, id);
+        if let Err(fault) = filled {
             self.fill_after = Instant::now() + FILL_PAUSE;
             tracing::debug!(%fault, capacity, "no segment could be made ahead");
         }

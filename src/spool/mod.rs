@@ -62,7 +62,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             spool_max_bytes: 8 << 30,
             free_min_bytes: 256 << 20,
-            retention: Duration::from_secs(24 * 3600),
+            retention: Duration::from_hours(24),
             retention_max_bytes: 2 << 30,
             queue_max_bytes: 32 << 20,
             direct: true,
@@ -251,6 +251,7 @@ impl Spool {
     }
 
     /// Hands a frame to the writer at the first poll; ready once the frame is on stable storage.
+    #[must_use]
     pub fn append(&self, frame: Frame) -> Append {
         Append::new(Arc::clone(&self.running.shared), frame)
     }
@@ -275,7 +276,7 @@ impl Spool {
         let shared = &self.running.shared;
         let waiting = {
             let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            match seen.find(id).map(|sequence| once::judge(shared.queue.fate(sequence))) {
+            match seen.find(id).map(|sequence| once::judge(shared.queue.fate(sequence).as_ref())) {
                 Some(Once::Kept) => return Ok(()),
                 Some(Once::Flying) => return Err(SpoolError::Busy),
                 Some(Once::New) | None => {}

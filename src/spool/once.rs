@@ -37,13 +37,11 @@ impl Memory {
 
     /// Remembers an id with a digest; `false`: it is known with another one.
     pub(super) fn agree(&mut self, id: Uuid, digest: u64) -> bool {
-        match self.find(id) {
-            Some(known) => known == digest,
-            None => {
-                self.insert(id, digest);
-                true
-            }
+        if let Some(known) = self.find(id) {
+            return known == digest;
         }
+        self.insert(id, digest);
+        true
     }
 }
 
@@ -59,7 +57,7 @@ pub(super) enum Once {
 }
 
 /// Judges by the fate of the frame that an id came with.
-pub(super) fn judge(fate: Option<Result<(), SpoolError>>) -> Once {
+pub(super) fn judge(fate: Option<&Result<(), SpoolError>>) -> Once {
     match fate {
         None => Once::Flying,
         Some(Ok(())) => Once::Kept,

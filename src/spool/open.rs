@@ -95,8 +95,8 @@ pub(super) fn open(
     let next = saved.iter().map(|(_, sequence)| sequence + 1).fold(next, u64::max);
     if shelf.spare_count() == 0 {
         let id = chance.u64(..);
-        let made = shelf.fill_spare(&*disk, &folder, bounds.first_bytes, mode, id);
-        if let Err(fault) = made {
+        let filled = shelf.fill_spare(&*disk, &folder, bounds.first_bytes, mode, id);
+        if let Err(fault) = filled {
             tracing::warn!(%fault, "no segment could be made ahead");
         }
     }

@@ -31,6 +31,15 @@ struct Place {
     walk: Option<(Walk, Arc<dyn DiskFile>)>,
 }
 
+impl Place {
+    /// The nearest known place before a sequence.
+    fn find(shared: &Shared, sequence: u64) -> Option<Self> {
+        let segment = shared.shelf.find(sequence)?;
+        let offset = segment.place(sequence).offset;
+        Some(Self { segment, offset, walk: None })
+    }
+}
+
 /// How much is wanted.
 #[derive(Clone, Copy)]
 struct Limits {
@@ -54,7 +63,10 @@ impl Taken {
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("track", &self.track).field("next", &self.next).finish()
+        f.debug_struct("Reader")
+            .field("track", &self.track)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
@@ -217,22 +229,14 @@ fn read_disk(
     let durable = shared.durable();
     let mut taken = Taken { kept: Vec::new(), bytes: 0, next, place };
     while !taken.is_enough(limits) && taken.next <= durable {
-        let kept = taken.place.take();
-        let fitting =
-            kept.filter(|place| !place.segment.is_gone() && place.segment.last() >= taken.next);
-        let place = match fitting {
-            Some(place) => place,
-            None => match shared.shelf.find(taken.next) {
-                Some(segment) => {
-                    let offset = segment.place(taken.next).offset;
-                    Place { segment, offset, walk: None }
-                }
-                // Whatever there was up to here is gone.
-                None => {
-                    taken.next = durable + 1;
-                    break;
-                }
-            },
+        let known = taken
+            .place
+            .take()
+            .filter(|place| !place.segment.is_gone() && place.segment.last() >= taken.next);
+        let Some(place) = known.or_else(|| Place::find(shared, taken.next)) else {
+            // Whatever there was up to here is gone.
+            taken.next = durable + 1;
+            break;
         };
         read_segment(shared, place, durable, limits, &mut taken).map_err(|fault| {
             SpoolError::Failed(format!("reading {}: {fault}", shared.folder.display()))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::OnFull;
 
 /// After start-up, cursors whose readers are not there yet hold this long: lanes open one after the other.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 /// One reader.
 #[derive(Debug)]
@@ -145,15 +145,15 @@ impl Tracks {
 
     /// Frames up to `last` are about to go: who has not released them loses them. Returns how many each lost.
     pub(super) fn drop_until(&self, last: u64) -> Vec<(String, u64)> {
-        let mut lost = Vec::new();
+        let mut losses = Vec::new();
         for track in self.lock().tracks.iter().filter(|track| track.on_full == OnFull::DropOldest) {
             let before = track.released.fetch_max(last, Ordering::AcqRel);
             if before < last {
                 track.dropped.fetch_add(last - before, Ordering::Relaxed);
-                lost.push((track.name.clone(), last - before));
+                losses.push((track.name.clone(), last - before));
             }
         }
-        lost
+        losses
     }
 }
 

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::journal::{Journal, JournalError, Space};
 
 /// Failures closer together than this are no accident.
-const FAILURE_SPAN: Duration = Duration::from_secs(60);
+const FAILURE_SPAN: Duration = Duration::from_mins(1);
 
 /// The writer's own state.
 struct Writer<'a> {

@@ -61,7 +61,7 @@ pub(super) fn batch(first: u64, payloads: &[Vec<u8>]) -> Buffer {
             payload_crc: crc32c::crc32c(payload),
             kind: 1,
             sequence,
-            received: sequence as i64,
+            received: sequence.cast_signed(),
             ..Header::default()
         };
         let mut frame = vec![0; header.frame_bytes() as usize];
@@ -79,7 +79,7 @@ impl Bench {
         let last = first + payloads.len() as u64 - 1;
         self.next = last + 1;
         let mut batch = batch(first, payloads);
-        let written = self.journal.write(&mut batch, first, last, first as i64);
+        let written = self.journal.write(&mut batch, first, last, first.cast_signed());
         (first, written.map(drop))
     }
 }

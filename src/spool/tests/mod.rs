@@ -1,5 +1,6 @@
 //! The spool on the machine's own disk and on one that fails: what is promised to senders and to readers.
 
+mod faults;
 mod real;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::event;
+use crate::journal::fault::{FaultDisk, Plan};
 
 /// A data folder that goes when the test ends.
 pub(super) struct Folder(PathBuf);
@@ -37,6 +39,17 @@ pub(super) fn options() -> Options {
 pub(super) fn open(folder: &Path, options: Options) -> (Spool, Recovery) {
     let clock = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
     Spool::open(folder, options, &clock, &Telemetry::new()).expect("a spool")
+}
+
+/// A spool on a disk that fails.
+pub(super) fn open_on(
+    disk: &FaultDisk,
+    options: &Options,
+) -> Result<(Spool, Recovery), SpoolError> {
+    let clock = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
+    let ground = Ground { disk: Arc::new(disk.clone()), lock: None, chance: fastrand::Rng::new() };
+    let opened = open::open(ground, Path::new("/data"), options, &clock, &Telemetry::new());
+    opened.map(|(running, recovery)| (Spool { running: Arc::new(running) }, recovery))
 }
 
 /// An event that says `number`.

@@ -1,0 +1,151 @@
+//! On a disk that fails, fills up and loses power, with all threads running.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn small() -> Options {
+    Options { segment_bytes: 64 << 10, spool_max_bytes: 64 << 20, ..options() }
+}
+
+/// Eight senders, each with a few frames of its own; numbers by sequence of what was acknowledged, and how many were
+/// not.
+async fn load(spool: &Spool, round: u64) -> (BTreeMap<u64, u64>, usize) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let spool = spool.clone();
+        tasks.spawn(async move {
+            let mut outcomes = Vec::new();
+            for place in 0..5 {
+                let number = round * 1000 + task * 10 + place;
+                let kept = spool.append(frame(number, 300)).await;
+                outcomes.push((number, kept.map(Receipt::sequence)));
+            }
+            outcomes
+        });
+    }
+    let (mut kept, mut failed) = (BTreeMap::new(), 0);
+    for (number, outcome) in tasks.join_all().await.into_iter().flatten() {
+        match outcome {
+            Ok(sequence) => assert_eq!(kept.insert(sequence, number), None, "one frame, one place"),
+            Err(_) => failed += 1,
+        }
+    }
+    (kept, failed)
+}
+
+async fn read_all(spool: &Spool, name: &str) -> BTreeMap<u64, u64> {
+    let mut reader = spool.reader(name, OnFull::Hold).expect("a reader");
+    let mut found = BTreeMap::new();
+    while reader.lag().frames > 0 {
+        for kept in reader.next(7, 5000).await.expect("frames") {
+            found.insert(kept.sequence, number(&kept));
+            reader.release(kept.sequence);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn one_failing_operation_fails_some_and_the_spool_goes_on() {
+    for direct in [true, false] {
+        for at in 0..25 {
+            let disk = FaultDisk::new(at);
+            let options = Options { direct, ..small() };
+            let (spool, _) = open_on(&disk, &options).expect("a spool");
+            disk.set(Plan { fail_at: Some(at), ..Plan::default() });
+            let (mut promised, _) = load(&spool, 1).await;
+            let (more, _) = load(&spool, 2).await;
+            promised.extend(more);
+            assert_eq!(spool.admit(), Ok(()), "operation {at}");
+            assert_eq!(read_all(&spool, "live").await, promised, "operation {at}");
+            spool.close();
+            let (spool, _) = open_on(&disk.after_crash(), &options).expect("a spool");
+            assert_eq!(read_all(&spool, "later").await, promised, "operation {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_failure_ends_all_writing_and_no_reading() {
+    let disk = FaultDisk::new(1);
+    let (spool, _) = open_on(&disk, &small()).expect("a spool");
+    let (promised, failed) = load(&spool, 1).await;
+    assert_eq!(failed, 0);
+    disk.set(Plan { fail_from: Some(0), ..Plan::default() });
+    while spool.status().refusing.is_none() {
+        assert!(spool.append(frame(9, 10)).await.is_err());
+    }
+    assert!(matches!(spool.admit(), Err(SpoolError::Failed(_))));
+    assert_eq!(load(&spool, 2).await, (BTreeMap::new(), 40));
+    // A reader that is new could not save its cursor; one that is there reads on.
+    disk.set(Plan::default());
+    assert_eq!(read_all(&spool, "live").await, promised);
+    assert!(matches!(spool.admit(), Err(SpoolError::Failed(_))), "only a restart ends it");
+    spool.close();
+    let (spool, recovery) = open_on(&disk.after_crash(), &small()).expect("a spool");
+    assert_eq!(recovery.frames, promised.len() as u64);
+    assert_eq!(load(&spool, 3).await.1, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_the_spool_goes_on_by_itself() {
+    let disk = FaultDisk::new(1);
+    let (spool, _) = open_on(&disk, &small()).expect("a spool");
+    disk.set(Plan { capacity: Some(300_000), ..Plan::default() });
+    let mut promised = BTreeMap::new();
+    let mut round = 0;
+    let refusal = loop {
+        round += 1;
+        promised.extend(load(&spool, round).await.0);
+        if let Some(why) = spool.status().refusing {
+            break why;
+        }
+    };
+    assert!(matches!(refusal, SpoolError::Full { .. }), "{refusal}");
+    disk.set(Plan::default());
+    while spool.admit().is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (more, failed) = load(&spool, 500).await;
+    assert_eq!(failed, 0);
+    promised.extend(more);
+    assert_eq!(read_all(&spool, "live").await, promised);
+    drop(spool);
+    let (spool, recovery) = open_on(&disk.after_crash(), &small()).expect("a spool");
+    assert_eq!((recovery.damaged.len(), recovery.torn_bytes), (0, 0));
+    assert_eq!(read_all(&spool, "later").await, promised);
+}
+
+#[tokio::test]
+async fn power_loss_under_load_loses_nothing_that_was_acknowledged_or_released() {
+    let mut chance = fastrand::Rng::with_seed(7);
+    let mut open_batches = 0;
+    for run in 0..40 {
+        let mut disk = FaultDisk::new(run);
+        let mut promised = BTreeMap::new();
+        let mut delivered = BTreeMap::new();
+        for life in 0..4 {
+            let options = Options { direct: run % 2 == 0, ..small() };
+            let (spool, _) = open_on(&disk, &options).expect("a spool");
+            let found = read_all(&spool, "lane").await;
+            for (sequence, number) in found {
+                assert_eq!(*delivered.entry(sequence).or_insert(number), number, "run {run}");
+            }
+            for (sequence, number) in &promised {
+                assert_eq!(delivered.get(sequence), Some(number), "run {run} life {life}");
+            }
+            disk.set(Plan { crash_at: Some(chance.u64(0..40)), ..Plan::default() });
+            for round in 0.. {
+                let (kept, failed) = load(&spool, 1 + life * 100 + round).await;
+                promised.extend(kept);
+                if failed > 0 {
+                    open_batches += 1;
+                    break;
+                }
+            }
+            disk = disk.after_crash();
+        }
+    }
+    assert_eq!(open_batches, 160);
+}
