@@ -1,10 +1,38 @@
-//! The only body reader: counted, timed, decompressed within bounds.
+//! The only body reader: counted, timed, decompressed within bounds. A body that is there already is handed on as it
+//! lies: no timer, no copy.
 
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Options;
+use super::decode::Encoding;
 use crate::request::Content;
 
-/// A request's body, not yet read.
-#[derive(Debug)]
-pub struct Body(());
+/// The pace of a body is averaged over this time.
+const PACE_WINDOW: Duration = Duration::from_secs(5);
+/// Encoded bytes that are decoded on a thread of their own, so that other connections go on.
+const DECODE_INLINE_MAX_BYTES: usize = 32 << 10;
+
+/// A request's body, not yet read. Dropped unread it costs the connection, not the sender's upload.
+pub struct Body {
+    source: Source,
+    encoding: Encoding,
+}
+
+enum Source {
+    Stream(Incoming, Arc<Options>),
+    Whole(Bytes),
+}
 
 /// Why a body was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,14 +51,188 @@ pub enum BodyError {
     Encoding,
 }
 
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.declared_length();
+        f.debug_struct("Body").field("declared_length", &length).finish_non_exhaustive()
+    }
+}
+
 impl Body {
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, options: Arc<Options>) -> Self {
+        Self { encoding: Encoding::of(headers), source: Source::Stream(incoming, options) }
+    }
+
+    /// A body that is there, not encoded.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self { encoding: Encoding::Identity, source: Source::Whole(bytes) }
+    }
+
+    /// Bytes on the wire as declared; none when it comes in chunks.
+    #[must_use]
+    pub fn declared_length(&self) -> Option<u64> {
+        match &self.source {
+            Source::Stream(incoming, _) => incoming.size_hint().exact(),
+            Source::Whole(bytes) => Some(bytes.len() as u64),
+        }
+    }
+
     /// Reads and decodes the whole body; a declared length over `max_bytes` is refused before the first byte is
     /// asked for (no `100 Continue` either).
     ///
     /// # Errors
     /// [`BodyError`].
     pub async fn read(self, max_bytes: u64) -> Result<Content, BodyError> {
-        let _ = max_bytes;
-        std::future::pending().await
+        if self.declared_length().is_some_and(|length| length > max_bytes) {
+            return Err(BodyError::TooLarge { max_bytes });
+        }
+        if self.encoding == Encoding::Other {
+            return Err(BodyError::Encoding);
+        }
+        let raw = match self.source {
+            Source::Stream(incoming, options) => collect(incoming, max_bytes, &options).await?,
+            Source::Whole(bytes) => bytes,
+        };
+        let decoded = match self.encoding {
+            Encoding::Identity => raw.clone(),
+            encoding if raw.len() <= DECODE_INLINE_MAX_BYTES => encoding.decode(&raw, max_bytes)?,
+            encoding => {
+                let raw = raw.clone();
+                tokio::task::spawn_blocking(move || encoding.decode(&raw, max_bytes))
+                    .await
+                    .map_err(|_| BodyError::Malformed("its decoding was given up".into()))??
+            }
+        };
+        Ok(Content { raw, decoded })
+    }
+}
+
+/// Reads all frames; the first is handed on as it is when it is all.
+async fn collect(
+    mut incoming: Incoming,
+    max_bytes: u64,
+    options: &Options,
+) -> Result<Bytes, BodyError> {
+    let declared = incoming.size_hint().exact();
+    let mut pace = Pace { options, since: None, checkpoint: 0 };
+    let mut sleep = pin!(None);
+    let mut first = Bytes::new();
+    let mut rest: Vec<u8> = Vec::new();
+    while !incoming.is_end_stream() {
+        let count = first.len().max(rest.len()) as u64;
+        let Some(data) = next(&mut incoming, sleep.as_mut(), &mut pace, count).await? else {
+            break;
+        };
+        if count + data.len() as u64 > max_bytes {
+            return Err(BodyError::TooLarge { max_bytes });
+        }
+        if count == 0 {
+            first = data;
+            continue;
+        }
+        if rest.is_empty() {
+            // The declared length was checked against the limit.
+            rest.reserve_exact(declared.map_or(first.len() + data.len(), |all| all as usize));
+            rest.extend_from_slice(&first);
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.into() })
+}
+
+/// The next bytes; a timer is set only when they are not there yet. Trailers are dropped.
+async fn next(
+    incoming: &mut Incoming,
+    mut sleep: Pin<&mut Option<Sleep>>,
+    pace: &mut Pace<'_>,
+    count: u64,
+) -> Result<Option<Bytes>, BodyError> {
+    poll_fn(|cx| {
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else { break };
+            return Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
+                None => Ok(None),
+                Some(Ok(Ok(data))) => Ok(Some(data)),
+                Some(Ok(Err(_))) => continue,
+                Some(Err(error)) => Err(BodyError::Malformed(error.to_string())),
+            });
+        }
+        loop {
+            if sleep.is_none() {
+                let due = pace.begin();
+                sleep.set(Some(sleep_until(due)));
+            }
+            let mut timer = sleep.as_mut().as_pin_mut().expect("it was set above");
+            ready!(timer.as_mut().poll(cx));
+            match pace.check(count, timer.deadline()) {
+                Some(due) => timer.reset(due),
+                None => return Poll::Ready(Err(BodyError::TooSlow)),
+            }
+        }
+    })
+    .await
+}
+
+/// Whether a body comes fast enough, looked at only when it was waited for.
+struct Pace<'a> {
+    options: &'a Options,
+    /// The first wait.
+    since: Option<Instant>,
+    /// Bytes at the last look.
+    checkpoint: u64,
+}
+
+impl Pace<'_> {
+    /// Starts the clock; says when to look first.
+    fn begin(&mut self) -> Instant {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since + self.options.body_first_byte.min(self.options.body_total)
+    }
+
+    /// At `now`, with `count` bytes so far: when to look again, or nothing when it is too slow.
+    fn check(&mut self, count: u64, now: Instant) -> Option<Instant> {
+        let since = self.since?;
+        let (elapsed, options) = (now - since, self.options);
+        if count == 0 || elapsed >= options.body_total {
+            return None;
+        }
+        let due = if elapsed < options.body_grace {
+            since + options.body_grace
+        } else {
+            let least = options.body_min_bytes_per_second * PACE_WINDOW.as_secs();
+            let judged = elapsed >= options.body_grace + PACE_WINDOW;
+            if judged && count - self.checkpoint < least {
+                return None;
+            }
+            now + PACE_WINDOW
+        };
+        self.checkpoint = count;
+        Some(due.min(since + options.body_total))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_body_is_told_from_a_large_one() {
+        let options = Options::default();
+        let start = Instant::now();
+        let pace = || Pace { options: &options, since: Some(start), checkpoint: 0 };
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(pace().check(0, at(5)), None, "no first byte");
+        let mut slow = pace();
+        assert_eq!(slow.check(1, at(5)), Some(at(10)));
+        assert_eq!(slow.check(2, at(10)), Some(at(15)));
+        assert_eq!(slow.check(2 + 5119, at(15)), None);
+        let mut steady = pace();
+        let mut count = 0;
+        for second in (10..60).step_by(5) {
+            count += 5120;
+            assert_eq!(steady.check(count, at(second)), Some(at(second + 5)));
+        }
+        assert_eq!(steady.check(count + 5120, at(60)), None, "the total");
     }
 }

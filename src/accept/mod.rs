@@ -3,17 +3,56 @@
 //! Never a route, never a slug.
 
 mod body;
+mod connection;
+mod decode;
+mod door;
+mod ledger;
+mod link;
+mod listener;
+mod options;
+mod peer;
+mod proxy;
+mod registry;
 mod reply;
+mod tls;
+mod wire;
 
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::request::Arrival;
 
 pub use body::{Body, BodyError};
+pub use listener::{Drained, Listener, Sockets};
+pub use options::{Options, TlsFiles};
 pub use reply::Reply;
+pub use wire::{HeadLimits, Scan, Scanner};
 
 /// Answers requests. One handler serves all listeners of a kind.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request; the body is read only if this asks for it.
     fn answer(&self, arrival: Arrival, body: Body) -> impl Future<Output = Reply> + Send;
+}
+
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The address is taken, not ours, or not allowed.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A TLS file is not there, or holds something else.
+    #[error("cannot use {path} for TLS: {reason}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 }

@@ -1,6 +1,7 @@
 //! What the gateway says of itself: one registry of metrics, one file of facts per room, and the log's set-up.
 //! In: facts. Out: counters, histograms, log lines. Never a slug, a secret or a sender's text as a label.
 
+pub mod accept;
 pub mod api;
 pub mod hooks;
 pub mod log;

@@ -1,0 +1,280 @@
+//! One connection from its first byte to its last. In: an accepted socket. Out: requests at the door. Every phase has
+//! its deadline; one timer, set only when what is due comes earlier than it stands.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::door::Door;
+use super::link::{Due, Link, Signal};
+use super::listener::Inside;
+use super::peer::{Sender, is_trusted};
+use super::registry::Place;
+use super::wire::{HeadLimits, Wire};
+use super::{Handler, proxy};
+use crate::telemetry::accept::Reason;
+
+/// What a client of HTTP/2 sends first (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes of the first read: most requests whole.
+const FIRST_READ_BYTES: usize = 2 << 10;
+/// What hyper may read ahead of a parser or a handler.
+const READ_MAX_BYTES: usize = 64 << 10;
+
+/// Which HTTP the peer speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<H: Handler>(
+    stream: TcpStream,
+    from: SocketAddr,
+    place: Place,
+    inside: Arc<Inside>,
+    handler: Arc<H>,
+) {
+    let link = place.link.clone();
+    let opened = tokio::select! {
+        biased;
+        _ = link.told() => return,
+        opened = open(stream, from, place, &inside) => opened,
+    };
+    match opened {
+        Ok(Some(opened)) => opened.run(inside, handler).await,
+        Ok(None) => {}
+        Err(reason) => inside.ledger.refuse(reason),
+    }
+}
+
+/// A connection whose version is known.
+struct Opened {
+    stream: Stream,
+    /// Read already.
+    first: Vec<u8>,
+    version: Version,
+    near: IpAddr,
+    place: Place,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+/// PROXY header, the peer's share, TLS, version; nothing when the peer went away by itself.
+async fn open(
+    mut stream: TcpStream,
+    from: SocketAddr,
+    mut place: Place,
+    inside: &Inside,
+) -> Result<Option<Opened>, Reason> {
+    let options = &inside.options;
+    let mut near = from.ip().to_canonical();
+    if options.proxy_protocol {
+        if !is_trusted(near, &options.trusted_proxies) {
+            return Err(Reason::Proxy);
+        }
+        match timeout(options.proxy_header, read_proxy(&mut stream)).await {
+            Ok(Ok(told)) => near = told.unwrap_or(near),
+            Ok(Err(_)) | Err(_) => return Err(Reason::Proxy),
+        }
+    }
+    place.count_peer(near)?;
+    if let Some(tls) = &inside.tls {
+        let handshake = async {
+            let _turn = inside.handshakes.acquire().await.ok()?;
+            tls.acceptor().accept(stream).await.ok()
+        };
+        let done = timeout(options.tls_handshake, Box::pin(handshake)).await;
+        let stream = done.ok().flatten().ok_or(Reason::Tls)?;
+        let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let version = if two { Version::Two } else { Version::One };
+        let stream = Stream::Tls(Box::new(stream));
+        return Ok(Some(Opened { stream, first: Vec::new(), version, near, place }));
+    }
+    let mut first = Vec::new();
+    match timeout(options.sniff, sniff(&stream, &mut first)).await {
+        Err(_) => Err(Reason::Silent),
+        Ok(Err(_) | Ok(None)) => Ok(None),
+        Ok(Ok(Some(version))) => {
+            Ok(Some(Opened { stream: Stream::Plain(stream), first, version, near, place }))
+        }
+    }
+}
+
+/// Reads exactly the PROXY header.
+async fn read_proxy(stream: &mut TcpStream) -> io::Result<Option<IpAddr>> {
+    let mut head = [0; proxy::HEAD_BYTES];
+    stream.read_exact(&mut head).await?;
+    let mut rest = vec![0; proxy::rest_bytes(&head).map_err(io::Error::other)?];
+    stream.read_exact(&mut rest).await?;
+    proxy::sender(&head, &rest).map_err(io::Error::other)
+}
+
+/// Reads until the first bytes tell the version; nothing when the peer closes before that.
+async fn sniff(stream: &TcpStream, first: &mut Vec<u8>) -> io::Result<Option<Version>> {
+    loop {
+        stream.readable().await?;
+        first.reserve(FIRST_READ_BYTES);
+        match stream.try_read_buf(first) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        }
+        if first.starts_with(PREFACE) {
+            return Ok(Some(Version::Two));
+        }
+        if !PREFACE.starts_with(first) {
+            return Ok(Some(Version::One));
+        }
+    }
+}
+
+impl Opened {
+    async fn run<H: Handler>(self, inside: Arc<Inside>, handler: Arc<H>) {
+        let Self { stream, first, version, near, place } = self;
+        let (link, trusted) = (place.link.clone(), &inside.options.trusted_proxies);
+        let secure = matches!(stream, Stream::Tls(_));
+        let door = Arc::new(Door {
+            handler,
+            link: link.clone(),
+            near: Sender { peer: near, secure },
+            is_proxy: is_trusted(near, trusted),
+            multiplexed: version == Version::Two,
+            count: AtomicU64::new(0),
+            inside,
+        });
+        match stream {
+            Stream::Plain(stream) => serve_version(stream, first, version, door).await,
+            Stream::Tls(stream) => serve_version(*stream, first, version, door).await,
+        }
+        drop(place);
+    }
+}
+
+async fn serve_version<S, H>(io: S, first: Vec<u8>, version: Version, door: Arc<Door<H>>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Handler,
+{
+    match version {
+        Version::One => serve_http1(io, first, door).await,
+        Version::Two => Box::pin(serve_http2(io, first, door)).await,
+    }
+}
+
+async fn serve_http1<S, H>(io: S, first: Vec<u8>, door: Arc<Door<H>>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Handler,
+{
+    let (link, inside) = (door.link.clone(), door.inside.clone());
+    let options = &inside.options;
+    let limits = HeadLimits {
+        line_max_bytes: options.request_line_max_bytes,
+        head_max_bytes: options.head_max_bytes,
+        headers_max: options.headers_max,
+    };
+    let wire = Wire::http1(io, first, link.clone(), limits);
+    let service = service_fn(move |request| door.clone().answer(request));
+    let mut builder = http1::Builder::new();
+    // The wire has the deadlines of hyper's timers and more, without a timer for each head.
+    builder.half_close(true).max_buf_size(READ_MAX_BYTES);
+    if options.headers_max > 100 {
+        builder.max_headers(options.headers_max);
+    }
+    let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+    drive(&link, &inside, connection, |connection| connection.graceful_shutdown()).await;
+}
+
+async fn serve_http2<S, H>(io: S, first: Vec<u8>, door: Arc<Door<H>>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Handler,
+{
+    let (link, inside) = (door.link.clone(), door.inside.clone());
+    let options = &inside.options;
+    let wire = Wire::http2(io, first, link.clone());
+    let service = service_fn(move |request| door.clone().answer(request));
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(options.streams_max)
+        .max_header_list_size(options.header_list_max_bytes)
+        .max_pending_accept_reset_streams(options.resets_max)
+        .max_send_buf_size(READ_MAX_BYTES);
+    let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+    drive(&link, &inside, connection, |connection| connection.graceful_shutdown()).await;
+}
+
+/// Polls a connection until it ends by itself, is told to, or its time is up.
+async fn drive<C: Future>(
+    link: &Link,
+    inside: &Inside,
+    mut connection: Pin<&mut C>,
+    mut finish: impl FnMut(Pin<&mut C>),
+) {
+    let mut armed = u64::MAX;
+    let mut timer = pin!(sleep_until(Instant::now() + Duration::from_hours(24)));
+    let mut finishing = false;
+    std::future::poll_fn(|cx| {
+        link.watch(cx.waker());
+        match link.signal() {
+            Signal::Evict | Signal::Cut => return Poll::Ready(()),
+            Signal::Drain if !finishing => {
+                finishing = true;
+                finish(connection.as_mut());
+            }
+            _ => {}
+        }
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let Some((due, why)) = link.due(&inside.options) else { return Poll::Pending };
+            if due < armed {
+                armed = due;
+                timer.as_mut().reset(link.instant(due));
+            } else if !timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if link.now() < due {
+                // What was due when it was set has been done since.
+                armed = u64::MAX;
+                continue;
+            }
+            match why {
+                Due::Idle if !finishing => {
+                    finishing = true;
+                    finish(connection.as_mut());
+                    link.linger_began();
+                    armed = u64::MAX;
+                }
+                Due::Fault(reason) => {
+                    inside.ledger.refuse(reason);
+                    return Poll::Ready(());
+                }
+                Due::Idle | Due::Linger => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,213 @@
+//! From the parser to the handler and back. In: a request of hyper. Out: its [`Arrival`] to the handler, the handler's
+//! [`Reply`] to hyper, with the request's id. Never a route, never a copy of headers or body.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::link::Link;
+use super::listener::Inside;
+use super::peer::{self, Sender};
+use super::wire::is_authority;
+use super::{Body, Handler, Reply};
+use crate::id;
+use crate::request::{Arrival, RequestId};
+use crate::telemetry::accept::Reason;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters of a sender's own request id.
+const REQUEST_ID_MAX_BYTES: usize = 128;
+
+/// What all requests of one connection share.
+pub(super) struct Door<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) inside: Arc<Inside>,
+    pub(super) link: Arc<Link>,
+    /// The other end of the connection.
+    pub(super) near: Sender,
+    /// It may speak for others.
+    pub(super) is_proxy: bool,
+    /// HTTP/2.
+    pub(super) multiplexed: bool,
+    /// Requests so far.
+    pub(super) count: AtomicU64,
+}
+
+/// A request on its way; however it ends, the connection knows.
+struct Run<'a>(&'a Link);
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+impl<H: Handler> Door<H> {
+    /// Answers one request.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        if self.multiplexed {
+            self.link.heads_came(1);
+        }
+        let _run = Run(&self.link);
+        let number = self.count.fetch_add(1, Relaxed);
+        let (mut parts, incoming) = request.into_parts();
+        let request_id = self.request_id(&parts.headers);
+        let refusal = match self.link.refusal_of(number) {
+            Some(code) => Some(Reason::from_code(code)),
+            None => self.refusal(&mut parts),
+        };
+        let head = parts.method == Method::HEAD;
+        let (reply, echo) = if let Some(reason) = refusal {
+            self.inside.ledger.refuse(reason);
+            (refuse(reason), echo(&request_id))
+        } else {
+            let echo = echo(&request_id);
+            let arrival = self.arrival(parts, request_id);
+            let body = Body::new(incoming, &arrival.headers, self.inside.options.clone());
+            (self.handler.answer(arrival, body).await, echo)
+        };
+        Ok(self.response(reply, head, echo))
+    }
+
+    /// The rules of a head that need more than its bytes, or that HTTP/2 shares.
+    fn refusal(&self, parts: &mut Parts) -> Option<Reason> {
+        if self.multiplexed {
+            if let Err(reason) = check_multiplexed(parts) {
+                return Some(reason);
+            }
+        }
+        let hosts = &self.inside.options.hosts;
+        if !hosts.is_empty() {
+            let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+            let name = host.map(without_port);
+            if !name.is_some_and(|name| hosts.iter().any(|host| host.eq_ignore_ascii_case(name))) {
+                return Some(Reason::HostUnknown);
+            }
+        }
+        None
+    }
+
+    fn arrival(&self, parts: Parts, request_id: RequestId) -> Arrival {
+        let options = &self.inside.options;
+        let sender = if self.is_proxy {
+            peer::believe(self.near, &parts.headers, &options.trusted_proxies)
+        } else {
+            self.near
+        };
+        Arrival {
+            method: parts.method,
+            target: parts.uri,
+            headers: parts.headers,
+            peer: sender.peer,
+            secure: sender.secure,
+            request_id,
+            received: self.inside.clock.now(),
+        }
+    }
+
+    /// The sender's own id when it is well-formed and the only one.
+    fn request_id(&self, headers: &HeaderMap) -> RequestId {
+        let mut values = headers.get_all(&X_REQUEST_ID).iter();
+        if let (Some(value), None) = (values.next(), values.next()) {
+            let text = value.as_bytes();
+            let plain = text.iter().all(u8::is_ascii_graphic);
+            if plain && !text.is_empty() && text.len() <= REQUEST_ID_MAX_BYTES {
+                return RequestId::Theirs(value.clone());
+            }
+        }
+        RequestId::Ours(id::now(&self.inside.clock))
+    }
+
+    fn response(&self, reply: Reply, head: bool, echo: HeaderValue) -> Response<Full<Bytes>> {
+        let Reply { status, mut headers, mut body, close } = reply;
+        let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        if head && !bodiless {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        if head || bodiless {
+            body = Bytes::new();
+        }
+        headers.insert(X_REQUEST_ID.clone(), echo);
+        if close && !self.multiplexed {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// What the scanner checks for HTTP/1. `Host` is filled in from `:authority`, so that both versions look alike.
+fn check_multiplexed(parts: &mut Parts) -> Result<(), Reason> {
+    if parts
+        .headers
+        .get(EXPECT)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        return Err(Reason::Expectation);
+    }
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    if second.is_some() || host.is_some_and(|host| !is_authority(host.as_bytes())) {
+        return Err(Reason::Host);
+    }
+    match (parts.uri.authority(), host) {
+        (None, None) => Err(Reason::Host),
+        (None, Some(_)) => Ok(()),
+        (Some(authority), Some(host)) => {
+            let same = authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes());
+            if same { Ok(()) } else { Err(Reason::Host) }
+        }
+        (Some(authority), None) => {
+            let value = HeaderValue::from_str(authority.as_str()).map_err(|_| Reason::Host)?;
+            if !is_authority(value.as_bytes()) {
+                return Err(Reason::Host);
+            }
+            parts.headers.insert(HOST, value);
+            Ok(())
+        }
+    }
+}
+
+/// The name of `name:port` or `[address]:port`.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn echo(id: &RequestId) -> HeaderValue {
+    match id {
+        RequestId::Theirs(value) => value.clone(),
+        RequestId::Ours(id) => {
+            let mut text = [0; 36];
+            let text = id.hyphenated().encode_lower(&mut text);
+            HeaderValue::from_str(text).expect("an id is printable ASCII")
+        }
+    }
+}
+
+/// The one table from reasons to replies; the connection ends after each.
+fn refuse(reason: Reason) -> Reply {
+    let (status, detail) = match reason {
+        Reason::TargetTooLong => (StatusCode::URI_TOO_LONG, "URI Too Long"),
+        Reason::HeadTooLarge => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large")
+        }
+        Reason::Expectation => (StatusCode::EXPECTATION_FAILED, "Expectation Failed"),
+        _ => (StatusCode::BAD_REQUEST, "Bad Request"),
+    };
+    Reply::detail(status, detail).closing()
+}

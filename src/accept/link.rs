@@ -1,0 +1,239 @@
+//! What is known of one connection: what it waits for since when, and whether it was told to end. In: facts of its
+//! wire and its requests. Out: the next deadline. Atomics only on the way of a request; never a timer of its own.
+
+use std::future::poll_fn;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Options;
+use crate::telemetry::accept::Reason;
+
+/// What a connection was told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Signal {
+    /// Nothing.
+    None,
+    /// Finish what runs, take nothing new.
+    Drain,
+    /// End now: another one needs the room.
+    Evict,
+    /// End now.
+    Cut,
+}
+
+/// Why a connection's time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It was idle: an end without fault.
+    Idle,
+    /// What it still sends after the last answer is of no interest any more.
+    Linger,
+    /// A fault.
+    Fault(Reason),
+}
+
+/// One connection, shared between its task and the registry.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Moments are milliseconds since then, and one: 0 is "not".
+    epoch: Instant,
+    signal: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+    /// Requests whose head came and whose answer is not yet made.
+    running: AtomicU32,
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    write_since: AtomicU64,
+    linger_since: AtomicU64,
+    /// The head that was refused: its number, counted from 0, above its reason's code and one.
+    refused: AtomicU64,
+}
+
+impl Link {
+    pub(super) fn new(epoch: Instant) -> Self {
+        let link = Self {
+            epoch,
+            signal: AtomicU8::new(Signal::None as u8),
+            waker: Mutex::new(None),
+            running: AtomicU32::new(0),
+            idle_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(0),
+            write_since: AtomicU64::new(0),
+            linger_since: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        };
+        link.idle_since.store(link.now(), Relaxed);
+        link
+    }
+
+    /// The present moment.
+    pub(super) fn now(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64 + 1
+    }
+
+    /// The instant of a moment.
+    pub(super) fn instant(&self, moment: u64) -> Instant {
+        self.epoch + Duration::from_millis(moment)
+    }
+
+    /// So many heads came whole; each will be answered.
+    pub(super) fn heads_came(&self, count: u32) {
+        self.running.fetch_add(count, Relaxed);
+        self.head_since.store(0, Relaxed);
+    }
+
+    /// A head began, and is not whole.
+    pub(super) fn head_began(&self) {
+        if self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// One of the requests was answered, or given up.
+    pub(super) fn answered(&self) {
+        self.idle_since.store(self.now(), Relaxed);
+        self.running.fetch_sub(1, Relaxed);
+    }
+
+    /// The peer takes no more bytes at the moment.
+    pub(super) fn write_blocked(&self) {
+        if self.write_since.load(Relaxed) == 0 {
+            self.write_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// All was written.
+    pub(super) fn write_done(&self) {
+        if self.write_since.load(Relaxed) != 0 {
+            self.write_since.store(0, Relaxed);
+        }
+    }
+
+    /// The last answer is written; input is only thrown away.
+    pub(super) fn linger_began(&self) {
+        if self.linger_since.load(Relaxed) == 0 {
+            self.linger_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// The head of that number was refused: the request with its number is answered by that.
+    pub(super) fn refuse(&self, number: u64, code: u8) {
+        self.refused.store((number << 8) | (u64::from(code) + 1), Relaxed);
+    }
+
+    /// The reason's code when the request of that number stands for a refused one.
+    pub(super) fn refusal_of(&self, number: u64) -> Option<u8> {
+        let refused = self.refused.load(Relaxed);
+        (refused != 0 && refused >> 8 == number).then(|| (refused as u8).wrapping_sub(1))
+    }
+
+    /// Nothing is lost when it ends: no request runs, no head or answer is half-way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.signal() == Signal::None
+            && self.running.load(Relaxed) == 0
+            && (self.linger_since.load(Relaxed) != 0
+                || (self.head_since.load(Relaxed) == 0 && self.write_since.load(Relaxed) == 0))
+    }
+
+    /// The moment its time is up, and why.
+    pub(super) fn due(&self, options: &Options) -> Option<(u64, Due)> {
+        let after = |since: u64, limit: Duration| since.saturating_add(limit.as_millis() as u64);
+        let linger = self.linger_since.load(Relaxed);
+        if linger != 0 {
+            return Some((after(linger, options.linger), Due::Linger));
+        }
+        let write = self.write_since.load(Relaxed);
+        let head = self.head_since.load(Relaxed);
+        let mut due = None;
+        if write != 0 {
+            due = Some((after(write, options.write), Due::Fault(Reason::WriteSlow)));
+        }
+        if head != 0 && self.running.load(Relaxed) == 0 {
+            // A head behind another request has its time from that one's answer.
+            let head = after(head.max(self.idle_since.load(Relaxed)), options.head);
+            if due.is_none_or(|(moment, _)| head < moment) {
+                due = Some((head, Due::Fault(Reason::HeadSlow)));
+            }
+        }
+        if due.is_none() && self.running.load(Relaxed) == 0 {
+            due = Some((after(self.idle_since.load(Relaxed), options.idle), Due::Idle));
+        }
+        due
+    }
+
+    pub(super) fn signal(&self) -> Signal {
+        match self.signal.load(Relaxed) {
+            0 => Signal::None,
+            1 => Signal::Drain,
+            2 => Signal::Evict,
+            _ => Signal::Cut,
+        }
+    }
+
+    /// Tells the connection, unless it was told more already.
+    pub(super) fn tell(&self, signal: Signal) {
+        self.signal.fetch_max(signal as u8, Relaxed);
+        let waker = self.waker.lock().expect("nothing panics under this lock").clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Remembers how to wake the connection's task; once is enough, since a task keeps its waker's meaning.
+    pub(super) fn watch(&self, waker: &Waker) {
+        let mut known = self.waker.lock().expect("nothing panics under this lock");
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Waits until the connection is told something.
+    pub(super) async fn told(&self) -> Signal {
+        poll_fn(|cx| {
+            self.watch(cx.waker());
+            match self.signal() {
+                Signal::None => Poll::Pending,
+                signal => Poll::Ready(signal),
+            }
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_follows_what_is_awaited() {
+        let (options, link) = (Options::default(), Link::new(Instant::now()));
+        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Idle));
+        assert!(link.is_idle());
+        link.head_began();
+        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Fault(Reason::HeadSlow)));
+        link.heads_came(1);
+        assert!(!link.is_idle());
+        assert_eq!(link.due(&options), None);
+        link.write_blocked();
+        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Fault(Reason::WriteSlow)));
+        link.write_done();
+        link.answered();
+        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Idle));
+        link.tell(Signal::Evict);
+        link.tell(Signal::Drain);
+        assert_eq!((link.signal(), link.is_idle()), (Signal::Evict, false));
+    }
+
+    #[test]
+    fn a_refusal_belongs_to_one_request() {
+        let link = Link::new(Instant::now());
+        assert_eq!(link.refusal_of(0), None);
+        link.refuse(3, 0);
+        assert_eq!((link.refusal_of(2), link.refusal_of(3)), (None, Some(0)));
+    }
+}

@@ -1,0 +1,209 @@
+//! Listening: one set of rules and connections, one or more addresses. In: sockets. Out: tasks, one for each
+//! connection, counted and drained. Running out of descriptors costs a pause, never the listener.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::ledger::Ledger;
+use super::link::Signal;
+use super::registry::Registry;
+use super::tls::Tls;
+use super::{AcceptError, Handler, Options, connection};
+use crate::clock::Clock;
+use crate::telemetry::accept::{Facts, Reason};
+
+/// Connections the kernel keeps for us before we take them.
+const BACKLOG: i32 = 4096;
+/// Descriptors kept for everything that is not a connection.
+const DESCRIPTORS_KEPT: u64 = 128;
+/// After the system had nothing left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// For connections that were cut to be gone.
+const CUT_PAUSE: Duration = Duration::from_millis(500);
+
+/// A set of listeners that share limits and connections.
+#[derive(Clone)]
+pub struct Sockets(Arc<Inside>);
+
+/// What all connections of the set share.
+pub(super) struct Inside {
+    pub(super) options: Arc<Options>,
+    pub(super) clock: Arc<Clock>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) tls: Option<Tls>,
+    pub(super) handshakes: Semaphore,
+    registry: Arc<Registry>,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections when it began.
+    pub open: usize,
+    /// Connections that were cut at its end.
+    pub cut: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sockets").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl Sockets {
+    /// Reads the TLS files, and raises the process's soft limit of descriptors to its hard one.
+    ///
+    /// # Errors
+    /// [`AcceptError::Tls`].
+    pub fn new(
+        options: Arc<Options>,
+        clock: Arc<Clock>,
+        facts: Arc<Facts>,
+    ) -> Result<Self, AcceptError> {
+        let ledger = Arc::new(Ledger::new(facts));
+        let room = room(options.connections_max);
+        let registry = Registry::new(room, options.connections_per_peer_max, ledger.clone());
+        let inside = Inside {
+            tls: options.tls.clone().map(Tls::load).transpose()?,
+            handshakes: Semaphore::new(options.tls_handshakes_max),
+            registry: Arc::new(registry),
+            options,
+            clock,
+            ledger,
+        };
+        Ok(Self(Arc::new(inside)))
+    }
+
+    /// Listens at `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// [`AcceptError::Bind`].
+    pub fn listen(&self, address: SocketAddr) -> Result<Listener, AcceptError> {
+        let bind = |source| AcceptError::Bind { address, source };
+        let socket = bound(address).map_err(bind)?;
+        let address = socket.local_addr().map_err(bind)?;
+        Ok(Listener { socket, address, inside: self.0.clone() })
+    }
+
+    /// Connections now open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.registry.open()
+    }
+
+    /// Lets what runs finish, and cuts what still does at the end of the drain. Stop the listeners first.
+    pub async fn drain(&self) -> Drained {
+        let (started, registry) = (Instant::now(), &self.0.registry);
+        let open = registry.open();
+        registry.drain(Signal::Drain);
+        let in_time = timeout(self.0.options.drain, registry.emptied()).await;
+        let mut cut = 0;
+        if in_time.is_err() {
+            cut = registry.open();
+            registry.drain(Signal::Cut);
+            let _ = timeout(CUT_PAUSE, registry.emptied()).await;
+        }
+        Drained { open, cut, took: started.elapsed() }
+    }
+}
+
+/// One address.
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    inside: Arc<Inside>,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until `stop` holds true or its sender is gone; connections go on until [`Sockets::drain`].
+    pub async fn run<H: Handler>(self, handler: Arc<H>, mut stop: watch::Receiver<bool>) {
+        let stopped = stop.wait_for(|stopped| *stopped);
+        tokio::select! {
+            biased;
+            _ = stopped => {}
+            () = self.accept(handler) => {}
+        }
+    }
+
+    async fn accept<H: Handler>(&self, handler: Arc<H>) {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, from)) => self.begin(stream, from, &handler),
+                Err(error) if is_exhausted(&error) => {
+                    self.inside.ledger.refuse(Reason::Descriptors);
+                    sleep(EXHAUSTED_PAUSE).await;
+                }
+                // The peer was gone before its turn came.
+                Err(error) => tracing::debug!(%error, "a connection was not accepted"),
+            }
+        }
+    }
+
+    fn begin<H: Handler>(&self, stream: TcpStream, from: SocketAddr, handler: &Arc<H>) {
+        match self.inside.registry.enter() {
+            Ok(place) => {
+                let _ = stream.set_nodelay(true);
+                let (inside, handler) = (self.inside.clone(), handler.clone());
+                tokio::spawn(connection::serve(stream, from, place, inside, handler));
+            }
+            Err(reason) => self.inside.ledger.refuse(reason),
+        }
+    }
+}
+
+/// Whether the system ran out of descriptors or memory.
+fn is_exhausted(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Connections that fit: as many as are wished, and as there are descriptors for.
+fn room(connections_max: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit.current = limit.maximum;
+        }
+    }
+    let descriptors = limit.current.unwrap_or(u64::MAX).saturating_sub(DESCRIPTORS_KEPT).max(16);
+    let room = connections_max.min(usize::try_from(descriptors).unwrap_or(usize::MAX)).max(1);
+    if room < connections_max {
+        tracing::warn!(room, connections_max, "the limit of descriptors leaves less room");
+    }
+    room
+}
+
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}

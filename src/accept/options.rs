@@ -1,0 +1,104 @@
+//! Bounds of everything a peer may hold or wait for. In: the config. Out: plain data. Never a hidden bound.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Settings of one set of listeners.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections in all; at the cap idle ones are closed first.
+    pub connections_max: usize,
+    /// Connections of one peer (IPv6: one /64), loopback excepted; 0 sets no cap.
+    pub connections_per_peer_max: usize,
+    /// From the connection to the end of the TLS handshake.
+    pub tls_handshake: Duration,
+    /// TLS handshakes at once; more wait within their deadline.
+    pub tls_handshakes_max: usize,
+    /// From the connection to its first bytes, enough to tell HTTP/2 from HTTP/1.
+    pub sniff: Duration,
+    /// From the connection to the end of the PROXY header.
+    pub proxy_header: Duration,
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+    /// Bytes of a request line, without its line end.
+    pub request_line_max_bytes: usize,
+    /// Bytes of a whole head.
+    pub head_max_bytes: usize,
+    /// Headers of one request.
+    pub headers_max: usize,
+    /// From the first wait for a body to its first byte.
+    pub body_first_byte: Duration,
+    /// From the first wait for a body to its end.
+    pub body_total: Duration,
+    /// Time a body has before its pace is looked at.
+    pub body_grace: Duration,
+    /// Slowest pace of a body after the grace, averaged over five seconds.
+    pub body_min_bytes_per_second: u64,
+    /// Between two requests of a connection.
+    pub idle: Duration,
+    /// For a peer to take an answer.
+    pub write: Duration,
+    /// After an answer that left input unread: input is thrown away this long, so that the answer is not cut off by a
+    /// reset.
+    pub linger: Duration,
+    /// From the start of a drain to the end of what still runs.
+    pub drain: Duration,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// Decoded bytes of an HTTP/2 header list.
+    pub header_list_max_bytes: u32,
+    /// Streams that a peer reset before they were looked at.
+    pub resets_max: usize,
+    /// Networks whose `X-Forwarded-For`, `Forwarded` and PROXY headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Every connection opens with a PROXY protocol v2 header, and comes from a trusted proxy.
+    pub proxy_protocol: bool,
+    /// Values of `Host`, without port, that are served; empty serves any.
+    pub hosts: Vec<String>,
+    /// PEM files for TLS; none serves plain text.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where certificate and key stand.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// PEM with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM with the private key.
+    pub key: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connections_max: 20_000,
+            connections_per_peer_max: 0,
+            tls_handshake: seconds(5),
+            tls_handshakes_max: 500,
+            sniff: seconds(10),
+            proxy_header: seconds(2),
+            head: seconds(10),
+            request_line_max_bytes: 8 << 10,
+            head_max_bytes: 32 << 10,
+            headers_max: 100,
+            body_first_byte: seconds(5),
+            body_total: seconds(60),
+            body_grace: seconds(10),
+            body_min_bytes_per_second: 1 << 10,
+            idle: seconds(30),
+            write: seconds(10),
+            linger: seconds(2),
+            drain: seconds(30),
+            streams_max: 100,
+            header_list_max_bytes: 16 << 10,
+            resets_max: 20,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            hosts: Vec::new(),
+            tls: None,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A socket as the HTTP parser sees it: only heads that keep the rules, and their bodies. In: a stream. Out: the same
+//! stream, with refused heads replaced by one that stands for the refusal, and the connection's phases noted. A head
+//! that comes in one read is looked at where it lies; only a partial one is copied, within its bound.
+
+mod chunks;
+mod head;
+mod scan;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::link::Link;
+use crate::telemetry::accept::Reason;
+
+pub use head::HeadLimits;
+pub(super) use head::is_authority;
+pub use scan::{Scan, Scanner};
+
+/// Stands for a refused head. The service knows by its number what it means.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// Input thrown away after the last answer, at most.
+const LINGER_MAX_BYTES: usize = 64 << 20;
+
+/// The stream of one connection.
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    io: S,
+    link: Arc<Link>,
+    /// None for HTTP/2, whose framing is not ours.
+    scanner: Option<Scanner>,
+    /// What was read and not yet passed on.
+    held: Vec<u8>,
+    /// So much of it was passed on.
+    given: usize,
+    /// So much of it may be passed on.
+    cleared: usize,
+    /// Something was refused: the parser gets no more.
+    ended: bool,
+    shut: bool,
+    thrown_away: usize,
+}
+
+impl<S> Wire<S> {
+    /// HTTP/1, of which `first` was read already.
+    pub(super) fn http1(io: S, first: Vec<u8>, link: Arc<Link>, limits: HeadLimits) -> Self {
+        let mut wire = Self::http2(io, first, link);
+        wire.scanner = Some(Scanner::new(limits));
+        wire.cleared = 0;
+        wire.clear();
+        wire
+    }
+
+    /// HTTP/2, of which `first` was read already.
+    pub(super) fn http2(io: S, first: Vec<u8>, link: Arc<Link>) -> Self {
+        let cleared = first.len();
+        Self {
+            io,
+            link,
+            scanner: None,
+            held: first,
+            given: 0,
+            cleared,
+            ended: false,
+            shut: false,
+            thrown_away: 0,
+        }
+    }
+
+    /// Looks at `bytes` and notes what they mean; says how many may pass.
+    fn look(&mut self, bytes: &[u8]) -> usize {
+        let Some(scanner) = &mut self.scanner else { return bytes.len() };
+        let before = scanner.heads();
+        let Scan { passed, refusal } = scanner.scan(bytes);
+        let came = (scanner.heads() - before) as u32;
+        if came > 0 {
+            self.link.heads_came(came);
+        }
+        match refusal {
+            // The parser meets the end of its input inside the body: the body's reader says so.
+            Some(Reason::Chunk) => self.ended = true,
+            Some(reason) => {
+                self.link.refuse(scanner.heads(), reason as u8);
+                self.link.heads_came(1);
+                self.ended = true;
+            }
+            None if passed < bytes.len() => self.link.head_began(),
+            None => {}
+        }
+        if refusal.is_some_and(|reason| reason != Reason::Chunk) {
+            self.held.extend_from_slice(STAND_IN);
+            self.cleared = self.held.len();
+        }
+        passed
+    }
+
+    /// Looks at what is held, which begins where the scanner stands.
+    fn clear(&mut self) {
+        if self.held.is_empty() || self.scanner.is_none() {
+            return;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        let passed = self.look(&held);
+        let stand_in = std::mem::take(&mut self.held);
+        if self.ended {
+            held.truncate(passed);
+            held.extend_from_slice(&stand_in);
+            self.cleared = held.len();
+        } else {
+            self.cleared = passed;
+        }
+        self.held = held;
+    }
+
+    /// Passes on what may pass.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let end = self.cleared.min(self.given + buf.remaining());
+        buf.put_slice(&self.held[self.given..end]);
+        self.given = end;
+        if self.given == self.held.len() {
+            (self.held, self.given, self.cleared) = (Vec::new(), 0, 0);
+        } else if self.given == self.cleared {
+            self.held.drain(..self.given);
+            (self.given, self.cleared) = (0, 0);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.given < this.cleared {
+                this.give(buf);
+                return Poll::Ready(Ok(()));
+            }
+            if this.ended {
+                return Poll::Ready(Ok(()));
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            let fresh = &buf.filled()[before..];
+            if fresh.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.held.is_empty() {
+                let passed = this.look(fresh);
+                if !this.ended {
+                    this.held.extend_from_slice(&fresh[passed..]);
+                }
+                buf.set_filled(before + passed);
+                if passed > 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                this.held.extend_from_slice(fresh);
+                buf.set_filled(before);
+                this.clear();
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Throws away what still comes, so that the kernel does not answer unread input with a reset that would reach
+    /// the peer before our last answer does.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.linger_began();
+        let mut scratch = [0; 8 << 10];
+        while self.thrown_away < LINGER_MAX_BYTES {
+            let mut buf = ReadBuf::new(&mut scratch);
+            if ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)).is_err() {
+                break;
+            }
+            if buf.filled().is_empty() {
+                break;
+            }
+            self.thrown_away += buf.filled().len();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn note<T>(&self, result: Poll<T>) -> Poll<T> {
+        if result.is_pending() {
+            self.link.write_blocked();
+        }
+        result
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.note(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.note(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.io).poll_flush(cx);
+        if result.is_ready() {
+            self.link.write_done();
+        }
+        self.note(result)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.shut {
+            let result = Pin::new(&mut this.io).poll_shutdown(cx);
+            ready!(this.note(result))?;
+            this.link.write_done();
+            this.shut = true;
+        }
+        let whole = this.scanner.as_ref().is_none_or(Scanner::between_messages);
+        if whole && this.held.is_empty() { Poll::Ready(Ok(())) } else { this.linger(cx) }
+    }
+}

@@ -1,0 +1,194 @@
+//! Facts of the sockets: how many are open, and why connections or requests were ended. In: reasons. Out: families of
+//! the registry, their children resolved once. Never an address, a header or a sender's word.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::Telemetry;
+
+/// Why a request or a connection was ended before any handler saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// 400: no `METHOD SP target SP HTTP/1.x`.
+    RequestLine,
+    /// 414.
+    TargetTooLong,
+    /// 400: a fragment, or an absolute form that is not `Host`.
+    Target,
+    /// 431: bytes or count.
+    HeadTooLarge,
+    /// 400: a header line that is none, folded lines among them.
+    Header,
+    /// 400: a line that ends in LF alone.
+    BareLf,
+    /// 400: none, two, or no authority.
+    Host,
+    /// 400: a host that is not configured.
+    HostUnknown,
+    /// 400: twice, beside `Transfer-Encoding`, or no number.
+    ContentLength,
+    /// 400: anything but one `chunked`.
+    TransferEncoding,
+    /// 417.
+    Expectation,
+    /// A chunked body that breaks its framing.
+    Chunk,
+    /// Nothing was sent, or no whole preface.
+    Silent,
+    /// The head did not end in time.
+    HeadSlow,
+    /// The peer does not take its answer.
+    WriteSlow,
+    /// The TLS handshake failed or took too long.
+    Tls,
+    /// No PROXY header where one is demanded, or from a peer that may not send one.
+    Proxy,
+    /// An idle connection made room for a new one.
+    Evicted,
+    /// No room, and nobody idle.
+    Crowded,
+    /// The peer has its share of connections.
+    PeerCrowded,
+    /// The system had no descriptor or memory left.
+    Descriptors,
+}
+
+const REASONS: [&str; 21] = [
+    "request-line",
+    "target-too-long",
+    "target",
+    "head-too-large",
+    "header",
+    "bare-lf",
+    "host",
+    "host-unknown",
+    "content-length",
+    "transfer-encoding",
+    "expectation",
+    "chunk",
+    "silent",
+    "head-slow",
+    "write-slow",
+    "tls",
+    "proxy",
+    "evicted",
+    "crowded",
+    "peer-crowded",
+    "descriptors",
+];
+
+const ALL: [Reason; REASONS.len()] = [
+    Reason::RequestLine,
+    Reason::TargetTooLong,
+    Reason::Target,
+    Reason::HeadTooLarge,
+    Reason::Header,
+    Reason::BareLf,
+    Reason::Host,
+    Reason::HostUnknown,
+    Reason::ContentLength,
+    Reason::TransferEncoding,
+    Reason::Expectation,
+    Reason::Chunk,
+    Reason::Silent,
+    Reason::HeadSlow,
+    Reason::WriteSlow,
+    Reason::Tls,
+    Reason::Proxy,
+    Reason::Evicted,
+    Reason::Crowded,
+    Reason::PeerCrowded,
+    Reason::Descriptors,
+];
+
+impl Reason {
+    /// How many there are.
+    pub const COUNT: usize = REASONS.len();
+
+    /// The reason of a code made by `as u8`; a code that none has is a broken request line.
+    #[must_use]
+    pub fn from_code(code: u8) -> Self {
+        ALL.into_iter().find(|reason| *reason as u8 == code).unwrap_or(Self::RequestLine)
+    }
+
+    /// Its label.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        REASONS[self as usize]
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// The families of this room.
+#[derive(Debug)]
+pub struct Facts {
+    open: Gauge,
+    accepted: Counter,
+    reasons: [Counter; Reason::COUNT],
+}
+
+impl Facts {
+    /// Adds the families to the registry.
+    #[must_use]
+    pub fn register(telemetry: &Telemetry) -> Arc<Self> {
+        let refusals: Family<ReasonLabel, Counter> = Family::default();
+        let (open, accepted) = (Gauge::default(), Counter::default());
+        telemetry.register(|registry| {
+            registry.register("connections_open", "Connections now open", open.clone());
+            registry.register("connections", "Connections accepted", accepted.clone());
+            let help = "Requests and connections ended before a handler saw them, by reason";
+            registry.register("accept_refusals", help, refusals.clone());
+        });
+        let child = |reason| refusals.get_or_create(&ReasonLabel { reason }).clone();
+        Arc::new(Self { open, accepted, reasons: REASONS.map(child) })
+    }
+
+    /// Counts a connection that came.
+    pub fn opened(&self) {
+        self.open.inc();
+        self.accepted.inc();
+    }
+
+    /// Counts a connection that went.
+    pub fn closed(&self) {
+        self.open.dec();
+    }
+
+    /// Counts an end.
+    pub fn refused(&self, reason: Reason) {
+        self.reasons[reason as usize].inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_line() {
+        let telemetry = Telemetry::new();
+        let facts = Facts::register(&telemetry);
+        facts.opened();
+        facts.refused(Reason::RequestLine);
+        facts.refused(Reason::Descriptors);
+        let text = telemetry.print();
+        for line in [
+            "hookgate_connections_open 1",
+            "hookgate_connections_total 1",
+            "hookgate_accept_refusals_total{reason=\"request-line\"} 1",
+            "hookgate_accept_refusals_total{reason=\"descriptors\"} 1",
+            "hookgate_accept_refusals_total{reason=\"host\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}
