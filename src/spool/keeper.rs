@@ -25,6 +25,8 @@ struct Keeper<'a> {
     unread: Vec<Arc<Segment>>,
     round: u64,
     space: Option<Space>,
+    /// Size of the last spare.
+    grown: u64,
     fill_after: Instant,
     cursor_failed: bool,
 }
@@ -32,8 +34,15 @@ struct Keeper<'a> {
 /// Keeps until the spool is closed; the cursors are saved a last time then.
 pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
     let fill_after = Instant::now();
-    let mut keeper =
-        Keeper { shared, unread, round: 0, space: None, fill_after, cursor_failed: false };
+    let mut keeper = Keeper {
+        shared,
+        unread,
+        round: 0,
+        space: None,
+        grown: 0,
+        fill_after,
+        cursor_failed: false,
+    };
     while shared.bell.wait(ROUND) {
         keeper.go_round();
     }
@@ -172,10 +181,12 @@ impl Keeper<'_> {
             return;
         }
         let Some(newest) = segments.newest() else { return };
-        if newest.sealed().is_none() && newest.end() < newest.head.capacity / 4 {
+        // A folder that never outgrows its first segment needs no second.
+        let first = segments.count() == 1 && newest.sealed().is_none();
+        if first && newest.end() < newest.head.capacity / 4 {
             return;
         }
-        let wanted = newest.head.capacity.saturating_mul(4);
+        let wanted = newest.head.capacity.max(self.grown).saturating_mul(4);
         let capacity = wanted.clamp(shared.bounds.first_bytes, shared.bounds.segment_bytes);
         let free = self.space.map_or(u64::MAX, |space| space.free);
         if segments.held().files + capacity > shared.bounds.spool_max_bytes
@@ -185,9 +196,12 @@ impl Keeper<'_> {
         }
         let id = fastrand::u64(..);
         let filled = segments.fill_spare(&*shared.disk, &shared.folder, capacity, shared.mode, id);
-        if let Err(fault) = filled {
-            self.fill_after = Instant::now() + FILL_PAUSE;
-            tracing::debug!(%fault, capacity, "no segment could be made ahead");
+        match filled {
+            Ok(()) => self.grown = capacity,
+            Err(fault) => {
+                self.fill_after = Instant::now() + FILL_PAUSE;
+                tracing::debug!(%fault, capacity, "no segment could be made ahead");
+            }
         }
     }
 
