@@ -58,6 +58,7 @@ async fn one_failing_operation_fails_some_and_the_spool_goes_on() {
             let (more, _) = load(&spool, 2).await;
             promised.extend(more);
             assert_eq!(spool.admit(), Ok(()), "operation {at}");
+            disk.set(Plan::default());
             assert_eq!(read_all(&spool, "live").await, promised, "operation {at}");
             spool.close();
             let (spool, _) = open_on(&disk.after_crash(), &options).expect("a spool");
@@ -92,6 +93,7 @@ async fn a_second_failure_ends_all_writing_and_no_reading() {
 async fn a_full_disk_refuses_and_the_spool_goes_on_by_itself() {
     let disk = FaultDisk::new(1);
     let (spool, _) = open_on(&disk, &small()).expect("a spool");
+    let _holds = spool.reader("live", OnFull::Hold).expect("a reader");
     disk.set(Plan { capacity: Some(300_000), ..Plan::default() });
     let mut promised = BTreeMap::new();
     let mut round = 0;
