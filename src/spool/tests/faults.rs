@@ -84,8 +84,10 @@ async fn a_second_failure_ends_all_writing_and_no_reading() {
     assert_eq!(read_all(&spool, "live").await, promised);
     assert!(matches!(spool.admit(), Err(SpoolError::Failed(_))), "only a restart ends it");
     spool.close();
-    let (spool, recovery) = open_on(&disk.after_crash(), &small()).expect("a spool");
-    assert_eq!(recovery.frames, promised.len() as u64);
+    let (spool, _) = open_on(&disk.after_crash(), &small()).expect("a spool");
+    // What failed may be there, since nothing followed it; what was acknowledged must be.
+    let found = read_all(&spool, "later").await;
+    assert!(promised.iter().all(|(sequence, number)| found.get(sequence) == Some(number)));
     assert_eq!(load(&spool, 3).await.1, 0);
 }
 
