@@ -1,2 +1,3 @@
 //! The integration tests: one binary, a real gateway on port 0, data as files. `HOOKGATE_BLESS=1` rewrites goldens.
+mod accept;
 mod tidy;

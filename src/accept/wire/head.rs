@@ -120,7 +120,8 @@ impl HeadScan {
             _ => return Err(Reason::RequestLine),
         };
         self.begun = true;
-        if memchr(b'#', target).is_some() {
+        // Fragments stay with clients; everything else that is not printable is sent encoded.
+        if !target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
             return Err(Reason::Target);
         }
         if target[0] == b'/' || method == b"CONNECT" || (target == b"*" && method == b"OPTIONS") {

@@ -1,0 +1,127 @@
+//! Time and room: who waits too long is ended, who is idle makes place, who stops lets others finish.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::{read_all, read_until, serve, statuses};
+
+const GET: &str = "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
+const SHORT: Duration = Duration::from_millis(150);
+
+#[tokio::test]
+async fn each_wait_has_its_end() {
+    let post = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n";
+    for (what, sent, answered) in [
+        ("a silent socket", String::new(), &[][..]),
+        ("half a preface", "PRI * HTTP/2.0\r\n".into(), &[]),
+        ("half a head", "GET / HTTP/1.1\r\nHost".into(), &[]),
+        ("an idle connection", GET.into(), &[204]),
+        ("an idle connection with half a head", format!("{GET}GET /"), &[204]),
+        ("a body that does not come", post.into(), &[408]),
+        ("half a body", format!("{post}abc"), &[408]),
+        ("a preface and no more", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), &[]),
+    ] {
+        let served = serve(|options| {
+            (options.sniff, options.head, options.idle) = (SHORT, SHORT, SHORT);
+            (options.body_first_byte, options.body_total) = (SHORT, SHORT * 2);
+            (options.body_grace, options.linger) = (SHORT, SHORT);
+        });
+        let started = Instant::now();
+        let mut stream = served.connect().await;
+        stream.write_all(sent.as_bytes()).await.expect("the peer reads");
+        let mut text = Vec::new();
+        let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut text);
+        let ended = tokio::time::timeout(super::PATIENCE, read).await;
+        assert!(ended.is_ok(), "{what} is ended");
+        assert_eq!(statuses(&String::from_utf8_lossy(&text)), answered, "{what}");
+        let took = started.elapsed();
+        assert!(took >= SHORT && took < SHORT * 20, "{what}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dripping_head_has_one_deadline_in_all() {
+    let served = serve(|options| options.head = SHORT * 2);
+    let mut stream = served.connect().await;
+    let started = Instant::now();
+    let mut sent = b"GET / HTTP/1.1\r\na: ".to_vec();
+    while stream.write_all(&sent).await.is_ok() {
+        sent = vec![b'a'];
+        assert!(started.elapsed() < super::PATIENCE, "a byte now and then keeps nothing open");
+        tokio::time::sleep(SHORT / 10).await;
+    }
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"head-slow\"} 1"));
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_ended() {
+    let served = serve(|options| options.write = SHORT);
+    let mut stream = served.connect().await;
+    stream.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the peer reads");
+    let started = Instant::now();
+    while served.sockets.open() > 0 || started.elapsed() < SHORT {
+        assert!(started.elapsed() < super::PATIENCE, "the connection ends");
+        tokio::time::sleep(SHORT / 10).await;
+    }
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"write-slow\"} 1"));
+}
+
+#[tokio::test]
+async fn at_the_cap_idle_ones_make_room() {
+    let served = serve(|options| options.connections_max = 3);
+    let mut busy = served.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .expect("the peer reads");
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for _ in 0..2 {
+        let mut stream = served.connect().await;
+        stream.write_all(GET.as_bytes()).await.expect("the peer reads");
+        read_until(&mut stream, "\r\n\r\n").await;
+        idle.push(stream);
+    }
+    let mut late = served.connect().await;
+    late.write_all(GET.as_bytes()).await.expect("the peer reads");
+    assert_eq!(statuses(&read_until(&mut late, "\r\n\r\n").await), [204]);
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"evicted\"} 1"));
+    assert!(read_all(&mut busy).await.ends_with("at last"), "the busy one is left alone");
+}
+
+#[tokio::test]
+async fn a_drain_lets_requests_finish_and_idle_ones_go() {
+    let served = serve(|_| ());
+    let mut idle = served.connect().await;
+    idle.write_all(GET.as_bytes()).await.expect("the peer reads");
+    read_until(&mut idle, "\r\n\r\n").await;
+    let mut busy = served.connect().await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the peer reads");
+    while served.sockets.open() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(SHORT / 2).await;
+    served.stop.send(true).expect("the listener listens");
+    let drained = served.sockets.drain().await;
+    assert_eq!((drained.open, drained.cut), (2, 0));
+    let answer = read_all(&mut busy).await;
+    assert!(answer.contains("connection: close\r\n") && answer.ends_with("at last"), "{answer}");
+    assert_eq!(read_all(&mut idle).await, "");
+    assert!(TcpStream::connect(served.address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_drain_ends_in_time() {
+    let served = serve(|options| options.drain = SHORT);
+    let mut stuck = served.connect().await;
+    stuck
+        .write_all(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+        .await
+        .expect("the peer reads");
+    tokio::time::sleep(SHORT).await;
+    served.stop.send(true).expect("the listener listens");
+    let drained = served.sockets.drain().await;
+    assert_eq!((drained.open, drained.cut), (1, 1));
+    assert!(drained.took >= SHORT && drained.took < SHORT * 20);
+    assert_eq!(served.sockets.open(), 0);
+}
