@@ -199,7 +199,7 @@ where
         builder.max_headers(options.headers_max);
     }
     let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-    drive(&link, &inside, connection, |connection| connection.graceful_shutdown()).await;
+    drive(&link, &inside, connection, http1::Connection::graceful_shutdown).await;
 }
 
 async fn serve_http2<S, H>(io: S, first: Vec<u8>, door: Arc<Door<H>>)
@@ -219,7 +219,7 @@ where
         .max_pending_accept_reset_streams(options.resets_max)
         .max_send_buf_size(READ_MAX_BYTES);
     let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-    drive(&link, &inside, connection, |connection| connection.graceful_shutdown()).await;
+    drive(&link, &inside, connection, http2::Connection::graceful_shutdown).await;
 }
 
 /// Polls a connection until it ends by itself, is told to, or its time is up.
@@ -231,9 +231,12 @@ async fn drive<C: Future>(
 ) {
     let mut armed = u64::MAX;
     let mut timer = pin!(sleep_until(Instant::now() + Duration::from_hours(24)));
-    let mut finishing = false;
+    let (mut finishing, mut watched) = (false, false);
     std::future::poll_fn(|cx| {
-        link.watch(cx.waker());
+        if !watched {
+            watched = true;
+            link.watch(cx.waker());
+        }
         match link.signal() {
             Signal::Evict | Signal::Cut => return Poll::Ready(()),
             Signal::Drain if !finishing => {

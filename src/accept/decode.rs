@@ -85,15 +85,15 @@ fn is_zlib(raw: &[u8]) -> bool {
 fn inflate(decoder: impl Read, raw_bytes: usize, max_bytes: u64) -> Result<Bytes, BodyError> {
     let growth = (raw_bytes as u64).saturating_mul(GROWTH_MAX).max(GROWTH_FREE_BYTES);
     let limit = max_bytes.min(growth);
-    let mut decoded = Vec::with_capacity(raw_bytes.saturating_mul(4).min(limit as usize));
+    let mut output = Vec::with_capacity(raw_bytes.saturating_mul(4).min(limit as usize));
     decoder
         .take(limit.saturating_add(1))
-        .read_to_end(&mut decoded)
+        .read_to_end(&mut output)
         .map_err(|error| BodyError::Malformed(error.to_string()))?;
-    if decoded.len() as u64 > limit {
+    if output.len() as u64 > limit {
         return Err(BodyError::TooLarge { max_bytes });
     }
-    Ok(decoded.into())
+    Ok(output.into())
 }
 
 #[cfg(test)]

@@ -81,10 +81,10 @@ impl<H: Handler> Door<H> {
 
     /// The rules of a head that need more than its bytes, or that HTTP/2 shares.
     fn refusal(&self, parts: &mut Parts) -> Option<Reason> {
-        if self.multiplexed {
-            if let Err(reason) = check_multiplexed(parts) {
-                return Some(reason);
-            }
+        if self.multiplexed
+            && let Err(reason) = check_multiplexed(parts)
+        {
+            return Some(reason);
         }
         let hosts = &self.inside.options.hosts;
         if !hosts.is_empty() {

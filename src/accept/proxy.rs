@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(super) const HEAD_BYTES: usize = 16;
 /// Bytes behind the fixed part, at most: addresses and a few extensions.
 const REST_MAX_BYTES: usize = 520;
+/// Version 2, and a proxy that speaks for itself.
+const LOCAL: u8 = 0x20;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Why a header is none.
@@ -46,7 +48,7 @@ pub(super) fn rest_bytes(head: &[u8; HEAD_BYTES]) -> Result<usize, ProxyError> {
 /// # Errors
 /// The addresses are cut.
 pub(super) fn sender(head: &[u8; HEAD_BYTES], rest: &[u8]) -> Result<Option<IpAddr>, ProxyError> {
-    if head[12] & 0x0f == 0 {
+    if head[12] == LOCAL {
         return Ok(None);
     }
     let short = ProxyError::TooShort { bytes: rest.len() };

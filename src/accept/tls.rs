@@ -95,3 +95,34 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, AcceptError> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_certificate_is_read_again_and_a_bad_one_is_not_used() {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+        let folder = std::env::temp_dir().join(format!("hookgate-tls-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let files =
+            TlsFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") };
+        let lay = || {
+            fs::copy(kept.join("certificate.pem"), &files.certificate).expect("a copy");
+            fs::copy(kept.join("key.pem"), &files.key).expect("a copy");
+        };
+        lay();
+        let tls = Tls::load(files.clone()).expect("good files");
+        let (start, first) = (Instant::now(), tls.current.load_full());
+        let later = |seconds| start + Duration::from_secs(seconds);
+        fs::write(&files.certificate, "no certificate").expect("a write");
+        tls.refresh(later(1));
+        tls.refresh(later(3));
+        assert!(Arc::ptr_eq(&first, &tls.current.load_full()), "the last good one stays");
+        assert!(matches!(Tls::load(files.clone()), Err(AcceptError::Tls { .. })));
+        lay();
+        tls.refresh(later(6));
+        assert!(!Arc::ptr_eq(&first, &tls.current.load_full()), "the new one is in use");
+        fs::remove_dir_all(&folder).expect("the folder goes");
+    }
+}

@@ -216,7 +216,7 @@ pub(in crate::accept) fn is_authority(value: &[u8]) -> bool {
     let (host, rest) = if value.first() == Some(&b'[') {
         let Some(end) = memchr(b']', value) else { return false };
         let inside = std::str::from_utf8(&value[1..end]).ok();
-        if !inside.is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok()) {
+        if inside.is_none_or(|text| text.parse::<std::net::Ipv6Addr>().is_err()) {
             return false;
         }
         value.split_at(end + 1)
