@@ -43,11 +43,14 @@ pub enum JournalError {
 impl JournalError {
     fn of(doing: &str, path: &Path, fault: &io::Error) -> Self {
         let text = format!("{doing} {}: {fault}", path.display());
-        match fault.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(text),
-            _ => Self::Failed(text),
-        }
+        if is_full(fault) { Self::Full(text) } else { Self::Failed(text) }
     }
+}
+
+/// Whether a fault goes by itself once there is room.
+#[must_use]
+pub fn is_full(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The segment being written.
@@ -222,7 +225,12 @@ pub fn probe(disk: &dyn Disk, folder: &Path, wanted: bool) -> Mode {
     let tried =
         disk.create(&path, Mode::Direct).and_then(|file| file.write_at(block.as_slice(), 0));
     let _ = disk.remove(&path);
-    if tried.is_ok() { Mode::Direct } else { Mode::Buffered }
+    match tried {
+        Ok(()) => Mode::Direct,
+        // A full disk says nothing about how it takes writes once there is room.
+        Err(fault) if is_full(&fault) => Mode::Direct,
+        Err(_) => Mode::Buffered,
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::BLOCK_BYTES;
 use super::disk::{Disk, DiskFile, Mode};
+use super::is_full;
 use super::segment::{Head, Mark, Segment, read_name};
 use super::shelf::{Shelf, Spare, is_half_filled, read_spare};
 use super::walk::{Found, Step, Walk};
@@ -234,7 +235,11 @@ impl Work<'_> {
     ) -> io::Result<()> {
         let damage = Damage::new(segment, &range);
         if self.repair {
-            damage.copy_aside(self.disk, self.folder, &**file)?;
+            match damage.copy_aside(self.disk, self.folder, &**file) {
+                // The range stays where it is: a full disk must not keep anybody from starting.
+                Err(fault) if is_full(&fault) => {}
+                copied => drop(copied?),
+            }
         }
         self.report.damaged.push(damage);
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::cursor;
+use super::reader::save;
 use super::shared::Shared;
 use crate::journal::{Segment, Space, scrub};
 
@@ -73,11 +73,8 @@ impl Keeper<'_> {
             if track.saved.load(Ordering::Relaxed) == released {
                 continue;
             }
-            match cursor::write(&*shared.disk, &shared.cursors, &track.name, released) {
-                Ok(()) => {
-                    track.saved.store(released, Ordering::Relaxed);
-                    self.cursor_failed = false;
-                }
+            match save(shared, &track) {
+                Ok(()) => self.cursor_failed = false,
                 Err(fault) if !self.cursor_failed => {
                     self.cursor_failed = true;
                     tracing::warn!(%fault, "a cursor could not be saved; it is kept in memory");

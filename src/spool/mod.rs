@@ -30,7 +30,7 @@ use self::tracks::Track;
 use crate::clock::{Clock, Time};
 use crate::event::Event;
 use crate::id::Uuid;
-use crate::journal::{Mode, RealDisk};
+use crate::journal::{Mode, RealDisk, is_full};
 use crate::telemetry::Telemetry;
 
 pub use append::Append;
@@ -306,8 +306,11 @@ impl Spool {
         let file = cursor::file_name(name);
         let track = shared.tracks.open(name, &file, || {
             let track = Track::new(name, on_full, self.start(name));
-            reader::save(shared, &track)?;
-            Ok::<_, SpoolError>(track)
+            match reader::save(shared, &track) {
+                // On a full disk the keeper saves it once there is room.
+                Err(fault) if !is_full(&fault) => Err(shared.refuse_cursor(&fault)),
+                _ => Ok(track),
+            }
         })?;
         Ok(Reader::new(Arc::clone(shared), track))
     }
@@ -338,10 +341,8 @@ impl Spool {
     pub fn forget(&self, name: &str) -> Result<(), SpoolError> {
         let shared = &self.running.shared;
         shared.tracks.forget(name, &cursor::file_name(name));
-        cursor::remove(&*shared.disk, &shared.cursors, name).map_err(|fault| SpoolError::Folder {
-            path: shared.cursors.clone(),
-            why: fault.to_string(),
-        })
+        let removed = cursor::remove(&*shared.disk, &shared.cursors, name);
+        removed.map_err(|fault| shared.refuse_cursor(&fault))
     }
 
     /// How far each reader is behind, by name.

@@ -158,7 +158,12 @@ fn start_threads(
 fn make_folders(disk: &dyn Disk, data: &Path, folder: &Path) -> io::Result<()> {
     disk.make_folder(&cursor::folder(folder))?;
     disk.sync_folder(folder)?;
-    disk.sync_folder(data)
+    disk.sync_folder(data)?;
+    // The data folder's own name, if it is new; a parent that we may not read was made by somebody else.
+    if let Some(parent) = data.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let _ = disk.sync_folder(parent);
+    }
+    Ok(())
 }
 
 /// What recovery reads of earlier frames: ids of our own events, and digests of events that templates made.

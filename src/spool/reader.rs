@@ -188,7 +188,7 @@ impl Reader {
         if self.shared.gate.is_closed() {
             return Err(SpoolError::Failed("it is closed".to_owned()));
         }
-        save(&self.shared, &self.track)
+        save(&self.shared, &self.track).map_err(|fault| self.shared.refuse_cursor(&fault))
     }
 
     /// Goes back to the first frame not released.
@@ -208,13 +208,9 @@ impl Reader {
 }
 
 /// Writes the cursor file of a reader.
-pub(super) fn save(shared: &Shared, track: &Track) -> Result<(), SpoolError> {
+pub(super) fn save(shared: &Shared, track: &Track) -> std::io::Result<()> {
     let released = track.released();
-    let written = cursor::write(&*shared.disk, &shared.cursors, &track.name, released);
-    written.map_err(|fault| SpoolError::Folder {
-        path: shared.cursors.clone(),
-        why: fault.to_string(),
-    })?;
+    cursor::write(&*shared.disk, &shared.cursors, &track.name, released)?;
     track.saved.store(released, Ordering::Relaxed);
     Ok(())
 }

@@ -192,6 +192,11 @@ impl Shared {
         );
     }
 
+    /// A cursor file that could not be written or removed.
+    pub(super) fn refuse_cursor(&self, fault: &std::io::Error) -> SpoolError {
+        SpoolError::Folder { path: self.cursors.clone(), why: fault.to_string() }
+    }
+
     /// Frames and seconds between `released` and the newest frame.
     pub(super) fn lag(&self, released: u64, dropped: u64) -> Lag {
         let frames = self.durable().saturating_sub(released);
