@@ -125,19 +125,20 @@ impl Keeper<'_> {
 
     /// Retires released segments whose time has come; under pressure at once, and then also what a reader that drops
     /// has not released.
-    fn retire(&self) {
+    fn retire(&mut self) {
         let shared = self.shared;
         let holds = shared.tracks.holds(shared.durable());
         let candidates = shared.shelf.retirable();
         let now = shared.clock.now().micros();
         let mut written = shared.shelf.held().written;
-        let mut free = self.space.map(|space| space.free);
+        let mut retired = 0;
         let released = candidates.iter().filter(|segment| segment.last() <= holds.all);
         let mut released_bytes: u64 = released.map(|segment| segment.size()).sum();
         for segment in candidates {
             let spool_tight = written > shared.bounds.written_max_bytes / 10 * 9;
-            let disk_tight =
-                free.is_some_and(|free| free < self.free_enough()) || shared.gate.is_disk_full();
+            // A disk may be full for us alone (a quota): then one segment a round, until a write succeeds.
+            let disk_tight = self.space.is_some_and(|space| space.free < self.free_enough())
+                || (shared.gate.is_disk_full() && retired == 0);
             let tight = spool_tight || disk_tight;
             let age = now.saturating_sub(segment.sealed().unwrap_or(now));
             let due = age >= shared.bounds.retention_micros
@@ -150,7 +151,10 @@ impl Keeper<'_> {
             self.retire_one(&segment, !disk_tight);
             written -= end.min(written);
             released_bytes -= size.min(released_bytes);
-            free = free.map(|free| free + size);
+            retired += 1;
+            if let (Some(space), true) = (&mut self.space, disk_tight) {
+                space.free += size;
+            }
         }
     }
 
