@@ -54,7 +54,8 @@ pub(super) async fn serve<H: Handler>(
         opened = open(stream, from, place, &inside) => opened,
     };
     match opened {
-        Ok(Some(opened)) => opened.run(inside, handler).await,
+        // A place of its own, so that a silent connection holds no room for a parser.
+        Ok(Some(opened)) => Box::pin(opened.run(inside, handler)).await,
         Ok(None) => {}
         Err(reason) => inside.ledger.refuse(reason),
     }
@@ -161,7 +162,7 @@ impl Opened {
         });
         match stream {
             Stream::Plain(stream) => serve_version(stream, first, version, door).await,
-            Stream::Tls(stream) => serve_version(*stream, first, version, door).await,
+            Stream::Tls(stream) => serve_version(stream, first, version, door).await,
         }
         drop(place);
     }

@@ -207,3 +207,25 @@ fn bound(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exhaustion_makes_a_pause() {
+        // EMFILE, ENFILE, ENOBUFS and ENOMEM; ECONNABORTED and EPERM concern one peer.
+        for (code, expected) in
+            [(24, true), (23, true), (105, true), (12, true), (103, false), (1, false)]
+        {
+            assert_eq!(is_exhausted(&io::Error::from_raw_os_error(code)), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_no_more_than_descriptors() {
+        assert_eq!(room(5), 5);
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(room(usize::MAX) as u64 <= limit.max(16));
+    }
+}
