@@ -1,6 +1,7 @@
 //! What crash, damage and failure may and may not do to a journal: shared parts of the simulations.
 
 mod crash;
+mod power;
 mod sweep;
 
 use std::collections::BTreeMap;
