@@ -131,10 +131,9 @@ impl Keeper<'_> {
         let candidates = shared.shelf.retirable();
         let now = shared.clock.now().micros();
         let mut written = shared.shelf.held().written;
-        let mut retired = 0;
         let released = candidates.iter().filter(|segment| segment.last() <= holds.all);
         let mut released_bytes: u64 = released.map(|segment| segment.size()).sum();
-        for segment in candidates {
+        for (retired, segment) in candidates.into_iter().enumerate() {
             let spool_tight = written > shared.bounds.written_max_bytes / 10 * 9;
             // A disk may be full for us alone (a quota): then one segment a round, until a write succeeds.
             let disk_tight = self.space.is_some_and(|space| space.free < self.free_enough())
@@ -151,7 +150,6 @@ impl Keeper<'_> {
             self.retire_one(&segment, !disk_tight);
             written -= end.min(written);
             released_bytes -= size.min(released_bytes);
-            retired += 1;
             if let (Some(space), true) = (&mut self.space, disk_tight) {
                 space.free += size;
             }

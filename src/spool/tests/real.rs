@@ -204,6 +204,48 @@ async fn an_append_that_moves_to_another_task_is_woken_there() {
 }
 
 #[tokio::test]
+async fn a_waiting_reader_is_woken_and_may_be_dropped_while_it_waits() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    for count in 0..20 {
+        let early = tokio::time::timeout(Duration::ZERO, reader.next(1, 1)).await;
+        assert!(early.is_err(), "nothing is there yet");
+        let (kept, receipt) = tokio::join!(reader.next(1, 1), spool.append(frame(count, 10)));
+        let (kept, receipt) = (kept.expect("a frame"), receipt.expect("a receipt"));
+        assert_eq!((number(&kept[0]), kept[0].sequence), (count, receipt.sequence()));
+        reader.release(kept[0].sequence);
+    }
+    assert_eq!((spool.lags().len(), spool.lags()[0].1.frames), (1, 0));
+    spool.forget("one").expect("forgotten");
+    assert!(spool.lags().is_empty());
+}
+
+#[tokio::test]
+async fn released_segments_go_when_their_time_has_come_and_are_used_again() {
+    let folder = Folder::new();
+    let small = Options { segment_bytes: 256 << 10, retention_max_bytes: 600 << 10, ..options() };
+    let (spool, _) = open(&folder.0, small);
+    let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    for count in 0..100 {
+        spool.append(frame(count, 30_000)).await.expect("a receipt");
+    }
+    assert!(segments(&folder.0).len() > 10, "nothing goes before it is released");
+    assert_eq!(drain(&spool, &mut reader).await, (0..100).collect::<Vec<_>>());
+    while segments(&folder.0).len() > 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for count in 100..200 {
+        spool.append(frame(count, 30_000)).await.expect("a receipt");
+        assert_eq!(drain(&spool, &mut reader).await, [count]);
+    }
+    spool.close();
+    let (spool, recovery) = open(&folder.0, options());
+    assert_eq!((recovery.damaged.len(), recovery.missing.len()), (0, 0));
+    assert_eq!(spool.append(frame(200, 1)).await.expect("a receipt").sequence(), 201);
+}
+
+#[tokio::test]
 async fn a_frame_larger_than_a_segment_is_refused_by_its_numbers() {
     let folder = Folder::new();
     let (spool, _) = open(&folder.0, Options { segment_bytes: 1 << 20, ..options() });
