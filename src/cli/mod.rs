@@ -1,6 +1,7 @@
 //! The command line: one file per command, no logic of its own. In: arguments. Out: results on stdout, all else on
 //! stderr, and one of the documented exit codes. Never a secret as a flag's value.
 
+mod bench;
 mod config;
 mod output;
 
@@ -30,6 +31,12 @@ Try it: hookgate demo";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure the gateway beside a bare server and the durable limit of this machine
+    #[command(after_help = "Example:\n  hookgate bench --rounds 3 --check")]
+    Bench(bench::Bench),
+    /// One server of a bench
+    #[command(hide = true, subcommand)]
+    BenchServer(bench::Server),
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
@@ -73,6 +80,8 @@ struct ConfigFile {
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Bench(bench) => bench::run(&bench),
+        Command::BenchServer(server) => bench::serve(server),
         Command::Config(command) => config::run(&command),
         Command::Version { form } => print_version(form),
     };

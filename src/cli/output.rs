@@ -22,6 +22,9 @@ pub(super) enum Failure {
     /// What was asked for is not there: 5.
     #[error("{0}")]
     NotFound(String),
+    /// Somebody pressed Ctrl-C: 130.
+    #[error("interrupted")]
+    Interrupted,
     /// Whoever read our output is gone: nothing to say, 0.
     #[error("the reader of the output is gone")]
     NoReader,
@@ -37,6 +40,7 @@ impl Failure {
             Self::No(_) | Self::Spool(_) => 1,
             Self::Config(_) => 3,
             Self::NotFound(_) => 5,
+            Self::Interrupted => 130,
             Self::NoReader => 0,
         })
     }

@@ -1,0 +1,214 @@
+//! `hookgate bench`: what the gateway costs beside two limits of the same machine, a bare server and one that only
+//! keeps the body. In: how long and how hard. Out: a table or JSON, and whether the floor is reached. Only over
+//! loopback, only for the time asked; never leaves a process or a file behind.
+
+mod answer;
+mod child;
+mod client;
+mod folder;
+mod gateway;
+mod limits;
+mod load;
+mod report;
+mod shape;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Form;
+use super::output::{Failure, print_line, say};
+use crate::telemetry::process::Usage;
+
+use child::Child;
+use folder::Folder;
+use gateway::Gateway;
+use load::{Load, Tally};
+use report::{Body, Contestant, Measurement, Report, Round, Setup};
+use shape::Shape;
+
+pub(super) use limits::{Server, serve};
+
+/// Before anything counts.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How long and how hard.
+#[derive(Debug, clap::Args)]
+pub(super) struct Bench {
+    /// Keep-alive connections at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    connections: u32,
+    /// Seconds of each measurement, after a second of warm-up
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Rounds; each measures every server with every body
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: u32,
+    /// Requests per second, started on time whatever the answers do; as fast as answers come when absent
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// Folder on the disk to measure; ./target or the system's folder for temporary files when absent
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Exit 1 when the gateway does not reach the floor
+    #[arg(long, conflicts_with = "rate")]
+    check: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// A server that only sets a limit.
+struct Limit {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// All that is measured; each runs from first to last round, idle while others are measured.
+struct Contest {
+    bare: Limit,
+    durable: Limit,
+    gateway: Gateway,
+}
+
+pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|fault| Failure::No(format!("a runtime: {fault}")))?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = measure(bench) => report,
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        }
+    })?;
+    if bench.form.is_json() {
+        let text = serde_json::to_string_pretty(&report);
+        print_line(&text.map_err(|fault| Failure::No(fault.to_string()))?)?;
+    } else {
+        print_line(&report.text())?;
+    }
+    match report.faults() {
+        [] if bench.check && !report.reaches_floor() => {
+            Err(Failure::No("the gateway does not reach the floor".to_owned()))
+        }
+        [] => Ok(()),
+        [fault, ..] => Err(Failure::No(format!("the figures are worth nothing: {fault}"))),
+    }
+}
+
+async fn measure(bench: &Bench) -> Result<Report, Failure> {
+    let folder = Folder::make(bench.data_root.as_deref())?;
+    let mut contest = Contest::start(&folder)?;
+    let setup = Setup {
+        connections: bench.connections as usize,
+        rate: bench.rate,
+        rounds: bench.rounds,
+        seconds: bench.seconds,
+        file_system: folder.file_system(),
+        posture: contest.gateway.posture()?,
+    };
+    let (shapes, mut rounds) = (Shape::all(), Vec::new());
+    for number in 1..=bench.rounds {
+        for (body, shape) in shapes.iter().enumerate() {
+            let mut measurements = Vec::with_capacity(Contestant::ALL.len());
+            for contestant in Contestant::ALL {
+                let measured = contest.measure(contestant, shape, bench).await?;
+                say(&format!(
+                    "round {number} of {}: {}, {}: {:.0} requests/s",
+                    bench.rounds,
+                    shape.name,
+                    contestant.name(),
+                    measured.requests_per_second
+                ));
+                measurements.push(measured);
+            }
+            let measurements = <[Measurement; 3]>::try_from(measurements);
+            let measurements = measurements.expect("one of each contestant");
+            rounds.push(Round { body, measurements });
+        }
+    }
+    contest.gateway.stop()?;
+    let body =
+        |shape: &Shape| Body { name: shape.name, bytes: shape.body.len(), floor: shape.floor };
+    Ok(Report::new(setup, shapes.iter().map(body).collect(), &rounds))
+}
+
+impl Limit {
+    fn start(name: &'static str, args: &[&str], folder: &Folder) -> Result<Self, Failure> {
+        let mut child = Child::start(name, args, &folder.path().join(format!("{}.log", args[0])))?;
+        let line = child.line()?;
+        let address = line.split(' ').next().and_then(|address| address.parse().ok());
+        let address = address.ok_or_else(|| Failure::No(format!("{name} said: {line}")))?;
+        Ok(Self { child, address })
+    }
+}
+
+impl Contest {
+    fn start(folder: &Folder) -> Result<Self, Failure> {
+        let data = folder.path().join("durable");
+        std::fs::create_dir(&data)
+            .map_err(|fault| Failure::No(format!("{}: {fault}", data.display())))?;
+        Ok(Self {
+            bare: Limit::start("the bare server", &["bare"], folder)?,
+            durable: Limit::start(
+                "the durable limit",
+                &["durable", &data.to_string_lossy()],
+                folder,
+            )?,
+            gateway: Gateway::start(folder.path())?,
+        })
+    }
+
+    /// One contestant under one load.
+    async fn measure(
+        &mut self,
+        contestant: Contestant,
+        shape: &Shape,
+        bench: &Bench,
+    ) -> Result<Measurement, Failure> {
+        let (child, address, path) = match contestant {
+            Contestant::Bare => (&self.bare.child, self.bare.address, "/hooks/bench"),
+            Contestant::Durable => (&self.durable.child, self.durable.address, "/hooks/bench"),
+            Contestant::Gateway => {
+                (self.gateway.child(), self.gateway.address(), self.gateway.hook())
+            }
+        };
+        let load = Load {
+            address,
+            request: shape.request(address, path),
+            connections: bench.connections as usize,
+            rate: bench.rate,
+            warm_up: WARM_UP,
+            time: Duration::from_secs(bench.seconds.into()),
+        };
+        let mut looks = Vec::with_capacity(2);
+        let tally = load.run(|| looks.push(child.usage())).await;
+        let tally = tally.map_err(|fault| {
+            Failure::No(format!("{} cannot be reached: {fault}", contestant.name()))
+        })?;
+        let looks = looks.into_iter().collect::<Result<Vec<Usage>, Failure>>()?;
+        let mut measured = figures(&tally, &looks);
+        if contestant == Contestant::Gateway {
+            measured.delivery = Some(self.gateway.delivery(tally.accepted)?);
+        }
+        Ok(measured)
+    }
+}
+
+/// A tally and the looks at both of its ends as figures.
+fn figures(tally: &Tally, looks: &[Usage]) -> Measurement {
+    let answered = tally.answered.max(1) as f64;
+    let (first, last) =
+        (looks.first().copied().unwrap_or_default(), looks.last().copied().unwrap_or_default());
+    let milliseconds = |quantile| tally.latency.value_at_quantile(quantile) as f64 / 1000.0;
+    Measurement {
+        requests_per_second: tally.answered as f64 / tally.seconds.max(f64::MIN_POSITIVE),
+        p50_ms: milliseconds(0.5),
+        p99_ms: milliseconds(0.99),
+        p999_ms: milliseconds(0.999),
+        cpu_micros_per_request: (last.cpu_seconds - first.cpu_seconds) * 1e6 / answered,
+        resident_peak_bytes: last.resident_peak_bytes,
+        written_bytes_per_request: (last.written_bytes - first.written_bytes) as f64 / answered,
+        delivery: None,
+        failed: tally.failed,
+        fault: tally.fault.clone(),
+    }
+}
