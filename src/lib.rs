@@ -36,6 +36,7 @@ pub mod spool;
 // Planes: each its own way, none knows another.
 pub mod admin;
 pub mod api;
+pub mod forward;
 pub mod hooks;
 
 // Assembly: knows everything, decides nothing.

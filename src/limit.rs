@@ -38,12 +38,41 @@ impl Rate {
         Some(Self { period, burst: burst.unwrap_or(count) })
     }
 
+    /// The time between two of them, in the long run.
+    #[must_use]
+    pub fn period(self) -> Duration {
+        self.period
+    }
+
+    /// How many may come at once.
+    #[must_use]
+    pub fn burst(self) -> NonZeroU32 {
+        self.burst
+    }
+
     /// How many in a minute, in the long run.
     #[must_use]
     pub fn per_minute(self) -> u64 {
         let count = Duration::from_mins(1).as_nanos() / self.period.as_nanos().max(1);
         u64::try_from(count).unwrap_or(u64::MAX)
     }
+}
+
+/// The units of time, longest way to write them first.
+const UNITS: [(&str, u64); 4] = [("min", 60), ("s", 1), ("m", 60), ("h", 3600)];
+
+/// Reads a rate as people write it: `100/s`, `600/min`, `10/h`; a bare count is one of a second.
+#[must_use]
+pub fn read_rate(text: &str) -> Option<(NonZeroU32, Duration)> {
+    let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit.trim())?;
+    Some((count.trim().parse().ok()?, Duration::from_secs(*seconds)))
+}
+
+/// How a span of time is written behind a rate's count.
+#[must_use]
+pub fn unit_of(per: Duration) -> &'static str {
+    UNITS.iter().find(|(_, seconds)| *seconds == per.as_secs()).map_or("s", |(name, _)| name)
 }
 
 /// Over its budget; it may ask again after so many whole seconds, at least one.
@@ -224,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_wait_is_in_whole_seconds_rounded_up() {
-        let hourly = Rate::new(1, Duration::from_secs(3600), None).expect("a rate");
+        let hourly = Rate::new(1, Duration::from_hours(1), None).expect("a rate");
         let (limit, clock) = keyed(hourly);
         assert_eq!(limit.charge(1), Ok(()));
         assert_eq!(limit.charge(1), Err(Exceeded { retry_after_seconds: 3600 }));
@@ -264,7 +293,7 @@ mod tests {
             assert_eq!(off.charge_webhook(Uuid::nil()), Ok(()));
             assert_eq!(off.charge_account(Uuid::nil()), Ok(()));
         }
-        let hourly = Rate::new(1, Duration::from_secs(3600), None);
+        let hourly = Rate::new(1, Duration::from_hours(1), None);
         let limits = Limits::new(Rates { peer: hourly, ..Rates::default() });
         assert_eq!(limits.charge_peer(one("2001:db8::1")), Ok(()));
         assert!(limits.charge_peer(one("2001:db8::ffff:2")).is_err(), "the same /64");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::limit::Rate;
+use crate::limit::{Rate, read_rate, unit_of};
 
 /// A count in a second, minute or hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -20,9 +20,6 @@ pub struct RateText {
     /// In which time.
     pub per: Duration,
 }
-
-/// The units of time, longest way to write them first.
-const UNITS: &[(&str, u64)] = &[("min", 60), ("s", 1), ("m", 60), ("h", 3600)];
 
 impl RateText {
     /// The same as a budget, of which `burst` may come at once.
@@ -36,15 +33,9 @@ impl FromStr for RateText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
-        let count = count.trim().parse();
-        let unit = UNITS.iter().find(|(name, _)| *name == unit.trim());
-        match (count, unit) {
-            (Ok(count), Some((_, seconds))) => {
-                Ok(Self { count, per: Duration::from_secs(*seconds) })
-            }
-            _ => Err(format!("`{text}` is no rate; write one as 100/s, 600/min or 10/h")),
-        }
+        let (count, per) = read_rate(text)
+            .ok_or_else(|| format!("`{text}` is no rate; write one as 100/s, 600/min or 10/h"))?;
+        Ok(Self { count, per })
     }
 }
 
@@ -64,9 +55,7 @@ impl From<RateText> for String {
 
 impl fmt::Display for RateText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.per.as_secs();
-        let unit = UNITS.iter().find(|(_, unit)| *unit == seconds).map_or("s", |(name, _)| name);
-        write!(f, "{}/{unit}", self.count)
+        write!(f, "{}/{}", self.count, unit_of(self.per))
     }
 }
 

@@ -1,0 +1,289 @@
+//! Where to: the text of `--forward-to`. In: text, and settings from elsewhere. Out: a target, its pace and its name.
+//! The name is the lane's identity: the text without settings, secrets as stars, told apart by a digest. Never I/O.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::Uri;
+
+use super::ForwardError;
+use crate::limit::{Rate, read_rate};
+use crate::spool::OnFull;
+
+/// Longest text of a destination: it is a label, and stands in the cursor's file.
+const TEXT_MAX_BYTES: usize = 2048;
+
+/// What can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Lines of JSON to this process's standard output.
+    Stdout,
+    /// Lines of JSON, appended to a file.
+    File(PathBuf),
+    /// JSON arrays, posted to this address.
+    Http(Uri),
+    /// A Prefect server: events are posted to one address, tokens fetched from another.
+    Prefect { events: Uri, token: Uri },
+}
+
+/// Settings a text may carry behind `?`.
+const SETTINGS: &str = "rate, burst, on_full, bearer_file";
+
+/// One destination, as its operator described it.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    name: String,
+    pub(super) target: Target,
+    pub(super) rate: Option<Rate>,
+    pub(super) on_full: OnFull,
+    pub(super) bearer_file: Option<PathBuf>,
+}
+
+impl Destination {
+    /// Reads the whole text of `--forward-to`: `stdout`, `file:PATH`, `http(s)://…` or
+    /// `prefect+http(s)://host:port/api`, with settings behind `?`: `rate=100/s`, `burst=500`,
+    /// `on_full=hold|drop-oldest`, `bearer_file=PATH`. Other parts of an address's query stay its own.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`], with what to write instead.
+    pub fn parse(text: &str) -> Result<Self, ForwardError> {
+        let text = text.trim();
+        let refuse = |why: String| ForwardError::Destination { text: mask(text), why };
+        if text.len() > TEXT_MAX_BYTES || text.chars().any(char::is_control) {
+            let why = format!("must be one line of at most {TEXT_MAX_BYTES} bytes");
+            return Err(refuse(why));
+        }
+        let (plain, settings) = Settings::take(text).map_err(&refuse)?;
+        let target = read_target(&plain).map_err(&refuse)?;
+        let rate = settings.rate().map_err(&refuse)?;
+        let on_full = settings.on_full.unwrap_or(OnFull::Hold);
+        Ok(Self { name: name(&plain), target, rate, on_full, bearer_file: settings.bearer_file })
+    }
+
+    /// Sets the pace; `None` leaves it as the text says.
+    #[must_use]
+    pub fn with_rate(self, rate: Option<Rate>) -> Self {
+        Self { rate: rate.or(self.rate), ..self }
+    }
+
+    /// Sets what happens when the spool is full of what this one has not taken.
+    #[must_use]
+    pub fn with_on_full(self, on_full: OnFull) -> Self {
+        Self { on_full, ..self }
+    }
+
+    /// Names the file whose first line authorizes requests.
+    #[must_use]
+    pub fn with_bearer_file(self, path: PathBuf) -> Self {
+        Self { bearer_file: Some(path), ..self }
+    }
+
+    /// The lane's text without secrets, for operators, metrics and the cursor.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Thirty-two hexadecimal digits that stand for the lane where its text cannot.
+    pub(super) fn key(&self) -> String {
+        hex(self.name.as_bytes(), 16)
+    }
+}
+
+/// What stands behind `?` and is ours.
+#[derive(Default)]
+struct Settings {
+    rate: Option<String>,
+    burst: Option<NonZeroU32>,
+    on_full: Option<OnFull>,
+    bearer_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Takes the settings out of a text; the rest is the lane's own.
+    fn take(text: &str) -> Result<(String, Self), String> {
+        let mut settings = Self::default();
+        let Some((plain, query)) = text.split_once('?') else {
+            return Ok((text.to_owned(), settings));
+        };
+        let mut own = Vec::new();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "rate" => settings.rate = Some(value.to_owned()),
+                "burst" => {
+                    let burst = value.parse();
+                    let why = || format!("burst=`{value}` is no number of events above 0");
+                    settings.burst = Some(burst.map_err(|_| why())?);
+                }
+                "on_full" => settings.on_full = Some(read_on_full(value)?),
+                "bearer_file" => settings.bearer_file = Some(PathBuf::from(value)),
+                _ if plain.contains("://") => own.push(pair),
+                _ => return Err(format!("unknown setting `{name}`; there are {SETTINGS}")),
+            }
+        }
+        let query = if own.is_empty() { String::new() } else { format!("?{}", own.join("&")) };
+        Ok((format!("{plain}{query}"), settings))
+    }
+
+    fn rate(&self) -> Result<Option<Rate>, String> {
+        let Some(text) = &self.rate else {
+            let alone = self.burst.is_some();
+            return if alone { Err("burst is of use only beside rate".into()) } else { Ok(None) };
+        };
+        let rate = read_rate(text).and_then(|(count, per)| Rate::new(count.get(), per, self.burst));
+        let why = || format!("rate=`{text}` is no rate; write one as 100/s, 600/min or 10/h");
+        rate.map(Some).ok_or_else(why)
+    }
+}
+
+fn read_on_full(text: &str) -> Result<OnFull, String> {
+    match text {
+        "hold" => Ok(OnFull::Hold),
+        "drop-oldest" => Ok(OnFull::DropOldest),
+        _ => Err(format!("on_full=`{text}` is neither `hold` nor `drop-oldest`")),
+    }
+}
+
+fn read_target(text: &str) -> Result<Target, String> {
+    if text == "stdout" {
+        return Ok(Target::Stdout);
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        return match path {
+            "" => Err("file: needs a path, such as file:events.ndjson".into()),
+            path => Ok(Target::File(Path::new(path).to_path_buf())),
+        };
+    }
+    if let Some(address) = text.strip_prefix("prefect+") {
+        let api = read_address(address)?;
+        let path = api.path().trim_end_matches('/');
+        if path.is_empty() || api.query().is_some() {
+            return Err("needs the path of the API and nothing behind it, such as \
+                        prefect+http://127.0.0.1:4200/api"
+                .into());
+        }
+        let root = address.find(path).map_or(address, |place| &address[..place + path.len()]);
+        let below = |name: &str| read_address(&format!("{root}/{name}"));
+        return Ok(Target::Prefect { events: below("events")?, token: below("csrf-token")? });
+    }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(Target::Http(read_address(text)?));
+    }
+    Err("is no destination; there are stdout, file:PATH, http(s)://… and prefect+http(s)://…/api"
+        .into())
+}
+
+fn read_address(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|fault| format!("is no address: {fault}"))?;
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+    let authority = authority.ok_or("is no address: the host is missing")?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("must begin with http:// or https://".into());
+    }
+    if authority.as_str().contains('@') {
+        return Err("holds a password, which process lists show: put it into a file, and name \
+                    that with bearer_file"
+            .into());
+    }
+    Ok(uri)
+}
+
+/// The text as operators may see it; two texts that differ only in what is hidden differ in a digest.
+fn name(text: &str) -> String {
+    let masked = mask(text);
+    if masked == text { masked } else { format!("{masked}#{}", hex(text.as_bytes(), 4)) }
+}
+
+/// Hides what may be a secret in an address: user information and values of the query.
+fn mask(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (host, path) = rest.find(['/', '?']).map_or((rest, ""), |place| rest.split_at(place));
+    let host = match host.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None => host.to_owned(),
+    };
+    let Some((path, query)) = path.split_once('?') else {
+        return format!("{scheme}://{host}{path}");
+    };
+    let hide = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) => format!("{name}=***"),
+        None => "***".to_owned(),
+    };
+    let query: Vec<String> = query.split('&').map(hide).collect();
+    format!("{scheme}://{host}{path}?{}", query.join("&"))
+}
+
+/// The first `bytes` of a SHA-256 as hexadecimal digits.
+fn hex(text: &[u8], bytes: usize) -> String {
+    let mut out = String::with_capacity(2 * bytes);
+    for byte in digest(&SHA256, text).as_ref().iter().take(bytes) {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn parse(text: &str) -> Destination {
+        Destination::parse(text).expect(text)
+    }
+
+    #[test]
+    fn settings_leave_the_text_and_the_rest_is_the_lane() {
+        let plain = parse("file:out.ndjson");
+        let set = parse(" file:out.ndjson?rate=100/s&burst=7&on_full=drop-oldest ");
+        assert_eq!((set.name(), &set.target), (plain.name(), &plain.target));
+        assert_eq!(set.rate, Rate::new(100, Duration::from_secs(1), NonZeroU32::new(7)));
+        assert_eq!((set.on_full, plain.on_full), (OnFull::DropOldest, OnFull::Hold));
+        assert_eq!(set.clone().with_rate(None).rate, set.rate);
+
+        let http = parse("https://example.com/in?topic=a&rate=6/min&bearer_file=/run/token");
+        assert_eq!(http.target, Target::Http(Uri::from_static("https://example.com/in?topic=a")));
+        assert_eq!(http.bearer_file.as_deref(), Some(Path::new("/run/token")));
+        assert!(http.name().starts_with("https://example.com/in?topic=***#"), "{}", http.name());
+        assert_ne!(http.name(), parse("https://example.com/in?topic=b").name());
+        assert_eq!(http.name(), parse("https://example.com/in?topic=a").name());
+        assert_eq!(http.key().len(), 32);
+    }
+
+    #[test]
+    fn a_prefect_server_gets_its_exact_paths() {
+        for text in ["prefect+http://127.0.0.1:4200/api", "prefect+http://127.0.0.1:4200/api/"] {
+            let events = Uri::from_static("http://127.0.0.1:4200/api/events");
+            let token = Uri::from_static("http://127.0.0.1:4200/api/csrf-token");
+            assert_eq!(parse(text).target, Target::Prefect { events, token });
+        }
+        let cloud = parse("prefect+https://api.example/api/accounts/a/workspaces/w");
+        let Target::Prefect { events, .. } = cloud.target else { panic!("{cloud:?}") };
+        assert_eq!(events.path(), "/api/accounts/a/workspaces/w/events");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_secret() {
+        for (text, why) in [
+            ("", "is no destination"),
+            ("kafka://x", "is no destination"),
+            ("file:", "needs a path"),
+            ("file:a?rat=5/s", "unknown setting `rat`"),
+            ("stdout?rate=fast", "is no rate"),
+            ("stdout?burst=5", "beside rate"),
+            ("stdout?rate=5/s&burst=0", "above 0"),
+            ("stdout?on_full=drop", "neither `hold`"),
+            ("http://", "is no address"),
+            ("https://u:hidden@host/x", "bearer_file"),
+            ("prefect+http://127.0.0.1:4200", "the path of the API"),
+            ("prefect+ftp://127.0.0.1:4200/api", "must begin with"),
+        ] {
+            let fault = Destination::parse(text).expect_err(text).to_string();
+            assert!(fault.contains(why), "{text}: {fault}");
+            assert!(!fault.contains("hidden"), "{fault}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One destination's way: read, pace, send, and on failure wait, split or park. In: frames from its own cursor. Out:
+//! every event taken or parked, in order, before the cursor moves past it. Waits for nobody but its destination.
+
+mod batch;
+pub(in crate::forward) mod state;
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use tokio::sync::watch::Receiver;
+use tokio::time::sleep;
+
+use self::state::State;
+use super::backoff::{Backoff, Tempo, slow};
+use super::load::{Form, Load};
+use super::notice::Notices;
+use super::pace::{Pace, Pass};
+use super::parked::{Parked, Shelf};
+use super::sinks::{Fault, Refusal, Sink};
+use super::{Destination, ForwardError, Ground, Signal};
+use crate::json::write_str;
+use crate::spool::Reader;
+use crate::telemetry::forward::{Facts, Outcome};
+
+/// So many events refused one after the other, and none taken between: it is not the events.
+const REFUSED_IN_A_ROW_MAX: u32 = 100;
+
+/// The gateway stops, and the lane with it.
+struct Stopped;
+
+/// One destination and its reader.
+pub(super) struct Lane {
+    reader: Reader,
+    sink: Sink,
+    pace: Pace,
+    backoff: Backoff,
+    shelf: Option<Shelf>,
+    state: Arc<State>,
+    notices: Notices,
+    tempo: Tempo,
+    signal: Receiver<Signal>,
+    /// The newest [`Signal::reopened`] that was followed.
+    reopened: u64,
+    refused_in_a_row: u32,
+}
+
+impl Lane {
+    /// Opens reader, sink and parked events; sends nothing yet.
+    pub(super) fn open(
+        destination: &Destination,
+        ground: &Ground,
+        facts: &Facts,
+        tempo: Tempo,
+        signal: Receiver<Signal>,
+    ) -> Result<Self, ForwardError> {
+        let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
+        let shelf = Shelf::open(&ground.data, destination)?;
+        let reader = ground.spool.reader(destination.name(), destination.on_full)?;
+        let (name, facts) = (destination.name(), facts.lane(destination.name()));
+        let state = State::new(name, destination.key(), facts, shelf.count());
+        Ok(Self {
+            reader,
+            sink,
+            pace: Pace::new(destination.rate),
+            backoff: Backoff::default(),
+            shelf: Some(shelf),
+            state: Arc::new(state),
+            notices: Notices::of(ground),
+            tempo,
+            signal,
+            reopened: 0,
+            refused_in_a_row: 0,
+        })
+    }
+
+    pub(super) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
+    /// Delivers until the gateway stops; the cursor is saved then.
+    pub(super) async fn run(mut self) {
+        while self.go_round().await.is_ok() {}
+        if let Err(fault) = self.reader.save() {
+            let destination = &self.state.name;
+            tracing::warn!(destination, %fault, "the cursor could not be saved");
+        }
+    }
+
+    /// One look into the spool, and all that was there.
+    async fn go_round(&mut self) -> Result<(), Stopped> {
+        let bounds = self.sink.bounds();
+        let started = Instant::now();
+        let next = self.reader.next(bounds.frames, bounds.frame_bytes);
+        let load = match unless_stopped(&mut self.signal, next).await? {
+            Ok(kept) => Load::new(kept),
+            Err(fault) => {
+                self.reader.rewind();
+                self.state.failed(&fault.to_string(), false);
+                let wait = self.backoff.wait(&self.tempo, fastrand::f64());
+                return self.pause(wait).await;
+            }
+        };
+        self.carry(&load).await?;
+        let is_full =
+            load.frames().len() >= bounds.frames || load.bytes() >= bounds.frame_bytes / 2;
+        let busy = self.tempo.linger.saturating_sub(started.elapsed());
+        if is_full || busy.is_zero() { Ok(()) } else { self.pause(busy).await }
+    }
+
+    /// Sends everything in hand, batch by batch.
+    async fn carry(&mut self, load: &Load) -> Result<(), Stopped> {
+        let bounds = self.sink.bounds();
+        let mut at = 0;
+        while at < load.len() {
+            let most = load.cut(at, bounds.events, bounds.bytes);
+            let mut end = at;
+            let mut bad = None;
+            while end < most && bad.is_none() {
+                match self.sink.check(load, end) {
+                    Ok(()) => end += 1,
+                    Err(why) => bad = Some(why),
+                }
+            }
+            if at < end && !self.deliver(load, at..end).await? {
+                // The cursor stands in front of what is left; it comes again, and more behind it.
+                self.reader.rewind();
+                return Ok(());
+            }
+            if let Some(why) = bad {
+                let refusal = Refusal { reason: why, answer: String::new() };
+                self.park(load, end, refusal, 0).await?;
+                end += 1;
+                self.release(load, end);
+            }
+            at = end;
+        }
+        self.release(load, load.len());
+        Ok(())
+    }
+
+    /// Everything before `end` is done with.
+    fn release(&mut self, load: &Load, end: usize) {
+        if let Some(sequence) = load.done(end) {
+            self.reader.release(sequence);
+        }
+    }
+
+    /// Waits until at least one of `wanted` events may go; how many may.
+    async fn pass(&mut self, wanted: usize) -> Result<usize, Stopped> {
+        loop {
+            match self.pace.ask(wanted) {
+                Pass::Now(count) => return Ok(count),
+                Pass::In(wait) => self.pause(wait).await?,
+            }
+        }
+    }
+
+    /// Events arrived.
+    fn taken(&mut self, load: &Load, range: Range<usize>) {
+        self.backoff.reset();
+        self.refused_in_a_row = 0;
+        self.state.went_well();
+        let facts = &self.state.facts;
+        facts.attempted(Outcome::Taken);
+        facts.delivered(range.len() as u64);
+        let now = self.notices.clock().now().micros();
+        for kept in load.ending_in(range) {
+            let micros = now.saturating_sub(kept.received.micros());
+            facts.waited(Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+        }
+    }
+
+    /// Waits after a failure, as long as it deserves.
+    async fn wait_after(&mut self, fault: &Fault) -> Result<(), Stopped> {
+        self.state.facts.attempted(fault.outcome);
+        self.state.failed(&fault.what, fault.is_lasting);
+        let chance = fastrand::f64();
+        let own = self.backoff.wait(&self.tempo, chance);
+        let own = if fault.is_lasting { slow(&self.tempo, chance) } else { own };
+        let wait = fault.after.map_or(own, |asked| asked.max(own));
+        self.wait_for_news(wait).await
+    }
+
+    /// Sets one event aside, and does not come back before it is kept.
+    async fn park(
+        &mut self,
+        load: &Load,
+        place: usize,
+        refusal: Refusal,
+        attempts: u32,
+    ) -> Result<(), Stopped> {
+        let (_, event) = load.at(place);
+        let mut text = Vec::with_capacity(event.json.len() + 256);
+        load.write(place, Form::Received, &mut text);
+        let text = String::from_utf8_lossy(&text);
+        let mut parked = Parked {
+            parked: self.notices.clock().now().to_string(),
+            destination: self.state.name.clone(),
+            reason: refusal.reason,
+            attempts,
+            answer: Some(refusal.answer).filter(|answer| !answer.is_empty()),
+            id: event.id,
+            event: raw(&text),
+        };
+        loop {
+            let (back, put) = self.shelve(parked).await;
+            parked = back;
+            let Err(fault) = put else { break };
+            self.wait_after(&Fault::lasting(Outcome::Failed, fault)).await?;
+        }
+        let count = self.shelf.as_ref().map_or(0, Shelf::count);
+        self.state.parked(count);
+        let (destination, reason) = (&self.state.name, &parked.reason);
+        tracing::warn!(destination, event = %event.id, reason, "an event was parked");
+        self.notices.parked(&self.state, event.id, reason, &event.json).await;
+        Ok(())
+    }
+
+    /// Puts an event on the shelf, on a thread where waiting for a disk harms nobody.
+    async fn shelve(&mut self, event: Parked) -> (Parked, Result<(), String>) {
+        let Some(mut store) = self.shelf.take() else {
+            return (event, Err("the parked events are out of reach".into()));
+        };
+        let work = tokio::task::spawn_blocking(move || {
+            let put = store.put(&event).map_err(|fault| fault.to_string());
+            (store, event, put)
+        });
+        let (store, event, put) = work.await.expect("putting an event on the shelf never panics");
+        self.shelf = Some(store);
+        (event, put)
+    }
+
+    async fn pause(&mut self, wait: Duration) -> Result<(), Stopped> {
+        unless_stopped(&mut self.signal, sleep(wait)).await
+    }
+
+    /// Waits, but not any more once the operator wants everything opened anew.
+    async fn wait_for_news(&mut self, wait: Duration) -> Result<(), Stopped> {
+        let reopened = self.reopened;
+        let news = |signal: &Signal| signal.stop || signal.reopened != reopened;
+        tokio::select! {
+            _ = self.signal.wait_for(news) => {}
+            () = sleep(wait) => {}
+        }
+        self.follow_signal()
+    }
+
+    /// Does what was told meanwhile.
+    fn follow_signal(&mut self) -> Result<(), Stopped> {
+        let signal = *self.signal.borrow_and_update();
+        if signal.reopened != self.reopened {
+            self.reopened = signal.reopened;
+            self.sink.reopen();
+        }
+        if signal.stop || self.signal.has_changed().is_err() { Err(Stopped) } else { Ok(()) }
+    }
+}
+
+/// Text as a JSON value; what is no JSON becomes a string.
+fn raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).unwrap_or_else(|_| {
+        let mut string = Vec::with_capacity(text.len() + 2);
+        write_str(&mut string, text);
+        let string = String::from_utf8_lossy(&string).into_owned();
+        RawValue::from_string(string).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    })
+}
+
+/// Lets something go on until it is ready or the gateway stops.
+async fn unless_stopped<T>(
+    signal: &mut Receiver<Signal>,
+    work: impl Future<Output = T>,
+) -> Result<T, Stopped> {
+    tokio::select! {
+        biased;
+        // An error: whoever could tell is gone.
+        _ = signal.wait_for(|signal| signal.stop) => Err(Stopped),
+        done = work => Ok(done),
+    }
+}

@@ -1,0 +1,80 @@
+//! How a lane stands, as others may see it. In: what the lane met. Out: its status, and one log line when that
+//! changes: never one for each attempt.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::forward::Status;
+use crate::spool::Lag;
+use crate::telemetry::forward::LaneFacts;
+
+/// Shared between a lane, the watch and whoever asks.
+#[derive(Debug)]
+pub(in crate::forward) struct State {
+    pub(in crate::forward) name: String,
+    /// What stands for the name where an id is needed.
+    pub(in crate::forward) key: String,
+    pub(in crate::forward) facts: Arc<LaneFacts>,
+    parked: AtomicU64,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    is_failing: bool,
+    fault: Option<String>,
+}
+
+impl State {
+    pub(super) fn new(name: &str, key: String, facts: Arc<LaneFacts>, parked: u64) -> Self {
+        facts.lies_parked(parked);
+        let (parked, health) = (AtomicU64::new(parked), Mutex::default());
+        Self { name: name.to_owned(), key, facts, parked, health }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An attempt failed, or the lane cannot go on for another reason.
+    pub(super) fn failed(&self, what: &str, is_lasting: bool) {
+        let mut health = self.health();
+        let is_news = !health.is_failing || health.fault.as_deref() != Some(what);
+        health.is_failing = true;
+        if !is_news {
+            return;
+        }
+        health.fault = Some(what.to_owned());
+        let destination = &self.name;
+        if is_lasting {
+            tracing::error!(destination, fault = what, "delivery stands still: look at it");
+        } else {
+            tracing::warn!(destination, fault = what, "delivery failed; it is tried again");
+        }
+    }
+
+    /// An attempt went well.
+    pub(super) fn went_well(&self) {
+        let mut health = self.health();
+        if std::mem::take(&mut health.is_failing) {
+            tracing::info!(destination = self.name, "delivery goes on");
+        }
+    }
+
+    /// One more event lies parked.
+    pub(super) fn parked(&self, now: u64) {
+        self.parked.store(now, Ordering::Relaxed);
+        self.facts.parked(now);
+    }
+
+    pub(in crate::forward) fn status(&self, lag: Lag) -> Status {
+        let health = self.health();
+        Status {
+            name: self.name.clone(),
+            lag,
+            parked: self.parked.load(Ordering::Relaxed),
+            failing: health.is_failing,
+            last_fault: health.fault.clone(),
+        }
+    }
+}

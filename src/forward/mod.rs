@@ -1,0 +1,182 @@
+//! Sent: one lane for each destination, each with its own cursor, pace and patience. In: the spool's frames. Out: every
+//! event at every destination, in order, at least once, under the id it was born with; what a destination cannot take
+//! lies parked. Nothing here reaches a sender; one lane never waits for another.
+
+mod backoff;
+mod destination;
+mod lane;
+mod lines;
+mod load;
+mod notice;
+mod pace;
+mod parked;
+mod sinks;
+mod watch;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch as channel;
+use tokio::task::JoinHandle;
+
+use self::backoff::Tempo;
+use self::lane::Lane;
+use self::lane::state::State;
+use crate::clock::Clock;
+use crate::id::Uuid;
+use crate::spool::{Lag, Spool, SpoolError};
+use crate::telemetry::Telemetry;
+use crate::telemetry::forward::Facts;
+
+pub use destination::Destination;
+pub use parked::{Parked, parked};
+
+/// Why nothing can be sent on.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// The text names no destination.
+    #[error("destination `{text}` {why}")]
+    Destination { text: String, why: String },
+    /// Two lanes would share one cursor.
+    #[error("destination `{0}` is named twice")]
+    Twice(String),
+    /// A file of a lane cannot be used.
+    #[error("{path}: {why}")]
+    File { path: PathBuf, why: String },
+    /// The machine has no certificate authorities to check a server by.
+    #[error("no certificate authorities: install ca-certificates, or name a file in SSL_CERT_FILE")]
+    NoRoots,
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// A lane's reader cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+impl ForwardError {
+    fn file(path: &Path, why: &io::Error) -> Self {
+        Self::File { path: path.to_owned(), why: why.to_string() }
+    }
+}
+
+/// What lanes stand on.
+#[derive(Debug)]
+pub struct Ground {
+    /// Where frames come from, and where the events about lanes go.
+    pub spool: Spool,
+    /// The data folder; parked events lie in it.
+    pub data: PathBuf,
+    /// The time.
+    pub clock: Arc<Clock>,
+    /// The registry.
+    pub telemetry: Telemetry,
+    /// The account that events about destinations belong to.
+    pub operator: Uuid,
+}
+
+/// What lanes are told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signal {
+    stop: bool,
+    /// Rises with every call of [`Forwarder::reopen`].
+    reopened: u64,
+}
+
+/// How one lane stands.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The destination, without secrets.
+    pub name: String,
+    /// How far it is behind.
+    pub lag: Lag,
+    /// Events that lie parked.
+    pub parked: u64,
+    /// The last attempt failed.
+    pub failing: bool,
+    /// Why the last attempt that failed did; without secrets.
+    pub last_fault: Option<String>,
+}
+
+/// All lanes.
+#[derive(Debug)]
+pub struct Forwarder {
+    spool: Spool,
+    signal: channel::Sender<Signal>,
+    states: Vec<Arc<State>>,
+    tasks: Vec<JoinHandle<()>>,
+    tempo: Tempo,
+}
+
+impl Forwarder {
+    /// Opens the reader of every lane, then lets them run. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ForwardError`]: two equal destinations, a secret or a folder that cannot be read, a cursor that cannot be
+    /// written.
+    pub fn start(destinations: Vec<Destination>, ground: Ground) -> Result<Self, ForwardError> {
+        Self::start_at(Tempo::default(), destinations, ground)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "what lanes stand on is handed over")]
+    fn start_at(
+        tempo: Tempo,
+        destinations: Vec<Destination>,
+        ground: Ground,
+    ) -> Result<Self, ForwardError> {
+        let mut names = HashSet::new();
+        if let Some(twice) = destinations.iter().find(|one| !names.insert(one.name())) {
+            return Err(ForwardError::Twice(twice.name().to_owned()));
+        }
+        let facts = Facts::register(&ground.telemetry);
+        let (signal, told) = channel::channel(Signal::default());
+        let lanes = destinations
+            .iter()
+            .map(|destination| Lane::open(destination, &ground, &facts, tempo, told.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let states: Vec<_> = lanes.iter().map(Lane::state).collect();
+        let mut tasks: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.run())).collect();
+        tasks.push(tokio::spawn(watch::run(
+            states.clone(),
+            ground.spool.clone(),
+            notice::Notices::of(&ground),
+            tempo,
+            told,
+        )));
+        Ok(Self { spool: ground.spool, signal, states, tasks, tempo })
+    }
+
+    /// Opens anew what is open: files that were moved away, secrets that were changed. Lanes that wait after a
+    /// failure try at once.
+    pub fn reopen(&self) {
+        self.signal.send_modify(|signal| signal.reopened += 1);
+    }
+
+    /// How each lane stands, in the order they were named.
+    #[must_use]
+    pub fn status(&self) -> Vec<Status> {
+        let lags = self.spool.lags();
+        let lag = |state: &State| {
+            let found = lags.iter().find(|(name, _)| *name == state.name);
+            found.map_or_else(Lag::default, |(_, lag)| *lag)
+        };
+        self.states.iter().map(|state| state.status(lag(state))).collect()
+    }
+
+    /// Stops the lanes: an attempt in flight may finish, for a few seconds; cursors are saved.
+    pub async fn stop(self) {
+        self.signal.send_modify(|signal| signal.stop = true);
+        let deadline = tokio::time::Instant::now() + self.tempo.stop;
+        for mut task in self.tasks {
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                // What it was sending will be sent again after the next start.
+                task.abort();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

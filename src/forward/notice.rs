@@ -1,0 +1,93 @@
+//! Events about the lanes themselves. In: what happened to which lane. Out: an event of the operator's account in the
+//! spool, which every lane delivers. Never one about an event of this kind, so none calls forth another for ever.
+
+use std::sync::Arc;
+
+use super::Ground;
+use super::lane::state::State;
+use crate::clock::Clock;
+use crate::event::compose;
+use crate::id::{self, Uuid};
+use crate::json::write_str;
+use crate::spool::{Spool, SpoolError};
+
+const DROPPED: &str = "hookgate.destination.dropped";
+const PARKED: &str = "hookgate.destination.parked";
+/// How the names of all of them begin, inside an event's JSON.
+const OPENING: &[u8] = b",\"event\":\"hookgate.destination.";
+
+/// Appends events about lanes.
+#[derive(Clone, Debug)]
+pub(super) struct Notices {
+    spool: Spool,
+    clock: Arc<Clock>,
+    operator: Uuid,
+}
+
+impl Notices {
+    pub(super) fn of(ground: &Ground) -> Self {
+        let (spool, clock) = (ground.spool.clone(), Arc::clone(&ground.clock));
+        Self { spool, clock, operator: ground.operator }
+    }
+
+    /// The moment.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// So many frames were lost to `drop-oldest`.
+    pub(super) async fn dropped(&self, lane: &State, frames: u64) -> Result<(), SpoolError> {
+        self.append(DROPPED, lane, format!(",\"frames\":{frames}}}").as_bytes()).await
+    }
+
+    /// An event lies parked. Whatever becomes of this notice, the event is in the list.
+    pub(super) async fn parked(&self, lane: &State, event: Uuid, reason: &str, json: &[u8]) {
+        if is_notice(json) {
+            return;
+        }
+        let mut rest = format!(",\"event\":\"{event}\",\"reason\":").into_bytes();
+        write_str(&mut rest, reason);
+        rest.push(b'}');
+        if let Err(fault) = self.append(PARKED, lane, &rest).await {
+            let destination = &lane.name;
+            tracing::debug!(destination, %fault, "no event tells of a parked one");
+        }
+    }
+
+    async fn append(&self, name: &str, lane: &State, rest: &[u8]) -> Result<(), SpoolError> {
+        let mut payload = b"{\"destination\":".to_vec();
+        write_str(&mut payload, &lane.name);
+        payload.extend_from_slice(rest);
+        let payload = String::from_utf8_lossy(&payload);
+        let resource = format!("hookgate.destination.{}", lane.key);
+        let labels = [("prefect.resource.id", &*resource), ("prefect.resource.name", &lane.name)];
+        let (now, id) = (self.clock.now(), id::now(&self.clock));
+        let event = compose(now, name, &labels, &[], &payload, id, None);
+        self.spool.append_once(self.operator, None, now, event).await
+    }
+}
+
+/// Whether an event is one about a lane.
+fn is_notice(json: &[u8]) -> bool {
+    // The name follows the moment, whose text is short.
+    let head = &json[..json.len().min(64 + OPENING.len())];
+    memchr::memmem::find(head, OPENING).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+
+    #[test]
+    fn only_names_of_this_kind_are_notices() {
+        let event = |name: &str, payload: &str| {
+            compose(Time::default(), name, &[], &[], payload, Uuid::nil(), None).json
+        };
+        assert!(is_notice(&event(PARKED, "{}")));
+        assert!(is_notice(&event(DROPPED, "{}")));
+        let payload = format!("{{\"a\":1,\"event\":\"{PARKED}\"}}");
+        assert!(!is_notice(&event("shop.order.paid", &payload)));
+        assert!(!is_notice(b"{}"));
+    }
+}

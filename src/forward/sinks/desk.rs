@@ -1,0 +1,154 @@
+//! The thread behind a file or a pipe: writing may take as long as a disk or a reader likes, and harms nobody here. In:
+//! one job at a time. Out: its result, and the buffer to be filled again. Ends when its lane does.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::super::lines::{Lines, Style};
+use crate::id::Uuid;
+
+/// How a line of a file begins.
+const STYLE: Style = Style { opening: b"{\"occurred\":\"", mode: 0o640 };
+/// How far back a file's last lines are read for events that stand there already.
+const TAIL_MAX_BYTES: u64 = 16 << 20;
+/// Between two tries to write to a pipe that is full and will not block.
+const PIPE_PAUSE: Duration = Duration::from_millis(10);
+
+/// What is written to.
+#[derive(Debug)]
+pub(super) enum Medium {
+    Stdout,
+    File(PathBuf),
+}
+
+type Opened = io::Result<HashSet<Uuid>>;
+type Written = io::Result<Vec<u8>>;
+
+enum Job {
+    Open(oneshot::Sender<Opened>),
+    Write(Vec<u8>, oneshot::Sender<Written>),
+}
+
+/// The lane's side of the thread.
+#[derive(Debug)]
+pub(super) struct Desk {
+    jobs: SyncSender<Job>,
+}
+
+impl Desk {
+    /// Starts the thread; nothing is opened yet.
+    pub(super) fn start(medium: Medium) -> io::Result<Self> {
+        // A lane waits for each job, so there is never a second.
+        let (jobs, waiting) = sync_channel(1);
+        let clerk = Clerk { medium, output: None };
+        thread::Builder::new().name("hookgate-sink".into()).spawn(move || clerk.run(&waiting))?;
+        Ok(Self { jobs })
+    }
+
+    /// Opens, or opens anew; gives the ids of the events that stand at a file's end.
+    pub(super) async fn open(&self) -> Opened {
+        self.ask(Job::Open).await
+    }
+
+    /// Appends whole lines; ready when a file has them on stable storage. Gives the buffer back, empty.
+    pub(super) async fn write(&self, lines: Vec<u8>) -> Written {
+        self.ask(|reply| Job::Write(lines, reply)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Job,
+    ) -> io::Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let busy = |_| io::Error::new(ErrorKind::WouldBlock, "the last attempt still runs");
+        self.jobs.try_send(job(reply)).map_err(busy)?;
+        answer.await.map_err(|_| io::Error::other("the writing thread has ended"))?
+    }
+}
+
+enum Output {
+    Stdout(File),
+    File(Lines),
+}
+
+/// The thread's side.
+struct Clerk {
+    medium: Medium,
+    output: Option<Output>,
+}
+
+impl Clerk {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            // Whoever asked may be gone by now.
+            match job {
+                Job::Open(reply) => {
+                    let _ = reply.send(self.open());
+                }
+                Job::Write(lines, reply) => {
+                    let _ = reply.send(self.write(lines));
+                }
+            }
+        }
+    }
+
+    fn open(&mut self) -> Opened {
+        self.output = None;
+        let (output, tail) = match &self.medium {
+            Medium::Stdout => {
+                let copy = io::stdout().as_fd().try_clone_to_owned()?;
+                (Output::Stdout(File::from(copy)), HashSet::new())
+            }
+            Medium::File(path) => {
+                let lines = Lines::open(path, STYLE)?;
+                if lines.cut_bytes > 0 {
+                    let (path, bytes) = (path.display(), lines.cut_bytes);
+                    tracing::warn!(%path, bytes, "a torn last line was cut");
+                }
+                let tail = lines.tail_ids(TAIL_MAX_BYTES)?.into_iter().collect();
+                (Output::File(lines), tail)
+            }
+        };
+        self.output = Some(output);
+        Ok(tail)
+    }
+
+    fn write(&mut self, mut lines: Vec<u8>) -> Written {
+        if matches!(&self.output, Some(Output::File(file)) if file.is_moved()) {
+            self.open()?;
+        }
+        let written = match &mut self.output {
+            None => Err(io::Error::other("nothing is open")),
+            Some(Output::File(file)) => file.append(&lines),
+            Some(Output::Stdout(pipe)) => write_pipe(pipe, &lines),
+        };
+        if let Err(fault) = written {
+            self.output = None;
+            return Err(fault);
+        }
+        lines.clear();
+        Ok(lines)
+    }
+}
+
+/// Writes everything, also to a pipe that somebody made non-blocking.
+fn write_pipe(pipe: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match pipe.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => thread::sleep(PIPE_PAUSE),
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(())
+}

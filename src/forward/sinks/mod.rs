@@ -1,0 +1,130 @@
+//! Where events leave the house. In: events in hand and a range of them. Out: one answer for the whole range: taken,
+//! refused for its content, or worth another try. Never a wait between attempts, never a decision what comes next.
+
+mod desk;
+mod http;
+mod prefect;
+mod secret;
+mod stream;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::http::Http;
+use self::stream::Stream;
+use super::destination::Target;
+use super::load::Load;
+use super::{Destination, ForwardError};
+use crate::clock::Clock;
+use crate::telemetry::forward::Outcome;
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// All of it arrived.
+    Taken,
+    /// Something in it will never be taken.
+    Refused(Refusal),
+    /// Nothing is known of its content; again later.
+    Failed(Fault),
+}
+
+/// Why content was refused.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    /// In a few words.
+    pub(super) reason: String,
+    /// The beginning of the answer's body.
+    pub(super) answer: String,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) outcome: Outcome,
+    /// In a few words, without secrets.
+    pub(super) what: String,
+    /// Nothing but an operator will mend it.
+    pub(super) is_lasting: bool,
+    /// When the destination wants to be asked again.
+    pub(super) after: Option<Duration>,
+    /// 500: the destination may be down, or break on the content.
+    pub(super) may_be_content: bool,
+}
+
+impl Fault {
+    pub(super) fn new(outcome: Outcome, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Self { outcome, what, is_lasting: false, after: None, may_be_content: false }
+    }
+
+    /// One that nothing but an operator will mend.
+    pub(super) fn lasting(outcome: Outcome, what: impl Into<String>) -> Self {
+        Self { is_lasting: true, ..Self::new(outcome, what) }
+    }
+}
+
+/// How much one attempt carries, and one look into the spool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) frames: usize,
+    pub(super) frame_bytes: usize,
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// A destination's other end.
+#[derive(Debug)]
+pub(super) enum Sink {
+    Stream(Stream),
+    Http(Box<Http>),
+}
+
+impl Sink {
+    /// Prepares a sink; connects to nothing yet.
+    pub(super) fn new(
+        destination: &Destination,
+        clock: &Arc<Clock>,
+        deadline: Duration,
+    ) -> Result<Self, ForwardError> {
+        Ok(match &destination.target {
+            Target::Stdout => Self::Stream(Stream::stdout()?),
+            Target::File(path) => Self::Stream(Stream::file(path)?),
+            Target::Http(_) | Target::Prefect { .. } => {
+                Self::Http(Box::new(Http::new(destination, clock, deadline)?))
+            }
+        })
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        match self {
+            Self::Stream(_) => stream::BOUNDS,
+            Self::Http(http) => http.bounds(),
+        }
+    }
+
+    /// Whether an event may be sent at all: some destinations lose without a word what they cannot keep.
+    pub(super) fn check(&mut self, load: &Load, place: usize) -> Result<(), String> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Http(http) => http.check(&load.at(place).1.json),
+        }
+    }
+
+    /// Sends the events of a range; once this is ready, they arrived or did not.
+    pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
+        match self {
+            Self::Stream(stream) => stream.send(load, range).await,
+            Self::Http(http) => http.send(load, range).await,
+        }
+    }
+
+    /// Opens anew, before the next attempt, what was opened before: a file, a secret.
+    pub(super) fn reopen(&mut self) {
+        match self {
+            Self::Stream(stream) => stream.reopen(),
+            Self::Http(http) => http.reopen(),
+        }
+    }
+}

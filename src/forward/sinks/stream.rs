@@ -1,0 +1,130 @@
+//! Lines of JSON to a file or to standard output. In: a range of events. Out: taken once every line is written whole
+//! and, in a file, on stable storage; events that stand at the file's end already are not written twice.
+
+use std::collections::HashSet;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::path::Path;
+
+use super::desk::{Desk, Medium};
+use super::{Answer, Bounds, Fault};
+use crate::forward::ForwardError;
+use crate::forward::load::{Form, Load};
+use crate::id::Uuid;
+use crate::telemetry::forward::Outcome;
+
+/// One write and one sync carry what has gathered, up to here.
+pub(super) const BOUNDS: Bounds =
+    Bounds { frames: 16_384, frame_bytes: 4 << 20, events: usize::MAX, bytes: usize::MAX };
+/// A larger buffer is given back to the allocator.
+const BUFFER_MAX_BYTES: usize = 8 << 20;
+
+/// The lane's side of a file or a pipe.
+#[derive(Debug)]
+pub(in crate::forward) struct Stream {
+    desk: Desk,
+    is_open: bool,
+    buffer: Vec<u8>,
+    known: Known,
+}
+
+impl Stream {
+    pub(super) fn stdout() -> Result<Self, ForwardError> {
+        Self::start(Medium::Stdout, Path::new("stdout"))
+    }
+
+    pub(super) fn file(path: &Path) -> Result<Self, ForwardError> {
+        Self::start(Medium::File(path.to_owned()), path)
+    }
+
+    fn start(medium: Medium, path: &Path) -> Result<Self, ForwardError> {
+        let desk = Desk::start(medium).map_err(|why| ForwardError::file(path, &why))?;
+        Ok(Self { desk, is_open: false, buffer: Vec::new(), known: Known::default() })
+    }
+
+    pub(super) fn reopen(&mut self) {
+        self.is_open = false;
+    }
+
+    pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
+        if !self.is_open {
+            match self.desk.open().await {
+                Ok(ids) => self.known = Known { ids, was_met: false },
+                Err(fault) => return failed(&fault),
+            }
+            self.is_open = true;
+        }
+        let mut lines = std::mem::take(&mut self.buffer);
+        for place in range {
+            if !self.known.meets(load.at(place).1.id) {
+                load.write(place, Form::Received, &mut lines);
+                lines.push(b'\n');
+            }
+        }
+        if lines.is_empty() {
+            return Answer::Taken;
+        }
+        match self.desk.write(lines).await {
+            Ok(buffer) => {
+                self.buffer =
+                    if buffer.capacity() > BUFFER_MAX_BYTES { Vec::new() } else { buffer };
+                Answer::Taken
+            }
+            Err(fault) => {
+                self.is_open = false;
+                failed(&fault)
+            }
+        }
+    }
+}
+
+/// A disk may have room again any moment; a pipe that broke stays broken.
+fn failed(fault: &io::Error) -> Answer {
+    let soon = matches!(
+        fault.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WouldBlock
+    );
+    let what = fault.to_string();
+    Answer::Failed(if soon {
+        Fault::new(Outcome::Failed, what)
+    } else {
+        Fault::lasting(Outcome::Failed, what)
+    })
+}
+
+/// Events that stand at a file's end already: it has more than the cursor says after a crash, or after a write that
+/// failed half way.
+#[derive(Debug, Default)]
+struct Known {
+    ids: HashSet<Uuid>,
+    was_met: bool,
+}
+
+impl Known {
+    /// Whether the event stands there. Events come in the file's order: the first new one behind a known one ends it.
+    fn meets(&mut self, id: Uuid) -> bool {
+        if self.ids.is_empty() {
+            return false;
+        }
+        let meets = self.ids.contains(&id);
+        if self.was_met && !meets {
+            self.ids = HashSet::new();
+        }
+        self.was_met |= meets;
+        meets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_events_end_at_the_first_new_one() {
+        let id = Uuid::from_u128;
+        let mut known = Known { ids: [3, 4, 5].map(id).into(), was_met: false };
+        let met: Vec<_> = (1..=6).map(|number| known.meets(id(number))).collect();
+        assert_eq!(met, [false, false, true, true, true, false]);
+        assert!(!known.meets(id(4)), "the same id again is another event's");
+    }
+}

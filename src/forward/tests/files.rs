@@ -1,0 +1,107 @@
+//! Lanes into files: whole lines, on stable storage before the cursor moves, none twice if that can be helped.
+
+use super::server::{Server, status};
+use super::*;
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_stopped_and_a_new_lane_begins_at_the_oldest() {
+    let house = House::new();
+    let (old, new) = (house.path("old.ndjson"), house.path("new.ndjson"));
+    let to = |path: &Path, settings: &str| format!("file:{}{settings}", path.display());
+    house.append(0..10).await;
+    let lanes = house.lanes(&[to(&old, "")]);
+    until_lines(&old, 10).await;
+    lanes.stop().await;
+    std::fs::remove_file(&old).expect("a file that is gone");
+    house.append(10..20).await;
+    let lanes = house.lanes(&[to(&old, "?rate=1000000/s"), to(&new, "")]);
+    assert_eq!(until_lines(&new, 20).await, (0..20).collect::<Vec<_>>());
+    assert_eq!(until_lines(&old, 10).await, (10..20).collect::<Vec<_>>());
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn what_stands_in_the_file_already_is_not_written_again() {
+    let house = House::new();
+    let path = house.path("out.ndjson");
+    let to = format!("file:{}", path.display());
+    house.append(0..500).await;
+    let lanes = house.lanes(std::slice::from_ref(&to));
+    until_lines(&path, 500).await;
+    lanes.stop().await;
+    // As after a crash: the cursor is far behind, and the last line is torn.
+    house.spool.forget(&to).expect("a cursor forgotten");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let cut = text.len() - 100;
+    std::fs::write(&path, &text[..cut]).expect("a file");
+    house.append(500..510).await;
+    let lanes = house.lanes(std::slice::from_ref(&to));
+    assert_eq!(until_lines(&path, 510).await, (0..510).collect::<Vec<_>>());
+    until(|| (lanes.status()[0].lag.frames == 0).then_some(())).await;
+    lanes.stop().await;
+    let whole = std::fs::read_to_string(&path).expect("a file");
+    assert!(whole.starts_with(&text), "the torn line was written anew, the others once");
+}
+
+#[tokio::test]
+async fn a_file_that_was_moved_away_is_made_anew() {
+    let house = House::new();
+    let (path, moved) = (house.path("out.ndjson"), house.path("out.1"));
+    let lanes = house.lanes(&[format!("file:{}", path.display())]);
+    house.append(0..10).await;
+    until_lines(&path, 10).await;
+    std::fs::rename(&path, &moved).expect("a rename");
+    house.append(10..20).await;
+    assert_eq!(until_lines(&path, 10).await, (10..20).collect::<Vec<_>>());
+    assert_eq!(numbers(&moved), (0..10).collect::<Vec<_>>());
+    lanes.reopen();
+    house.append(20..25).await;
+    assert_eq!(until_lines(&path, 15).await, (10..25).collect::<Vec<_>>());
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_not_touched() {
+    let house = House::new();
+    let path = house.path("precious");
+    std::fs::write(&path, "no line break").expect("a file");
+    let lanes = house.lanes(&[format!("file:{}", path.display())]);
+    house.append([1]).await;
+    let status = until(|| lanes.status().pop().filter(|status| status.failing)).await;
+    assert!(status.last_fault.expect("a fault").contains("none of ours"));
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), "no line break");
+    std::fs::write(&path, "").expect("a file");
+    until_lines(&path, 1).await;
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn two_equal_destinations_are_refused() {
+    let house = House::new();
+    let parse = |text: &str| Destination::parse(text).expect("a destination");
+    let twice = vec![parse("stdout"), parse("stdout?rate=5/s")];
+    let fault = Forwarder::start(twice, house.ground()).expect_err("twice").to_string();
+    assert!(fault.contains("`stdout` is named twice"), "{fault}");
+    let missing = vec![parse("http://127.0.0.1:1/?bearer_file=/no/secret")];
+    let fault = Forwarder::start(missing, house.ground()).expect_err("no secret").to_string();
+    assert!(fault.contains("/no/secret"), "{fault}");
+}
+
+#[tokio::test]
+async fn metrics_tell_what_each_lane_did() {
+    let house = House::new();
+    let mut server = Server::start(|_| Some(status(204))).await;
+    let ground = house.ground();
+    let telemetry = ground.telemetry.clone();
+    let to = format!("http://{}/", server.address);
+    let one = Destination::parse(&to).expect("a destination");
+    let one = one.with_on_full(OnFull::Hold);
+    let lanes = Forwarder::start_at(brisk(), vec![one], ground).expect("lanes");
+    house.append(0..7).await;
+    server.until_taken(7).await;
+    let line = format!("hookgate_forward_events_total{{destination=\"{to}\"}} 7");
+    until(|| telemetry.print().contains(&line).then_some(())).await;
+    let count = format!("hookgate_forward_delivery_seconds_count{{destination=\"{to}\"}} 7");
+    assert!(telemetry.print().contains(&count), "{}", telemetry.print());
+    lanes.stop().await;
+}

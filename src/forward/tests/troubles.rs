@@ -1,0 +1,184 @@
+//! Destinations that misbehave, and those beside them.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame as Part};
+
+use super::server::{Server, status};
+use super::*;
+
+fn http(server: &Server) -> String {
+    format!("http://{}/", server.address)
+}
+
+#[tokio::test]
+async fn a_dead_destination_slows_no_other() {
+    let house = House::new();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
+    let path = house.path("out.ndjson");
+    let nowhere = house.path("no/folder/out");
+    let lanes = house.lanes(&[
+        format!("http://{}/", gone.expect("an address")),
+        format!("file:{}", nowhere.display()),
+        format!("file:{}", path.display()),
+    ]);
+    house.append(0..2000).await;
+    assert_eq!(until_lines(&path, 2000).await, (0..2000).collect::<Vec<_>>());
+    let status =
+        until(|| Some(lanes.status()).filter(|all| all[0].failing && all[1].failing)).await;
+    assert!(!status[2].failing && status[0].lag.frames == 2000, "{status:?}");
+    assert!(status[0].last_fault.as_ref().expect("a fault").contains("refused"), "{status:?}");
+    // Once it can be written, nothing is missing.
+    std::fs::create_dir_all(nowhere.parent().expect("a folder")).expect("a folder");
+    assert_eq!(until_lines(&nowhere, 2000).await, (0..2000).collect::<Vec<_>>());
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_breaks_the_server_is_parked_once_others_pass() {
+    for bad in [0, 5, 9] {
+        let house = House::new();
+        let mut server = Server::start(|asked| {
+            Some(status(if asked.body.contains("poison") { 500 } else { 204 }))
+        })
+        .await;
+        for number in 0..10 {
+            let word = if number == bad { "poison" } else { "" };
+            house.append_event(event(number, word)).await;
+        }
+        let lanes = house.lanes(&[http(&server)]);
+        let good: Vec<_> = (0..10).filter(|number| *number != bad).collect();
+        assert_eq!(server.until_taken(9).await, good);
+        until(|| (lanes.status()[0].parked == 1).then_some(())).await;
+        assert_eq!(parked(&house.data()).expect("a list")[0].id.as_u128(), u128::from(bad));
+        lanes.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_makes_nobody_park() {
+    let house = House::new();
+    let mut asked = 0;
+    let mut server = Server::start(move |_| {
+        asked += 1;
+        Some(status(if asked <= 60 { 500 } else { 204 }))
+    })
+    .await;
+    house.append([0]).await;
+    let lanes = house.lanes(&[http(&server)]);
+    server.until(|asked| asked.len() >= 10).await;
+    house.append(1..10).await;
+    assert_eq!(server.until_taken(10).await.len(), 10);
+    assert_eq!(lanes.status()[0].parked, 0);
+    until(|| (lanes.status()[0].lag.frames == 0).then_some(())).await;
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_everything_is_not_believed() {
+    let house = House::new();
+    let mut server = Server::start(|asked| {
+        let good = asked.body.contains("\"number\":199,");
+        Some(status(if good { 204 } else { 422 }))
+    })
+    .await;
+    house.append(0..150).await;
+    let lanes = house.lanes(&[http(&server)]);
+    let all = until(|| Some(lanes.status()).filter(|all| all[0].failing)).await;
+    assert_eq!(all[0].parked, 100);
+    let fault = all[0].last_fault.as_ref().expect("a fault");
+    assert!(fault.contains("it is not the events"), "{fault}");
+    server.until(|asked| asked.len() > 300).await;
+    assert_eq!(lanes.status()[0].parked, 100, "it goes on asking, and parks no more");
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn silence_has_a_deadline() {
+    let house = House::new();
+    let mut is_first = true;
+    let mut server =
+        Server::start(move |_| (!std::mem::take(&mut is_first)).then(|| status(204))).await;
+    let tempo = Tempo { deadline: Duration::from_millis(100), ..brisk() };
+    house.append(0..3).await;
+    let lanes = house.lanes_at(tempo, &[http(&server)]);
+    assert_eq!(server.until_taken(3).await, [0, 1, 2]);
+    let fault = lanes.status()[0].last_fault.clone().expect("a fault");
+    assert!(fault.contains("no answer within"), "{fault}");
+    lanes.stop().await;
+}
+
+/// A body without an end.
+struct Endless;
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Part<Bytes>, Infallible>>> {
+        std::task::Poll::Ready(Some(Ok(Part::data(Bytes::from_static(&[b'x'; 16384])))))
+    }
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_left_unread() {
+    let house = House::new();
+    let mut server = Server::start(|_| Some(Response::new(Endless.boxed()))).await;
+    house.append(0..3).await;
+    let lanes = house.lanes(&[http(&server)]);
+    server.until_taken(3).await;
+    until(|| (lanes.status()[0].lag.frames == 0).then_some(())).await;
+    house.append(3..5).await;
+    assert_eq!(server.until_taken(5).await, [0, 1, 2, 3, 4]);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_lane_lost_is_told_to_the_others() {
+    let house = House::with(Options {
+        segment_bytes: 1 << 20,
+        spool_max_bytes: 4 << 20,
+        retention: Duration::ZERO,
+        free_min_bytes: 0,
+        direct: false,
+        ..Options::default()
+    });
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
+    let path = house.path("out.ndjson");
+    let lanes = house.lanes(&[
+        format!("http://{}/?on_full=drop-oldest", gone.expect("an address")),
+        format!("file:{}", path.display()),
+    ]);
+    let word = "x".repeat(20_000);
+    let told = |path: &Path| lines(path).into_iter().find(|line| line["event"] != "test");
+    let mut number = 0;
+    let notice = loop {
+        let frame = Frame::encode(ACCOUNT, None, house.clock.now(), &[event(number, &word)], None);
+        match house.spool.append(frame).await {
+            Ok(_) => number += 1,
+            Err(SpoolError::Full { .. } | SpoolError::Busy) => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(fault) => panic!("{fault}"),
+        }
+        assert!(number < 20_000, "nothing was lost");
+        if number % 100 == 0
+            && let Some(notice) = told(&path)
+        {
+            break notice;
+        }
+    };
+    assert_eq!(notice["event"], "hookgate.destination.dropped");
+    assert!(notice["payload"]["frames"].as_u64() > Some(0), "{notice}");
+    assert_eq!(notice["payload"]["destination"], lanes.status()[0].name);
+    let resource = notice["resource"]["prefect.resource.id"].as_str().expect("a resource");
+    assert!(resource.starts_with("hookgate.destination."), "{resource}");
+    assert!(lanes.status()[0].lag.dropped > 0);
+    lanes.stop().await;
+}

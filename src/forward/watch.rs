@@ -1,0 +1,69 @@
+//! Looks at all lanes once a second, also at those that wait. In: how far each reader is behind. Out: gauges, and an
+//! event when a lane has lost frames, at most one a minute for each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch::Receiver;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Signal;
+use super::backoff::Tempo;
+use super::lane::state::State;
+use super::notice::Notices;
+use crate::spool::{Lag, Spool};
+
+/// Between two events about the losses of one lane.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// What was told of one lane's losses.
+struct Told {
+    frames: u64,
+    next: Instant,
+}
+
+/// Runs until the lanes are told to stop.
+pub(super) async fn run(
+    states: Vec<Arc<State>>,
+    spool: Spool,
+    notices: Notices,
+    tempo: Tempo,
+    mut signal: Receiver<Signal>,
+) {
+    let mut told: Vec<_> =
+        states.iter().map(|_| Told { frames: 0, next: Instant::now() }).collect();
+    let mut ticks = interval(tempo.watch);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = signal.wait_for(|signal| signal.stop) => return,
+            _ = ticks.tick() => {}
+        }
+        let lags = spool.lags();
+        for (state, told) in states.iter().zip(&mut told) {
+            let Some((_, lag)) = lags.iter().find(|(name, _)| *name == state.name) else {
+                continue;
+            };
+            state.facts.behind(lag.frames, lag.age, lag.dropped);
+            tell(state, told, *lag, &notices).await;
+        }
+    }
+}
+
+/// Appends an event about new losses; while the spool takes none, they are told later, all together.
+async fn tell(state: &State, told: &mut Told, lag: Lag, notices: &Notices) {
+    let frames = lag.dropped - told.frames.min(lag.dropped);
+    if frames == 0 || Instant::now() < told.next {
+        return;
+    }
+    match notices.dropped(state, frames).await {
+        Ok(()) => {
+            told.frames = lag.dropped;
+            told.next = Instant::now() + PAUSE;
+        }
+        Err(fault) => {
+            let destination = &state.name;
+            tracing::debug!(destination, %fault, "lost frames are told later");
+        }
+    }
+}
