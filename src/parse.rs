@@ -1,15 +1,143 @@
-//! Bytes and media type to what a template sees as `body` (contract 2.3). Pure.
+//! Bytes and media type to what a template sees as `body` (contract 2.3). In: a decoded body. Out: JSON indexed in
+//! place, a form, or text. Never a copy of JSON, and never a fault for a body that is only not what it says.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
 
-use crate::json::{Fault, Limits};
+use crate::json::{Document, Fault, FaultKind, Limits};
 pub use crate::request::Body;
+
+/// What JSON and forms are sent as.
+enum Form {
+    UrlEncoded,
+    /// Said to be JSON, or to be anything else: both are tried as JSON, then are text.
+    Other,
+}
 
 /// Parses a decoded body. Only too much (depth, nodes, form fields) is a fault; a broken JSON body is text.
 ///
 /// # Errors
 /// [`Fault`] with `TooDeep` or `TooMany`.
+#[allow(clippy::needless_pass_by_value, reason = "a body is handed over; its bytes are shared")]
 pub fn parse(media_type: Option<&str>, bytes: Bytes, limits: Limits) -> Result<Body, Fault> {
-    let _ = (media_type, bytes, limits);
-    todo!()
+    if bytes.is_empty() {
+        return Ok(Body::Empty);
+    }
+    match form(media_type) {
+        Form::UrlEncoded => read_form(&bytes, limits).map(Body::Form),
+        Form::Other => match Document::parse(bytes.clone(), limits) {
+            Ok(document) => Ok(Body::Json(document.into())),
+            Err(Fault { what: FaultKind::Expected(_), .. }) => Ok(Body::Text(text(&bytes))),
+            Err(fault) => Err(fault),
+        },
+    }
+}
+
+fn form(media_type: Option<&str>) -> Form {
+    let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Form::UrlEncoded
+    } else {
+        Form::Other
+    }
+}
+
+/// Bytes as text: what is not UTF-8, and U+0000, which no database downstream takes, become U+FFFD.
+fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match memchr::memchr(0, bytes) {
+        Some(_) => text.replace('\0', "\u{FFFD}"),
+        None => text.into_owned(),
+    }
+}
+
+/// The fields of a form in the order of each name's first appearance, the last value of a repeated name.
+fn read_form(bytes: &[u8], limits: Limits) -> Result<Vec<(String, String)>, Fault> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut at = 0;
+    let mut count = 0;
+    for part in bytes.split(|&byte| byte == b'&') {
+        let start = at;
+        at += part.len() + 1;
+        if part.is_empty() {
+            continue;
+        }
+        count += 1;
+        if count > limits.nodes_max {
+            return Err(Fault { at: start, what: FaultKind::TooMany(limits.nodes_max) });
+        }
+        let equals = memchr::memchr(b'=', part).unwrap_or(part.len());
+        let name = decode(&part[..equals]);
+        let value = decode(part.get(equals + 1..).unwrap_or_default());
+        match places.entry(name) {
+            Entry::Occupied(place) => fields[*place.get()].1 = value,
+            Entry::Vacant(place) => {
+                fields.push((place.key().clone(), value));
+                place.insert(fields.len() - 1);
+            }
+        }
+    }
+    Ok(fields)
+}
+
+/// One name or value of a form: `+` is a space, `%XX` a byte; a `%` that starts no escape stays.
+fn decode(part: &[u8]) -> String {
+    let spaced: Vec<u8> = part.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    let bytes: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
+    text(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { depth_max: 5, nodes_max: 8 };
+
+    fn body(media_type: &str, bytes: &'static [u8]) -> Result<Body, Fault> {
+        parse(Some(media_type).filter(|text| !text.is_empty()), Bytes::from_static(bytes), LIMITS)
+    }
+
+    #[test]
+    fn json_is_indexed_whatever_it_is_called() {
+        let types = ["application/json", "Application/JSON; charset=x", "application/x+json"];
+        for media_type in types.into_iter().chain(["text/plain", ""]) {
+            let read = body(media_type, b" {\"a\": 1} ");
+            assert!(matches!(read, Ok(Body::Json(ref json)) if json.root().len() == 1));
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_text() {
+        let cut = body("application/json", b"{\"a\": NaN");
+        assert!(matches!(cut, Ok(Body::Text(text)) if text == "{\"a\": NaN"));
+        let bytes = body("application/json", b"\"a\xff\0b\"");
+        assert!(matches!(bytes, Ok(Body::Text(text)) if text == "\"a\u{FFFD}\u{FFFD}b\""));
+        assert!(matches!(body("", b""), Ok(Body::Empty)));
+        assert!(matches!(body("", b"  "), Ok(Body::Text(_))));
+    }
+
+    #[test]
+    fn too_much_is_a_fault() {
+        let deep = body("", b"[[[[[[1]]]]]]").expect_err("too deep");
+        assert_eq!(deep.what, FaultKind::TooDeep(5));
+        let many = body("", b"[1,2,3,4,5,6,7,8]").expect_err("too many");
+        assert_eq!(many.what, FaultKind::TooMany(8));
+        let form = "application/x-www-form-urlencoded";
+        let many = body(form, b"a&a&a&a&a&a&a&a&a").expect_err("too many fields");
+        assert_eq!((many.at, many.what), (16, FaultKind::TooMany(8)));
+    }
+
+    #[test]
+    fn the_last_of_a_name_in_a_form_wins() {
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        let Ok(Body::Form(fields)) = body(form, b"a=1&&b=x+y%2B%c3%a9%zz&a=%00&c&=e") else {
+            panic!("a form");
+        };
+        let expected = [("a", "\u{FFFD}"), ("b", "x y+é%zz"), ("c", ""), ("", "e")];
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(fields, expected);
+    }
 }

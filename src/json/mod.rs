@@ -103,6 +103,12 @@ impl<'a> Value<'a> {
         self.node
     }
 
+    /// The index after its subtree: of an array's item, the next item.
+    #[must_use]
+    pub fn after(self) -> u32 {
+        self.own().next
+    }
+
     /// What it is; never a name.
     #[must_use]
     pub fn kind(self) -> Kind {

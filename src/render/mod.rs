@@ -1,19 +1,67 @@
-//! Template and request to text. minijinja stays inside. Pure: no clock, no file; bounded in fuel, bytes and time.
+//! Template and request to text. In: a source, compiled once; then request by request what it sees. Out: text, or where
+//! and why there is none. minijinja stays inside. Pure: no file, and the clock only as a budget.
+//!
+//! Python's Jinja2 is the measure. The way of a template: [`guard`] looks at its tokens, the engine parses, [`fold`]
+//! rewrites the tree to Python's meaning, the engine makes instructions of it and runs them in the one environment of
+//! [`engine`]. What runs there is ours: operators (`ops`, `number`, `compare`), lookups (`lookup`), `filters/`,
+//! `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by `repr`. Values the engine cannot
+//! hold are objects of `value`; the request's JSON stays what it is behind `lazy` and `context`. Everything pays from
+//! `budget`.
 
+mod args;
+mod budget;
+mod compare;
+mod context;
+mod engine;
+mod error;
+mod filters;
+mod fold;
+mod globals;
+mod guard;
+mod lazy;
+mod lookup;
+mod methods;
+mod number;
+mod ops;
+mod printable;
+mod repr;
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
+use minijinja::machinery::{self, CodeGenerator, Instructions};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Value};
+use self_cell::self_cell;
 
+use crate::json::Document;
 use crate::request::Body;
+use budget::Running;
+use fold::Names;
+
+/// Largest first guess of a rendering's length.
+const GUESS_MAX_BYTES: usize = 64 << 10;
 
 /// Bounds of a template and of one rendering.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Characters of a source.
     pub source_max_chars: usize,
+    /// Bytes of a source.
     pub source_max_bytes: usize,
+    /// Bytes of rendered text.
     pub output_max_bytes: usize,
+    /// Steps of the engine, each worth 64 bytes touched.
     pub fuel: u64,
+    /// Time of one rendering.
     pub time: Duration,
+    /// Bytes of all values made in one rendering.
     pub memory_max_bytes: usize,
 }
 
@@ -29,10 +77,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// A template, checked and compiled; shared by all requests of its webhook.
-#[derive(Debug)]
-pub struct Template(());
 
 /// Why a template does not compile or render.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,14 +100,58 @@ pub struct Context<'a> {
     pub body: &'a Body,
 }
 
+/// A template, checked and compiled; shared by all requests of its webhook.
+#[derive(Debug)]
+pub struct Template {
+    form: Form,
+    limits: Limits,
+    /// The longest rendering so far, up to [`GUESS_MAX_BYTES`]: the next one's first guess.
+    guess: AtomicUsize,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// A source without tags is its own rendering, a trailing newline and comments included.
+    Verbatim(String),
+    Compiled(Compiled),
+}
+
+struct Program<'a> {
+    instructions: Instructions<'a>,
+    blocks: BTreeMap<&'a str, Instructions<'a>>,
+    names: Names,
+}
+
+self_cell!(
+    /// A source and the instructions that point into it.
+    struct Compiled {
+        owner: String,
+        #[not_covariant]
+        dependent: Program,
+    }
+);
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Compiled").field(self.borrow_owner()).finish()
+    }
+}
+
 impl Template {
     /// Checks and compiles a source: size, nesting and chain length before parsing.
     ///
     /// # Errors
     /// The first fault, with its line.
     pub fn compile(source: &str, limits: Limits) -> Result<Self, RenderError> {
-        let _ = (source, limits);
-        todo!()
+        let form = if source.contains("{{") || source.contains("{%") {
+            guard::check(source, &limits)?;
+            let made = Compiled::try_new(source.to_owned(), |source| program(source, &limits))?;
+            Form::Compiled(made)
+        } else {
+            guard::check_size(source, &limits)?;
+            Form::Verbatim(source.to_owned())
+        };
+        Ok(Self { form, limits, guess: AtomicUsize::new(source.len()) })
     }
 
     /// Renders. Needs a thread with a stack of 16 MiB.
@@ -71,7 +159,56 @@ impl Template {
     /// # Errors
     /// What failed, or which budget was used up.
     pub fn render(&self, context: &Context<'_>) -> Result<String, RenderError> {
-        let _ = context;
-        todo!()
+        self.run(|names| context::request(context, names))
     }
+
+    /// Renders with other names than a request's: those of a JSON object, `headers` among them being a mapping that
+    /// knows no case.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render).
+    pub fn render_names(&self, names: &Arc<Document>) -> Result<String, RenderError> {
+        self.run(|_| context::names(names))
+    }
+
+    fn run(&self, root: impl FnOnce(Names) -> Value) -> Result<String, RenderError> {
+        let compiled = match &self.form {
+            Form::Verbatim(text) => return Ok(text.clone()),
+            Form::Compiled(compiled) => compiled,
+        };
+        let _running = Running::begin(&self.limits);
+        let mut text = String::with_capacity(self.guess.load(Ordering::Relaxed));
+        let done = compiled.with_dependent(|_, program| {
+            let environment = engine::environment(self.limits.fuel);
+            let root = root(program.names);
+            let (code, blocks) = (&program.instructions, &program.blocks);
+            let mut out = machinery::make_string_output(&mut text);
+            machinery::eval(environment, code, root, blocks, &mut out, AutoEscape::None).map(drop)
+        });
+        value::empty_namespaces();
+        let source = compiled.borrow_owner();
+        done.map_err(|error| RenderError::of(&error, source, &self.limits, Running::over()))?;
+        let most = self.limits.output_max_bytes;
+        if text.len() > most {
+            let length = text.len();
+            let what = format!("the text has {length} bytes; at most {most} are taken");
+            return Err(RenderError::bare(what).over());
+        }
+        if text.len() > self.guess.load(Ordering::Relaxed) {
+            self.guess.store(text.len().min(GUESS_MAX_BYTES), Ordering::Relaxed);
+        }
+        Ok(text)
+    }
+}
+
+/// Parses, rewrites, and makes instructions.
+fn program<'a>(source: &'a str, limits: &Limits) -> Result<Program<'a>, RenderError> {
+    let parsed = machinery::parse(source, "template", SyntaxConfig::default())
+        .map_err(|error| RenderError::of(&error, source, limits, None))?;
+    let (folded, names) = fold::fold(&parsed)
+        .map_err(|fault| RenderError::at(source, error::offset(fault.span), fault.message))?;
+    let mut generator = CodeGenerator::new("template", source);
+    generator.compile_stmt(&folded);
+    let (instructions, blocks) = generator.finish();
+    Ok(Program { instructions, blocks, names })
 }

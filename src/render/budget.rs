@@ -1,0 +1,127 @@
+//! What one rendering may cost beyond the engine's own fuel: work, memory and time of everything written here. In: the
+//! limits, when a rendering starts on this thread. Out: `Ok`, or the one error that ends it. Never shared by threads.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use minijinja::{Error, ErrorKind};
+
+use super::Limits;
+
+/// Work is counted in bytes touched; looking at one value costs as much as this many.
+const VALUE_UNITS: u64 = 16;
+/// One step of fuel, as the engine counts it, pays for this many units.
+const UNITS_PER_FUEL: u64 = 64;
+/// The clock is read once in this many units: some 50 µs of work.
+const CLOCK_UNITS: u64 = 1 << 14;
+
+/// Which bound was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Work,
+    Memory,
+    Time,
+}
+
+struct Meter {
+    units: Cell<u64>,
+    unwatched: Cell<u64>,
+    bytes: Cell<usize>,
+    deadline: Cell<Option<Instant>>,
+    over: Cell<Option<Over>>,
+}
+
+thread_local! {
+    static METER: Meter = const {
+        Meter {
+            units: Cell::new(0),
+            unwatched: Cell::new(0),
+            bytes: Cell::new(0),
+            deadline: Cell::new(None),
+            over: Cell::new(None),
+        }
+    };
+}
+
+/// A rendering on this thread; what it may cost ends with it.
+pub(super) struct Running(());
+
+impl Running {
+    /// Starts counting. The clock is read here and while counting, nowhere else in this folder.
+    pub(super) fn begin(limits: &Limits) -> Self {
+        METER.with(|meter| {
+            meter.units.set(limits.fuel.saturating_mul(UNITS_PER_FUEL));
+            meter.unwatched.set(0);
+            meter.bytes.set(limits.memory_max_bytes);
+            meter.deadline.set(Instant::now().checked_add(limits.time));
+            meter.over.set(None);
+        });
+        Self(())
+    }
+
+    /// The bound that was reached, if one was.
+    pub(super) fn over() -> Option<Over> {
+        METER.with(|meter| meter.over.get())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        METER.with(|meter| {
+            meter.units.set(0);
+            meter.bytes.set(0);
+            meter.deadline.set(None);
+        });
+    }
+}
+
+fn out_of(over: Over) -> Error {
+    METER.with(|meter| {
+        meter.over.set(Some(over));
+        // Nothing more is granted: code that cannot pass the error on ends at its next step.
+        meter.units.set(0);
+    });
+    Error::from(ErrorKind::OutOfFuel)
+}
+
+/// Pays for work in bytes touched.
+pub(super) fn spend(units: u64) -> Result<(), Error> {
+    METER.with(|meter| {
+        let Some(left) = meter.units.get().checked_sub(units.max(1)) else {
+            return Err(out_of(meter.over.get().unwrap_or(Over::Work)));
+        };
+        meter.units.set(left);
+        let unwatched = meter.unwatched.get() + units;
+        if unwatched < CLOCK_UNITS {
+            meter.unwatched.set(unwatched);
+            return Ok(());
+        }
+        meter.unwatched.set(0);
+        match meter.deadline.get() {
+            Some(deadline) if Instant::now() > deadline => Err(out_of(Over::Time)),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Pays for looking at `count` values.
+pub(super) fn look(count: usize) -> Result<(), Error> {
+    spend((count as u64).saturating_mul(VALUE_UNITS))
+}
+
+/// Pays for `bytes` of memory before they are allocated; never given back while the rendering runs.
+pub(super) fn take(bytes: usize) -> Result<(), Error> {
+    spend(bytes as u64)?;
+    METER.with(|meter| match meter.bytes.get().checked_sub(bytes) {
+        Some(left) => {
+            meter.bytes.set(left);
+            Ok(())
+        }
+        None => Err(out_of(Over::Memory)),
+    })
+}
+
+/// Pays for the room of `count` values.
+pub(super) fn take_values(count: usize) -> Result<(), Error> {
+    take(count.saturating_mul(size_of::<minijinja::Value>()))
+}

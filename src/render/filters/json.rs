@@ -1,0 +1,289 @@
+//! `tojson`: a value as Python's `json.dumps` writes it with sorted keys, safe inside HTML. In: a value. Out: ASCII
+//! text. A request's own JSON is written straight from its index. Never an indent that makes more than it shows.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use minijinja::{Error, State, Value};
+
+use super::super::args::bind;
+use super::super::budget;
+use super::super::context::Headers;
+use super::super::lazy::Node;
+use super::super::repr::{items, pairs, write_float, write_str};
+use super::super::value::{DEPTH_MAX, Kind, fault, kind, type_name};
+use super::Table;
+use crate::json;
+
+pub(super) const TABLE: Table = &[("tojson", tojson)];
+
+/// Widest indent of one level.
+const INDENT_MAX: i128 = 16;
+
+fn tojson(_state: &mut State<'_, '_>, value: &Value, args: &[Value]) -> Result<Value, Error> {
+    let [indent] = bind("tojson", ["indent"], 0, args)?;
+    let indent = indent.as_ref().map_or(Ok(None), unit)?;
+    let mut writer = Writer::new(indent, value);
+    writer.value(value, 0)?;
+    Ok(Value::from_safe_string(writer.out))
+}
+
+/// One level of indentation.
+fn unit(indent: &Value) -> Result<Option<String>, Error> {
+    let most = INDENT_MAX as usize;
+    match kind(indent) {
+        Kind::None => Ok(None),
+        Kind::Bool(truth) => Ok(Some(" ".repeat(usize::from(truth)))),
+        Kind::Int(width) if width <= INDENT_MAX => Ok(Some(" ".repeat(width.max(0) as usize))),
+        Kind::Int(width) => Err(fault(format!("tojson indents by at most {most}, not {width}"))),
+        Kind::Str(text) if text.len() <= most => Ok(Some(text.to_owned())),
+        Kind::Str(_) => Err(fault(format!("tojson indents by at most {most} characters"))),
+        _ => Err(fault(format!("tojson indents by an integer, not {}", type_name(indent)))),
+    }
+}
+
+/// Writes a value as JSON text, as an event needs it inside.
+pub(super) fn dump(value: &Value) -> Result<String, Error> {
+    let mut writer = Writer::new(None, value);
+    writer.value(value, 0)?;
+    Ok(writer.out)
+}
+
+struct Writer {
+    out: String,
+    indent: Option<String>,
+    /// What is written and not yet paid for starts here.
+    paid: usize,
+}
+
+impl Writer {
+    fn new(indent: Option<String>, value: &Value) -> Self {
+        // The request's own text is a good guess of what it becomes.
+        let node = value.downcast_object_ref::<Node>().map(|node| node.json().raw().len());
+        let guess = node.or(value.as_str().map(str::len)).unwrap_or(0);
+        Self { out: String::with_capacity(guess + guess / 8 + 16), indent, paid: 0 }
+    }
+
+    /// Pays for one value and what was written since the last.
+    fn pay(&mut self) -> Result<(), Error> {
+        let written = self.out.len() - self.paid;
+        self.paid = self.out.len();
+        budget::look(1)?;
+        budget::take(written)
+    }
+
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        self.pay()?;
+        if depth > DEPTH_MAX {
+            return Err(fault(format!("a value nested deeper than {DEPTH_MAX} levels is no JSON")));
+        }
+        if let Some(node) = value.downcast_object_ref::<Node>() {
+            return self.node(node.json(), depth);
+        }
+        match kind(value) {
+            Kind::None => self.out.push_str("null"),
+            Kind::Bool(truth) => self.out.push_str(if truth { "true" } else { "false" }),
+            Kind::Int(_) | Kind::Big(_) => write_str(&mut self.out, value)?,
+            Kind::Float(number) => self.float(number)?,
+            Kind::Str(text) => self.string(text),
+            Kind::List(list) => self.row(items(list), depth)?,
+            Kind::Tuple(tuple) => self.row(tuple.iter().cloned(), depth)?,
+            Kind::Dict(dict) => match dict.downcast_ref::<Headers>() {
+                Some(headers) => self.headers(headers, depth)?,
+                None => self.dict(pairs(dict), depth)?,
+            },
+            _ => return Err(fault(format!("{} cannot be written as JSON", type_name(value)))),
+        }
+        Ok(())
+    }
+
+    fn float(&mut self, number: f64) -> Result<(), Error> {
+        if number.is_finite() {
+            return write_float(&mut self.out, number);
+        }
+        self.out.push_str(match number {
+            _ if number.is_nan() => "NaN",
+            _ if number > 0.0 => "Infinity",
+            _ => "-Infinity",
+        });
+        Ok(())
+    }
+
+    fn row(&mut self, items: impl Iterator<Item = Value>, depth: usize) -> Result<(), Error> {
+        self.out.push('[');
+        let mut is_empty = true;
+        for item in items {
+            self.separate(is_empty, depth + 1);
+            is_empty = false;
+            self.value(&item, depth + 1)?;
+        }
+        self.close(is_empty, depth, ']');
+        Ok(())
+    }
+
+    fn dict(&mut self, pairs: Vec<(Value, Value)>, depth: usize) -> Result<(), Error> {
+        let mut sorted = Vec::with_capacity(pairs.len());
+        let all_text = pairs.iter().all(|(key, _)| matches!(kind(key), Kind::Str(_)));
+        if !all_text {
+            return self.dict_of_scalars(pairs, depth);
+        }
+        budget::take_values(pairs.len() * 2)?;
+        for (key, value) in &pairs {
+            sorted.push((key.as_str().unwrap_or_default(), value));
+        }
+        sorted.sort_by(|a, b| a.0.cmp(b.0));
+        self.members(sorted, depth, Self::value)
+    }
+
+    /// Keys that are no strings: sorted as Python sorts them, then written as strings.
+    fn dict_of_scalars(&mut self, pairs: Vec<(Value, Value)>, depth: usize) -> Result<(), Error> {
+        let sorted = super::super::compare::sorted(pairs, |pair| &pair.0)?;
+        let mut named = Vec::with_capacity(sorted.len());
+        for (key, value) in sorted {
+            let name = match kind(&key) {
+                Kind::Str(text) => text.to_owned(),
+                Kind::None => "null".to_owned(),
+                Kind::Bool(truth) => truth.to_string(),
+                Kind::Int(_) | Kind::Big(_) | Kind::Float(_) => dump(&key)?,
+                _ => return Err(fault(format!("{} is no key in JSON", type_name(&key)))),
+            };
+            named.push((name, value));
+        }
+        self.members(named, depth, |writer, value, depth| writer.value(&value, depth))
+    }
+
+    fn headers(&mut self, headers: &Headers, depth: usize) -> Result<(), Error> {
+        let mut sorted: Vec<_> = headers.lines().iter().map(|(name, text)| (name, text)).collect();
+        sorted.sort();
+        self.members(sorted, depth, |writer, text, _| {
+            writer.string(text);
+            writer.pay()
+        })
+    }
+
+    fn node(&mut self, json: json::Value<'_>, depth: usize) -> Result<(), Error> {
+        match json.kind() {
+            json::Kind::Null => self.out.push_str("null"),
+            json::Kind::True => self.out.push_str("true"),
+            json::Kind::False => self.out.push_str("false"),
+            json::Kind::Integer if json.raw() == "-0" => self.out.push('0'),
+            json::Kind::Integer => self.out.push_str(json.raw()),
+            json::Kind::Float => self.float(json.raw().parse().unwrap_or(f64::NAN))?,
+            json::Kind::Array => {
+                self.out.push('[');
+                for (place, item) in json.items().enumerate() {
+                    self.separate(place == 0, depth + 1);
+                    self.pay()?;
+                    self.node(item, depth + 1)?;
+                }
+                self.close(json.is_empty(), depth, ']');
+            }
+            json::Kind::Object => {
+                let mut members: Vec<(Cow<'_, str>, json::Value<'_>)> = json.members().collect();
+                if !members.is_sorted_by(|a, b| a.0 < b.0) {
+                    members.sort_by(|a, b| a.0.cmp(&b.0));
+                    // Of a doubled name the last: they stand together now, in the order written.
+                    members.reverse();
+                    members.dedup_by(|a, b| a.0 == b.0);
+                    members.reverse();
+                }
+                self.members(members, depth, |writer, value, depth| {
+                    writer.pay()?;
+                    writer.node(value, depth)
+                })?;
+            }
+            _ => self.string(&json.text().unwrap_or_default()),
+        }
+        Ok(())
+    }
+
+    /// Members in the order given.
+    fn members<K: AsRef<str>, V>(
+        &mut self,
+        members: Vec<(K, V)>,
+        depth: usize,
+        mut write: impl FnMut(&mut Self, V, usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.out.push('{');
+        let is_empty = members.is_empty();
+        for (place, (name, value)) in members.into_iter().enumerate() {
+            self.separate(place == 0, depth + 1);
+            self.string(name.as_ref());
+            self.out.push_str(": ");
+            write(self, value, depth + 1)?;
+        }
+        self.close(is_empty, depth, '}');
+        Ok(())
+    }
+
+    fn separate(&mut self, is_first: bool, depth: usize) {
+        if !is_first {
+            self.out.push(',');
+        }
+        match &self.indent {
+            None if is_first => {}
+            None => self.out.push(' '),
+            Some(_) => self.line(depth),
+        }
+    }
+
+    fn close(&mut self, is_empty: bool, depth: usize, close: char) {
+        if self.indent.is_some() && !is_empty {
+            self.line(depth);
+        }
+        self.out.push(close);
+    }
+
+    fn line(&mut self, depth: usize) {
+        self.out.push('\n');
+        for _ in 0..depth {
+            self.out.push_str(self.indent.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// A string in ASCII: what HTML could take for its own is escaped too.
+    fn string(&mut self, text: &str) {
+        self.out.push('"');
+        let mut copied = 0;
+        for (place, byte) in text.bytes().enumerate() {
+            if PLAIN[usize::from(byte)] || place < copied {
+                continue;
+            }
+            self.out.push_str(&text[copied..place]);
+            copied = place + self.escape(&text[place..]);
+        }
+        self.out.push_str(&text[copied..]);
+        self.out.push('"');
+    }
+
+    /// Escapes the first character; its length in bytes.
+    fn escape(&mut self, text: &str) -> usize {
+        let Some(c) = text.chars().next() else { return 0 };
+        match c {
+            '"' => self.out.push_str("\\\""),
+            '\\' => self.out.push_str("\\\\"),
+            '\n' => self.out.push_str("\\n"),
+            '\r' => self.out.push_str("\\r"),
+            '\t' => self.out.push_str("\\t"),
+            '\u{8}' => self.out.push_str("\\b"),
+            '\u{c}' => self.out.push_str("\\f"),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(self.out, "\\u{unit:04x}");
+                }
+            }
+        }
+        c.len_utf8()
+    }
+}
+
+/// Bytes that stand for themselves.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x80 {
+        plain[byte] = !matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
+        byte += 1;
+    }
+    plain
+};
