@@ -91,8 +91,8 @@ fn outcome(source: &str, case: &serde_json::Value) -> Result<serde_json::Value, 
 fn case_files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     let mut found = Vec::new();
-    for folder in fs::read_dir(root).expect("templates").flatten() {
-        let cases = fs::read_dir(folder.path().join("cases")).into_iter().flatten().flatten();
+    for folder in ["alertmanager", "cloudevents", "github", "stripe"] {
+        let cases = fs::read_dir(root.join(folder).join("cases")).into_iter().flatten().flatten();
         found.extend(
             cases
                 .map(|case| case.path())
