@@ -13,7 +13,7 @@ use crate::request::Arrival;
 use crate::spool::{Lag, Spool, SpoolError};
 use crate::telemetry::Telemetry;
 
-/// What OpenMetrics text calls itself.
+/// What `OpenMetrics` text calls itself.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Where the process stands in its life.
@@ -55,6 +55,10 @@ pub struct Lane {
     pub name: String,
     /// How far it is behind.
     pub lag: Lag,
+    /// Events it did not take and never will.
+    pub parked: u64,
+    /// Why its last attempt failed, while it does.
+    pub fault: Option<String>,
 }
 
 /// Tells how the lanes stand now.
@@ -103,6 +107,8 @@ impl Admin {
                 "frames_behind": lane.lag.frames,
                 "age_seconds": lane.lag.age.as_secs_f64(),
                 "frames_dropped": lane.lag.dropped,
+                "parked": lane.parked,
+                "fault": lane.fault,
             })
         };
         let text = json!({

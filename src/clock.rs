@@ -34,10 +34,9 @@ impl Time {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
-    /// Reads RFC 3339; an offset is converted to UTC, digits past the microsecond are cut.
-    ///
-    /// # Errors
-    /// None of the text is a moment of the years 1 to 9999.
+    /// Reads RFC 3339; an offset is converted to UTC, digits past the microsecond are cut. `None` when the text is no
+    /// moment of the years 1 to 9999.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let moment: jiff::Timestamp = text.trim().parse().ok()?;
         Some(Self(moment.as_microsecond()))

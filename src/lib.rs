@@ -42,3 +42,4 @@ pub mod hooks;
 // Assembly: knows everything, decides nothing.
 pub mod cli;
 pub mod config;
+pub mod serve;

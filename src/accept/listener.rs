@@ -90,9 +90,36 @@ impl Sockets {
     /// # Errors
     /// [`AcceptError::Bind`].
     pub fn listen(&self, address: SocketAddr) -> Result<Listener, AcceptError> {
-        let bind = |source| AcceptError::Bind { address, source };
-        let socket = bound(address).map_err(bind)?;
-        let address = socket.local_addr().map_err(bind)?;
+        self.bind(address, false)
+    }
+
+    /// Listens at one address `shares` times, at least once: the kernel spreads new connections over them, so that each
+    /// can be run on a runtime of its own. An address that somebody else has is refused all the same.
+    ///
+    /// # Errors
+    /// [`AcceptError::Bind`].
+    pub fn listen_shared(
+        &self,
+        address: SocketAddr,
+        shares: usize,
+    ) -> Result<Vec<Listener>, AcceptError> {
+        if shares > 1 && address.port() != 0 {
+            // Another process of the same user could share the port unasked; this one asks for all of it first.
+            drop(self.bind(address, false)?);
+        }
+        let first = self.bind(address, shares > 1)?;
+        let address = first.address;
+        let mut listeners = vec![first];
+        while listeners.len() < shares {
+            listeners.push(self.bind(address, true)?);
+        }
+        Ok(listeners)
+    }
+
+    fn bind(&self, address: SocketAddr, shared: bool) -> Result<Listener, AcceptError> {
+        let refuse = |source| AcceptError::Bind { address, source };
+        let socket = bound(address, shared).map_err(refuse)?;
+        let address = socket.local_addr().map_err(refuse)?;
         Ok(Listener { socket, address, inside: self.0.clone() })
     }
 
@@ -120,7 +147,7 @@ impl Sockets {
 
 /// One address.
 pub struct Listener {
-    socket: TcpListener,
+    socket: std::net::TcpListener,
     address: SocketAddr,
     inside: Arc<Inside>,
 }
@@ -138,39 +165,46 @@ impl Listener {
         self.address
     }
 
-    /// Accepts until `stop` holds true or its sender is gone; connections go on until [`Sockets::drain`].
+    /// Accepts until `stop` holds true or its sender is gone; connections go on until [`Sockets::drain`], on the
+    /// runtime that runs this.
     pub async fn run<H: Handler>(self, handler: Arc<H>, mut stop: watch::Receiver<bool>) {
+        let Self { socket, address, inside } = self;
+        let socket = match TcpListener::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                return tracing::error!(%error, %address, "the runtime takes no more sockets");
+            }
+        };
         let stopped = stop.wait_for(|stopped| *stopped);
         tokio::select! {
             biased;
             _ = stopped => {}
-            () = self.accept(handler) => {}
+            () = accept(&socket, &inside, handler) => {}
         }
     }
+}
 
-    async fn accept<H: Handler>(&self, handler: Arc<H>) {
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, from)) => self.begin(stream, from, &handler),
-                Err(error) if is_exhausted(&error) => {
-                    self.inside.ledger.refuse(Reason::Descriptors);
-                    sleep(EXHAUSTED_PAUSE).await;
-                }
-                // The peer was gone before its turn came.
-                Err(error) => tracing::debug!(%error, "a connection was not accepted"),
+async fn accept<H: Handler>(socket: &TcpListener, inside: &Arc<Inside>, handler: Arc<H>) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, from)) => begin(stream, from, inside, &handler),
+            Err(error) if is_exhausted(&error) => {
+                inside.ledger.refuse(Reason::Descriptors);
+                sleep(EXHAUSTED_PAUSE).await;
             }
+            // The peer was gone before its turn came.
+            Err(error) => tracing::debug!(%error, "a connection was not accepted"),
         }
     }
+}
 
-    fn begin<H: Handler>(&self, stream: TcpStream, from: SocketAddr, handler: &Arc<H>) {
-        match self.inside.registry.enter() {
-            Ok(place) => {
-                let _ = stream.set_nodelay(true);
-                let (inside, handler) = (self.inside.clone(), handler.clone());
-                tokio::spawn(connection::serve(stream, from, place, inside, handler));
-            }
-            Err(reason) => self.inside.ledger.refuse(reason),
+fn begin<H: Handler>(stream: TcpStream, from: SocketAddr, inside: &Arc<Inside>, handler: &Arc<H>) {
+    match inside.registry.enter() {
+        Ok(place) => {
+            let _ = stream.set_nodelay(true);
+            tokio::spawn(connection::serve(stream, from, place, inside.clone(), handler.clone()));
         }
+        Err(reason) => inside.ledger.refuse(reason),
     }
 }
 
@@ -199,13 +233,14 @@ fn room(connections_max: usize) -> usize {
     room
 }
 
-fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+fn bound(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 #[cfg(test)]

@@ -2,18 +2,22 @@
 //! stderr, and one of the documented exit codes. Never a secret as a flag's value.
 
 mod bench;
+mod bootstrap;
+mod client;
 mod config;
+mod demo;
 mod output;
+mod parked;
+mod serve;
+mod spool;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::serve::VERSION;
 use output::{Failure, print_line};
-
-/// The version of this build.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Receives webhooks, makes events of them by templates, keeps them, and forwards them.
 #[derive(Debug, Parser)]
@@ -31,12 +35,27 @@ Try it: hookgate demo";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the first account, workspace and key of a data folder
+    #[command(after_help = bootstrap::EXAMPLE)]
+    Bootstrap(bootstrap::Args),
+    /// Run the gateway
+    #[command(after_help = serve::EXAMPLE)]
+    Serve(Box<serve::Args>),
+    /// See the whole way: webhooks, real requests, and the events that arrive
+    #[command(after_help = demo::EXAMPLE)]
+    Demo(demo::Args),
     /// Measure the gateway beside a bare server and the durable limit of this machine
     #[command(after_help = "Example:\n  hookgate bench --rounds 3 --check")]
     Bench(bench::Bench),
     /// One server of a bench
     #[command(hide = true, subcommand)]
     BenchServer(bench::Server),
+    /// Look at events that a destination did not take
+    #[command(subcommand)]
+    Parked(parked::Command),
+    /// Look at the durable log of a data folder
+    #[command(subcommand)]
+    Spool(spool::Command),
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
@@ -82,6 +101,11 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench(bench) => bench::run(&bench),
         Command::BenchServer(server) => bench::serve(server),
+        Command::Bootstrap(args) => bootstrap::run(&args),
+        Command::Serve(args) => serve::run(*args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Parked(command) => parked::run(&command),
+        Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Version { form } => print_version(form),
     };

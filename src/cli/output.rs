@@ -5,7 +5,10 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::forward::ForwardError;
+use crate::serve::ServeError;
 use crate::spool::SpoolError;
+use crate::store::StoreError;
 
 /// Why a command ended early; each fact has its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,21 @@ pub(super) enum Failure {
     /// Another process holds the folder, or it cannot be used: 1.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// The records cannot be used: 1.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A destination's text is none: 3.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+    /// The gateway does not start: 1, and 5 for a folder without an account.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Nobody answers: 6.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The answer did not come in time: 7.
+    #[error("{0}")]
+    Late(String),
     /// What was asked for is not there: 5.
     #[error("{0}")]
     NotFound(String),
@@ -37,9 +55,11 @@ impl Failure {
             say(&format!("hookgate: {self}"));
         }
         ExitCode::from(match self {
-            Self::No(_) | Self::Spool(_) => 1,
-            Self::Config(_) => 3,
-            Self::NotFound(_) => 5,
+            Self::NotFound(_) | Self::Serve(ServeError::Empty(_)) => 5,
+            Self::No(_) | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
+            Self::Config(_) | Self::Forward(_) => 3,
+            Self::Unreachable(_) => 6,
+            Self::Late(_) => 7,
             Self::Interrupted => 130,
             Self::NoReader => 0,
         })

@@ -88,6 +88,9 @@ impl Loaded {
 ///
 /// # Errors
 /// [`ConfigError`].
+///
+/// # Panics
+/// Never: the defaults are TOML.
 pub fn load(
     file: Option<&Path>,
     variables: impl IntoIterator<Item = (String, String)>,
@@ -178,7 +181,7 @@ fn read_file(named: Option<&Path>) -> Result<Option<(PathBuf, Table)>, ConfigErr
     let at = |error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start).min(text.len());
         let before = &text.as_bytes()[..start];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
         let message = explain(error.message());
         ConfigError::File { path: path.clone(), line, column, message }

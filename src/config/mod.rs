@@ -5,7 +5,7 @@ mod keys;
 mod load;
 mod rate;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ pub(crate) use load::forwards;
 pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;
 
-use crate::{limit, render, spool};
+use crate::forward::{Destination, ForwardError};
+use crate::{accept, hooks, limit, render, spool};
 
 /// Every setting. What is absent has its default.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -35,6 +36,50 @@ pub struct Config {
     pub log: Log,
     /// Destinations; each gets every event, at its own pace.
     pub forward: Vec<Forward>,
+}
+
+impl Config {
+    /// The listeners of senders and managers. Networks that do not parse were refused when the settings were loaded.
+    #[must_use]
+    pub fn sockets(&self) -> accept::Options {
+        let (server, limits) = (&self.server, &self.limits);
+        let network = |text: &String| {
+            text.parse().or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from)).ok()
+        };
+        let seconds = Duration::from_secs;
+        let tls = server.tls_certificate.clone().zip(server.tls_key.clone());
+        accept::Options {
+            connections_max: limits.connections_max,
+            connections_per_peer_max: limits.connections_per_peer_max,
+            tls_handshake: seconds(limits.tls_seconds),
+            sniff: seconds(limits.header_seconds),
+            head: seconds(limits.header_seconds),
+            head_max_bytes: limits.header_max_bytes,
+            headers_max: limits.headers_max,
+            body_total: seconds(limits.body_seconds),
+            body_min_bytes_per_second: limits.body_min_bytes_per_second,
+            idle: seconds(limits.idle_seconds),
+            write: seconds(limits.write_seconds),
+            drain: seconds(server.drain_seconds),
+            streams_max: limits.streams_max,
+            header_list_max_bytes: u32::try_from(limits.header_max_bytes).unwrap_or(u32::MAX),
+            trusted_proxies: server.trusted_proxies.iter().filter_map(network).collect(),
+            proxy_protocol: server.proxy_protocol,
+            hosts: server.hosts.clone(),
+            tls: tls.map(|(certificate, key)| accept::TlsFiles { certificate, key }),
+            ..accept::Options::default()
+        }
+    }
+
+    /// The way in.
+    #[must_use]
+    pub fn hooks(&self) -> hooks::Options {
+        hooks::Options {
+            body_max_bytes: self.limits.body_max_bytes,
+            render: self.render.limits(),
+            ..hooks::Options::default()
+        }
+    }
 }
 
 /// Where the gateway listens and what it trusts.
@@ -304,6 +349,29 @@ pub struct Forward {
     /// File whose first line is sent as `Authorization: Bearer …`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_file: Option<PathBuf>,
+}
+
+impl Forward {
+    /// The same as a destination; what stands in its own fields wins over what its text says.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn destination(&self) -> Result<Destination, ForwardError> {
+        let mut destination = Destination::parse(&self.to)?;
+        if let Some(rate) = self.rate.and_then(|rate| rate.with(self.burst)) {
+            destination = destination.with_rate(Some(rate));
+        }
+        if let Some(on_full) = self.on_full {
+            destination = destination.with_on_full(match on_full {
+                OnFull::Hold => spool::OnFull::Hold,
+                OnFull::DropOldest => spool::OnFull::DropOldest,
+            });
+        }
+        if let Some(file) = &self.bearer_file {
+            destination = destination.with_bearer_file(file.clone());
+        }
+        Ok(destination)
+    }
 }
 
 /// What happens when the spool is full of what one destination has not taken.

@@ -154,15 +154,17 @@ impl Forwarder {
         self.signal.send_modify(|signal| signal.reopened += 1);
     }
 
-    /// How each lane stands, in the order they were named.
-    #[must_use]
-    pub fn status(&self) -> Vec<Status> {
-        let lags = self.spool.lags();
-        let lag = |state: &State| {
-            let found = lags.iter().find(|(name, _)| *name == state.name);
-            found.map_or_else(Lag::default, |(_, lag)| *lag)
-        };
-        self.states.iter().map(|state| state.status(lag(state))).collect()
+    /// Tells how each lane stands, in the order they were named, for as long as it is asked.
+    pub fn board(&self) -> impl Fn() -> Vec<Status> + Send + Sync + 'static {
+        let (spool, states) = (self.spool.clone(), self.states.clone());
+        move || {
+            let lags = spool.lags();
+            let lag = |state: &State| {
+                let found = lags.iter().find(|(name, _)| *name == state.name);
+                found.map_or_else(Lag::default, |(_, lag)| *lag)
+            };
+            states.iter().map(|state| state.status(lag(state))).collect()
+        }
     }
 
     /// Stops the lanes: an attempt in flight may finish, for a few seconds; cursors are saved.

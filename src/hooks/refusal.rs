@@ -128,11 +128,13 @@ fn too_large() -> Reply {
 mod tests {
     use super::*;
 
+    type Expected<'a> = (Refusal, u16, Option<(&'a str, &'a str)>, bool);
+
     #[test]
     fn each_reason_has_its_reply() {
         let later = Exceeded { retry_after_seconds: 7 };
         let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
-        let table: [(Refusal, u16, Option<(&str, &str)>, bool); 15] = [
+        let table: [Expected<'_>; 15] = [
             (Refusal::Method, 405, Some(("allow", METHODS)), false),
             (Refusal::Unknown, 404, None, false),
             (Refusal::PeerRate(later), 429, Some(("retry-after", "7")), false),

@@ -77,13 +77,18 @@ fn tell(account: &Record, workspace: &Record, api_key: Option<Secret>) -> Bootst
     }
 }
 
-/// The oldest account and its oldest workspace.
-fn find(connection: &Connection) -> Result<Option<(Record, Record)>, StoreError> {
+/// The account that was there first.
+pub(super) fn oldest_account(connection: &Connection) -> Result<Option<Uuid>, StoreError> {
     let sql = "SELECT id FROM record WHERE kind = ?1 ORDER BY created, id LIMIT 1";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([ACCOUNT.name])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let account = Uuid::from_bytes(row.get(0)?);
+    Ok(Some(Uuid::from_bytes(row.get(0)?)))
+}
+
+/// The oldest account and its oldest workspace.
+fn find(connection: &Connection) -> Result<Option<(Record, Record)>, StoreError> {
+    let Some(account) = oldest_account(connection)? else { return Ok(None) };
     let query = Query {
         kind: &WORKSPACE,
         account,

@@ -179,6 +179,14 @@ impl Store {
         self.writer.ask(commit).await
     }
 
+    /// The account that was there first: what the gateway has to say of itself is its.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn oldest_account(&self) -> Result<Option<Uuid>, StoreError> {
+        self.reader.ask(|connection| bootstrap::oldest_account(connection)).await
+    }
+
     /// All webhooks, for the table of routes at start-up.
     ///
     /// # Errors

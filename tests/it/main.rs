@@ -1,4 +1,5 @@
 //! The integration tests: one binary, a real gateway on port 0, data as files. `HOOKGATE_BLESS=1` rewrites goldens.
 mod accept;
+mod gateway;
 mod render;
 mod tidy;

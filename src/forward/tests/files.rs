@@ -37,7 +37,7 @@ async fn what_stands_in_the_file_already_is_not_written_again() {
     house.append(500..510).await;
     let lanes = house.lanes(std::slice::from_ref(&to));
     assert_eq!(until_lines(&path, 510).await, (0..510).collect::<Vec<_>>());
-    until(|| (lanes.status()[0].lag.frames == 0).then_some(())).await;
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
     lanes.stop().await;
     let whole = std::fs::read_to_string(&path).expect("a file");
     assert!(whole.starts_with(&text), "the torn line was written anew, the others once");
@@ -67,7 +67,7 @@ async fn a_file_that_is_not_ours_is_not_touched() {
     std::fs::write(&path, "no line break").expect("a file");
     let lanes = house.lanes(&[format!("file:{}", path.display())]);
     house.append([1]).await;
-    let status = until(|| lanes.status().pop().filter(|status| status.failing)).await;
+    let status = until(|| lanes.board()().pop().filter(|status| status.failing)).await;
     assert!(status.last_fault.expect("a fault").contains("none of ours"));
     assert_eq!(std::fs::read_to_string(&path).expect("a file"), "no line break");
     std::fs::write(&path, "").expect("a file");

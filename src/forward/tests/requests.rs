@@ -29,8 +29,8 @@ async fn every_event_arrives_in_order_with_ten_keys() {
     let keys: Vec<_> = one.as_object().expect("an object").keys().cloned().collect();
     let ten = "occurred event resource related payload id follows received account workspace";
     assert_eq!(keys, ten.split(' ').collect::<Vec<_>>());
-    until(|| (lanes.status()[0].lag.frames == 0).then_some(())).await;
-    assert!(!lanes.status()[0].failing);
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+    assert!(!lanes.board()()[0].failing);
     lanes.stop().await;
 }
 
@@ -88,7 +88,7 @@ async fn the_one_bad_event_is_found_and_parked_and_told_of_once() {
     let good: Vec<_> = (0..50).filter(|number| !matches!(number, 7 | 8 | 49)).collect();
     assert_eq!(server.until_taken(47).await, good);
     // Three notices, each refused and parked in its turn, and no notice of that.
-    until(|| (lanes.status()[0].parked == 6).then_some(())).await;
+    until(|| (lanes.board()()[0].parked == 6).then_some(())).await;
     house.append([50]).await;
     server.until_taken(48).await;
     let list = parked(&house.data()).expect("a list");
@@ -116,7 +116,7 @@ async fn a_batch_that_is_too_large_is_halved() {
     house.append(0..20).await;
     let lanes = house.lanes(&[http(&server)]);
     assert_eq!(server.until_taken(20).await, (0..20).collect::<Vec<_>>());
-    assert_eq!(lanes.status()[0].parked, 0);
+    assert_eq!(lanes.board()()[0].parked, 0);
     lanes.stop().await;
 }
 
@@ -137,8 +137,8 @@ async fn failures_are_tried_again_and_lose_nothing() {
     let asked = server.until(|_| true).await;
     assert_eq!(asked.len(), 8);
     assert!(asked.iter().all(|one| one.path == "/in?key=k" && one.body == asked[0].body));
-    until(|| (!lanes.status()[0].failing).then_some(())).await;
-    let fault = lanes.status()[0].last_fault.clone().expect("a fault");
+    until(|| (!lanes.board()()[0].failing).then_some(())).await;
+    let fault = lanes.board()()[0].last_fault.clone().expect("a fault");
     assert!(fault.contains("401"), "{fault}");
     lanes.stop().await;
 }
@@ -176,7 +176,7 @@ async fn a_new_secret_ends_an_alarm() {
     let to = format!("{}&bearer_file={}", http(&server), secret.display());
     let lanes = house.lanes_at(tempo, &[to]);
     house.append(0..3).await;
-    let status = until(|| lanes.status().pop().filter(|status| status.failing)).await;
+    let status = until(|| lanes.board()().pop().filter(|status| status.failing)).await;
     assert!(status.last_fault.expect("a fault").contains("401"));
     assert_eq!(status.lag.frames, 3);
     std::fs::write(&secret, "new").expect("a file");

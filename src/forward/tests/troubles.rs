@@ -28,7 +28,7 @@ async fn a_dead_destination_slows_no_other() {
     house.append(0..2000).await;
     assert_eq!(until_lines(&path, 2000).await, (0..2000).collect::<Vec<_>>());
     let status =
-        until(|| Some(lanes.status()).filter(|all| all[0].failing && all[1].failing)).await;
+        until(|| Some(lanes.board()()).filter(|all| all[0].failing && all[1].failing)).await;
     assert!(!status[2].failing && status[0].lag.frames == 2000, "{status:?}");
     assert!(status[0].last_fault.as_ref().expect("a fault").contains("refused"), "{status:?}");
     // Once it can be written, nothing is missing.
@@ -52,7 +52,7 @@ async fn an_event_that_breaks_the_server_is_parked_once_others_pass() {
         let lanes = house.lanes(&[http(&server)]);
         let good: Vec<_> = (0..10).filter(|number| *number != bad).collect();
         assert_eq!(server.until_taken(9).await, good);
-        until(|| (lanes.status()[0].parked == 1).then_some(())).await;
+        until(|| (lanes.board()()[0].parked == 1).then_some(())).await;
         assert_eq!(parked(&house.data()).expect("a list")[0].id.as_u128(), u128::from(bad));
         lanes.stop().await;
     }
@@ -72,8 +72,8 @@ async fn a_server_that_is_down_makes_nobody_park() {
     server.until(|asked| asked.len() >= 10).await;
     house.append(1..10).await;
     assert_eq!(server.until_taken(10).await.len(), 10);
-    assert_eq!(lanes.status()[0].parked, 0);
-    until(|| (lanes.status()[0].lag.frames == 0).then_some(())).await;
+    assert_eq!(lanes.board()()[0].parked, 0);
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
     lanes.stop().await;
 }
 
@@ -87,12 +87,12 @@ async fn a_server_that_refuses_everything_is_not_believed() {
     .await;
     house.append(0..150).await;
     let lanes = house.lanes(&[http(&server)]);
-    let all = until(|| Some(lanes.status()).filter(|all| all[0].failing)).await;
+    let all = until(|| Some(lanes.board()()).filter(|all| all[0].failing)).await;
     assert_eq!(all[0].parked, 100);
     let fault = all[0].last_fault.as_ref().expect("a fault");
     assert!(fault.contains("it is not the events"), "{fault}");
     server.until(|asked| asked.len() > 300).await;
-    assert_eq!(lanes.status()[0].parked, 100, "it goes on asking, and parks no more");
+    assert_eq!(lanes.board()()[0].parked, 100, "it goes on asking, and parks no more");
     lanes.stop().await;
 }
 
@@ -106,7 +106,7 @@ async fn silence_has_a_deadline() {
     house.append(0..3).await;
     let lanes = house.lanes_at(tempo, &[http(&server)]);
     assert_eq!(server.until_taken(3).await, [0, 1, 2]);
-    let fault = lanes.status()[0].last_fault.clone().expect("a fault");
+    let fault = lanes.board()()[0].last_fault.clone().expect("a fault");
     assert!(fault.contains("no answer within"), "{fault}");
     lanes.stop().await;
 }
@@ -133,7 +133,7 @@ async fn an_endless_answer_is_left_unread() {
     house.append(0..3).await;
     let lanes = house.lanes(&[http(&server)]);
     server.until_taken(3).await;
-    until(|| (lanes.status()[0].lag.frames == 0).then_some(())).await;
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
     house.append(3..5).await;
     assert_eq!(server.until_taken(5).await, [0, 1, 2, 3, 4]);
     lanes.stop().await;
@@ -176,9 +176,9 @@ async fn what_a_lane_lost_is_told_to_the_others() {
     };
     assert_eq!(notice["event"], "hookgate.destination.dropped");
     assert!(notice["payload"]["frames"].as_u64() > Some(0), "{notice}");
-    assert_eq!(notice["payload"]["destination"], lanes.status()[0].name);
+    assert_eq!(notice["payload"]["destination"], lanes.board()()[0].name);
     let resource = notice["resource"]["prefect.resource.id"].as_str().expect("a resource");
     assert!(resource.starts_with("hookgate.destination."), "{resource}");
-    assert!(lanes.status()[0].lag.dropped > 0);
+    assert!(lanes.board()()[0].lag.dropped > 0);
     lanes.stop().await;
 }

@@ -1,0 +1,321 @@
+//! The gateway put together: settings in, a running gateway out, and its orderly end. Opens in the order of trust
+//! (folder, store, spool, destinations, sockets) and ends in the reverse one. Decides nothing about requests or events.
+
+mod cores;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::accept::{AcceptError, Body, Handler, Listener, Reply, Sockets};
+use crate::admin::{Admin, Lane, Life, Phase};
+use crate::api::{self, Api};
+use crate::clock::Clock;
+use crate::config::{Config, Forward};
+use crate::forward::{ForwardError, Forwarder, Ground, Status};
+use crate::hooks::{self, Hooks, Routes};
+use crate::limit::Limits;
+use crate::request::Arrival;
+use crate::spool::{FolderLock, Spool, SpoolError};
+use crate::store::{self, Store, StoreError};
+use crate::telemetry::{Telemetry, accept, process};
+use crate::verify::key::Keyring;
+use cores::Cores;
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Threads render templates where the request is; a deep value needs that much stack (`hookgate` never recurses
+/// further on it than its own bounds allow).
+const STACK_BYTES: usize = 16 << 20;
+/// Part of the drain that is kept for what comes after the connections: outbox, destinations, spool.
+const DRAIN_KEPT: Duration = Duration::from_secs(3);
+/// Connections to the admin listener.
+const ADMIN_CONNECTIONS_MAX: usize = 128;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The folder has no account yet.
+    #[error(
+        "{} has no account yet: run `hookgate bootstrap --data {}` first",
+        .0.display(), .0.display()
+    )]
+    Empty(PathBuf),
+    /// The data folder is in use, or its spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The records cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An address or a certificate cannot be used.
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
+    /// A destination cannot be used.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+    /// The system gives no threads.
+    #[error("no runtime: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+/// A runtime fit to render templates on.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
+}
+
+/// Answers on the listeners of senders and managers: one path, one plane.
+struct Front {
+    hooks: Hooks,
+    api: Api,
+}
+
+impl Handler for Front {
+    async fn answer(&self, arrival: Arrival, body: Body) -> Reply {
+        let path = arrival.path();
+        if path.starts_with(hooks::PATH_PREFIX) {
+            return self.hooks.receive(arrival, body).await;
+        }
+        let rest = path.strip_prefix(api::PATH_PREFIX);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            // Managers come seldom: their state must not weigh on every sender's request.
+            return Box::pin(self.api.answer(arrival, body)).await;
+        }
+        Reply::detail(StatusCode::NOT_FOUND, "Not Found")
+    }
+}
+
+/// A gateway in service.
+#[derive(Debug)]
+pub struct Gateway {
+    addresses: Vec<SocketAddr>,
+    admin_address: SocketAddr,
+    life: Arc<Life>,
+    spool: Spool,
+    store: Arc<Store>,
+    forwarder: Forwarder,
+    front: Doors,
+    admin: Doors,
+    pump: JoinHandle<u64>,
+    stop_pump: watch::Sender<bool>,
+    cores: Cores,
+    drain: Duration,
+}
+
+/// A set of listeners and what stops them.
+#[derive(Debug)]
+struct Doors {
+    sockets: Sockets,
+    stop: watch::Sender<bool>,
+    running: JoinSet<()>,
+}
+
+impl Doors {
+    /// Runs listeners, the shares of one address on one runtime after the other.
+    fn open<H: Handler>(
+        sockets: Sockets,
+        listeners: Vec<Listener>,
+        runtimes: &[Handle],
+        handler: &Arc<H>,
+    ) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut running = JoinSet::new();
+        for (listener, runtime) in listeners.into_iter().zip(runtimes.iter().cycle()) {
+            running.spawn_on(listener.run(Arc::clone(handler), stopped.clone()), runtime);
+        }
+        Self { sockets, stop, running }
+    }
+
+    /// Accepts nothing more, lets what runs finish, cuts what does not.
+    async fn close(mut self) {
+        let _ = self.stop.send(true);
+        while self.running.join_next().await.is_some() {}
+        let drained = self.sockets.drain().await;
+        tracing::debug!(open = drained.open, cut = drained.cut, took = ?drained.took, "drained");
+        if drained.cut > 0 {
+            tracing::warn!(cut = drained.cut, "connections were cut at the end of the drain");
+        }
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway inside the present runtime; it serves when this returns.
+    ///
+    /// # Errors
+    /// [`ServeError`]; nothing runs then.
+    pub async fn start(config: &Config, clock: Arc<Clock>) -> Result<Self, ServeError> {
+        let data = &config.server.data;
+        if !data.join(store::FILE_NAME).exists() {
+            return Err(ServeError::Empty(data.clone()));
+        }
+        let telemetry = Telemetry::new();
+        process::register(&telemetry, VERSION);
+        let life = Arc::new(Life::default());
+        let lock = FolderLock::take(data)?;
+        let store = Arc::new(Store::open(data)?);
+        let operator = store.oldest_account().await?.ok_or(ServeError::Empty(data.clone()))?;
+        let options = config.spool.options();
+        let (spool, _) = Spool::open_locked(lock, data, options, &clock, &telemetry)?;
+        let routes = Arc::new(Routes::new(&clock, &store.webhooks().await?));
+        let watching = Arc::clone(&routes);
+        store.watch(Box::new(move |change| watching.apply(change)));
+        let keys = Arc::new(Keyring::new());
+        let api = {
+            let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
+            Api::new(store, keys, clock, &telemetry, api::Options::new(config.render.limits()))
+                .await?
+        };
+        let destinations = config.forward.iter().map(Forward::destination);
+        let ground = Ground {
+            spool: spool.clone(),
+            data: data.clone(),
+            clock: Arc::clone(&clock),
+            telemetry: telemetry.clone(),
+            operator,
+        };
+        // Bound before anything runs: an address in use must leave no trace.
+        let cores = Cores::start(std::thread::available_parallelism().map_or(2, usize::from))?;
+        let handles = cores.handles();
+        let (sockets, listeners) = bind(config, handles.len(), &clock, &telemetry)?;
+        let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
+        let forwarder = Forwarder::start(destinations.collect::<Result<_, _>>()?, ground)?;
+        let (stop_pump, stopped) = watch::channel(false);
+        let pumping = api::pump(Arc::clone(&store), spool.clone(), api.facts(), stopped);
+        let pump = tokio::spawn(pumping);
+        let mut addresses: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
+        addresses.dedup();
+        let admin_address = admin_listener.local_addr();
+        let admin = Admin::new(life.clone(), spool.clone(), lanes(&forwarder), telemetry.clone());
+        let limits = Limits::new(config.limits.rates());
+        let hooks_options = config.hooks();
+        let hooks =
+            Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, hooks_options);
+        let front = Doors::open(sockets, listeners, handles, &Arc::new(Front { hooks, api }));
+        let admin = Doors::open(
+            admin_sockets,
+            vec![admin_listener],
+            &[Handle::current()],
+            &Arc::new(admin),
+        );
+        life.enter(Phase::Serving);
+        let drain = Duration::from_secs(config.server.drain_seconds);
+        Ok(Self {
+            addresses,
+            admin_address,
+            life,
+            spool,
+            store,
+            forwarder,
+            front,
+            admin,
+            pump,
+            stop_pump,
+            cores,
+            drain,
+        })
+    }
+
+    /// Where senders and managers come in.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the operator looks.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Opens destinations again that write to files, after somebody moved those.
+    pub fn reopen(&self) {
+        self.forwarder.reopen();
+    }
+
+    /// The orderly end: readiness goes first, then no more connections, what runs is finished, what was committed
+    /// reaches the spool, destinations finish what they are at, the spool is synced. Returns within `drain_seconds`.
+    pub async fn stop(self) {
+        let Self {
+            life, spool, store, forwarder, front, admin, pump, stop_pump, cores, drain, ..
+        } = self;
+        life.enter(Phase::Draining);
+        let ending = async {
+            front.close().await;
+            let _ = stop_pump.send(true);
+            match pump.await {
+                Ok(0) => {}
+                Ok(left) => tracing::warn!(left, "audit events wait for the next start"),
+                Err(fault) => tracing::error!(%fault, "the outbox's task failed"),
+            }
+            forwarder.stop().await;
+            admin.close().await;
+        };
+        if tokio::time::timeout(drain, ending).await.is_err() {
+            tracing::warn!(
+                ?drain,
+                "not all was done in time; what is kept goes on at the next start"
+            );
+        }
+        // Its threads end here, and with them the folder's lock.
+        let closing = tokio::task::spawn_blocking(move || {
+            spool.close();
+            drop((cores, store));
+        });
+        if let Err(fault) = closing.await {
+            tracing::error!(%fault, "closing failed");
+        }
+    }
+}
+
+/// The listeners of senders and managers.
+fn bind(
+    config: &Config,
+    shares: usize,
+    clock: &Arc<Clock>,
+    telemetry: &Telemetry,
+) -> Result<(Sockets, Vec<Listener>), ServeError> {
+    let mut options = config.sockets();
+    options.drain = options.drain.saturating_sub(DRAIN_KEPT).max(options.drain / 2);
+    let facts = accept::Facts::register(telemetry);
+    let sockets = Sockets::new(Arc::new(options), Arc::clone(clock), facts)?;
+    let mut listeners = Vec::new();
+    for address in &config.server.listen {
+        listeners.extend(sockets.listen_shared(*address, shares)?);
+    }
+    Ok((sockets, listeners))
+}
+
+/// The operator's listener; its connections are none of the senders' metrics.
+fn bind_admin(config: &Config, clock: &Arc<Clock>) -> Result<(Sockets, Listener), ServeError> {
+    let options = crate::accept::Options {
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        drain: Duration::from_secs(1),
+        ..crate::accept::Options::default()
+    };
+    let facts = accept::Facts::register(&Telemetry::new());
+    let sockets = Sockets::new(Arc::new(options), Arc::clone(clock), facts)?;
+    let listener = sockets.listen(config.server.admin_listen)?;
+    Ok((sockets, listener))
+}
+
+/// How the lanes stand, for readiness.
+fn lanes(forwarder: &Forwarder) -> crate::admin::Lanes {
+    let board = forwarder.board();
+    let lane = |status: Status| Lane {
+        name: status.name,
+        lag: status.lag,
+        parked: status.parked,
+        fault: status.last_fault.filter(|_| status.failing),
+    };
+    Box::new(move || board().into_iter().map(lane).collect())
+}

@@ -1,0 +1,87 @@
+//! The control plane from outside: a change is seen by hooks at once, and its audit events arrive.
+
+use serde_json::{Value, json};
+
+use super::{Served, arrived, wait};
+
+const TEMPLATE: &str = r#"{"event": "one", "resource": {"prefect.resource.id": "1"}}"#;
+
+/// Audit events of webhooks, once there are `count`.
+fn audit(served: &Served, count: usize) -> Vec<Value> {
+    wait("audit events", || {
+        let events: Vec<Value> = arrived(&served.destination())
+            .into_iter()
+            .filter(|event| {
+                let name = event["event"].as_str().expect("a name");
+                name.starts_with("prefect-cloud.webhook.") && !name.ends_with("received")
+            })
+            .collect();
+        (events.len() >= count).then_some(events)
+    })
+}
+
+#[test]
+fn a_webhook_lives_and_each_change_is_heard_at_once_and_audited() {
+    let served = Served::start(|_| ());
+    let webhook = served.webhook(TEMPLATE);
+    let path = format!("/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    assert_eq!(served.post(&webhook, "{}").status, 204);
+    let changed = TEMPLATE.replace("one", "two");
+    let update = json!({"name": "renamed", "template": changed});
+    assert_eq!(served.call("PUT", &path, &update).status, 204);
+    assert_eq!(served.post(&webhook, "{}").status, 204);
+    let rotated = served.call("POST", &format!("{path}/rotate"), &Value::Null);
+    assert_eq!(rotated.status, 200);
+    assert_eq!(served.post(&webhook, "{}").status, 404, "the old slug stops at once");
+    let webhook = rotated.json();
+    assert_eq!(served.post(&webhook, "{}").status, 204);
+    assert_eq!(served.call("DELETE", &path, &Value::Null).status, 204);
+    assert_eq!(served.post(&webhook, "{}").status, 404);
+    assert_eq!(served.call("GET", &path, &Value::Null).status, 404);
+    let names: Vec<String> = served
+        .events(6)
+        .iter()
+        .map(|event| event["event"].as_str().expect("a name").to_owned())
+        .filter(|name| !name.starts_with("prefect-cloud."))
+        .collect();
+    assert_eq!(names, ["one", "two", "two"]);
+    let events = audit(&served, 4);
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let name = event["event"].as_str().expect("a name");
+            let fields = event["payload"]["updated_fields"].clone();
+            (name.rsplit('.').next().expect("a verb").to_owned(), fields)
+        })
+        .collect();
+    let expected = [
+        ("created".to_owned(), Value::Null),
+        ("updated".to_owned(), json!(["name", "template"])),
+        ("updated".to_owned(), json!(["slug"])),
+        ("deleted".to_owned(), Value::Null),
+    ];
+    assert_eq!(told, expected);
+    let slug = webhook["slug"].as_str().expect("a slug");
+    assert!(events.iter().all(|event| !event.to_string().contains(slug)), "a slug got out");
+}
+
+#[test]
+fn a_template_that_does_not_compile_is_refused_with_its_line() {
+    let served = Served::start(|_| ());
+    let body = json!({"name": "bad", "template": "{\n{% for x in %}"});
+    let answer = served.call("POST", "/webhooks/", &body);
+    assert_eq!(answer.status, 422);
+    assert!(answer.text().contains("line 2"), "{}", answer.text());
+}
+
+#[test]
+fn who_has_no_key_is_told_nothing() {
+    let served = Served::start(|_| ());
+    for key in ["", "Bearer pnu_wrong", "Basic eDp5"] {
+        let path = format!("{}/webhooks/filter", served.api);
+        let headers = [("authorization", key)];
+        let answer = served.send("POST", &path, &headers, b"");
+        assert_eq!(answer.status, 401, "{key}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    }
+}

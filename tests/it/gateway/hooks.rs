@@ -1,0 +1,203 @@
+//! The way of a webhook from outside: what is answered, and what arrives at the destination.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Served;
+
+const ECHO: &str = r#"{
+  "event": "demo.{{ body.kind }}",
+  "resource": {"prefect.resource.id": "demo.1"},
+  "payload": {{ body|tojson }}
+}"#;
+
+/// Ids that change from run to run, by the order in which they appear.
+fn still(events: &[Value]) -> String {
+    let mut text = String::new();
+    for event in events {
+        let _ = writeln!(text, "{event:#}");
+    }
+    let mut names = Vec::new();
+    let mut at = 0;
+    while let Some(found) = find_uuid(&text[at..]) {
+        let uuid = text[at + found..at + found + 36].to_owned();
+        let number = names.iter().position(|name| *name == uuid).unwrap_or_else(|| {
+            names.push(uuid);
+            names.len() - 1
+        });
+        let name = format!("<id {number}>");
+        text.replace_range(at + found..at + found + 36, &name);
+        at += found + name.len();
+    }
+    text
+}
+
+fn find_uuid(text: &str) -> Option<usize> {
+    let is_uuid = |part: &[u8]| {
+        part.iter().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    text.as_bytes().windows(36).position(is_uuid)
+}
+
+fn golden(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gateway").join(name);
+    if std::env::var_os("HOOKGATE_BLESS").is_some() {
+        fs::write(&path, found).expect("a golden is written");
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "{name}: HOOKGATE_BLESS=1 writes it anew");
+}
+
+#[test]
+fn a_request_becomes_two_events_that_arrive_as_they_were_kept() {
+    let served = Served::start(|_| ());
+    let webhook = served.webhook(ECHO);
+    let path = format!("/hooks/{}?secret=1", webhook["slug"].as_str().expect("a slug"));
+    let headers = [
+        ("content-type", "application/json; charset=utf-8"),
+        ("authorization", "Bearer private"),
+        ("cookie", "private"),
+        ("x-two", "a"),
+        ("x-two", "b"),
+        ("x-request-id", "mine-1"),
+    ];
+    let body = "{\"kind\": \"é\", \"big\": 123456789012345678901234567890, \"z\": [1.0, null]}";
+    let answer = served.send("POST", &path, &headers, body.as_bytes());
+    assert_eq!((answer.status, answer.body.len()), (204, 0), "{}", answer.text());
+    assert_eq!(answer.header("x-request-id"), Some("mine-1"));
+    assert_eq!(answer.header("content-type"), None);
+    let mut events = served.events(2);
+    assert_eq!(events[0]["id"], answer.receipt());
+    assert_eq!(events[1]["follows"], events[0]["id"]);
+    assert_eq!(events[0]["payload"]["event_id"], events[1]["id"]);
+    let lines = fs::read_to_string(served.destination()).expect("lines");
+    let slug = webhook["slug"].as_str().expect("a slug");
+    assert!(!lines.contains("private") && !lines.contains(slug), "a secret got out");
+    assert!(lines.contains("123456789012345678901234567890"), "a number lost digits");
+    let line = lines.lines().find(|line| line.contains("demo.")).expect("the user's event");
+    assert!(line.starts_with(r#"{"occurred":"2026-11-23T22:52:30.837791Z","event":"demo.é""#));
+    // The port differs from run to run.
+    events[0]["payload"]["headers"]["host"] = "[host]".into();
+    golden("request.json", &still(&events));
+}
+
+#[test]
+fn a_template_that_fails_is_answered_400_and_evented() {
+    let served = Served::start(|_| ());
+    let templates: &[(&str, &str, &str)] = &[
+        ("{{ body.n + 'x' }}", "template", "{\"n\": 1}"),
+        ("no JSON at all {{ 1 }}", "json", "{}"),
+        (r#"{"event": "a", "resource": {}}"#, "invalid-event", "{}"),
+        (
+            r#"{"event": "prefect-cloud.webhook.deleted", "resource": {"prefect.resource.id": "x"}}"#,
+            "invalid-event",
+            "{}",
+        ),
+    ];
+    let mut receipts = Vec::new();
+    for (template, kind, body) in templates {
+        let webhook = served.webhook(template);
+        let answer = served.post(&webhook, body);
+        assert_eq!(answer.status, 400, "{template}");
+        assert!(answer.text().starts_with("{\"detail\":\""), "{}", answer.text());
+        receipts.push((answer.receipt().to_owned(), *kind));
+    }
+    let events = served.events(2 * templates.len());
+    for (receipt, kind) in receipts {
+        let failed = events.iter().find(|event| event["follows"] == *receipt).expect("a follower");
+        assert_eq!(failed["event"], "prefect-cloud.webhook.failed");
+        assert_eq!(failed["payload"]["error_type"], kind, "{failed:#}");
+    }
+}
+
+#[test]
+fn what_is_refused_says_why_and_keeps_nothing() {
+    let served = Served::start(|config| config.limits.body_max_bytes = 1000);
+    let webhook = served.webhook(ECHO);
+    let slug = webhook["slug"].as_str().expect("a slug");
+    let hook = format!("/hooks/{slug}");
+    let unknown = served.send("POST", "/hooks/unknown", &[], b"{}");
+    assert_eq!((unknown.status, unknown.text().as_str()), (404, "{\"detail\":\"Not Found\"}"));
+    for path in ["/hooks/", "/hooks", "/", &format!("{hook}/more"), "/hook/x"] {
+        assert_eq!(served.send("POST", path, &[], b"{}").status, 404, "{path}");
+    }
+    assert_eq!(served.send("POST", &format!("{hook}/"), &[], b"{\"kind\":1}").status, 204);
+    for path in [hook.as_str(), "/hooks/unknown"] {
+        let answer = served.send("BREW", path, &[], b"");
+        assert_eq!(answer.status, 405);
+        let allowed = answer.header("allow").expect("the methods that are");
+        assert!(allowed.contains("POST") && allowed.contains("HEAD"), "{allowed}");
+    }
+    let large = [b' '; 1001];
+    assert_eq!(served.send("POST", &hook, &[], &large).status, 413);
+    let encoded = served.send("POST", &hook, &[("content-encoding", "br")], b"{}");
+    assert_eq!(encoded.status, 415);
+    let disabled = json!({"enabled": false});
+    let path = format!("/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    assert_eq!(served.call("PATCH", &path, &disabled).status, 204);
+    let gone = served.send("POST", &hook, &[], b"{}");
+    assert_eq!((gone.status, gone.body), (unknown.status, unknown.body));
+    // The one that was accepted, and nothing else.
+    assert_eq!(served.events(2).len(), 2);
+}
+
+#[test]
+fn every_method_of_hooks_makes_an_event_and_handshakes_are_answered() {
+    let served = Served::start(|_| ());
+    let template = r#"{
+      "event": "m.{{ method }}",
+      "resource": {"prefect.resource.id": "m"},
+      "payload": {"body": {{ body|tojson }}}
+    }"#;
+    let webhook = served.webhook(template);
+    let hook = format!("/hooks/{}", webhook["slug"].as_str().expect("a slug"));
+    let methods = ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH"];
+    for method in methods {
+        let answer = served.send(method, &hook, &[], b"text");
+        assert_eq!((answer.status, answer.body.len()), (204, 0), "{method}");
+    }
+    let events = served.events(2 * methods.len());
+    for (place, method) in methods.iter().enumerate() {
+        let event = &events[2 * place + 1];
+        assert_eq!(event["event"], format!("m.{method}"));
+        assert_eq!(event["payload"]["body"], if place < 3 { "" } else { "text" });
+    }
+    let origin = [("webhook-request-origin", "events.example")];
+    let answer = served.send("OPTIONS", &hook, &origin, b"");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("webhook-allowed-origin"), Some("events.example"));
+    let validation = json!([{
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "code-1", "validationUrl": "https://example.com"},
+    }]);
+    let kind = [("aeg-event-type", "SubscriptionValidation")];
+    let answer = served.send("POST", &hook, &kind, validation.to_string().as_bytes());
+    assert_eq!((answer.status, answer.text()), (200, r#"{"validationResponse":"code-1"}"#.into()));
+    let events = served.events(2 * methods.len() + 2);
+    let handshakes: Vec<_> = events[2 * methods.len()..]
+        .iter()
+        .map(|event| event["payload"]["handshake"].as_str().expect("a handshake"))
+        .collect();
+    assert_eq!(handshakes, ["cloudevents", "event-grid"]);
+}
+
+#[test]
+fn a_limit_answers_429_and_a_number_of_seconds() {
+    let served = Served::start(|config| {
+        config.limits.webhook_rate = Some("1/h".parse().expect("a rate"));
+        config.limits.webhook_burst = Some(2);
+    });
+    let webhook = served.webhook(ECHO);
+    let answers: Vec<_> = (0..4).map(|_| served.post(&webhook, "{\"kind\":1}")).collect();
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [204, 204, 429, 429]);
+    let seconds: u64 = answers[2].header("retry-after").expect("a wait").parse().expect("seconds");
+    assert!((1..=3600).contains(&seconds));
+    assert_eq!(served.post(&served.webhook(ECHO), "{\"kind\":1}").status, 204, "another webhook");
+}

@@ -1,0 +1,126 @@
+//! Start, stop, start again: nothing kept is lost, readiness says how things stand, two processes do not meet.
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::TcpListener;
+
+use super::{Gateway, ServeError, Served, exchange, to, wait};
+use hookgate::config::OnFull;
+use hookgate::spool::SpoolError;
+use std::sync::Arc;
+
+const TEMPLATE: &str =
+    r#"{"event": "n.{{ body.n }}", "resource": {"prefect.resource.id": "n"}, "payload": {}}"#;
+
+#[test]
+fn what_was_answered_arrives_once_across_restarts() {
+    let mut served = Served::start(|_| ());
+    let webhook = served.webhook(TEMPLATE);
+    let mut receipts = Vec::new();
+    for round in 0..3 {
+        for number in 0..5 {
+            let answer = served.post(&webhook, &format!("{{\"n\": {}}}", round * 5 + number));
+            assert_eq!(answer.status, 204);
+            receipts.push(answer.receipt().to_owned());
+        }
+        served.stop();
+        served.resume();
+    }
+    let events = served.events(30);
+    assert_eq!(events.len(), 30);
+    let received: Vec<_> = events.iter().step_by(2).map(|event| event["id"].clone()).collect();
+    assert_eq!(received, receipts);
+    let names: Vec<_> = events.iter().skip(1).step_by(2).map(|e| e["event"].clone()).collect();
+    let expected: Vec<_> = (0..15).map(|number| format!("n.{number}")).collect();
+    assert_eq!(names, expected);
+    let ids: HashSet<_> = events.iter().map(|event| event["id"].to_string()).collect();
+    assert_eq!(ids.len(), 30);
+}
+
+#[test]
+fn a_dead_destination_delays_nobody_and_gets_all_when_it_lives() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let served = Served::start(|config| {
+        config.forward.push(to(&format!("http://{address}/events")));
+    });
+    let webhook = served.webhook(TEMPLATE);
+    for number in 0..10 {
+        assert_eq!(served.post(&webhook, &format!("{{\"n\": {number}}}")).status, 204);
+    }
+    assert_eq!(served.events(20).len(), 20);
+    wait("a fault in readiness", || {
+        let ready = served.ask("/readyz").json();
+        let lanes = ready["destinations"].as_array().expect("lanes").clone();
+        assert_eq!(ready["ready"], true);
+        lanes.iter().any(|lane| lane["fault"].is_string()).then_some(())
+    });
+    let metrics = served.ask("/metrics").text();
+    for name in ["hookgate_spool_frames_total", "hookgate_hook_requests_total"] {
+        assert!(metrics.contains(name), "{name} is not in\n{metrics}");
+    }
+}
+
+#[test]
+fn a_full_spool_answers_503_until_there_is_room() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let mut served = Served::start(|config| {
+        config.spool.max_bytes = 4 << 20;
+        config.spool.segment_bytes = 1 << 20;
+        config.forward.push(to(&format!("http://{address}/events")));
+    });
+    let webhook = served.webhook(TEMPLATE);
+    let body = format!("{{\"n\": 1, \"pad\": \"{}\"}}", "x".repeat(200_000));
+    let full = (0..100).map(|_| served.post(&webhook, &body)).find(|answer| answer.status != 204);
+    let full = full.expect("a bound");
+    assert_eq!(full.status, 503);
+    assert!(full.header("retry-after").is_some_and(|wait| wait.parse::<u64>().is_ok()));
+    let ready = served.ask("/readyz");
+    assert_eq!((ready.status, ready.json()["checks"]["spool"].clone()), (503, "full".into()));
+    // The operator gives the dead one up: room comes by itself.
+    served.stop();
+    served.config.forward[1].on_full = Some(OnFull::DropOldest);
+    served.resume();
+    wait("room", || (served.post(&webhook, &body).status == 204).then_some(()));
+    wait("the loss as an event", || {
+        let lines = fs::read_to_string(served.destination()).expect("lines");
+        lines.contains("\"hookgate.destination.dropped\"").then_some(())
+    });
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_folder() {
+    let served = Served::start(|_| ());
+    let again = served.runtime.block_on(Gateway::start(&served.config, Arc::clone(&served.clock)));
+    let Err(ServeError::Spool(SpoolError::Locked { path, pid })) = again else {
+        panic!("{again:?}");
+    };
+    assert_eq!((path, pid), (served.config.server.data.clone(), std::process::id().to_string()));
+}
+
+#[test]
+fn a_folder_without_an_account_is_not_served_and_not_made() {
+    let served = Served::start(|_| ());
+    let mut config = served.config.clone();
+    config.server.data = served.folder.join("elsewhere");
+    let refused = served.runtime.block_on(Gateway::start(&config, Arc::clone(&served.clock)));
+    assert!(matches!(refused, Err(ServeError::Empty(_))));
+    assert!(!config.server.data.exists());
+}
+
+#[test]
+fn the_operators_listener_answers_what_it_has() {
+    let served = Served::start(|_| ());
+    assert_eq!(served.ask("/livez").status, 200);
+    let ready = served.ask("/readyz");
+    assert_eq!(ready.status, 200);
+    assert!(ready.json()["spool"]["posture"].is_string());
+    assert_eq!(served.ask("/hooks/x").status, 404);
+    let address = served.running().admin_address();
+    assert_eq!(exchange(address, "POST", "/metrics", &[], b"").status, 405);
+    // Nothing of the operator's is shown to senders.
+    assert_eq!(served.send("GET", "/metrics", &[], b"").status, 404);
+}
