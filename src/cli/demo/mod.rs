@@ -26,6 +26,8 @@ use table::Row;
 
 /// Longest wait for all events to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// More than anybody pastes lines for.
+const CONNECTIONS_MAX: usize = 100;
 /// Between two looks at the destination.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -114,6 +116,7 @@ async fn show(folder: &Folder, args: &Args) -> Result<(), Failure> {
 fn config(folder: &Folder, data: &Path, listen: SocketAddr) -> Config {
     let mut config = Config::default();
     data.clone_into(&mut config.server.data);
+    config.limits.connections_max = CONNECTIONS_MAX;
     config.server.listen = vec![listen];
     config.server.admin_listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let to = format!("file:{}", folder.destination().display());
