@@ -154,7 +154,7 @@ def fault_of(event):
     if fault:
         return fault
     for key, holds in (("occurred", is_moment), ("id", is_uuid), ("follows", is_uuid)):
-        if key in event and not holds(event[key]):
+        if key in event and not holds(event[key]) and (key, event[key]) != ("follows", None):
             return f"/{key}"
     related = event.get("related", [])
     if not isinstance(related, list) or len(related) > RELATED_MAX:
