@@ -12,8 +12,6 @@ pub(super) const ANSWER_MAX_BYTES: usize = 8 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Where its body begins.
-    pub(super) head_bytes: usize,
     /// Head and body.
     pub(super) bytes: usize,
 }
@@ -30,13 +28,12 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<Option<Answer>> {
     let status = head.strip_prefix(b"HTTP/1.1 ").and_then(|rest| number(rest.get(..3)?));
     let status = status.and_then(|status| u16::try_from(status).ok());
     let status = status.ok_or_else(|| fault("its first line"))?;
-    let head_bytes = end + 4;
     let length = if status == 204 { 0 } else { length(head)? };
-    let bytes = head_bytes.saturating_add(length);
+    let bytes = length.saturating_add(end + 4);
     if bytes > ANSWER_MAX_BYTES {
         return Err(fault("its length"));
     }
-    Ok(Some(Answer { status, head_bytes, bytes }))
+    Ok(Some(Answer { status, bytes }))
 }
 
 /// The body's length; an answer without one has none.
@@ -75,7 +72,6 @@ mod tests {
         }
         let answer = read(whole).expect("no fault").expect("an answer");
         assert_eq!((answer.status, answer.bytes), (503, whole.len()));
-        assert_eq!(&whole[answer.head_bytes..answer.bytes], b"hello");
         let empty = b"HTTP/1.1 204 No Content\r\nx-request-id: 1\r\n\r\n";
         let answer = read(empty).expect("no fault").expect("an answer");
         assert_eq!((answer.status, answer.bytes), (204, empty.len()));

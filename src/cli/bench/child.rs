@@ -94,7 +94,7 @@ impl Drop for Child {
 }
 
 /// This very program, with no setting of the shell that the bench was started from.
-pub(super) fn program() -> std::io::Result<Command> {
+fn program() -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HOOKGATE_") {

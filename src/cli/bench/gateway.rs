@@ -1,4 +1,4 @@
-//! The gateway under test: the program's own `bootstrap` and `serve`, nothing switched off. In: a folder. Out: an
+//! The gateway under test: the program's own `serve`, nothing switched off. In: a folder. Out: an
 //! address and a path that take webhooks, and how many of their events reached the destination. Never a setting that
 //! a user could not set.
 
@@ -8,13 +8,20 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use super::child::{Child, PAUSE, program};
+use super::child::{Child, PAUSE};
 use super::limits::RETENTION_MAX_BYTES;
-use super::{client, shape};
+use super::shape;
+use crate::cli::client::Client;
 use crate::cli::output::Failure;
+use crate::clock::Clock;
 use crate::config::{Config, Forward, Server, Spool};
+use crate::id::Secret;
+use crate::store::{self, Bootstrap};
 
 /// From its start to its first "ready".
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -31,6 +38,7 @@ const READ_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Gateway {
     child: Child,
+    client: Client,
     address: SocketAddr,
     admin: SocketAddr,
     hook: String,
@@ -53,14 +61,11 @@ pub(super) struct Delivery {
 
 impl Gateway {
     /// Makes a data folder below `folder`, starts a gateway on it, and gives it a webhook.
-    pub(super) fn start(folder: &Path) -> Result<Self, Failure> {
+    pub(super) async fn start(folder: &Path) -> Result<Self, Failure> {
         let data = folder.join("data");
-        let first = bootstrap(&data)?;
-        let fault = |fault| Failure::No(format!("the gateway has no port: {fault}"));
-        let (one, other) = (free_port().map_err(fault)?, free_port().map_err(fault)?);
-        let (address, admin) =
-            (one.local_addr().map_err(fault)?, other.local_addr().map_err(fault)?);
-        drop((one, other));
+        let first = store::bootstrap(&data, &Clock::System)?;
+        let (address, admin) = free_addresses()
+            .map_err(|fault| Failure::No(format!("the gateway has no port: {fault}")))?;
         let destination = folder.join("events.ndjson");
         let (settings, log) = (folder.join("config.toml"), folder.join("gateway.log"));
         let text = settings_text(&data, address, admin, &destination);
@@ -68,11 +73,12 @@ impl Gateway {
             .map_err(|fault| Failure::No(format!("{}: {fault}", settings.display())))?;
         let args = ["gateway", "serve", "--config", &settings.to_string_lossy()];
         let child = Child::start("the gateway", &args, &log)?;
-        let hook = String::new();
-        let mut gateway = Self { child, address, admin, hook, log, destination, counted_bytes: 0 };
-        gateway.await_ready()?;
-        gateway.hook = gateway.make_webhook(&first)?;
-        gateway.probe()?;
+        let (client, hook) = (Client::new(), String::new());
+        let mut gateway =
+            Self { child, client, address, admin, hook, log, destination, counted_bytes: 0 };
+        gateway.await_ready().await?;
+        gateway.hook = gateway.make_webhook(&first).await?;
+        gateway.probe().await?;
         Ok(gateway)
     }
 
@@ -90,16 +96,16 @@ impl Gateway {
     }
 
     /// How writes reach stable storage, as readiness tells.
-    pub(super) fn posture(&self) -> Result<String, Failure> {
-        let readiness = self.readiness()?;
+    pub(super) async fn posture(&self) -> Result<String, Failure> {
+        let readiness = self.readiness().await?;
         Ok(readiness["spool"]["posture"].as_str().unwrap_or("unknown").to_owned())
     }
 
     /// Waits until all is delivered that was accepted since the last look, and tells how it went.
-    pub(super) fn delivery(&mut self, accepted: u64) -> Result<Delivery, Failure> {
+    pub(super) async fn delivery(&mut self, accepted: u64) -> Result<Delivery, Failure> {
         let stopped = Instant::now();
         let there_bytes = self.destination_bytes();
-        self.await_delivery(stopped)?;
+        self.await_delivery(stopped).await?;
         let lag = stopped.elapsed();
         let there = self.count_lines(there_bytes)?;
         let all = there + self.count_lines(self.destination_bytes())?;
@@ -114,52 +120,61 @@ impl Gateway {
         if status.success() { Ok(()) } else { Err(self.fail(&format!("it ended with {status}"))) }
     }
 
-    fn await_ready(&mut self) -> Result<(), Failure> {
+    async fn await_ready(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
-        while !matches!(client::call(self.admin, "GET", "/readyz", None, ""), Ok((200, _))) {
+        while self.readiness().await.is_err() {
             if self.child.is_gone() {
                 return Err(self.fail("it ended by itself"));
             }
             if started.elapsed() > READY_MAX {
                 return Err(self.fail(&format!("not ready after {} s", READY_MAX.as_secs())));
             }
-            std::thread::sleep(PAUSE);
+            sleep(PAUSE).await;
         }
         Ok(())
     }
 
-    fn make_webhook(&self, first: &Value) -> Result<String, Failure> {
-        let (path, key) = (text(first, "api_path")?, text(first, "api_key")?);
+    async fn make_webhook(&self, first: &Bootstrap) -> Result<String, Failure> {
+        let key = first.api_key.as_ref().map(Secret::expose).unwrap_or_default();
+        let bearer = HeaderValue::try_from(format!("Bearer {key}"));
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, bearer.expect("a key is ASCII"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let webhook = json!({ "name": "bench", "template": shape::TEMPLATE }).to_string();
-        let path = format!("{path}/webhooks/");
-        match client::call(self.address, "POST", &path, Some(key), &webhook) {
-            Ok((201, made)) => Ok(format!("/hooks/{}", text(&made, "slug")?)),
-            other => Err(self.fail(&format!("it made no webhook: {other:?}"))),
+        let address = format!("http://{}{}/webhooks/", self.address, first.api_path);
+        let answer = self.client.send(Method::POST, &address, headers, webhook).await?;
+        let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        match made["slug"].as_str() {
+            Some(slug) => Ok(format!("/hooks/{slug}")),
+            None => Err(self.fail(&format!("it made no webhook: {}", answer.status))),
         }
     }
 
     /// One request, so that everything before it, the webhook's own events too, is delivered before anything counts.
-    fn probe(&mut self) -> Result<(), Failure> {
+    async fn probe(&mut self) -> Result<(), Failure> {
         let [small, _] = shape::Shape::all();
-        match client::call(self.address, "POST", &self.hook, None, &small.body) {
-            Ok((204, _)) => {}
-            other => return Err(self.fail(&format!("it took no webhook: {other:?}"))),
+        let address = format!("http://{}{}", self.address, self.hook);
+        let answer = self.client.send(Method::POST, &address, HeaderMap::new(), small.body).await?;
+        if answer.status != StatusCode::NO_CONTENT {
+            return Err(self.fail(&format!("it took no webhook: {}", answer.status)));
         }
-        self.await_delivery(Instant::now())?;
+        self.await_delivery(Instant::now()).await?;
         self.counted_bytes = self.destination_bytes();
         if self.counted_bytes == 0 { Err(self.fail("nothing was delivered")) } else { Ok(()) }
     }
 
-    fn readiness(&self) -> Result<Value, Failure> {
-        match client::call(self.admin, "GET", "/readyz", None, "") {
-            Ok((200, readiness)) => Ok(readiness),
-            other => Err(self.fail(&format!("it is not ready any more: {other:?}"))),
+    async fn readiness(&self) -> Result<Value, Failure> {
+        let address = format!("http://{}/readyz", self.admin);
+        let answer = self.client.send(Method::GET, &address, HeaderMap::new(), "").await?;
+        match serde_json::from_slice(&answer.body) {
+            Ok(readiness) if answer.status == StatusCode::OK => Ok(readiness),
+            _ => Err(self.fail(&format!("it is not ready: {}", answer.status))),
         }
     }
 
-    fn await_delivery(&self, since: Instant) -> Result<(), Failure> {
+    async fn await_delivery(&self, since: Instant) -> Result<(), Failure> {
         loop {
-            let readiness = self.readiness()?;
+            let readiness = self.readiness().await?;
             let behind = readiness["destinations"][0]["frames_behind"].as_u64();
             if behind == Some(0) {
                 return Ok(());
@@ -167,7 +182,7 @@ impl Gateway {
             if since.elapsed() > DELIVERY_MAX {
                 return Err(self.fail(&format!("its destination is still behind by {behind:?}")));
             }
-            std::thread::sleep(PAUSE);
+            sleep(PAUSE).await;
         }
     }
 
@@ -193,21 +208,11 @@ impl Gateway {
     }
 }
 
-/// Account, workspace and key of a fresh data folder.
-fn bootstrap(data: &Path) -> Result<Value, Failure> {
-    let fail = |why: String| Failure::No(format!("bootstrap failed: {why}"));
-    let mut command = program().map_err(|fault| fail(fault.to_string()))?;
-    command.arg("bootstrap").arg("--data").arg(data).args(["-o", "json"]);
-    let done = command.output().map_err(|fault| fail(fault.to_string()))?;
-    if !done.status.success() {
-        return Err(fail(String::from_utf8_lossy(&done.stderr).into_owned()));
-    }
-    serde_json::from_slice(&done.stdout).map_err(|fault| fail(fault.to_string()))
-}
-
-/// A listener on a port that nobody else has.
-fn free_port() -> io::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+/// Two addresses that nobody else has.
+fn free_addresses() -> io::Result<(SocketAddr, SocketAddr)> {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (one, other) = (TcpListener::bind(any)?, TcpListener::bind(any)?);
+    Ok((one.local_addr()?, other.local_addr()?))
 }
 
 fn settings_text(
@@ -232,11 +237,6 @@ fn settings_text(
     let spool = Spool { retention_max_bytes: RETENTION_MAX_BYTES, ..Spool::default() };
     let config = Config { server, spool, forward: vec![forward], ..Config::default() };
     toml::to_string(&config).expect("settings can be written as TOML")
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, Failure> {
-    let missing = || Failure::No(format!("the gateway's answer has no {name}"));
-    value[name].as_str().ok_or_else(missing)
 }
 
 /// Line ends in a part of a file.

@@ -4,7 +4,6 @@
 
 mod answer;
 mod child;
-mod client;
 mod folder;
 mod gateway;
 mod limits;
@@ -96,14 +95,14 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
 
 async fn measure(bench: &Bench) -> Result<Report, Failure> {
     let folder = Folder::make(bench.data_root.as_deref())?;
-    let mut contest = Contest::start(&folder)?;
+    let mut contest = Contest::start(&folder).await?;
     let setup = Setup {
         connections: bench.connections as usize,
         rate: bench.rate,
         rounds: bench.rounds,
         seconds: bench.seconds,
         file_system: folder.file_system(),
-        posture: contest.gateway.posture()?,
+        posture: contest.gateway.posture().await?,
     };
     let (shapes, mut rounds) = (Shape::all(), Vec::new());
     for number in 1..=bench.rounds {
@@ -142,7 +141,7 @@ impl Limit {
 }
 
 impl Contest {
-    fn start(folder: &Folder) -> Result<Self, Failure> {
+    async fn start(folder: &Folder) -> Result<Self, Failure> {
         let data = folder.path().join("durable");
         std::fs::create_dir(&data)
             .map_err(|fault| Failure::No(format!("{}: {fault}", data.display())))?;
@@ -153,7 +152,7 @@ impl Contest {
                 &["durable", &data.to_string_lossy()],
                 folder,
             )?,
-            gateway: Gateway::start(folder.path())?,
+            gateway: Gateway::start(folder.path()).await?,
         })
     }
 
@@ -187,7 +186,7 @@ impl Contest {
         let looks = looks.into_iter().collect::<Result<Vec<Usage>, Failure>>()?;
         let mut measured = figures(&tally, &looks);
         if contestant == Contestant::Gateway {
-            measured.delivery = Some(self.gateway.delivery(tally.accepted)?);
+            measured.delivery = Some(self.gateway.delivery(tally.accepted).await?);
         }
         Ok(measured)
     }
