@@ -196,9 +196,14 @@ impl Work<'_> {
             self.report.missing.push((reading.last + 1, seal));
         }
         if behind.is_none() && !file.whole && reading.frames == 0 {
-            // Its making was cut short: it never was one.
-            self.report.torn_bytes += file.bytes;
-            self.cut(segment, 0)?;
+            // Its making was cut short: it never was one. What it says of the segment before it says again next time.
+            let kept = if file.head.after == UNKNOWN { 0 } else { BLOCK_BYTES };
+            self.report.torn_bytes += file.bytes.saturating_sub(kept);
+            self.cut(segment, kept)?;
+            return Ok(reading.unused);
+        }
+        let is_bare = file.bytes <= BLOCK_BYTES && seal.is_some_and(|seal| seal < file.head.base);
+        if !file.whole && is_bare {
             return Ok(reading.unused);
         }
         if !file.whole && file.bytes > 0 {

@@ -187,6 +187,25 @@ fn a_cut_file_costs_what_stood_behind_the_cut() {
 }
 
 #[test]
+fn a_torn_beginning_keeps_its_word_on_the_segment_before() {
+    let journal = Journaled::new();
+    let [_, before, newest] = &journal.segments[..] else { panic!("three segments") };
+    // Behind the last durable frame: noise, as long as it is known which frame was the last.
+    journal.disk.spoil(before, |bytes| bytes.last_mut().into_iter().for_each(|byte| *byte = 1));
+    let lost = journal.touched(newest, &(0..u64::MAX));
+    let what = "cut inside the first block";
+    let report = journal.spoil(newest, what, &lost, |bytes| bytes.truncate(1000));
+    assert_eq!(report.damaged, []);
+
+    let disk = journal.disk.copy();
+    disk.spoil(newest, |bytes| bytes.truncate(1000));
+    let mut bench = open(&disk, Mode::Direct, 2).expect("recovered");
+    bench.write(&[vec![1; 10]]).1.expect("written");
+    let (later, _) = recover_all(&disk, true).expect("a recovery");
+    assert_eq!(later.report.damaged, [], "it goes on behind it");
+}
+
+#[test]
 fn a_missing_segment_is_a_gap_with_its_numbers() {
     let journal = Journaled::new();
     let disk = journal.disk.copy();
