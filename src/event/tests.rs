@@ -37,8 +37,8 @@ fn with(member: &str) -> String {
 }
 
 fn labels(count: usize) -> String {
-    let rest: String = (1..count).map(|n| format!(r#","l{n}":"x""#)).collect();
-    format!(r#"{{"prefect.resource.id":"r"{rest}}}"#)
+    let rest: Vec<String> = (1..count).map(|n| format!(r#","l{n}":"x""#)).collect();
+    format!(r#"{{"prefect.resource.id":"r"{}}}"#, rest.concat())
 }
 
 fn related(count: usize) -> String {

@@ -200,7 +200,7 @@ fn foreign_crates_stay_in_their_rooms() {
 #[test]
 fn files_are_short_and_say_what_they_are() {
     let mut faults = String::new();
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "fuzz/src", "fuzz/fuzz_targets"] {
         for source in sources(folder) {
             let name = format!("{folder}/{}", source.name);
             let lines = source.text.lines().count();
@@ -239,7 +239,7 @@ fn nothing_is_left_over() {
         concat!("dbg", "!("),
         concat!("#[ig", "nore"),
     ];
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "fuzz/src", "fuzz/fuzz_targets"] {
         for source in sources(folder) {
             for (number, line) in source.text.lines().enumerate() {
                 for mark in marks.iter().filter(|mark| line.contains(**mark)) {
