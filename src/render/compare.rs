@@ -2,12 +2,14 @@
 //! than the budget, however values are nested.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use minijinja::value::DynObject;
 use minijinja::{Error, Value};
 
 use super::budget;
-use super::number::{self, number};
+use super::number::{self, Number, number};
 use super::repr::{items, pairs};
 use super::value::{DEPTH_MAX, Kind, Side, fault, kind, type_name};
 
@@ -239,14 +241,23 @@ fn rows_order(
 }
 
 /// Sorts as Python's `sorted` does: stable, and refused when two items have no order.
-pub(super) fn sorted<T>(mut all: Vec<T>, key: impl Fn(&T) -> &Value) -> Result<Vec<T>, Error> {
+pub(super) fn sorted<T>(
+    mut all: Vec<T>,
+    reverse: bool,
+    key: impl Fn(&T) -> &Value,
+) -> Result<Vec<T>, Error> {
     let mut refused = None;
-    all.sort_by(|a, b| match order(key(a), key(b)) {
-        _ if refused.is_some() => Ordering::Equal,
-        Ok(found) => found.unwrap_or(Ordering::Equal),
-        Err(fault) => {
-            refused = Some(fault);
-            Ordering::Equal
+    all.sort_by(|a, b| {
+        if refused.is_some() {
+            return Ordering::Equal;
+        }
+        let (a, b) = if reverse { (b, a) } else { (a, b) };
+        match order(key(a), key(b)) {
+            Ok(found) => found.unwrap_or(Ordering::Equal),
+            Err(fault) => {
+                refused = Some(fault);
+                Ordering::Equal
+            }
         }
     });
     refused.map_or(Ok(all), Err)
@@ -273,4 +284,52 @@ pub(super) fn contains(held: &Value, wanted: &Value) -> Result<bool, Error> {
         Kind::Generator(object) => among(items(object), wanted, 0),
         _ => Err(fault(format!("nothing can be in {}", type_name(held)))),
     }
+}
+
+/// Values seen so far, each once, as in a set of Python's.
+#[derive(Default)]
+pub(super) struct Keys {
+    buckets: HashMap<u64, Vec<Value>>,
+}
+
+impl Keys {
+    /// Keeps a value; whether it is new.
+    ///
+    /// # Errors
+    /// A list or dict cannot be in a set.
+    pub(super) fn insert(&mut self, value: Value) -> Result<bool, Error> {
+        let mut hasher = DefaultHasher::new();
+        hash(&value, &mut hasher)?;
+        let bucket = self.buckets.entry(hasher.finish()).or_default();
+        for held in bucket.iter() {
+            if equal(held, &value)? {
+                return Ok(false);
+            }
+        }
+        bucket.push(value);
+        Ok(true)
+    }
+}
+
+/// Hashes so that what is equal has one hash, whatever its kind.
+fn hash(value: &Value, hasher: &mut DefaultHasher) -> Result<(), Error> {
+    budget::look(1)?;
+    if let Some(number) = number(value) {
+        match &number {
+            Number::Int(small) => (*small as f64).to_bits().hash(hasher),
+            Number::Big(_) => number.float().unwrap_or(f64::INFINITY).to_bits().hash(hasher),
+            Number::Float(float) => (*float + 0.0).to_bits().hash(hasher),
+        }
+        return Ok(());
+    }
+    match kind(value) {
+        Kind::Str(text) => text.hash(hasher),
+        Kind::Bytes(bytes) => bytes.hash(hasher),
+        Kind::Tuple(tuple) => tuple.iter().try_for_each(|item| hash(item, hasher))?,
+        Kind::List(_) | Kind::Dict(_) | Kind::View(_) => {
+            return Err(fault(format!("{} cannot be told apart by a hash", type_name(value))));
+        }
+        _ => {}
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use minijinja::value::{Enumerator, Object};
 
 use super::Context;
 use super::budget;
-use super::fold::Names;
+use super::fold::{Names, ROOT};
 use super::lazy;
 use crate::json::{self, Document};
 use crate::request::Body;
@@ -32,6 +32,7 @@ impl Object for Request {
             "body" => Some(self.body.clone()),
             "headers" => Some(self.headers.clone()),
             "method" => Some(self.method.clone()),
+            ROOT => Some(Value::from_dyn_object(Arc::clone(self))),
             _ => None,
         }
     }
@@ -69,6 +70,9 @@ impl Object for Given {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        if key == ROOT {
+            return Some(Value::from_dyn_object(Arc::clone(self)));
+        }
         let found = self.0.json().get(key)?;
         if key == "headers" && found.kind() == json::Kind::Object {
             let lines = found.members().map(|(name, value)| {

@@ -8,18 +8,32 @@ use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value};
 
 use super::compare::How;
+use super::error::nearest;
 use super::number::Reckon;
 use super::value::{Kind, fault, kind};
-use super::{compare, filters, globals, lookup, methods, ops, repr, tests};
+use super::{compare, filters, globals, lookup, methods, ops, repr, routine, tests, value};
 
 /// Deepest nesting of macro calls, recursive loops and blocks, as the engine counts it.
 const RECURSION_MAX: usize = 400;
 
+/// What a filter knows of the place it is applied at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope {
+    /// Output is escaped there.
+    pub(super) escaping: bool,
+}
+
+impl Scope {
+    fn of(state: &State<'_, '_>) -> Self {
+        Self { escaping: !matches!(state.auto_escape(), AutoEscape::None) }
+    }
+}
+
 /// A filter: the value it is applied to, then its arguments with the named ones last.
-pub(super) type Filter = fn(&mut State<'_, '_>, &Value, &[Value]) -> Result<Value, Error>;
+pub(super) type Filter = fn(Scope, &Value, &[Value]) -> Result<Value, Error>;
 
 /// A test: the value it asks about, then its arguments.
-pub(super) type Test = fn(&mut State<'_, '_>, &Value, &[Value]) -> Result<bool, Error>;
+pub(super) type Test = fn(&Value, &[Value]) -> Result<bool, Error>;
 
 static ENVIRONMENTS: Mutex<BTreeMap<u64, &'static Environment<'static>>> =
     Mutex::new(BTreeMap::new());
@@ -63,11 +77,6 @@ pub(super) fn nearest_test(name: &str) -> Option<&'static str> {
     nearest(name, tests::TABLE.iter().map(|row| row.0))
 }
 
-fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    let close = known.map(|other| (strsim::osa_distance(name, other), other));
-    close.filter(|(distance, _)| *distance <= 2).min().map(|(_, other)| other)
-}
-
 fn build(fuel: u64) -> Environment<'static> {
     let mut made = Environment::empty();
     made.set_undefined_behavior(UndefinedBehavior::Chainable);
@@ -79,18 +88,15 @@ fn build(fuel: u64) -> Environment<'static> {
     for &(name, filter) in filters::TABLES.iter().flat_map(|table| table.iter()) {
         made.add_filter(
             name,
-            move |state: &mut State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>| {
-                filter(state, value, &args.into_values())
+            move |state: &State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>| {
+                filter(Scope::of(state), value, &args.into_values())
             },
         );
     }
     for &(name, test) in tests::TABLE {
-        made.add_test(
-            name,
-            move |state: &mut State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>| {
-                test(state, value, &args.into_values())
-            },
-        );
+        made.add_test(name, move |value: &Value, args: Rest<ValueOrKwargs>| {
+            test(value, &args.into_values())
+        });
     }
     for (name, value) in globals::all() {
         made.add_global(name, value);
@@ -120,13 +126,16 @@ fn add_operators(made: &mut Environment<'static>) {
         ("op.>", How::Greater),
         ("op.>=", How::AtLeast),
         ("op.in", How::In),
+        ("op.notin", How::NotIn),
     ] {
         made.add_filter(name, move |a: &Value, b: &Value| compare::holds(how, a, b));
     }
     made.add_filter("op.compare", |first: &Value, rest: &[Value]| compare::chain(first, rest));
     made.add_filter("op.neg", |value: &Value| ops::negate(value));
+    made.add_filter("op.pos", |value: &Value| ops::posit(value));
+    made.add_filter("op.~~", |a: &Value, b: &Value| ops::concat(a, b, false));
     made.add_filter("op.~", |state: &State<'_, '_>, a: &Value, b: &Value| {
-        ops::concat(a, b, is_escaping(state))
+        ops::concat(a, b, Scope::of(state).escaping)
     });
     made.add_filter("op.truth", |value: &Value| value.is_true());
 }
@@ -137,15 +146,21 @@ fn add_lookups(made: &mut Environment<'static>) {
     made.add_filter("op.slice", |of: &Value, a: &Value, b: &Value, c: &Value| {
         lookup::slice(of, a, b, c)
     });
-    made.add_filter("op.iter", |value: &Value| lookup::iterable(value));
+    made.add_filter("op.iter", |value: &Value| lookup::looped(value));
+    made.add_filter("op.kwargs", |value: &Value| lookup::named_arguments(value));
     made.add_filter("op.row", |value: &Value| lookup::row(value));
     made.add_filter("op.rows", |value: &Value| lookup::rows(value));
     made.add_filter("op.dict", |pairs: &Value| lookup::dict(pairs));
     made.add_filter("op.assign", |of: &Value, name: &str, value: &Value| {
         lookup::assign(of, name, value)
     });
-    made.add_filter("op.keep", |value: &Value, of: &Value, name: &str| {
-        lookup::assign(of, name, value)
+    made.add_filter("op.given", |value: &Value| routine::is_given(value));
+    made.add_filter("op.macro", |inner: &Value, signature: &Value| routine::wrap(inner, signature));
+    made.add_filter("op.captured", |state: &State<'_, '_>, value: &Value| {
+        if !Scope::of(state).escaping {
+            return Ok(value.clone());
+        }
+        repr::text(value).map(Value::from_safe_string)
     });
     made.add_filter("op.text", |value: &Value| match kind(value) {
         Kind::Str(_) => Ok(value.clone()),
@@ -154,6 +169,18 @@ fn add_lookups(made: &mut Environment<'static>) {
     made.add_filter("op.fail", |_value: &Value, what: &str| -> Result<Value, Error> {
         Err(fault(what.to_owned()))
     });
+    made.add_filter(
+        "op.changed",
+        |state: &mut State<'_, '_>, of: &Value, args: Rest<ValueOrKwargs>| {
+            let args = args.into_values();
+            match of.as_object() {
+                Some(object) if repr::is_loop(object) => {
+                    of.call_method(state, "changed", &[value::asked(args)])
+                }
+                _ => of.call_method(state, "changed", &args),
+            }
+        },
+    );
     made.add_filter(
         "op.cycle",
         |state: &mut State<'_, '_>, of: &Value, args: Rest<ValueOrKwargs>| match &*args
@@ -165,14 +192,9 @@ fn add_lookups(made: &mut Environment<'static>) {
     );
 }
 
-/// Whether output is escaped where the template stands.
-pub(super) fn is_escaping(state: &State<'_, '_>) -> bool {
-    !matches!(state.auto_escape(), AutoEscape::None)
-}
-
 /// Writes what `{{ value }}` shows.
 fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    let is_escaped = is_escaping(state) && !value.is_safe();
+    let is_escaped = Scope::of(state).escaping && !value.is_safe();
     match kind(value) {
         Kind::Undefined => Ok(()),
         Kind::Str(text) if !is_escaped => Ok(out.write_str(text)?),

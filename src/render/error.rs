@@ -51,9 +51,42 @@ impl RenderError {
     }
 }
 
-/// Where a node of the parsed template starts.
-pub(super) fn offset(span: Span) -> usize {
-    span.start_offset as usize
+/// A rule that a template breaks, with its place in the source.
+#[derive(Debug)]
+pub(super) struct Fault {
+    start: usize,
+    end: usize,
+    message: String,
+    over: bool,
+}
+
+impl Fault {
+    pub(super) fn new(start: usize, end: usize, message: impl Into<String>) -> Self {
+        Self { start, end, message: message.into(), over: false }
+    }
+
+    /// At a node of the tree.
+    pub(super) fn span(span: Span, message: impl Into<String>) -> Self {
+        Self::new(span.start_offset as usize, span.end_offset as usize, message)
+    }
+
+    /// A bound is broken rather than a rule.
+    pub(super) fn over(self) -> Self {
+        Self { over: true, ..self }
+    }
+
+    /// With the place as an author counts it.
+    pub(super) fn in_source(self, source: &str) -> RenderError {
+        let budget = self.over;
+        let _ = self.end;
+        RenderError { budget, ..RenderError::at(source, self.start, self.message) }
+    }
+}
+
+/// The known name an author may have meant.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let close = known.map(|other| (strsim::osa_distance(name, other), other));
+    close.filter(|(distance, _)| *distance <= 2).min().map(|(_, other)| other)
 }
 
 fn spent(over: Over, limits: &Limits) -> String {

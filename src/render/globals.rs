@@ -3,23 +3,30 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use minijinja::value::{Object, ObjectRepr};
-use minijinja::{Error, State, Value};
+use minijinja::value::{Object, ObjectRepr, Tuple};
+use minijinja::{Error, ErrorKind, State, Value};
 
 use super::args::{bind, named, split};
 use super::budget;
-use super::lookup::{check_key, collect, iterable};
+use super::chars;
+use super::lookup::{check_key, collect};
+use super::methods::from_keys;
 use super::repr::pairs;
-use super::value::{Kind, Range, fault, kind, new_namespace, type_name};
+use super::value::{Kind, Range, fault, index, kind, marked, new_namespace, type_name};
 
 /// Most items of a `range`, as in Prefect's sandbox.
 const RANGE_MAX: usize = 100;
+/// Most paragraphs of `lipsum`.
+const LIPSUM_MAX: i64 = 20;
+/// Most words of one.
+const LIPSUM_WORDS_MAX: i64 = 200;
 
 type Call = fn(&[Value]) -> Result<Value, Error>;
 
 /// A function of ours as a value.
-struct Function {
+pub(super) struct Function {
     name: &'static str,
     call: Call,
 }
@@ -38,12 +45,30 @@ impl Object for Function {
     fn call(self: &Arc<Self>, _state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         (self.call)(args)
     }
+
+    fn call_method(
+        self: &Arc<Self>,
+        _state: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        match (self.name, method) {
+            ("dict", "fromkeys") => from_keys(args),
+            _ => Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+    }
 }
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, Value)> {
-    let table: [(&'static str, Call); 3] =
-        [("range", range), ("dict", dict), ("namespace", namespace)];
+    let table: [(&'static str, Call); 6] = [
+        ("cycler", cycler),
+        ("dict", dict),
+        ("joiner", joiner),
+        ("lipsum", lipsum),
+        ("namespace", namespace),
+        ("range", range),
+    ];
     table.into_iter().map(|(name, call)| (name, Value::from_object(Function { name, call })))
 }
 
@@ -90,7 +115,7 @@ fn gather(what: &str, args: &[Value]) -> Result<Vec<(Value, Value)>, Error> {
         Some((_, Kind::Dict(dict))) => pairs(dict),
         Some((given, _)) => {
             let mut made = Vec::new();
-            for row in collect(&iterable(given)?)? {
+            for row in collect(given)? {
                 match &collect(&row)?[..] {
                     [key, value] => {
                         check_key(key)?;
@@ -124,4 +149,163 @@ fn namespace(args: &[Value]) -> Result<Value, Error> {
         }
     }
     Ok(value)
+}
+
+/// What `cycler()` gives: items taken in turn, without end.
+#[derive(Debug)]
+struct Cycler {
+    items: Vec<Value>,
+    place: AtomicUsize,
+}
+
+fn cycler(args: &[Value]) -> Result<Value, Error> {
+    let (items, kwargs) = split(args);
+    if kwargs.is_some() || items.is_empty() {
+        return Err(fault("cycler needs at least one item, and no named ones"));
+    }
+    budget::take_values(items.len())?;
+    Ok(Value::from_object(Cycler { items: items.to_vec(), place: AtomicUsize::new(0) }))
+}
+
+impl Object for Cycler {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        let place = self.place.load(Ordering::Relaxed);
+        match key {
+            "current" => Some(self.items[place].clone()),
+            "items" => Some(Tuple::from(&self.items[..]).into()),
+            "pos" => Some(Value::from(place)),
+            _ => None,
+        }
+    }
+
+    fn call_method(
+        self: &Arc<Self>,
+        _state: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        let place = self.place.load(Ordering::Relaxed);
+        match method {
+            "next" | "reset" if !args.is_empty() => {
+                Err(fault(format!("{method} takes no arguments")))
+            }
+            "next" => {
+                self.place.store((place + 1) % self.items.len(), Ordering::Relaxed);
+                Ok(self.items[place].clone())
+            }
+            "reset" => {
+                self.place.store(0, Ordering::Relaxed);
+                Ok(Value::from(()))
+            }
+            _ => Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<Cycler>")
+    }
+}
+
+/// What `joiner()` gives: nothing when first called, then a separator.
+#[derive(Debug)]
+struct Joiner {
+    between: Value,
+    used: AtomicBool,
+}
+
+fn joiner(args: &[Value]) -> Result<Value, Error> {
+    let [between] = bind("joiner", ["sep"], 0, args)?;
+    let between = between.unwrap_or_else(|| Value::from(", "));
+    Ok(Value::from_object(Joiner { between, used: AtomicBool::new(false) }))
+}
+
+impl Object for Joiner {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "sep" => Some(self.between.clone()),
+            "used" => Some(Value::from(self.used.load(Ordering::Relaxed))),
+            _ => None,
+        }
+    }
+
+    fn call(self: &Arc<Self>, _state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        if !args.is_empty() {
+            return Err(fault("a joiner takes no arguments"));
+        }
+        if self.used.swap(true, Ordering::Relaxed) {
+            return Ok(self.between.clone());
+        }
+        Ok(Value::from(""))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<Joiner>")
+    }
+}
+
+const WORDS: [&str; 24] = [
+    "lorem",
+    "ipsum",
+    "dolor",
+    "sit",
+    "amet",
+    "consectetuer",
+    "adipiscing",
+    "elit",
+    "sed",
+    "diam",
+    "nonummy",
+    "nibh",
+    "euismod",
+    "tincidunt",
+    "ut",
+    "laoreet",
+    "magna",
+    "aliquam",
+    "erat",
+    "volutpat",
+    "wisi",
+    "enim",
+    "minim",
+    "veniam",
+];
+
+/// Text without meaning. Jinja draws its words; here they follow each other, so that a rendering can be repeated.
+fn lipsum(args: &[Value]) -> Result<Value, Error> {
+    let [count, html, least, most] = bind("lipsum", ["n", "html", "min", "max"], 0, args)?;
+    let number = |value: Option<Value>, default: i64| {
+        value.map_or(Ok(default), |value| index("lipsum", &value))
+    };
+    let (count, least, most) = (number(count, 5)?, number(least, 20)?, number(most, 100)?);
+    if count > LIPSUM_MAX || most > LIPSUM_WORDS_MAX {
+        return Err(fault(format!(
+            "lipsum writes at most {LIPSUM_MAX} paragraphs of {LIPSUM_WORDS_MAX} words"
+        )));
+    }
+    if least >= most {
+        return Err(fault("lipsum needs a largest number of words above the smallest"));
+    }
+    let html = html.is_none_or(|html| html.is_true());
+    let mut paragraphs = Vec::new();
+    for paragraph in 0..count {
+        let words = least.max(1) + (paragraph * 7) % (most - least);
+        let chosen = (0..words).map(|word| WORDS[(paragraph * 5 + word) as usize % WORDS.len()]);
+        let text = chars::capitalize(&chosen.collect::<Vec<_>>().join(" "));
+        budget::take(text.len())?;
+        paragraphs.push(if html { format!("<p>{text}.</p>") } else { format!("{text}.") });
+    }
+    let text = paragraphs.join(if html { "\n" } else { "\n\n" });
+    Ok(marked(text, html))
 }

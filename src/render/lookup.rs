@@ -1,61 +1,126 @@
 //! Attributes, items, slices and unpacking, as Python's sandbox does them. In: a value and what is asked of it. Out:
 //! what is there, or undefined. Never an attribute whose name starts with an underscore, never a change of a value.
 
-use minijinja::value::Tuple;
+use minijinja::value::{DynObject, Tuple};
 use minijinja::{Error, Value};
+use num_bigint::Sign;
 
 use super::budget;
 use super::methods;
-use super::repr::items;
-use super::value::{Kind, Method, fault, from_int, is_undefined, kind, type_name};
+use super::number::{Number, number};
+use super::repr::{is_loop, pairs, text};
+use super::value::{
+    Kind, Method, Range, broken, fault, from_int, is_undefined, kind, marked, type_name,
+};
 
 /// `of.name`: the attribute or method, else the item.
 pub(super) fn attribute(of: &Value, name: &str) -> Result<Value, Error> {
+    if is_undefined(of) {
+        return chained(of);
+    }
     if name.starts_with('_') {
         return Ok(Value::UNDEFINED);
     }
     match methods::attribute(of, name) {
         Some(found) => Ok(found),
-        None => plain(of.get_attr(name), of),
+        None => sound(of.get_attr(name)?),
     }
 }
 
 /// `of[key]`: the item, else the attribute or method of that name.
 pub(super) fn item(of: &Value, key: &Value) -> Result<Value, Error> {
     budget::look(1)?;
-    let found = match (kind(of), kind(key)) {
-        (Kind::Undefined, _) => return plain(of.get_attr(""), of),
-        (Kind::Dict(dict), _) => dict.get_value(key),
-        (Kind::View(_) | Kind::Generator(_) | Kind::Namespace(_) | Kind::Other(_), _) => None,
-        (_, Kind::Int(_)) => Some(of.get_item(key)?),
-        (_, Kind::Bool(truth)) => Some(of.get_item(&Value::from(i64::from(truth)))?),
+    if let Kind::Undefined = kind(of) {
+        return chained(of);
+    }
+    let place = match kind(key) {
+        Kind::Int(_) => Some(key.clone()),
+        Kind::Bool(truth) => Some(Value::from(i64::from(truth))),
         _ => None,
     };
-    if let Some(found) = found.filter(|found| !is_undefined(found)) {
-        return Ok(found);
+    let found = match (kind(of), place) {
+        (Kind::Broken, _) => return Err(broken()),
+        (Kind::Dict(dict), _) if check_key(key).is_ok() => key_value(dict, key),
+        (Kind::Str(_), Some(place)) => {
+            let c = of.get_item(&place)?;
+            Some(if of.is_safe() { marked(text(&c)?, true) } else { c })
+        }
+        (Kind::List(_) | Kind::Tuple(_) | Kind::Range(_) | Kind::Bytes(_), Some(place)) => {
+            Some(of.get_item(&place)?)
+        }
+        _ => None,
+    };
+    if let Some(found) = found.filter(|found| !found.is_undefined()) {
+        return sound(found);
     }
     match kind(key) {
-        Kind::Str(name) => attribute(of, name),
+        Kind::Str(name) => own_attribute(of, name),
         _ => Ok(Value::UNDEFINED),
     }
 }
 
-/// A lookup of the engine's, where undefined may be asked for anything.
-fn plain(found: Result<Value, Error>, of: &Value) -> Result<Value, Error> {
-    match found {
-        Ok(found) => Ok(found),
-        Err(_) if of.is_undefined() => Ok(Value::UNDEFINED),
-        Err(fault) => Err(fault),
+/// An attribute or method that is no item of a dict.
+fn own_attribute(of: &Value, name: &str) -> Result<Value, Error> {
+    match kind(of) {
+        _ if name.starts_with('_') => Ok(Value::UNDEFINED),
+        Kind::Dict(_) => Ok(methods::attribute(of, name).unwrap_or_default()),
+        _ => attribute(of, name),
+    }
+}
+
+/// What undefined has of any name: undefined again, but for what an `if` without `else` gave.
+fn chained(of: &Value) -> Result<Value, Error> {
+    if of.is_undefined() {
+        return Ok(Value::UNDEFINED);
+    }
+    Err(fault("an `if` without `else` that is false gives nothing, and nothing can be read of it"))
+}
+
+/// A value that could be made.
+fn sound(value: Value) -> Result<Value, Error> {
+    if let Kind::Broken = kind(&value) { Err(broken()) } else { Ok(value) }
+}
+
+/// The value of a key in a dict: numbers are one key when they are equal, whatever their kind.
+pub(super) fn key_value(dict: &DynObject, key: &Value) -> Option<Value> {
+    if let Some(found) = dict.get_value(key) {
+        return Some(found);
+    }
+    let small = match number(key)? {
+        Number::Int(small) => small,
+        Number::Float(float) if float.fract() == 0.0 && float.abs() < 1e15 => float as i128,
+        _ => return None,
+    };
+    let kinds = [
+        Some(from_int(small)),
+        Some(Value::from(small as f64)),
+        (0..=1).contains(&small).then(|| Value::from(small == 1)),
+    ];
+    kinds.into_iter().flatten().find_map(|key| dict.get_value(&key))
+}
+
+/// How many items a value has; `None` when Python's `len` refuses it.
+pub(super) fn length(value: &Value) -> Option<usize> {
+    match kind(value) {
+        Kind::Undefined => Some(0),
+        Kind::Other(object) if is_loop(object) => object.get_value_by_str("length")?.as_usize(),
+        Kind::Generator(_) | Kind::Other(_) | Kind::Namespace(_) | Kind::Method(_) => None,
+        _ => value.len(),
     }
 }
 
 /// `of[start:stop:step]`.
-pub(super) fn slice(of: &Value, start: &Value, end: &Value, step: &Value) -> Result<Value, Error> {
+pub(super) fn slice(of: &Value, start: &Value, end: &Value, by: &Value) -> Result<Value, Error> {
     if is_undefined(of) {
-        return Ok(Value::from(Vec::<Value>::new()));
+        return chained(of);
     }
-    let length = of.len().unwrap_or(0);
-    let places = Places::of(length, bound(start)?, bound(end)?, bound(step)?)?;
+    let length = match kind(of) {
+        Kind::Str(_) | Kind::List(_) | Kind::Tuple(_) | Kind::Range(_) | Kind::Bytes(_) => {
+            of.len().unwrap_or(0)
+        }
+        _ => return Err(fault(format!("{} cannot be sliced", type_name(of)))),
+    };
+    let places = Places::of(length, bound(start)?, bound(end)?, bound(by)?)?;
     match kind(of) {
         Kind::Str(text) => {
             budget::take(text.len())?;
@@ -65,18 +130,29 @@ pub(super) fn slice(of: &Value, start: &Value, end: &Value, step: &Value) -> Res
                 let chars: Vec<char> = text.chars().collect();
                 places.map(|place| chars[place]).collect()
             };
-            Ok(if of.is_safe() { Value::from_safe_string(out) } else { Value::from(out) })
+            Ok(marked(out, of.is_safe()))
         }
-        Kind::List(list) => {
-            budget::take_values(length)?;
-            let all: Vec<Value> = items(list).collect();
-            Ok(Value::from(places.map(|place| all[place].clone()).collect::<Vec<_>>()))
+        Kind::Bytes(bytes) => {
+            budget::take(bytes.len())?;
+            Ok(Value::from_bytes(places.map(|place| bytes[place]).collect()))
+        }
+        Kind::Range(range) => {
+            let at = |place: i128| i128::from(range.start) + i128::from(range.step) * place;
+            let (start, end, by) =
+                (at(places.next), at(places.end), i128::from(range.step) * places.by);
+            let small = |number: i128| number.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+            let length = places.left;
+            let range = Range { start: small(start), end: small(end), step: small(by), length };
+            Ok(Value::from_object(range))
         }
         Kind::Tuple(tuple) => {
             budget::take_values(length)?;
             Ok(Tuple::from(places.map(|place| tuple[place].clone()).collect::<Vec<_>>()).into())
         }
-        _ => Err(fault(format!("{} cannot be sliced", type_name(of)))),
+        _ => {
+            let all = collect(of)?;
+            Ok(Value::from(places.map(|place| all[place].clone()).collect::<Vec<_>>()))
+        }
     }
 }
 
@@ -85,6 +161,7 @@ fn bound(value: &Value) -> Result<Option<i128>, Error> {
         Kind::None => Ok(None),
         Kind::Int(number) => Ok(Some(number)),
         Kind::Bool(truth) => Ok(Some(i128::from(truth))),
+        Kind::Big(big) => Ok(Some(if big.0.sign() == Sign::Minus { i128::MIN } else { i128::MAX })),
         _ => Err(fault(format!("a slice is made with integers, not {}", type_name(value)))),
     }
 }
@@ -92,7 +169,8 @@ fn bound(value: &Value) -> Result<Option<i128>, Error> {
 /// The places a slice names, in order.
 struct Places {
     next: i128,
-    step: i128,
+    end: i128,
+    by: i128,
     left: usize,
 }
 
@@ -101,23 +179,23 @@ impl Places {
         length: usize,
         start: Option<i128>,
         end: Option<i128>,
-        step: Option<i128>,
+        by: Option<i128>,
     ) -> Result<Self, Error> {
-        let (length, step) = (length as i128, step.unwrap_or(1));
-        if step == 0 {
+        let (length, by) = (length as i128, by.unwrap_or(1));
+        if by == 0 {
             return Err(fault("the step of a slice cannot be zero"));
         }
         // Beyond the length all steps are alike.
-        let step = step.clamp(-length - 1, length + 1);
-        let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
+        let by = by.clamp(-length - 1, length + 1);
+        let (low, high) = if by > 0 { (0, length) } else { (-1, length - 1) };
         let clamp = |place: i128| {
             if place < 0 { (place.saturating_add(length)).max(low) } else { place.min(high) }
         };
-        let (first, last) = if step > 0 { (low, high) } else { (high, low) };
+        let (first, last) = if by > 0 { (low, high) } else { (high, low) };
         let (start, end) = (start.map_or(first, clamp), end.map_or(last, clamp));
-        let distance = if step > 0 { end - start } else { start - end };
-        let left = if distance <= 0 { 0 } else { (distance - 1) / step.abs() + 1 };
-        Ok(Self { next: start, step, left: left as usize })
+        let distance = if by > 0 { end - start } else { start - end };
+        let left = if distance <= 0 { 0 } else { (distance - 1) / by.abs() + 1 };
+        Ok(Self { next: start, end, by, left: left as usize })
     }
 }
 
@@ -127,7 +205,7 @@ impl Iterator for Places {
     fn next(&mut self) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
         let place = self.next;
-        self.next += self.step;
+        self.next += self.by;
         Some(place as usize)
     }
 }
@@ -135,6 +213,7 @@ impl Iterator for Places {
 /// What a loop goes through.
 pub(super) fn iterable(value: &Value) -> Result<Value, Error> {
     match kind(value) {
+        Kind::Broken => Err(broken()),
         Kind::Undefined => Ok(Value::UNDEFINED),
         Kind::Str(_)
         | Kind::List(_)
@@ -151,19 +230,51 @@ pub(super) fn iterable(value: &Value) -> Result<Value, Error> {
     }
 }
 
+/// What a `for` goes through: a generator becomes a list, so that the loop knows its length.
+pub(super) fn looped(value: &Value) -> Result<Value, Error> {
+    match kind(value) {
+        Kind::Generator(_) => collect(value).map(Value::from),
+        _ => iterable(value),
+    }
+}
+
+/// The items of an iterable, one by one, paid for.
+pub(super) fn iterate(
+    value: &Value,
+) -> Result<impl Iterator<Item = Result<Value, Error>> + Send + use<>, Error> {
+    let items = match iterable(value)? {
+        value if is_undefined(&value) => None,
+        value => Some(value.try_iter()?),
+    };
+    Ok(items.into_iter().flatten().map(|item| {
+        budget::look(1)?;
+        sound(item)
+    }))
+}
+
 /// All items of an iterable, paid for.
 pub(super) fn collect(value: &Value) -> Result<Vec<Value>, Error> {
-    let value = iterable(value)?;
-    if value.is_undefined() {
-        return Ok(Vec::new());
-    }
-    budget::take_values(value.len().unwrap_or(0))?;
-    let mut all = Vec::with_capacity(value.len().unwrap_or(0));
-    for item in value.try_iter()?.checked() {
-        budget::look(1)?;
+    let length = value.len().unwrap_or(0);
+    budget::take_values(length)?;
+    let mut all = Vec::with_capacity(length);
+    for item in iterate(value)? {
+        if all.len() >= length {
+            budget::take_values(1)?;
+        }
         all.push(item?);
     }
     Ok(all)
+}
+
+/// What is given as `**value`: a dict of names.
+pub(super) fn named_arguments(value: &Value) -> Result<Value, Error> {
+    let Kind::Dict(dict) = kind(value) else {
+        return Err(fault(format!("named arguments come from a dict, not {}", type_name(value))));
+    };
+    if pairs(dict).iter().all(|(name, _)| matches!(kind(name), Kind::Str(_))) {
+        return Ok(value.clone());
+    }
+    Err(fault("named arguments have names that are strings"))
 }
 
 /// What is unpacked into several names: the engine unpacks lists, Python everything that can be iterated over.
@@ -194,7 +305,7 @@ pub(super) fn dict(pairs: &Value) -> Result<Value, Error> {
 /// Refuses what cannot be the key of a dict.
 pub(super) fn check_key(key: &Value) -> Result<(), Error> {
     match kind(key) {
-        Kind::List(_) | Kind::Dict(_) => {
+        Kind::List(_) | Kind::Dict(_) | Kind::View(_) => {
             Err(fault(format!("{} cannot be the key of a dict", type_name(key))))
         }
         Kind::Tuple(tuple) => tuple.iter().try_for_each(check_key),

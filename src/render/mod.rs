@@ -1,7 +1,7 @@
 //! Template and request to text. In: a source, compiled once; then request by request what it sees. Out: text, or where
 //! and why there is none. minijinja stays inside. Pure: no file, and the clock only as a budget.
 //!
-//! Python's Jinja2 is the measure. The way of a template: [`guard`] looks at its tokens, the engine parses, [`fold`]
+//! Python's Jinja2 is the measure. The way of a template: [`syntax`] reads it by Jinja's grammar, [`fold`]
 //! rewrites the tree to Python's meaning, the engine makes instructions of it and runs them in the one environment of
 //! [`engine`]. What runs there is ours: operators (`ops`, `number`, `compare`), lookups (`lookup`), `filters/`,
 //! `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by `repr`. Values the engine cannot
@@ -10,6 +10,7 @@
 
 mod args;
 mod budget;
+mod chars;
 mod compare;
 mod context;
 mod engine;
@@ -17,14 +18,15 @@ mod error;
 mod filters;
 mod fold;
 mod globals;
-mod guard;
 mod lazy;
 mod lookup;
 mod methods;
 mod number;
+mod numeral;
 mod ops;
-mod printable;
 mod repr;
+mod routine;
+mod syntax;
 mod tests;
 mod value;
 
@@ -36,7 +38,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use minijinja::machinery::{self, CodeGenerator, Instructions};
-use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Value};
 use self_cell::self_cell;
 
@@ -143,12 +144,12 @@ impl Template {
     /// # Errors
     /// The first fault, with its line.
     pub fn compile(source: &str, limits: Limits) -> Result<Self, RenderError> {
+        check_size(source, &limits)?;
         let form = if source.contains("{{") || source.contains("{%") {
-            guard::check(source, &limits)?;
-            let made = Compiled::try_new(source.to_owned(), |source| program(source, &limits))?;
-            Form::Compiled(made)
+            // As Python reads it: only `\n` ends a line.
+            let lines = source.replace("\r\n", "\n").replace('\r', "\n");
+            Form::Compiled(Compiled::try_new(lines, |source| program(source))?)
         } else {
-            guard::check_size(source, &limits)?;
             Form::Verbatim(source.to_owned())
         };
         Ok(Self { form, limits, guess: AtomicUsize::new(source.len()) })
@@ -185,7 +186,7 @@ impl Template {
             let mut out = machinery::make_string_output(&mut text);
             machinery::eval(environment, code, root, blocks, &mut out, AutoEscape::None).map(drop)
         });
-        value::empty_namespaces();
+        value::forget_kept();
         let source = compiled.borrow_owner();
         done.map_err(|error| RenderError::of(&error, source, &self.limits, Running::over()))?;
         let most = self.limits.output_max_bytes;
@@ -201,12 +202,24 @@ impl Template {
     }
 }
 
+/// Refuses a source that is too large, before anything else looks at it.
+fn check_size(source: &str, limits: &Limits) -> Result<(), RenderError> {
+    let (has, most, unit) = if source.len() > limits.source_max_bytes {
+        (source.len(), limits.source_max_bytes, "bytes")
+    } else {
+        (source.chars().count(), limits.source_max_chars, "characters")
+    };
+    if has <= most {
+        return Ok(());
+    }
+    let what = format!("the template has {has} {unit}; at most {most} are taken");
+    Err(RenderError::bare(what).over())
+}
+
 /// Parses, rewrites, and makes instructions.
-fn program<'a>(source: &'a str, limits: &Limits) -> Result<Program<'a>, RenderError> {
-    let parsed = machinery::parse(source, "template", SyntaxConfig::default())
-        .map_err(|error| RenderError::of(&error, source, limits, None))?;
-    let (folded, names) = fold::fold(&parsed)
-        .map_err(|fault| RenderError::at(source, error::offset(fault.span), fault.message))?;
+fn program(source: &str) -> Result<Program<'_>, RenderError> {
+    let parsed = syntax::parse(source).map_err(|fault| fault.in_source(source))?;
+    let (folded, names) = fold::fold(&parsed, source).map_err(|fault| fault.in_source(source))?;
     let mut generator = CodeGenerator::new("template", source);
     generator.compile_stmt(&folded);
     let (instructions, blocks) = generator.finish();

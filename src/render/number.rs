@@ -73,7 +73,7 @@ impl Number {
         }
     }
 
-    fn is_negative(&self) -> bool {
+    pub(super) fn is_negative(&self) -> bool {
         match self {
             Self::Int(small) => *small < 0,
             Self::Big(big) => big.is_negative(),
@@ -290,4 +290,57 @@ fn compare_exactly(float: f64, integer: &Number) -> Option<Ordering> {
     };
     let rest = if float.fract() == 0.0 { Ordering::Equal } else { Ordering::Greater };
     Some(whole.cmp(&integer.clone().big()?).then(rest))
+}
+
+/// A float without its fraction; `None` when it is not finite.
+pub(super) fn truncated(float: f64) -> Option<BigInt> {
+    BigInt::from_f64(float.trunc())
+}
+
+/// An integer or bool as an integer.
+pub(super) fn whole(value: &Value) -> Result<Value, Error> {
+    match number(value) {
+        Some(number @ (Number::Int(_) | Number::Big(_))) => Ok(number.into_value()),
+        _ => Err(fault("an integer is needed")),
+    }
+}
+
+/// Python's `round`: half to even, on the exact value. Without digits a float becomes an integer.
+pub(super) fn rounded(number: Number, digits: Option<i64>) -> Result<Number, Error> {
+    let Number::Float(float) = number else {
+        return match digits {
+            Some(digits @ ..0) => {
+                Ok(Number::Big(round_tens(number.big().unwrap_or_default(), false, -digits)))
+            }
+            _ => Ok(number),
+        };
+    };
+    let Some(digits) = digits else {
+        let whole = truncated(float.round_ties_even());
+        return whole.map(Number::Big).ok_or_else(|| fault(format!("{float} is no integer")));
+    };
+    if !float.is_finite() || digits > 323 {
+        return Ok(Number::Float(float));
+    }
+    if digits >= 0 {
+        let text = format!("{float:.*}", digits as usize);
+        return Ok(Number::Float(text.parse().unwrap_or(float)));
+    }
+    let whole = truncated(float.abs()).unwrap_or_default();
+    let whole = round_tens(whole, float.fract() != 0.0, -digits);
+    Ok(Number::Float(whole.to_f64().unwrap_or(f64::INFINITY).copysign(float)))
+}
+
+/// An integer to a multiple of `10^tens`, half to even; `more` when something beyond the integer was cut off.
+fn round_tens(number: BigInt, more: bool, tens: i64) -> BigInt {
+    // Beyond this many digits nothing that is afforded is left.
+    let Ok(tens) = u32::try_from(tens.min(40_000)) else { return number };
+    let unit = BigInt::from(10).pow(tens);
+    let below = big_floor_div(&number, &unit) * &unit;
+    let twice: BigInt = (&number - &below) * 2;
+    let up = match twice.cmp(&unit) {
+        Ordering::Equal => more || (&below / &unit).bit(0),
+        order => order.is_gt(),
+    };
+    if up { below + unit } else { below }
 }

@@ -125,6 +125,14 @@ pub(super) fn negate(value: &Value) -> Result<Value, Error> {
     }
 }
 
+/// `+value`.
+pub(super) fn posit(value: &Value) -> Result<Value, Error> {
+    match number(value) {
+        Some(number) => Ok(number.into_value()),
+        None => Err(fault(format!("{} has no sign", type_name(value)))),
+    }
+}
+
 /// `left ~ right`: the texts of both in a row.
 pub(super) fn concat(left: &Value, right: &Value, escapes: bool) -> Result<Value, Error> {
     if escapes {

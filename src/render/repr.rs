@@ -7,9 +7,9 @@ use minijinja::value::DynObject;
 use minijinja::{Error, Value};
 
 use super::budget;
+use super::chars::is_printable;
 use super::lazy::Node;
-use super::printable::is_printable;
-use super::value::{DEPTH_MAX, DIGITS_MAX, Kind, Side, fault, kind};
+use super::value::{DEPTH_MAX, DIGITS_MAX, Kind, Side, broken, fault, kind};
 
 /// The text of a value as a new string.
 pub(super) fn text(value: &Value) -> Result<String, Error> {
@@ -37,6 +37,7 @@ pub(super) fn write_repr(out: &mut dyn Write, value: &Value, depth: usize) -> Re
         return Err(fault(format!("a value nested deeper than {DEPTH_MAX} levels has no text")));
     }
     match kind(value) {
+        Kind::Broken => return Err(broken()),
         Kind::Undefined => out.write_str("Undefined")?,
         Kind::None => out.write_str("None")?,
         Kind::Bool(true) => out.write_str("True")?,
@@ -76,9 +77,22 @@ pub(super) fn write_repr(out: &mut dyn Write, value: &Value, depth: usize) -> Re
         }
         Kind::Generator(_) => out.write_str("<generator object>")?,
         Kind::Method(method) => write!(out, "<built-in method {}>", method.name)?,
+        Kind::Other(object) if is_loop(object) => {
+            let part = |name: &str| object.get_value_by_str(name).unwrap_or_default();
+            out.write_str("<LoopContext ")?;
+            write_repr(out, &part("index"), depth + 1)?;
+            out.write_str("/")?;
+            write_repr(out, &part("length"), depth + 1)?;
+            out.write_str(">")?;
+        }
         Kind::Other(object) => write!(out, "{object}")?,
     }
     Ok(())
+}
+
+/// Whether this is the engine's `loop`.
+pub(super) fn is_loop(object: &DynObject) -> bool {
+    object.type_name().ends_with("loop_object::Loop")
 }
 
 /// The items of a list.

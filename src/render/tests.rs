@@ -2,42 +2,62 @@
 
 use std::cmp::Ordering;
 
-use minijinja::{Error, State, Value};
+use minijinja::{Error, Value};
 
 use super::args::bind;
-use super::compare::{How, holds};
-use super::engine::Test;
+use super::compare::{How, holds, is_same};
+use super::engine::{Test, is_filter, is_test};
+use super::globals::Function;
+use super::lookup::iterable;
+use super::methods::text::{is_lower, is_upper};
 use super::number::{Number, Reckon, compare, number, reckon};
+use super::repr::{is_loop, text};
+use super::routine::Routine;
 use super::value::{Kind, fault, is_undefined, kind, type_name};
 
 /// By name.
 pub(super) const TABLE: &[(&str, Test)] = &[
-    ("boolean", |_, value, args| none("boolean", args, matches!(kind(value), Kind::Bool(_)))),
-    ("defined", |_, value, args| none("defined", args, !is_undefined(value))),
+    ("!=", |value, args| compared(How::Unequal, value, args)),
+    ("<", |value, args| compared(How::Less, value, args)),
+    ("<=", |value, args| compared(How::AtMost, value, args)),
+    ("==", |value, args| compared(How::Equal, value, args)),
+    (">", |value, args| compared(How::Greater, value, args)),
+    (">=", |value, args| compared(How::AtLeast, value, args)),
+    ("boolean", |value, args| none("boolean", args, matches!(kind(value), Kind::Bool(_)))),
+    ("callable", |value, args| none("callable", args, is_callable(value))),
+    ("defined", |value, args| none("defined", args, !is_undefined(value))),
     ("divisibleby", divisible_by),
-    ("eq", |_, value, args| compared(How::Equal, value, args)),
-    ("equalto", |_, value, args| compared(How::Equal, value, args)),
-    ("even", |_, value, args| parity("even", value, args, 0)),
-    ("false", |_, value, args| none("false", args, matches!(kind(value), Kind::Bool(false)))),
-    ("float", |_, value, args| none("float", args, matches!(kind(value), Kind::Float(_)))),
-    ("ge", |_, value, args| compared(How::AtLeast, value, args)),
-    ("greaterthan", |_, value, args| compared(How::Greater, value, args)),
-    ("gt", |_, value, args| compared(How::Greater, value, args)),
-    ("in", |_, value, args| compared(How::In, value, args)),
-    ("integer", |_, value, args| {
+    ("eq", |value, args| compared(How::Equal, value, args)),
+    ("equalto", |value, args| compared(How::Equal, value, args)),
+    ("escaped", |value, args| none("escaped", args, value.is_safe() || value.is_undefined())),
+    ("even", |value, args| parity("even", value, args, 0)),
+    ("false", |value, args| none("false", args, matches!(kind(value), Kind::Bool(false)))),
+    ("filter", |value, args| none("filter", args, value.as_str().is_some_and(is_filter))),
+    ("float", |value, args| none("float", args, matches!(kind(value), Kind::Float(_)))),
+    ("ge", |value, args| compared(How::AtLeast, value, args)),
+    ("greaterthan", |value, args| compared(How::Greater, value, args)),
+    ("gt", |value, args| compared(How::Greater, value, args)),
+    ("in", |value, args| compared(How::In, value, args)),
+    ("integer", |value, args| {
         none("integer", args, matches!(kind(value), Kind::Int(_) | Kind::Big(_)))
     }),
-    ("le", |_, value, args| compared(How::AtMost, value, args)),
-    ("lessthan", |_, value, args| compared(How::Less, value, args)),
-    ("lt", |_, value, args| compared(How::Less, value, args)),
-    ("mapping", |_, value, args| none("mapping", args, matches!(kind(value), Kind::Dict(_)))),
-    ("ne", |_, value, args| compared(How::Unequal, value, args)),
-    ("none", |_, value, args| none("none", args, matches!(kind(value), Kind::None))),
-    ("number", |_, value, args| none("number", args, number(value).is_some())),
-    ("odd", |_, value, args| parity("odd", value, args, 1)),
-    ("string", |_, value, args| none("string", args, matches!(kind(value), Kind::Str(_)))),
-    ("true", |_, value, args| none("true", args, matches!(kind(value), Kind::Bool(true)))),
-    ("undefined", |_, value, args| none("undefined", args, is_undefined(value))),
+    ("iterable", |value, args| none("iterable", args, iterable(value).is_ok())),
+    ("le", |value, args| compared(How::AtMost, value, args)),
+    ("lessthan", |value, args| compared(How::Less, value, args)),
+    ("lower", |value, args| none("lower", args, is_lower(&text(value)?))),
+    ("lt", |value, args| compared(How::Less, value, args)),
+    ("mapping", |value, args| none("mapping", args, matches!(kind(value), Kind::Dict(_)))),
+    ("ne", |value, args| compared(How::Unequal, value, args)),
+    ("none", |value, args| none("none", args, matches!(kind(value), Kind::None))),
+    ("number", |value, args| none("number", args, number(value).is_some())),
+    ("odd", |value, args| parity("odd", value, args, 1)),
+    ("sameas", same_as),
+    ("sequence", |value, args| none("sequence", args, is_sequence(value))),
+    ("string", |value, args| none("string", args, matches!(kind(value), Kind::Str(_)))),
+    ("test", |value, args| none("test", args, value.as_str().is_some_and(is_test))),
+    ("true", |value, args| none("true", args, matches!(kind(value), Kind::Bool(true)))),
+    ("undefined", |value, args| none("undefined", args, is_undefined(value))),
+    ("upper", |value, args| none("upper", args, is_upper(&text(value)?))),
 ];
 
 /// A test without arguments.
@@ -51,7 +71,7 @@ fn compared(how: How, value: &Value, args: &[Value]) -> Result<bool, Error> {
     holds(how, value, &other.unwrap_or_default())
 }
 
-fn divisible_by(_state: &mut State<'_, '_>, value: &Value, args: &[Value]) -> Result<bool, Error> {
+fn divisible_by(value: &Value, args: &[Value]) -> Result<bool, Error> {
     let [num] = bind("divisibleby", ["num"], 1, args)?;
     remainder(value, &num.unwrap_or_default()).map(|rest| rest.is_zero())
 }
@@ -68,4 +88,43 @@ fn remainder(value: &Value, by: &Value) -> Result<Number, Error> {
         (None, _) => Err(fault(format!("{} is no number to divide", type_name(value)))),
         (_, None) => Err(fault(format!("{} is no number to divide by", type_name(by)))),
     }
+}
+
+fn is_callable(value: &Value) -> bool {
+    match kind(value) {
+        Kind::Undefined | Kind::Method(_) => true,
+        Kind::Other(object) => {
+            is_loop(object)
+                || object.downcast_ref::<Routine>().is_some()
+                || object.downcast_ref::<Function>().is_some()
+        }
+        _ => false,
+    }
+}
+
+fn is_sequence(value: &Value) -> bool {
+    matches!(
+        kind(value),
+        Kind::Undefined
+            | Kind::Str(_)
+            | Kind::Bytes(_)
+            | Kind::List(_)
+            | Kind::Tuple(_)
+            | Kind::Dict(_)
+            | Kind::Range(_)
+    )
+}
+
+/// Python's `is`: the very same object. Small values are taken as one when they are equal and of one kind.
+fn same_as(value: &Value, args: &[Value]) -> Result<bool, Error> {
+    let [other] = bind("sameas", ["other"], 1, args)?;
+    let other = other.unwrap_or_default();
+    Ok(match (kind(value), kind(&other)) {
+        (Kind::Undefined, Kind::Undefined) | (Kind::None, Kind::None) => true,
+        (Kind::Bool(a), Kind::Bool(b)) => a == b,
+        (Kind::Int(a), Kind::Int(b)) => a == b,
+        (Kind::Float(a), Kind::Float(b)) => a.to_bits() == b.to_bits(),
+        (Kind::Str(a), Kind::Str(b)) => a == b && value.is_safe() == other.is_safe(),
+        _ => is_same(value, &other),
+    })
 }

@@ -12,6 +12,8 @@ use minijinja::{Error, ErrorKind, State, Value};
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
+use super::budget;
+use super::compare::equal;
 use super::methods;
 
 /// Most digits of an integer that Python reads or prints.
@@ -27,6 +29,8 @@ pub(super) fn fault(what: impl Into<Cow<'static, str>>) -> Error {
 /// What Python would call a value.
 #[derive(Debug)]
 pub(super) enum Kind<'a> {
+    /// A value that could not be made: the budget is used up, or a number has too many digits.
+    Broken,
     Undefined,
     None,
     Bool(bool),
@@ -51,7 +55,8 @@ pub(super) enum Kind<'a> {
 /// A value's kind; a few comparisons, no allocation.
 pub(super) fn kind(value: &Value) -> Kind<'_> {
     match value.kind() {
-        ValueKind::Undefined | ValueKind::Invalid => Kind::Undefined,
+        ValueKind::Undefined => Kind::Undefined,
+        ValueKind::Invalid => Kind::Broken,
         ValueKind::None => Kind::None,
         ValueKind::Bool => Kind::Bool(value.is_true()),
         ValueKind::Number if value.is_integer() => Kind::Int(integer(value)),
@@ -72,13 +77,7 @@ fn integer(value: &Value) -> i128 {
 
 fn object_kind(object: &DynObject) -> Kind<'_> {
     match object.repr() {
-        ObjectRepr::Seq => match object.downcast_ref::<Tuple>() {
-            Some(tuple) => Kind::Tuple(tuple),
-            None => match object.downcast_ref::<Range>() {
-                Some(range) => Kind::Range(range),
-                None => Kind::List(object),
-            },
-        },
+        ObjectRepr::Seq => sequence_kind(object),
         ObjectRepr::Iterable => match object.downcast_ref::<View>() {
             Some(view) => Kind::View(view),
             None => Kind::Generator(object),
@@ -87,6 +86,19 @@ fn object_kind(object: &DynObject) -> Kind<'_> {
         // The engine's loops and macros call themselves maps.
         _ if object.type_name().starts_with("minijinja::vm") => Kind::Other(object),
         _ => Kind::Dict(object),
+    }
+}
+
+fn sequence_kind(object: &DynObject) -> Kind<'_> {
+    if let Some(tuple) = object.downcast_ref::<Tuple>() {
+        return Kind::Tuple(tuple);
+    }
+    if let Some(range) = object.downcast_ref::<Range>() {
+        return Kind::Range(range);
+    }
+    match object.downcast_ref::<Group>() {
+        Some(group) => Kind::Tuple(&group.pair),
+        None => Kind::List(object),
     }
 }
 
@@ -109,6 +121,7 @@ fn plain_kind(object: &DynObject) -> Kind<'_> {
 /// Python's name of a value's type, for messages.
 pub(super) fn type_name(value: &Value) -> &'static str {
     match kind(value) {
+        Kind::Broken => "a broken value",
         Kind::Undefined => "undefined",
         Kind::None => "none",
         Kind::Bool(_) => "bool",
@@ -323,34 +336,143 @@ impl Object for Namespace {
     }
 }
 
+/// Why a value could not be made.
+pub(super) fn broken() -> Error {
+    match budget::spend(1) {
+        Err(over) => over,
+        Ok(()) => fault(format!("an integer of more than {DIGITS_MAX} digits cannot be used")),
+    }
+}
+
+/// Something that keeps values it is given, itself perhaps among them.
+trait Keeper: Send + Sync {
+    fn forget(&self);
+}
+
+impl Keeper for Namespace {
+    fn forget(&self) {
+        drop(self.names.lock().map(|mut names| std::mem::take(&mut *names)));
+    }
+}
+
 thread_local! {
-    /// The namespaces of the rendering on this thread: one may hold itself, so each is emptied when it ends.
-    static NAMESPACES: RefCell<Vec<Arc<Namespace>>> = const { RefCell::new(Vec::new()) };
+    /// The keepers of the rendering on this thread: each is emptied when it ends, so that no circle stays in memory.
+    static KEEPERS: RefCell<Vec<Arc<dyn Keeper>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A new namespace.
 pub(super) fn new_namespace() -> (Arc<Namespace>, Value) {
     let namespace = Arc::new(Namespace::default());
-    NAMESPACES.with_borrow_mut(|all| all.push(Arc::clone(&namespace)));
+    let keeper: Arc<dyn Keeper> = Arc::<Namespace>::clone(&namespace);
+    KEEPERS.with_borrow_mut(|all| all.push(keeper));
     (Arc::clone(&namespace), Value::from_dyn_object(namespace))
 }
 
-/// Empties all namespaces of a rendering that is over.
-pub(super) fn empty_namespaces() {
-    for namespace in NAMESPACES.take() {
-        let names = namespace.names.lock().map(|mut names| std::mem::take(&mut *names));
-        drop(names);
+/// Empties all keepers of a rendering that is over.
+pub(super) fn forget_kept() {
+    for keeper in KEEPERS.take() {
+        keeper.forget();
     }
 }
 
-/// Items that are made one by one and only once.
+/// What `loop.changed` was last asked about; equal to what has equal values.
+#[derive(Debug)]
+pub(super) struct Asked {
+    values: Mutex<Vec<Value>>,
+}
+
+/// Values as one that can be compared and is forgotten when the rendering ends.
+pub(super) fn asked(values: Vec<Value>) -> Value {
+    let asked = Arc::new(Asked { values: Mutex::new(values) });
+    let keeper: Arc<dyn Keeper> = Arc::<Asked>::clone(&asked);
+    KEEPERS.with_borrow_mut(|all| all.push(keeper));
+    Value::from_dyn_object(asked)
+}
+
+impl Keeper for Asked {
+    fn forget(&self) {
+        drop(self.values.lock().map(|mut values| std::mem::take(&mut *values)));
+    }
+}
+
+impl Object for Asked {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        let other = other.downcast_ref::<Self>()?;
+        let (mine, theirs) = (self.values.try_lock().ok()?, other.values.try_lock().ok()?);
+        let same = mine.len() == theirs.len()
+            && mine.iter().zip(theirs.iter()).all(|(a, b)| equal(a, b).unwrap_or(false));
+        Some(if same { Ordering::Equal } else { Ordering::Less })
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<asked>")
+    }
+}
+
+/// What `self` is outside of a call: the template, of which nothing can be read.
+#[derive(Debug)]
+pub(super) struct Reference;
+
+impl Object for Reference {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<TemplateReference None>")
+    }
+}
+
+/// One group of `groupby`: a tuple whose two items have names.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) pair: Tuple,
+}
+
+impl Object for Group {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_usize() {
+            Some(place) => self.pair.get(place).cloned(),
+            None => self.get_value_by_str(key.as_str()?),
+        }
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        match key {
+            "grouper" => self.pair.first().cloned(),
+            "list" => self.pair.last().cloned(),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.pair.len())
+    }
+}
+
+type Items = Box<dyn Iterator<Item = Result<Value, Error>> + Send>;
+
+/// Items that are made one by one, when asked for, and only once.
 struct Generator {
-    items: Mutex<std::vec::IntoIter<Value>>,
+    items: Mutex<Items>,
 }
 
 /// Items as a generator.
 pub(super) fn generate(items: Vec<Value>) -> Value {
-    Value::from_object(Generator { items: Mutex::new(items.into_iter()) })
+    lazily(items.into_iter().map(Ok))
+}
+
+/// Items that may fail, as a generator.
+pub(super) fn lazily(items: impl Iterator<Item = Result<Value, Error>> + Send + 'static) -> Value {
+    Value::from_object(Generator { items: Mutex::new(Box::new(items)) })
 }
 
 impl fmt::Debug for Generator {
@@ -365,8 +487,14 @@ impl Object for Generator {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let items = Arc::clone(self);
-        Enumerator::Iter(Box::new(std::iter::from_fn(move || items.items.lock().ok()?.next())))
+        let generator = Arc::clone(self);
+        Enumerator::Iter(Box::new(std::iter::from_fn(move || {
+            // One that asks itself for items is locked already.
+            match generator.items.try_lock() {
+                Ok(mut items) => items.next().map(|item| item.unwrap_or_else(Value::from)),
+                Err(_) => Some(Value::from(fault("a generator cannot go through itself"))),
+            }
+        })))
     }
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
@@ -375,5 +503,20 @@ impl Object for Generator {
 
     fn is_true(self: &Arc<Self>) -> bool {
         true
+    }
+}
+
+/// A string, safe or not.
+pub(super) fn marked(text: String, is_safe: bool) -> Value {
+    if is_safe { Value::from_safe_string(text) } else { Value::from(text) }
+}
+
+/// An argument that must be an integer; one out of range is as good as the largest.
+pub(super) fn index(what: &str, value: &Value) -> Result<i64, Error> {
+    match kind(value) {
+        Kind::Int(number) => Ok(number.clamp(i64::MIN.into(), i64::MAX.into()) as i64),
+        Kind::Bool(truth) => Ok(i64::from(truth)),
+        Kind::Big(_) => Err(fault(format!("{what} takes no integer this large"))),
+        _ => Err(fault(format!("{what} needs an integer, not {}", type_name(value)))),
     }
 }

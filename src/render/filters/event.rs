@@ -3,10 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::{Error, State, Value};
+use minijinja::{Error, Value};
 
 use super::super::args::bind;
 use super::super::context::Headers;
+use super::super::engine::Scope;
 use super::super::repr::pairs;
 use super::super::value::{Kind, fault, is_undefined, kind};
 use super::Table;
@@ -37,11 +38,7 @@ impl CloudEvent {
     }
 }
 
-fn from_cloud_event(
-    _state: &mut State<'_, '_>,
-    body: &Value,
-    args: &[Value],
-) -> Result<Value, Error> {
+fn from_cloud_event(_scope: Scope, body: &Value, args: &[Value]) -> Result<Value, Error> {
     let [headers] = bind("from_cloud_event", ["headers"], 1, args)?;
     let headers = headers.unwrap_or_default();
     let headers = headers.downcast_object_ref::<Headers>();

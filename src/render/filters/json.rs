@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use minijinja::{Error, State, Value};
+use minijinja::{Error, Value};
 
 use super::super::args::bind;
 use super::super::budget;
 use super::super::context::Headers;
+use super::super::engine::Scope;
 use super::super::lazy::Node;
 use super::super::repr::{items, pairs, write_float, write_str};
 use super::super::value::{DEPTH_MAX, Kind, fault, kind, type_name};
@@ -20,7 +21,7 @@ pub(super) const TABLE: Table = &[("tojson", tojson)];
 /// Widest indent of one level.
 const INDENT_MAX: i128 = 16;
 
-fn tojson(_state: &mut State<'_, '_>, value: &Value, args: &[Value]) -> Result<Value, Error> {
+fn tojson(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let [indent] = bind("tojson", ["indent"], 0, args)?;
     let indent = indent.as_ref().map_or(Ok(None), unit)?;
     let mut writer = Writer::new(indent, value);
@@ -137,7 +138,7 @@ impl Writer {
 
     /// Keys that are no strings: sorted as Python sorts them, then written as strings.
     fn dict_of_scalars(&mut self, pairs: Vec<(Value, Value)>, depth: usize) -> Result<(), Error> {
-        let sorted = super::super::compare::sorted(pairs, |pair| &pair.0)?;
+        let sorted = super::super::compare::sorted(pairs, false, |pair| &pair.0)?;
         let mut named = Vec::with_capacity(sorted.len());
         for (key, value) in sorted {
             let name = match kind(&key) {

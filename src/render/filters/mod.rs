@@ -1,14 +1,32 @@
 //! What follows `|`. In: a value and arguments. Out: a value. One table per file; a filter is one row and one function.
 
+mod entities;
 mod event;
+mod html;
 mod json;
+mod number;
+mod path;
+mod select;
 mod seq;
 mod text;
+mod urlize;
 
 use super::engine::Filter;
+
+pub(super) use entities::unescape;
+pub(super) use html::{escaped, tags_stripped};
 
 /// Filters by name.
 pub(super) type Table = &'static [(&'static str, Filter)];
 
 /// All tables.
-pub(super) const TABLES: &[Table] = &[event::TABLE, json::TABLE, seq::TABLE, text::TABLE];
+pub(super) const TABLES: &[Table] = &[
+    event::TABLE,
+    html::TABLE,
+    json::TABLE,
+    number::TABLE,
+    select::TABLE,
+    seq::TABLE,
+    text::TABLE,
+    urlize::TABLE,
+];

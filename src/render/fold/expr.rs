@@ -5,31 +5,25 @@ use minijinja::Value;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{
     BinOp, BinOpKind, Call, CallArg, Compare, CompareOpKind, Expr, Filter, GetAttr, GetItem,
-    IfExpr, List, Map, Spanned, Test, Tuple, UnaryOp, UnaryOpKind, Var,
+    IfExpr, List, Map, Slice, Spanned, Test, Tuple, UnaryOp, UnaryOpKind,
 };
-use num_bigint::BigInt;
 
 use super::super::engine::{is_filter, is_test, nearest_filter, nearest_test};
+use super::super::error::Fault;
 use super::super::methods;
-use super::super::value::{Nothing, from_big};
-use super::{Fault, Fold, call, constant};
+use super::super::value::{Nothing, Reference};
+use super::{Fold, ROOT, call, constant, variable};
 
-impl Fold {
-    pub(super) fn expr<'a>(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+/// Filters that see the context, so that Jinja does not apply them when it compiles.
+const IN_CONTEXT: [&str; 6] = ["map", "random", "reject", "rejectattr", "select", "selectattr"];
+
+impl<'a> Fold<'a, '_> {
+    pub(super) fn expr(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         let span = expr.span();
         Ok(match expr {
             Expr::Var(var) => self.var(var.id, span),
-            Expr::Const(node) => constant(exact(&node.value), span),
-            Expr::Slice(node) => {
-                let mut bounds = Vec::with_capacity(3);
-                for bound in [&node.start, &node.stop, &node.step] {
-                    bounds.push(match bound {
-                        Some(bound) => self.expr(bound)?,
-                        None => constant((), span),
-                    });
-                }
-                call("op.slice", span, self.expr(&node.expr)?, bounds)
-            }
+            Expr::Const(node) => constant(node.value.clone(), span),
+            Expr::Slice(node) => self.slicing(node, span)?,
             Expr::UnaryOp(node) => self.unary(node, span)?,
             Expr::BinOp(node) => self.binary(node, span)?,
             Expr::Compare(node) => self.compare(node, span)?,
@@ -49,20 +43,40 @@ impl Fold {
         })
     }
 
-    fn exprs<'a>(&mut self, exprs: &[Expr<'a>]) -> Result<Vec<Expr<'a>>, Fault> {
+    fn exprs(&mut self, exprs: &[Expr<'a>]) -> Result<Vec<Expr<'a>>, Fault> {
         exprs.iter().map(|expr| self.expr(expr)).collect()
     }
 
-    fn var<'a>(&mut self, id: &'a str, span: Span) -> Expr<'a> {
+    fn var(&mut self, id: &'a str, span: Span) -> Expr<'a> {
         match id {
             "body" => self.names.body = true,
             "headers" => self.names.headers = true,
+            "self" if !self.owns_self => {
+                return constant(Value::from_object(Reference), span);
+            }
             _ => {}
         }
-        Expr::Var(Spanned::new(Var { id }, span))
+        if self.unseen.contains(&id) {
+            // A loop's name, which a block in the loop does not see: only the context may know it.
+            let expr = variable(ROOT, span);
+            return Expr::GetAttr(Spanned::new(GetAttr { expr, name: id }, span));
+        }
+        variable(id, span)
     }
 
-    fn unary<'a>(&mut self, node: &UnaryOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn slicing(&mut self, node: &Slice<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+        let of = self.expr(&node.expr)?;
+        let mut bounds = Vec::with_capacity(3);
+        for bound in [&node.start, &node.stop, &node.step] {
+            bounds.push(match bound {
+                Some(bound) => self.expr(bound)?,
+                None => constant((), span),
+            });
+        }
+        Ok(call("op.slice", span, of, bounds))
+    }
+
+    fn unary(&mut self, node: &UnaryOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let expr = self.expr(&node.expr)?;
         Ok(match node.op {
             UnaryOpKind::Not => {
@@ -72,19 +86,16 @@ impl Fold {
         })
     }
 
-    fn binary<'a>(&mut self, node: &BinOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn binary(&mut self, node: &BinOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let left = self.expr(&node.left)?;
         let right = self.expr(&node.right)?;
         let name = match node.op {
             op @ (BinOpKind::ScAnd | BinOpKind::ScOr) => {
                 return Ok(Expr::BinOp(Spanned::new(BinOp { op, left, right }, span)));
             }
-            BinOpKind::Eq => "op.==",
-            BinOpKind::Ne => "op.!=",
-            BinOpKind::Lt => "op.<",
-            BinOpKind::Lte => "op.<=",
-            BinOpKind::Gt => "op.>",
-            BinOpKind::Gte => "op.>=",
+            // Jinja joins constants when it compiles, and forgets that some are safe.
+            BinOpKind::Concat if is_constant(&node.left) && is_constant(&node.right) => "op.~~",
+            BinOpKind::Concat => "op.~",
             BinOpKind::Add => "op.+",
             BinOpKind::Sub => "op.-",
             BinOpKind::Mul => "op.*",
@@ -92,19 +103,32 @@ impl Fold {
             BinOpKind::FloorDiv => "op.//",
             BinOpKind::Rem => "op.%",
             BinOpKind::Pow => "op.**",
-            BinOpKind::Concat => "op.~",
-            BinOpKind::In => "op.in",
+            _ => return Err(Fault::span(span, "a comparison is no arithmetic")),
         };
         Ok(call(name, span, left, vec![right]))
     }
 
     /// `a < b < c` as one call that compares until one fails. The operands are all evaluated first: Python stops at
     /// the first false comparison, which shows only when a later operand fails by itself.
-    fn compare<'a>(&mut self, node: &Compare<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn compare(&mut self, node: &Compare<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let first = self.expr(&node.expr)?;
+        if let [only] = &node.ops[..] {
+            let right = self.expr(&only.expr)?;
+            let name = match only.op {
+                CompareOpKind::Eq => "op.==",
+                CompareOpKind::Ne => "op.!=",
+                CompareOpKind::Lt => "op.<",
+                CompareOpKind::Lte => "op.<=",
+                CompareOpKind::Gt => "op.>",
+                CompareOpKind::Gte => "op.>=",
+                CompareOpKind::In => "op.in",
+                CompareOpKind::NotIn => "op.notin",
+            };
+            return Ok(call(name, span, first, vec![right]));
+        }
         let mut args = Vec::with_capacity(node.ops.len() * 2);
         for op in &node.ops {
-            let name = match op.op {
+            let sign = match op.op {
                 CompareOpKind::Eq => "==",
                 CompareOpKind::Ne => "!=",
                 CompareOpKind::Lt => "<",
@@ -114,15 +138,15 @@ impl Fold {
                 CompareOpKind::In => "in",
                 CompareOpKind::NotIn => "not in",
             };
-            args.push(constant(name, span));
+            args.push(constant(sign, span));
             args.push(self.expr(&op.expr)?);
         }
         Ok(call("op.compare", span, first, args))
     }
 
-    fn if_expr<'a>(&mut self, node: &IfExpr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
-        let test_expr = self.expr(&node.test_expr)?;
+    fn if_expr(&mut self, node: &IfExpr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         self.branches += 1;
+        let test_expr = self.expr(&node.test_expr)?;
         let true_expr = self.expr(&node.true_expr)?;
         let false_expr = match &node.false_expr {
             Some(expr) => self.expr(expr)?,
@@ -133,9 +157,12 @@ impl Fold {
         Ok(Expr::IfExpr(Spanned::new(node, span)))
     }
 
-    pub(super) fn filter<'a>(&mut self, node: &Filter<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn filter(&mut self, node: &Filter<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let expr = node.expr.as_ref().map(|expr| self.expr(expr)).transpose()?;
         let args = self.args(&node.args)?;
+        if node.name == "+" {
+            return Ok(Expr::Filter(Spanned::new(Filter { name: "op.pos", expr, args }, span)));
+        }
         if is_filter(node.name) {
             return Ok(Expr::Filter(Spanned::new(Filter { name: node.name, expr, args }, span)));
         }
@@ -143,7 +170,7 @@ impl Fold {
         self.unreachable(expr, what, span)
     }
 
-    fn test<'a>(&mut self, node: &Test<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn test(&mut self, node: &Test<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let expr = self.expr(&node.expr)?;
         let args = self.args(&node.args)?;
         if is_test(node.name) {
@@ -154,37 +181,41 @@ impl Fold {
     }
 
     /// An unknown name: refused at once, but inside an `if` only when it is reached.
-    fn unreachable<'a>(
+    fn unreachable(
         &self,
         expr: Option<Expr<'a>>,
         what: String,
         span: Span,
     ) -> Result<Expr<'a>, Fault> {
         if self.branches == 0 {
-            return Err(Fault::new(span, what));
+            return Err(Fault::span(span, what));
         }
         let args = vec![CallArg::Pos(constant(what, span))];
         Ok(Expr::Filter(Spanned::new(Filter { name: "op.fail", expr, args }, span)))
     }
 
-    pub(super) fn args<'a>(&mut self, args: &[CallArg<'a>]) -> Result<Vec<CallArg<'a>>, Fault> {
-        let fold = |arg: &CallArg<'a>| {
-            Ok(match arg {
+    fn args(&mut self, args: &[CallArg<'a>]) -> Result<Vec<CallArg<'a>>, Fault> {
+        let mut folded = Vec::with_capacity(args.len());
+        for arg in args {
+            folded.push(match arg {
                 CallArg::Pos(expr) => CallArg::Pos(self.expr(expr)?),
                 CallArg::Kwarg(name, expr) => CallArg::Kwarg(name, self.expr(expr)?),
                 CallArg::PosSplat(expr) => CallArg::PosSplat(self.iterable(expr)?),
-                CallArg::KwargSplat(expr) => CallArg::KwargSplat(self.expr(expr)?),
-            })
-        };
-        args.iter().map(fold).collect()
+                CallArg::KwargSplat(expr) => {
+                    let expr = call("op.kwargs", expr.span(), self.expr(expr)?, Vec::new());
+                    CallArg::KwargSplat(expr)
+                }
+            });
+        }
+        Ok(folded)
     }
 
     /// What is iterated over: refused when Python would refuse it.
-    pub(super) fn iterable<'a>(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+    pub(super) fn iterable(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         Ok(call("op.iter", expr.span(), self.expr(expr)?, Vec::new()))
     }
 
-    fn attribute<'a>(&mut self, node: &GetAttr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn attribute(&mut self, node: &GetAttr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let expr = self.expr(&node.expr)?;
         Ok(if node.name.starts_with('_') || methods::is_attribute(node.name) {
             call("op.attribute", span, expr, vec![constant(node.name, span)])
@@ -194,14 +225,11 @@ impl Fold {
         })
     }
 
-    fn item<'a>(&mut self, node: &GetItem<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn item(&mut self, node: &GetItem<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let expr = self.expr(&node.expr)?;
         let subscript_expr = self.expr(&node.subscript_expr)?;
         let plain = match &subscript_expr {
-            Expr::Const(key) => match key.value.as_str() {
-                Some(name) => !methods::is_attribute(name),
-                None => key.value.is_integer(),
-            },
+            Expr::Const(key) => key.value.as_str().is_some_and(|name| !methods::is_attribute(name)),
             _ => false,
         };
         Ok(if plain {
@@ -211,42 +239,55 @@ impl Fold {
         })
     }
 
-    fn call<'a>(&mut self, node: &Spanned<Call<'a>>) -> Result<Expr<'a>, Fault> {
+    fn call(&mut self, node: &Spanned<Call<'a>>) -> Result<Expr<'a>, Fault> {
         let span = node.span();
         if let Expr::GetAttr(method) = &node.expr
-            && method.name == "cycle"
+            && ["cycle", "changed"].contains(&method.name)
         {
-            // The engine's own `loop.cycle()` panics without arguments.
+            // The engine's own `loop.cycle()` panics without arguments, its `changed` may keep the loop alive.
             let expr = Some(self.expr(&method.expr)?);
             let args = self.args(&node.args)?;
-            return Ok(Expr::Filter(Spanned::new(Filter { name: "op.cycle", expr, args }, span)));
+            let name = if method.name == "cycle" { "op.cycle" } else { "op.changed" };
+            return Ok(Expr::Filter(Spanned::new(Filter { name, expr, args }, span)));
         }
-        self.plain_call(node).map(Expr::Call)
+        let mut made = self.callee(node)?;
+        if matches!(&node.expr, Expr::Var(var) if var.id == "loop")
+            && let [CallArg::Pos(_)] = &made.args[..]
+            && let Some(CallArg::Pos(rows)) = made.args.pop()
+        {
+            let mut rows = call("op.iter", span, rows, Vec::new());
+            if self.rows.last() == Some(&true) {
+                rows = call("op.rows", span, rows, Vec::new());
+            }
+            made.args.push(CallArg::Pos(rows));
+        }
+        Ok(Expr::Call(Spanned::new(made, span)))
     }
 
-    pub(super) fn plain_call<'a>(
-        &mut self,
-        node: &Spanned<Call<'a>>,
-    ) -> Result<Spanned<Call<'a>>, Fault> {
+    /// What is called, and with what.
+    pub(super) fn callee(&mut self, node: &Call<'a>) -> Result<Call<'a>, Fault> {
         let expr = match &node.expr {
             Expr::GetAttr(method) if !method.name.starts_with('_') => {
-                let expr = match &method.expr {
-                    Expr::Var(var) if var.id == "self" => self.var("self", var.span()),
+                let of = match &method.expr {
+                    // The engine calls blocks by this name.
+                    Expr::Var(var) if var.id == "self" && !self.owns_self => {
+                        variable("self", var.span())
+                    }
                     other => self.expr(other)?,
                 };
-                Expr::GetAttr(Spanned::new(GetAttr { expr, name: method.name }, method.span()))
+                let node = GetAttr { expr: of, name: method.name };
+                Expr::GetAttr(Spanned::new(node, method.span()))
             }
             other => self.expr(other)?,
         };
-        let args = self.args(&node.args)?;
-        Ok(Spanned::new(Call { expr, args }, node.span()))
+        Ok(Call { expr, args: self.args(&node.args)? })
     }
 
-    fn map<'a>(&mut self, node: &Map<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+    fn map(&mut self, node: &Map<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let (keys, values) = (self.exprs(&node.keys)?, self.exprs(&node.values)?);
-        let plain =
+        let is_text =
             |key: &Expr<'_>| matches!(key, Expr::Const(key) if key.value.as_str().is_some());
-        if keys.iter().all(plain) {
+        if keys.iter().all(is_text) {
             return Ok(Expr::Map(Spanned::new(Map { keys, values }, span)));
         }
         let pairs = keys.into_iter().zip(values).flat_map(|(key, value)| [key, value]).collect();
@@ -254,14 +295,28 @@ impl Fold {
     }
 }
 
-/// A literal as it is kept: an integer beyond `i128` needs an object.
-fn exact(value: &Value) -> Value {
-    if !value.is_integer() || i128::try_from(value.clone()).is_ok() {
-        return value.clone();
-    }
-    match u128::try_from(value.clone()) {
-        Ok(number) => from_big(BigInt::from(number)),
-        Err(_) => value.clone(),
+/// Whether Jinja would evaluate the expression when it compiles.
+fn is_constant(expr: &Expr<'_>) -> bool {
+    let all = |exprs: &[Expr<'_>]| exprs.iter().all(is_constant);
+    let args = |args: &[CallArg<'_>]| {
+        args.iter().all(|arg| match arg {
+            CallArg::Pos(expr) | CallArg::Kwarg(_, expr) => is_constant(expr),
+            CallArg::PosSplat(_) | CallArg::KwargSplat(_) => false,
+        })
+    };
+    match expr {
+        Expr::Const(_) => true,
+        Expr::List(node) => all(&node.items),
+        Expr::Tuple(node) => all(&node.items),
+        Expr::Map(node) => all(&node.keys) && all(&node.values),
+        Expr::BinOp(node) => is_constant(&node.left) && is_constant(&node.right),
+        Expr::UnaryOp(node) => is_constant(&node.expr),
+        Expr::Filter(node) => {
+            !IN_CONTEXT.contains(&node.name)
+                && node.expr.as_ref().is_some_and(is_constant)
+                && args(&node.args)
+        }
+        _ => false,
     }
 }
 

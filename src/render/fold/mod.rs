@@ -1,30 +1,27 @@
 //! The parsed template rewritten to Python's meaning: operators, lookups and checks become calls of ours, under names
-//! no template can spell. In: minijinja's tree. Out: the same kind of tree, spans kept. Never a change of the engine.
+//! no template can spell. In: the engine's tree. Out: the same kind of tree, spans kept. Never a change of the engine.
 
 mod expr;
+mod names;
+mod routine;
 mod stmt;
+
+use std::collections::BTreeSet;
 
 use minijinja::Value;
 use minijinja::machinery::Span;
-use minijinja::machinery::ast::{CallArg, Const, Expr, Filter, Spanned, Stmt};
+use minijinja::machinery::ast::{CallArg, Const, Expr, Filter, Set, Spanned, Stmt, Var};
+
+use super::error::Fault;
+use super::syntax::Parsed;
 
 /// Most `for` loops of a template, as Prefect counts them.
 const LOOPS_MAX: usize = 10;
 /// Deepest nesting of `for` loops.
 const LOOP_DEPTH_MAX: usize = 2;
 
-/// A rule that the template breaks, with its place.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) span: Span,
-    pub(super) message: String,
-}
-
-impl Fault {
-    fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { span, message: message.into() }
-    }
-}
+/// The context itself, under a name that no template can spell.
+pub(super) const ROOT: &str = "the context";
 
 /// Which names of the context the template mentions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,18 +34,71 @@ pub(super) struct Names {
 ///
 /// # Errors
 /// The first rule broken.
-pub(super) fn fold<'a>(stmt: &Stmt<'a>) -> Result<(Stmt<'a>, Names), Fault> {
-    let mut fold = Fold { names: Names::default(), loops: 0, loop_depth: 0, branches: 0 };
-    let folded = fold.stmt(stmt)?;
-    Ok((folded, fold.names))
+pub(super) fn fold<'a>(parsed: &Parsed<'a>, source: &'a str) -> Result<(Stmt<'a>, Names), Fault> {
+    let mut fold = Fold {
+        source,
+        scoped: &parsed.scoped,
+        names: Names::default(),
+        loops: 0,
+        loop_depth: 0,
+        rows: Vec::new(),
+        branches: 0,
+        local: Vec::new(),
+        unseen: Vec::new(),
+        blocks: BTreeSet::new(),
+        owns_self: names::assigns(std::slice::from_ref(&parsed.stmt), "self"),
+    };
+    let Stmt::Template(template) = &parsed.stmt else { return Ok((empty(), fold.names)) };
+    let children = fold.stmts(&template.children)?;
+    let node = minijinja::machinery::ast::Template { children };
+    Ok((Stmt::Template(Spanned::new(node, template.span())), fold.names))
 }
 
-struct Fold {
+fn empty<'a>() -> Stmt<'a> {
+    let node = minijinja::machinery::ast::EmitRaw { raw: "" };
+    Stmt::EmitRaw(Spanned::new(node, Span::default()))
+}
+
+struct Fold<'a, 'p> {
+    source: &'a str,
+    scoped: &'p BTreeSet<usize>,
     names: Names,
     loops: usize,
     loop_depth: usize,
+    /// Of each open loop, whether it has several names.
+    rows: Vec<bool>,
     /// How many `if` branches are open: an unknown name inside one fails only when it is reached.
     branches: usize,
+    /// Names set by the loops and blocks that are open.
+    local: Vec<&'a str>,
+    /// Those of them that the open block does not see.
+    unseen: Vec<&'a str>,
+    /// The blocks so far.
+    blocks: BTreeSet<&'a str>,
+    /// The template has a `self` of its own.
+    owns_self: bool,
+}
+
+impl<'a> Fold<'a, '_> {
+    /// Folds something with names of its own: what is unknown inside fails at once again.
+    fn inside<T>(
+        &mut self,
+        names: &[&'a str],
+        fold: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (local, branches) = (self.local.len(), std::mem::take(&mut self.branches));
+        self.local.extend_from_slice(names);
+        let folded = fold(self);
+        self.local.truncate(local);
+        self.branches = branches;
+        folded
+    }
+
+    /// The source of a span: a name that no template can spell when it is no name.
+    fn slice(&self, span: Span) -> &'a str {
+        let (start, end) = (span.start_offset as usize, span.end_offset as usize);
+        self.source.get(start..end).unwrap_or_default()
+    }
 }
 
 /// A call of one of our operators: `expr|name(args)`.
@@ -59,4 +109,13 @@ fn call<'a>(name: &'static str, span: Span, expr: Expr<'a>, args: Vec<Expr<'a>>)
 
 fn constant<'a>(value: impl Into<Value>, span: Span) -> Expr<'a> {
     Expr::Const(Spanned::new(Const { value: value.into() }, span))
+}
+
+fn variable(id: &str, span: Span) -> Expr<'_> {
+    Expr::Var(Spanned::new(Var { id }, span))
+}
+
+/// `{% set id = expr %}`.
+fn assignment<'a>(id: &'a str, expr: Expr<'a>, span: Span) -> Stmt<'a> {
+    Stmt::Set(Spanned::new(Set { target: variable(id, span), expr }, span))
 }

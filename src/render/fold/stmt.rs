@@ -1,21 +1,32 @@
 //! Statements rewritten, and the rules a template must keep: loops counted, no other templates. In: a statement. Out:
-//! one that means what Python means, or the rule that is broken. Never a statement dropped.
+//! those that mean what Python means, or the rule that is broken. Never a statement dropped.
 
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{
-    AutoEscape, Block, CallArg, CallBlock, EmitExpr, EmitRaw, Expr, Filter, FilterBlock, ForLoop,
-    IfCond, List, Macro, Set, SetBlock, Spanned, Stmt, Template, Tuple, Var, WithBlock,
+    AutoEscape, Block, CallArg, EmitExpr, EmitRaw, Expr, Filter, FilterBlock, ForLoop, GetAttr,
+    IfCond, List, Set, SetBlock, Spanned, Stmt, Tuple, WithBlock,
 };
 
-use super::{Fault, Fold, LOOP_DEPTH_MAX, LOOPS_MAX, call, constant};
+use super::super::error::Fault;
+use super::{Fold, LOOP_DEPTH_MAX, LOOPS_MAX, assignment, call, constant, names, variable};
 
-impl Fold {
-    pub(super) fn stmt<'a>(&mut self, stmt: &Stmt<'a>) -> Result<Stmt<'a>, Fault> {
-        Ok(match stmt {
-            Stmt::Template(node) => {
-                let children = self.stmts(&node.children)?;
-                Stmt::Template(Spanned::new(Template { children }, node.span()))
-            }
+impl<'a> Fold<'a, '_> {
+    pub(super) fn stmts(&mut self, stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Fault> {
+        let mut out = Vec::with_capacity(stmts.len());
+        self.stmts_into(stmts, &mut out)?;
+        Ok(out)
+    }
+
+    pub(super) fn stmts_into(
+        &mut self,
+        stmts: &[Stmt<'a>],
+        out: &mut Vec<Stmt<'a>>,
+    ) -> Result<(), Fault> {
+        stmts.iter().try_for_each(|stmt| self.stmt(stmt, out))
+    }
+
+    fn stmt(&mut self, stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Fault> {
+        let folded = match stmt {
             Stmt::EmitExpr(node) => {
                 let expr = self.expr(&node.expr)?;
                 Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, node.span()))
@@ -26,85 +37,96 @@ impl Fold {
             Stmt::ForLoop(node) => self.for_loop(node, node.span())?,
             Stmt::IfCond(node) => self.if_cond(node, node.span())?,
             Stmt::WithBlock(node) => self.with(node, node.span())?,
-            Stmt::Set(node) => self.set(node, node.span())?,
-            Stmt::SetBlock(node) => self.set_block(node, node.span())?,
+            Stmt::Set(node) => return self.set(node, node.span(), out),
+            Stmt::SetBlock(node) => return self.set_block(node, node.span(), out),
             Stmt::AutoEscape(node) => {
                 let enabled = self.expr(&node.enabled)?;
                 let enabled = call("op.truth", node.span(), enabled, Vec::new());
-                let body = self.stmts(&node.body)?;
+                let body = self.scope(&node.body, node.span())?;
                 Stmt::AutoEscape(Spanned::new(AutoEscape { enabled, body }, node.span()))
             }
             Stmt::FilterBlock(node) => {
-                let filter = self.expr(&node.filter)?;
-                let filter = call("op.text", node.filter_span, filter, Vec::new());
-                let (filter_span, body) = (node.filter_span, self.stmts(&node.body)?);
+                let (filter_span, body) = (node.filter_span, self.scope(&node.body, node.span())?);
+                let filter = self.inside(&[], |fold| fold.expr(&node.filter))?;
+                let filter = call("op.text", filter_span, filter, Vec::new());
                 let node = Spanned::new(FilterBlock { filter, filter_span, body }, node.span());
                 Stmt::FilterBlock(node)
             }
-            Stmt::Block(node) => {
-                let body = self.stmts(&node.body)?;
-                let block = Block { name: node.name, required: node.required, body };
-                Stmt::Block(Spanned::new(block, node.span()))
-            }
-            Stmt::Macro(node) => Stmt::Macro(self.macro_decl(node)?),
-            Stmt::CallBlock(node) => {
-                let call = self.plain_call(&node.call)?;
-                let macro_decl = self.macro_decl(&node.macro_decl)?;
-                let block = CallBlock { call, call_expr_span: node.call_expr_span, macro_decl };
-                Stmt::CallBlock(Spanned::new(block, node.span()))
-            }
+            Stmt::Block(node) => self.block(node, node.span())?,
+            Stmt::Macro(node) => return self.macro_tag(node, out),
+            Stmt::CallBlock(node) => return self.call_block(node, out),
             Stmt::Import(node) => return Err(foreign("import", node.span())),
             Stmt::FromImport(node) => return Err(foreign("from", node.span())),
             Stmt::Extends(node) => return Err(foreign("extends", node.span())),
             Stmt::Include(node) => return Err(foreign("include", node.span())),
-            Stmt::Do(node) => return Err(Fault::new(node.span(), "there is no tag 'do'")),
-        })
+            Stmt::Template(node) => return self.stmts_into(&node.children, out),
+            Stmt::Do(node) => return Err(Fault::span(node.span(), "there is no tag 'do'")),
+        };
+        out.push(folded);
+        Ok(())
     }
 
-    fn stmts<'a>(&mut self, stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Fault> {
-        stmts.iter().map(|stmt| self.stmt(stmt)).collect()
+    /// Statements whose names end with them.
+    fn scope(&mut self, stmts: &[Stmt<'a>], span: Span) -> Result<Vec<Stmt<'a>>, Fault> {
+        let body = self.inside(&[], |fold| fold.stmts(stmts))?;
+        let node = WithBlock { assignments: Vec::new(), body };
+        Ok(vec![Stmt::WithBlock(Spanned::new(node, span))])
     }
 
-    fn for_loop<'a>(&mut self, node: &ForLoop<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
+    fn for_loop(&mut self, node: &ForLoop<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
         self.loops += 1;
         if self.loops > LOOPS_MAX {
             let what = format!("a template has at most {LOOPS_MAX} loops");
-            return Err(Fault::new(span, what));
+            return Err(Fault::span(span, what));
         }
         self.loop_depth += 1;
         if self.loop_depth > LOOP_DEPTH_MAX {
             let what = format!("loops are nested at most {LOOP_DEPTH_MAX} deep");
-            return Err(Fault::new(span, what));
+            return Err(Fault::span(span, what));
         }
+        let mut own = names::targets(&node.target);
+        let sets_loop = own.contains(&"loop")
+            || names::assigns(&node.body, "loop")
+            || names::assigns(&node.else_body, "loop");
+        if sets_loop {
+            return Err(Fault::span(span, "'loop' cannot be set in a loop"));
+        }
+        own.push("loop");
         let target = copy_target(&node.target)?;
         let mut iter = self.iterable(&node.iter)?;
         if matches!(target, Expr::List(_)) {
             iter = call("op.rows", node.iter.span(), iter, Vec::new());
         }
-        let filter_expr = node.filter_expr.as_ref().map(|expr| self.expr(expr)).transpose()?;
-        let (body, else_body) = (self.stmts(&node.body)?, self.stmts(&node.else_body)?);
+        self.rows.push(matches!(target, Expr::List(_)));
+        let (filter_expr, body) = self.inside(&own, |fold| {
+            let filter = node.filter_expr.as_ref().map(|expr| fold.expr(expr)).transpose()?;
+            Ok((filter, fold.stmts(&node.body)?))
+        })?;
+        self.rows.pop();
+        let else_body = self.inside(&[], |fold| fold.stmts(&node.else_body))?;
         self.loop_depth -= 1;
         let recursive = node.recursive;
         let folded = ForLoop { target, iter, filter_expr, recursive, body, else_body };
         Ok(Stmt::ForLoop(Spanned::new(folded, span)))
     }
 
-    fn if_cond<'a>(&mut self, node: &IfCond<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
-        let expr = self.expr(&node.expr)?;
+    fn if_cond(&mut self, node: &IfCond<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
         self.branches += 1;
+        let expr = self.expr(&node.expr)?;
         let (true_body, false_body) = (self.stmts(&node.true_body)?, self.stmts(&node.false_body)?);
         self.branches -= 1;
         Ok(Stmt::IfCond(Spanned::new(IfCond { expr, true_body, false_body }, span)))
     }
 
     /// Python reads all values before the first name is set: they become one tuple.
-    fn with<'a>(&mut self, node: &WithBlock<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
+    fn with(&mut self, node: &WithBlock<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
         let mut targets = Vec::with_capacity(node.assignments.len());
         let mut values = Vec::with_capacity(node.assignments.len());
+        let mut own = Vec::new();
         for (target, value) in &node.assignments {
-            let value = self.value_for(target, value)?;
+            values.push(self.value_for(target, value)?);
             targets.push(copy_target(target)?);
-            values.push(value);
+            own.extend(names::targets(target));
         }
         let assignments = match targets.len() {
             0 | 1 => targets.into_iter().zip(values).collect(),
@@ -113,42 +135,102 @@ impl Fold {
                 Expr::Tuple(Spanned::new(Tuple { items: values }, span)),
             )],
         };
-        let body = self.stmts(&node.body)?;
+        let body = self.inside(&own, |fold| fold.stmts(&node.body))?;
         Ok(Stmt::WithBlock(Spanned::new(WithBlock { assignments, body }, span)))
     }
 
-    fn set<'a>(&mut self, node: &Set<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
-        let expr = self.value_for(&node.target, &node.expr)?;
-        if let Expr::GetAttr(attribute) = &node.target {
-            // Namespaces are ours; what their method gives is kept under a name nobody can read.
-            let of = self.expr(&attribute.expr)?;
-            let args = vec![constant(attribute.name, span), expr];
-            let target = Expr::Var(Spanned::new(Var { id: "" }, span));
-            let expr = call("op.assign", span, of, args);
-            return Ok(Stmt::Set(Spanned::new(Set { target, expr }, span)));
+    /// A block sees the names around it only when it is `scoped`.
+    fn block(&mut self, node: &Block<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
+        if !self.blocks.insert(node.name) {
+            return Err(Fault::span(span, format!("the block '{}' is there already", node.name)));
         }
-        let target = copy_target(&node.target)?;
-        Ok(Stmt::Set(Spanned::new(Set { target, expr }, span)))
+        let is_scoped = self.scoped.contains(&(span.start_offset as usize));
+        let mut unseen = if is_scoped { Vec::new() } else { self.local.clone() };
+        unseen.retain(|name| !names::assigns(&node.body, name));
+        let unseen = std::mem::replace(&mut self.unseen, unseen);
+        let body = self.inside(&[], |fold| fold.stmts(&node.body));
+        self.unseen = unseen;
+        let block = Block { name: node.name, required: node.required, body: body? };
+        Ok(Stmt::Block(Spanned::new(block, span)))
     }
 
-    fn set_block<'a>(&mut self, node: &SetBlock<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
-        let mut filter = node.filter.as_ref().map(|filter| self.expr(filter)).transpose()?;
-        let target = match &node.target {
+    /// Namespaces are ours: what is set there is set by a call, whose result nobody can read.
+    fn set(&mut self, node: &Set<'a>, span: Span, out: &mut Vec<Stmt<'a>>) -> Result<(), Fault> {
+        let expr = self.value_for(&node.target, &node.expr)?;
+        let mut dotted = Vec::new();
+        let target = self.hide_dotted(&node.target, &mut dotted)?;
+        out.push(Stmt::Set(Spanned::new(Set { target, expr }, span)));
+        for (hidden, attribute) in dotted {
+            out.push(self.assign_dotted(variable(hidden, span), attribute, span)?);
+        }
+        Ok(())
+    }
+
+    fn set_block(
+        &mut self,
+        node: &SetBlock<'a>,
+        span: Span,
+        out: &mut Vec<Stmt<'a>>,
+    ) -> Result<(), Fault> {
+        let filter = node.filter.as_ref();
+        let mut filter =
+            filter.map(|filter| self.inside(&[], |fold| fold.expr(filter))).transpose()?;
+        if filter.is_some() {
+            let node = Filter { name: "op.captured", expr: filter, args: Vec::new() };
+            filter = Some(Expr::Filter(Spanned::new(node, span)));
+        }
+        if matches!(node.target, Expr::List(_)) {
+            let node = Filter { name: "op.row", expr: filter, args: Vec::new() };
+            filter = Some(Expr::Filter(Spanned::new(node, span)));
+        }
+        let body = self.scope(&node.body, span)?;
+        let mut dotted = Vec::new();
+        let target = self.hide_dotted(&node.target, &mut dotted)?;
+        out.push(Stmt::SetBlock(Spanned::new(SetBlock { target, filter, body }, span)));
+        for (hidden, attribute) in dotted {
+            out.push(self.assign_dotted(variable(hidden, span), attribute, span)?);
+        }
+        Ok(())
+    }
+
+    /// The target with each `name.attribute` under a name that no template can spell.
+    fn hide_dotted<'e>(
+        &self,
+        target: &'e Expr<'a>,
+        dotted: &mut Vec<(&'a str, &'e GetAttr<'a>)>,
+    ) -> Result<Expr<'a>, Fault> {
+        let span = target.span();
+        Ok(match target {
             Expr::GetAttr(attribute) => {
-                let of = CallArg::Pos(self.expr(&attribute.expr)?);
-                let name = CallArg::Pos(constant(attribute.name, span));
-                let keep = Filter { name: "op.keep", expr: filter, args: vec![of, name] };
-                filter = Some(Expr::Filter(Spanned::new(keep, span)));
-                Expr::Var(Spanned::new(Var { id: "" }, span))
+                let hidden = self.slice(span);
+                dotted.push((hidden, attribute));
+                variable(hidden, span)
+            }
+            Expr::List(list) => {
+                let mut items = Vec::with_capacity(list.items.len());
+                for item in &list.items {
+                    items.push(self.hide_dotted(item, dotted)?);
+                }
+                Expr::List(Spanned::new(List { items }, span))
             }
             other => copy_target(other)?,
-        };
-        let body = self.stmts(&node.body)?;
-        Ok(Stmt::SetBlock(Spanned::new(SetBlock { target, filter, body }, span)))
+        })
+    }
+
+    fn assign_dotted(
+        &mut self,
+        value: Expr<'a>,
+        attribute: &GetAttr<'a>,
+        span: Span,
+    ) -> Result<Stmt<'a>, Fault> {
+        let of = self.expr(&attribute.expr)?;
+        let args = [constant(attribute.name, span), value].map(CallArg::Pos).into();
+        let assign = Filter { name: "op.assign", expr: Some(of), args };
+        Ok(assignment("", Expr::Filter(Spanned::new(assign, span)), span))
     }
 
     /// The value of an assignment; several targets unpack it.
-    fn value_for<'a>(&mut self, target: &Expr<'a>, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+    fn value_for(&mut self, target: &Expr<'a>, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         let span = expr.span();
         let expr = self.expr(expr)?;
         Ok(match target {
@@ -156,29 +238,21 @@ impl Fold {
             _ => expr,
         })
     }
-
-    fn macro_decl<'a>(&mut self, node: &Spanned<Macro<'a>>) -> Result<Spanned<Macro<'a>>, Fault> {
-        let args: Result<_, _> = node.args.iter().map(copy_target).collect();
-        let defaults: Result<_, _> = node.defaults.iter().map(|value| self.expr(value)).collect();
-        let body = self.stmts(&node.body)?;
-        let folded = Macro { name: node.name, args: args?, defaults: defaults?, body };
-        Ok(Spanned::new(folded, node.span()))
-    }
 }
 
-/// What is assigned to.
+/// A target of names only.
 fn copy_target<'a>(target: &Expr<'a>) -> Result<Expr<'a>, Fault> {
     let span = target.span();
     Ok(match target {
-        Expr::Var(var) => Expr::Var(Spanned::new(Var { id: var.id }, span)),
+        Expr::Var(var) => variable(var.id, span),
         Expr::List(list) => {
             let items: Result<_, _> = list.items.iter().map(copy_target).collect();
             Expr::List(Spanned::new(List { items: items? }, span))
         }
-        _ => return Err(Fault::new(span, "only names can be assigned here")),
+        _ => return Err(Fault::span(span, "only names can be assigned here")),
     })
 }
 
 fn foreign(tag: &str, span: Span) -> Fault {
-    Fault::new(span, format!("'{tag}' needs another template, and a webhook has only its own"))
+    Fault::span(span, format!("'{tag}' needs another template, and a webhook has only its own"))
 }

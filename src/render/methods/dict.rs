@@ -5,33 +5,45 @@ use minijinja::{Error, Value};
 
 use super::super::args::bind;
 use super::super::budget;
+use super::super::lookup::{check_key, collect, key_value};
 use super::super::repr::pairs;
 use super::super::value::{Kind, Side, View, kind};
-use super::Table;
+use super::{Member, Table};
 
 pub(super) const TABLE: Table = &[
-    ("clear", None),
-    ("copy", Some(copy)),
-    ("get", Some(get)),
-    ("items", Some(|of, args| view(of, args, "items", Side::Items))),
-    ("keys", Some(|of, args| view(of, args, "keys", Side::Keys))),
-    ("pop", None),
-    ("popitem", None),
-    ("setdefault", None),
-    ("update", None),
-    ("values", Some(|of, args| view(of, args, "values", Side::Values))),
+    ("clear", Member::Mutator),
+    ("copy", Member::Method(copy)),
+    ("fromkeys", Member::Method(|_, args| from_keys(args))),
+    ("get", Member::Method(get)),
+    ("items", Member::Method(|of, args| view(of, args, "items", Side::Items))),
+    ("keys", Member::Method(|of, args| view(of, args, "keys", Side::Keys))),
+    ("pop", Member::Mutator),
+    ("popitem", Member::Mutator),
+    ("setdefault", Member::Mutator),
+    ("update", Member::Mutator),
+    ("values", Member::Method(|of, args| view(of, args, "values", Side::Values))),
 ];
 
 fn get(of: &Value, args: &[Value]) -> Result<Value, Error> {
-    let [key, default] = bind("get", ["key", "default"], 1, args)?;
+    let [key, default] = bind("get", ["", ""], 1, args)?;
     let key = key.unwrap_or_default();
-    let found = of.as_object().and_then(|object| object.get_value(&key));
+    check_key(&key)?;
+    let found = of.as_object().and_then(|dict| key_value(dict, &key));
     Ok(found.or(default).unwrap_or(Value::from(())))
 }
 
 fn copy(of: &Value, args: &[Value]) -> Result<Value, Error> {
     let [] = bind("copy", [], 0, args)?;
     Ok(of.clone())
+}
+
+/// A dict of keys that all have one value.
+pub(in super::super) fn from_keys(args: &[Value]) -> Result<Value, Error> {
+    let [keys, value] = bind("fromkeys", ["", ""], 1, args)?;
+    let value = value.unwrap_or(Value::from(()));
+    let keys = collect(&keys.unwrap_or_default())?;
+    keys.iter().try_for_each(check_key)?;
+    Ok(Value::from_pairs(keys.into_iter().map(|key| (key, value.clone()))))
 }
 
 fn view(of: &Value, args: &[Value], name: &str, side: Side) -> Result<Value, Error> {
