@@ -1,5 +1,6 @@
-//! What one rendering may cost beyond the engine's own fuel: work, memory and time of everything written here. In: the
-//! limits, when a rendering starts on this thread. Out: `Ok`, or the one error that ends it. Never shared by threads.
+//! What one rendering may cost beyond the engine's own fuel: work, memory and time of everything written here. In:
+//! the limits, when a rendering starts on this thread. Out: `Ok`, or the one error that ends it. Never shared by
+//! threads.
 
 use std::cell::Cell;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Python's comparisons. In: two values. Out: equal or not, an order, or why Python knows none. Never deeper or longer
-//! than the budget, however values are nested.
+//! Python's comparisons. In: two values. Out: equal or not, an order, or why Python knows none. Never deeper or
+//! longer than the budget, however values are nested.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;

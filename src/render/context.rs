@@ -1,5 +1,5 @@
-//! What a template sees: `method`, `headers`, `body`. In: a request as it was read. Out: the engine's root value, with
-//! only what the template names. Never `Authorization`, never the body as a built tree.
+//! What a template sees: `method`, `headers`, `body`. In: a request as it was read. Out: the engine's root value,
+//! with only what the template names. Never `Authorization`, never the body as a built tree.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The one environment of all templates: only what is written in this folder, nothing of the engine's own. In: tables
-//! of filters, tests, globals and operators. Out: the environment of a fuel level. Never a name that is not in a table.
+//! of filters, tests, globals and operators. Out: the environment of a fuel level. Never a name that is not in a
+//! table.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,5 +1,5 @@
-//! Template and request to text. In: a source, compiled once; then request by request what it sees. Out: text, or where
-//! and why there is none. minijinja stays inside. Pure: no file, and the clock only as a budget.
+//! Template and request to text. In: a source, compiled once; then request by request what it sees. Out: text, or
+//! where and why there is none. minijinja stays inside. Pure: no file, and the clock only as a budget.
 //!
 //! Python's Jinja2 is the measure. The way of a template: [`syntax`] reads it by Jinja's grammar, [`fold`]
 //! rewrites the tree to Python's meaning, the engine makes instructions of it and runs them in the one environment of

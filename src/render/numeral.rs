@@ -1,5 +1,5 @@
-//! Texts of numbers, as Python's `int` and `float` read them. In: text, white space around it allowed. Out: a number, or
-//! nothing when it is none. Never more digits than Python reads.
+//! Texts of numbers, as Python's `int` and `float` read them. In: text, white space around it allowed. Out: a number,
+//! or nothing when it is none. Never more digits than Python reads.
 
 use num_bigint::BigInt;
 

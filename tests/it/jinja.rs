@@ -1,6 +1,6 @@
-//! The cases of `tests/data/jinja`: what Python's Jinja2 made of each template, or that it failed. In: JSON lines of id,
-//! feature, template, context, and expected or error. Out: a table per feature; fewer passes than ever before fail.
-//! Only *that* a case fails is compared, not the words.
+//! The cases of `tests/data/jinja`: what Python's Jinja2 made of each template, or that it failed. In: JSON lines of
+//! id, feature, template, context, and expected or error. Out: a table per feature; fewer passes than ever before
+//! fail. Only *that* a case fails is compared, not the words.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! What follows `|`. In: a value and arguments. Out: a value. One table per file; a filter is one row and one function.
+//! What follows `|`. In: a value and arguments. Out: a value. One table per file; a filter is one row and one
+//! function.
 
 mod entities;
 mod event;

@@ -1,4 +1,5 @@
-//! Filters that make numbers, and sizes of files. In: numbers, and texts of them. Out: numbers, rounded as Python rounds.
+//! Filters that make numbers, and sizes of files. In: numbers, and texts of them. Out: numbers, rounded as Python
+//! rounds.
 
 use minijinja::{Error, Value};
 

@@ -1,5 +1,5 @@
-//! Attributes of items by path, as `map`, `sort` and their kin take them. In: `a.b.0`, or a number. Out: what is there.
-//! Never a change of the item.
+//! Attributes of items by path, as `map`, `sort` and their kin take them. In: `a.b.0`, or a number. Out: what is
+//! there. Never a change of the item.
 
 use minijinja::{Error, Value};
 

@@ -1,5 +1,5 @@
-//! Filters that apply other filters and tests, item by item and only when asked. In: items, a name and arguments. Out: a
-//! generator. Never an item looked at before it is needed.
+//! Filters that apply other filters and tests, item by item and only when asked. In: items, a name and arguments.
+//! Out: a generator. Never an item looked at before it is needed.
 
 use minijinja::{Error, Value};
 

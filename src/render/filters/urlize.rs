@@ -1,5 +1,5 @@
-//! `urlize`: what looks like a link or an address in a text becomes one. In: text. Out: HTML. Never a link to a scheme
-//! that was not asked for.
+//! `urlize`: what looks like a link or an address in a text becomes one. In: text. Out: HTML. Never a link to a
+//! scheme that was not asked for.
 
 use minijinja::{Error, Value};
 

@@ -1,5 +1,6 @@
 //! The parsed template rewritten to Python's meaning: operators, lookups and checks become calls of ours, under names
-//! no template can spell. In: the engine's tree. Out: the same kind of tree, spans kept. Never a change of the engine.
+//! no template can spell. In: the engine's tree. Out: the same kind of tree, spans kept. Never a change of the
+//! engine.
 
 mod expr;
 mod names;

@@ -1,5 +1,5 @@
-//! Which names statements read and set. In: the parsed tree. Out: yes or no. Goes through a tree in the order in which
-//! Jinja's own visitor does, since a name counts as read only before it is set.
+//! Which names statements read and set. In: the parsed tree. Out: yes or no. Goes through a tree in the order in
+//! which Jinja's own visitor does, since a name counts as read only before it is set.
 
 use minijinja::machinery::ast::{CallArg, Expr, Macro, Stmt};
 

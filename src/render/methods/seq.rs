@@ -1,4 +1,5 @@
-//! Members of lists, tuples, ranges and bytes. In: a sequence and arguments. Out: values. Never a change of the sequence.
+//! Members of lists, tuples, ranges and bytes. In: a sequence and arguments. Out: values. Never a change of the
+//! sequence.
 
 use minijinja::{Error, Value};
 

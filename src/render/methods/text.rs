@@ -1,5 +1,5 @@
-//! Methods of strings that change or judge the whole: cases, white space, padding, kinds of characters. In: a string and
-//! arguments. Out: what Python's method gives, safe when the string was. Never longer than the budget.
+//! Methods of strings that change or judge the whole: cases, white space, padding, kinds of characters. In: a string
+//! and arguments. Out: what Python's method gives, safe when the string was. Never longer than the budget.
 
 use minijinja::{Error, Value};
 

@@ -1,5 +1,5 @@
-//! What a template's tokens may be before the parser recurses over them. In: tokens. Out: nothing, or the bound that is
-//! broken. One pass, no recursion: what would overflow a stack later is refused here.
+//! What a template's tokens may be before the parser recurses over them. In: tokens. Out: nothing, or the bound that
+//! is broken. One pass, no recursion: what would overflow a stack later is refused here.
 
 use super::super::error::Fault;
 use super::lexer::{Token, What};

@@ -1,5 +1,5 @@
-//! Expressions, loosest first: `if`, `or`, `and`, `not`, comparisons, `+ -`, `~`, `* / // %`, `**`, signs, postfix. In:
-//! tokens. Out: the engine's expressions, Python's meaning not yet put in. Never deeper than the bounds.
+//! Expressions, loosest first: `if`, `or`, `and`, `not`, comparisons, `+ -`, `~`, `* / // %`, `**`, signs, postfix.
+//! In: tokens. Out: the engine's expressions, Python's meaning not yet put in. Never deeper than the bounds.
 
 use minijinja::Value;
 use minijinja::machinery::ast::{
@@ -64,7 +64,8 @@ impl<'a> Parser<'a> {
         matches!(token.what, What::VariableEnd | What::BlockEnd) || token.is_op(")")
     }
 
-    /// What is assigned to: a name, with `dots` also a namespace's, or a tuple of them, which becomes the engine's list.
+    /// What is assigned to: a name, with `dots` also a namespace's, or a tuple of them, which becomes the engine's
+    /// list.
     pub(super) fn target(&mut self, dots: bool) -> Result<Expr<'a>, Fault> {
         let start = self.token().start;
         let mut items = Vec::new();

@@ -1,5 +1,5 @@
-//! Source to tokens, with Jinja's rules for white space around tags. In: a source. Out: tokens that point into it, the
-//! end of the source last. Never a copy of a text.
+//! Source to tokens, with Jinja's rules for white space around tags. In: a source. Out: tokens that point into it,
+//! the end of the source last. Never a copy of a text.
 
 use super::super::error::Fault;
 

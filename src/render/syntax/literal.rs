@@ -1,5 +1,5 @@
-//! Literals to values, as Python reads them: escapes of strings, integers of any size, floats. In: a token's text. Out:
-//! a value. Never a lone surrogate: no text of ours can hold one.
+//! Literals to values, as Python reads them: escapes of strings, integers of any size, floats. In: a token's text.
+//! Out: a value. Never a lone surrogate: no text of ours can hold one.
 
 use std::fmt::Write as _;
 

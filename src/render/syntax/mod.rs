@@ -1,5 +1,6 @@
-//! Jinja's grammar, as Python reads it: a source becomes the engine's tree. In: a source with `\n` line ends. Out: the
-//! tree, or the first place that is not Jinja. Never recursion without a bound: chains and nesting are counted first.
+//! Jinja's grammar, as Python reads it: a source becomes the engine's tree. In: a source with `\n` line ends. Out:
+//! the tree, or the first place that is not Jinja. Never recursion without a bound: chains and nesting are counted
+//! first.
 //!
 //! The engine's own parser is not used: it refuses forms that Jinja takes (`+x`, `x['a', 'b']`, `{% if x: %}`), takes
 //! forms that Jinja refuses (`1__0`, `{{ x +}}`), reads strings and numbers differently, and can be made to overflow.

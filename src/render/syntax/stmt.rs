@@ -1,5 +1,5 @@
-//! Tags and the text between them. In: tokens. Out: the engine's statements. Never a tag that Jinja's sandbox of Prefect
-//! does not have, though those that load other templates are read, to be refused by name.
+//! Tags and the text between them. In: tokens. Out: the engine's statements. Never a tag that Jinja's sandbox of
+//! Prefect does not have, though those that load other templates are read, to be refused by name.
 
 use minijinja::machinery::ast::{
     AutoEscape, Block, CallBlock, EmitExpr, EmitRaw, Expr, Extends, FilterBlock, ForLoop,
