@@ -37,7 +37,7 @@ finish() {
 
 # The commands a document shows that begin with some words, without their remarks.
 shown() { # FILE WORDS
-  sed -nE "s/^    ($2[^#]*[^# ]) *(#.*)?\$/\1/p" "$1"
+  sed -nE "s/^    ($2([^#]*[^# ])?) *(#.*)?\$/\1/p" "$1"
 }
 
 # Debian's packages for programs that are not there.
