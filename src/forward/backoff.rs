@@ -20,6 +20,10 @@ pub(super) struct Tempo {
     pub(super) linger: Duration,
     /// For one attempt, from connecting to the end of the answer.
     pub(super) deadline: Duration,
+    /// Between two questions whether what was acknowledged is kept.
+    pub(super) confirm: Duration,
+    /// What is not kept after this long is sent again.
+    pub(super) patience: Duration,
     /// For the attempt in flight when the gateway stops.
     pub(super) stop: Duration,
     /// Between two looks of the watch.
@@ -34,6 +38,8 @@ impl Default for Tempo {
             slow: Duration::from_secs(30),
             linger: Duration::from_millis(10),
             deadline: Duration::from_secs(30),
+            confirm: Duration::from_secs(1),
+            patience: Duration::from_secs(30),
             stop: Duration::from_secs(5),
             watch: Duration::from_secs(1),
         }

@@ -24,12 +24,12 @@ pub(super) enum Target {
     File(PathBuf),
     /// JSON arrays, posted to this address.
     Http(Uri),
-    /// A Prefect server: events are posted to one address, tokens fetched from another.
-    Prefect { events: Uri, token: Uri },
+    /// A Prefect server: where events are posted, asked for, and tokens are fetched.
+    Prefect { events: Uri, filter: Uri, token: Uri },
 }
 
 /// Settings a text may carry behind `?`.
-const SETTINGS: &str = "rate, burst, on_full, bearer_file";
+const SETTINGS: &str = "rate, burst, on_full, bearer_file, confirm";
 
 /// One destination, as its operator described it.
 #[derive(Clone, Debug)]
@@ -39,12 +39,16 @@ pub struct Destination {
     pub(super) rate: Option<Rate>,
     pub(super) on_full: OnFull,
     pub(super) bearer_file: Option<PathBuf>,
+    /// It is asked whether it keeps what it has acknowledged, before the cursor moves.
+    pub(super) confirms: bool,
 }
 
 impl Destination {
     /// Reads the whole text of `--forward-to`: `stdout`, `file:PATH`, `http(s)://…` or
     /// `prefect+http(s)://host:port/api`, with settings behind `?`: `rate=100/s`, `burst=500`,
-    /// `on_full=hold|drop-oldest`, `bearer_file=PATH`. Other parts of an address's query stay its own.
+    /// `on_full=hold|drop-oldest`, `bearer_file=PATH`, and for a Prefect server `confirm=stored|accepted`: whether an
+    /// event is delivered once the server has stored it, the default, or once it has acknowledged it. Other parts of
+    /// an address's query stay its own.
     ///
     /// # Errors
     /// [`ForwardError::Destination`], with what to write instead.
@@ -59,7 +63,15 @@ impl Destination {
         let target = read_target(&plain).map_err(&refuse)?;
         let rate = settings.rate().map_err(&refuse)?;
         let on_full = settings.on_full.unwrap_or(OnFull::Hold);
-        Ok(Self { name: name(&plain), target, rate, on_full, bearer_file: settings.bearer_file })
+        let is_prefect = matches!(target, Target::Prefect { .. });
+        Ok(Self {
+            name: name(&plain),
+            target,
+            rate,
+            on_full,
+            bearer_file: settings.bearer_file,
+            confirms: settings.confirms.unwrap_or(is_prefect),
+        })
     }
 
     /// Sets the pace; `None` leaves it as the text says.
@@ -99,6 +111,7 @@ struct Settings {
     burst: Option<NonZeroU32>,
     on_full: Option<OnFull>,
     bearer_file: Option<PathBuf>,
+    confirms: Option<bool>,
 }
 
 impl Settings {
@@ -120,6 +133,9 @@ impl Settings {
                 }
                 "on_full" => settings.on_full = Some(read_on_full(value)?),
                 "bearer_file" => settings.bearer_file = Some(PathBuf::from(value)),
+                "confirm" if plain.starts_with("prefect+") => {
+                    settings.confirms = Some(read_confirm(value)?);
+                }
                 _ if plain.contains("://") => own.push(pair),
                 _ => return Err(format!("unknown setting `{name}`; there are {SETTINGS}")),
             }
@@ -147,6 +163,14 @@ fn read_on_full(text: &str) -> Result<OnFull, String> {
     }
 }
 
+fn read_confirm(text: &str) -> Result<bool, String> {
+    match text {
+        "stored" => Ok(true),
+        "accepted" => Ok(false),
+        _ => Err(format!("confirm=`{text}` is neither `stored` nor `accepted`")),
+    }
+}
+
 fn read_target(text: &str) -> Result<Target, String> {
     if text == "stdout" {
         return Ok(Target::Stdout);
@@ -167,7 +191,11 @@ fn read_target(text: &str) -> Result<Target, String> {
         }
         let root = address.find(path).map_or(address, |place| &address[..place + path.len()]);
         let below = |name: &str| read_address(&format!("{root}/{name}"));
-        return Ok(Target::Prefect { events: below("events")?, token: below("csrf-token")? });
+        return Ok(Target::Prefect {
+            events: below("events")?,
+            filter: below("events/filter")?,
+            token: below("csrf-token")?,
+        });
     }
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(Target::Http(read_address(text)?));
@@ -257,8 +285,11 @@ mod tests {
     fn a_prefect_server_gets_its_exact_paths() {
         for text in ["prefect+http://127.0.0.1:4200/api", "prefect+http://127.0.0.1:4200/api/"] {
             let events = Uri::from_static("http://127.0.0.1:4200/api/events");
+            let filter = Uri::from_static("http://127.0.0.1:4200/api/events/filter");
             let token = Uri::from_static("http://127.0.0.1:4200/api/csrf-token");
-            assert_eq!(parse(text).target, Target::Prefect { events, token });
+            let destination = parse(text);
+            assert_eq!(destination.target, Target::Prefect { events, filter, token });
+            assert!(destination.confirms && !parse(&format!("{text}?confirm=accepted")).confirms);
         }
         let cloud = parse("prefect+https://api.example/api/accounts/a/workspaces/w");
         let Target::Prefect { events, .. } = cloud.target else { panic!("{cloud:?}") };
@@ -276,6 +307,8 @@ mod tests {
             ("stdout?burst=5", "beside rate"),
             ("stdout?rate=5/s&burst=0", "above 0"),
             ("stdout?on_full=drop", "neither `hold`"),
+            ("stdout?confirm=stored", "unknown setting `confirm`"),
+            ("prefect+http://127.0.0.1:4200/api?confirm=yes", "neither `stored`"),
             ("http://", "is no address"),
             ("https://u:hidden@host/x", "bearer_file"),
             ("prefect+http://127.0.0.1:4200", "the path of the API"),

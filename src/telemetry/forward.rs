@@ -159,7 +159,11 @@ impl LaneFacts {
     /// An attempt ended.
     pub fn attempted(&self, outcome: Outcome) {
         self.attempts[outcome as usize].inc();
-        self.failing.set(i64::from(!matches!(outcome, Outcome::Taken | Outcome::Refused)));
+    }
+
+    /// Whether the lane stands still.
+    pub fn fails(&self, fails: bool) {
+        self.failing.set(i64::from(fails));
     }
 
     /// Events arrived.
@@ -202,6 +206,7 @@ mod tests {
         let lane = facts.lane("file:out \"x\"");
         lane.attempted(Outcome::Failed);
         lane.attempted(Outcome::Taken);
+        lane.fails(true);
         lane.delivered(3);
         lane.waited(Duration::from_millis(7));
         lane.parked(2);
@@ -215,7 +220,7 @@ mod tests {
             format!("hookgate_forward_parked_total{{{label}}} 1"),
             format!("hookgate_forward_parked_events{{{label}}} 2"),
             format!("hookgate_forward_lane_age_seconds{{{label}}} 1.5"),
-            format!("hookgate_forward_lane_failing{{{label}}} 0"),
+            format!("hookgate_forward_lane_failing{{{label}}} 1"),
         ] {
             assert!(text.contains(&line), "{line} in {text}");
         }

@@ -152,7 +152,7 @@ impl Lane {
         self.park(load, part.range.start, refusal, part.attempts).await
     }
 
-    /// An attempt failed; `false`: the suspect stands alone, and what is behind it must be read.
+    /// An attempt failed; `false`: the batch must be read again.
     async fn fail(
         &mut self,
         load: &Load,
@@ -160,6 +160,10 @@ impl Lane {
         fault: &Fault,
         work: &mut Work,
     ) -> Result<bool, Stopped> {
+        if self.casts_doubt(fault) {
+            self.is_in_doubt = true;
+            return self.wait_after(fault).await.map(|()| false);
+        }
         if !fault.may_be_content {
             work.0.push(part);
             return self.wait_after(fault).await.map(|()| true);

@@ -2,8 +2,11 @@
 //! every event taken or parked, in order, before the cursor moves past it. Waits for nobody but its destination.
 
 mod batch;
+mod confirm;
 pub(in crate::forward) mod state;
+mod tail;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +16,9 @@ use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
+use self::confirm::LOSSES_MAX;
 use self::state::State;
+use self::tail::Tail;
 use super::backoff::{Backoff, Tempo, slow};
 use super::load::{Form, Load};
 use super::notice::Notices;
@@ -21,6 +26,7 @@ use super::pace::{Pace, Pass};
 use super::parked::{Parked, Shelf};
 use super::sinks::{Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
+use crate::id::Uuid;
 use crate::json::write_str;
 use crate::spool::Reader;
 use crate::telemetry::forward::{Facts, Outcome};
@@ -45,6 +51,16 @@ pub(super) struct Lane {
     /// The newest [`Signal::reopened`] that was followed.
     reopened: u64,
     refused_in_a_row: u32,
+    /// The destination is asked whether it keeps what it has acknowledged.
+    confirms: bool,
+    tail: Tail,
+    asked: Instant,
+    /// A failure may have cost what was acknowledged before it: nothing is sent before that is known.
+    is_in_doubt: bool,
+    /// So often in a row the oldest batch was not kept.
+    losses: u32,
+    /// Acknowledged again and again, never kept: to be parked.
+    unkept: HashSet<Uuid>,
 }
 
 impl Lane {
@@ -73,6 +89,12 @@ impl Lane {
             signal,
             reopened: 0,
             refused_in_a_row: 0,
+            confirms: destination.confirms,
+            tail: Tail::default(),
+            asked: Instant::now(),
+            is_in_doubt: false,
+            losses: 0,
+            unkept: HashSet::new(),
         })
     }
 
@@ -91,12 +113,22 @@ impl Lane {
 
     /// One look into the spool, and all that was there.
     async fn go_round(&mut self) -> Result<(), Stopped> {
+        let question = self.question();
+        if self.must_ask() || question.is_some_and(|due| due <= Instant::now()) {
+            let wait = question.map(|due| due.saturating_duration_since(Instant::now()));
+            if let Some(wait) = wait.filter(|_| !self.is_in_doubt) {
+                self.pause(wait).await?;
+            }
+            return self.confirm().await;
+        }
         let bounds = self.sink.bounds();
         let started = Instant::now();
         let next = self.reader.next(bounds.frames, bounds.frame_bytes);
+        let next = before(question, next);
         let load = match unless_stopped(&mut self.signal, next).await? {
-            Ok(kept) => Load::new(kept),
-            Err(fault) => {
+            None => return Ok(()),
+            Some(Ok(kept)) => Load::new(kept),
+            Some(Err(fault)) => {
                 self.reader.rewind();
                 self.state.failed(&fault.to_string(), false);
                 let wait = self.backoff.wait(&self.tempo, fastrand::f64());
@@ -119,19 +151,22 @@ impl Lane {
             let mut end = at;
             let mut bad = None;
             while end < most && bad.is_none() {
-                match self.sink.check(load, end) {
+                match self.check(load, end) {
                     Ok(()) => end += 1,
-                    Err(why) => bad = Some(why),
+                    Err(refusal) => bad = Some(refusal),
                 }
             }
             if at < end && !self.deliver(load, at..end).await? {
-                // The cursor stands in front of what is left; it comes again, and more behind it.
-                self.reader.rewind();
+                // The cursor stands in front of what is left; it comes again, and more behind it. In doubt, once it is
+                // known where the cursor belongs.
+                if !self.is_in_doubt {
+                    self.reader.rewind();
+                }
                 return Ok(());
             }
-            if let Some(why) = bad {
-                let refusal = Refusal { reason: why, answer: String::new() };
-                self.park(load, end, refusal, 0).await?;
+            if let Some((reason, attempts)) = bad {
+                let refusal = Refusal { reason, answer: String::new() };
+                self.park(load, end, refusal, attempts).await?;
                 end += 1;
                 self.release(load, end);
             }
@@ -141,9 +176,19 @@ impl Lane {
         Ok(())
     }
 
-    /// Everything before `end` is done with.
+    /// Whether an event may be sent, or must be parked at once: why, and how often it went out.
+    fn check(&mut self, load: &Load, place: usize) -> Result<(), (String, u32)> {
+        if !self.unkept.is_empty() && self.unkept.remove(&load.at(place).1.id) {
+            return Err(("acknowledged each time, and never kept".into(), LOSSES_MAX));
+        }
+        self.sink.check(load, place).map_err(|why| (why, 0))
+    }
+
+    /// Everything before `end` is done with, once what was acknowledged is kept.
     fn release(&mut self, load: &Load, end: usize) {
-        if let Some(sequence) = load.done(end) {
+        if let Some(sequence) = load.done(end)
+            && !self.tail.mark(sequence)
+        {
             self.reader.release(sequence);
         }
     }
@@ -161,7 +206,11 @@ impl Lane {
     /// Events arrived.
     fn taken(&mut self, load: &Load, range: Range<usize>) {
         self.backoff.reset();
-        self.refused_in_a_row = 0;
+        if self.confirms {
+            self.acknowledged(range.clone().map(|place| load.at(place).1.id).collect());
+        } else {
+            self.refused_in_a_row = 0;
+        }
         self.state.went_well();
         let facts = &self.state.facts;
         facts.attempted(Outcome::Taken);
@@ -256,6 +305,14 @@ impl Lane {
             self.sink.reopen();
         }
         if signal.stop || self.signal.has_changed().is_err() { Err(Stopped) } else { Ok(()) }
+    }
+}
+
+/// Lets something go on until it is ready or a moment has come.
+async fn before<T>(moment: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match moment {
+        None => Some(work.await),
+        Some(moment) => tokio::time::timeout_at(moment.into(), work).await.ok(),
     }
 }
 

@@ -41,6 +41,7 @@ impl State {
         let mut health = self.health();
         let is_news = !health.is_failing || health.fault.as_deref() != Some(what);
         health.is_failing = true;
+        self.facts.fails(true);
         if !is_news {
             return;
         }
@@ -57,6 +58,7 @@ impl State {
     pub(super) fn went_well(&self) {
         let mut health = self.health();
         if std::mem::take(&mut health.is_failing) {
+            self.facts.fails(false);
             tracing::info!(destination = self.name, "delivery goes on");
         }
     }

@@ -18,15 +18,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::prefect::{Csrf, Sieve};
+use super::prefect::{Csrf, Sieve, question, read_total};
 use super::secret::Secret;
-use super::{Answer, Bounds, Fault, Refusal};
+use super::{Answer, Bounds, Fault, Refusal, Unconfirmed};
 use crate::clock::Clock;
 use crate::forward::backoff::retry_after;
 use crate::forward::destination::Target;
 use crate::forward::load::{Form, Load};
 use crate::forward::{Destination, ForwardError};
-use crate::id;
+use crate::id::{self, Uuid};
 use crate::telemetry::forward::Outcome;
 
 /// One request of a plain destination, and of a Prefect server.
@@ -46,6 +46,7 @@ const AGENT: HeaderValue =
 /// What a Prefect server needs beside the batches.
 #[derive(Debug)]
 struct Prefect {
+    filter: Uri,
     token: Uri,
     csrf: Csrf,
     sieve: Sieve,
@@ -77,9 +78,10 @@ impl Http {
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
         let (uri, prefect) = match &destination.target {
-            Target::Prefect { events, token } => {
-                let csrf = Csrf::new(id::now(clock));
-                (events, Some(Prefect { token: token.clone(), csrf, sieve: Sieve::default() }))
+            Target::Prefect { events, filter, token } => {
+                let (csrf, sieve) = (Csrf::new(id::now(clock)), Sieve::default());
+                let (filter, token) = (filter.clone(), token.clone());
+                (events, Some(Prefect { filter, token, csrf, sieve }))
             }
             Target::Http(uri) => (uri, None),
             Target::Stdout | Target::File(_) => {
@@ -121,18 +123,41 @@ impl Http {
         }
         let form = if self.prefect.is_some() { Form::Bare } else { Form::Received };
         let body = Bytes::from(load.array(range, form));
-        let mut reply = self.ask(Method::POST, self.uri.clone(), body.clone()).await;
-        if let Ok(refused) = &reply
-            && Csrf::is_asked(refused.status, &refused.text)
-            && self.learn_token().await
-        {
-            reply = self.ask(Method::POST, self.uri.clone(), body).await;
-        }
+        let reply = self.post(self.uri.clone(), body).await;
         let answer = reply.map_or_else(Answer::Failed, judge);
         // The secret may have been changed on both sides meanwhile.
         self.is_secret_old =
             matches!(&answer, Answer::Failed(fault) if fault.outcome == Outcome::Unauthorized);
         answer
+    }
+
+    /// How many of these events a Prefect server keeps.
+    pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
+        let Some(prefect) = &self.prefect else { return Ok(ids.len()) };
+        let (filter, body) = (prefect.filter.clone(), Bytes::from(question(ids)));
+        let reply = self.post(filter, body).await.map_err(Unconfirmed::Failed)?;
+        if reply.status.is_success() {
+            let why = || Unconfirmed::NotOffered("its answer has no total".to_owned());
+            return read_total(&reply.text).ok_or_else(why);
+        }
+        let forbidden = reply.status == StatusCode::FORBIDDEN;
+        Err(match judge(reply) {
+            Answer::Failed(fault) if !forbidden && fault.outcome != Outcome::Unexpected => {
+                Unconfirmed::Failed(fault)
+            }
+            Answer::Failed(fault) => Unconfirmed::NotOffered(fault.what),
+            Answer::Refused(refusal) => Unconfirmed::NotOffered(refusal.reason),
+            Answer::Taken => Unconfirmed::NotOffered(String::new()),
+        })
+    }
+
+    /// Posts, with a token against forged requests if one is wanted.
+    async fn post(&mut self, uri: Uri, body: Bytes) -> Result<Reply, Fault> {
+        let reply = self.ask(Method::POST, uri.clone(), body.clone()).await?;
+        if Csrf::is_asked(reply.status, &reply.text) && self.learn_token().await {
+            return self.ask(Method::POST, uri, body).await;
+        }
+        Ok(reply)
     }
 
     /// Fetches a token against forged requests; `false`: there is none to be had.

@@ -17,6 +17,7 @@ use super::destination::Target;
 use super::load::Load;
 use super::{Destination, ForwardError};
 use crate::clock::Clock;
+use crate::id::Uuid;
 use crate::telemetry::forward::Outcome;
 
 /// What became of an attempt.
@@ -63,6 +64,15 @@ impl Fault {
     pub(super) fn lasting(outcome: Outcome, what: impl Into<String>) -> Self {
         Self { is_lasting: true, ..Self::new(outcome, what) }
     }
+}
+
+/// Why it is not known whether events are kept.
+#[derive(Debug)]
+pub(super) enum Unconfirmed {
+    /// The destination does not answer such questions.
+    NotOffered(String),
+    /// It may later.
+    Failed(Fault),
 }
 
 /// How much one attempt carries, and one look into the spool.
@@ -117,6 +127,14 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.send(load, range).await,
             Self::Http(http) => http.send(load, range).await,
+        }
+    }
+
+    /// How many of these events the destination keeps, beyond having acknowledged them.
+    pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
+        match self {
+            Self::Stream(_) => Ok(ids.len()),
+            Self::Http(http) => http.count_kept(ids).await,
         }
     }
 

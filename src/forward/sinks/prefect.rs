@@ -1,6 +1,8 @@
 //! What a Prefect server keeps, and what it loses without a word (contract 9.2): the second is never sent. In: an
 //! event's JSON. Out: nothing, or the rule it breaks. Also the server's tokens against forged requests. No I/O.
 
+use std::fmt::Write as _;
+
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
@@ -114,6 +116,28 @@ fn check_labels(what: &str, labels: Value<'_>, needed: &[&str]) -> Result<usize,
         }
     }
     Ok(first)
+}
+
+/// Asks how many events of these ids there are, whenever they happened; wants none of them back.
+pub(super) fn question(ids: &[Uuid]) -> String {
+    let mut text = String::with_capacity(160 + 39 * ids.len());
+    text.push_str("{\"filter\":{\"occurred\":{\"since\":\"0001-01-01T00:00:00Z\",\"until\":\"");
+    text.push_str("9999-12-31T23:59:59Z\"},\"id\":{\"id\":[");
+    for (place, id) in ids.iter().enumerate() {
+        let between = if place > 0 { "," } else { "" };
+        let _ = write!(text, "{between}\"{id}\"");
+    }
+    text.push_str("]}},\"limit\":0}");
+    text
+}
+
+/// The number in the answer.
+pub(super) fn read_total(answer: &str) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Page {
+        total: usize,
+    }
+    serde_json::from_str::<Page>(answer).ok().map(|page| page.total)
 }
 
 /// The server's token against forged requests.

@@ -15,7 +15,9 @@ use crate::telemetry::forward::Outcome;
 
 /// One write and one sync carry what has gathered, up to here.
 pub(super) const BOUNDS: Bounds =
-    Bounds { frames: 16_384, frame_bytes: 4 << 20, events: usize::MAX, bytes: usize::MAX };
+    Bounds { frames: 16_384, frame_bytes: 2 << 20, events: usize::MAX, bytes: usize::MAX };
+/// So many new events in a row, and the file's end lies behind the cursor: nothing more is compared.
+const UNMET_MAX: usize = 100_000;
 /// A larger buffer is given back to the allocator.
 const BUFFER_MAX_BYTES: usize = 8 << 20;
 
@@ -49,7 +51,7 @@ impl Stream {
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         if !self.is_open {
             match self.desk.open().await {
-                Ok(ids) => self.known = Known { ids, was_met: false },
+                Ok(ids) => self.known = Known { ids, ..Known::default() },
                 Err(fault) => return failed(&fault),
             }
             self.is_open = true;
@@ -98,6 +100,7 @@ fn failed(fault: &io::Error) -> Answer {
 struct Known {
     ids: HashSet<Uuid>,
     was_met: bool,
+    unmet: usize,
 }
 
 impl Known {
@@ -107,10 +110,11 @@ impl Known {
             return false;
         }
         let meets = self.ids.contains(&id);
-        if self.was_met && !meets {
+        self.was_met |= meets;
+        self.unmet += usize::from(!meets);
+        if !meets && (self.was_met || self.unmet > UNMET_MAX) {
             self.ids = HashSet::new();
         }
-        self.was_met |= meets;
         meets
     }
 }
@@ -122,7 +126,7 @@ mod tests {
     #[test]
     fn known_events_end_at_the_first_new_one() {
         let id = Uuid::from_u128;
-        let mut known = Known { ids: [3, 4, 5].map(id).into(), was_met: false };
+        let mut known = Known { ids: [3, 4, 5].map(id).into(), ..Known::default() };
         let met: Vec<_> = (1..=6).map(|number| known.meets(id(number))).collect();
         assert_eq!(met, [false, false, true, true, true, false]);
         assert!(!known.meets(id(4)), "the same id again is another event's");

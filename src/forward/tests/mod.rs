@@ -1,6 +1,7 @@
 //! Lanes against real sockets and real files: what arrives, what is parked, what a restart sends again.
 
 mod files;
+mod prefect;
 mod requests;
 mod server;
 mod troubles;
@@ -108,7 +109,17 @@ impl House {
 fn brisk() -> Tempo {
     let (short, long) = (Duration::from_millis(1), Duration::from_secs(20));
     let most = Duration::from_millis(4);
-    Tempo { first: short, most, slow: most, linger: short, deadline: long, stop: long, watch: most }
+    Tempo {
+        first: short,
+        most,
+        slow: most,
+        linger: short,
+        deadline: long,
+        confirm: most,
+        patience: long,
+        stop: long,
+        watch: most,
+    }
 }
 
 /// An event that says `number`, and `word`.

@@ -35,42 +35,6 @@ async fn every_event_arrives_in_order_with_ten_keys() {
 }
 
 #[tokio::test]
-async fn a_prefect_server_gets_seven_keys_and_no_event_it_would_lose() {
-    let house = House::new();
-    let mut token = None;
-    let mut server = Server::start(move |asked| {
-        if asked.path.starts_with("/api/csrf-token?client=") {
-            token = Some(asked.path["/api/csrf-token?client=".len()..].to_owned());
-            return Some(body(200, "{\"token\":\"t1\",\"client\":\"c\"}"));
-        }
-        assert_eq!(asked.path, "/api/events");
-        let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
-        match header("prefect-csrf-token") {
-            Some("t1") if header("prefect-csrf-client") == token.as_deref() => Some(status(204)),
-            _ => Some(body(403, "{\"detail\":\"Missing CSRF token.\"}")),
-        }
-    })
-    .await;
-    let secret = house.path("secret");
-    std::fs::write(&secret, "user:pass").expect("a file");
-    let to = format!("prefect+http://{}/api?bearer_file={}", server.address, secret.display());
-    let lanes = house.lanes(&[to]);
-    house.append(0..5).await;
-    house.append_event(event(5, "\\u0000")).await;
-    house.append(6..9).await;
-    assert_eq!(server.until_taken(8).await, [0, 1, 2, 3, 4, 6, 7, 8]);
-    let asked = server.until(|_| true).await;
-    let batch = asked.iter().find(|asked| asked.method == "POST").expect("a batch");
-    assert_eq!(batch.events()[0].as_object().expect("an object").len(), 7);
-    assert_eq!(batch.headers["authorization"], "Basic dXNlcjpwYXNz");
-    let list = parked(&house.data()).expect("a list");
-    assert_eq!(list.len(), 1);
-    assert_eq!((list[0].id.as_u128(), list[0].attempts), (5, 0));
-    assert!(list[0].reason.contains("U+0000"), "{}", list[0].reason);
-    lanes.stop().await;
-}
-
-#[tokio::test]
 async fn the_one_bad_event_is_found_and_parked_and_told_of_once() {
     let house = House::new();
     let bad = |text: &str| text.contains("poison") || text.contains("hookgate.destination.parked");

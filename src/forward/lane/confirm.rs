@@ -1,0 +1,151 @@
+//! Asks a destination whether it keeps what it has acknowledged: a Prefect server holds events in memory first, and
+//! loses them when it is stopped. In: acknowledged batches. Out: the cursor moved past what is kept; what is not kept
+//! in time, or after a failure, is sent again; what is never kept is parked. Ids make sending again harmless.
+
+use std::time::Instant;
+
+use super::{Lane, REFUSED_IN_A_ROW_MAX, Stopped};
+use crate::forward::sinks::{Fault, Unconfirmed};
+use crate::id::Uuid;
+use crate::telemetry::forward::Outcome;
+
+/// Most events on their way into a server's store: it drops what goes over its own queue of 10,000.
+const TAIL_MAX_EVENTS: usize = 5_000;
+/// Most ids in one question: the answer repeats them all.
+const IDS_MAX: usize = 500;
+/// So often a batch is sent and not kept before the events that are missing are looked for.
+pub(super) const LOSSES_MAX: u32 = 3;
+
+impl Lane {
+    /// Whether nothing may be sent before the destination was asked.
+    pub(super) fn must_ask(&self) -> bool {
+        self.is_in_doubt || self.tail.events() >= TAIL_MAX_EVENTS
+    }
+
+    /// When the next question is due.
+    pub(super) fn question(&self) -> Option<Instant> {
+        let oldest = self.tail.oldest()?;
+        Some(self.asked.max(oldest) + self.tempo.confirm)
+    }
+
+    /// A batch was acknowledged.
+    pub(super) fn acknowledged(&mut self, ids: Vec<Uuid>) {
+        self.tail.push(ids, Instant::now());
+    }
+
+    /// Asks what of the tail is kept. After a failure, or when patience is over, the rest is sent again.
+    pub(super) async fn confirm(&mut self) -> Result<(), Stopped> {
+        self.asked = Instant::now();
+        let is_late = |oldest: Instant| oldest.elapsed() >= self.tempo.patience;
+        let is_over = self.is_in_doubt || self.tail.oldest().is_some_and(is_late);
+        let mut ids_max = IDS_MAX;
+        loop {
+            let (batches, ids) = self.tail.front(ids_max);
+            if batches == 0 {
+                self.end_doubt();
+                return Ok(());
+            }
+            match self.count(&ids).await? {
+                None => return Ok(()),
+                Some(kept) if kept >= ids.len() => {
+                    self.confirmed(batches);
+                    ids_max = IDS_MAX;
+                }
+                Some(_) if !is_over => return Ok(()),
+                Some(_) if batches > 1 => ids_max = ids.len() / 2,
+                Some(_) => return self.send_again(&ids).await,
+            }
+        }
+    }
+
+    /// The oldest batches are kept.
+    fn confirmed(&mut self, batches: usize) {
+        if let Some(sequence) = self.tail.pop(batches) {
+            self.reader.release(sequence);
+        }
+        self.losses = 0;
+        self.refused_in_a_row = 0;
+        self.backoff.reset();
+        self.state.went_well();
+    }
+
+    /// It is known what is kept: what is neither kept nor waited for goes out next.
+    fn end_doubt(&mut self) {
+        if std::mem::take(&mut self.is_in_doubt) {
+            self.reader.rewind();
+        }
+    }
+
+    /// How many of these are kept; `None`: it cannot be said now, or never.
+    async fn count(&mut self, ids: &[Uuid]) -> Result<Option<usize>, Stopped> {
+        match self.sink.count_kept(ids).await {
+            Ok(count) => Ok(Some(count)),
+            Err(Unconfirmed::Failed(fault)) => {
+                self.is_in_doubt = true;
+                self.wait_after(&fault).await?;
+                Ok(None)
+            }
+            Err(Unconfirmed::NotOffered(why)) => {
+                let destination = &self.state.name;
+                tracing::warn!(destination, why, "what is acknowledged counts as kept");
+                self.confirms = false;
+                let (all, _) = self.tail.front(usize::MAX);
+                self.confirmed(all);
+                self.end_doubt();
+                Ok(None)
+            }
+        }
+    }
+
+    /// The oldest batch is not kept: everything from there on goes out again.
+    async fn send_again(&mut self, batch: &[Uuid]) -> Result<(), Stopped> {
+        let (destination, events) = (&self.state.name, self.tail.events());
+        tracing::warn!(destination, events, "acknowledged events are not kept: sent again");
+        if !self.is_in_doubt {
+            self.losses += 1;
+        }
+        if self.losses >= LOSSES_MAX {
+            self.losses = 0;
+            let Some(missing) = self.find_missing(batch).await? else { return Ok(()) };
+            self.refused_in_a_row += missing.len() as u32;
+            if self.refused_in_a_row > REFUSED_IN_A_ROW_MAX {
+                let what = "keeps nothing of what it acknowledges: it is not the events";
+                self.wait_after(&Fault::lasting(Outcome::Unexpected, what)).await?;
+            } else {
+                self.unkept.extend(missing);
+            }
+        }
+        self.is_in_doubt = false;
+        self.tail.clear();
+        self.reader.rewind();
+        Ok(())
+    }
+
+    /// Which of a batch's events are not kept.
+    async fn find_missing(&mut self, batch: &[Uuid]) -> Result<Option<Vec<Uuid>>, Stopped> {
+        let mut missing = Vec::new();
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            match self.count(part).await? {
+                None => return Ok(None),
+                Some(kept) if kept >= part.len() => {}
+                Some(0) => missing.extend_from_slice(part),
+                Some(_) => {
+                    let (first, rest) = part.split_at(part.len() / 2);
+                    parts.extend([rest, first]);
+                }
+            }
+        }
+        Ok(Some(missing))
+    }
+
+    /// Whether a failure casts doubt on what was acknowledged before it.
+    pub(super) fn casts_doubt(&self, fault: &Fault) -> bool {
+        let lost_touch = match fault.outcome {
+            Outcome::Unreachable | Outcome::Timeout => true,
+            Outcome::Unavailable => !fault.may_be_content,
+            _ => false,
+        };
+        lost_touch && !self.tail.is_empty()
+    }
+}

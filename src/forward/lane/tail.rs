@@ -1,0 +1,115 @@
+//! Batches that a destination has acknowledged and does not keep yet. In: ids as they went out, sequences that are
+//! done with them. Out: ids to ask for, and how far the cursor may move once they are kept. No I/O, bounded by whoever
+//! pushes.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::id::Uuid;
+
+/// One batch.
+#[derive(Debug)]
+struct Entry {
+    ids: Vec<Uuid>,
+    /// The cursor may move here once this batch and those before it are kept.
+    sequence: Option<u64>,
+    since: Instant,
+}
+
+/// Acknowledged batches, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    entries: VecDeque<Entry>,
+    events: usize,
+}
+
+impl Tail {
+    /// Events in it.
+    pub(super) fn events(&self) -> usize {
+        self.events
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// When its oldest batch was acknowledged.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.entries.front().map(|entry| entry.since)
+    }
+
+    /// A batch was acknowledged.
+    pub(super) fn push(&mut self, ids: Vec<Uuid>, since: Instant) {
+        self.events += ids.len();
+        self.entries.push_back(Entry { ids, sequence: None, since });
+    }
+
+    /// Everything up to `sequence` was sent or parked; `false`: nothing is waited for, the cursor may move at once.
+    pub(super) fn mark(&mut self, sequence: u64) -> bool {
+        match self.entries.back_mut() {
+            Some(entry) => {
+                entry.sequence = entry.sequence.max(Some(sequence));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// How many of the oldest batches have together at most `ids_max` events (at least one batch), and their ids.
+    pub(super) fn front(&self, ids_max: usize) -> (usize, Vec<Uuid>) {
+        let mut ids: Vec<Uuid> = Vec::new();
+        let mut count = 0;
+        for entry in &self.entries {
+            if count > 0 && ids.len() + entry.ids.len() > ids_max {
+                break;
+            }
+            ids.extend_from_slice(&entry.ids);
+            count += 1;
+        }
+        (count, ids)
+    }
+
+    /// So many of the oldest batches are kept; how far the cursor may move.
+    pub(super) fn pop(&mut self, count: usize) -> Option<u64> {
+        let mut last = None;
+        for entry in self.entries.drain(..count.min(self.entries.len())) {
+            self.events -= entry.ids.len();
+            last = last.max(entry.sequence);
+        }
+        last
+    }
+
+    /// Forgets all of them: they are sent again.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.events = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(numbers: std::ops::Range<u128>) -> Vec<Uuid> {
+        numbers.map(Uuid::from_u128).collect()
+    }
+
+    #[test]
+    fn the_cursor_follows_what_is_kept() {
+        let mut tail = Tail::default();
+        assert!(!tail.mark(3), "nothing is waited for");
+        let now = Instant::now();
+        tail.push(ids(0..4), now);
+        assert!(tail.mark(7));
+        tail.push(ids(4..5), now);
+        tail.push(ids(5..9), now);
+        assert!(tail.mark(9) && tail.mark(8));
+        assert_eq!(tail.front(5), (2, ids(0..5)));
+        assert_eq!(tail.front(1), (1, ids(0..4)), "one batch at least");
+        assert_eq!((tail.pop(2), tail.events()), (Some(7), 4));
+        assert_eq!((tail.pop(5), tail.is_empty(), tail.events()), (Some(9), true, 0));
+        tail.push(ids(0..2), now);
+        tail.clear();
+        assert_eq!((tail.front(9), tail.events()), ((0, Vec::new()), 0));
+    }
+}

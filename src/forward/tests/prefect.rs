@@ -1,0 +1,155 @@
+//! Lanes to a server that acknowledges first and stores later, as a Prefect server does, and may lose what lies
+//! between.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use http::Response;
+
+use super::server::{Asked, Body, Server, body, status};
+use super::*;
+
+/// What such a server holds, by id of the event.
+#[derive(Default)]
+struct Store {
+    memory: Vec<Uuid>,
+    stored: BTreeSet<Uuid>,
+    /// Taken, never stored.
+    swallowed: Option<Uuid>,
+}
+
+impl Store {
+    fn answer(&mut self, asked: &Asked) -> Response<Body> {
+        match asked.path.as_str() {
+            "/api/events" => {
+                self.memory.extend(asked.events().iter().filter_map(|event| id(&event["id"])));
+                status(204)
+            }
+            "/api/events/filter" => {
+                let question: Value = serde_json::from_str(&asked.body).expect("a question");
+                let ids = question["filter"]["id"]["id"].as_array().expect("ids");
+                let total = ids.iter().filter_map(id).filter(|id| self.stored.contains(id)).count();
+                // What was asked too early is there the next time.
+                let swallowed = self.swallowed;
+                let kept = self.memory.drain(..).filter(|id| Some(*id) != swallowed);
+                self.stored.extend(kept);
+                body(200, &format!("{{\"events\":[],\"total\":{total},\"next_page\":null}}"))
+            }
+            _ => status(404),
+        }
+    }
+}
+
+fn id(value: &Value) -> Option<Uuid> {
+    value.as_str()?.parse().ok()
+}
+
+fn prefect(server: &Server) -> String {
+    format!("prefect+http://{}/api", server.address)
+}
+
+async fn until_drained(lanes: &Forwarder) {
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_prefect_server_gets_seven_keys_and_no_event_it_would_lose() {
+    let house = House::new();
+    let (mut token, mut store) = (None, Store::default());
+    let mut server = Server::start(move |asked| {
+        if asked.path.starts_with("/api/csrf-token?client=") {
+            token = Some(asked.path["/api/csrf-token?client=".len()..].to_owned());
+            return Some(body(200, "{\"token\":\"t1\",\"client\":\"c\"}"));
+        }
+        let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
+        match header("prefect-csrf-token") {
+            Some("t1") if header("prefect-csrf-client") == token.as_deref() => {
+                Some(store.answer(asked))
+            }
+            _ => Some(body(403, "{\"detail\":\"Missing CSRF token.\"}")),
+        }
+    })
+    .await;
+    let secret = house.path("secret");
+    std::fs::write(&secret, "user:pass").expect("a file");
+    let to = format!("prefect+http://{}/api?bearer_file={}", server.address, secret.display());
+    let lanes = house.lanes(&[to]);
+    house.append(0..5).await;
+    house.append_event(event(5, "\\u0000")).await;
+    house.append(6..9).await;
+    assert_eq!(server.until_taken(8).await, [0, 1, 2, 3, 4, 6, 7, 8]);
+    let asked = server.until(|_| true).await;
+    let batch = asked.iter().find(|asked| asked.path == "/api/events").expect("a batch");
+    assert_eq!(batch.events()[0].as_object().expect("an object").len(), 7);
+    assert_eq!(batch.headers["authorization"], "Basic dXNlcjpwYXNz");
+    let list = parked(&house.data()).expect("a list");
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].id.as_u128(), list[0].attempts), (5, 0));
+    assert!(list[0].reason.contains("U+0000"), "{}", list[0].reason);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn the_cursor_waits_until_the_server_stores() {
+    let house = House::new();
+    let store = Arc::new(Mutex::new(Store::default()));
+    let (other, mut is_down) = (Arc::clone(&store), false);
+    let mut server = Server::start(move |asked| {
+        let mut store = other.lock().expect("a store");
+        // It goes down once, and loses what it has only acknowledged.
+        if !is_down && store.memory.contains(&Uuid::from_u128(20)) {
+            is_down = true;
+            store.memory.clear();
+            return Some(status(503));
+        }
+        Some(store.answer(asked))
+    })
+    .await;
+    let lanes = house.lanes(&[prefect(&server)]);
+    for number in 0..40 {
+        house.append([number]).await;
+        tokio::task::yield_now().await;
+    }
+    until_drained(&lanes).await;
+    assert!(store.lock().expect("a store").stored.iter().map(Uuid::as_u128).eq(0..40));
+    assert_eq!(lanes.board()()[0].parked, 0);
+    assert!(!lanes.board()()[0].failing);
+    let asked = server.until(|_| true).await;
+    let sent = asked.iter().filter(|asked| asked.path == "/api/events");
+    let sent: usize = sent.map(|asked| asked.numbers().len()).sum();
+    assert!((41..=120).contains(&sent), "{sent} events sent");
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_never_stored_is_found_and_parked() {
+    let house = House::new();
+    let mut store = Store { swallowed: Some(Uuid::from_u128(7)), ..Store::default() };
+    let server = Server::start(move |asked| Some(store.answer(asked))).await;
+    house.append(0..12).await;
+    let tempo = Tempo { patience: Duration::from_millis(40), ..brisk() };
+    let lanes = house.lanes_at(tempo, &[prefect(&server)]);
+    until(|| (lanes.board()()[0].parked == 1).then_some(())).await;
+    let list = parked(&house.data()).expect("a list");
+    assert_eq!(list[0].id.as_u128(), 7);
+    assert!(list[0].reason.contains("never kept"), "{}", list[0].reason);
+    until_drained(&lanes).await;
+    assert_eq!(lanes.board()()[0].parked, 1);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_answers_no_questions_is_believed() {
+    let house = House::new();
+    let mut server =
+        Server::start(|asked| Some(status(if asked.path == "/api/events" { 204 } else { 404 })))
+            .await;
+    let lanes = house.lanes(&[prefect(&server)]);
+    house.append(0..3).await;
+    until_drained(&lanes).await;
+    house.append(3..9).await;
+    until_drained(&lanes).await;
+    let asked = server.until(|_| true).await;
+    assert_eq!(asked.iter().filter(|asked| asked.path.ends_with("/filter")).count(), 1);
+    lanes.stop().await;
+}
