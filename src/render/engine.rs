@@ -12,7 +12,7 @@ use super::compare::How;
 use super::error::nearest;
 use super::number::Reckon;
 use super::value::{Kind, fault, kind};
-use super::{compare, filters, globals, lookup, methods, ops, repr, routine, tests, value};
+use super::{compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests};
 
 /// Deepest nesting of macro calls, recursive loops and blocks, as the engine counts it.
 const RECURSION_MAX: usize = 400;
@@ -176,7 +176,7 @@ fn add_lookups(made: &mut Environment<'static>) {
             let args = args.into_values();
             match of.as_object() {
                 Some(object) if repr::is_loop(object) => {
-                    of.call_method(state, "changed", &[value::asked(args)])
+                    of.call_method(state, "changed", &[keeper::asked(args)])
                 }
                 _ => of.call_method(state, "changed", &args),
             }

@@ -11,10 +11,11 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::args::{bind, named, split};
 use super::budget;
 use super::chars;
+use super::keeper::new_namespace;
 use super::lookup::{check_key, collect};
 use super::methods::from_keys;
 use super::repr::pairs;
-use super::value::{Kind, Range, fault, index, kind, marked, new_namespace, type_name};
+use super::value::{Kind, Range, fault, index, kind, marked, type_name};
 
 /// Most items of a `range`, as in Prefect's sandbox.
 const RANGE_MAX: usize = 100;

@@ -18,6 +18,7 @@ mod error;
 mod filters;
 mod fold;
 mod globals;
+mod keeper;
 mod lazy;
 mod lookup;
 mod methods;
@@ -186,7 +187,7 @@ impl Template {
             let mut out = machinery::make_string_output(&mut text);
             machinery::eval(environment, code, root, blocks, &mut out, AutoEscape::None).map(drop)
         });
-        value::forget_kept();
+        keeper::forget_kept();
         let source = compiled.borrow_owner();
         done.map_err(|error| RenderError::of(&error, source, &self.limits, Running::over()))?;
         let most = self.limits.output_max_bytes;

@@ -3,8 +3,8 @@
 
 use minijinja::Value;
 use minijinja::machinery::ast::{
-    BinOp, BinOpKind, Call, CallArg, Compare, CompareOp, CompareOpKind, Expr, Filter, GetAttr,
-    GetItem, IfExpr, List, Map, Slice, Spanned, Test, Tuple, UnaryOp, UnaryOpKind, Var,
+    BinOp, BinOpKind, Compare, CompareOp, CompareOpKind, Expr, Filter, GetAttr, GetItem, IfExpr,
+    List, Map, Slice, Spanned, Tuple, UnaryOp, UnaryOpKind, Var,
 };
 
 use super::super::error::Fault;
@@ -242,7 +242,7 @@ impl<'a> Parser<'a> {
         self.postfix(expr, start)
     }
 
-    fn primary(&mut self) -> Result<Expr<'a>, Fault> {
+    pub(super) fn primary(&mut self) -> Result<Expr<'a>, Fault> {
         let token = self.token();
         match (token.what, token.text) {
             (What::Name, "true" | "True") => Ok(self.take(Value::from(true))),
@@ -289,7 +289,7 @@ impl<'a> Parser<'a> {
         Ok(self.constant(Value::from(text), start))
     }
 
-    fn nest(&mut self) -> Result<(), Fault> {
+    pub(super) fn nest(&mut self) -> Result<(), Fault> {
         self.nesting += 1;
         if self.nesting <= NESTING_MAX {
             return Ok(());
@@ -329,7 +329,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::Map(Spanned::new(Map { keys, values }, self.since(start))))
     }
 
-    fn postfix(&mut self, mut expr: Expr<'a>, start: usize) -> Result<Expr<'a>, Fault> {
+    pub(super) fn postfix(&mut self, mut expr: Expr<'a>, start: usize) -> Result<Expr<'a>, Fault> {
         loop {
             let token = self.token();
             expr = if token.is_op(".") {
@@ -412,98 +412,6 @@ impl<'a> Parser<'a> {
         let is_absent = token.is_op("]") || token.is_op(",") || (may_go_on && token.is_op(":"));
         if is_absent { Ok(None) } else { self.expr().map(Some) }
     }
-
-    pub(super) fn call(&mut self, expr: Expr<'a>, start: usize) -> Result<Expr<'a>, Fault> {
-        let args = self.args()?;
-        Ok(Expr::Call(Spanned::new(Call { expr, args }, self.since(start))))
-    }
-
-    fn args(&mut self) -> Result<Vec<CallArg<'a>>, Fault> {
-        self.nest()?;
-        self.advance();
-        let mut args: Vec<CallArg<'a>> = Vec::new();
-        while !self.token().is_op(")") {
-            if !args.is_empty() {
-                self.expect_op(",")?;
-                if self.token().is_op(")") {
-                    break;
-                }
-            }
-            let has = |kind: fn(&CallArg<'_>) -> bool| args.iter().any(kind);
-            let rows = has(|arg| matches!(arg, CallArg::PosSplat(_)));
-            let maps = has(|arg| matches!(arg, CallArg::KwargSplat(_)));
-            let named = has(|arg| matches!(arg, CallArg::Kwarg(..)));
-            let arg = if self.token().is_op("*") && !rows && !maps {
-                self.advance();
-                CallArg::PosSplat(self.expr()?)
-            } else if self.token().is_op("**") && !maps {
-                self.advance();
-                CallArg::KwargSplat(self.expr()?)
-            } else if self.token().what == What::Name && self.ahead().is_op("=") && !maps {
-                let name = self.advance().text;
-                self.advance();
-                CallArg::Kwarg(name, self.expr()?)
-            } else if rows || maps || named {
-                return Err(self.fault("a positional argument cannot follow a named one"));
-            } else {
-                CallArg::Pos(self.expr()?)
-            };
-            args.push(arg);
-        }
-        self.advance();
-        self.nesting -= 1;
-        Ok(args)
-    }
-
-    /// A filter's or test's name, dots included.
-    fn dotted(&mut self) -> Result<&'a str, Fault> {
-        let start = self.expect(What::Name, "a name")?.start;
-        let mut end = self.tokens[self.next - 1].end();
-        while self.skip_op(".") {
-            end = self.expect(What::Name, "a name")?.end();
-        }
-        Ok(&self.source[start..end])
-    }
-
-    pub(super) fn filter(&mut self, expr: Option<Expr<'a>>) -> Result<Expr<'a>, Fault> {
-        let start = self.token().start;
-        let name = self.dotted()?;
-        let args = if self.token().is_op("(") { self.args()? } else { Vec::new() };
-        let node = Filter { name, expr, args };
-        Ok(Expr::Filter(Spanned::new(node, self.since(start))))
-    }
-
-    fn test(&mut self, expr: Expr<'a>, start: usize) -> Result<Expr<'a>, Fault> {
-        self.advance();
-        let negated = self.skip_name("not");
-        let name_start = self.token().start;
-        let name = self.dotted()?;
-        let token = self.token();
-        let args = if token.is_op("(") {
-            self.args()?
-        } else if token.is_name("is") {
-            return Err(self.fault("tests cannot be chained with 'is'"));
-        } else if self.is_argument() {
-            let arg = self.primary()?;
-            vec![CallArg::Pos(self.postfix(arg, token.start)?)]
-        } else {
-            Vec::new()
-        };
-        let test = Spanned::new(Test { name, expr, args }, self.since(name_start));
-        let span = self.since(start);
-        Ok(if negated { negation(Expr::Test(test), span) } else { Expr::Test(test) })
-    }
-
-    /// Whether a test's one argument without brackets is at hand.
-    fn is_argument(&self) -> bool {
-        let token = self.token();
-        match token.what {
-            What::Name => !matches!(token.text, "else" | "or" | "and"),
-            What::Text | What::Integer | What::Float => true,
-            What::Operator => matches!(token.text, "[" | "{"),
-            _ => false,
-        }
-    }
 }
 
 /// One part of a subscript.
@@ -512,6 +420,6 @@ enum Part<'a> {
     Slice([Option<Expr<'a>>; 3]),
 }
 
-fn negation(expr: Expr<'_>, span: minijinja::machinery::Span) -> Expr<'_> {
+pub(super) fn negation(expr: Expr<'_>, span: minijinja::machinery::Span) -> Expr<'_> {
     Expr::UnaryOp(Spanned::new(UnaryOp { op: UnaryOpKind::Not, expr }, span))
 }

@@ -6,6 +6,7 @@
 //! forms that Jinja refuses (`1__0`, `{{ x +}}`), reads strings and numbers differently, and can be made to overflow.
 
 mod bounds;
+mod call;
 mod expr;
 mod lexer;
 mod literal;
