@@ -79,7 +79,10 @@ twice() {
 # A change of the gateway's dependencies belongs into the fuzzer's lock file, too.
 check_fuzz_sources() {
   cargo fmt --manifest-path fuzz/Cargo.toml --check
-  cargo metadata --manifest-path fuzz/Cargo.toml --locked --format-version 1 >/dev/null
+  cargo metadata --manifest-path fuzz/Cargo.toml --locked --format-version 1 >/dev/null || {
+    echo "fuzz/Cargo.lock no longer fits: cargo metadata --manifest-path fuzz/Cargo.toml, and commit it"
+    return 1
+  }
 }
 
 peers=target/peers/venv/bin/python
