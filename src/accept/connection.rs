@@ -1,6 +1,7 @@
 //! One connection from its first byte to its last. In: an accepted socket. Out: requests at the door. Every phase has
 //! its deadline; one timer, set only when what is due comes earlier than it stands.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -31,6 +32,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_READ_BYTES: usize = 2 << 10;
 /// What hyper may read ahead of a parser or a handler.
 const READ_MAX_BYTES: usize = 64 << 10;
+
+/// For a peer to take the end of a connection that gave its parser back.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// Which HTTP the peer speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -191,16 +195,57 @@ where
         head_max_bytes: options.head_max_bytes,
         headers_max: options.headers_max,
     };
-    let wire = Wire::http1(io, first, link.clone(), limits);
-    let service = service_fn(move |request| door.clone().answer(request));
+    let mut wire = Wire::http1(io, first, link.clone(), limits);
+    // Parser, buffers and the request's own state live only while somebody speaks.
+    while let Some(quiet) = Box::pin(converse(wire, &door)).await {
+        wire = quiet;
+        if !doze(&mut wire, &link, &inside).await {
+            return;
+        }
+    }
+}
+
+/// Requests and answers, until the connection ends or is quiet; then it is given back.
+async fn converse<S, H>(wire: Wire<S>, door: &Arc<Door<H>>) -> Option<Wire<S>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Handler,
+{
+    let (link, inside) = (&door.link, &door.inside);
+    let service = service_fn(|request| door.clone().answer(request));
     let mut builder = http1::Builder::new();
     // The wire has the deadlines of hyper's timers and more, without a timer for each head.
     builder.half_close(true).max_buf_size(READ_MAX_BYTES);
-    if options.headers_max > 100 {
-        builder.max_headers(options.headers_max);
+    if inside.options.headers_max > 100 {
+        builder.max_headers(inside.options.headers_max);
     }
-    let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-    drive(&link, &inside, connection, http1::Connection::graceful_shutdown).await;
+    let mut connection = builder.serve_connection(TokioIo::new(wire), service);
+    let finish = http1::Connection::graceful_shutdown;
+    let quiet = Some(inside.options.quiet);
+    if !drive(link, inside, Pin::new(&mut connection), finish, quiet).await {
+        return None;
+    }
+    let parts = connection.into_parts();
+    let mut wire = parts.io.into_inner();
+    wire.take_back(&parts.read_buf);
+    Some(wire)
+}
+
+/// Waits for the next request of a quiet connection; `false`: there is none.
+async fn doze<S>(wire: &mut Wire<S>, link: &Link, inside: &Inside) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some((due, Due::Idle)) = link.due(&inside.options, None) else { return true };
+    tokio::select! {
+        biased;
+        _ = link.told() => {}
+        comes = poll_fn(|cx| wire.poll_comes(cx)) => return comes,
+        () = sleep_until(link.instant(due)) => {}
+    }
+    // Plain TCP would end by itself; TLS says that it ends.
+    let _ = timeout(CLOSE, wire.shutdown()).await;
+    false
 }
 
 async fn serve_http2<S, H>(io: S, first: Vec<u8>, door: Arc<Door<H>>)
@@ -220,26 +265,28 @@ where
         .max_pending_accept_reset_streams(options.resets_max)
         .max_send_buf_size(READ_MAX_BYTES);
     let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-    drive(&link, &inside, connection, http2::Connection::graceful_shutdown).await;
+    drive(&link, &inside, connection, http2::Connection::graceful_shutdown, None).await;
 }
 
-/// Polls a connection until it ends by itself, is told to, or its time is up.
+/// Polls a connection until it ends by itself, is told to, or its time is up. `true`: it was idle for `quiet`, and can
+/// go on.
 async fn drive<C: Future>(
     link: &Link,
     inside: &Inside,
     mut connection: Pin<&mut C>,
     mut finish: impl FnMut(Pin<&mut C>),
-) {
+    quiet: Option<Duration>,
+) -> bool {
     let mut armed = u64::MAX;
     let mut timer = pin!(sleep_until(Instant::now() + Duration::from_hours(24)));
     let (mut finishing, mut watched) = (false, false);
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if !watched {
             watched = true;
             link.watch(cx.waker());
         }
         match link.signal() {
-            Signal::Evict | Signal::Cut => return Poll::Ready(()),
+            Signal::Evict | Signal::Cut => return Poll::Ready(false),
             Signal::Drain if !finishing => {
                 finishing = true;
                 finish(connection.as_mut());
@@ -248,9 +295,11 @@ async fn drive<C: Future>(
         }
         loop {
             if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
-            let Some((due, why)) = link.due(&inside.options) else { return Poll::Pending };
+            let Some((due, why)) = link.due(&inside.options, quiet.filter(|_| !finishing)) else {
+                return Poll::Pending;
+            };
             if due < armed {
                 armed = due;
                 timer.as_mut().reset(link.instant(due));
@@ -266,6 +315,7 @@ async fn drive<C: Future>(
                 continue;
             }
             match why {
+                Due::Quiet => return Poll::Ready(true),
                 Due::Idle if !finishing => {
                     finishing = true;
                     finish(connection.as_mut());
@@ -274,11 +324,11 @@ async fn drive<C: Future>(
                 }
                 Due::Fault(reason) => {
                     inside.ledger.refuse(reason);
-                    return Poll::Ready(());
+                    return Poll::Ready(false);
                 }
-                Due::Idle | Due::Linger => return Poll::Ready(()),
+                Due::Idle | Due::Linger => return Poll::Ready(false),
             }
         }
     })
-    .await;
+    .await
 }

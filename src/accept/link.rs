@@ -29,6 +29,8 @@ pub(super) enum Signal {
 /// Why a connection's time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
+    /// It was idle for a while: it can do with less.
+    Quiet,
     /// It was idle: an end without fault.
     Idle,
     /// What it still sends after the last answer is of no interest any more.
@@ -140,8 +142,8 @@ impl Link {
                 || (self.head_since.load(Relaxed) == 0 && self.write_since.load(Relaxed) == 0))
     }
 
-    /// The moment its time is up, and why.
-    pub(super) fn due(&self, options: &Options) -> Option<(u64, Due)> {
+    /// The moment its time is up, and why; idle for `quiet` comes before idle for good.
+    pub(super) fn due(&self, options: &Options, quiet: Option<Duration>) -> Option<(u64, Due)> {
         let after = |since: u64, limit: Duration| since.saturating_add(limit.as_millis() as u64);
         let linger = self.linger_since.load(Relaxed);
         if linger != 0 {
@@ -161,7 +163,11 @@ impl Link {
             }
         }
         if due.is_none() && self.running.load(Relaxed) == 0 {
-            due = Some((after(self.idle_since.load(Relaxed), options.idle), Due::Idle));
+            let since = self.idle_since.load(Relaxed);
+            due = Some(match quiet.filter(|quiet| *quiet < options.idle) {
+                Some(quiet) => (after(since, quiet), Due::Quiet),
+                None => (after(since, options.idle), Due::Idle),
+            });
         }
         due
     }
@@ -212,18 +218,21 @@ mod tests {
     #[test]
     fn what_is_due_follows_what_is_awaited() {
         let (options, link) = (Options::default(), Link::new(Instant::now()));
-        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Idle));
+        assert_eq!(link.due(&options, None).map(|due| due.1), Some(Due::Idle));
+        let quiet = Duration::from_secs(1);
+        let (moment, why) = link.due(&options, Some(quiet)).expect("idle ends");
+        assert_eq!((moment, why), (link.idle_since.load(Relaxed) + 1000, Due::Quiet));
         assert!(link.is_idle());
         link.head_began();
-        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Fault(Reason::HeadSlow)));
+        assert_eq!(link.due(&options, None).map(|due| due.1), Some(Due::Fault(Reason::HeadSlow)));
         link.heads_came(1);
         assert!(!link.is_idle());
-        assert_eq!(link.due(&options), None);
+        assert_eq!(link.due(&options, None), None);
         link.write_blocked();
-        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Fault(Reason::WriteSlow)));
+        assert_eq!(link.due(&options, None).map(|due| due.1), Some(Due::Fault(Reason::WriteSlow)));
         link.write_done();
         link.answered();
-        assert_eq!(link.due(&options).map(|due| due.1), Some(Due::Idle));
+        assert_eq!(link.due(&options, None).map(|due| due.1), Some(Due::Idle));
         link.tell(Signal::Evict);
         link.tell(Signal::Drain);
         assert_eq!((link.signal(), link.is_idle()), (Signal::Evict, false));

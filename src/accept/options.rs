@@ -36,6 +36,8 @@ pub struct Options {
     pub body_grace: Duration,
     /// Slowest pace of a body after the grace, averaged over five seconds.
     pub body_min_bytes_per_second: u64,
+    /// After that long without a request, an HTTP/1 connection gives parser and buffers back: some 3 KB are left.
+    pub quiet: Duration,
     /// Between two requests of a connection.
     pub idle: Duration,
     /// For a peer to take an answer.
@@ -88,6 +90,7 @@ impl Default for Options {
             body_total: seconds(60),
             body_grace: seconds(10),
             body_min_bytes_per_second: 1 << 10,
+            quiet: seconds(1),
             idle: seconds(30),
             write: seconds(10),
             linger: seconds(2),

@@ -22,6 +22,8 @@ pub use scan::{Scan, Scanner};
 
 /// Stands for a refused head. The service knows by its number what it means.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// Most bytes of the first look at a connection that was quiet.
+const FIRST_LOOK_BYTES: usize = 2 << 10;
 /// Input thrown away after the last answer, at most.
 const LINGER_MAX_BYTES: usize = 64 << 20;
 
@@ -115,6 +117,16 @@ impl<S> Wire<S> {
         self.held = held;
     }
 
+    /// Takes back what the parser had and did not use; it was looked at before.
+    pub(super) fn take_back(&mut self, unused: &[u8]) {
+        if !unused.is_empty() {
+            let rest = self.held.split_off(self.given);
+            self.held = [unused, &rest].concat();
+            self.cleared = self.cleared - self.given + unused.len();
+            self.given = 0;
+        }
+    }
+
     /// Passes on what may pass.
     fn give(&mut self, buf: &mut ReadBuf<'_>) {
         let end = self.cleared.min(self.given + buf.remaining());
@@ -165,6 +177,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
                 this.clear();
             }
         }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Waits, without a buffer, for something to pass on; `false`: the peer sends no more.
+    pub(super) fn poll_comes(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.given < self.cleared || self.ended {
+            return Poll::Ready(true);
+        }
+        let mut scratch = [0; FIRST_LOOK_BYTES];
+        let mut buf = ReadBuf::new(&mut scratch);
+        if ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)).is_err() {
+            return Poll::Ready(false);
+        }
+        let fresh = buf.filled();
+        if fresh.is_empty() {
+            return Poll::Ready(false);
+        }
+        self.held.extend_from_slice(fresh);
+        self.clear();
+        Poll::Ready(true)
     }
 }
 

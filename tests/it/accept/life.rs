@@ -42,6 +42,33 @@ async fn each_wait_has_its_end() {
 }
 
 #[tokio::test]
+async fn a_quiet_connection_goes_on_where_it_was() {
+    let quiet = Duration::from_millis(10);
+    let served = serve(|options| {
+        (options.quiet, options.idle) = (quiet, SHORT * 4);
+        options.body_first_byte = SHORT * 4;
+    });
+    let mut stream = served.connect().await;
+    let post = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+    // Whole, and cut where a reader might stumble: in the head, behind it, in the body.
+    for cut in [post.len(), 9, post.len() - 3, post.len() - 1] {
+        stream.write_all(&post.as_bytes()[..cut]).await.expect("the peer reads");
+        tokio::time::sleep(quiet * 4).await;
+        stream.write_all(&post.as_bytes()[cut..]).await.expect("the peer reads");
+        let text = read_until(&mut stream, "abc").await;
+        assert_eq!(statuses(&text), [200], "cut at {cut}");
+        tokio::time::sleep(quiet * 4).await;
+    }
+    // A head that is refused is refused after a rest, too, and by its own reason.
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("the peer reads");
+    assert_eq!(statuses(&read_all(&mut stream).await), [400]);
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"host\"} 1"));
+    let mut idle = served.connect().await;
+    idle.write_all(GET.as_bytes()).await.expect("the peer reads");
+    assert_eq!(statuses(&read_all(&mut idle).await), [204], "idle for good is ended");
+}
+
+#[tokio::test]
 async fn a_dripping_head_has_one_deadline_in_all() {
     let served = serve(|options| options.head = SHORT * 2);
     let mut stream = served.connect().await;
