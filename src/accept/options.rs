@@ -90,7 +90,7 @@ impl Default for Options {
             body_total: seconds(60),
             body_grace: seconds(10),
             body_min_bytes_per_second: 1 << 10,
-            quiet: seconds(1),
+            quiet: Duration::from_millis(500),
             idle: seconds(30),
             write: seconds(10),
             linger: seconds(2),
