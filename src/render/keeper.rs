@@ -1,5 +1,5 @@
-//! Values that keep what they are given: namespaces, and what a loop was last asked about. In: values. Out: those values.
-//! Never kept beyond the rendering: one may hold itself, so all are emptied when it ends.
+//! Values that keep what they are given: namespaces, and what a loop was last asked about. In: values. Out: those
+//! values. Never kept beyond the rendering: one may hold itself, so all are emptied when it ends.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
