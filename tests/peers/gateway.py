@@ -136,17 +136,18 @@ class Gateway:
         words = [str(BINARY), *(str(word) for word in words)]
         return subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=60, check=False)
 
-    def serve_words(self):
-        """The command that serves this folder."""
+    def serve_words(self, port, admin_port):
+        """The command that serves this folder, there."""
         forward = [word for place in self.forward for word in ("--forward-to", place)]
-        listen = ["--listen", f"{LOOPBACK}:{self.port}", "--admin-listen", f"{LOOPBACK}:{self.admin_port}"]
+        listen = ["--listen", f"{LOOPBACK}:{port}", "--admin-listen", f"{LOOPBACK}:{admin_port}"]
         return [str(BINARY), "serve", "--data", str(self.data), *listen, *forward]
 
     def start(self):
         """Serves; returns the seconds it took to be ready."""
         started = time.monotonic()
+        words = self.serve_words(self.port, self.admin_port)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.serve_words(), env=self.env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(words, env=self.env, stdout=log, stderr=log)
         if not until(self.is_ready, READY_SECONDS):
             raise RuntimeError(f"not ready within {READY_SECONDS} s (exit code {self.process.poll()}): {self.said()}")
         return time.monotonic() - started
@@ -286,7 +287,7 @@ def perform(check, seconds):
         checks.true(f"the script came to its end\n{traceback.format_exc()}", False)
     signal.alarm(0)
     if checks.failed:
-        for log in sorted(Path(folder).glob("**/*.log")):
+        for log in sorted(path for path in Path(folder).glob("**/*.log") if path.parent.name != "spool"):
             print(f"--- the end of {log.name}\n{log.read_text(errors='replace')[-3000:]}")
     shutil.rmtree(folder, ignore_errors=True)
     print(f"{checks.passed} passed, {checks.failed} failed")
@@ -299,13 +300,13 @@ def installed(name):
     return ROOT / "target/peers" / name
 
 
-def until(condition, seconds):
-    """Waits for a condition; False if it does not come in that time."""
+def until(condition, seconds, pause=0.02):
+    """Waits for a condition; False if it does not come in that time. Looks again after every pause."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)
+        time.sleep(pause)
     return True
 
 
