@@ -255,7 +255,7 @@ impl Lane {
             event: raw(&text),
         };
         loop {
-            let (back, put) = self.shelve(parked).await;
+            let (back, put) = self.shelve(parked).await?;
             parked = back;
             let Err(fault) = put else { break };
             self.wait_after(&Fault::lasting(Outcome::Failed, fault)).await?;
@@ -269,17 +269,18 @@ impl Lane {
     }
 
     /// Puts an event on the shelf, on a thread where waiting for a disk harms nobody.
-    async fn shelve(&mut self, event: Parked) -> (Parked, Result<(), String>) {
+    async fn shelve(&mut self, event: Parked) -> Result<(Parked, Result<(), String>), Stopped> {
         let Some(mut store) = self.shelf.take() else {
-            return (event, Err("the parked events are out of reach".into()));
+            return Err(Stopped);
         };
         let work = tokio::task::spawn_blocking(move || {
             let put = store.put(&event).map_err(|fault| fault.to_string());
             (store, event, put)
         });
-        let (store, event, put) = work.await.expect("putting an event on the shelf never panics");
+        // An error: the runtime ends.
+        let (store, event, put) = work.await.map_err(|_| Stopped)?;
         self.shelf = Some(store);
-        (event, put)
+        Ok((event, put))
     }
 
     async fn pause(&mut self, wait: Duration) -> Result<(), Stopped> {
