@@ -12,7 +12,7 @@ use super::ring::Pool;
 use crate::journal::{Buffer, write_sequence};
 
 /// Bytes after which the next frame begins another batch.
-const BATCH_MAX_BYTES: usize = 2 << 20;
+const BATCH_MAX_BYTES: usize = 1 << 20;
 
 /// Whoever waits for the frames of a batch, in their order.
 pub(super) type Wakers = Vec<Option<Waker>>;

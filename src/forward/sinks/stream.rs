@@ -19,7 +19,7 @@ pub(super) const BOUNDS: Bounds =
 /// So many new events in a row, and the file's end lies behind the cursor: nothing more is compared.
 const UNMET_MAX: usize = 100_000;
 /// A larger buffer is given back to the allocator.
-const BUFFER_MAX_BYTES: usize = 8 << 20;
+const BUFFER_MAX_BYTES: usize = 4 << 20;
 
 /// The lane's side of a file or a pipe.
 #[derive(Debug)]
