@@ -4,10 +4,10 @@
 use minijinja::value::Tuple;
 use minijinja::{Error, Value};
 
-use super::budget;
 use super::number::{Number, Reckon, number, reckon};
 use super::repr::{items, write_str};
 use super::value::{Kind, fault, kind, type_name};
+use super::{budget, pyformat};
 
 /// `left how right` for the arithmetic operators.
 pub(super) fn arithmetic(how: Reckon, left: &Value, right: &Value) -> Result<Value, Error> {
@@ -17,6 +17,7 @@ pub(super) fn arithmetic(how: Reckon, left: &Value, right: &Value) -> Result<Val
     match how {
         Reckon::Add => add(left, right),
         Reckon::Mul => multiply(left, right),
+        Reckon::Rem if matches!(kind(left), Kind::Str(_)) => pyformat::percent(left, right),
         _ => Err(refused(how, left, right)),
     }
 }

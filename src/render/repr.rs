@@ -209,7 +209,7 @@ pub(super) fn quote(out: &mut dyn Write, text: &str) -> Result<(), Error> {
     Ok(out.write_char(mark)?)
 }
 
-fn write_escape(out: &mut dyn Write, c: char) -> Result<(), Error> {
+pub(super) fn write_escape(out: &mut dyn Write, c: char) -> Result<(), Error> {
     match c as u32 {
         code @ ..=0xFF => write!(out, "\\x{code:02x}")?,
         code @ ..=0xFFFF => write!(out, "\\u{code:04x}")?,

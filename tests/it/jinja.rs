@@ -104,3 +104,8 @@ fn prefect_s_templates_render_as_there() {
 fn jinja2_s_templates_render_as_there() {
     at_least("cases.jsonl", 1295);
 }
+
+#[test]
+fn formats_render_as_python_s_do() {
+    at_least("format.jsonl", 600);
+}

@@ -306,3 +306,21 @@ fn sources_and_loops_are_bounded() {
     refused(&nested(3));
     shows(&nested(2), "");
 }
+
+#[test]
+fn formats_are_no_wider_than_a_bound() {
+    for width in ["10001", "1000000000", "99999999999999999999"] {
+        refused(&format!("{{{{ '%{width}d' % 1 }}}}"));
+        refused(&format!("{{{{ '%.{width}f' % 1 }}}}"));
+        refused(&format!("{{{{ '%*d' % ({width}, 1) }}}}"));
+        refused(&format!("{{{{ '%.*d' % ({width}, 1) }}}}"));
+        refused(&format!("{{{{ '{{:{width}}}'.format(1) }}}}"));
+        refused(&format!("{{{{ '{{:>{width}}}'.format('x') }}}}"));
+        refused(&format!("{{{{ '{{:.{width}f}}'.format(1) }}}}"));
+        refused(&format!("{{{{ '{{:{{}}}}'.format(1, {width}) }}}}"));
+    }
+    refused("{{ '%*d' % (-2 ** 127, 1) }}");
+    bomb(&format!("{{{{ '{}'.format(1) }}}}", "{0:9999}".repeat(3000)));
+    bomb(&format!("{{{{ '{}' % {{'a': 1}} }}}}", "%(a)9999d".repeat(3000)));
+    shows("{{ ('%10000d' % 1)|length }}", "10000");
+}

@@ -13,9 +13,11 @@ mod text;
 mod urlize;
 
 use super::engine::Filter;
+use super::pyformat;
 
 pub(super) use entities::unescape;
 pub(super) use html::{escaped, tags_stripped};
+pub(super) use text::soft;
 
 /// Filters by name.
 pub(super) type Table = &'static [(&'static str, Filter)];
@@ -26,6 +28,7 @@ pub(super) const TABLES: &[Table] = &[
     html::TABLE,
     json::TABLE,
     number::TABLE,
+    pyformat::TABLE,
     select::TABLE,
     seq::TABLE,
     text::TABLE,

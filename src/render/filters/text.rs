@@ -28,7 +28,7 @@ pub(super) const TABLE: Table = &[
 ];
 
 /// A value as text; a string stays what it is.
-pub(super) fn soft(value: &Value) -> Result<Value, Error> {
+pub(in super::super) fn soft(value: &Value) -> Result<Value, Error> {
     match kind(value) {
         Kind::Str(_) => Ok(value.clone()),
         _ => text(value).map(Value::from),

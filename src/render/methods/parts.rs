@@ -9,6 +9,7 @@ use super::super::budget;
 use super::super::chars;
 use super::super::filters::{escaped, tags_stripped, unescape};
 use super::super::lookup::{collect, key_value};
+use super::super::pyformat;
 use super::super::value::{Kind, fault, from_int, index, is_undefined, kind, marked, type_name};
 use super::text::{own, string};
 use super::{Member, Table};
@@ -18,6 +19,8 @@ pub(super) const TABLE: Table = &[
     ("encode", Member::Method(encode)),
     ("endswith", Member::Method(|of, args| affix(of, args, "endswith", false))),
     ("find", Member::Method(|of, args| find(of, args, "find", false))),
+    ("format", Member::Method(pyformat::format)),
+    ("format_map", Member::Method(pyformat::format_map)),
     ("index", Member::Method(|of, args| find(of, args, "index", false))),
     ("join", Member::Method(join)),
     ("maketrans", Member::Method(make_translation)),
