@@ -25,6 +25,8 @@ SHOWN_SECONDS = 90
 CLIENTS = 4
 LABELS_MAX = 20
 PAUSE_SECONDS = 0.04
+# What the gateway sends it begins with one of these; the server has events of its own.
+NAMES = ["hookgate.", "prefect-cloud.", "server."]
 # What the server shows beside the events' own members, and its order of members, are its own affair.
 MEMBERS = ("occurred", "event", "resource", "related", "payload", "id", "follows")
 TEMPLATE = """{
@@ -79,7 +81,7 @@ class Server:
     def shown(self):
         """Every event it shows whose id the gateway could have given, oldest first, page by page."""
         window = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
-        wanted = {"occurred": window, "event": {"prefix": ["prefect-cloud.", "server."]}, "order": "ASC"}
+        wanted = {"occurred": window, "event": {"prefix": NAMES}, "order": "ASC"}
         page = self._open(f"{self.api}/events/filter", {"filter": wanted, "limit": 50})
         events = page["events"]
         while page["next_page"]:
@@ -90,7 +92,7 @@ class Server:
     def count(self):
         """How many of them there are."""
         window = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
-        wanted = {"occurred": window, "event": {"prefix": ["prefect-cloud.", "server."]}}
+        wanted = {"occurred": window, "event": {"prefix": NAMES}}
         return self._open(f"{self.api}/events/filter", {"filter": wanted, "limit": 1})["total"]
 
     def _open(self, url, value=None):
