@@ -11,6 +11,9 @@ use super::chars::is_printable;
 use super::lazy::Node;
 use super::value::{DEPTH_MAX, DIGITS_MAX, Kind, Side, broken, fault, kind};
 
+/// Longest text of a float that is the only one so short.
+const SURE_MAX: usize = 15;
+
 /// The text of a value as a new string.
 pub(super) fn text(value: &Value) -> Result<String, Error> {
     let mut out = String::new();
@@ -172,9 +175,15 @@ pub(super) fn write_float(out: &mut dyn Write, number: f64) -> Result<(), Error>
         out.write_str(if number < 0.0 { "-inf" } else { "inf" })?;
     } else if size == 0.0 || (1e-4..1e16).contains(&size) {
         let whole = if number.fract() == 0.0 { ".0" } else { "" };
-        write!(out, "{number}{whole}")?;
+        let text = number.to_string();
+        match text.split_once('.') {
+            Some((_, behind)) if text.len() > SURE_MAX => {
+                write!(out, "{number:.*}", behind.len())?;
+            }
+            _ => write!(out, "{text}{whole}")?,
+        }
     } else {
-        let text = format!("{number:e}");
+        let text = shortest(number);
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, exponent) = match exponent.strip_prefix('-') {
             Some(exponent) => ('-', exponent),
@@ -183,6 +192,17 @@ pub(super) fn write_float(out: &mut dyn Write, number: f64) -> Result<(), Error>
         write!(out, "{digits}e{sign}{exponent:0>2}")?;
     }
     Ok(())
+}
+
+/// The shortest digits of a float that read back the same, with an exponent; of two that do, those nearer to it, and of
+/// two as near the even ones: the standard library takes the odd ones too.
+pub(super) fn shortest(number: f64) -> String {
+    let text = format!("{number:e}");
+    let behind = text.split_once('e').and_then(|(digits, _)| digits.split_once('.'));
+    match behind.map(|(_, behind)| behind.len()) {
+        Some(behind) if text.len() > SURE_MAX => format!("{number:.behind$e}"),
+        _ => text,
+    }
 }
 
 /// Writes a string as Python's `repr`.

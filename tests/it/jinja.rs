@@ -109,3 +109,8 @@ fn jinja2_s_templates_render_as_there() {
 fn formats_render_as_python_s_do() {
     at_least("format.jsonl", 600);
 }
+
+#[test]
+fn numbers_are_humanized_as_by_python() {
+    at_least("humanize.jsonl", 507);
+}

@@ -13,7 +13,7 @@ mod text;
 mod urlize;
 
 use super::engine::Filter;
-use super::pyformat;
+use super::{humanize, pyformat};
 
 pub(super) use entities::unescape;
 pub(super) use html::{escaped, tags_stripped};
@@ -26,6 +26,7 @@ pub(super) type Table = &'static [(&'static str, Filter)];
 pub(super) const TABLES: &[Table] = &[
     event::TABLE,
     html::TABLE,
+    humanize::TABLE,
     json::TABLE,
     number::TABLE,
     pyformat::TABLE,

@@ -70,7 +70,7 @@ pub(super) fn float(number: f64, shape: Shape) -> Result<(bool, String), Error> 
         Form::Fixed => format!("{size:.precision$}"),
         Form::Exponent => format!("{size:.precision$e}"),
         Form::General => format!("{size:.*e}", significant - 1),
-        Form::Shortest => format!("{size:e}"),
+        Form::Shortest => repr::shortest(size),
     };
     let (mantissa, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
     let before = mantissa.find('.').unwrap_or(mantissa.len());
