@@ -273,7 +273,8 @@ def perform(check, seconds):
     """Runs `check(checks, folder)` in a folder of its own, for so long at most, and ends as every script here does."""
 
     def too_long(*_):
-        raise TimeoutError(f"not done within {seconds} s")
+        # No TimeoutError: who waits for a socket would take it for the socket's.
+        raise RuntimeError(f"not done within {seconds} s")
 
     if not BINARY.is_file():
         sys.exit(f"{BINARY} is not there: cargo build --release, or name it with HOOKGATE_BIN")

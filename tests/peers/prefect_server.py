@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Forwards to a real Prefect server (SQLite, from PyPI) and asks it for every event: after a quiet start, after it was
-stopped under load (for a minute; 15 seconds with --short), and after a batch with an event that it refuses.
+stopped under load (for a minute; 15 seconds with --short) and killed under load, and after a batch with an event that
+it refuses.
 
 The server is told to take at most 20 labels per resource, where the gateway takes 500: an event of 30 is sound here and
 poison there, and its whole batch is answered 422. Beside it a file destination gets the same events, to compare with.
@@ -19,14 +20,12 @@ import urllib.request
 import gateway
 
 STOPPED_SECONDS = 15 if "--short" in sys.argv[1:] else 60
-START_SECONDS = 60
+START_SECONDS = 120
 # The gateway tries again every 30 s at least; the server itself stores within some seconds.
 SHOWN_SECONDS = 90
 CLIENTS = 4
 LABELS_MAX = 20
-PAUSE_SECONDS = 0.04
-# What the gateway sends it begins with one of these; the server has events of its own.
-NAMES = ["hookgate.", "prefect-cloud.", "server."]
+PAUSE_SECONDS = 0.06
 # What the server shows beside the events' own members, and its order of members, are its own affair.
 MEMBERS = ("occurred", "event", "resource", "related", "payload", "id", "follows")
 TEMPLATE = """{
@@ -34,6 +33,12 @@ TEMPLATE = """{
   "resource": {"prefect.resource.id": "server"{% for name in body.labels %}, {{ name|tojson }}: "x"{% endfor %}},
   "payload": {{ body|tojson }}
 }"""
+
+
+def ours(since):
+    """What to ask the server for: it also makes some events of its own."""
+    window = {"since": since, "until": "2100-01-01T00:00:00Z"}
+    return {"occurred": window, "event": {"prefix": ["prefect-cloud.", "hookgate.", "server."]}}
 
 
 class Server:
@@ -55,9 +60,7 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.kill()
 
     def start(self):
         """Serves, once it says that it is healthy."""
@@ -68,9 +71,15 @@ class Server:
             raise RuntimeError(f"the Prefect server is not healthy after {START_SECONDS} s")
 
     def stop(self):
-        """Ends it as a deployment would: it stores what it has accepted."""
+        """Ends it as a deployment would; now and then it loses some of what it has accepted even so."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(START_SECONDS)
+
+    def kill(self):
+        """Ends it as a crash would: what it has accepted and not stored is lost to it."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def is_healthy(self):
         try:
@@ -78,22 +87,18 @@ class Server:
         except OSError:
             return False
 
-    def shown(self):
-        """Every event it shows whose id the gateway could have given, oldest first, page by page."""
-        window = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
-        wanted = {"occurred": window, "event": {"prefix": NAMES}, "order": "ASC"}
-        page = self._open(f"{self.api}/events/filter", {"filter": wanted, "limit": 50})
+    def shown(self, since):
+        """Every event of the gateway that it shows since then, oldest first, page by page."""
+        page = self._open(f"{self.api}/events/filter", {"filter": {**ours(since), "order": "ASC"}, "limit": 50})
         events = page["events"]
         while page["next_page"]:
             page = self._open(page["next_page"])
             events += page["events"]
         return events
 
-    def count(self):
+    def count(self, since):
         """How many of them there are."""
-        window = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
-        wanted = {"occurred": window, "event": {"prefix": NAMES}}
-        return self._open(f"{self.api}/events/filter", {"filter": wanted, "limit": 1})["total"]
+        return self._open(f"{self.api}/events/filter", {"filter": ours(since), "limit": 1})["total"]
 
     def _open(self, url, value=None):
         body = None if value is None else json.dumps(value).encode()
@@ -126,9 +131,10 @@ def plain(event):
 
 
 def check_shown(checks, what, prefect, expected):
-    """Everything at the file destination is shown by the server, each once, unchanged."""
-    gateway.until(lambda: prefect.count() >= len(expected), SHOWN_SECONDS, pause=0.5)
-    shown = prefect.shown()
+    """Of these events the server shows each, once, unchanged, and no other of their time."""
+    since = min(event["occurred"] for event in expected)
+    gateway.until(lambda: prefect.count(since) >= len(expected), SHOWN_SECONDS, pause=0.5)
+    shown = prefect.shown(since)
     by_id = {event["id"]: event for event in shown}
     missing = [event for event in expected if event["id"] not in by_id]
     checks.equal(f"{what}: no event is missing", missing[:2], [])
@@ -150,37 +156,41 @@ def check_quiet(checks, prefect, server, path):
     check_shown(checks, "a quiet start", prefect, server.drained_events(SHOWN_SECONDS))
 
 
-def check_stopped(checks, prefect, server, path):
+def check_away(checks, prefect, server, path, what, end, seconds):
     """The server goes under load, stays away, and comes back under load; senders never notice."""
-    what, statuses = f"stopped for {STOPPED_SECONDS} s", []
-    load = threading.Thread(target=post_for, args=(server, path, STOPPED_SECONDS + 4, statuses))
+    before, statuses = len(server.events()), []
+    load = threading.Thread(target=post_for, args=(server, path, seconds + 4, statuses))
     load.start()
     time.sleep(2)
-    prefect.stop()
-    ends = time.monotonic() + STOPPED_SECONDS
-    gateway.until(lambda: time.monotonic() > ends, STOPPED_SECONDS + 1)
-    lanes = {lane["destination"]: lane["frames_behind"] for lane in server.checks()["destinations"]}
-    checks.true(f"{what}: its lane lags and no other", sum(lag > 50 for lag in lanes.values()) == 1, lanes)
+    end()
+    ends = time.monotonic() + seconds
+    gateway.until(lambda: time.monotonic() > ends, seconds + 1)
     checks.true(f"{what}: the gateway stays ready", server.is_ready())
+    lanes = server.checks()["destinations"]
+    behind = [lane["destination"] for lane in lanes if lane["frames_behind"] > 50]
+    checks.true(f"{what}: its lane lags and no other", len(behind) == 1 and "prefect" in behind[0], lanes)
     prefect.start()
     load.join()
     checks.equal(f"{what}: every request is taken", set(statuses), {204})
     checks.true(f"{what}: it catches up", gateway.until(server.is_drained, SHOWN_SECONDS), server.checks())
-    check_shown(checks, what, prefect, server.events())
+    check_shown(checks, what, prefect, server.events()[before:])
 
 
 def check_poison(checks, prefect, server, path):
     """An event the server refuses, in the middle of a batch that waited for it."""
-    what, connection = "a poisonous event", server.connect()
+    what, before = "a poisonous event", len(server.events())
     labels = [f"label-{number}" for number in range(LABELS_MAX + 10)]
     prefect.stop()
+    connection = server.connect()
     answers = [connection.post(path, {"number": n, "labels": labels if n == 50 else []}) for n in range(100)]
     checks.equal(f"{what}: every request is taken", {answer.status for answer in answers}, {204})
     prefect.start()
     checks.true(f"{what}: nothing waits behind it", gateway.until(server.is_drained, SHOWN_SECONDS), server.checks())
-    events = server.events()
+    events = server.events()[before:]
     poison = [event["id"] for event in events if event["payload"].get("labels")]
     checks.equal(f"{what}: the other destination has it", len(poison), 1)
+    told = [event["payload"]["event"] for event in events if event["event"] == "hookgate.destination.parked"]
+    checks.equal(f"{what}: an event tells that it is parked", told, poison)
     check_shown(checks, what, prefect, [event for event in events if event["id"] not in poison])
     return poison
 
@@ -204,11 +214,13 @@ def check(checks, folder):
             server.start()
             path = server.webhook("server", TEMPLATE).path
             check_quiet(checks, prefect, server, path)
-            check_stopped(checks, prefect, server, path)
+            what = f"stopped for {STOPPED_SECONDS} s"
+            check_away(checks, prefect, server, path, what, prefect.stop, STOPPED_SECONDS)
+            check_away(checks, prefect, server, path, "killed for 5 s", prefect.kill, 5)
             poison = check_poison(checks, prefect, server, path)
             check_parked(checks, server, poison)
             checks.equal("it ends cleanly", server.stop(), 0)
 
 
 if __name__ == "__main__":
-    gateway.perform(check, seconds=STOPPED_SECONDS + 300)
+    gateway.perform(check, seconds=STOPPED_SECONDS + 360)
