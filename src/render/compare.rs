@@ -11,6 +11,7 @@ use minijinja::{Error, Value};
 use super::budget;
 use super::number::{self, Number, number};
 use super::repr::{items, pairs};
+use super::sort::sorted_by;
 use super::value::{DEPTH_MAX, Kind, Side, fault, kind, type_name};
 
 /// A comparison operator.
@@ -246,21 +247,15 @@ pub(super) fn sorted<T>(
     reverse: bool,
     key: impl Fn(&T) -> &Value,
 ) -> Result<Vec<T>, Error> {
-    let mut refused = None;
-    all.sort_by(|a, b| {
-        if refused.is_some() {
-            return Ordering::Equal;
-        }
-        let (a, b) = if reverse { (b, a) } else { (a, b) };
-        match order(key(a), key(b)) {
-            Ok(found) => found.unwrap_or(Ordering::Equal),
-            Err(fault) => {
-                refused = Some(fault);
-                Ordering::Equal
-            }
-        }
-    });
-    refused.map_or(Ok(all), Err)
+    let less = |a: &T, b: &T| Ok(order(key(a), key(b))? == Some(Ordering::Less));
+    if !reverse {
+        return sorted_by(all, less);
+    }
+    // Equal items keep their order in the reversed row, too.
+    all.reverse();
+    let mut all = sorted_by(all, less)?;
+    all.reverse();
+    Ok(all)
 }
 
 /// `wanted in held`.

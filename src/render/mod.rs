@@ -26,11 +26,14 @@ mod methods;
 mod number;
 mod numeral;
 mod ops;
+mod pprint;
 mod pyformat;
 mod repr;
 mod routine;
+mod sort;
 mod syntax;
 mod tests;
+mod textwrap;
 mod value;
 
 use std::collections::BTreeMap;

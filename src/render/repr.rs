@@ -238,7 +238,7 @@ pub(super) fn write_escape(out: &mut dyn Write, c: char) -> Result<(), Error> {
     Ok(())
 }
 
-fn write_bytes(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn write_bytes(out: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
     budget::take(bytes.len())?;
     let mark = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
     write!(out, "b{mark}")?;

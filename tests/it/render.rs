@@ -324,3 +324,16 @@ fn formats_are_no_wider_than_a_bound() {
     bomb(&format!("{{{{ '{}' % {{'a': 1}} }}}}", "%(a)9999d".repeat(3000)));
     shows("{{ ('%10000d' % 1)|length }}", "10000");
 }
+
+#[test]
+fn sorting_without_an_order_ends() {
+    let numbers = |count: usize| {
+        let all = (0..count)
+            .map(|n| if n % 3 == 0 { "\"nan\"".into() } else { (n * 7 % 100).to_string() });
+        format!("{{\"xs\": [{}]}}", all.collect::<Vec<_>>().join(", "))
+    };
+    for count in [2, 63, 64, 65, 1000] {
+        let made = render("{{ xs|map('float')|list|sort|length }}", &numbers(count));
+        assert_eq!(made.expect("sorted"), count.to_string());
+    }
+}

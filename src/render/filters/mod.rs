@@ -13,11 +13,11 @@ mod text;
 mod urlize;
 
 use super::engine::Filter;
-use super::{humanize, pyformat};
+use super::{humanize, pprint, pyformat, textwrap};
 
 pub(super) use entities::unescape;
 pub(super) use html::{escaped, tags_stripped};
-pub(super) use text::soft;
+pub(super) use text::{demanded, soft};
 
 /// Filters by name.
 pub(super) type Table = &'static [(&'static str, Filter)];
@@ -29,9 +29,11 @@ pub(super) const TABLES: &[Table] = &[
     humanize::TABLE,
     json::TABLE,
     number::TABLE,
+    pprint::TABLE,
     pyformat::TABLE,
     select::TABLE,
     seq::TABLE,
     text::TABLE,
+    textwrap::TABLE,
     urlize::TABLE,
 ];

@@ -36,7 +36,7 @@ pub(in super::super) fn soft(value: &Value) -> Result<Value, Error> {
 }
 
 /// A value that must be a string.
-pub(super) fn demanded<'v>(what: &str, value: &'v Value) -> Result<&'v str, Error> {
+pub(in super::super) fn demanded<'v>(what: &str, value: &'v Value) -> Result<&'v str, Error> {
     match kind(value) {
         Kind::Str(text) => Ok(text),
         _ => Err(fault(format!("{what} needs a string, not {}", type_name(value)))),
