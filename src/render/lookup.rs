@@ -13,13 +13,54 @@ use super::value::{
     Kind, Method, Range, broken, fault, from_int, is_undefined, kind, marked, type_name,
 };
 
+/// The attributes of a Python dict that the sandbox hides.
+const HIDDEN: &[&str] = &[
+    "__class__",
+    "__class_getitem__",
+    "__contains__",
+    "__delattr__",
+    "__delitem__",
+    "__dir__",
+    "__doc__",
+    "__eq__",
+    "__format__",
+    "__ge__",
+    "__getattribute__",
+    "__getitem__",
+    "__getstate__",
+    "__gt__",
+    "__hash__",
+    "__init__",
+    "__init_subclass__",
+    "__ior__",
+    "__iter__",
+    "__le__",
+    "__len__",
+    "__lt__",
+    "__ne__",
+    "__new__",
+    "__or__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__repr__",
+    "__reversed__",
+    "__ror__",
+    "__setattr__",
+    "__setitem__",
+    "__sizeof__",
+    "__str__",
+    "__subclasshook__",
+];
+
 /// `of.name`: the attribute or method, else the item.
 pub(super) fn attribute(of: &Value, name: &str) -> Result<Value, Error> {
     if is_undefined(of) {
         return chained(of);
     }
     if name.starts_with('_') {
-        return Ok(Value::UNDEFINED);
+        // The sandbox hides attributes, not keys such as `_id`: these are read where no attribute is in their way.
+        let is_key = matches!(kind(of), Kind::Dict(_)) && !HIDDEN.contains(&name);
+        return if is_key { sound(of.get_attr(name)?) } else { Ok(Value::UNDEFINED) };
     }
     match methods::attribute(of, name) {
         Some(found) => Ok(found),

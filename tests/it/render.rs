@@ -337,3 +337,11 @@ fn sorting_without_an_order_ends() {
         assert_eq!(made.expect("sorted"), count.to_string());
     }
 }
+
+#[test]
+fn keys_may_start_with_an_underscore() {
+    let names = r#"{"d": {"_id": 7, "__v": 8, "__class__": 9, "__len__": 1, "__x__": 2}}"#;
+    let source = "{{ d._id }}{{ d.__v }}{{ d.__class__ }}{{ d.__len__ }}{{ d.__x__ }}{{ d['__class__'] }}\
+                  {{ '{0._id}'.format(d) }}{{ d|attr('_id') }}{{ [1]._id }}{{ 'x'.__class__ }}";
+    assert_eq!(render(source, names).as_deref(), Ok("78297"));
+}
