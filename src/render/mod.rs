@@ -3,10 +3,10 @@
 //!
 //! Python's Jinja2 is the measure. The way of a template: [`syntax`] reads it by Jinja's grammar, [`fold`]
 //! rewrites the tree to Python's meaning, the engine makes instructions of it and runs them in the one environment of
-//! [`engine`]. What runs there is ours: operators (`ops`, `number`, `compare`), lookups (`lookup`), `filters/` and
-//! `humanize/`, `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by `repr` and, from
-//! formats, by `pyformat/`. Values the engine cannot hold are objects of `value`; the request's JSON stays what it is
-//! behind `lazy` and `context`. Everything pays from `budget`.
+//! [`engine`]. What runs there is ours: operators (`ops`, `number`, `compare`, `sort`), lookups (`lookup`), `filters/`
+//! and `humanize/`, `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by `repr`, from
+//! formats by `pyformat/`, and laid out by `pprint` and `textwrap`. Values the engine cannot hold are objects of
+//! `value`; the request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`.
 
 mod args;
 mod budget;

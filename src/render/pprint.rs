@@ -33,6 +33,7 @@ enum Parts {
 }
 
 fn parts(value: &Value) -> Result<Option<Parts>, Error> {
+    budget::look(value.len().unwrap_or(0))?;
     Ok(match kind(value) {
         Kind::Dict(dict) => Some(Parts::Dict(sorted(pairs(dict))?)),
         Kind::List(list) => Some(Parts::List(items(list).collect())),

@@ -345,3 +345,26 @@ fn keys_may_start_with_an_underscore() {
                   {{ '{0._id}'.format(d) }}{{ d|attr('_id') }}{{ [1]._id }}{{ 'x'.__class__ }}";
     assert_eq!(render(source, names).as_deref(), Ok("78297"));
 }
+
+#[test]
+fn layouts_end() {
+    let shared = "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}\
+                  {% endfor %}";
+    bomb(&format!("{shared}{{{{ ns.s|pprint }}}}"));
+    bomb(&format!("{shared}{{{{ '%s' % ns.s }}}}"));
+    bomb(&format!("{shared}{{{{ '{{!r}}'.format(ns.s) }}}}"));
+    bomb(&format!("{shared}{{{{ ns.s|humanize_intcomma }}}}"));
+    let keyed = "{% set ns = namespace(s=['x' * 90]) %}{% for i in range(90) %}\
+                 {% set ns.s = {'k' * 9000: ns.s, 'l': 1} %}{% endfor %}";
+    bomb(&format!("{keyed}{{{{ ns.s|pprint }}}}"));
+    bomb("{{ (['a'] * 100000)|join(' ')|wordwrap(1, wrapstring='x' * 9000) }}");
+    bomb("{{ ('a' * 30000000)|wordwrap(1) }}");
+    bomb("{{ ('-' * 3000000)|wordwrap(1)|wordwrap(1)|wordwrap(1) }}");
+    shows("{{ ('a--' * 3000)|wordwrap(7)|length }}", "10499");
+    bomb("{{ ('ab ' * 300000)|pprint|pprint|pprint|pprint }}");
+    refused("{{ 'a'|wordwrap('nan'|float) }}");
+    refused("{{ 5|humanize_scientific(10 ** 9) }}");
+    refused("{{ 5|humanize_metric('V', 10 ** 9) }}");
+    refused("{{ 5|humanize_intcomma(10 ** 9) }}");
+    refused("{{ 5000|humanize_naturalsize(format='%1000000000d') }}");
+}

@@ -248,7 +248,7 @@ fn count(rest: &mut &str) -> Result<Option<usize>, Error> {
     while let Some(digit) = chars.next().and_then(decimal_value) {
         let size = found.unwrap_or(0_usize).checked_mul(10);
         let size = size.and_then(|size| size.checked_add(digit as usize));
-        let fits = size.filter(|size| i32::try_from(*size).is_ok());
+        let fits = size.filter(|size| isize::try_from(*size).is_ok());
         found = Some(fits.ok_or_else(|| fault("a number in a format has too many digits"))?);
         *rest = &rest[rest.chars().next().map_or(0, char::len_utf8)..];
     }
