@@ -9,6 +9,7 @@ use minijinja::value::DynObject;
 use minijinja::{Error, Value};
 
 use super::budget;
+use super::lookup::{check_key, iterate, key_value};
 use super::number::{self, Number, number};
 use super::repr::{items, pairs};
 use super::sort::sorted_by;
@@ -74,19 +75,6 @@ pub(super) fn holds(how: How, left: &Value, right: &Value) -> Result<bool, Error
             }))
         }
     }
-}
-
-/// `first < a < b`: signs and operands in turn; the first comparison that fails ends it.
-pub(super) fn chain(first: &Value, rest: &[Value]) -> Result<bool, Error> {
-    let mut left = first;
-    for pair in rest.chunks_exact(2) {
-        let how = pair[0].as_str().and_then(How::of).unwrap_or(How::Equal);
-        if !holds(how, left, &pair[1])? {
-            return Ok(false);
-        }
-        left = &pair[1];
-    }
-    Ok(true)
 }
 
 /// `left == right`; never refused.
@@ -269,14 +257,24 @@ pub(super) fn contains(held: &Value, wanted: &Value) -> Result<bool, Error> {
             }
             _ => Err(fault(format!("only a string can be in a string, not {}", type_name(wanted)))),
         },
-        Kind::Dict(dict) => Ok(dict.get_value(wanted).is_some()),
+        Kind::Dict(dict) => {
+            check_key(wanted)?;
+            Ok(key_value(dict, wanted).is_some())
+        }
         Kind::List(list) => among(items(list), wanted, 0),
         Kind::Tuple(tuple) => among(tuple.iter().cloned(), wanted, 0),
         Kind::View(view) => among(view.items.iter().cloned(), wanted, 0),
         Kind::Range(range) => {
             among((0..range.length).map(|place| Value::from(range.item(place))), wanted, 0)
         }
-        Kind::Generator(object) => among(items(object), wanted, 0),
+        Kind::Generator => {
+            for item in iterate(held)? {
+                if equal(&item?, wanted)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
         _ => Err(fault(format!("nothing can be in {}", type_name(held)))),
     }
 }

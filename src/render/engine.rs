@@ -12,7 +12,7 @@ use super::compare::How;
 use super::error::nearest;
 use super::number::Reckon;
 use super::value::{Kind, fault, kind};
-use super::{compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests};
+use super::{chain, compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests};
 
 /// Deepest nesting of macro calls, recursive loops and blocks, as the engine counts it.
 const RECURSION_MAX: usize = 400;
@@ -131,7 +131,8 @@ fn add_operators(made: &mut Environment<'static>) {
     ] {
         made.add_filter(name, move |a: &Value, b: &Value| compare::holds(how, a, b));
     }
-    made.add_filter("op.compare", |first: &Value, rest: &[Value]| compare::chain(first, rest));
+    made.add_filter("op.operand", |value: &Value, sign: &str| chain::operand(value, sign));
+    made.add_filter("op.chain", |held: bool| chain::end().map(|()| held));
     made.add_filter("op.neg", |value: &Value| ops::negate(value));
     made.add_filter("op.pos", |value: &Value| ops::posit(value));
     made.add_filter("op.~~", |a: &Value, b: &Value| ops::concat(a, b, false));
@@ -147,10 +148,14 @@ fn add_lookups(made: &mut Environment<'static>) {
     made.add_filter("op.slice", |of: &Value, a: &Value, b: &Value, c: &Value| {
         lookup::slice(of, a, b, c)
     });
+    made.add_filter("op.cut", |of: &Value, a: &Value, b: &Value, c: &Value| {
+        lookup::slice_constant(of, a, b, c)
+    });
     made.add_filter("op.iter", |value: &Value| lookup::looped(value));
     made.add_filter("op.kwargs", |value: &Value| lookup::named_arguments(value));
     made.add_filter("op.row", |value: &Value| lookup::row(value));
     made.add_filter("op.rows", |value: &Value| lookup::rows(value));
+    made.add_filter("op.tuples", |value: &Value| lookup::tuples(value));
     made.add_filter("op.dict", |pairs: &Value| lookup::dict(pairs));
     made.add_filter("op.assign", |of: &Value, name: &str, value: &Value| {
         lookup::assign(of, name, value)

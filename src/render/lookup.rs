@@ -145,9 +145,19 @@ pub(super) fn length(value: &Value) -> Option<usize> {
     match kind(value) {
         Kind::Undefined => Some(0),
         Kind::Other(object) if is_loop(object) => object.get_value_by_str("length")?.as_usize(),
-        Kind::Generator(_) | Kind::Other(_) | Kind::Namespace(_) | Kind::Method(_) => None,
+        Kind::Generator | Kind::Other(_) | Kind::Namespace(_) | Kind::Method(_) => None,
         _ => value.len(),
     }
+}
+
+/// A slice that Jinja takes when it compiles: there what cannot be sliced is undefined.
+pub(super) fn slice_constant(
+    of: &Value,
+    start: &Value,
+    end: &Value,
+    by: &Value,
+) -> Result<Value, Error> {
+    Ok(slice(of, start, end, by).unwrap_or_default())
 }
 
 /// `of[start:stop:step]`.
@@ -262,7 +272,7 @@ pub(super) fn iterable(value: &Value) -> Result<Value, Error> {
         | Kind::Dict(_)
         | Kind::Range(_)
         | Kind::View(_)
-        | Kind::Generator(_) => Ok(value.clone()),
+        | Kind::Generator => Ok(value.clone()),
         Kind::Bytes(bytes) => {
             budget::take_values(bytes.len())?;
             Ok(bytes.iter().map(|byte| from_int(i128::from(*byte))).collect::<Vec<_>>().into())
@@ -271,10 +281,10 @@ pub(super) fn iterable(value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// What a `for` goes through: a generator becomes a list, so that the loop knows its length.
+/// What a `for` goes through: a list where the engine would not know the length.
 pub(super) fn looped(value: &Value) -> Result<Value, Error> {
     match kind(value) {
-        Kind::Generator(_) => collect(value).map(Value::from),
+        Kind::Generator | Kind::Str(_) => collect(value).map(Value::from),
         _ => iterable(value),
     }
 }
@@ -291,6 +301,18 @@ pub(super) fn iterate(
         budget::look(1)?;
         sound(item)
     }))
+}
+
+/// The items of an iterable, which is looked at only when the first is asked for.
+pub(super) fn deferred(value: &Value) -> impl Iterator<Item = Result<Value, Error>> + Send + use<> {
+    let value = value.clone();
+    std::iter::once_with(move || iterate(&value)).flat_map(|items| {
+        let (items, fault) = match items {
+            Ok(items) => (Some(items), None),
+            Err(fault) => (None, Some(Err(fault))),
+        };
+        items.into_iter().flatten().chain(fault)
+    })
 }
 
 /// All items of an iterable, paid for.
@@ -326,10 +348,24 @@ pub(super) fn row(value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// What a loop with several names goes through: each item ready to be unpacked.
+/// What a loop with several names goes through: the engine unpacks no strings.
 pub(super) fn rows(value: &Value) -> Result<Value, Error> {
-    let rows: Result<Vec<Value>, Error> = collect(value)?.iter().map(row).collect();
-    rows.map(Value::from)
+    let mut rows = collect(value)?;
+    for item in &mut rows {
+        if let Kind::Str(_) | Kind::Bytes(_) = kind(item) {
+            *item = row(item)?;
+        }
+    }
+    Ok(Value::from(rows))
+}
+
+/// The same for a loop with a filter: each item a tuple.
+pub(super) fn tuples(value: &Value) -> Result<Value, Error> {
+    let mut rows = collect(value)?;
+    for item in &mut rows {
+        *item = Tuple::from(collect(item)?).into();
+    }
+    Ok(Value::from(rows))
 }
 
 /// A dict of keys and values in turn.
@@ -346,6 +382,7 @@ pub(super) fn dict(pairs: &Value) -> Result<Value, Error> {
 /// Refuses what cannot be the key of a dict.
 pub(super) fn check_key(key: &Value) -> Result<(), Error> {
     match kind(key) {
+        Kind::Broken => Err(broken()),
         Kind::List(_) | Kind::Dict(_) | Kind::View(_) => {
             Err(fault(format!("{} cannot be the key of a dict", type_name(key))))
         }

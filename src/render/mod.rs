@@ -10,6 +10,7 @@
 
 mod args;
 mod budget;
+mod chain;
 mod chars;
 mod compare;
 mod context;

@@ -37,6 +37,10 @@ fn refused(how: Reckon, left: &Value, right: &Value) -> Error {
 fn add(left: &Value, right: &Value) -> Result<Value, Error> {
     match (kind(left), kind(right)) {
         (Kind::Str(a), Kind::Str(b)) => join(&[(a, left.is_safe()), (b, right.is_safe())]),
+        // Undefined has a text in HTML: none.
+        (Kind::Str(_), Kind::Undefined) if left.is_safe() && right.is_undefined() => {
+            Ok(left.clone())
+        }
         (Kind::List(a), Kind::List(b)) => {
             let length = left.len().unwrap_or(0) + right.len().unwrap_or(0);
             budget::take_values(length)?;
@@ -141,9 +145,7 @@ pub(super) fn concat(left: &Value, right: &Value, escapes: bool) -> Result<Value
         for (part, value) in parts.iter_mut().zip([left, right]) {
             write_str(part, value)?;
         }
-        // Under autoescape the result is safe, whatever the parts were.
-        let (a, b) = ((&*parts[0], left.is_safe()), (&*parts[1], right.is_safe()));
-        return join(&[a, b, ("", true)]);
+        return join(&[(&*parts[0], left.is_safe()), (&*parts[1], right.is_safe())]);
     }
     let guess = left.as_str().map_or(8, str::len) + right.as_str().map_or(8, str::len);
     let mut out = String::with_capacity(guess);

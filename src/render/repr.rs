@@ -78,7 +78,7 @@ pub(super) fn write_repr(out: &mut dyn Write, value: &Value, depth: usize) -> Re
             };
             write_items(out, open, view.items.iter().cloned(), "])", depth)?;
         }
-        Kind::Generator(_) => out.write_str("<generator object>")?,
+        Kind::Generator => out.write_str("<generator object>")?,
         Kind::Method(method) => write!(out, "<built-in method {}>", method.name)?,
         Kind::Other(object) if is_loop(object) => {
             let part = |name: &str| object.get_value_by_str(name).unwrap_or_default();

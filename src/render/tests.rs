@@ -1,19 +1,18 @@
 //! What follows `is`. In: a value and arguments. Out: yes or no, or why Python refuses the question. Never a change.
 
-use std::cmp::Ordering;
-
 use minijinja::{Error, Value};
 
 use super::args::bind;
-use super::compare::{How, holds, is_same};
+use super::compare::{How, equal, holds, is_same};
 use super::engine::{Test, is_filter, is_test};
 use super::globals::Function;
-use super::lookup::iterable;
+use super::lookup::{check_key, iterable};
 use super::methods::text::{is_lower, is_upper};
-use super::number::{Number, Reckon, compare, number, reckon};
+use super::number::{Reckon, number};
+use super::ops::arithmetic;
 use super::repr::{is_loop, text};
 use super::routine::Routine;
-use super::value::{Kind, fault, is_undefined, kind, type_name};
+use super::value::{Kind, is_undefined, kind};
 
 /// By name.
 pub(super) const TABLE: &[(&str, Test)] = &[
@@ -32,7 +31,7 @@ pub(super) const TABLE: &[(&str, Test)] = &[
     ("escaped", |value, args| none("escaped", args, value.is_safe() || value.is_undefined())),
     ("even", |value, args| parity("even", value, args, 0)),
     ("false", |value, args| none("false", args, matches!(kind(value), Kind::Bool(false)))),
-    ("filter", |value, args| none("filter", args, value.as_str().is_some_and(is_filter))),
+    ("filter", |value, args| none("filter", args, known(value, is_filter)?)),
     ("float", |value, args| none("float", args, matches!(kind(value), Kind::Float(_)))),
     ("ge", |value, args| compared(How::AtLeast, value, args)),
     ("greaterthan", |value, args| compared(How::Greater, value, args)),
@@ -54,7 +53,7 @@ pub(super) const TABLE: &[(&str, Test)] = &[
     ("sameas", same_as),
     ("sequence", |value, args| none("sequence", args, is_sequence(value))),
     ("string", |value, args| none("string", args, matches!(kind(value), Kind::Str(_)))),
-    ("test", |value, args| none("test", args, value.as_str().is_some_and(is_test))),
+    ("test", |value, args| none("test", args, known(value, is_test)?)),
     ("true", |value, args| none("true", args, matches!(kind(value), Kind::Bool(true)))),
     ("undefined", |value, args| none("undefined", args, is_undefined(value))),
     ("upper", |value, args| none("upper", args, is_upper(&text(value)?))),
@@ -73,21 +72,17 @@ fn compared(how: How, value: &Value, args: &[Value]) -> Result<bool, Error> {
 
 fn divisible_by(value: &Value, args: &[Value]) -> Result<bool, Error> {
     let [num] = bind("divisibleby", ["num"], 1, args)?;
-    remainder(value, &num.unwrap_or_default()).map(|rest| rest.is_zero())
+    leaves(value, &num.unwrap_or_default(), 0)
 }
 
-fn parity(name: &str, value: &Value, args: &[Value], rest: i128) -> Result<bool, Error> {
+fn parity(name: &str, value: &Value, args: &[Value], rest: i64) -> Result<bool, Error> {
     let [] = bind(name, [], 0, args)?;
-    let found = remainder(value, &Value::from(2))?;
-    Ok(compare(&found, &Number::Int(rest)) == Some(Ordering::Equal))
+    leaves(value, &Value::from(2), rest)
 }
 
-fn remainder(value: &Value, by: &Value) -> Result<Number, Error> {
-    match (number(value), number(by)) {
-        (Some(a), Some(b)) => reckon(Reckon::Rem, a, b),
-        (None, _) => Err(fault(format!("{} is no number to divide", type_name(value)))),
-        (_, None) => Err(fault(format!("{} is no number to divide by", type_name(by)))),
-    }
+/// Whether `value % by` is `rest`.
+fn leaves(value: &Value, by: &Value, rest: i64) -> Result<bool, Error> {
+    equal(&arithmetic(Reckon::Rem, value, by)?, &Value::from(rest))
 }
 
 fn is_callable(value: &Value) -> bool {
@@ -100,6 +95,12 @@ fn is_callable(value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a table knows a name; what is no name is simply not there.
+fn known(name: &Value, table: fn(&str) -> bool) -> Result<bool, Error> {
+    check_key(name)?;
+    Ok(matches!(kind(name), Kind::Str(name) if table(name)))
 }
 
 fn is_sequence(value: &Value) -> bool {

@@ -44,7 +44,7 @@ pub(super) enum Kind<'a> {
     Range(&'a Range),
     View(&'a View),
     /// Yields its items once and has no length.
-    Generator(&'a DynObject),
+    Generator,
     Namespace(&'a Namespace),
     Method(&'a Method),
     /// Macros, loops and functions: the engine's own objects, and ours.
@@ -79,7 +79,7 @@ fn object_kind(object: &DynObject) -> Kind<'_> {
         ObjectRepr::Seq => sequence_kind(object),
         ObjectRepr::Iterable => match object.downcast_ref::<View>() {
             Some(view) => Kind::View(view),
-            None => Kind::Generator(object),
+            None => Kind::Generator,
         },
         ObjectRepr::Plain => plain_kind(object),
         // The engine's loops and macros call themselves maps.
@@ -133,7 +133,7 @@ pub(super) fn type_name(value: &Value) -> &'static str {
         Kind::Dict(_) => "dict",
         Kind::Range(_) => "range",
         Kind::View(_) => "dict view",
-        Kind::Generator(_) => "generator",
+        Kind::Generator => "generator",
         Kind::Namespace(_) => "namespace",
         Kind::Method(_) => "method",
         Kind::Other(_) => "object",

@@ -115,7 +115,7 @@ fn url_encode(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Err
         Kind::List(_)
         | Kind::Tuple(_)
         | Kind::View(_)
-        | Kind::Generator(_)
+        | Kind::Generator
         | Kind::Range(_)
         | Kind::Undefined => pairs_of(value)?,
         _ => {

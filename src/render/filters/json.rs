@@ -282,7 +282,7 @@ impl Writer {
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0x20;
-    while byte < 0x80 {
+    while byte < 0x7F {
         plain[byte] = !matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
         byte += 1;
     }

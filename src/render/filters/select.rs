@@ -5,7 +5,7 @@ use minijinja::{Error, Value};
 
 use super::super::args::{named, split};
 use super::super::engine::{Scope, find_filter, find_test, nearest_filter, nearest_test};
-use super::super::lookup::iterate;
+use super::super::lookup::deferred;
 use super::super::value::{Kind, fault, kind, lazily};
 use super::Table;
 use super::path::Path;
@@ -38,8 +38,11 @@ fn map(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
         if let Some((name, _)) = kwargs.first() {
             return Ok(failing(format!("map has no argument '{name}'")));
         }
-        let path = Path::one(Some(&attribute), default)?;
-        let items = iterate(value)?;
+        let path = match Path::one(Some(&attribute), default) {
+            Ok(path) => path,
+            Err(fault) => return Ok(lazily(std::iter::once(Err(fault)))),
+        };
+        let items = deferred(value);
         return Ok(lazily(items.map(move |item| path.follow(&item?))));
     }
     let Some(Kind::Str(name)) = placed.first().map(kind) else {
@@ -48,7 +51,7 @@ fn map(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let Some(filter) = find_filter(name) else {
         return Ok(failing(unknown("filter", name, nearest_filter(name))));
     };
-    let (args, items) = (args[1..].to_vec(), iterate(value)?);
+    let (args, items) = (args[1..].to_vec(), deferred(value));
     Ok(lazily(items.map(move |item| filter(scope, &item?, &args))))
 }
 
@@ -64,11 +67,14 @@ fn choose(
     }
     let (placed, _) = split(args);
     let (path, rest) = match placed.first() {
-        Some(attribute) if by_attribute => (Path::one(Some(attribute), None)?, &args[1..]),
+        Some(attribute) if by_attribute => match Path::one(Some(attribute), None) {
+            Ok(path) => (path, &args[1..]),
+            Err(fault) => return Ok(lazily(std::iter::once(Err(fault)))),
+        },
         None if by_attribute => return Ok(failing(format!("{what} needs an attribute"))),
         _ => (Path::one(None, None)?, args),
     };
-    let items = iterate(value)?;
+    let items = deferred(value);
     let (placed, _) = split(rest);
     let Some(name) = placed.first() else {
         return Ok(lazily(items.filter_map(move |item| {

@@ -9,7 +9,7 @@ use super::super::args::bind;
 use super::super::budget;
 use super::super::compare::{self, How};
 use super::super::engine::Scope;
-use super::super::lookup::{collect, iterate};
+use super::super::lookup::{collect, deferred, iterate};
 use super::super::number::Reckon;
 use super::super::ops;
 use super::super::repr::{pairs, text};
@@ -87,7 +87,7 @@ fn first(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
 
 fn last(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let [] = bind("last", [], 0, args)?;
-    if matches!(kind(value), Kind::Generator(_)) {
+    if matches!(kind(value), Kind::Generator) {
         return Err(fault("a generator has no last item before it is a list"));
     }
     Ok(collect(value)?.pop().unwrap_or_default())
@@ -96,7 +96,7 @@ fn last(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
 /// An item that stays the same for the same items: a rendering can be repeated.
 fn random(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let [] = bind("random", [], 0, args)?;
-    if let Kind::Generator(_) | Kind::Dict(_) = kind(value) {
+    if let Kind::Generator | Kind::Dict(_) = kind(value) {
         return Err(fault(format!("random needs a sequence, not {}", type_name(value))));
     }
     let items = collect(value)?;
@@ -113,7 +113,7 @@ fn reverse(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error>
             budget::take(text.len())?;
             Ok(marked(text.chars().rev().collect(), value.is_safe()))
         }
-        Kind::Generator(_) => {
+        Kind::Generator => {
             let mut items = collect(value)?;
             items.reverse();
             Ok(Value::from(items))
@@ -126,37 +126,58 @@ fn reverse(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error>
     }
 }
 
+/// Rows that are made when the first is asked for.
+fn rows(make: impl FnOnce() -> Result<Vec<Value>, Error> + Send + 'static) -> Value {
+    lazily(std::iter::once_with(make).flat_map(|rows| {
+        let (rows, fault) = match rows {
+            Ok(rows) => (rows, None),
+            Err(fault) => (Vec::new(), Some(Err(fault))),
+        };
+        rows.into_iter().map(Ok).chain(fault)
+    }))
+}
+
 fn batch(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let [count, fill] = bind("batch", ["linecount", "fill_with"], 1, args)?;
-    let (count, fill) = (count.unwrap_or_default(), fill.filter(|fill| !fill.is_none()));
+    let (value, count) = (value.clone(), count.unwrap_or_default());
+    let fill = fill.filter(|fill| !fill.is_none());
+    Ok(rows(move || batches(&value, &count, fill)))
+}
+
+fn batches(value: &Value, count: &Value, fill: Option<Value>) -> Result<Vec<Value>, Error> {
     let mut rows: Vec<Value> = Vec::new();
     let mut row: Vec<Value> = Vec::new();
     for item in collect(value)? {
-        if compare::equal(&Value::from(row.len()), &count)? {
+        if compare::equal(&Value::from(row.len()), count)? {
             rows.push(Value::from(std::mem::take(&mut row)));
         }
         row.push(item);
     }
     if !row.is_empty() {
         if let Some(fill) = fill
-            && compare::holds(How::Less, &Value::from(row.len()), &count)?
+            && compare::holds(How::Less, &Value::from(row.len()), count)?
         {
-            let wanted = usize::try_from(index("batch", &count)?).unwrap_or(usize::MAX);
+            let wanted = usize::try_from(index("batch", count)?).unwrap_or(usize::MAX);
             budget::take_values(wanted)?;
             row.resize(wanted, fill);
         }
         rows.push(Value::from(row));
     }
-    Ok(generate(rows))
+    Ok(rows)
 }
 
 fn slice(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let [count, fill] = bind("slice", ["slices", "fill_with"], 1, args)?;
-    let count = index("slice", &count.unwrap_or_default())?;
+    let (value, count) = (value.clone(), count.unwrap_or_default());
     let fill = fill.filter(|fill| !fill.is_none());
+    Ok(rows(move || slices(&value, &count, fill.as_ref())))
+}
+
+fn slices(value: &Value, count: &Value, fill: Option<&Value>) -> Result<Vec<Value>, Error> {
     let items = collect(value)?;
+    let count = index("slice", count)?;
     if count == 0 {
-        return Ok(lazily(std::iter::once_with(|| Err(fault("division by zero")))));
+        return Err(fault("division by zero"));
     }
     let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
     budget::take_values(count)?;
@@ -166,11 +187,11 @@ fn slice(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     for place in 0..count {
         let mut row: Vec<Value> = items.by_ref().take(each + usize::from(place < extra)).collect();
         if place >= extra {
-            row.extend(fill.clone());
+            row.extend(fill.cloned());
         }
         rows.push(Value::from(row));
     }
-    Ok(generate(rows))
+    Ok(rows)
 }
 
 fn sort(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
@@ -235,7 +256,7 @@ fn unique(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> 
     let case = case.is_some_and(|case| case.is_true());
     let path = Path::one(attribute.as_ref(), None)?;
     let mut seen = compare::Keys::default();
-    let items = iterate(value)?;
+    let items = deferred(value);
     Ok(lazily(items.filter_map(move |item| {
         let kept = item.and_then(|item| {
             let key = folded(path.follow(&item)?, case);

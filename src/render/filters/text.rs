@@ -177,16 +177,12 @@ fn truncate(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error
     if leeway < 0 {
         return Err(fault("truncate needs a leeway that is not negative"));
     }
-    if let Kind::Undefined | Kind::List(_) | Kind::Tuple(_) | Kind::Dict(_) = kind(value) {
-        // Python only measures what is short enough.
-        if value.len().unwrap_or(0).cast_signed() as i64 <= length.saturating_add(leeway) {
-            return Ok(value.clone());
-        }
-    }
-    let whole = demanded("truncate", value)?;
-    if chars::length(whole) <= length.saturating_add(leeway) {
+    // Python only measures what is short enough, string or not.
+    let own = super::super::lookup::length(value).map(|own| own.cast_signed() as i64);
+    if own.is_some_and(|own| own <= length.saturating_add(leeway)) {
         return Ok(value.clone());
     }
+    let whole = demanded("truncate", value)?;
     let kept = usize::try_from(length - end_length).unwrap_or(0);
     let cut = whole.char_indices().nth(kept).map_or(whole.len(), |(place, _)| place);
     let mut head = &whole[..cut];

@@ -4,8 +4,8 @@
 use minijinja::Value;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{
-    BinOp, BinOpKind, Call, CallArg, Compare, CompareOpKind, Expr, Filter, GetAttr, GetItem,
-    IfExpr, List, Map, Slice, Spanned, Test, Tuple, UnaryOp, UnaryOpKind,
+    BinOp, BinOpKind, Call, CallArg, Compare, CompareOp, CompareOpKind, Expr, Filter, GetAttr,
+    GetItem, IfExpr, List, Map, Slice, Spanned, Test, Tuple, UnaryOp, UnaryOpKind,
 };
 
 use super::super::engine::{is_filter, is_test, nearest_filter, nearest_test};
@@ -19,6 +19,17 @@ const IN_CONTEXT: [&str; 6] = ["map", "random", "reject", "rejectattr", "select"
 
 impl<'a> Fold<'a, '_> {
     pub(super) fn expr(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+        // What is made of constants only is made when Jinja compiles; a slice by itself is not kept there.
+        if self.fixed || matches!(expr, Expr::Slice(_) | Expr::Const(_)) || !is_constant(expr) {
+            return self.node(expr);
+        }
+        self.fixed = true;
+        let folded = self.node(expr);
+        self.fixed = false;
+        folded
+    }
+
+    fn node(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         let span = expr.span();
         Ok(match expr {
             Expr::Var(var) => self.var(var.id, span),
@@ -73,7 +84,8 @@ impl<'a> Fold<'a, '_> {
                 None => constant((), span),
             });
         }
-        Ok(call("op.slice", span, of, bounds))
+        // When Jinja compiles, what cannot be sliced is undefined.
+        Ok(call(if self.fixed { "op.cut" } else { "op.slice" }, span, of, bounds))
     }
 
     fn unary(&mut self, node: &UnaryOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
@@ -108,8 +120,7 @@ impl<'a> Fold<'a, '_> {
         Ok(call(name, span, left, vec![right]))
     }
 
-    /// `a < b < c` as one call that compares until one fails. The operands are all evaluated first: Python stops at
-    /// the first false comparison, which shows only when a later operand fails by itself.
+    /// One comparison is a call. A chain stays the engine's, which stops at the first that fails, with operands of ours.
     fn compare(&mut self, node: &Compare<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let first = self.expr(&node.expr)?;
         if let [only] = &node.ops[..] {
@@ -126,22 +137,24 @@ impl<'a> Fold<'a, '_> {
             };
             return Ok(call(name, span, first, vec![right]));
         }
-        let mut args = Vec::with_capacity(node.ops.len() * 2);
+        let operand = |expr, sign| call("op.operand", span, expr, vec![constant(sign, span)]);
+        let mut ops = Vec::with_capacity(node.ops.len());
         for op in &node.ops {
-            let sign = match op.op {
-                CompareOpKind::Eq => "==",
-                CompareOpKind::Ne => "!=",
-                CompareOpKind::Lt => "<",
-                CompareOpKind::Lte => "<=",
-                CompareOpKind::Gt => ">",
-                CompareOpKind::Gte => ">=",
-                CompareOpKind::In => "in",
-                CompareOpKind::NotIn => "not in",
+            let (sign, kind) = match op.op {
+                CompareOpKind::Eq => ("==", CompareOpKind::Eq),
+                CompareOpKind::Ne => ("!=", CompareOpKind::Ne),
+                CompareOpKind::Lt => ("<", CompareOpKind::Lt),
+                CompareOpKind::Lte => ("<=", CompareOpKind::Lte),
+                CompareOpKind::Gt => (">", CompareOpKind::Gt),
+                CompareOpKind::Gte => (">=", CompareOpKind::Gte),
+                CompareOpKind::In => ("in", CompareOpKind::Eq),
+                CompareOpKind::NotIn => ("not in", CompareOpKind::Eq),
             };
-            args.push(constant(sign, span));
-            args.push(self.expr(&op.expr)?);
+            ops.push(CompareOp { op: kind, expr: operand(self.expr(&op.expr)?, sign) });
         }
-        Ok(call("op.compare", span, first, args))
+        let node = Compare { expr: operand(first, ""), ops };
+        let chain = Expr::Compare(Spanned::new(node, span));
+        Ok(call("op.chain", span, chain, Vec::new()))
     }
 
     fn if_expr(&mut self, node: &IfExpr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
@@ -290,13 +303,19 @@ impl<'a> Fold<'a, '_> {
         if keys.iter().all(is_text) {
             return Ok(Expr::Map(Spanned::new(Map { keys, values }, span)));
         }
+        for (key, value) in node.keys.iter().zip(&node.values) {
+            let unhashable = matches!(key, Expr::List(_) | Expr::Map(_));
+            if unhashable && is_constant(key) && is_constant(value) {
+                return Err(Fault::span(key.span(), "a list or dict cannot be the key of a dict"));
+            }
+        }
         let pairs = keys.into_iter().zip(values).flat_map(|(key, value)| [key, value]).collect();
         Ok(call("op.dict", span, Expr::List(Spanned::new(List { items: pairs }, span)), Vec::new()))
     }
 }
 
 /// Whether Jinja would evaluate the expression when it compiles.
-fn is_constant(expr: &Expr<'_>) -> bool {
+pub(super) fn is_constant(expr: &Expr<'_>) -> bool {
     let all = |exprs: &[Expr<'_>]| exprs.iter().all(is_constant);
     let args = |args: &[CallArg<'_>]| {
         args.iter().all(|arg| match arg {
@@ -309,8 +328,33 @@ fn is_constant(expr: &Expr<'_>) -> bool {
         Expr::List(node) => all(&node.items),
         Expr::Tuple(node) => all(&node.items),
         Expr::Map(node) => all(&node.keys) && all(&node.values),
-        Expr::BinOp(node) => is_constant(&node.left) && is_constant(&node.right),
+        Expr::BinOp(node) => {
+            let decides = match (node.op, &node.left) {
+                (BinOpKind::ScOr, Expr::Const(left)) => left.value.is_true(),
+                (BinOpKind::ScAnd, Expr::Const(left)) => !left.value.is_true(),
+                _ => false,
+            };
+            is_constant(&node.left) && (decides || is_constant(&node.right))
+        }
         Expr::UnaryOp(node) => is_constant(&node.expr),
+        Expr::GetAttr(node) => is_constant(&node.expr),
+        Expr::GetItem(node) => is_constant(&node.expr) && is_constant(&node.subscript_expr),
+        Expr::Slice(node) => {
+            let bounds = [&node.start, &node.stop, &node.step];
+            is_constant(&node.expr) && bounds.into_iter().flatten().all(is_constant)
+        }
+        Expr::Compare(node) => {
+            is_constant(&node.expr) && node.ops.iter().all(|op| is_constant(&op.expr))
+        }
+        Expr::IfExpr(node) => {
+            let other = || node.false_expr.as_ref().is_some_and(is_constant);
+            match &node.test_expr {
+                Expr::Const(test) if test.value.is_true() => is_constant(&node.true_expr),
+                Expr::Const(_) => other(),
+                test => is_constant(test) && is_constant(&node.true_expr) && other(),
+            }
+        }
+        Expr::Test(node) => is_constant(&node.expr) && args(&node.args),
         Expr::Filter(node) => {
             !IN_CONTEXT.contains(&node.name)
                 && node.expr.as_ref().is_some_and(is_constant)

@@ -47,6 +47,7 @@ pub(super) fn fold<'a>(parsed: &Parsed<'a>, source: &'a str) -> Result<(Stmt<'a>
         local: Vec::new(),
         unseen: Vec::new(),
         blocks: BTreeSet::new(),
+        fixed: false,
         owns_self: names::assigns(std::slice::from_ref(&parsed.stmt), "self"),
     };
     let Stmt::Template(template) = &parsed.stmt else { return Ok((empty(), fold.names)) };
@@ -76,6 +77,8 @@ struct Fold<'a, 'p> {
     unseen: Vec<&'a str>,
     /// The blocks so far.
     blocks: BTreeSet<&'a str>,
+    /// The output at hand is made of constants only.
+    fixed: bool,
     /// The template has a `self` of its own.
     owns_self: bool,
 }

@@ -8,6 +8,7 @@ use minijinja::machinery::ast::{
 };
 
 use super::super::error::Fault;
+use super::expr::is_constant;
 use super::{Fold, LOOP_DEPTH_MAX, LOOPS_MAX, assignment, call, constant, names, variable};
 
 impl<'a> Fold<'a, '_> {
@@ -28,7 +29,9 @@ impl<'a> Fold<'a, '_> {
     fn stmt(&mut self, stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Fault> {
         let folded = match stmt {
             Stmt::EmitExpr(node) => {
+                self.fixed = is_constant(&node.expr);
                 let expr = self.expr(&node.expr)?;
+                self.fixed = false;
                 Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, node.span()))
             }
             Stmt::EmitRaw(node) => {
@@ -95,7 +98,9 @@ impl<'a> Fold<'a, '_> {
         let target = copy_target(&node.target)?;
         let mut iter = self.iterable(&node.iter)?;
         if matches!(target, Expr::List(_)) {
-            iter = call("op.rows", node.iter.span(), iter, Vec::new());
+            // Jinja's filter hands on what it unpacked.
+            let rows = if node.filter_expr.is_some() { "op.tuples" } else { "op.rows" };
+            iter = call(rows, node.iter.span(), iter, Vec::new());
         }
         self.rows.push(matches!(target, Expr::List(_)));
         let (filter_expr, body) = self.inside(&own, |fold| {
