@@ -128,6 +128,20 @@ impl<'a> Value<'a> {
         &self.text[own.start as usize..own.end as usize]
     }
 
+    /// The name that stands in front of a member's value; asked of anything else, it means nothing.
+    #[must_use]
+    pub fn name(self) -> Cow<'a, str> {
+        let Some(named) = self.node.checked_sub(1).map(|place| self.nodes[place as usize]) else {
+            return Cow::Borrowed("");
+        };
+        let text = self.text.get(named.start as usize + 1..(named.end as usize).saturating_sub(1));
+        match named.kind {
+            Kind::Name => Cow::Borrowed(text.unwrap_or_default()),
+            Kind::EscapedName => Cow::Owned(unescape(text.unwrap_or_default())),
+            _ => Cow::Borrowed(""),
+        }
+    }
+
     /// The unescaped text of a string; `None` for anything else.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
@@ -275,6 +289,8 @@ mod tests {
         let members: Vec<_> = root.members().map(|(name, value)| (name, value.raw())).collect();
         assert_eq!(members[0].1, r#"[1, -2.5e3, {"b\u0022": "x\ny"}]"#);
         assert_eq!(members[2].0, "ü");
+        assert_eq!(root.get("ü").map(Value::name).as_deref(), Some("ü"));
+        assert_eq!(root.name(), "");
         assert_eq!(root.get("ü").and_then(Value::text).as_deref(), Some("😀"));
         let list = root.members().next().expect("a member").1;
         let kinds: Vec<_> = list.items().map(Value::kind).collect();

@@ -1,9 +1,11 @@
 //! What a template sees: `method`, `headers`, `body`. In: a request as it was read. Out: the engine's root value,
 //! with only what the template names. Never `Authorization`, never the body as a built tree.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
@@ -112,48 +114,91 @@ impl Object for Fields {
 }
 
 /// Headers: names in lower case and in the order of arrival, found in any case; repeated ones joined by `, `.
-#[derive(Debug)]
 pub(super) struct Headers {
-    lines: Vec<(String, String)>,
+    /// Names and values, one behind the other.
+    text: String,
+    lines: Vec<Line>,
+}
+
+/// Where a header's name starts, where it ends and its value starts, where that ends.
+#[derive(Clone, Copy)]
+struct Line {
+    start: u32,
+    between: u32,
+    end: u32,
+}
+
+/// Bytes of a header, as a first guess.
+const LINE_BYTES: usize = 48;
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.lines()).finish()
+    }
 }
 
 impl Headers {
     fn of(map: &HeaderMap) -> Value {
-        let mut lines: Vec<(String, String)> = Vec::with_capacity(map.keys_len());
-        for name in map.keys().filter(|name| **name != http::header::AUTHORIZATION) {
-            let mut values = map.get_all(name).iter();
-            let text =
-                |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let mut joined = values.next().map(text).unwrap_or_default();
-            for value in values {
-                joined.push_str(", ");
-                joined.push_str(&text(value));
+        let text = String::with_capacity(map.len() * LINE_BYTES);
+        let mut headers = Self { text, lines: Vec::with_capacity(map.len()) };
+        let mut last = None;
+        for (name, value) in map.iter().filter(|(name, _)| **name != AUTHORIZATION) {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            // The values of one name come one after the other.
+            if last == Some(name) {
+                headers.join(&value);
+            } else {
+                headers.push(name.as_str(), &value);
             }
-            lines.push((name.as_str().to_owned(), joined));
+            last = Some(name);
         }
-        Value::from_object(Self { lines })
+        Value::from_object(headers)
     }
 
     fn from_lines(given: impl Iterator<Item = (String, String)>) -> Value {
         let mut lines: Vec<(String, String)> = Vec::new();
-        for (name, text) in given.filter(|(name, _)| name != "authorization") {
+        for (name, text) in given.filter(|(name, _)| name != AUTHORIZATION.as_str()) {
             match lines.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, last)) => *last = text,
                 None => lines.push((name, text)),
             }
         }
-        Value::from_object(Self { lines })
+        let mut headers = Self { text: String::new(), lines: Vec::with_capacity(lines.len()) };
+        for (name, text) in &lines {
+            headers.push(name, text);
+        }
+        Value::from_object(headers)
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
+        let start = self.text.len() as u32;
+        self.text.push_str(name);
+        let between = self.text.len() as u32;
+        self.text.push_str(value);
+        self.lines.push(Line { start, between, end: self.text.len() as u32 });
+    }
+
+    /// One more value for the last name.
+    fn join(&mut self, value: &str) {
+        self.text.push_str(", ");
+        self.text.push_str(value);
+        if let Some(line) = self.lines.last_mut() {
+            line.end = self.text.len() as u32;
+        }
     }
 
     /// Names and values.
-    pub(super) fn lines(&self) -> &[(String, String)] {
-        &self.lines
+    pub(super) fn lines(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.lines.iter().map(|line| {
+            let (start, between, end) =
+                (line.start as usize, line.between as usize, line.end as usize);
+            (&self.text[start..between], &self.text[between..end])
+        })
     }
 
     /// A header's value.
     pub(super) fn find(&self, name: &str) -> Option<&str> {
-        let found = self.lines.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| &**value)
+        self.lines().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
@@ -167,7 +212,7 @@ impl Object for Headers {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.lines.iter().map(|(name, _)| Value::from(&**name)).collect())
+        Enumerator::Values(self.lines().map(|(name, _)| Value::from(name)).collect())
     }
 
     fn enumerator_len(self: &Arc<Self>) -> Option<usize> {

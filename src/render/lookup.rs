@@ -151,13 +151,8 @@ pub(super) fn length(value: &Value) -> Option<usize> {
 }
 
 /// A slice that Jinja takes when it compiles: there what cannot be sliced is undefined.
-pub(super) fn slice_constant(
-    of: &Value,
-    start: &Value,
-    end: &Value,
-    by: &Value,
-) -> Result<Value, Error> {
-    Ok(slice(of, start, end, by).unwrap_or_default())
+pub(super) fn slice_constant(of: &Value, start: &Value, end: &Value, by: &Value) -> Value {
+    slice(of, start, end, by).unwrap_or_default()
 }
 
 /// `of[start:stop:step]`.

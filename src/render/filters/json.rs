@@ -1,9 +1,6 @@
 //! `tojson`: a value as Python's `json.dumps` writes it with sorted keys, safe inside HTML. In: a value. Out: ASCII
 //! text. A request's own JSON is written straight from its index. Never an indent that makes more than it shows.
 
-use std::borrow::Cow;
-use std::fmt::Write;
-
 use minijinja::{Error, Value};
 
 use super::super::args::bind;
@@ -12,9 +9,10 @@ use super::super::context::Headers;
 use super::super::engine::Scope;
 use super::super::lazy::Node;
 use super::super::repr::{items, pairs, write_float, write_str};
-use super::super::value::{DEPTH_MAX, Kind, fault, kind, type_name};
+use super::super::value::{DEPTH_MAX, Kind, broken, fault, kind, type_name};
 use super::Table;
-use crate::json;
+use super::ascii::push_string;
+use super::tape;
 
 pub(super) const TABLE: Table = &[("tojson", tojson)];
 
@@ -50,26 +48,39 @@ pub(super) fn dump(value: &Value) -> Result<String, Error> {
     Ok(writer.out)
 }
 
-struct Writer {
-    out: String,
+/// Text as it grows.
+pub(super) struct Writer {
+    pub(super) out: String,
     indent: Option<String>,
     /// What is written and not yet paid for starts here.
     paid: usize,
+    /// Values written and not yet paid for.
+    owed: usize,
 }
+
+/// Values are paid for once in so many.
+const OWED_MAX: usize = 32;
+/// Bytes are paid for once in so many.
+const PAID_BYTES: usize = 8 << 10;
 
 impl Writer {
     fn new(indent: Option<String>, value: &Value) -> Self {
         // The request's own text is a good guess of what it becomes.
         let node = value.downcast_object_ref::<Node>().map(|node| node.json().raw().len());
         let guess = node.or(value.as_str().map(str::len)).unwrap_or(0);
-        Self { out: String::with_capacity(guess + guess / 8 + 16), indent, paid: 0 }
+        let out = String::with_capacity(guess + guess / 8 + 16);
+        Self { out, indent, paid: 0, owed: 0 }
     }
 
-    /// Pays for one value and what was written since the last.
-    fn pay(&mut self) -> Result<(), Error> {
+    /// Pays for one value, and for what was written before it.
+    pub(super) fn pay(&mut self) -> Result<(), Error> {
+        self.owed += 1;
         let written = self.out.len() - self.paid;
+        if self.owed < OWED_MAX && written < PAID_BYTES {
+            return Ok(());
+        }
         self.paid = self.out.len();
-        budget::look(1)?;
+        budget::look(std::mem::take(&mut self.owed))?;
         budget::take(written)
     }
 
@@ -79,26 +90,27 @@ impl Writer {
             return Err(fault(format!("a value nested deeper than {DEPTH_MAX} levels is no JSON")));
         }
         if let Some(node) = value.downcast_object_ref::<Node>() {
-            return self.node(node.json(), depth);
+            return tape::write(self, &node.document, node.json(), depth);
         }
         match kind(value) {
             Kind::None => self.out.push_str("null"),
             Kind::Bool(truth) => self.out.push_str(if truth { "true" } else { "false" }),
             Kind::Int(_) | Kind::Big(_) => write_str(&mut self.out, value)?,
             Kind::Float(number) => self.float(number)?,
-            Kind::Str(text) => self.string(text),
+            Kind::Str(text) => push_string(&mut self.out, text),
             Kind::List(list) => self.row(items(list), depth)?,
             Kind::Tuple(tuple) => self.row(tuple.iter().cloned(), depth)?,
             Kind::Dict(dict) => match dict.downcast_ref::<Headers>() {
                 Some(headers) => self.headers(headers, depth)?,
                 None => self.dict(pairs(dict), depth)?,
             },
+            Kind::Broken => return Err(broken()),
             _ => return Err(fault(format!("{} cannot be written as JSON", type_name(value)))),
         }
         Ok(())
     }
 
-    fn float(&mut self, number: f64) -> Result<(), Error> {
+    pub(super) fn float(&mut self, number: f64) -> Result<(), Error> {
         if number.is_finite() {
             return write_float(&mut self.out, number);
         }
@@ -123,15 +135,13 @@ impl Writer {
     }
 
     fn dict(&mut self, pairs: Vec<(Value, Value)>, depth: usize) -> Result<(), Error> {
-        let mut sorted = Vec::with_capacity(pairs.len());
         let all_text = pairs.iter().all(|(key, _)| matches!(kind(key), Kind::Str(_)));
         if !all_text {
             return self.dict_of_scalars(pairs, depth);
         }
         budget::take_values(pairs.len() * 2)?;
-        for (key, value) in &pairs {
-            sorted.push((key.as_str().unwrap_or_default(), value));
-        }
+        let named = pairs.iter().map(|(key, value)| (key.as_str().unwrap_or_default(), value));
+        let mut sorted: Vec<_> = named.collect();
         sorted.sort_by(|a, b| a.0.cmp(b.0));
         self.members(sorted, depth, Self::value)
     }
@@ -154,48 +164,12 @@ impl Writer {
     }
 
     fn headers(&mut self, headers: &Headers, depth: usize) -> Result<(), Error> {
-        let mut sorted: Vec<_> = headers.lines().iter().map(|(name, text)| (name, text)).collect();
-        sorted.sort();
+        let mut sorted: Vec<_> = headers.lines().collect();
+        sorted.sort_unstable();
         self.members(sorted, depth, |writer, text, _| {
-            writer.string(text);
+            push_string(&mut writer.out, text);
             writer.pay()
         })
-    }
-
-    fn node(&mut self, json: json::Value<'_>, depth: usize) -> Result<(), Error> {
-        match json.kind() {
-            json::Kind::Null => self.out.push_str("null"),
-            json::Kind::True => self.out.push_str("true"),
-            json::Kind::False => self.out.push_str("false"),
-            json::Kind::Integer if json.raw() == "-0" => self.out.push('0'),
-            json::Kind::Integer => self.out.push_str(json.raw()),
-            json::Kind::Float => self.float(json.raw().parse().unwrap_or(f64::NAN))?,
-            json::Kind::Array => {
-                self.out.push('[');
-                for (place, item) in json.items().enumerate() {
-                    self.separate(place == 0, depth + 1);
-                    self.pay()?;
-                    self.node(item, depth + 1)?;
-                }
-                self.close(json.is_empty(), depth, ']');
-            }
-            json::Kind::Object => {
-                let mut members: Vec<(Cow<'_, str>, json::Value<'_>)> = json.members().collect();
-                if !members.is_sorted_by(|a, b| a.0 < b.0) {
-                    members.sort_by(|a, b| a.0.cmp(&b.0));
-                    // Of a doubled name the last: they stand together now, in the order written.
-                    members.reverse();
-                    members.dedup_by(|a, b| a.0 == b.0);
-                    members.reverse();
-                }
-                self.members(members, depth, |writer, value, depth| {
-                    writer.pay()?;
-                    writer.node(value, depth)
-                })?;
-            }
-            _ => self.string(&json.text().unwrap_or_default()),
-        }
-        Ok(())
     }
 
     /// Members in the order given.
@@ -209,7 +183,7 @@ impl Writer {
         let is_empty = members.is_empty();
         for (place, (name, value)) in members.into_iter().enumerate() {
             self.separate(place == 0, depth + 1);
-            self.string(name.as_ref());
+            push_string(&mut self.out, name.as_ref());
             self.out.push_str(": ");
             write(self, value, depth + 1)?;
         }
@@ -217,18 +191,20 @@ impl Writer {
         Ok(())
     }
 
-    fn separate(&mut self, is_first: bool, depth: usize) {
-        if !is_first {
-            self.out.push(',');
-        }
+    pub(super) fn separate(&mut self, is_first: bool, depth: usize) {
         match &self.indent {
             None if is_first => {}
-            None => self.out.push(' '),
-            Some(_) => self.line(depth),
+            None => self.out.push_str(", "),
+            Some(_) => {
+                if !is_first {
+                    self.out.push(',');
+                }
+                self.line(depth);
+            }
         }
     }
 
-    fn close(&mut self, is_empty: bool, depth: usize, close: char) {
+    pub(super) fn close(&mut self, is_empty: bool, depth: usize, close: char) {
         if self.indent.is_some() && !is_empty {
             self.line(depth);
         }
@@ -241,50 +217,4 @@ impl Writer {
             self.out.push_str(self.indent.as_deref().unwrap_or_default());
         }
     }
-
-    /// A string in ASCII: what HTML could take for its own is escaped too.
-    fn string(&mut self, text: &str) {
-        self.out.push('"');
-        let mut copied = 0;
-        for (place, byte) in text.bytes().enumerate() {
-            if PLAIN[usize::from(byte)] || place < copied {
-                continue;
-            }
-            self.out.push_str(&text[copied..place]);
-            copied = place + self.escape(&text[place..]);
-        }
-        self.out.push_str(&text[copied..]);
-        self.out.push('"');
-    }
-
-    /// Escapes the first character; its length in bytes.
-    fn escape(&mut self, text: &str) -> usize {
-        let Some(c) = text.chars().next() else { return 0 };
-        match c {
-            '"' => self.out.push_str("\\\""),
-            '\\' => self.out.push_str("\\\\"),
-            '\n' => self.out.push_str("\\n"),
-            '\r' => self.out.push_str("\\r"),
-            '\t' => self.out.push_str("\\t"),
-            '\u{8}' => self.out.push_str("\\b"),
-            '\u{c}' => self.out.push_str("\\f"),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(self.out, "\\u{unit:04x}");
-                }
-            }
-        }
-        c.len_utf8()
-    }
 }
-
-/// Bytes that stand for themselves.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x7F {
-        plain[byte] = !matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'');
-        byte += 1;
-    }
-    plain
-};

@@ -1,6 +1,7 @@
 //! What follows `|`. In: a value and arguments. Out: a value. One table per file; a filter is one row and one
 //! function.
 
+mod ascii;
 mod entities;
 mod event;
 mod html;
@@ -9,6 +10,7 @@ mod number;
 mod path;
 mod select;
 mod seq;
+mod tape;
 mod text;
 mod urlize;
 

@@ -11,7 +11,7 @@ use super::Table;
 use super::path::Path;
 
 pub(super) const TABLE: Table = &[
-    ("map", map),
+    ("map", |scope, value, args| Ok(map(scope, value, args))),
     ("reject", |_, value, args| choose("reject", value, args, false, false)),
     ("rejectattr", |_, value, args| choose("rejectattr", value, args, true, false)),
     ("select", |_, value, args| choose("select", value, args, false, true)),
@@ -23,9 +23,9 @@ fn failing(what: String) -> Value {
     lazily(std::iter::once_with(move || Err(fault(what))))
 }
 
-fn map(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
+fn map(scope: Scope, value: &Value, args: &[Value]) -> Value {
     if !value.is_true() {
-        return Ok(lazily(std::iter::empty()));
+        return lazily(std::iter::empty());
     }
     let (placed, kwargs) = split(args);
     let mut kwargs = named(kwargs);
@@ -36,23 +36,23 @@ fn map(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
         let default = kwargs.iter().position(|(name, _)| name == "default");
         let default = default.map(|at| kwargs.remove(at).1);
         if let Some((name, _)) = kwargs.first() {
-            return Ok(failing(format!("map has no argument '{name}'")));
+            return failing(format!("map has no argument '{name}'"));
         }
         let path = match Path::one(Some(&attribute), default) {
             Ok(path) => path,
-            Err(fault) => return Ok(lazily(std::iter::once(Err(fault)))),
+            Err(fault) => return lazily(std::iter::once(Err(fault))),
         };
         let items = deferred(value);
-        return Ok(lazily(items.map(move |item| path.follow(&item?))));
+        return lazily(items.map(move |item| path.follow(&item?)));
     }
     let Some(Kind::Str(name)) = placed.first().map(kind) else {
-        return Ok(failing("map needs the name of a filter".to_owned()));
+        return failing("map needs the name of a filter".to_owned());
     };
     let Some(filter) = find_filter(name) else {
-        return Ok(failing(unknown("filter", name, nearest_filter(name))));
+        return failing(unknown("filter", name, nearest_filter(name)));
     };
     let (args, items) = (args[1..].to_vec(), deferred(value));
-    Ok(lazily(items.map(move |item| filter(scope, &item?, &args))))
+    lazily(items.map(move |item| filter(scope, &item?, &args)))
 }
 
 fn choose(

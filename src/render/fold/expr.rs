@@ -30,6 +30,15 @@ impl<'a> Fold<'a, '_> {
     }
 
     fn node(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+        let container = matches!(expr, Expr::List(_) | Expr::Tuple(_) | Expr::Map(_));
+        let outer = self.simplified;
+        self.simplified |= !container;
+        let folded = self.rebuilt(expr);
+        self.simplified = outer;
+        folded
+    }
+
+    fn rebuilt(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         let span = expr.span();
         Ok(match expr {
             Expr::Var(var) => self.var(var.id, span),
@@ -120,7 +129,8 @@ impl<'a> Fold<'a, '_> {
         Ok(call(name, span, left, vec![right]))
     }
 
-    /// One comparison is a call. A chain stays the engine's, which stops at the first that fails, with operands of ours.
+    /// One comparison is a call. A chain stays the engine's, which stops at the first that fails, with operands of
+    /// ours.
     fn compare(&mut self, node: &Compare<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let first = self.expr(&node.expr)?;
         if let [only] = &node.ops[..] {
@@ -305,7 +315,7 @@ impl<'a> Fold<'a, '_> {
         }
         for (key, value) in node.keys.iter().zip(&node.values) {
             let unhashable = matches!(key, Expr::List(_) | Expr::Map(_));
-            if unhashable && is_constant(key) && is_constant(value) {
+            if self.simplified && unhashable && is_constant(key) && is_constant(value) {
                 return Err(Fault::span(key.span(), "a list or dict cannot be the key of a dict"));
             }
         }

@@ -48,6 +48,7 @@ pub(super) fn fold<'a>(parsed: &Parsed<'a>, source: &'a str) -> Result<(Stmt<'a>
         unseen: Vec::new(),
         blocks: BTreeSet::new(),
         fixed: false,
+        simplified: false,
         owns_self: names::assigns(std::slice::from_ref(&parsed.stmt), "self"),
     };
     let Stmt::Template(template) = &parsed.stmt else { return Ok((empty(), fold.names)) };
@@ -79,6 +80,8 @@ struct Fold<'a, 'p> {
     blocks: BTreeSet<&'a str>,
     /// The output at hand is made of constants only.
     fixed: bool,
+    /// What is at hand is part of something that Jinja makes simpler when it compiles.
+    simplified: bool,
     /// The template has a `self` of its own.
     owns_self: bool,
 }
