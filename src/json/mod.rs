@@ -60,6 +60,12 @@ pub struct Node {
     pub kind: Kind,
 }
 
+impl Node {
+    fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
 /// What a value is. `Name` and `EscapedName` stand in front of each value of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -142,6 +148,13 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same with its quotes, as it was written, when it has no escapes.
+    #[must_use]
+    pub fn raw_name(self) -> Option<&'a str> {
+        let named = &self.nodes[self.node.checked_sub(1)? as usize];
+        (named.kind == Kind::Name).then(|| &self.text[named.range()])
+    }
+
     /// The unescaped text of a string; `None` for anything else.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
@@ -170,12 +183,18 @@ impl<'a> Value<'a> {
         if self.kind() != Kind::Object {
             return None;
         }
+        let (text, wanted) = (self.text.as_bytes(), name.as_bytes());
         let mut found = None;
         let (mut place, end) = (self.node + 1, self.own().next);
         while place < end {
-            let named = self.nodes[place as usize];
-            let raw = inner(&self.text[named.start as usize..named.end as usize]);
-            if raw == name || (named.kind == Kind::EscapedName && unescape(raw) == name) {
+            let named = &self.nodes[place as usize];
+            // Bytes between quotes: a text's slice would look for the bounds of characters that are known to be there.
+            let own = &text[named.start as usize + 1..named.end as usize - 1];
+            let same = match named.kind {
+                Kind::EscapedName => unescape(inner(&self.text[named.range()])) == name,
+                _ => own == wanted,
+            };
+            if same {
                 found = Some(Value { node: place + 1, ..self });
             }
             place = self.nodes[place as usize + 1].next;
@@ -290,7 +309,8 @@ mod tests {
         assert_eq!(members[0].1, r#"[1, -2.5e3, {"b\u0022": "x\ny"}]"#);
         assert_eq!(members[2].0, "ü");
         assert_eq!(root.get("ü").map(Value::name).as_deref(), Some("ü"));
-        assert_eq!(root.name(), "");
+        assert_eq!(root.get("ü").and_then(Value::raw_name), Some("\"ü\""));
+        assert_eq!((&*root.name(), root.raw_name()), ("", None));
         assert_eq!(root.get("ü").and_then(Value::text).as_deref(), Some("😀"));
         let list = root.members().next().expect("a member").1;
         let kinds: Vec<_> = list.items().map(Value::kind).collect();

@@ -11,6 +11,14 @@ fn is_plain(byte: u8) -> bool {
     (0x20..0x7F).contains(&byte) && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'')
 }
 
+/// Whether every string of a JSON text that has no escapes stands for itself.
+pub(super) fn is_clean(json: &[u8]) -> bool {
+    let is_kept = |byte: &u8| *byte < 0x7F && !matches!(*byte, b'<' | b'>' | b'&' | b'\'');
+    let (chunks, rest) = json.as_chunks::<LANES>();
+    let kept = |bytes: &[u8]| bytes.iter().fold(true, |kept, byte| kept & is_kept(byte));
+    chunks.iter().all(|chunk| kept(chunk)) && kept(rest)
+}
+
 /// How many bytes from the start stand for themselves.
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
     let (chunks, rest) = bytes.as_chunks::<LANES>();

@@ -3,7 +3,7 @@
 
 use minijinja::Error;
 
-use super::ascii::{plain_length, push_string};
+use super::ascii::{is_clean, plain_length, push_string};
 use super::json::Writer;
 use crate::json::{Document, Kind, Value};
 
@@ -16,6 +16,8 @@ type Member = (u64, u32);
 struct Tape<'w, 'd> {
     writer: &'w mut Writer,
     document: &'d Document,
+    /// No string without escapes needs any.
+    clean: bool,
     /// The members of all objects that are open, the innermost last.
     members: Vec<Member>,
 }
@@ -27,7 +29,8 @@ pub(super) fn write(
     json: Value<'_>,
     depth: usize,
 ) -> Result<(), Error> {
-    Tape { writer, document, members: Vec::new() }.node(json, depth)
+    let clean = is_clean(json.raw().as_bytes());
+    Tape { writer, document, clean, members: Vec::new() }.node(json, depth)
 }
 
 impl Tape<'_, '_> {
@@ -39,7 +42,7 @@ impl Tape<'_, '_> {
             Kind::Null | Kind::True | Kind::False | Kind::Integer => out.push_str(json.raw()),
             Kind::Float if is_shortest(json.raw()) => out.push_str(json.raw()),
             Kind::Float => self.writer.float(json.raw().parse().unwrap_or(f64::NAN))?,
-            Kind::Plain => push_plain(out, json.raw()),
+            Kind::Plain => self.plain(json.raw()),
             Kind::Array => {
                 out.push('[');
                 for (place, item) in json.items().enumerate() {
@@ -68,20 +71,32 @@ impl Tape<'_, '_> {
         let mut is_first = true;
         for place in start..end {
             let (own, value) = (self.members[place].0, document.at(self.members[place].1));
-            let name = value.name();
             let next = self.members.get(place + 1).filter(|next| place + 1 < end && next.0 == own);
-            if next.is_some_and(|next| document.at(next.1).name() == name) {
+            if next.is_some_and(|next| document.at(next.1).name() == value.name()) {
                 continue;
             }
             self.writer.separate(is_first, depth + 1);
             is_first = false;
-            push_string(&mut self.writer.out, &name);
+            match value.raw_name() {
+                Some(raw) => self.plain(raw),
+                None => push_string(&mut self.writer.out, &value.name()),
+            }
             self.writer.out.push_str(": ");
             self.node(value, depth + 1)?;
         }
         self.members.truncate(start);
         self.writer.close(is_first, depth, '}');
         Ok(())
+    }
+
+    /// Appends a string that has no escapes, given with its quotes.
+    fn plain(&mut self, raw: &str) {
+        let inner = &raw.as_bytes()[1..raw.len() - 1];
+        if self.clean || plain_length(inner) == inner.len() {
+            self.writer.out.push_str(raw);
+        } else {
+            push_string(&mut self.writer.out, &raw[1..raw.len() - 1]);
+        }
     }
 }
 
@@ -91,16 +106,6 @@ fn prefix(name: &str) -> u64 {
     let length = name.len().min(first.len());
     first[..length].copy_from_slice(&name.as_bytes()[..length]);
     u64::from_be_bytes(first)
-}
-
-/// Appends a string that has no escapes, given with its quotes.
-fn push_plain(out: &mut String, raw: &str) {
-    let inner = &raw[1..raw.len() - 1];
-    if plain_length(inner.as_bytes()) == inner.len() {
-        out.push_str(raw);
-    } else {
-        push_string(out, inner);
-    }
 }
 
 /// Whether a float's text is the one Python writes: no exponent, few digits, no zero at the end but a single one.
