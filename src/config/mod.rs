@@ -272,6 +272,12 @@ pub struct Render {
     pub time_milliseconds: u64,
     /// Memory of one rendering.
     pub memory_max_bytes: usize,
+    /// Loops of a template.
+    pub loops_max: usize,
+    /// Nesting of loops.
+    pub loop_depth_max: usize,
+    /// Items of a `range`.
+    pub range_max_items: usize,
 }
 
 impl Default for Render {
@@ -284,6 +290,9 @@ impl Default for Render {
             fuel: limits.fuel,
             time_milliseconds: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
             memory_max_bytes: limits.memory_max_bytes,
+            loops_max: limits.loops_max,
+            loop_depth_max: limits.loop_depth_max,
+            range_max_items: limits.range_max_items,
         }
     }
 }
@@ -299,6 +308,9 @@ impl Render {
             fuel: self.fuel,
             time: Duration::from_millis(self.time_milliseconds),
             memory_max_bytes: self.memory_max_bytes,
+            loops_max: self.loops_max,
+            loop_depth_max: self.loop_depth_max,
+            range_max_items: self.range_max_items,
         }
     }
 }

@@ -33,6 +33,7 @@ struct Meter {
     time: Cell<Duration>,
     /// What this thread had used up at the first look at the clock; most renderings never get there.
     used: Cell<Option<Duration>>,
+    range: Cell<usize>,
     over: Cell<Option<Over>>,
 }
 
@@ -45,6 +46,7 @@ thread_local! {
             deadline: Cell::new(None),
             time: Cell::new(Duration::ZERO),
             used: Cell::new(None),
+            range: Cell::new(0),
             over: Cell::new(None),
         }
     };
@@ -63,6 +65,7 @@ impl Running {
             meter.deadline.set(Instant::now().checked_add(limits.time));
             meter.time.set(limits.time);
             meter.used.set(None);
+            meter.range.set(limits.range_max_items);
             meter.over.set(None);
         });
         Self(())
@@ -82,6 +85,11 @@ impl Drop for Running {
             meter.deadline.set(None);
         });
     }
+}
+
+/// Most items of a `range` in the rendering on this thread.
+pub(super) fn range_max_items() -> usize {
+    METER.with(|meter| meter.range.get())
 }
 
 fn out_of(over: Over) -> Error {

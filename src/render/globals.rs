@@ -17,8 +17,6 @@ use super::methods::from_keys;
 use super::repr::pairs;
 use super::value::{Kind, Range, fault, index, kind, marked, type_name};
 
-/// Most items of a `range`, as in Prefect's sandbox.
-const RANGE_MAX: usize = 100;
 /// Most paragraphs of `lipsum`.
 const LIPSUM_MAX: i64 = 20;
 /// Most words of one.
@@ -101,8 +99,9 @@ fn range(args: &[Value]) -> Result<Value, Error> {
     let distance = if step > 0 { end - start } else { start - end };
     let length = if distance <= 0 { 0 } else { (distance - 1) / step.abs() + 1 };
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    if length > RANGE_MAX {
-        return Err(fault(format!("a range has at most {RANGE_MAX} items, not {length}")));
+    let most = budget::range_max_items();
+    if length > most {
+        return Err(fault(format!("a range has at most {most} items, not {length}")));
     }
     Ok(Value::from_object(Range { start, end, step, length }))
 }
@@ -114,6 +113,7 @@ fn gather(what: &str, args: &[Value]) -> Result<Vec<(Value, Value)>, Error> {
     let mut made = match given.as_ref().map(|given| (given, kind(given))) {
         None => Vec::new(),
         Some((_, Kind::Dict(dict))) => pairs(dict),
+        Some((_, Kind::Undefined)) => return Err(fault(format!("{what} needs a mapping"))),
         Some((given, _)) => {
             let mut made = Vec::new();
             for row in collect(given)? {

@@ -71,6 +71,12 @@ pub struct Limits {
     pub time: Duration,
     /// Bytes of all values made in one rendering.
     pub memory_max_bytes: usize,
+    /// `for` loops of a template, as Prefect counts them.
+    pub loops_max: usize,
+    /// Nesting of `for` loops.
+    pub loop_depth_max: usize,
+    /// Items of a `range`, as in Prefect's sandbox.
+    pub range_max_items: usize,
 }
 
 impl Default for Limits {
@@ -82,6 +88,9 @@ impl Default for Limits {
             fuel: 200_000,
             time: Duration::from_millis(50),
             memory_max_bytes: 32 << 20,
+            loops_max: 10,
+            loop_depth_max: 2,
+            range_max_items: 100,
         }
     }
 }
@@ -155,7 +164,7 @@ impl Template {
         let form = if source.contains("{{") || source.contains("{%") {
             // As Python reads it: only `\n` ends a line.
             let lines = source.replace("\r\n", "\n").replace('\r', "\n");
-            Form::Compiled(Compiled::try_new(lines, |source| program(source))?)
+            Form::Compiled(Compiled::try_new(lines, |source| program(source, &limits))?)
         } else {
             Form::Verbatim(source.to_owned())
         };
@@ -224,9 +233,10 @@ fn check_size(source: &str, limits: &Limits) -> Result<(), RenderError> {
 }
 
 /// Parses, rewrites, and makes instructions.
-fn program(source: &str) -> Result<Program<'_>, RenderError> {
+fn program<'a>(source: &'a str, limits: &Limits) -> Result<Program<'a>, RenderError> {
     let parsed = syntax::parse(source).map_err(|fault| fault.in_source(source))?;
-    let (folded, names) = fold::fold(&parsed, source).map_err(|fault| fault.in_source(source))?;
+    let (folded, names) =
+        fold::fold(&parsed, source, limits).map_err(|fault| fault.in_source(source))?;
     let mut generator = CodeGenerator::new("template", source);
     generator.compile_stmt(&folded);
     let (instructions, blocks) = generator.finish();

@@ -405,3 +405,11 @@ pub(super) fn index(what: &str, value: &Value) -> Result<i64, Error> {
         _ => Err(fault(format!("{what} needs an integer, not {}", type_name(value)))),
     }
 }
+
+/// An argument that must be yes or no, or an integer in their place.
+pub(super) fn flag(what: &str, value: &Value) -> Result<bool, Error> {
+    match kind(value) {
+        Kind::Bool(_) | Kind::Int(_) | Kind::Big(_) => Ok(value.is_true()),
+        _ => Err(fault(format!("{what} is true or false, not {}", type_name(value)))),
+    }
+}

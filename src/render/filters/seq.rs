@@ -14,7 +14,7 @@ use super::super::number::Reckon;
 use super::super::ops;
 use super::super::repr::{pairs, text};
 use super::super::value::{
-    Kind, fault, generate, index, is_undefined, kind, lazily, marked, type_name,
+    Kind, fault, flag, generate, index, is_undefined, kind, lazily, marked, type_name,
 };
 use super::Table;
 use super::html::escaped;
@@ -207,7 +207,7 @@ fn sort(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
         }
         rows.push((Value::from(key), item));
     }
-    let reverse = reverse.is_some_and(|reverse| reverse.is_true());
+    let reverse = reverse.map_or(Ok(false), |reverse| flag("reverse", &reverse))?;
     let rows = compare::sorted(rows, reverse, |row| &row.0)?;
     Ok(rows.into_iter().map(|row| row.1).collect::<Vec<_>>().into())
 }
@@ -228,7 +228,7 @@ fn dict_sort(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Erro
         (folded(by, case), Value::from((key, value)))
     };
     let rows: Vec<(Value, Value)> = pairs(dict).into_iter().map(keyed).collect();
-    let reverse = reverse.is_some_and(|reverse| reverse.is_true());
+    let reverse = reverse.map_or(Ok(false), |reverse| flag("reverse", &reverse))?;
     let rows = compare::sorted(rows, reverse, |row| &row.0)?;
     Ok(rows.into_iter().map(|row| row.1).collect::<Vec<_>>().into())
 }

@@ -13,13 +13,9 @@ use minijinja::Value;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{CallArg, Const, Expr, Filter, Set, Spanned, Stmt, Var};
 
+use super::Limits;
 use super::error::Fault;
 use super::syntax::Parsed;
-
-/// Most `for` loops of a template, as Prefect counts them.
-const LOOPS_MAX: usize = 10;
-/// Deepest nesting of `for` loops.
-const LOOP_DEPTH_MAX: usize = 2;
 
 /// The context itself, under a name that no template can spell.
 pub(super) const ROOT: &str = "the context";
@@ -35,10 +31,15 @@ pub(super) struct Names {
 ///
 /// # Errors
 /// The first rule broken.
-pub(super) fn fold<'a>(parsed: &Parsed<'a>, source: &'a str) -> Result<(Stmt<'a>, Names), Fault> {
+pub(super) fn fold<'a>(
+    parsed: &Parsed<'a>,
+    source: &'a str,
+    limits: &Limits,
+) -> Result<(Stmt<'a>, Names), Fault> {
     let mut fold = Fold {
         source,
         scoped: &parsed.scoped,
+        limits,
         names: Names::default(),
         loops: 0,
         loop_depth: 0,
@@ -65,6 +66,7 @@ fn empty<'a>() -> Stmt<'a> {
 struct Fold<'a, 'p> {
     source: &'a str,
     scoped: &'p BTreeSet<usize>,
+    limits: &'p Limits,
     names: Names,
     loops: usize,
     loop_depth: usize,

@@ -9,7 +9,7 @@ use minijinja::machinery::ast::{
 
 use super::super::error::Fault;
 use super::expr::is_constant;
-use super::{Fold, LOOP_DEPTH_MAX, LOOPS_MAX, assignment, call, constant, names, variable};
+use super::{Fold, assignment, call, constant, names, variable};
 
 impl<'a> Fold<'a, '_> {
     pub(super) fn stmts(&mut self, stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Fault> {
@@ -78,13 +78,15 @@ impl<'a> Fold<'a, '_> {
 
     fn for_loop(&mut self, node: &ForLoop<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
         self.loops += 1;
-        if self.loops > LOOPS_MAX {
-            let what = format!("a template has at most {LOOPS_MAX} loops");
+        let most = self.limits.loops_max;
+        if self.loops > most {
+            let what = format!("a template has at most {most} loops");
             return Err(Fault::span(span, what));
         }
         self.loop_depth += 1;
-        if self.loop_depth > LOOP_DEPTH_MAX {
-            let what = format!("loops are nested at most {LOOP_DEPTH_MAX} deep");
+        let most = self.limits.loop_depth_max;
+        if self.loop_depth > most {
+            let what = format!("loops are nested at most {most} deep");
             return Err(Fault::span(span, what));
         }
         let mut own = names::targets(&node.target);

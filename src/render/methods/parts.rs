@@ -10,7 +10,9 @@ use super::super::chars;
 use super::super::filters::{escaped, tags_stripped, unescape};
 use super::super::lookup::{collect, key_value};
 use super::super::pyformat;
-use super::super::value::{Kind, fault, from_int, index, is_undefined, kind, marked, type_name};
+use super::super::value::{
+    Kind, fault, flag, from_int, index, is_undefined, kind, marked, type_name,
+};
 use super::text::{own, string};
 use super::{Member, Table};
 
@@ -203,7 +205,8 @@ fn words(text: &str, most: usize, from_end: bool) -> Vec<&str> {
 
 fn split_lines(of: &Value, args: &[Value]) -> Result<Value, Error> {
     let [keep] = bind("splitlines", ["keepends"], 0, args)?;
-    let lines = chars::lines(own(of), keep.is_some_and(|keep| keep.is_true()));
+    let keep = keep.map_or(Ok(false), |keep| flag("splitlines", &keep))?;
+    let lines = chars::lines(own(of), keep);
     budget::take(own(of).len())?;
     budget::take_values(lines.len())?;
     let lines = lines.into_iter().map(|line| marked(line.to_owned(), of.is_safe()));
