@@ -15,7 +15,8 @@ pub fn scan(text: &str, limits: Limits, nodes: &mut Vec<Node>) -> Result<(), Fau
         return Err(Fault { at: 0, what: FaultKind::Expected("less than 4 GiB") });
     }
     let bytes = text.as_bytes();
-    Scan { bytes, at: 0, nodes, limits, open: NONE, depth: 0, values: 0 }.run()
+    let has_controls = has_controls(bytes);
+    Scan { bytes, at: 0, nodes, limits, open: NONE, depth: 0, values: 0, has_controls }.run()
 }
 
 struct Scan<'a, 'n> {
@@ -27,6 +28,8 @@ struct Scan<'a, 'n> {
     open: u32,
     depth: u32,
     values: u32,
+    /// There is a byte below U+0020 somewhere: each string must be looked at for one.
+    has_controls: bool,
 }
 
 impl Scan<'_, '_> {
@@ -146,21 +149,29 @@ impl Scan<'_, '_> {
     }
 
     /// Reads a string with its quotes; `true` when it has escapes.
+    #[inline]
     fn string(&mut self) -> Result<bool, Fault> {
         self.at += 1;
         let mut escaped = false;
         loop {
-            self.at += plain(&self.bytes[self.at..]);
-            match self.bytes.get(self.at) {
+            let rest = &self.bytes[self.at..];
+            let length = stop(rest);
+            if self.has_controls
+                && let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20)
+            {
+                self.at += control;
+                return Err(self.expected("no control character in a string"));
+            }
+            self.at += length;
+            match rest.get(length) {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(escaped);
                 }
-                Some(b'\\') => {
+                Some(_) => {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(_) => return Err(self.expected("no control character in a string")),
                 None => return Err(self.expected("a closing quote")),
             }
         }
@@ -247,11 +258,13 @@ impl Scan<'_, '_> {
         Ok(())
     }
 
+    #[inline]
     fn push(&mut self, start: usize, kind: Kind) {
         let next = self.nodes.len() as u32 + 1;
         self.nodes.push(Node { start: start as u32, end: self.at as u32, next, count: 0, kind });
     }
 
+    #[inline]
     fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
             self.at += 1;
@@ -267,28 +280,32 @@ impl Scan<'_, '_> {
     }
 }
 
-/// Length of the run in front without a quote, a backslash or a control character: eight bytes at a step.
-fn plain(bytes: &[u8]) -> usize {
+/// Length of the run in front without a quote or a backslash. Most names end within the first eight bytes.
+#[inline]
+fn stop(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let mut length = 0;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let slash = word ^ (ONES * u64::from(b'\\'));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let stops =
-            (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash) | control;
-        let stops = stops & HIGHS;
-        if stops != 0 {
-            // A borrow can mark a byte behind a true stop, never one in front of it.
-            return length + (stops.trailing_zeros() / 8) as usize;
-        }
-        length += 8;
+    let Some(first) = bytes.first_chunk::<8>() else { return find(bytes) };
+    let word = u64::from_le_bytes(*first);
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let slash = word ^ (ONES * u64::from(b'\\'));
+    let stops = (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash);
+    match stops & HIGHS {
+        0 => 8 + find(&bytes[8..]),
+        // A borrow can mark a byte behind a true stop, never one in front of it.
+        stops => (stops.trailing_zeros() / 8) as usize,
     }
-    let rest_plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count();
-    length + rest_plain
+}
+
+fn find(bytes: &[u8]) -> usize {
+    memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len())
+}
+
+/// Whether any byte is below U+0020; compact JSON has none.
+fn has_controls(bytes: &[u8]) -> bool {
+    let any = |part: &[u8]| part.iter().fold(false, |found, byte| found | (*byte < 0x20));
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    blocks.iter().any(|block| any(block)) || any(rest)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::journal::{Buffer, Segment};
 const RING_MAX_BYTES: usize = 8 << 20;
 /// Buffers kept for the writer, and the largest worth keeping.
 const POOL_MAX: usize = 4;
-const POOLED_MAX_BYTES: usize = 1 << 20;
+const POOLED_MAX_BYTES: usize = 4 << 20;
 const BUFFER_MIN_BYTES: usize = 64 << 10;
 
 /// Buffers that are used again.
