@@ -16,7 +16,23 @@ pub fn scan(text: &str, limits: Limits, nodes: &mut Vec<Node>) -> Result<(), Fau
     }
     let bytes = text.as_bytes();
     let has_controls = has_controls(bytes);
-    Scan { bytes, at: 0, nodes, limits, open: NONE, depth: 0, values: 0, has_controls }.run()
+    let mut scan = Scan {
+        bytes,
+        at: 0,
+        nodes,
+        limits,
+        open: NONE,
+        depth: 0,
+        values: 0,
+        has_controls,
+        fault: None,
+    };
+    match scan.run() {
+        Ok(()) => Ok(()),
+        Err(Stopped) => {
+            Err(scan.fault.take().unwrap_or_else(|| scan.blame(FaultKind::Expected("JSON"))))
+        }
+    }
 }
 
 struct Scan<'a, 'n> {
@@ -30,10 +46,15 @@ struct Scan<'a, 'n> {
     values: u32,
     /// There is a byte below U+0020 somewhere: each string must be looked at for one.
     has_controls: bool,
+    /// Why it stopped.
+    fault: Option<Fault>,
 }
 
+/// It stopped, and says why elsewhere: what is returned from step to step stays in a register.
+struct Stopped;
+
 impl Scan<'_, '_> {
-    fn run(mut self) -> Result<(), Fault> {
+    fn run(&mut self) -> Result<(), Stopped> {
         self.space();
         loop {
             if self.value()? {
@@ -46,10 +67,11 @@ impl Scan<'_, '_> {
     }
 
     /// Reads one value; `true` when it opened a container whose first value comes next.
-    fn value(&mut self) -> Result<bool, Fault> {
+    #[inline]
+    fn value(&mut self) -> Result<bool, Stopped> {
         self.values += 1;
         if self.values > self.limits.nodes_max {
-            return Err(self.fault(FaultKind::TooMany(self.limits.nodes_max)));
+            return Err(self.stop(FaultKind::TooMany(self.limits.nodes_max)));
         }
         let start = self.at;
         match self.bytes.get(self.at) {
@@ -72,9 +94,10 @@ impl Scan<'_, '_> {
     }
 
     /// Opens a container; an empty one is closed at once and counts as read.
-    fn open(&mut self, kind: Kind, close: u8) -> Result<bool, Fault> {
+    #[inline]
+    fn open(&mut self, kind: Kind, close: u8) -> Result<bool, Stopped> {
         if self.depth == self.limits.depth_max {
-            return Err(self.fault(FaultKind::TooDeep(self.limits.depth_max)));
+            return Err(self.stop(FaultKind::TooDeep(self.limits.depth_max)));
         }
         self.depth += 1;
         let node = self.nodes.len() as u32;
@@ -95,6 +118,7 @@ impl Scan<'_, '_> {
     }
 
     /// Closes the innermost container at its closing byte.
+    #[inline]
     fn close(&mut self) {
         self.at += 1;
         let after = self.nodes.len() as u32;
@@ -106,7 +130,8 @@ impl Scan<'_, '_> {
     }
 
     /// Goes from the end of a value to the start of the next; `true` at the end of the text.
-    fn after_value(&mut self) -> Result<bool, Fault> {
+    #[inline]
+    fn after_value(&mut self) -> Result<bool, Stopped> {
         loop {
             self.space();
             if self.open == NONE {
@@ -132,7 +157,8 @@ impl Scan<'_, '_> {
     }
 
     /// Reads a member's name and its colon.
-    fn name(&mut self) -> Result<(), Fault> {
+    #[inline]
+    fn name(&mut self) -> Result<(), Stopped> {
         let start = self.at;
         if self.bytes.get(self.at) != Some(&b'"') {
             return Err(self.expected("a name in double quotes"));
@@ -150,7 +176,7 @@ impl Scan<'_, '_> {
 
     /// Reads a string with its quotes; `true` when it has escapes.
     #[inline]
-    fn string(&mut self) -> Result<bool, Fault> {
+    fn string(&mut self) -> Result<bool, Stopped> {
         self.at += 1;
         let mut escaped = false;
         loop {
@@ -177,7 +203,7 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn escape(&mut self) -> Result<(), Fault> {
+    fn escape(&mut self) -> Result<(), Stopped> {
         match self.bytes.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
@@ -204,7 +230,7 @@ impl Scan<'_, '_> {
     }
 
     /// The UTF-16 unit of the `\uXXXX` at `at`.
-    fn unit(&self, at: usize) -> Result<u32, Fault> {
+    fn unit(&mut self, at: usize) -> Result<u32, Stopped> {
         let digits =
             self.bytes.get(at + 2..at + 6).filter(|four| four.iter().all(u8::is_ascii_hexdigit));
         let digits = digits.and_then(|four| std::str::from_utf8(four).ok());
@@ -213,7 +239,8 @@ impl Scan<'_, '_> {
             .ok_or_else(|| self.expected("four hex digits"))
     }
 
-    fn number(&mut self) -> Result<Kind, Fault> {
+    #[inline]
+    fn number(&mut self) -> Result<Kind, Stopped> {
         let mut kind = Kind::Integer;
         if self.bytes[self.at] == b'-' {
             self.at += 1;
@@ -240,7 +267,7 @@ impl Scan<'_, '_> {
     }
 
     /// Reads one digit or more.
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), Stopped> {
         let first = self.at;
         while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
             self.at += 1;
@@ -248,7 +275,7 @@ impl Scan<'_, '_> {
         if self.at == first { Err(self.expected("a digit")) } else { Ok(()) }
     }
 
-    fn word(&mut self, word: &'static [u8], kind: Kind) -> Result<(), Fault> {
+    fn word(&mut self, word: &'static [u8], kind: Kind) -> Result<(), Stopped> {
         let start = self.at;
         if !self.bytes[self.at..].starts_with(word) {
             return Err(self.expected("a value"));
@@ -271,11 +298,18 @@ impl Scan<'_, '_> {
         }
     }
 
-    fn expected(&self, what: &'static str) -> Fault {
-        self.fault(FaultKind::Expected(what))
+    #[cold]
+    fn expected(&mut self, what: &'static str) -> Stopped {
+        self.stop(FaultKind::Expected(what))
     }
 
-    fn fault(&self, what: FaultKind) -> Fault {
+    #[cold]
+    fn stop(&mut self, what: FaultKind) -> Stopped {
+        self.fault = Some(self.blame(what));
+        Stopped
+    }
+
+    fn blame(&self, what: FaultKind) -> Fault {
         Fault { at: self.at, what }
     }
 }
