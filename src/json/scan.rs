@@ -337,7 +337,7 @@ fn find(bytes: &[u8]) -> usize {
 
 /// Whether any byte is below U+0020; compact JSON has none.
 fn has_controls(bytes: &[u8]) -> bool {
-    let any = |part: &[u8]| part.iter().fold(false, |found, byte| found | (*byte < 0x20));
+    let any = |part: &[u8]| part.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < 0x20;
     let (blocks, rest) = bytes.as_chunks::<64>();
     blocks.iter().any(|block| any(block)) || any(rest)
 }
