@@ -327,6 +327,8 @@ def check(checks, folder):
         print(f"{prober.count} well-behaved requests meanwhile, the slowest {prober.slowest * 1000:.0f} ms")
         checks.equal("it is the same process", server.process.poll(), None)
         checks.equal("it ends cleanly", server.stop(), 0)
+        panics = [line for line in server.log.read_text().splitlines() if "panicked" in line]
+        checks.equal("nothing panicked", panics, [])
 
 
 if __name__ == "__main__":
