@@ -56,13 +56,13 @@ thread_local! {
 pub(super) struct Running(());
 
 impl Running {
-    /// Starts counting. The clock is read here and while counting, nowhere else in this folder.
+    /// Starts counting. The clock is read while counting, nowhere else in this folder.
     pub(super) fn begin(limits: &Limits) -> Self {
         METER.with(|meter| {
             meter.units.set(limits.fuel.saturating_mul(UNITS_PER_FUEL));
             meter.unwatched.set(0);
             meter.bytes.set(limits.memory_max_bytes);
-            meter.deadline.set(Instant::now().checked_add(limits.time));
+            meter.deadline.set(None);
             meter.time.set(limits.time);
             meter.used.set(None);
             meter.range.set(limits.range_max_items);
@@ -124,6 +124,7 @@ impl Meter {
     fn is_late(&self) -> bool {
         let Some(started) = self.used.get() else {
             self.used.set(Some(used()));
+            self.deadline.set(Instant::now().checked_add(self.time.get()));
             return false;
         };
         let is_due = self.deadline.get().is_some_and(|deadline| Instant::now() > deadline);

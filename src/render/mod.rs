@@ -1,12 +1,13 @@
 //! Template and request to text. In: a source, compiled once; then request by request what it sees. Out: text, or
 //! where and why there is none. minijinja stays inside. Pure: no file, and the clock only as a budget.
 //!
-//! Python's Jinja2 is the measure. The way of a template: [`syntax`] reads it by Jinja's grammar, [`fold`]
-//! rewrites the tree to Python's meaning, the engine makes instructions of it and runs them in the one environment of
-//! [`engine`]. What runs there is ours: operators (`ops`, `number`, `compare`, `sort`), lookups (`lookup`), `filters/`
-//! and `humanize/`, `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by `repr`, from
-//! formats by `pyformat/`, and laid out by `pprint` and `textwrap`. Values the engine cannot hold are objects of
-//! `value`; the request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`.
+//! Python's Jinja2 is the measure. The way of a template: [`syntax`] reads it by Jinja's grammar, [`fold`] rewrites
+//! the tree to Python's meaning, the engine makes instructions of it and runs them in the one environment of
+//! [`engine`]. What runs there is ours: operators (`ops`, `number`, `compare`, `sort`), lookups (`lookup`),
+//! `filters/` and `humanize/`, `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by
+//! `repr`, from formats by `pyformat/`, and laid out by `pprint` and `textwrap`; `chars` and `numeral` know
+//! characters and digits. Values the engine cannot hold are objects of `value`, `keeper`, `routine` and `chain`; the
+//! request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`.
 
 mod args;
 mod budget;
