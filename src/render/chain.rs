@@ -39,6 +39,11 @@ pub(super) fn end() -> Result<(), Error> {
     REFUSED.take().map_or(Ok(()), Err)
 }
 
+/// Drops the refusal of a chain that ran out of fuel before its end.
+pub(super) fn forget_refused() {
+    REFUSED.take();
+}
+
 impl Object for Operand {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Plain

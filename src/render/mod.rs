@@ -204,6 +204,7 @@ impl Template {
             machinery::eval(environment, code, root, blocks, &mut out, AutoEscape::None).map(drop)
         });
         keeper::forget_kept();
+        chain::forget_refused();
         let source = compiled.borrow_owner();
         done.map_err(|error| RenderError::of(&error, source, &self.limits, Running::over()))?;
         let most = self.limits.output_max_bytes;
