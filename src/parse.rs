@@ -5,15 +5,35 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method};
 
 use crate::json::{Document, Fault, FaultKind, Limits};
 pub use crate::request::Body;
+use crate::request::has_body;
 
 /// What JSON and forms are sent as.
 enum Form {
     UrlEncoded,
     /// Said to be JSON, or to be anything else: both are tried as JSON, then are text.
     Other,
+}
+
+/// The body of a request whose method has one, by its media type.
+///
+/// # Errors
+/// As [`parse`].
+pub fn of_request(
+    method: &Method,
+    headers: &HeaderMap,
+    bytes: Bytes,
+    limits: Limits,
+) -> Result<Body, Fault> {
+    if !has_body(method) {
+        return Ok(Body::Empty);
+    }
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    parse(media_type, bytes, limits)
 }
 
 /// Parses a decoded body. Only too much (depth, nodes, form fields) is a fault; a broken JSON body is text.

@@ -5,11 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderName, Method, Uri};
 
 use crate::clock::Time;
 use crate::id::Uuid;
 use crate::json::Document;
+
+/// Headers that no template sees and no event keeps.
+pub const SECRET_HEADERS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+
+/// The methods whose body means something.
+#[must_use]
+pub fn has_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
 
 /// The head of a request, from a peer whose address is believed.
 pub struct Arrival {

@@ -3,6 +3,8 @@
 
 mod bench;
 mod bootstrap;
+#[allow(dead_code, reason = "read by the commands that try templates")]
+mod case;
 mod client;
 mod config;
 mod demo;

@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::accept::{self, Reply};
@@ -22,7 +22,7 @@ use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
 use crate::limit::Limits;
-use crate::request::{Arrival, Content};
+use crate::request::{Arrival, Content, SECRET_HEADERS, has_body};
 use crate::spool::{Capture, Frame, Receipt, Spool};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
@@ -33,7 +33,7 @@ use events::Sequel;
 use failure::{Failure, FailureKind};
 use handshake::Handshake;
 use refusal::Refusal;
-use rendering::{Renderer, Rendering, has_body};
+use rendering::{Renderer, Rendering};
 
 pub use routes::{Endpoint, Routes};
 
@@ -271,7 +271,7 @@ impl Submission {
     fn new(admission: Admission, content: Content) -> Self {
         let Admission { endpoint, arrival } = admission;
         let Arrival { method, target, mut headers, received, .. } = arrival;
-        for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
+        for name in SECRET_HEADERS {
             headers.remove(name);
         }
         hide(&mut headers, slug(target.path()).unwrap_or_default());

@@ -4,7 +4,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use http::Method;
 use tokio::sync::Semaphore;
 
 use crate::json;
@@ -89,7 +88,12 @@ fn interpret(
     json: json::Limits,
     limits: render::Limits,
 ) -> (Body, Result<String, Failure>) {
-    let body = match read_body(submission, json) {
+    let body = match parse::of_request(
+        &submission.method,
+        &submission.headers,
+        submission.content.decoded.clone(),
+        json,
+    ) {
         Ok(body) => body,
         Err(fault) => {
             let text = String::from_utf8_lossy(&submission.content.decoded).into_owned();
@@ -103,18 +107,4 @@ fn interpret(
             template.render(&context).map_err(|fault| Failure::of_template(&fault))
         });
     (body, text)
-}
-
-fn read_body(submission: &Submission, limits: json::Limits) -> Result<Body, json::Fault> {
-    if !has_body(&submission.method) {
-        return Ok(Body::Empty);
-    }
-    let media_type = submission.headers.get(http::header::CONTENT_TYPE);
-    let media_type = media_type.and_then(|value| value.to_str().ok());
-    parse::parse(media_type, submission.content.decoded.clone(), limits)
-}
-
-/// The methods whose body means something.
-pub(super) fn has_body(method: &Method) -> bool {
-    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
