@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod output;
 mod parked;
+mod render;
 mod serve;
 mod spool;
 
@@ -52,6 +53,9 @@ enum Command {
     /// One server of a bench
     #[command(hide = true, subcommand)]
     BenchServer(bench::Server),
+    /// See what templates make, without a server
+    #[command(after_help = render::EXAMPLE)]
+    Render(render::Args),
     /// Look at events that a destination did not take
     #[command(subcommand)]
     Parked(parked::Command),
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Bootstrap(args) => bootstrap::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(&args),
+        Command::Render(args) => render::run(&args),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),

@@ -19,6 +19,9 @@ pub(super) enum Failure {
     /// The configuration does not load: 3.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file that was named is not there, or not what it should be: 3.
+    #[error("{0}")]
+    NotLoaded(String),
     /// Another process holds the folder, or it cannot be used: 1.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -57,7 +60,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::NotFound(_) | Self::Serve(ServeError::Empty(_)) => 5,
             Self::No(_) | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
-            Self::Config(_) | Self::Forward(_) => 3,
+            Self::Config(_) | Self::Forward(_) | Self::NotLoaded(_) => 3,
             Self::Unreachable(_) => 6,
             Self::Late(_) => 7,
             Self::Interrupted => 130,

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a real gateway on port 0, data as files. `HOOKGATE_BLESS=1` rewrites goldens.
 mod accept;
+mod cases;
 mod gateway;
 mod jinja;
 mod render;
