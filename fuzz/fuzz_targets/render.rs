@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hookgate::json;
 use hookgate::parse::parse;
-use hookgate::render::{Context, Limits, RenderError, Template};
+use hookgate::render::{Context, Limits, Diagnostic, Template};
 use hookgate::request::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
@@ -82,13 +82,13 @@ fn check(choice: u8, source: &str, body: &[u8]) {
             assert!(!fault.message.is_empty() && fault.message.len() < 4000, "{fault:?}");
             // Python's Jinja2 takes all three line ends.
             let lines = source.replace("\r\n", "\n").split(['\r', '\n']).count() as u32;
-            assert!(fault.line.is_none_or(|line| (1..=lines).contains(&line)), "{fault:?}");
+            assert!(fault.line().is_none_or(|line| (1..=lines).contains(&line)), "{fault:?}");
         }
     }
     let second = render(source, &method, &headers, &body, limits);
     // The clock is the one budget that two renderings may meet at different places.
     let by_clock =
-        [&first, &second].iter().any(|made| made.as_ref().is_err_and(|fault| fault.budget));
+        [&first, &second].iter().any(|made| made.as_ref().is_err_and(|fault| fault.is_budget()));
     assert!(by_clock || first == second, "{first:?}\n{second:?}");
 }
 
@@ -98,6 +98,6 @@ fn render(
     headers: &HeaderMap,
     body: &Body,
     limits: Limits,
-) -> Result<String, RenderError> {
+) -> Result<String, Diagnostic> {
     Template::compile(source, limits)?.render(&Context { method, headers, body })
 }

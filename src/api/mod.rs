@@ -21,7 +21,7 @@ use crate::accept::{Body, Reply};
 use crate::catalogue::{self, Effect, Fault, Kind, Scene, Verb};
 use crate::clock::Clock;
 use crate::id::Uuid;
-use crate::render::{self, RenderError, Template};
+use crate::render::{self, Diagnostic, Template};
 use crate::request::{Arrival, Content};
 use crate::store::{Change, Store, StoreError};
 use crate::telemetry::Telemetry;
@@ -36,7 +36,7 @@ pub use outbox::pump;
 pub const PATH_PREFIX: &str = "/api";
 
 /// Tells whether a template would be taken.
-type TemplateCheck = Box<dyn Fn(&str) -> Result<(), RenderError> + Send + Sync>;
+type TemplateCheck = Box<dyn Fn(&str) -> Result<(), Diagnostic> + Send + Sync>;
 
 /// Settings of the control plane.
 pub struct Options {
@@ -214,7 +214,7 @@ impl Api {
             Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
             Err(fault) => {
                 let told = serde_json::json!({"error": {
-                    "line": fault.line, "message": fault.message, "source": source,
+                    "line": fault.line(), "message": fault.message, "source": source,
                 }});
                 Ok(Reply::json(StatusCode::UNPROCESSABLE_ENTITY, told.to_string()))
             }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::accept::{BodyError, Reply};
 use crate::catalogue::Fault;
-use crate::render::RenderError;
+use crate::render::Diagnostic;
 use crate::store::StoreError;
 
 /// Seconds after which a busy store may be asked again.
@@ -29,7 +29,7 @@ pub(super) enum Problem {
     /// Path or body break rules of the table: all of them.
     Invalid(Vec<Fault>),
     /// The template does not compile.
-    Template(RenderError),
+    Template(Diagnostic),
     /// The present state does not allow it.
     Conflict(String),
     /// The body was not taken.
@@ -97,8 +97,8 @@ impl Problem {
                 Reply::json(StatusCode::UNPROCESSABLE_ENTITY, text)
             }
             Self::Template(fault) => {
-                let line = fault.line.map(|line| format!(", line {line}")).unwrap_or_default();
-                let detail = format!("template{line}: {}", fault.message);
+                let line = fault.line().map(|line| format!(", line {line}")).unwrap_or_default();
+                let detail = format!("template{line}: {}", fault.sentence());
                 Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &detail)
             }
             Self::Conflict(detail) => Reply::detail(StatusCode::CONFLICT, detail),
@@ -127,16 +127,14 @@ fn answer_body(fault: &BodyError) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use crate::render::{Code, Place};
+
     use super::*;
 
     #[test]
     fn each_problem_has_its_reply() {
-        let template = RenderError {
-            message: "no end".to_owned(),
-            line: Some(3),
-            column: None,
-            budget: false,
-        };
+        let at = Place { start: 9, end: 9, line: 3, column: 1, end_line: 3, end_column: 1 };
+        let template = Diagnostic::error(Code::Syntax, "no end").at(at);
         let fault = Fault::new("missing", &["body", "name"], "Field required");
         let failed = StoreError::Failed("secret".to_owned());
         for (problem, status, text) in [

@@ -3,7 +3,7 @@
 
 use crate::event::{DraftError, Reject};
 use crate::json::{Fault, FaultKind};
-use crate::render::RenderError;
+use crate::render::Diagnostic;
 
 /// Which stage failed: `error_type` of the failed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +72,8 @@ impl Failure {
     }
 
     /// The template failed.
-    pub(super) fn of_template(fault: &RenderError) -> Self {
-        Self::new(FailureKind::Template, fault.message.clone(), fault.line)
+    pub(super) fn of_template(fault: &Diagnostic) -> Self {
+        Self::new(FailureKind::Template, fault.sentence(), fault.line())
     }
 
     /// The engine itself failed on this template and body.

@@ -11,7 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::clock::Clock;
 use crate::event::write_labels;
 use crate::id::Uuid;
-use crate::render::{Limits, RenderError, Template};
+use crate::render::{Diagnostic, Limits, Template};
 use crate::store::{Change, Party, Webhook};
 
 /// A change copies one shard: with a million webhooks some thousand entries.
@@ -39,7 +39,7 @@ pub struct Endpoint {
     pub tenant: Arc<str>,
     /// The template, byte for byte as it was saved.
     pub source: Box<str>,
-    compiled: OnceLock<Result<Template, RenderError>>,
+    compiled: OnceLock<Result<Template, Diagnostic>>,
     slow: AtomicBool,
 }
 
@@ -67,7 +67,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Why it does not compile: saved before a rule was added, say.
-    pub fn template(&self, limits: Limits) -> Result<&Template, &RenderError> {
+    pub fn template(&self, limits: Limits) -> Result<&Template, &Diagnostic> {
         self.compiled.get_or_init(|| Template::compile(&self.source, limits)).as_ref()
     }
 

@@ -1,54 +1,47 @@
-//! From the engine's errors to ours: what failed in words, and where in the author's own source. In: an error and the
-//! source. Out: a [`RenderError`]. Never the engine's own wording of a budget.
+//! From rules broken and the engine's errors to diagnostics: what failed in words, and where in the author's source.
+//! In: an error and the source. Out: a [`Diagnostic`]. Never the engine's own wording of a budget.
 
 use minijinja::machinery::Span;
 use minijinja::{Error, ErrorKind};
 
+use super::Limits;
 use super::budget::Over;
-use super::{Limits, RenderError};
+use super::code::Code;
+use super::diagnostic::{Diagnostic, Lines};
 
-impl RenderError {
-    /// A fault of the template at a place of its source.
-    pub(super) fn at(source: &str, offset: usize, message: impl Into<String>) -> Self {
-        let offset = source.floor_char_boundary(offset);
-        let before = &source[..offset];
-        let start = before.rfind('\n').map_or(0, |place| place + 1);
-        let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
-        let column = before[start..].chars().count() + 1;
-        Self {
-            message: message.into(),
-            line: u32::try_from(line).ok(),
-            column: u32::try_from(column).ok(),
-            budget: false,
-        }
-    }
-
-    /// A fault of the template without a place.
-    pub(super) fn bare(message: impl Into<String>) -> Self {
-        Self { message: message.into(), line: None, column: None, budget: false }
-    }
-
-    /// The template is over a bound that is looked at before it is parsed.
-    pub(super) fn over(self) -> Self {
-        Self { budget: true, ..self }
-    }
-
-    /// What the engine found while parsing or rendering.
-    pub(super) fn of(error: &Error, source: &str, limits: &Limits, over: Option<Over>) -> Self {
-        let over = over.or((error.kind() == ErrorKind::OutOfFuel).then_some(Over::Work));
-        let message = match over {
-            Some(over) => spent(over, limits),
-            None => words(error),
+/// What the engine found while rendering.
+pub(super) fn rendering(
+    error: &Error,
+    source: &str,
+    lines: &Lines,
+    limits: &Limits,
+    over: Option<Over>,
+) -> Diagnostic {
+    let over = over.or((error.kind() == ErrorKind::OutOfFuel).then_some(Over::Work));
+    let told = if let Some(over) = over {
+        Diagnostic::error(Code::Budget, spent(over, limits))
+    } else {
+        let words = words(error);
+        let (what, help) = match words.split_once("; did you mean ") {
+            Some((what, meant)) => (what, Some(format!("did you mean {meant}"))),
+            None => (&*words, None),
         };
-        let place = error.range().map(|range| range.start);
-        let mut made = match (place, error.line()) {
-            (Some(offset), _) => Self::at(source, offset, message),
-            (None, Some(line)) => Self { line: u32::try_from(line).ok(), ..Self::bare(message) },
-            (None, None) => Self::bare(message),
-        };
-        made.budget = over.is_some();
-        made
-    }
+        Diagnostic::error(Code::Refused, what).with_help(help)
+    };
+    let place = match (error.range(), error.line()) {
+        (Some(range), _) => Some((range.start, range.end)),
+        (None, Some(line)) => nth_line(source, line),
+        (None, None) => None,
+    };
+    told.at(place.map(|(start, end)| lines.place(source, start, end)))
+}
+
+/// Where a line starts and ends, without the white space around it.
+fn nth_line(source: &str, line: usize) -> Option<(usize, usize)> {
+    let text = source.split('\n').nth(line.checked_sub(1)?)?;
+    let start = text.as_ptr() as usize - source.as_ptr() as usize;
+    let indent = text.len() - text.trim_start().len();
+    Some((start + indent, start + indent.max(text.trim_end().len())))
 }
 
 /// A rule that a template breaks, with its place in the source.
@@ -56,13 +49,14 @@ impl RenderError {
 pub(super) struct Fault {
     start: usize,
     end: usize,
+    code: Code,
     message: String,
-    over: bool,
+    help: Option<String>,
 }
 
 impl Fault {
     pub(super) fn new(start: usize, end: usize, message: impl Into<String>) -> Self {
-        Self { start, end, message: message.into(), over: false }
+        Self { start, end, code: Code::Syntax, message: message.into(), help: None }
     }
 
     /// At a node of the tree.
@@ -70,16 +64,25 @@ impl Fault {
         Self::new(span.start_offset as usize, span.end_offset as usize, message)
     }
 
+    /// The same under another code.
+    pub(super) fn under(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
     /// A bound is broken rather than a rule.
     pub(super) fn over(self) -> Self {
-        Self { over: true, ..self }
+        self.under(Code::Bound)
+    }
+
+    /// The same with the way out.
+    pub(super) fn with_help(self, help: impl Into<Option<String>>) -> Self {
+        Self { help: help.into(), ..self }
     }
 
     /// With the place as an author counts it.
-    pub(super) fn in_source(self, source: &str) -> RenderError {
-        let budget = self.over;
-        let _ = self.end;
-        RenderError { budget, ..RenderError::at(source, self.start, self.message) }
+    pub(super) fn in_source(self, source: &str, lines: &Lines) -> Diagnostic {
+        let place = lines.place(source, self.start, self.end);
+        Diagnostic::error(self.code, self.message).with_help(self.help).at(place)
     }
 }
 

@@ -13,8 +13,10 @@ mod args;
 mod budget;
 mod chain;
 mod chars;
+mod code;
 mod compare;
 mod context;
+mod diagnostic;
 mod engine;
 mod error;
 mod filters;
@@ -53,6 +55,10 @@ use crate::json::Document;
 use crate::request::Body;
 use budget::Running;
 use fold::Names;
+
+pub use code::{ALL as CODES, Code, Entry};
+use diagnostic::Lines;
+pub use diagnostic::{Diagnostic, Place, Severity};
 
 /// Largest first guess of a rendering's length.
 const GUESS_MAX_BYTES: usize = 64 << 10;
@@ -96,20 +102,6 @@ impl Default for Limits {
     }
 }
 
-/// Why a template does not compile or render.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RenderError {
-    /// What failed, in words an author understands.
-    pub message: String,
-    /// Line in the template, from 1.
-    pub line: Option<u32>,
-    /// Column in characters, from 1.
-    pub column: Option<u32>,
-    /// A budget was used up, rather than a rule broken.
-    pub budget: bool,
-}
-
 /// What a template sees: exactly these three names. The secret headers are gone already.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
@@ -131,7 +123,7 @@ pub struct Template {
 enum Form {
     /// A source without tags is its own rendering, a trailing newline and comments included.
     Verbatim(String),
-    Compiled(Compiled),
+    Compiled(Compiled, Lines),
 }
 
 struct Program<'a> {
@@ -160,12 +152,12 @@ impl Template {
     ///
     /// # Errors
     /// The first fault, with its line.
-    pub fn compile(source: &str, limits: Limits) -> Result<Self, RenderError> {
+    pub fn compile(source: &str, limits: Limits) -> Result<Self, Diagnostic> {
         check_size(source, &limits)?;
         let form = if source.contains("{{") || source.contains("{%") {
-            // As Python reads it: only `\n` ends a line.
-            let lines = source.replace("\r\n", "\n").replace('\r', "\n");
-            Form::Compiled(Compiled::try_new(lines, |source| program(source, &limits))?)
+            let (text, lines) = Lines::read(source);
+            let compiled = Compiled::try_new(text, |text| program(text, &lines, &limits))?;
+            Form::Compiled(compiled, lines)
         } else {
             Form::Verbatim(source.to_owned())
         };
@@ -176,7 +168,7 @@ impl Template {
     ///
     /// # Errors
     /// What failed, or which budget was used up.
-    pub fn render(&self, context: &Context<'_>) -> Result<String, RenderError> {
+    pub fn render(&self, context: &Context<'_>) -> Result<String, Diagnostic> {
         self.run(|names| context::request(context, names))
     }
 
@@ -185,14 +177,14 @@ impl Template {
     ///
     /// # Errors
     /// As [`render`](Self::render).
-    pub fn render_names(&self, names: &Arc<Document>) -> Result<String, RenderError> {
+    pub fn render_names(&self, names: &Arc<Document>) -> Result<String, Diagnostic> {
         self.run(|_| context::names(names))
     }
 
-    fn run(&self, root: impl FnOnce(Names) -> Value) -> Result<String, RenderError> {
-        let compiled = match &self.form {
+    fn run(&self, root: impl FnOnce(Names) -> Value) -> Result<String, Diagnostic> {
+        let (compiled, lines) = match &self.form {
             Form::Verbatim(text) => return Ok(text.clone()),
-            Form::Compiled(compiled) => compiled,
+            Form::Compiled(compiled, lines) => (compiled, lines),
         };
         let _running = Running::begin(&self.limits);
         let mut text = String::with_capacity(self.guess.load(Ordering::Relaxed));
@@ -206,12 +198,13 @@ impl Template {
         keeper::forget_kept();
         chain::forget_refused();
         let source = compiled.borrow_owner();
-        done.map_err(|error| RenderError::of(&error, source, &self.limits, Running::over()))?;
+        let limits = &self.limits;
+        done.map_err(|fault| error::rendering(&fault, source, lines, limits, Running::over()))?;
         let most = self.limits.output_max_bytes;
         if text.len() > most {
             let length = text.len();
             let what = format!("the text has {length} bytes; at most {most} are taken");
-            return Err(RenderError::bare(what).over());
+            return Err(Diagnostic::error(Code::Budget, what));
         }
         if text.len() > self.guess.load(Ordering::Relaxed) {
             self.guess.store(text.len().min(GUESS_MAX_BYTES), Ordering::Relaxed);
@@ -221,7 +214,7 @@ impl Template {
 }
 
 /// Refuses a source that is too large, before anything else looks at it.
-fn check_size(source: &str, limits: &Limits) -> Result<(), RenderError> {
+fn check_size(source: &str, limits: &Limits) -> Result<(), Diagnostic> {
     let (has, most, unit) = if source.len() > limits.source_max_bytes {
         (source.len(), limits.source_max_bytes, "bytes")
     } else {
@@ -231,14 +224,14 @@ fn check_size(source: &str, limits: &Limits) -> Result<(), RenderError> {
         return Ok(());
     }
     let what = format!("the template has {has} {unit}; at most {most} are taken");
-    Err(RenderError::bare(what).over())
+    Err(Diagnostic::error(Code::Bound, what))
 }
 
 /// Parses, rewrites, and makes instructions.
-fn program<'a>(source: &'a str, limits: &Limits) -> Result<Program<'a>, RenderError> {
-    let parsed = syntax::parse(source).map_err(|fault| fault.in_source(source))?;
+fn program<'a>(source: &'a str, lines: &Lines, limits: &Limits) -> Result<Program<'a>, Diagnostic> {
+    let parsed = syntax::parse(source).map_err(|fault| fault.in_source(source, lines))?;
     let (folded, names) =
-        fold::fold(&parsed, source, limits).map_err(|fault| fault.in_source(source))?;
+        fold::fold(&parsed, source, limits).map_err(|fault| fault.in_source(source, lines))?;
     let mut generator = CodeGenerator::new("template", source);
     generator.compile_stmt(&folded);
     let (instructions, blocks) = generator.finish();

@@ -12,7 +12,7 @@ use hookgate::event::{Draft, Stamp};
 use hookgate::id::Uuid;
 use hookgate::json::{self, Document};
 use hookgate::parse;
-use hookgate::render::{Context, Limits, RenderError, Template};
+use hookgate::render::{Context, Diagnostic, Limits, Template};
 use hookgate::request::Body;
 
 const JSON: json::Limits = json::Limits { depth_max: 100, nodes_max: 250_000 };
@@ -20,7 +20,7 @@ const JSON: json::Limits = json::Limits { depth_max: 100, nodes_max: 250_000 };
 const STACK_BYTES: usize = 16 << 20;
 
 /// Renders with names given as JSON text, on a stack as the gateway's.
-fn render(source: &str, names: &str) -> Result<String, RenderError> {
+fn render(source: &str, names: &str) -> Result<String, Diagnostic> {
     let document = Document::parse(Bytes::copy_from_slice(names.as_bytes()), JSON);
     let document = Arc::new(document.expect("names are JSON"));
     let source = source.to_owned();
@@ -37,7 +37,7 @@ fn shows(source: &str, expected: &str) {
     assert_eq!(render(source, "{}").as_deref(), Ok(expected), "{source}");
 }
 
-fn fails(source: &str) -> RenderError {
+fn fails(source: &str) -> Diagnostic {
     render(source, "{}").expect_err(source)
 }
 
@@ -71,7 +71,7 @@ fn outcome(source: &str, case: &serde_json::Value) -> Result<serde_json::Value, 
     let template = Template::compile(source, Limits::default()).expect("it compiles");
     let text = template
         .render(&context)
-        .map_err(|fault| serde_json::json!({"error_type": "template", "line": fault.line}))?;
+        .map_err(|fault| serde_json::json!({"error_type": "template", "line": fault.line()}))?;
     let none = || "{}".to_owned();
     let stamp = Stamp {
         id: Uuid::nil(),
@@ -174,16 +174,16 @@ fn tojson_is_python_s() {
 fn errors_say_what_and_where() {
     let fault = fails("a\n  {{ 1 + 'ä' }}");
     assert_eq!(fault.message, "cannot add integer and string");
-    assert_eq!((fault.line, fault.column, fault.budget), (Some(2), Some(6), false));
+    assert_eq!((fault.line(), fault.column(), fault.is_budget()), (Some(2), Some(6), false));
     let fault = fails("{% if true %}\n{{ x|uper }}\n{% endif %}");
-    assert_eq!(fault.message, "there is no filter 'uper'; did you mean 'upper'?");
-    assert_eq!(fault.line, Some(2));
+    assert_eq!(fault.message, "there is no filter 'uper'");
+    assert_eq!(fault.line(), Some(2));
     let compile = |source: &str| Template::compile(source, Limits::default()).expect_err(source);
-    assert_eq!(compile("\n{{ x|uper }}").line, Some(2));
-    assert!(compile("{{ x is evn }}").message.contains("'even'"));
-    assert_eq!(compile("{% if x %}\n{% endfor %}").line, Some(2));
+    assert_eq!(compile("\n{{ x|uper }}").line(), Some(2));
+    assert!(compile("{{ x is evn }}").sentence().contains("'even'"));
+    assert_eq!(compile("{% if x %}\n{% endfor %}").line(), Some(2));
     for tag in ["include 'x'", "import 'x' as y", "from 'x' import y", "extends 'x'", "do x()"] {
-        assert_eq!(compile(&format!("a\n{{% {tag} %}}")).line, Some(2), "{tag}");
+        assert_eq!(compile(&format!("a\n{{% {tag} %}}")).line(), Some(2), "{tag}");
     }
     assert!(fails("{{ debug() }}").message.contains("debug"));
 }
@@ -201,13 +201,13 @@ fn headers_know_no_case_and_no_secret() {
 /// A template that uses up a budget, or is refused before it can.
 fn bomb(source: &str) {
     let fault = fails(source);
-    assert!(fault.budget, "{}: {fault:?}", &source[..source.len().min(80)]);
+    assert!(fault.is_budget(), "{}: {fault:?}", &source[..source.len().min(80)]);
 }
 
 /// A template that does what Python does not allow.
 fn refused(source: &str) {
     let fault = fails(source);
-    assert!(!fault.budget, "{}: {fault:?}", &source[..source.len().min(80)]);
+    assert!(!fault.is_budget(), "{}: {fault:?}", &source[..source.len().min(80)]);
 }
 
 #[test]
@@ -298,12 +298,12 @@ fn sources_and_loops_are_bounded() {
     bomb(&format!("{{{{ 1 }}}}{}", "😀".repeat(29_995)));
     bomb(&"x".repeat(30_001));
     let loops = |count: usize| "{% for x in [] %}{% endfor %}".repeat(count);
-    refused(&loops(11));
+    bomb(&loops(11));
     shows(&loops(10), "");
     let nested = |depth: usize| {
         format!("{}{}", "{% for x in [] %}".repeat(depth), "{% endfor %}".repeat(depth))
     };
-    refused(&nested(3));
+    bomb(&nested(3));
     shows(&nested(2), "");
 }
 

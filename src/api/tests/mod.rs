@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::clock::Time;
 use crate::id::{self, Secret};
+use crate::render::{Code, Place};
 use crate::request::RequestId;
 use crate::store::tests::{Folder, wait};
 use crate::store::{Bootstrap, bootstrap};
@@ -42,12 +43,10 @@ impl House {
         let store = Arc::new(Store::open(&folder.0).expect("a store"));
         let mut options = Options::new(render::Limits::default());
         options.check_template = Box::new(|source| match source.find("{%") {
-            Some(_) => Err(RenderError {
-                message: "unexpected end of template".to_owned(),
-                line: Some(2),
-                column: None,
-                budget: false,
-            }),
+            Some(_) => {
+                let at = Place { start: 2, end: 4, line: 2, column: 1, end_line: 2, end_column: 3 };
+                Err(Diagnostic::error(Code::Syntax, "unexpected end of template").at(at))
+            }
             None => Ok(()),
         });
         let keys = Arc::new(Keyring::new());

@@ -8,6 +8,7 @@ use minijinja::machinery::ast::{
     GetItem, IfExpr, List, Map, Slice, Spanned, Test, Tuple, UnaryOp, UnaryOpKind,
 };
 
+use super::super::code::Code;
 use super::super::engine::{is_filter, is_test, nearest_filter, nearest_test};
 use super::super::error::Fault;
 use super::super::methods;
@@ -207,12 +208,13 @@ impl<'a> Fold<'a, '_> {
     fn unreachable(
         &self,
         expr: Option<Expr<'a>>,
-        what: String,
+        (what, help): (String, Option<String>),
         span: Span,
     ) -> Result<Expr<'a>, Fault> {
         if self.branches == 0 {
-            return Err(Fault::span(span, what));
+            return Err(Fault::span(span, what).under(Code::Unknown).with_help(help));
         }
+        let what = help.map_or(what.clone(), |help| format!("{what}; {help}"));
         let args = vec![CallArg::Pos(constant(what, span))];
         Ok(Expr::Filter(Spanned::new(Filter { name: "op.fail", expr, args }, span)))
     }
@@ -374,9 +376,8 @@ pub(super) fn is_constant(expr: &Expr<'_>) -> bool {
     }
 }
 
-fn unknown(what: &str, name: &str, nearest: Option<&str>) -> String {
-    match nearest {
-        Some(nearest) => format!("there is no {what} '{name}'; did you mean '{nearest}'?"),
-        None => format!("there is no {what} '{name}'"),
-    }
+/// What is said of an unknown name, and the name that may have been meant.
+fn unknown(what: &str, name: &str, nearest: Option<&str>) -> (String, Option<String>) {
+    let help = nearest.map(|nearest| format!("did you mean '{nearest}'?"));
+    (format!("there is no {what} '{name}'"), help)
 }

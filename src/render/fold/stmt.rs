@@ -7,6 +7,7 @@ use minijinja::machinery::ast::{
     IfCond, List, Set, SetBlock, Spanned, Stmt, Tuple, WithBlock,
 };
 
+use super::super::code::Code;
 use super::super::error::Fault;
 use super::expr::is_constant;
 use super::{Fold, assignment, call, constant, names, variable};
@@ -81,13 +82,13 @@ impl<'a> Fold<'a, '_> {
         let most = self.limits.loops_max;
         if self.loops > most {
             let what = format!("a template has at most {most} loops");
-            return Err(Fault::span(span, what));
+            return Err(Fault::span(span, what).over());
         }
         self.loop_depth += 1;
         let most = self.limits.loop_depth_max;
         if self.loop_depth > most {
             let what = format!("loops are nested at most {most} deep");
-            return Err(Fault::span(span, what));
+            return Err(Fault::span(span, what).over());
         }
         let mut own = names::targets(&node.target);
         let sets_loop = own.contains(&"loop")
@@ -261,5 +262,6 @@ fn copy_target<'a>(target: &Expr<'a>) -> Result<Expr<'a>, Fault> {
 }
 
 fn foreign(tag: &str, span: Span) -> Fault {
-    Fault::span(span, format!("'{tag}' needs another template, and a webhook has only its own"))
+    let what = format!("'{tag}' needs another template, and a webhook has only its own");
+    Fault::span(span, what).under(Code::Foreign)
 }

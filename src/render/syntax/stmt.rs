@@ -6,6 +6,7 @@ use minijinja::machinery::ast::{
     FromImport, IfCond, Import, Include, Macro, Set, SetBlock, Spanned, Stmt, Var, WithBlock,
 };
 
+use super::super::code::Code;
 use super::super::error::Fault;
 use super::lexer::What;
 use super::{BLOCKS_MAX, BRANCHES_MAX, Parser};
@@ -105,10 +106,13 @@ impl<'a> Parser<'a> {
         let message = match (name.strip_prefix("end"), self.open.last()) {
             (Some(_), Some(open)) => format!("'{name}' closes nothing; '{open}' is still open"),
             (Some(_), None) => format!("'{name}' closes nothing"),
-            (None, _) => match super::super::error::nearest(name, TAGS.into_iter()) {
-                Some(nearest) => format!("there is no tag '{name}'; did you mean '{nearest}'?"),
-                None => format!("there is no tag '{name}'"),
-            },
+            (None, _) => {
+                let nearest = super::super::error::nearest(name, TAGS.into_iter());
+                let help = nearest.map(|nearest| format!("did you mean '{nearest}'?"));
+                let what = format!("there is no tag '{name}'");
+                let fault = Fault::new(last.start, last.end(), what);
+                return fault.under(Code::Unknown).with_help(help);
+            }
         };
         Fault::new(last.start, last.end(), message)
     }
