@@ -155,9 +155,9 @@ impl Case {
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(made) => made.map_err(|fault| Fault {
                 message: fault.message,
-                line: fault.line,
-                column: fault.column,
-                budget: fault.budget,
+                line: fault.line(),
+                column: fault.column(),
+                budget: fault.is_budget(),
             }),
             Err(panic) => Err(Fault::bare(words_of(&*panic))),
         }
