@@ -154,7 +154,7 @@ impl Case {
         };
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(made) => made.map_err(|fault| Fault {
-                message: fault.message,
+                message: fault.sentence(),
                 line: fault.line(),
                 column: fault.column(),
                 budget: fault.is_budget(),
