@@ -8,10 +8,12 @@ mod case;
 mod client;
 mod config;
 mod demo;
+mod fmt;
 mod output;
 mod parked;
 mod render;
 mod serve;
+mod sources;
 mod spool;
 
 use std::path::PathBuf;
@@ -65,6 +67,9 @@ enum Command {
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
+    /// Space the tags of templates evenly; what they render never changes
+    #[command(after_help = fmt::EXAMPLE)]
+    Fmt(fmt::Args),
     /// Print the version
     #[command(after_help = "Example:\n  hookgate version -o json")]
     Version {
@@ -111,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),

@@ -71,8 +71,13 @@ impl Failure {
 
 /// Prints a line of the result on stdout.
 pub(super) fn print_line(line: &str) -> Result<(), Failure> {
+    print_text(&format!("{line}\n"))
+}
+
+/// Prints text on stdout as it is.
+pub(super) fn print_text(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::NoReader),
         Err(error) => Err(Failure::No(format!("cannot write to stdout: {error}"))),
         Ok(()) => Ok(()),

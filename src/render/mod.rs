@@ -7,7 +7,8 @@
 //! `filters/` and `humanize/`, `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by
 //! `repr`, from formats by `pyformat/`, and laid out by `pprint` and `textwrap`; `chars` and `numeral` know
 //! characters and digits. Values the engine cannot hold are objects of `value`, `keeper`, `routine` and `chain`; the
-//! request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`.
+//! request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`. `tidy`
+//! spaces sources, and runs nothing.
 
 mod args;
 mod budget;
@@ -38,6 +39,7 @@ mod sort;
 mod syntax;
 mod tests;
 mod textwrap;
+mod tidy;
 mod value;
 
 use std::collections::BTreeMap;
@@ -59,6 +61,7 @@ use fold::Names;
 pub use code::{ALL as CODES, Code, Entry};
 use diagnostic::Lines;
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use tidy::tidy;
 
 /// Largest first guess of a rendering's length.
 const GUESS_MAX_BYTES: usize = 64 << 10;

@@ -4,4 +4,5 @@ mod cases;
 mod gateway;
 mod jinja;
 mod render;
+mod tidied;
 mod tidy;

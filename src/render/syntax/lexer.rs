@@ -5,7 +5,7 @@ use super::super::error::Fault;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(in super::super) enum What {
     /// Text outside of tags.
     Data,
     /// `{{`
@@ -27,27 +27,27 @@ pub(super) enum What {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Token<'a> {
-    pub(super) what: What,
-    pub(super) text: &'a str,
-    pub(super) start: usize,
+pub(in super::super) struct Token<'a> {
+    pub(in super::super) what: What,
+    pub(in super::super) text: &'a str,
+    pub(in super::super) start: usize,
 }
 
 impl Token<'_> {
-    pub(super) fn end(&self) -> usize {
+    pub(in super::super) fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
-    pub(super) fn is_op(&self, op: &str) -> bool {
+    pub(in super::super) fn is_op(&self, op: &str) -> bool {
         self.what == What::Operator && self.text == op
     }
 
-    pub(super) fn is_name(&self, name: &str) -> bool {
+    pub(in super::super) fn is_name(&self, name: &str) -> bool {
         self.what == What::Name && self.text == name
     }
 
     /// The token in a message.
-    pub(super) fn words(&self) -> String {
+    pub(in super::super) fn words(&self) -> String {
         match self.what {
             What::Data => "text".to_owned(),
             What::VariableBegin => "'{{'".to_owned(),
@@ -67,7 +67,7 @@ pub(in super::super) fn is_space(c: char) -> bool {
 }
 
 /// All tokens of a source.
-pub(super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Fault> {
+pub(in super::super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Fault> {
     // One newline at the end is not text.
     let source = source.strip_suffix('\n').unwrap_or(source);
     let mut lexer = Lexer { source, at: 0, tokens: Vec::with_capacity(source.len() / 8 + 2) };

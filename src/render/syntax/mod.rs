@@ -8,7 +8,7 @@
 mod bounds;
 mod call;
 mod expr;
-mod lexer;
+pub(super) mod lexer;
 mod literal;
 mod stmt;
 
