@@ -50,7 +50,7 @@ enum Command {
     #[command(after_help = demo::EXAMPLE)]
     Demo(demo::Args),
     /// Measure the gateway beside a bare server and the durable limit of this machine
-    #[command(after_help = "Example:\n  hookgate bench --rounds 3 --check")]
+    #[command(after_help = bench::EXAMPLE)]
     Bench(bench::Bench),
     /// One server of a bench
     #[command(hide = true, subcommand)]

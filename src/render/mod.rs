@@ -8,7 +8,7 @@
 //! `repr`, from formats by `pyformat/`, and laid out by `pprint` and `textwrap`; `chars` and `numeral` know
 //! characters and digits. Values the engine cannot hold are objects of `value`, `keeper`, `routine` and `chain`; the
 //! request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`. `tidy`
-//! spaces sources, and runs nothing.
+//! spaces sources, and runs nothing; `stock` is the engine without all this, for a bench to measure beside.
 
 mod args;
 mod budget;
@@ -36,6 +36,7 @@ mod pyformat;
 mod repr;
 mod routine;
 mod sort;
+mod stock;
 mod syntax;
 mod tests;
 mod textwrap;
@@ -61,6 +62,7 @@ use fold::Names;
 pub use code::{ALL as CODES, Code, Entry};
 use diagnostic::Lines;
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use stock::{Stock, StockTemplate};
 pub use tidy::tidy;
 
 /// Largest first guess of a rendering's length.

@@ -1,6 +1,6 @@
 //! `hookgate bench`: what the gateway costs beside two limits of the same machine, a bare server and one that only
 //! keeps the body. In: how long and how hard. Out: a table or JSON, and whether the floor is reached. Only over
-//! loopback, only for the time asked; never leaves a process or a file behind.
+//! loopback, only for the time asked; never leaves a process or a file behind. `--render` measures rendering alone.
 
 mod answer;
 mod child;
@@ -8,6 +8,7 @@ mod folder;
 mod gateway;
 mod limits;
 mod load;
+mod render;
 mod report;
 mod shape;
 
@@ -28,6 +29,11 @@ use shape::Shape;
 
 pub(super) use limits::{Server, serve};
 
+pub(super) const EXAMPLE: &str = "\
+Examples:
+  hookgate bench --rounds 3 --check
+  hookgate bench --render --check";
+
 /// Before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
 
@@ -37,7 +43,7 @@ pub(super) struct Bench {
     /// Keep-alive connections at once
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     connections: u32,
-    /// Seconds of each measurement, after a second of warm-up
+    /// Seconds of each measurement, after a second of warm-up; of a whole round with --render
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
     /// Rounds; each measures every server with every body
@@ -49,7 +55,10 @@ pub(super) struct Bench {
     /// Folder on the disk to measure; ./target or the system's folder for temporary files when absent
     #[arg(long, value_name = "DIR")]
     data_root: Option<PathBuf>,
-    /// Exit 1 when the gateway does not reach the floor
+    /// Measure only rendering, beside the stock engine and the parser; nothing is served
+    #[arg(long, conflicts_with_all = ["connections", "rate", "data_root"])]
+    render: bool,
+    /// Exit 1 when the gateway does not reach the floor, or rendering does not keep its bounds
     #[arg(long, conflicts_with = "rate")]
     check: bool,
     #[command(flatten)]
@@ -70,6 +79,9 @@ struct Contest {
 }
 
 pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
+    if bench.render {
+        return run_render(bench);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|fault| Failure::No(format!("a runtime: {fault}")))?;
     let report = runtime.block_on(async {
@@ -78,12 +90,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
         }
     })?;
-    if bench.form.is_json() {
-        let text = serde_json::to_string_pretty(&report);
-        print_line(&text.map_err(|fault| Failure::No(fault.to_string()))?)?;
-    } else {
-        print_line(&report.text())?;
-    }
+    print(bench.form, &report, &report.text())?;
     match report.faults() {
         [] if bench.check && !report.reaches_floor() => {
             Err(Failure::No("the gateway does not reach the floor".to_owned()))
@@ -91,6 +98,23 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
         [] => Ok(()),
         [fault, ..] => Err(Failure::No(format!("the figures are worth nothing: {fault}"))),
     }
+}
+
+fn run_render(bench: &Bench) -> Result<(), Failure> {
+    let report = render::measure(bench.rounds, bench.seconds)?;
+    print(bench.form, &report, &report.text())?;
+    if bench.check && !report.keeps_bounds() {
+        return Err(Failure::No("rendering does not keep its bounds".to_owned()));
+    }
+    Ok(())
+}
+
+fn print(form: Form, report: &impl serde::Serialize, text: &str) -> Result<(), Failure> {
+    if !form.is_json() {
+        return print_line(text);
+    }
+    let text = serde_json::to_string_pretty(report);
+    print_line(&text.map_err(|fault| Failure::No(fault.to_string()))?)
 }
 
 async fn measure(bench: &Bench) -> Result<Report, Failure> {

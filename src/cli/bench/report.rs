@@ -300,7 +300,7 @@ fn mebibytes(bytes: u64) -> f64 {
 }
 
 /// The middle one; of an even count the mean of both. Nothing measured is nothing.
-fn median(mut figures: Vec<f64>) -> f64 {
+pub(super) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let half = figures.len() / 2;
     match figures.len() {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -53,6 +54,12 @@ impl Shape {
         let headers = case.headers.iter().map(|(name, value)| (name.clone(), text(value)));
         // GitHub sends it without spaces; the case has them for people.
         Self { name: "push", floor: 0.33, headers: headers.collect(), body: body.to_string() }
+    }
+
+    /// Its headers.
+    pub(super) fn header_map(&self) -> HeaderMap {
+        let pairs = self.headers.iter();
+        pairs.filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?))).collect()
     }
 
     /// The whole request.
