@@ -37,6 +37,16 @@ pub(super) enum CaseError {
     Key { file: String, line: usize, key: String, what: String },
 }
 
+impl CaseError {
+    /// The line of the file, when one is at fault.
+    pub(super) fn line(&self) -> Option<usize> {
+        match self {
+            Self::NotJson { line, .. } | Self::Key { line, .. } => Some(*line),
+            Self::Unreadable { .. } | Self::TooLarge { .. } => None,
+        }
+    }
+}
+
 /// A request as a file holds it. Its secret headers are gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {

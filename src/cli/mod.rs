@@ -3,7 +3,6 @@
 
 mod bench;
 mod bootstrap;
-#[allow(dead_code, reason = "read by the commands that try templates")]
 mod case;
 mod client;
 mod config;
@@ -15,6 +14,7 @@ mod render;
 mod serve;
 mod sources;
 mod spool;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +49,9 @@ enum Command {
     /// See the whole way: webhooks, real requests, and the events that arrive
     #[command(after_help = demo::EXAMPLE)]
     Demo(demo::Args),
+    /// Try templates on the requests beside them
+    #[command(after_help = test::EXAMPLE)]
+    Test(Box<test::Args>),
     /// Measure the gateway beside a bare server and the durable limit of this machine
     #[command(after_help = bench::EXAMPLE)]
     Bench(bench::Bench),
@@ -117,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Fmt(args) => fmt::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),

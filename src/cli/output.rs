@@ -16,6 +16,9 @@ pub(super) enum Failure {
     /// It ran, and the answer is no: 1.
     #[error("{0}")]
     No(String),
+    /// It ran, and what it printed says that the answer is no: 1.
+    #[error("the answer is no")]
+    Told,
     /// The configuration does not load: 3.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -54,12 +57,12 @@ pub(super) enum Failure {
 impl Failure {
     /// Says it on stderr; its exit code.
     pub(super) fn report(&self) -> ExitCode {
-        if !matches!(self, Self::NoReader) {
+        if !matches!(self, Self::NoReader | Self::Told) {
             say(&format!("hookgate: {self}"));
         }
         ExitCode::from(match self {
             Self::NotFound(_) | Self::Serve(ServeError::Empty(_)) => 5,
-            Self::No(_) | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
+            Self::No(_) | Self::Told | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
             Self::Config(_) | Self::Forward(_) | Self::NotLoaded(_) => 3,
             Self::Unreachable(_) => 6,
             Self::Late(_) => 7,

@@ -4,5 +4,6 @@ mod cases;
 mod gateway;
 mod jinja;
 mod render;
+mod tested;
 mod tidied;
 mod tidy;

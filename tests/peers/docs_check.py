@@ -24,6 +24,8 @@ HELD = {
     "cargo run --release -- bench --check": "target/release/hookgate bench --check",
     "HOOKGATE_BLESS=1 cargo test --locked": "HOOKGATE_BLESS=1 cargo test --locked",
     "HOOKGATE_BLESS=1 target/peers/venv/bin/python tests/peers/templates_check.py": "tests/peers/templates_check.py",
+    "hookgate test templates": "target/release/hookgate test templates",
+    "hookgate test templates/github --filter push": "target/release/hookgate test templates",
     "tests/peers/setup.sh": "tests/peers/setup.sh",
     "python3 tests/peers/crash.py": "tests/peers/crash.py",
     "target/peers/venv/bin/python tests/peers/templates_check.py": "tests/peers/templates_check.py",

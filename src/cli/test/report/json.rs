@@ -1,0 +1,73 @@
+//! A run as one JSON object. In: a run. Out: text. Decides nothing.
+
+use serde_json::{Value, json};
+
+use super::super::verdict::{Fault, Verdict};
+use super::super::{Checked, Run, Suite};
+
+/// The report.
+pub(super) fn text(run: &Run) -> String {
+    let tally = run.tally();
+    let mut cases = Vec::new();
+    for suite in &run.suites {
+        if let Some(fault) = &suite.broken {
+            let mut told = told(suite, None, "failed", 0.0);
+            add_fault(&mut told, fault);
+            cases.push(told);
+        }
+        cases.extend(suite.cases.iter().map(|case| checked(suite, case)));
+    }
+    let report = json!({
+        "passed": tally.passed,
+        "failed": tally.failed,
+        "skipped": tally.skipped,
+        "cases": cases,
+    });
+    serde_json::to_string_pretty(&report).unwrap_or_default()
+}
+
+fn checked(suite: &Suite, case: &Checked) -> Value {
+    let status = match &case.verdict {
+        Verdict::Passed => "passed",
+        Verdict::Accepted(_) => "accepted",
+        Verdict::Failed(_) => "failed",
+        Verdict::Skipped => "skipped",
+    };
+    let mut told = told(suite, Some(&case.name), status, case.took.as_secs_f64());
+    match &case.verdict {
+        Verdict::Failed(fault) => add_fault(&mut told, fault),
+        Verdict::Accepted(file) => told["file"] = json!(file),
+        Verdict::Passed | Verdict::Skipped => {}
+    }
+    told
+}
+
+fn told(suite: &Suite, case: Option<&str>, status: &str, seconds: f64) -> Value {
+    json!({ "folder": suite.name, "case": case, "status": status, "seconds": seconds })
+}
+
+fn add_fault(told: &mut Value, fault: &Fault) {
+    told["message"] = json!(fault.what);
+    told["file"] = json!(fault.file);
+    told["line"] = json!(fault.line);
+    if let Some(failed) = &fault.failed {
+        told["error"] = json!({
+            "error_type": failed.error_type,
+            "message": failed.message,
+            "line": failed.line,
+            "code": failed.diagnostic.as_ref().map(|told| told.code.name()),
+            "column": failed.diagnostic.as_ref().and_then(|told| told.column()),
+            "pointer": failed.pointer,
+            "rendered": failed.rendered,
+        });
+    }
+    let differences = fault.differences.iter().map(|difference| {
+        json!({
+            "pointer": difference.pointer,
+            "expected": difference.expected,
+            "found": difference.found,
+        })
+    });
+    told["differences"] = differences.collect();
+    told["accept"] = json!(fault.accept);
+}
