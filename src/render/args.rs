@@ -32,6 +32,9 @@ pub(super) fn bind<const N: usize>(
     args: &[Value],
 ) -> Result<[Option<Value>; N], Error> {
     let mut slots = [const { None }; N];
+    if args.is_empty() && required == 0 {
+        return Ok(slots);
+    }
     let (placed, kwargs) = split(args);
     if placed.len() > N {
         let given = placed.len();

@@ -16,6 +16,9 @@ use super::lazy;
 use crate::json::{self, Document};
 use crate::request::Body;
 
+/// The name of the request's body.
+pub(super) const BODY: &str = "body";
+
 /// The root of a rendering of a request.
 #[derive(Debug)]
 struct Request {
@@ -31,12 +34,22 @@ impl Object for Request {
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         match key {
-            "body" => Some(self.body.clone()),
+            BODY => Some(self.body.clone()),
             "headers" => Some(self.headers.clone()),
             "method" => Some(self.method.clone()),
             ROOT => Some(Value::from_dyn_object(Arc::clone(self))),
-            _ => None,
+            _ => part(&self.body, key),
         }
+    }
+}
+
+/// `body.a.b`, looked up at once: no value is made of what only leads there.
+fn part(body: &Value, key: &str) -> Option<Value> {
+    let path = key.strip_prefix(BODY)?.strip_prefix('.')?;
+    match body.downcast_object_ref::<lazy::Node>() {
+        Some(node) => node.part(path),
+        // A form is flat, and text has no parts.
+        None => body.as_object()?.get_value_by_str(path),
     }
 }
 
@@ -75,7 +88,10 @@ impl Object for Given {
         if key == ROOT {
             return Some(Value::from_dyn_object(Arc::clone(self)));
         }
-        let found = self.0.json().get(key)?;
+        let Some(found) = self.0.json().get(key) else {
+            let body = self.0.json().get(BODY)?;
+            return part(&lazy::value(&self.0.document, body), key);
+        };
         if key == "headers" && found.kind() == json::Kind::Object {
             let lines = found.members().map(|(name, value)| {
                 let text = value.text().map_or_else(|| value.raw().to_owned(), Into::into);

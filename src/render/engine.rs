@@ -135,9 +135,12 @@ fn add_operators(made: &mut Environment<'static>) {
     made.add_filter("op.chain", |held: bool| chain::end().map(|()| held));
     made.add_filter("op.neg", |value: &Value| ops::negate(value));
     made.add_filter("op.pos", |value: &Value| ops::posit(value));
-    made.add_filter("op.~~", |a: &Value, b: &Value| ops::concat(a, b, false));
-    made.add_filter("op.~", |state: &State<'_, '_>, a: &Value, b: &Value| {
-        ops::concat(a, b, Scope::of(state).escaping)
+    made.add_filter("op.~~", |a: &Value, b: &Value| ops::concat(a, std::slice::from_ref(b), false));
+    made.add_filter("op.~", |state: &State<'_, '_>, first: &Value, rest: &[Value]| {
+        ops::concat(first, rest, Scope::of(state).escaping)
+    });
+    made.add_filter("op.json", |state: &State<'_, '_>, first: &Value, rest: &[Value]| {
+        filters::shown_as_json(Scope::of(state), first, rest)
     });
     made.add_filter("op.truth", |value: &Value| value.is_true());
 }

@@ -67,6 +67,27 @@ impl Node {
         value(&self.document, json)
     }
 
+    pub(super) fn is_array(&self) -> bool {
+        self.json().kind() == json::Kind::Array
+    }
+
+    /// What is at the end of a path of names, `a.b.c`.
+    pub(super) fn part(&self, path: &str) -> Option<Value> {
+        let mut json = self.json();
+        for name in path.split('.') {
+            if let Some(over) = over(json.len() / 8 + 1) {
+                return Some(over);
+            }
+            json = json.get(name)?;
+        }
+        Some(self.value(json))
+    }
+
+    /// So many items of an array in a row; nothing before them is made.
+    pub(super) fn row(&self, start: usize, count: usize) -> impl Iterator<Item = Value> {
+        self.json().items().skip(start).take(count).map(|item| self.value(item))
+    }
+
     /// The members of an object: each name once, where it first stood, with its last value.
     pub(super) fn members(&self) -> Vec<(Cow<'_, str>, json::Value<'_>)> {
         let json = self.json();

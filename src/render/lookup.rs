@@ -6,6 +6,7 @@ use minijinja::{Error, Value};
 use num_bigint::Sign;
 
 use super::budget;
+use super::lazy::Node;
 use super::methods;
 use super::number::{Number, number};
 use super::repr::{is_loop, pairs, text};
@@ -196,10 +197,24 @@ pub(super) fn slice(of: &Value, start: &Value, end: &Value, by: &Value) -> Resul
             Ok(Tuple::from(places.map(|place| tuple[place].clone()).collect::<Vec<_>>()).into())
         }
         _ => {
+            if let (Some(node), 1) = (of.downcast_object_ref::<Node>(), places.by) {
+                return node_slice(node, places.next as usize, places.left);
+            }
             let all = collect(of)?;
             Ok(Value::from(places.map(|place| all[place].clone()).collect::<Vec<_>>()))
         }
     }
+}
+
+/// Items in a row, of the request's own JSON.
+fn node_slice(node: &Node, start: usize, count: usize) -> Result<Value, Error> {
+    budget::look(start + count)?;
+    budget::take_values(count)?;
+    let mut row = Vec::with_capacity(count);
+    for item in node.row(start, count) {
+        row.push(sound(item)?);
+    }
+    Ok(Value::from_object(row))
 }
 
 fn bound(value: &Value) -> Result<Option<i128>, Error> {

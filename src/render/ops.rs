@@ -5,7 +5,7 @@ use minijinja::value::Tuple;
 use minijinja::{Error, Value};
 
 use super::number::{Number, Reckon, number, reckon};
-use super::repr::{items, write_str};
+use super::repr::{items, text, write_str};
 use super::value::{Kind, fault, kind, type_name};
 use super::{budget, pyformat};
 
@@ -138,18 +138,19 @@ pub(super) fn posit(value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// `left ~ right`: the texts of both in a row.
-pub(super) fn concat(left: &Value, right: &Value, escapes: bool) -> Result<Value, Error> {
+/// `first ~ second ~ …`: the texts of all in a row.
+pub(super) fn concat(first: &Value, rest: &[Value], escapes: bool) -> Result<Value, Error> {
+    let values = || std::iter::once(first).chain(rest);
     if escapes {
-        let mut parts = [String::new(), String::new()];
-        for (part, value) in parts.iter_mut().zip([left, right]) {
-            write_str(part, value)?;
+        let mut parts = Vec::with_capacity(1 + rest.len());
+        for value in values() {
+            parts.push((text(value)?, value.is_safe()));
         }
-        return join(&[(&*parts[0], left.is_safe()), (&*parts[1], right.is_safe())]);
+        let parts: Vec<_> = parts.iter().map(|(text, safe)| (&**text, *safe)).collect();
+        return join(&parts);
     }
-    let guess = left.as_str().map_or(8, str::len) + right.as_str().map_or(8, str::len);
+    let guess = values().map(|value| value.as_str().map_or(8, str::len)).sum();
     let mut out = String::with_capacity(guess);
-    write_str(&mut out, left)?;
-    write_str(&mut out, right)?;
+    values().try_for_each(|value| write_str(&mut out, value))?;
     Ok(Value::from(out))
 }

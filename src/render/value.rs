@@ -13,6 +13,7 @@ use num_traits::ToPrimitive;
 
 use super::budget;
 use super::keeper::Namespace;
+use super::lazy::Node;
 use super::methods;
 
 /// Most digits of an integer that Python reads or prints.
@@ -75,6 +76,10 @@ fn integer(value: &Value) -> i128 {
 }
 
 fn object_kind(object: &DynObject) -> Kind<'_> {
+    // Most objects of a template are parts of its request.
+    if let Some(node) = object.downcast_ref::<Node>() {
+        return if node.is_array() { Kind::List(object) } else { Kind::Dict(object) };
+    }
     match object.repr() {
         ObjectRepr::Seq => sequence_kind(object),
         ObjectRepr::Iterable => match object.downcast_ref::<View>() {

@@ -41,6 +41,63 @@ fn fails(source: &str) -> Diagnostic {
     render(source, "{}").expect_err(source)
 }
 
+/// Paths through the body are looked up at once, unless something else may bear its name.
+#[test]
+fn a_path_through_the_body_means_what_its_steps_mean() {
+    let names = r#"{"body": {"a": {"b": "root", "n": null, "s": "text", "l": [1]}, "a.b": "dotted"},
+        "other": {"a": {"b": "other"}}}"#;
+    let read = "{{ body.a.b }}";
+    for (source, expected) in [
+        ("{{ body.a.b }}{{ body . a . b }}{{ body.a\n.b }}{{ body['a.b'] }}", "rootrootrootdotted"),
+        ("[{{ body.a.n.x }}{{ body.a.s.x.y }}{{ body.x.y }}{{ body.a.l.x }}]", "[]"),
+        ("{{ body.a.n }}{{ body.a.l }}{{ body.a.l.0 }}{{ body.a.s.upper() }}", "None[1]1TEXT"),
+        ("{{ body.a.items()|length }}{{ (body.a|length) }}{{ body.a.b.__class__ }}", "44"),
+        ("{% macro m() %}{{ body.a.b }}{% endmacro %}{{ m() }}{{ m() }}", "rootroot"),
+        ("{% for x in [1, 2] %}{{ body.a.b }}{% endfor %}", "rootroot"),
+        ("{% set body = other %}{{ body.a.b }}", "other"),
+        ("{% for body in [other] %}{{ body.a.b }}{% endfor %}{{ body.a.b }}", "otherroot"),
+        ("{% with body = other %}{{ body.a.b }}{% endwith %}{{ body.a.b }}", "otherroot"),
+        ("{% macro m(body) %}{{ body.a.b }}{% endmacro %}{{ m(other) }}", "other"),
+        ("{% set body %}x{% endset %}[{{ body.a.b }}]", "[]"),
+        ("{% block b %}{% set body = other %}{{ body.a.b }}{% endblock %}", "other"),
+        (
+            "{% if 1 %}{% block b %}{% for body in [other] %}{{ body.a.b }}{% endfor %}{% endblock %}{% endif %}",
+            "other",
+        ),
+        (
+            "{% macro m() %}{{ caller(other) }}{% endmacro %}{% call(body) m() %}{{ body.a.b }}{% endcall %}",
+            "other",
+        ),
+    ] {
+        assert_eq!(render(source, names).as_deref(), Ok(expected), "{source}");
+    }
+    assert_eq!(render(read, r#"{"body": "text"}"#).as_deref(), Ok(""));
+    assert_eq!(render(read, "{}").as_deref(), Ok(""));
+}
+
+/// What is only shown is written at once; what is not may be asked whether it is safe.
+#[test]
+fn texts_are_joined_and_shown_as_one_by_one() {
+    for (source, expected) in [
+        ("{{ 'a' ~ 1 ~ none ~ x ~ [2] }}{{ ('a' ~ x ~ 1)|tojson }}", "a1None[2]\"a1\""),
+        ("{{ x ~ '<' ~ 1|tojson ~ '<' }}", "<1<"),
+        ("{{ ('<' ~ x ~ '\"é')|tojson }}{{ ['<']|tojson }}", r#""\u003c\"\u00e9"["\u003c"]"#),
+        (
+            "{% autoescape true %}{{ '<' ~ x ~ '&' }}{{ ('<' ~ x)|tojson }}{% endautoescape %}",
+            r#"&lt;&amp;"\u003c""#,
+        ),
+        (
+            "{% autoescape true %}{{ x ~ ('<'|safe) ~ '<' }}{{ '<'|tojson }}{% endautoescape %}",
+            r#"<&lt;"\u003c""#,
+        ),
+        ("{% set y = x ~ 1|tojson %}{{ y is escaped }}{{ 1|tojson is escaped }}", "FalseTrue"),
+    ] {
+        shows(source, expected);
+    }
+    fails("{{ nothing_there|tojson }}");
+    fails("{{ 1|tojson(none, none) }}");
+}
+
 struct Request {
     method: Method,
     headers: HeaderMap,

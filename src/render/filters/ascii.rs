@@ -36,6 +36,12 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
 /// Appends a string: what is not ASCII, and what HTML could take for its own, is escaped.
 pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
+    push_inner(out, text);
+    out.push('"');
+}
+
+/// The same without its quotes.
+pub(super) fn push_inner(out: &mut String, text: &str) {
     let mut rest = text;
     loop {
         let length = plain_length(rest.as_bytes());
@@ -44,7 +50,6 @@ pub(super) fn push_string(out: &mut String, text: &str) {
         push_escape(out, c);
         rest = &rest[length + c.len_utf8()..];
     }
-    out.push('"');
 }
 
 fn push_escape(out: &mut String, c: char) {

@@ -8,10 +8,11 @@ use super::super::budget;
 use super::super::context::Headers;
 use super::super::engine::Scope;
 use super::super::lazy::Node;
-use super::super::repr::{items, pairs, write_float, write_str};
+use super::super::ops::concat;
+use super::super::repr::{items, pairs, text, write_float, write_str};
 use super::super::value::{DEPTH_MAX, Kind, broken, fault, kind, type_name};
 use super::Table;
-use super::ascii::push_string;
+use super::ascii::{push_inner, push_string};
 use super::tape;
 
 pub(super) const TABLE: Table = &[("tojson", tojson)];
@@ -25,6 +26,31 @@ fn tojson(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> 
     let mut writer = Writer::new(indent, value);
     writer.value(value, 0)?;
     Ok(Value::from_safe_string(writer.out))
+}
+
+/// `tojson` of a value, or of the texts of several in a row, that is only shown: safe where that makes a difference.
+pub(in super::super) fn shown(scope: Scope, first: &Value, rest: &[Value]) -> Result<Value, Error> {
+    if scope.escaping {
+        let joined = if rest.is_empty() { first } else { &concat(first, rest, true)? };
+        return tojson(scope, joined, &[]);
+    }
+    if rest.is_empty() && !matches!(kind(first), Kind::Str(_)) {
+        return dump(first).map(Value::from);
+    }
+    let values = || std::iter::once(first).chain(rest);
+    let guess: usize = values().map(|value| value.as_str().map_or(8, str::len)).sum();
+    let mut out = String::with_capacity(guess + 2);
+    out.push('"');
+    for value in values() {
+        if let Kind::Str(part) = kind(value) {
+            budget::take(part.len())?;
+            push_inner(&mut out, part);
+        } else {
+            push_inner(&mut out, &text(value)?);
+        }
+    }
+    out.push('"');
+    Ok(Value::from(out))
 }
 
 /// One level of indentation.

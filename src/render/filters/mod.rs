@@ -19,6 +19,7 @@ use super::{humanize, pprint, pyformat, textwrap};
 
 pub(super) use entities::unescape;
 pub(super) use html::{escaped, tags_stripped};
+pub(super) use json::shown as shown_as_json;
 pub(super) use text::{demanded, soft};
 
 /// Filters by name.

@@ -109,6 +109,15 @@ impl<'a> Fold<'a, '_> {
     }
 
     fn binary(&mut self, node: &BinOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+        if matches!(node.op, BinOpKind::Concat)
+            && !(is_constant(&node.left) && is_constant(&node.right))
+        {
+            let mut operands = self.joined(node)?;
+            let rest = operands.split_off(1);
+            return Ok(operands
+                .pop()
+                .map_or_else(|| constant("", span), |first| call("op.~", span, first, rest)));
+        }
         let left = self.expr(&node.left)?;
         let right = self.expr(&node.right)?;
         let name = match node.op {
@@ -116,8 +125,7 @@ impl<'a> Fold<'a, '_> {
                 return Ok(Expr::BinOp(Spanned::new(BinOp { op, left, right }, span)));
             }
             // Jinja joins constants when it compiles, and forgets that some are safe.
-            BinOpKind::Concat if is_constant(&node.left) && is_constant(&node.right) => "op.~~",
-            BinOpKind::Concat => "op.~",
+            BinOpKind::Concat => "op.~~",
             BinOpKind::Add => "op.+",
             BinOpKind::Sub => "op.-",
             BinOpKind::Mul => "op.*",
@@ -241,6 +249,10 @@ impl<'a> Fold<'a, '_> {
     }
 
     fn attribute(&mut self, node: &GetAttr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
+        if let Some(path) = self.path(node, span) {
+            self.names.body = true;
+            return Ok(variable(path, span));
+        }
         let expr = self.expr(&node.expr)?;
         Ok(if node.name.starts_with('_') || methods::is_attribute(node.name) {
             call("op.attribute", span, expr, vec![constant(node.name, span)])

@@ -2,6 +2,7 @@
 //! no template can spell. In: the engine's tree. Out: the same kind of tree, spans kept. Never a change of the
 //! engine.
 
+mod brief;
 mod expr;
 mod names;
 mod routine;
@@ -14,6 +15,7 @@ use minijinja::machinery::Span;
 use minijinja::machinery::ast::{CallArg, Const, Expr, Filter, Set, Spanned, Stmt, Var};
 
 use super::Limits;
+use super::context::BODY;
 use super::error::Fault;
 use super::syntax::Parsed;
 
@@ -51,6 +53,8 @@ pub(super) fn fold<'a>(
         fixed: false,
         simplified: false,
         owns_self: names::assigns(std::slice::from_ref(&parsed.stmt), "self"),
+        owns_body: names::assigns_at_all(std::slice::from_ref(&parsed.stmt), BODY),
+        brief: true,
     };
     let Stmt::Template(template) = &parsed.stmt else { return Ok((empty(), fold.names)) };
     let children = fold.stmts(&template.children)?;
@@ -63,6 +67,7 @@ fn empty<'a>() -> Stmt<'a> {
     Stmt::EmitRaw(Spanned::new(node, Span::default()))
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is asked alone")]
 struct Fold<'a, 'p> {
     source: &'a str,
     scoped: &'p BTreeSet<usize>,
@@ -86,6 +91,10 @@ struct Fold<'a, 'p> {
     simplified: bool,
     /// The template has a `self` of its own.
     owns_self: bool,
+    /// The template has a `body` of its own somewhere.
+    owns_body: bool,
+    /// Nobody watches the rendering: values that only lead to others need not be made.
+    brief: bool,
 }
 
 impl<'a> Fold<'a, '_> {

@@ -33,6 +33,28 @@ pub(super) fn assigns(stmts: &[Stmt<'_>], wanted: &str) -> bool {
     found
 }
 
+/// The same, blocks included.
+pub(super) fn assigns_at_all(stmts: &[Stmt<'_>], wanted: &str) -> bool {
+    assigns(stmts, wanted) || in_blocks(stmts, &mut |body| assigns(body, wanted))
+}
+
+/// Whether something is true of a block, however deep inside.
+fn in_blocks<'a>(stmts: &[Stmt<'a>], is: &mut dyn FnMut(&[Stmt<'a>]) -> bool) -> bool {
+    stmts.iter().any(|stmt| match stmt {
+        Stmt::Template(node) => in_blocks(&node.children, is),
+        Stmt::ForLoop(node) => in_blocks(&node.body, is) || in_blocks(&node.else_body, is),
+        Stmt::IfCond(node) => in_blocks(&node.true_body, is) || in_blocks(&node.false_body, is),
+        Stmt::WithBlock(node) => in_blocks(&node.body, is),
+        Stmt::SetBlock(node) => in_blocks(&node.body, is),
+        Stmt::AutoEscape(node) => in_blocks(&node.body, is),
+        Stmt::FilterBlock(node) => in_blocks(&node.body, is),
+        Stmt::Macro(node) => in_blocks(&node.body, is),
+        Stmt::CallBlock(node) => in_blocks(&node.macro_decl.body, is),
+        Stmt::Block(node) => is(&node.body) || in_blocks(&node.body, is),
+        _ => false,
+    })
+}
+
 /// The names of a target.
 pub(super) fn targets<'a>(target: &Expr<'a>) -> Vec<&'a str> {
     let mut names = Vec::new();

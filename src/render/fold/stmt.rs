@@ -31,7 +31,10 @@ impl<'a> Fold<'a, '_> {
         let folded = match stmt {
             Stmt::EmitExpr(node) => {
                 self.fixed = is_constant(&node.expr);
-                let expr = self.expr(&node.expr)?;
+                let expr = match self.shown(&node.expr)? {
+                    Some(expr) => expr,
+                    None => self.expr(&node.expr)?,
+                };
                 self.fixed = false;
                 Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, node.span()))
             }
