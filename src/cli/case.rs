@@ -141,6 +141,41 @@ impl Request {
         Ok(())
     }
 
+    /// The text of a file that reads as this request.
+    pub(super) fn text(&self) -> String {
+        let mut lines = Vec::new();
+        let mut add = |key: &str, value: &str| lines.push(format!("  \"{key}\": {value}"));
+        let string = |text: &str| serde_json::Value::from(text).to_string();
+        for (key, value) in [("note", &self.note), ("path", &self.path), ("query", &self.query)] {
+            if let Some(text) = value {
+                add(key, &string(text));
+            }
+        }
+        add("method", &string(self.method.as_str()));
+        if let Some(moment) = self.received {
+            add("received", &string(&moment.to_string()));
+        }
+        let mut headers = serde_json::Map::new();
+        for name in self.headers.keys() {
+            let values = self.headers.get_all(name).iter();
+            let texts: Vec<_> = values
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                .collect();
+            let value = if let [only] = &texts[..] { only.clone().into() } else { texts.into() };
+            headers.insert(name.to_string(), value);
+        }
+        add("headers", &serde_json::Value::from(headers).to_string());
+        match std::str::from_utf8(&self.body) {
+            Ok("") => {}
+            Ok(text) if Document::parse(self.body.clone(), LIMITS).is_ok() => {
+                add("body_json", text.trim());
+            }
+            Ok(text) => add("body", &string(text)),
+            Err(_) => add("body_base64", &string(&BASE64.encode(&self.body))),
+        }
+        format!("{{\n{}\n}}\n", lines.join(",\n"))
+    }
+
     /// The body as a template sees it.
     pub(super) fn body(&self, limits: json::Limits) -> Result<Body, json::Fault> {
         parse::of_request(&self.method, &self.headers, self.body.clone(), limits)
@@ -238,6 +273,8 @@ mod tests {
         assert_eq!(request.body, raw, "every digit and every doubled key stays");
         let body = request.body(LIMITS).expect("a body");
         assert!(matches!(body, Body::Json(_)));
+        let again = Request::parse("again", &request.text()).expect("a request file");
+        assert_eq!(again, request);
         let seen = Request { method: Method::GET, ..request }.body(LIMITS);
         assert!(matches!(seen, Ok(Body::Empty)), "a GET has no body");
     }

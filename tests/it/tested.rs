@@ -27,16 +27,25 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
+fn golden(path: &Path, found: &str) {
+    if std::env::var_os("HOOKGATE_BLESS").is_some() {
+        fs::write(path, found).expect("a golden is written");
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(found, expected, "{}: HOOKGATE_BLESS=1 writes it anew", path.display());
+}
+
 /// A copy that may be written to; goes with its value.
 struct Copy(PathBuf);
 
 impl Copy {
     fn of(folder: &str, name: &str) -> Self {
         let copy = std::env::temp_dir().join(format!("hookgate-{name}-{}", std::process::id()));
-        let cases = copy.join(folder).join("cases");
-        fs::create_dir_all(&cases).expect("a folder");
         let from = data().join(folder);
-        fs::copy(from.join("template.j2"), copy.join(folder).join("template.j2")).expect("a copy");
+        let own = copy.join(folder.trim_start_matches("../"));
+        let cases = own.join("cases");
+        fs::create_dir_all(&cases).expect("a folder");
+        fs::copy(from.join("template.j2"), own.join("template.j2")).expect("a copy");
         for file in fs::read_dir(from.join("cases")).expect("cases") {
             let file = file.expect("a file");
             fs::copy(file.path(), cases.join(file.file_name())).expect("a copy");
@@ -57,14 +66,32 @@ fn each_reporter_tells_each_failure() {
         let output = run(&data(), &["--reporter", reporter]);
         assert_eq!(code(&output), 3, "a template does not parse");
         let found = text(&output.stdout);
-        let golden = data().join(format!("{reporter}.txt"));
-        if std::env::var_os("HOOKGATE_BLESS").is_some() {
-            fs::write(&golden, &found).expect("a golden is written");
-        }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(found, expected, "{reporter}: HOOKGATE_BLESS=1 writes it anew");
+        golden(&data().join(format!("{reporter}.txt")), &found);
         assert_eq!(text(&output.stderr), "hookgate: a template does not parse\n");
     }
+}
+
+#[test]
+fn a_template_that_breaks_is_shown_with_the_smallest_request() {
+    let folder = data().with_file_name("stressed");
+    let output = run(&folder, &["--stress", "200", "--seed", "1"]);
+    assert_eq!(code(&output), 1);
+    golden(&folder.join("human.txt"), &text(&output.stdout));
+    let again = run(&folder, &["--stress", "200", "--seed", "1"]);
+    assert_eq!(again.stdout, output.stdout, "a seed repeats a run");
+    let all = run(&folder, &["sound", "--stress", "50", "--seed", "1", "--fail-on", "refused"]);
+    assert_eq!(code(&all), 0, "what is expected beside it is no failure");
+}
+
+#[test]
+fn the_smallest_request_can_be_kept() {
+    let copy = Copy::of("../stressed/quoted", "kept");
+    let output = run(&copy.0, &["--stress", "200", "--seed", "1", "--save"]);
+    assert_eq!(code(&output), 1);
+    let kept = "stressed/quoted/cases/plain-stress-1.request.json";
+    assert_eq!(text(&output.stderr), format!("wrote {kept}\n"));
+    let again = run(&copy.0, &[kept]);
+    assert!(text(&again.stdout).contains("nothing is expected yet; it failed: not JSON"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::super::output::Failure;
 /// The template of a folder.
 pub(super) const TEMPLATE: &str = "template.j2";
 /// The folder of its cases.
-const CASES: &str = "cases";
+pub(super) const CASES: &str = "cases";
 const REQUEST: &str = ".request.json";
 const EVENT: &str = ".event.json";
 const ERROR: &str = ".error.json";

@@ -6,6 +6,7 @@ mod folder;
 mod outcome;
 mod pretty;
 mod report;
+mod stress;
 mod verdict;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::render::{Limits, Template};
 use folder::{Case, TEMPLATE};
 use outcome::{Failed, outcome};
 use report::Reporter;
+use stress::{Deadly, Death, Plan, Stressed};
 use verdict::{Fault, Verdict, judge};
 
 /// What a template may need of a stack, as on the gateway's own threads.
@@ -44,6 +46,18 @@ pub(super) struct Args {
     /// Stop at the first failure
     #[arg(long)]
     fail_fast: bool,
+    /// Also make that many wrong requests of each case that an event is expected of
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    stress: Option<u32>,
+    /// Make the same wrong requests again
+    #[arg(long, value_name = "SEED", requires = "stress")]
+    seed: Option<u64>,
+    /// Write the smallest request of each death as a case
+    #[arg(long, requires = "stress")]
+    save: bool,
+    /// What of a wrong request is a failure
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "broken", requires = "stress")]
+    fail_on: Deadly,
     /// For whom the report is
     #[arg(long, value_enum, default_value = "human")]
     reporter: Reporter,
@@ -60,18 +74,30 @@ A folder holds template.j2 and cases/: <case>.request.json, and beside it <case>
 event as the template makes it, or <case>.error.json, {\"error_type\": \"template\", \"line\": 3}. In
 an expected event \"[uuid]\", \"[timestamp]\" and \"[any]\" stand for values that change.
 
+--stress makes wrong requests of each case that has an event: keys missing or doubled, nulls, other
+types, hostile texts, long and deep values. Where the failed event names the value that was wrong,
+the template refused it; those are counted, each with an example. A failure is (--fail-on)
+  broken    a text that is no JSON, because a value got out of its place; a budget used up; a panic
+  invalid   also JSON that is no event, such as a label that is null
+  refused   also a rendering that fails: `tojson` of a key that is not there
+It is shown with the smallest request that does it; --save keeps that as a case. What an expected
+error beside the template names is none, nor is a value over a bound of events. --seed repeats a run.
+
 Exit codes: 0 all passed, 1 a case failed or there is nothing to run, 3 a template does not parse.
 
 Examples:
   hookgate test templates
   hookgate test templates/github --filter push
   hookgate test templates/github --update
+  hookgate test templates/github --stress 200 --fail-on invalid
   hookgate test --reporter github --junit target/hookgate.xml";
 
 /// A whole run.
 #[derive(Debug)]
 struct Run {
     suites: Vec<Suite>,
+    /// Of the wrong requests, when there were any.
+    seed: Option<u64>,
 }
 
 /// A template, its cases tried.
@@ -81,6 +107,8 @@ struct Suite {
     /// Why the template does not load; counts as one failure.
     broken: Option<Fault>,
     cases: Vec<Checked>,
+    /// What became of wrong requests, when there were any.
+    stressed: Option<Stressed>,
 }
 
 /// A case, tried.
@@ -140,9 +168,11 @@ impl Run {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    if args.update && std::env::var("CI").is_ok_and(|text| !["", "0", "false"].contains(&&*text)) {
-        let what = "--update writes files, and CI is set: nothing is written there; run it where \
-                    you can look at what changed, or unset CI";
+    if (args.update || args.save)
+        && std::env::var("CI").is_ok_and(|text| !["", "0", "false"].contains(&&*text))
+    {
+        let what = "--update and --save write files, and CI is set: nothing is written there; run it \
+                    where you can look at what changed, or unset CI";
         return Err(Failure::No(what.to_owned()));
     }
     let paths = if args.paths.is_empty() { vec![standard_folder()] } else { args.paths.clone() };
@@ -163,6 +193,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     });
     let run = run.map_err(|fault| Failure::No(format!("no thread to render on: {fault}")))?;
     let run = run.map_err(|_| Failure::No("the run itself failed".to_owned()))?;
+    let mut run = run;
+    if let Some(count) = args.stress {
+        let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+        let plan = Plan { count: count as usize, seed, deadly: args.fail_on };
+        add_stress(&mut run, &suites, plan, args.save)?;
+    }
     for file in run.written() {
         say(&format!("wrote {file}"));
     }
@@ -175,6 +211,66 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::NotLoaded("a template does not parse".to_owned()));
     }
     if run.tally().failed > 0 { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// Stresses every suite; each death is a case that failed, and no death one that passed.
+fn add_stress(
+    run: &mut Run,
+    suites: &[folder::Suite],
+    plan: Plan,
+    saves: bool,
+) -> Result<(), Failure> {
+    run.seed = Some(plan.seed);
+    let started = Instant::now();
+    let stressed = stress::run(suites, plan)?;
+    for ((suite, found), tried) in suites.iter().zip(stressed).zip(&mut run.suites) {
+        if found.requests == 0 {
+            continue;
+        }
+        let mut faults: Vec<Fault> = Vec::new();
+        for death in &found.deaths {
+            let mut fault = fault_of(death, suite);
+            if saves {
+                fault.accept = Some(save(death, suite, plan.seed)?.into());
+            }
+            faults.push(fault);
+        }
+        let name = |number: usize| match number {
+            0 => "stress".to_owned(),
+            more => format!("stress-{}", more + 1),
+        };
+        let took = started.elapsed();
+        if faults.is_empty() {
+            tried.cases.push(Checked { name: name(0), verdict: Verdict::Passed, took });
+        }
+        for (number, fault) in faults.into_iter().enumerate() {
+            let verdict = Verdict::Failed(Box::new(fault));
+            tried.cases.push(Checked { name: name(number), verdict, took });
+        }
+        tried.stressed = Some(found);
+    }
+    Ok(())
+}
+
+fn fault_of(death: &Death, suite: &folder::Suite) -> Fault {
+    let Death { case, failed, wrong, request } = death;
+    let line = failed.line.filter(|_| failed.error_type == "template").map(|line| line as usize);
+    let what = format!("{case}, where {wrong}: {}: {}", failed.error_type, failed.message);
+    let (failed, request) = (Some(Box::new(failed.clone())), Some(request.text().into()));
+    Fault { failed, request, ..Fault::new(&suite.template, line, what) }
+}
+
+/// Keeps the request as a case; the command that tries it.
+fn save(death: &Death, suite: &folder::Suite, seed: u64) -> Result<String, Failure> {
+    let path = stress::free_name(suite, &death.case).ok_or_else(|| {
+        Failure::No(format!("{}: there are a thousand such cases already", death.case))
+    })?;
+    let note = format!("Found by hookgate test --stress, seed {seed}: {}.", death.wrong);
+    let request = Request { note: Some(note), ..death.request.clone() };
+    fs::write(&path, request.text())
+        .map_err(|fault| Failure::No(format!("{}: {fault}", path.display())))?;
+    say(&format!("wrote {}", path.display()));
+    Ok(format!("hookgate test {} --update", verdict::shell_word(&path)))
 }
 
 fn standard_folder() -> PathBuf {
@@ -196,7 +292,7 @@ fn nothing(args: &Args, paths: &[PathBuf]) -> String {
 
 /// Tries every suite; after a failure of a run that stops there, the rest is skipped.
 fn try_all(suites: &[folder::Suite], args: &Args) -> Run {
-    let mut run = Run { suites: Vec::new() };
+    let mut run = Run { suites: Vec::new(), seed: None };
     let mut goes_on = true;
     for suite in suites {
         let tried = try_suite(suite, args, &mut goes_on);
@@ -206,7 +302,8 @@ fn try_all(suites: &[folder::Suite], args: &Args) -> Run {
 }
 
 fn try_suite(suite: &folder::Suite, args: &Args, goes_on: &mut bool) -> Suite {
-    let mut tried = Suite { name: suite.name.clone(), broken: None, cases: Vec::new() };
+    let mut tried =
+        Suite { name: suite.name.clone(), broken: None, cases: Vec::new(), stressed: None };
     let template = match load(&suite.template) {
         Ok(template) => template,
         Err(fault) => {

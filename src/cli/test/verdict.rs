@@ -32,20 +32,22 @@ pub(super) enum Verdict {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fault {
     /// Where to look.
-    pub(super) file: String,
+    pub(super) file: Box<str>,
     pub(super) line: Option<usize>,
     /// In one sentence.
     pub(super) what: String,
     pub(super) differences: Vec<Difference>,
     /// The failure that came instead of an event, or instead of another failure.
     pub(super) failed: Option<Box<Failed>>,
+    /// The smallest request that does it, as a file would hold it.
+    pub(super) request: Option<Box<str>>,
     /// The command that takes it as it is.
-    pub(super) accept: Option<String>,
+    pub(super) accept: Option<Box<str>>,
 }
 
 impl Fault {
     pub(super) fn new(file: &Path, line: Option<usize>, what: impl Into<String>) -> Self {
-        let file = file.display().to_string();
+        let file = file.display().to_string().into();
         Self { file, line, what: what.into(), ..Self::default() }
     }
 }
@@ -55,11 +57,13 @@ pub(super) fn judge(case: &Case, template: &Path, outcome: &Outcome, accepts: bo
     let Err(fault) = compare(case, template, outcome) else { return Verdict::Passed };
     if !accepts {
         let accept = format!("hookgate test {} --update", shell_word(&case.request));
-        return Verdict::Failed(Box::new(Fault { accept: Some(accept), ..fault }));
+        return Verdict::Failed(Box::new(Fault { accept: Some(accept.into()), ..fault }));
     }
     match write(case, outcome) {
         Ok(written) => Verdict::Accepted(written),
-        Err((file, what)) => Verdict::Failed(Box::new(Fault { file, what, ..Fault::default() })),
+        Err((file, what)) => {
+            Verdict::Failed(Box::new(Fault { file: file.into(), what, ..Fault::default() }))
+        }
     }
 }
 

@@ -4,9 +4,16 @@
 use std::fmt::Write as _;
 
 use super::super::diff::{Difference, Word};
+use super::super::stress::Stressed;
 use super::super::verdict::{Fault, Verdict};
 use super::super::{Run, Tally};
 use super::place;
+
+/// Most ways in which a template refuses that are told.
+const REFUSALS_TOLD: usize = 5;
+/// Most lines of a request that are told, and characters of a line.
+const LINES_TOLD: usize = 30;
+const CHARS_TOLD: usize = 240;
 
 /// The report.
 pub(super) fn text(run: &Run) -> String {
@@ -25,6 +32,7 @@ pub(super) fn text(run: &Run) -> String {
             }
         }
     }
+    write_stress(&mut out, run);
     let _ = write!(out, "\n{}", run.tally());
     out
 }
@@ -44,8 +52,54 @@ fn write_fault(out: &mut String, name: &str, fault: &Fault) {
     for difference in &fault.differences {
         write_difference(out, difference);
     }
+    if let Some(request) = &fault.request {
+        write_request(out, request);
+    }
     if let Some(accept) = &fault.accept {
         let _ = writeln!(out, "  to take it as it is: {accept}");
+    }
+}
+
+/// What became of wrong requests; refusals by how often.
+fn write_stress(out: &mut String, run: &Run) {
+    let Some(seed) = run.seed else { return };
+    let _ = writeln!(out, "\nWrong requests, seed {seed}:");
+    for suite in &run.suites {
+        let Some(found) = &suite.stressed else { continue };
+        let Stressed { requests, events, died, .. } = found;
+        let refused = found.refused();
+        let _ = writeln!(
+            out,
+            "  {}: {requests} requests, {events} events, {refused} refused, {died} died",
+            suite.name
+        );
+        let mut refusals: Vec<_> = found.refusals.iter().collect();
+        refusals.sort_by_key(|refusal| std::cmp::Reverse(refusal.times));
+        for refusal in refusals.iter().take(REFUSALS_TOLD) {
+            let (times, place, what) = (refusal.times, refusal.place(), &refusal.failed.message);
+            let _ = writeln!(out, "    {times} × {place}: {what} ({})", refusal.wrong);
+        }
+        if let Some(more) = refusals.len().checked_sub(REFUSALS_TOLD).filter(|more| *more > 0) {
+            let _ = writeln!(out, "    … and {more} other ways");
+        }
+    }
+}
+
+/// The start of a request as a file would hold it.
+fn write_request(out: &mut String, request: &str) {
+    for (number, line) in request.lines().enumerate() {
+        if number == LINES_TOLD {
+            let _ = writeln!(out, "    …");
+            return;
+        }
+        match line.char_indices().nth(CHARS_TOLD) {
+            Some((end, _)) => {
+                let _ = writeln!(out, "    {}…", &line[..end]);
+            }
+            None => {
+                let _ = writeln!(out, "    {line}");
+            }
+        }
     }
 }
 

@@ -17,12 +17,37 @@ pub(super) fn text(run: &Run) -> String {
         }
         cases.extend(suite.cases.iter().map(|case| checked(suite, case)));
     }
-    let report = json!({
+    let stressed = run.suites.iter().filter_map(|suite| {
+        let found = suite.stressed.as_ref()?;
+        let refusals = found.refusals.iter().map(|refusal| {
+            json!({
+                "times": refusal.times,
+                "error_type": refusal.failed.error_type,
+                "line": refusal.failed.line,
+                "pointer": refusal.failed.pointer,
+                "message": refusal.failed.message,
+                "where": refusal.wrong,
+            })
+        });
+        Some(json!({
+            "folder": suite.name,
+            "requests": found.requests,
+            "events": found.events,
+            "refused": found.refused(),
+            "died": found.died,
+            "refusals": refusals.collect::<Vec<_>>(),
+        }))
+    });
+    let stressed: Vec<Value> = stressed.collect();
+    let mut report = json!({
         "passed": tally.passed,
         "failed": tally.failed,
         "skipped": tally.skipped,
         "cases": cases,
     });
+    if let Some(seed) = run.seed {
+        report["stress"] = json!({ "seed": seed, "folders": stressed });
+    }
     serde_json::to_string_pretty(&report).unwrap_or_default()
 }
 
@@ -69,5 +94,8 @@ fn add_fault(told: &mut Value, fault: &Fault) {
         })
     });
     told["differences"] = differences.collect();
+    if let Some(request) = &fault.request {
+        told["request"] = serde_json::from_str(request).unwrap_or_default();
+    }
     told["accept"] = json!(fault.accept);
 }

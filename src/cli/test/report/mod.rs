@@ -43,7 +43,7 @@ pub(super) fn text(reporter: Reporter, run: &Run) -> String {
 fn place(fault: &Fault) -> String {
     match fault.line {
         Some(line) => format!("{}:{line}", fault.file),
-        None => fault.file.clone(),
+        None => fault.file.to_string(),
     }
 }
 
