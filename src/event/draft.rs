@@ -73,18 +73,20 @@ pub struct DraftError {
     pub pointer: Option<String>,
     /// Line of the rendered text, from 1, when it is not JSON.
     pub line: Option<u32>,
+    /// Byte of the rendered text where reading had to stop, when it is not JSON.
+    pub at: Option<usize>,
 }
 
 impl DraftError {
     /// A rule of events that the value at `pointer` breaks.
     pub(super) fn invalid(pointer: impl Into<String>, what: impl Into<String>) -> Self {
         let (pointer, what) = (Some(pointer.into()), what.into());
-        Self { reject: Reject::InvalidEvent, what, pointer, line: None }
+        Self { reject: Reject::InvalidEvent, what, pointer, line: None, at: None }
     }
 
     fn too_large(bytes: usize) -> Self {
         let what = format!("the event has {bytes} bytes; at most {DRAFT_MAX_BYTES} are sent on");
-        Self { reject: Reject::TooLarge, what, pointer: None, line: None }
+        Self { reject: Reject::TooLarge, what, pointer: None, line: None, at: None }
     }
 
     /// What scanning `text` found.
@@ -96,7 +98,7 @@ impl DraftError {
             json::FaultKind::TooDeep(_) | json::FaultKind::TooMany(_) => Reject::TooLarge,
         };
         let line = u32::try_from(line).ok();
-        Self { reject, what: format!("not JSON: {fault}"), pointer: None, line }
+        Self { reject, what: format!("not JSON: {fault}"), pointer: None, line, at: Some(fault.at) }
     }
 }
 

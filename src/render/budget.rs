@@ -71,6 +71,16 @@ impl Running {
         Self(())
     }
 
+    /// What was spent since [`begin`](Self::begin): steps of our own, bytes of values.
+    pub(super) fn spent(limits: &Limits) -> (u64, usize) {
+        METER.with(|meter| {
+            let units =
+                limits.fuel.saturating_mul(UNITS_PER_FUEL).saturating_sub(meter.units.get());
+            let bytes = limits.memory_max_bytes.saturating_sub(meter.bytes.get());
+            (units / UNITS_PER_FUEL, bytes)
+        })
+    }
+
     /// The bound that was reached, if one was.
     pub(super) fn over() -> Option<Over> {
         METER.with(|meter| meter.over.get())
@@ -133,7 +143,7 @@ impl Meter {
 }
 
 /// Time this thread has spent computing.
-fn used() -> Duration {
+pub(super) fn used() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 

@@ -2,9 +2,8 @@
 //! faults, from wherever they were found. Out: one shape for the command line, the API and failed events. Never a
 //! value of a request beyond a short quotation.
 
-use std::fmt::Write as _;
-
-use crate::json::write_str;
+use serde::Serialize;
+use serde::ser::{SerializeStruct as _, Serializer};
 
 use super::code::Code;
 
@@ -27,7 +26,7 @@ impl Severity {
 }
 
 /// A part of a source: bytes, and lines and columns as people count them, from 1, in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// First byte.
     pub start: usize,
@@ -106,44 +105,30 @@ impl Diagnostic {
             None => self.message.clone(),
         }
     }
+}
 
-    /// Appends it as a JSON object: `code`, `severity`, `message`, `help`, and `line`, `column`, `end_line`,
-    /// `end_column`, `start`, `end` (bytes), each `null` without a place.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"code\":");
-        write_str(out, self.code.name());
-        out.extend_from_slice(b",\"severity\":");
-        write_str(out, self.severity.name());
-        out.extend_from_slice(b",\"message\":");
-        write_str(out, &self.message);
-        out.extend_from_slice(b",\"help\":");
-        match &self.help {
-            Some(help) => write_str(out, help),
-            None => out.extend_from_slice(b"null"),
-        }
+/// As JSON: `code`, `severity`, `message`, `help`, and `line`, `column`, `end_line`, `end_column`, `start`, `end`
+/// (bytes), each `null` without a place.
+impl Serialize for Diagnostic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let place = self.place;
-        let line = |of: fn(Place) -> u32| place.map(|place| u64::from(of(place)));
-        for (name, number) in [
-            ("line", line(|place| place.line)),
-            ("column", line(|place| place.column)),
-            ("end_line", line(|place| place.end_line)),
-            ("end_column", line(|place| place.end_column)),
-            ("start", place.map(|place| place.start as u64)),
-            ("end", place.map(|place| place.end as u64)),
-        ] {
-            let mut text = String::new();
-            let _ = match number {
-                Some(number) => write!(text, ",\"{name}\":{number}"),
-                None => write!(text, ",\"{name}\":null"),
-            };
-            out.extend_from_slice(text.as_bytes());
-        }
-        out.push(b'}');
+        let mut out = serializer.serialize_struct("Diagnostic", 10)?;
+        out.serialize_field("code", self.code.name())?;
+        out.serialize_field("severity", self.severity.name())?;
+        out.serialize_field("message", &self.message)?;
+        out.serialize_field("help", &self.help)?;
+        out.serialize_field("line", &place.map(|place| place.line))?;
+        out.serialize_field("column", &place.map(|place| place.column))?;
+        out.serialize_field("end_line", &place.map(|place| place.end_line))?;
+        out.serialize_field("end_column", &place.map(|place| place.end_column))?;
+        out.serialize_field("start", &place.map(|place| place.start))?;
+        out.serialize_field("end", &place.map(|place| place.end))?;
+        out.end()
     }
 }
 
 /// A source as the parser reads it, and the way back to the source as it was given.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
     /// Where `\r` was left out in front of a `\n`, as offsets of those `\n` in what is parsed.
     left_out: Vec<u32>,
@@ -216,9 +201,7 @@ mod tests {
     fn all_of_it_is_json() {
         let place = Place { start: 3, end: 9, line: 1, column: 4, end_line: 1, end_column: 10 };
         let told = Diagnostic::error(Code::Syntax, "a \"b\"").with_help("c".to_owned()).at(place);
-        let mut out = Vec::new();
-        told.write_json(&mut out);
-        let read: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let read = serde_json::to_value(&told).expect("JSON");
         let expected = serde_json::json!({
             "code": "J101", "severity": "error", "message": "a \"b\"", "help": "c", "line": 1,
             "column": 4, "end_line": 1, "end_column": 10, "start": 3, "end": 9

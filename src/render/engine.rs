@@ -12,7 +12,9 @@ use super::compare::How;
 use super::error::nearest;
 use super::number::Reckon;
 use super::value::{Kind, fault, kind};
-use super::{chain, compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests};
+use super::{
+    chain, compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests, trace,
+};
 
 /// Deepest nesting of macro calls, recursive loops and blocks, as the engine counts it.
 const RECURSION_MAX: usize = 400;
@@ -36,16 +38,23 @@ pub(super) type Filter = fn(Scope, &Value, &[Value]) -> Result<Value, Error>;
 /// A test: the value it asks about, then its arguments.
 pub(super) type Test = fn(&Value, &[Value]) -> Result<bool, Error>;
 
-static ENVIRONMENTS: Mutex<BTreeMap<u64, &'static Environment<'static>>> =
+/// By fuel, and whether renderings are watched.
+static ENVIRONMENTS: Mutex<BTreeMap<(u64, bool), &'static Environment<'static>>> =
     Mutex::new(BTreeMap::new());
 
 /// The environment whose renderings have `fuel`. Made once for each setting of it, of which a process has one.
-pub(super) fn environment(fuel: u64) -> &'static Environment<'static> {
+pub(super) fn environment(fuel: u64, traced: bool) -> &'static Environment<'static> {
     let mut known = match ENVIRONMENTS.lock() {
         Ok(known) => known,
         Err(poisoned) => poisoned.into_inner(),
     };
-    known.entry(fuel).or_insert_with(|| Box::leak(Box::new(build(fuel))))
+    known.entry((fuel, traced)).or_insert_with(|| {
+        let mut made = build(fuel);
+        if traced {
+            trace::equip(&mut made);
+        }
+        Box::leak(Box::new(made))
+    })
 }
 
 /// Whether a template may use this filter.
@@ -202,7 +211,11 @@ fn add_lookups(made: &mut Environment<'static>) {
 }
 
 /// Writes what `{{ value }}` shows.
-fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+pub(super) fn write(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
     let is_escaped = Scope::of(state).escaping && !value.is_safe();
     match kind(value) {
         Kind::Undefined => Ok(()),

@@ -88,8 +88,14 @@ impl Fault {
 
 /// The known name an author may have meant.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A short name is near to everything.
+    let far = match name.chars().count() {
+        0..=3 => 1,
+        4..=7 => 2,
+        _ => 3,
+    };
     let close = known.map(|other| (strsim::osa_distance(name, other), other));
-    close.filter(|(distance, _)| *distance <= 2).min().map(|(_, other)| other)
+    close.filter(|(distance, _)| *distance <= far).min().map(|(_, other)| other)
 }
 
 fn spent(over: Over, limits: &Limits) -> String {

@@ -7,10 +7,13 @@
 //! `filters/` and `humanize/`, `tests`, `methods/`, `globals`; arguments are bound by `args`, texts are made by
 //! `repr`, from formats by `pyformat/`, and laid out by `pprint` and `textwrap`; `chars` and `numeral` know
 //! characters and digits. Values the engine cannot hold are objects of `value`, `keeper`, `routine` and `chain`; the
-//! request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`. `tidy`
-//! spaces sources, and runs nothing; `stock` is the engine without all this, for a bench to measure beside.
+//! request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`. `code` and
+//! `diagnostic` are what authors are told; `trial` renders a request once more with marks (`trace`) and finds the
+//! expression to `blame`. `tidy` spaces sources, and runs nothing; `stock` is the engine without all this, for a bench
+//! to measure beside.
 
 mod args;
+mod blame;
 mod budget;
 mod chain;
 mod chars;
@@ -33,6 +36,7 @@ mod numeral;
 mod ops;
 mod pprint;
 mod pyformat;
+mod report;
 mod repr;
 mod routine;
 mod sort;
@@ -41,12 +45,14 @@ mod syntax;
 mod tests;
 mod textwrap;
 mod tidy;
+mod trace;
+mod trial;
 mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
@@ -61,9 +67,13 @@ use fold::Names;
 
 pub use code::{ALL as CODES, Code, Entry};
 use diagnostic::Lines;
+use trace::Plan;
+
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use stock::{Stock, StockTemplate};
 pub use tidy::tidy;
+pub use trace::Branch;
+pub use trial::{Cause, Cost, Reached, Shown, Span, Trial};
 
 /// Largest first guess of a rendering's length.
 const GUESS_MAX_BYTES: usize = 64 << 10;
@@ -122,6 +132,8 @@ pub struct Template {
     limits: Limits,
     /// The longest rendering so far, up to [`GUESS_MAX_BYTES`]: the next one's first guess.
     guess: AtomicUsize,
+    /// The same template with marks, made when a rendering is to be watched.
+    watched: OnceLock<Option<Watched>>,
 }
 
 #[derive(Debug)]
@@ -129,6 +141,13 @@ enum Form {
     /// A source without tags is its own rendering, a trailing newline and comments included.
     Verbatim(String),
     Compiled(Compiled, Lines),
+}
+
+/// A template whose renderings leave a record.
+#[derive(Debug)]
+struct Watched {
+    compiled: Compiled,
+    plan: Plan,
 }
 
 struct Program<'a> {
@@ -161,12 +180,12 @@ impl Template {
         check_size(source, &limits)?;
         let form = if source.contains("{{") || source.contains("{%") {
             let (text, lines) = Lines::read(source);
-            let compiled = Compiled::try_new(text, |text| program(text, &lines, &limits))?;
+            let compiled = Compiled::try_new(text, |text| program(text, &lines, &limits, None))?;
             Form::Compiled(compiled, lines)
         } else {
             Form::Verbatim(source.to_owned())
         };
-        Ok(Self { form, limits, guess: AtomicUsize::new(source.len()) })
+        Ok(Self { form, limits, guess: AtomicUsize::new(source.len()), watched: OnceLock::new() })
     }
 
     /// Renders. Needs a thread with a stack of 16 MiB.
@@ -187,24 +206,24 @@ impl Template {
     }
 
     fn run(&self, root: impl FnOnce(Names) -> Value) -> Result<String, Diagnostic> {
+        self.run_counted(root).map(|(text, _)| text)
+    }
+
+    fn run_counted(&self, root: impl FnOnce(Names) -> Value) -> Result<(String, Cost), Diagnostic> {
         let (compiled, lines) = match &self.form {
-            Form::Verbatim(text) => return Ok(text.clone()),
+            Form::Verbatim(text) => {
+                return Ok((text.clone(), Cost { bytes: text.len(), ..Cost::default() }));
+            }
             Form::Compiled(compiled, lines) => (compiled, lines),
         };
         let _running = Running::begin(&self.limits);
         let mut text = String::with_capacity(self.guess.load(Ordering::Relaxed));
-        let done = compiled.with_dependent(|_, program| {
-            let environment = engine::environment(self.limits.fuel);
-            let root = root(program.names);
-            let (code, blocks) = (&program.instructions, &program.blocks);
-            let mut out = machinery::make_string_output(&mut text);
-            machinery::eval(environment, code, root, blocks, &mut out, AutoEscape::None).map(drop)
-        });
-        keeper::forget_kept();
-        chain::forget_refused();
+        let done = eval(compiled, &self.limits, false, root, &mut text);
         let source = compiled.borrow_owner();
         let limits = &self.limits;
-        done.map_err(|fault| error::rendering(&fault, source, lines, limits, Running::over()))?;
+        let done =
+            done.map_err(|fault| error::rendering(&fault, source, lines, limits, Running::over()));
+        let engine_steps = done?;
         let most = self.limits.output_max_bytes;
         if text.len() > most {
             let length = text.len();
@@ -214,8 +233,31 @@ impl Template {
         if text.len() > self.guess.load(Ordering::Relaxed) {
             self.guess.store(text.len().min(GUESS_MAX_BYTES), Ordering::Relaxed);
         }
-        Ok(text)
+        let (own_steps, memory) = Running::spent(limits);
+        let (steps, bytes) = (engine_steps + own_steps, text.len());
+        Ok((text, Cost { steps, bytes, memory, ..Cost::default() }))
     }
+}
+
+/// Runs a program; the steps the engine took.
+fn eval(
+    compiled: &Compiled,
+    limits: &Limits,
+    is_watched: bool,
+    root: impl FnOnce(Names) -> Value,
+    text: &mut String,
+) -> Result<u64, minijinja::Error> {
+    let done = compiled.with_dependent(|_, program| {
+        let environment = engine::environment(limits.fuel, is_watched);
+        let root = root(program.names);
+        let (code, blocks) = (&program.instructions, &program.blocks);
+        let mut out = machinery::make_string_output(text);
+        machinery::eval(environment, code, root, blocks, &mut out, AutoEscape::None)
+            .map(|(_, state)| state.fuel_levels().map_or(0, |(used, _)| used))
+    });
+    keeper::forget_kept();
+    chain::forget_refused();
+    done
 }
 
 /// Refuses a source that is too large, before anything else looks at it.
@@ -233,10 +275,15 @@ fn check_size(source: &str, limits: &Limits) -> Result<(), Diagnostic> {
 }
 
 /// Parses, rewrites, and makes instructions.
-fn program<'a>(source: &'a str, lines: &Lines, limits: &Limits) -> Result<Program<'a>, Diagnostic> {
+fn program<'a>(
+    source: &'a str,
+    lines: &Lines,
+    limits: &Limits,
+    plan: Option<&mut Plan>,
+) -> Result<Program<'a>, Diagnostic> {
     let parsed = syntax::parse(source).map_err(|fault| fault.in_source(source, lines))?;
-    let (folded, names) =
-        fold::fold(&parsed, source, limits).map_err(|fault| fault.in_source(source, lines))?;
+    let (folded, names) = fold::fold(&parsed, source, limits, plan)
+        .map_err(|fault| fault.in_source(source, lines))?;
     let mut generator = CodeGenerator::new("template", source);
     generator.compile_stmt(&folded);
     let (instructions, blocks) = generator.finish();

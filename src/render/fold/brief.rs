@@ -13,7 +13,7 @@ use super::{Fold, call};
 impl<'a> Fold<'a, '_> {
     /// `body.a.b` as one name, which the root knows: as it is written, when nothing stands between its parts.
     pub(super) fn path(&self, node: &GetAttr<'a>, span: Span) -> Option<&'a str> {
-        if !self.brief || self.owns_body {
+        if !self.is_brief() || self.owns_body {
             return None;
         }
         let written = self.slice(span);
@@ -37,7 +37,7 @@ impl<'a> Fold<'a, '_> {
         let Some(of) = node.expr.as_ref().filter(|_| node.name == "tojson") else {
             return Ok(None);
         };
-        if !self.brief || !node.args.is_empty() || is_constant(expr) {
+        if !self.is_brief() || !node.args.is_empty() || is_constant(expr) {
             return Ok(None);
         }
         let outer = std::mem::replace(&mut self.simplified, true);
@@ -54,10 +54,14 @@ impl<'a> Fold<'a, '_> {
     /// The operands of `a ~ b ~ c`, folded.
     pub(super) fn joined(&mut self, node: &BinOp<'a>) -> Result<Vec<Expr<'a>>, Fault> {
         let mut operands = match &node.left {
-            Expr::BinOp(left) if self.brief && is_joined(&node.left) => self.joined(left)?,
-            left => vec![self.expr(left)?],
+            Expr::BinOp(left) if self.is_brief() && is_joined(&node.left) => self.joined(left)?,
+            left => {
+                let folded = self.expr(left)?;
+                vec![self.part(folded, left)]
+            }
         };
-        operands.push(self.expr(&node.right)?);
+        let folded = self.expr(&node.right)?;
+        operands.push(self.part(folded, &node.right));
         Ok(operands)
     }
 }

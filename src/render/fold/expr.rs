@@ -12,6 +12,7 @@ use super::super::code::Code;
 use super::super::engine::{is_filter, is_test, nearest_filter, nearest_test};
 use super::super::error::Fault;
 use super::super::methods;
+use super::super::trace::Branch;
 use super::super::value::{Nothing, Reference};
 use super::{Fold, ROOT, call, constant, variable};
 
@@ -118,7 +119,8 @@ impl<'a> Fold<'a, '_> {
                 .pop()
                 .map_or_else(|| constant("", span), |first| call("op.~", span, first, rest)));
         }
-        let left = self.expr(&node.left)?;
+        let chooses = matches!(node.op, BinOpKind::ScOr);
+        let left = self.forgiving(chooses, |fold| fold.expr(&node.left))?;
         let right = self.expr(&node.right)?;
         let name = match node.op {
             op @ (BinOpKind::ScAnd | BinOpKind::ScOr) => {
@@ -178,10 +180,15 @@ impl<'a> Fold<'a, '_> {
 
     fn if_expr(&mut self, node: &IfExpr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         self.branches += 1;
-        let test_expr = self.expr(&node.test_expr)?;
+        let test_expr = self.forgiving(true, |fold| fold.expr(&node.test_expr))?;
+        let at = node.test_expr.span();
         let true_expr = self.expr(&node.true_expr)?;
+        let true_expr = self.reached(true_expr, at, Branch::Then);
         let false_expr = match &node.false_expr {
-            Some(expr) => self.expr(expr)?,
+            Some(expr) => {
+                let expr = self.expr(expr)?;
+                self.reached(expr, at, Branch::Else)
+            }
             None => constant(Value::from_object(Nothing), span),
         };
         self.branches -= 1;
@@ -190,7 +197,9 @@ impl<'a> Fold<'a, '_> {
     }
 
     fn filter(&mut self, node: &Filter<'a>, span: Span) -> Result<Expr<'a>, Fault> {
-        let expr = node.expr.as_ref().map(|expr| self.expr(expr)).transpose()?;
+        let forgives = matches!(node.name, "default" | "d");
+        let expr = node.expr.as_ref().map(|expr| self.forgiving(forgives, |fold| fold.expr(expr)));
+        let expr = expr.transpose()?;
         let args = self.args(&node.args)?;
         if node.name == "+" {
             return Ok(Expr::Filter(Spanned::new(Filter { name: "op.pos", expr, args }, span)));
@@ -203,7 +212,7 @@ impl<'a> Fold<'a, '_> {
     }
 
     fn test(&mut self, node: &Test<'a>, span: Span) -> Result<Expr<'a>, Fault> {
-        let expr = self.expr(&node.expr)?;
+        let expr = self.forgiving(true, |fold| fold.expr(&node.expr))?;
         let args = self.args(&node.args)?;
         if is_test(node.name) {
             return Ok(Expr::Test(Spanned::new(Test { name: node.name, expr, args }, span)));
@@ -254,26 +263,30 @@ impl<'a> Fold<'a, '_> {
             return Ok(variable(path, span));
         }
         let expr = self.expr(&node.expr)?;
-        Ok(if node.name.starts_with('_') || methods::is_attribute(node.name) {
+        let expr = self.base(expr);
+        let found = if node.name.starts_with('_') || methods::is_attribute(node.name) {
             call("op.attribute", span, expr, vec![constant(node.name, span)])
         } else {
             // No value of Python's has such an attribute, so it can only be a key: the engine's own lookup will do.
             Expr::GetAttr(Spanned::new(GetAttr { expr, name: node.name }, span))
-        })
+        };
+        Ok(self.read(found, span))
     }
 
     fn item(&mut self, node: &GetItem<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         let expr = self.expr(&node.expr)?;
+        let expr = self.base(expr);
         let subscript_expr = self.expr(&node.subscript_expr)?;
         let plain = match &subscript_expr {
             Expr::Const(key) => key.value.as_str().is_some_and(|name| !methods::is_attribute(name)),
             _ => false,
         };
-        Ok(if plain {
+        let found = if plain {
             Expr::GetItem(Spanned::new(GetItem { expr, subscript_expr }, span))
         } else {
             call("op.item", span, expr, vec![subscript_expr])
-        })
+        };
+        Ok(self.read(found, span))
     }
 
     fn call(&mut self, node: &Spanned<Call<'a>>) -> Result<Expr<'a>, Fault> {

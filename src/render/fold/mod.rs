@@ -4,6 +4,7 @@
 
 mod brief;
 mod expr;
+mod marks;
 mod names;
 mod routine;
 mod stmt;
@@ -18,6 +19,7 @@ use super::Limits;
 use super::context::BODY;
 use super::error::Fault;
 use super::syntax::Parsed;
+use super::trace::Plan;
 
 /// The context itself, under a name that no template can spell.
 pub(super) const ROOT: &str = "the context";
@@ -37,6 +39,7 @@ pub(super) fn fold<'a>(
     parsed: &Parsed<'a>,
     source: &'a str,
     limits: &Limits,
+    plan: Option<&mut Plan>,
 ) -> Result<(Stmt<'a>, Names), Fault> {
     let mut fold = Fold {
         source,
@@ -54,7 +57,7 @@ pub(super) fn fold<'a>(
         simplified: false,
         owns_self: names::assigns(std::slice::from_ref(&parsed.stmt), "self"),
         owns_body: names::assigns_at_all(std::slice::from_ref(&parsed.stmt), BODY),
-        brief: true,
+        watch: marks::Watch { plan, captured: false, forgiven: false },
     };
     let Stmt::Template(template) = &parsed.stmt else { return Ok((empty(), fold.names)) };
     let children = fold.stmts(&template.children)?;
@@ -93,8 +96,7 @@ struct Fold<'a, 'p> {
     owns_self: bool,
     /// The template has a `body` of its own somewhere.
     owns_body: bool,
-    /// Nobody watches the rendering: values that only lead to others need not be made.
-    brief: bool,
+    watch: marks::Watch<'p>,
 }
 
 impl<'a> Fold<'a, '_> {

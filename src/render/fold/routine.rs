@@ -39,6 +39,7 @@ impl<'a> Fold<'a, '_> {
         let caller = self.routine(&node.macro_decl, hidden, None, out)?;
         args.push(CallArg::Kwarg("caller", caller));
         let expr = Expr::Call(Spanned::new(Call { expr, args }, node.call.span()));
+        let expr = self.emitted(expr, node.call_expr_span);
         out.push(Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, node.call_expr_span)));
         Ok(())
     }
@@ -76,20 +77,22 @@ impl<'a> Fold<'a, '_> {
             varargs: extra.contains(&"varargs"),
         };
         let all: Vec<&'a str> = params.iter().copied().chain(extra).collect();
-        let body = self.inside(&all, |fold| {
-            let mut body = Vec::with_capacity(node.body.len() + node.defaults.len());
-            for (&param, default) in params[with_default..].iter().zip(&node.defaults) {
-                let span = default.span();
-                let chosen = IfExpr {
-                    test_expr: call("op.given", span, variable(param, span), Vec::new()),
-                    true_expr: variable(param, span),
-                    false_expr: Some(fold.expr(default)?),
-                };
-                let chosen = Expr::IfExpr(Spanned::new(chosen, span));
-                body.push(assignment(param, chosen, span));
-            }
-            fold.stmts_into(&node.body, &mut body)?;
-            Ok(body)
+        let body = self.capturing(|fold| {
+            fold.inside(&all, |fold| {
+                let mut body = Vec::with_capacity(node.body.len() + node.defaults.len());
+                for (&param, default) in params[with_default..].iter().zip(&node.defaults) {
+                    let span = default.span();
+                    let chosen = IfExpr {
+                        test_expr: call("op.given", span, variable(param, span), Vec::new()),
+                        true_expr: variable(param, span),
+                        false_expr: Some(fold.expr(default)?),
+                    };
+                    let chosen = Expr::IfExpr(Spanned::new(chosen, span));
+                    body.push(assignment(param, chosen, span));
+                }
+                fold.stmts_into(&node.body, &mut body)?;
+                Ok(body)
+            })
         })?;
         let args = all.iter().map(|param| variable(param, span)).collect();
         let inner = Macro { name: hidden, args, defaults: Vec::new(), body };

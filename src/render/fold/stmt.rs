@@ -9,6 +9,7 @@ use minijinja::machinery::ast::{
 
 use super::super::code::Code;
 use super::super::error::Fault;
+use super::super::trace::Branch;
 use super::expr::is_constant;
 use super::{Fold, assignment, call, constant, names, variable};
 
@@ -36,11 +37,12 @@ impl<'a> Fold<'a, '_> {
                     None => self.expr(&node.expr)?,
                 };
                 self.fixed = false;
+                let expr = self.emitted(expr, node.span());
                 Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, node.span()))
             }
-            Stmt::EmitRaw(node) => {
+            Stmt::EmitRaw(node) => self.raw(node.raw, node.span()).unwrap_or_else(|| {
                 Stmt::EmitRaw(Spanned::new(EmitRaw { raw: node.raw }, node.span()))
-            }
+            }),
             Stmt::ForLoop(node) => self.for_loop(node, node.span())?,
             Stmt::IfCond(node) => self.if_cond(node, node.span())?,
             Stmt::WithBlock(node) => self.with(node, node.span())?,
@@ -53,9 +55,11 @@ impl<'a> Fold<'a, '_> {
                 Stmt::AutoEscape(Spanned::new(AutoEscape { enabled, body }, node.span()))
             }
             Stmt::FilterBlock(node) => {
-                let (filter_span, body) = (node.filter_span, self.scope(&node.body, node.span())?);
+                let filter_span = node.filter_span;
+                let body = self.capturing(|fold| fold.scope(&node.body, node.span()))?;
                 let filter = self.inside(&[], |fold| fold.expr(&node.filter))?;
                 let filter = call("op.text", filter_span, filter, Vec::new());
+                let filter = self.filtered(filter, filter_span);
                 let node = Spanned::new(FilterBlock { filter, filter_span, body }, node.span());
                 Stmt::FilterBlock(node)
             }
@@ -103,6 +107,7 @@ impl<'a> Fold<'a, '_> {
         own.push("loop");
         let target = copy_target(&node.target)?;
         let mut iter = self.iterable(&node.iter)?;
+        iter = self.part(iter, &node.iter);
         if matches!(target, Expr::List(_)) {
             // Jinja's filter hands on what it unpacked.
             let rows = if node.filter_expr.is_some() { "op.tuples" } else { "op.rows" };
@@ -111,10 +116,13 @@ impl<'a> Fold<'a, '_> {
         self.rows.push(matches!(target, Expr::List(_)));
         let (filter_expr, body) = self.inside(&own, |fold| {
             let filter = node.filter_expr.as_ref().map(|expr| fold.expr(expr)).transpose()?;
-            Ok((filter, fold.stmts(&node.body)?))
+            let mut body: Vec<_> = fold.reach(span, Branch::Each).into_iter().collect();
+            fold.stmts_into(&node.body, &mut body)?;
+            Ok((filter, body))
         })?;
         self.rows.pop();
-        let else_body = self.inside(&[], |fold| fold.stmts(&node.else_body))?;
+        let else_body =
+            self.inside(&[], |fold| fold.branch(span, Branch::Empty, &node.else_body))?;
         self.loop_depth -= 1;
         let recursive = node.recursive;
         let folded = ForLoop { target, iter, filter_expr, recursive, body, else_body };
@@ -123,10 +131,27 @@ impl<'a> Fold<'a, '_> {
 
     fn if_cond(&mut self, node: &IfCond<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
         self.branches += 1;
-        let expr = self.expr(&node.expr)?;
-        let (true_body, false_body) = (self.stmts(&node.true_body)?, self.stmts(&node.false_body)?);
+        let expr = self.forgiving(true, |fold| fold.expr(&node.expr))?;
+        let at = node.expr.span();
+        let true_body = self.branch(at, Branch::Then, &node.true_body)?;
+        let false_body = self.branch(at, Branch::Else, &node.false_body)?;
         self.branches -= 1;
         Ok(Stmt::IfCond(Spanned::new(IfCond { expr, true_body, false_body }, span)))
+    }
+
+    /// The statements of a branch.
+    fn branch(
+        &mut self,
+        span: Span,
+        branch: Branch,
+        stmts: &[Stmt<'a>],
+    ) -> Result<Vec<Stmt<'a>>, Fault> {
+        // A loop that goes through nothing has no branch unless it is written.
+        let is_there = branch != Branch::Empty || !stmts.is_empty();
+        let mark = if is_there { self.reach(span, branch) } else { None };
+        let mut body: Vec<_> = mark.into_iter().collect();
+        self.stmts_into(stmts, &mut body)?;
+        Ok(body)
     }
 
     /// Python reads all values before the first name is set: they become one tuple.
@@ -194,7 +219,7 @@ impl<'a> Fold<'a, '_> {
             let node = Filter { name: "op.row", expr: filter, args: Vec::new() };
             filter = Some(Expr::Filter(Spanned::new(node, span)));
         }
-        let body = self.scope(&node.body, span)?;
+        let body = self.capturing(|fold| fold.scope(&node.body, span))?;
         let mut dotted = Vec::new();
         let target = self.hide_dotted(&node.target, &mut dotted)?;
         out.push(Stmt::SetBlock(Spanned::new(SetBlock { target, filter, body }, span)));

@@ -66,7 +66,8 @@ impl<'a> Parser<'a> {
 
     fn unclosed(&self) -> Fault {
         let open = self.open.last().copied().unwrap_or_default();
-        self.fault(format!("the template ends, but '{open}' is still open"))
+        let fault = self.fault(format!("the template ends, but '{open}' is still open"));
+        fault.with_help(format!("close it with {{% end{open} %}}"))
     }
 
     fn tag(&mut self, body: &mut Vec<Stmt<'a>>) -> Result<(), Fault> {

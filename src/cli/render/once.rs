@@ -1,0 +1,162 @@
+//! One template and one request. In: both. Out: the event on stdout, everything to say about it on stderr, the exit
+//! code. The rendering is the gateway's own, on a stack as its threads have.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::super::case::Request;
+use super::super::output::{Failure, print_line, print_text, say};
+use super::super::pretty::lay_out;
+use super::super::snippet::tell;
+use super::{Args, given};
+use crate::clock::Time;
+use crate::event::Stamp;
+use crate::id::Uuid;
+use crate::json;
+use crate::render::{Limits, Severity, Template, Trial};
+
+/// What a thread that renders has.
+const STACK_BYTES: usize = 16 << 20;
+/// Bounds of a body, as the gateway's own.
+const JSON: json::Limits = json::Limits { depth_max: 100, nodes_max: 100_000 };
+/// How often files are looked at while watching.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Renders once.
+pub(super) fn run(path: &Path, args: &Args) -> Result<(), Failure> {
+    let (name, source) = given::source(path)?;
+    let request = args.given.request()?;
+    let (parsed, trial) = trial(&source, &request)?;
+    if args.form.is_json() {
+        print_line(&trial.to_json())?;
+    } else {
+        show(&name, &source, &trial, args)?;
+    }
+    match verdict(parsed, &trial, args) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+/// Renders whenever a file has changed.
+pub(super) fn watch(path: &Path, args: &Args) -> Result<(), Failure> {
+    let times = || -> Vec<Option<SystemTime>> {
+        let files = args.given.files().chain([path]);
+        files.map(|file| file.metadata().and_then(|data| data.modified()).ok()).collect()
+    };
+    let mut seen = Vec::new();
+    loop {
+        let now = times();
+        if now != seen {
+            seen = now;
+            if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+                print_text("\x1b[H\x1b[2J")?;
+            }
+            // What is wrong with the files is said, and may be mended.
+            match run(path, args) {
+                Ok(()) => say("ok; waiting for changes, Ctrl-C ends"),
+                Err(Failure::NoReader) => return Err(Failure::NoReader),
+                Err(failure) => say(&format!("{failure}; waiting for changes, Ctrl-C ends")),
+            }
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// Whether the template parsed, and what became of the request.
+fn trial(source: &str, request: &Request) -> Result<(bool, Trial), Failure> {
+    let slower = if cfg!(debug_assertions) { 40 } else { 1 };
+    let limits = Limits { time: Limits::default().time * slower, ..Limits::default() };
+    let body = request.body(JSON).map_err(|fault| Failure::No(format!("body: {fault}")))?;
+    let work = || {
+        let template = match Template::compile(source, limits) {
+            Ok(template) => template,
+            Err(fault) => return (false, Trial { diagnostics: vec![fault], ..Trial::default() }),
+        };
+        let help = || "{}".to_owned();
+        let stamp = Stamp {
+            id: Uuid::nil(),
+            received: request.received.unwrap_or(Time::from_micros(0)),
+            follows: Uuid::nil(),
+            webhook: r#"{"prefect.resource.id":"prefect-cloud.webhook.00000000"}"#,
+            payload: &help,
+        };
+        (true, template.trial(&request.context(&body), &stamp))
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let thread = thread.map_err(|fault| Failure::No(format!("no thread: {fault}")))?;
+        thread.join().map_err(|_| Failure::No("the template engine failed".to_owned()))
+    })
+}
+
+/// How it ends; nothing when there is what was asked for.
+fn verdict(parsed: bool, trial: &Trial, args: &Args) -> Option<Failure> {
+    let count = |severity| trial.diagnostics.iter().filter(|d| d.severity == severity).count();
+    let warnings = count(Severity::Warning);
+    let is_there = if args.text { trial.text.is_some() } else { trial.event.is_some() };
+    match () {
+        () if !parsed => Some(Failure::NotLoaded("the template does not parse".to_owned())),
+        () if trial.text.is_none() => Some(Failure::No("rendering failed: no event".to_owned())),
+        () if !is_there => Some(Failure::No("the rendered text is no event".to_owned())),
+        () if args.strict && warnings > 0 => {
+            let noun = if warnings == 1 { "warning" } else { "warnings" };
+            Some(Failure::No(format!("{warnings} {noun}, and --strict")))
+        }
+        () => None,
+    }
+}
+
+fn show(name: &str, source: &str, trial: &Trial, args: &Args) -> Result<(), Failure> {
+    match (&trial.text, &trial.event) {
+        (Some(text), _) if args.text => print_text(text)?,
+        (Some(text), Some(_)) => print_line(&lay_out(text))?,
+        _ => {}
+    }
+    if args.trace {
+        trial.values.iter().for_each(|shown| {
+            let words = source.get(shown.place.start..shown.place.end).unwrap_or_default();
+            let times = match shown.times {
+                0 | 1 => String::new(),
+                times => format!("  ({times} times, first shown)"),
+            };
+            let (line, column) = (shown.place.line, shown.place.column);
+            let at = format!("{name}:{line}:{column}");
+            say(&format!("{at}  {words}  →  {} {}{times}", shown.kind, quoted(&shown.text)));
+        });
+        let cost = trial.cost;
+        let (steps, bytes, memory) = (cost.steps, cost.bytes, cost.memory);
+        let micros = cost.time.as_micros();
+        say(&format!(
+            "{steps} steps, {memory} bytes of values, {bytes} bytes of text, {micros} µs"
+        ));
+    }
+    // Whoever asks for the text wants to hear only why there is none.
+    if !args.text || trial.text.is_none() || args.strict {
+        tell(name, source, &trial.diagnostics);
+    }
+    if let (Some(text), Some(fault), false) = (&trial.text, &trial.fault, args.text) {
+        fault.line.iter().for_each(|line| say_around(text, *line));
+    }
+    Ok(())
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::new();
+    json::write_str(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The lines of the rendered text around the one that is not JSON.
+fn say_around(text: &str, line: u32) {
+    let at = (line as usize).saturating_sub(1);
+    say("the rendered text:");
+    let from = at.saturating_sub(2);
+    for (number, line) in text.lines().enumerate().skip(from).take(5) {
+        let mark = if number == at { '>' } else { ' ' };
+        let end = line.floor_char_boundary(200);
+        let more = if end < line.len() { "…" } else { "" };
+        say(&format!("{mark} {:>3} | {}{more}", number + 1, &line[..end]));
+    }
+}

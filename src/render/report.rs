@@ -1,0 +1,101 @@
+//! A trial as JSON: the one shape of the command line's `-o json` and of the API. In: a trial. Out: one object. Never a
+//! number that lost digits: the event is the rendered text itself.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::code::Code;
+use super::diagnostic::{Diagnostic, Place, Severity};
+use super::trial::{Cost, Shown, Span, Trial};
+
+#[derive(Serialize)]
+struct Report<'t> {
+    /// What the template made, when it is an event.
+    event: Option<&'t RawValue>,
+    /// What a failed event would have as `error_type`.
+    error_type: Option<&'static str>,
+    /// JSON pointer of the fault in the rendered text.
+    pointer: Option<&'t str>,
+    text: Option<&'t str>,
+    diagnostics: &'t [Diagnostic],
+    values: Vec<Value<'t>>,
+    spans: Vec<Written>,
+    cost: Costs,
+}
+
+#[derive(Serialize)]
+struct Value<'t> {
+    #[serde(flatten)]
+    place: Place,
+    kind: &'t str,
+    text: &'t str,
+    times: u32,
+}
+
+#[derive(Serialize)]
+struct Written {
+    output: [usize; 2],
+    #[serde(flatten)]
+    place: Place,
+    is_value: bool,
+}
+
+#[derive(Serialize)]
+struct Costs {
+    steps: u64,
+    text_bytes: usize,
+    memory_bytes: usize,
+    micros: u64,
+}
+
+impl Trial {
+    /// The kind of failure, as a failed event tells it; nothing when there is an event.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&'static str> {
+        let error = self.diagnostics.iter().find(|told| told.severity == Severity::Error)?;
+        Some(match error.code {
+            Code::Json => "json",
+            Code::Event => "invalid-event",
+            Code::TooLarge => "too-large",
+            _ => "template",
+        })
+    }
+
+    /// All of it as a JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let text = self.text.as_deref();
+        let event = text.filter(|_| self.event.is_some());
+        let event = event.and_then(|text| serde_json::from_str(text).ok());
+        let report = Report {
+            event,
+            error_type: self.error_type(),
+            pointer: self.fault.as_ref().and_then(|fault| fault.pointer.as_deref()),
+            text,
+            diagnostics: &self.diagnostics,
+            values: self.values.iter().map(value).collect(),
+            spans: self.spans.iter().map(written).collect(),
+            cost: costs(&self.cost),
+        };
+        serde_json::to_string(&report).unwrap_or_default()
+    }
+}
+
+fn value(shown: &Shown) -> Value<'_> {
+    let Shown { place, text, kind, times } = shown;
+    Value { place: *place, kind, text, times: *times }
+}
+
+fn written(span: &Span) -> Written {
+    let output = [span.output.start, span.output.end];
+    Written { output, place: span.place, is_value: span.is_value }
+}
+
+fn costs(cost: &Cost) -> Costs {
+    Costs {
+        steps: cost.steps,
+        text_bytes: cost.bytes,
+        memory_bytes: cost.memory,
+        micros: cost.time.as_micros() as u64,
+    }
+}
