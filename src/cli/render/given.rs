@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::super::case::{Request, read_text};
+use super::super::case::{self, Request, read_text};
 use super::super::output::Failure;
 use crate::request::SECRET_HEADERS;
 
@@ -43,10 +43,10 @@ impl Given {
         let mut request = match &self.request {
             Some(path) if path.as_os_str() == "-" => {
                 let text = String::from_utf8_lossy(&standard_input()?).into_owned();
-                Request::parse("standard input", &text)
+                case::parse("standard input", &text)
             }
-            Some(path) => Request::read(path),
-            None => Request::parse("flags", "{}"),
+            Some(path) => case::read(path),
+            None => case::parse("flags", "{}"),
         }
         .map_err(|fault| Failure::NotLoaded(fault.to_string()))?;
         if let Some(path) = &self.body {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::super::case::Request;
+use super::super::case::{Request, context};
 use super::super::output::{Failure, print_line, print_text, say};
 use super::super::pretty::lay_out;
 use super::super::snippet::tell;
@@ -82,7 +82,7 @@ fn trial(source: &str, request: &Request) -> Result<(bool, Trial), Failure> {
             webhook: r#"{"prefect.resource.id":"prefect-cloud.webhook.00000000"}"#,
             payload: &help,
         };
-        (true, template.trial(&request.context(&body), &stamp))
+        (true, template.trial(&context(request, &body), &stamp))
     };
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);

@@ -355,7 +355,7 @@ fn try_case(case: &Case, path: &Path, template: &Template, accepts: bool) -> Ver
         let what = "there is no request for it";
         return Verdict::Failed(Box::new(Fault::new(&case.request, None, what)));
     }
-    match Request::read(&case.request) {
+    match case::read(&case.request) {
         Ok(request) => judge(case, path, &outcome(template, &request), accepts),
         Err(fault) => {
             Verdict::Failed(Box::new(Fault::new(&case.request, fault.line(), fault.to_string())))

@@ -10,7 +10,7 @@ use crate::id::Uuid;
 use crate::json::Fault;
 use crate::render::{Diagnostic, Template};
 
-use super::super::case::Request;
+use super::super::case::{Request, context};
 
 /// The `error_type` of an engine that panicked; no failed event has it.
 pub(super) const PANIC: &str = "panic";
@@ -69,7 +69,7 @@ pub(super) fn outcome(template: &Template, request: &Request) -> Outcome {
 
 fn render(template: &Template, request: &Request) -> Outcome {
     let body = request.body(Options::default().json).map_err(|fault| Failed::of_body(&fault))?;
-    let text = template.render(&request.context(&body)).map_err(Failed::of_template)?;
+    let text = template.render(&context(request, &body)).map_err(Failed::of_template)?;
     let stamp = Stamp {
         id: Uuid::nil(),
         received: request.received.unwrap_or(Time::from_micros(0)),

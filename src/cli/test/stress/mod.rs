@@ -146,7 +146,7 @@ pub(super) fn run(suites: &[Suite], plan: Plan) -> Result<Vec<Stressed>, Failure
         let Some(ready) = ready else { continue };
         for case in suite.cases.iter().filter(|case| case.there.request && case.there.event) {
             // One that cannot be read has failed already.
-            let Ok(request) = Request::read(&case.request) else { continue };
+            let Ok(request) = case::read(&case.request) else { continue };
             let places = Places::of(&request, &ready.source);
             let (template, intended) = (&ready.template, &*ready.intended);
             jobs.push(Job { suite: place, name: &case.name, template, places, request, intended });
@@ -164,7 +164,7 @@ fn prepare(suite: &Suite) -> Option<Ready> {
     let template = Template::compile(&source, Limits::default()).ok()?;
     let errors = suite.cases.iter().filter(|case| case.there.error && case.there.request);
     let intended = errors.filter_map(|case: &Case| {
-        let request = Request::read(&case.request).ok()?;
+        let request = case::read(&case.request).ok()?;
         outcome(&template, &request).err().map(|failed| Sign::of(&failed))
     });
     let intended = intended.collect();
