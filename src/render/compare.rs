@@ -97,7 +97,8 @@ fn equal_at(left: &Value, right: &Value, depth: usize) -> Result<bool, Error> {
         return Ok(number::compare(&a, &b) == Some(Ordering::Equal));
     }
     Ok(match (kind(left), kind(right)) {
-        (Kind::Undefined, Kind::Undefined) | (Kind::None, Kind::None) => true,
+        (Kind::Undefined, Kind::Undefined) => left.is_undefined() == right.is_undefined(),
+        (Kind::None, Kind::None) => true,
         (Kind::Bytes(a), Kind::Bytes(b)) => a == b,
         (Kind::List(a), Kind::List(b)) => {
             left.len() == right.len() && rows_equal(items(a), items(b), depth)?

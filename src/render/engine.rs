@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior
 use super::compare::How;
 use super::error::nearest;
 use super::number::Reckon;
-use super::value::{Kind, fault, kind};
+use super::value::{Kind, fault, kind, marked};
 use super::{
     chain, compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests, trace,
 };
@@ -142,6 +142,7 @@ fn add_operators(made: &mut Environment<'static>) {
     }
     made.add_filter("op.operand", |value: &Value, sign: &str| chain::operand(value, sign));
     made.add_filter("op.chain", |held: bool| chain::end().map(|()| held));
+    made.add_filter("op.-**", |a: &Value, b: &Value| ops::signed_power(a, b));
     made.add_filter("op.neg", |value: &Value| ops::negate(value));
     made.add_filter("op.pos", |value: &Value| ops::posit(value));
     made.add_filter("op.~~", |a: &Value, b: &Value| ops::concat(a, std::slice::from_ref(b), false));
@@ -164,6 +165,7 @@ fn add_lookups(made: &mut Environment<'static>) {
         lookup::slice_constant(of, a, b, c)
     });
     made.add_filter("op.iter", |value: &Value| lookup::looped(value));
+    made.add_filter("op.any", |value: &Value| lookup::any(value));
     made.add_filter("op.kwargs", |value: &Value| lookup::named_arguments(value));
     made.add_filter("op.row", |value: &Value| lookup::row(value));
     made.add_filter("op.rows", |value: &Value| lookup::rows(value));
@@ -180,8 +182,10 @@ fn add_lookups(made: &mut Environment<'static>) {
         }
         repr::text(value).map(Value::from_safe_string)
     });
+    made.add_filter("op.written", |value: &Value| repr::text(value).map(Value::from_safe_string));
+    // What a filter makes of a block is written as it is.
     made.add_filter("op.text", |value: &Value| match kind(value) {
-        Kind::Str(_) => Ok(value.clone()),
+        Kind::Str(text) => Ok(marked(text.to_owned(), true)),
         _ => Err(fault("the filter of a block must give a string")),
     });
     made.add_filter("op.fail", |_value: &Value, what: &str| -> Result<Value, Error> {

@@ -32,7 +32,13 @@ pub(super) struct Function {
 
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<function {}>", self.name)
+        match self.name {
+            "dict" => f.write_str("<class 'dict'>"),
+            "cycler" => f.write_str("<class 'jinja2.utils.Cycler'>"),
+            "joiner" => f.write_str("<class 'jinja2.utils.Joiner'>"),
+            "namespace" => f.write_str("<class 'jinja2.utils.Namespace'>"),
+            name => write!(f, "<function {name}>"),
+        }
     }
 }
 

@@ -151,9 +151,22 @@ pub(super) fn length(value: &Value) -> Option<usize> {
     }
 }
 
-/// A slice that Jinja takes when it compiles: there what cannot be sliced is undefined.
-pub(super) fn slice_constant(of: &Value, start: &Value, end: &Value, by: &Value) -> Value {
-    slice(of, start, end, by).unwrap_or_default()
+/// A slice that Jinja takes when it compiles: there what cannot be sliced is undefined. A step of zero stays refused.
+pub(super) fn slice_constant(
+    of: &Value,
+    start: &Value,
+    end: &Value,
+    by: &Value,
+) -> Result<Value, Error> {
+    match slice(of, start, end, by) {
+        Err(refused) if is_sliced(of) && matches!(bound(by), Ok(Some(0))) => Err(refused),
+        made => Ok(made.unwrap_or_default()),
+    }
+}
+
+fn is_sliced(of: &Value) -> bool {
+    let kind = kind(of);
+    matches!(kind, Kind::Str(_) | Kind::List(_) | Kind::Tuple(_) | Kind::Range(_) | Kind::Bytes(_))
 }
 
 /// `of[start:stop:step]`.
@@ -161,12 +174,10 @@ pub(super) fn slice(of: &Value, start: &Value, end: &Value, by: &Value) -> Resul
     if is_undefined(of) {
         return chained(of);
     }
-    let length = match kind(of) {
-        Kind::Str(_) | Kind::List(_) | Kind::Tuple(_) | Kind::Range(_) | Kind::Bytes(_) => {
-            of.len().unwrap_or(0)
-        }
-        _ => return Err(fault(format!("{} cannot be sliced", type_name(of)))),
-    };
+    if !is_sliced(of) {
+        return Err(fault(format!("{} cannot be sliced", type_name(of))));
+    }
+    let length = of.len().unwrap_or(0);
     let places = Places::of(length, bound(start)?, bound(end)?, bound(by)?)?;
     match kind(of) {
         Kind::Str(text) => {
@@ -297,6 +308,11 @@ pub(super) fn looped(value: &Value) -> Result<Value, Error> {
         Kind::Generator | Kind::Str(_) => collect(value).map(Value::from),
         _ => iterable(value),
     }
+}
+
+/// Whether a loop would go through anything.
+pub(super) fn any(value: &Value) -> Result<bool, Error> {
+    iterate(value)?.next().transpose().map(|first| first.is_some())
 }
 
 /// The items of an iterable, one by one, paid for.

@@ -6,6 +6,9 @@ use num_bigint::BigInt;
 use super::chars::{decimal_value, is_space};
 use super::value::DIGITS_MAX;
 
+/// Beyond this a power of two says no more than that a number is far too large or small.
+const HEX_POWER_MAX: i64 = 1 << 40;
+
 /// The text trimmed, its digits made ASCII and its underscores taken out; `None` when one stands where none may.
 fn plain(text: &str, is_digit: fn(char) -> bool) -> Option<String> {
     let text = text.trim_matches(is_space);
@@ -45,6 +48,70 @@ pub(super) fn read_float(text: &str) -> Option<f64> {
         _ => return None,
     };
     Some(if negative { -number } else { number })
+}
+
+/// What `float.fromhex(text)` is; too large a number is infinite.
+pub(super) fn read_hex_float(text: &str) -> Option<f64> {
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text).to_ascii_lowercase();
+    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+    match &*unsigned {
+        "inf" | "infinity" => return Some(sign * f64::INFINITY),
+        "nan" => return Some(sign * f64::NAN),
+        _ => {}
+    }
+    let (digits, power) = unsigned
+        .split_once('p')
+        .map_or((&*unsigned, None), |(digits, power)| (digits, Some(power)));
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let power = power.map_or(Some(0), |power| {
+        let plain = power.strip_prefix(['+', '-']).unwrap_or(power);
+        let is_number = !plain.is_empty() && plain.bytes().all(|byte| byte.is_ascii_digit());
+        let far = if power.starts_with('-') { -HEX_POWER_MAX } else { HEX_POWER_MAX };
+        is_number.then(|| {
+            power.parse::<i64>().map_or(far, |power| power.clamp(-HEX_POWER_MAX, HEX_POWER_MAX))
+        })
+    })?;
+    if whole.is_empty() && part.is_empty() {
+        return None;
+    }
+    let part_length = i64::try_from(part.len()).unwrap_or(HEX_POWER_MAX);
+    let (mut mantissa, mut power, mut more) = (0_u128, power - 4 * part_length, false);
+    for digit in whole.chars().chain(part.chars()) {
+        let digit = u128::from(digit.to_digit(16)?);
+        if mantissa >> 120 == 0 {
+            mantissa = mantissa << 4 | digit;
+        } else {
+            power += 4;
+            more |= digit != 0;
+        }
+    }
+    Some(sign * rounded(mantissa, power, more))
+}
+
+/// The float nearest to `mantissa * 2^power`, a little more when `more`; of two that are as near, the even one.
+fn rounded(mantissa: u128, power: i64, more: bool) -> f64 {
+    let bits = i64::from(128 - mantissa.leading_zeros());
+    let top = bits - 1 + power;
+    if mantissa == 0 || top < -1075 {
+        return 0.0;
+    }
+    if top > 1024 {
+        return f64::INFINITY;
+    }
+    let kept = 53 - (-1022 - top).max(0);
+    let cut = (bits - kept).max(0);
+    let (mut near, rest) =
+        if cut >= 128 { (0, mantissa) } else { (mantissa >> cut, mantissa & ((1 << cut) - 1)) };
+    if cut > 0 {
+        let half = 1_u128 << (cut - 1);
+        if rest > half || (rest == half && (more || near & 1 == 1)) {
+            near += 1;
+        }
+    }
+    let power = (power + cut) as i32;
+    near as f64 * 2.0_f64.powi(power / 2) * 2.0_f64.powi(power - power / 2)
 }
 
 /// What `int(text, base)` is.

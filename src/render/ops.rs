@@ -50,6 +50,10 @@ fn add(left: &Value, right: &Value) -> Result<Value, Error> {
             budget::take_values(a.len() + b.len())?;
             Ok(Tuple::from([&**a, &**b].concat()).into())
         }
+        (Kind::Bytes(a), Kind::Bytes(b)) => {
+            budget::take(a.len() + b.len())?;
+            Ok(Value::from_bytes([a, b].concat()))
+        }
         _ => Err(refused(Reckon::Add, left, right)),
     }
 }
@@ -103,6 +107,10 @@ fn multiply(left: &Value, right: &Value) -> Result<Value, Error> {
             let out = text.repeat(count);
             Ok(if row.is_safe() { Value::from_safe_string(out) } else { Value::from(out) })
         }
+        Kind::Bytes(bytes) => {
+            budget::take(bytes.len().saturating_mul(count))?;
+            Ok(Value::from_bytes(bytes.repeat(count)))
+        }
         Kind::List(list) => {
             budget::take_values(row.len().unwrap_or(0).saturating_mul(count))?;
             let once: Vec<Value> = items(list).collect();
@@ -120,6 +128,18 @@ fn repeated(once: &[Value], count: usize) -> Vec<Value> {
     // An empty row stays empty however often: only what is paid for is gone through.
     let length = once.len().saturating_mul(count);
     once.iter().cycle().take(length).cloned().collect()
+}
+
+/// `left ** right` of a constant and a value: `-2 ** n` is then `-(2 ** n)`, as the code that Jinja makes has it.
+pub(super) fn signed_power(left: &Value, right: &Value) -> Result<Value, Error> {
+    let is_signed = match kind(left) {
+        Kind::Float(float) => float.is_sign_negative() && !float.is_nan(),
+        _ => number(left).is_some_and(|number| number.is_negative()),
+    };
+    if is_signed {
+        return negate(&arithmetic(Reckon::Pow, &negate(left)?, right)?);
+    }
+    arithmetic(Reckon::Pow, left, right)
 }
 
 /// `-value`.

@@ -119,3 +119,8 @@ fn numbers_are_humanized_as_by_python() {
 fn texts_are_laid_out_and_sorted_as_by_python() {
     at_least("layout.jsonl", 240);
 }
+
+#[test]
+fn what_differed_once_does_so_no_more() {
+    at_least("found.jsonl", 37);
+}

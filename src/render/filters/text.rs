@@ -6,9 +6,11 @@ use minijinja::{Error, Value};
 use super::super::args::bind;
 use super::super::budget;
 use super::super::chars;
+use super::super::compare::{How, holds};
 use super::super::engine::Scope;
 use super::super::methods::{parts, text as methods};
-use super::super::ops::escape;
+use super::super::number::Reckon;
+use super::super::ops::{arithmetic, escape};
 use super::super::repr::text;
 use super::super::value::{Kind, fault, index, kind, marked, type_name};
 use super::Table;
@@ -164,25 +166,29 @@ fn trim(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
 fn truncate(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let names = ["length", "killwords", "end", "leeway"];
     let [length, kill, end, leeway] = bind("truncate", names, 0, args)?;
-    let length = length.map_or(Ok(255), |length| index("truncate", &length))?;
+    let length = length.unwrap_or_else(|| Value::from(255));
     let end = end.unwrap_or_else(|| Value::from("..."));
     let end = demanded("truncate", &end)?.to_owned();
     let leeway = leeway.filter(|leeway| !leeway.is_none());
-    let leeway = leeway.map_or(Ok(5), |leeway| index("truncate", &leeway))?;
+    let leeway = leeway.unwrap_or_else(|| Value::from(5));
     let end_length = chars::length(&end);
-    if length < end_length {
+    if holds(How::Less, &length, &Value::from(end_length))? {
+        let length = text(&length)?;
         let what = format!("truncate needs a length of at least {end_length}, not {length}");
         return Err(fault(what));
     }
-    if leeway < 0 {
+    if holds(How::Less, &leeway, &Value::from(0))? {
         return Err(fault("truncate needs a leeway that is not negative"));
     }
-    // Python only measures what is short enough, string or not.
-    let own = super::super::lookup::length(value).map(|own| own.cast_signed() as i64);
-    if own.is_some_and(|own| own <= length.saturating_add(leeway)) {
-        return Ok(value.clone());
+    // Python only measures what is short enough, string or not, and whatever kind of number the length is.
+    if let Some(own) = super::super::lookup::length(value) {
+        let most = arithmetic(Reckon::Add, &length, &leeway)?;
+        if holds(How::AtMost, &Value::from(own), &most)? {
+            return Ok(value.clone());
+        }
     }
     let whole = demanded("truncate", value)?;
+    let length = index("truncate", &length)?;
     let kept = usize::try_from(length - end_length).unwrap_or(0);
     let cut = whole.char_indices().nth(kept).map_or(whole.len(), |(place, _)| place);
     let mut head = &whole[..cut];

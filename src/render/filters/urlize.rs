@@ -1,18 +1,21 @@
 //! `urlize`: what looks like a link or an address in a text becomes one. In: text. Out: HTML. Never a link to a
 //! scheme that was not asked for.
 
+use std::borrow::Cow;
+
 use minijinja::{Error, Value};
 
 use super::super::args::bind;
 use super::super::budget;
 use super::super::chars::{self, is_decimal, is_space, is_word};
+use super::super::compare::{How, holds};
 use super::super::engine::Scope;
 use super::super::lookup::collect;
 use super::super::ops;
 use super::super::value::{fault, index, marked};
 use super::Table;
 use super::html::escaped;
-use super::text::{demanded, soft};
+use super::text::demanded;
 
 pub(super) const TABLE: Table = &[("urlize", urlize)];
 
@@ -21,7 +24,8 @@ const DOMAINS: [&str; 8] = ["com", "net", "int", "edu", "gov", "org", "info", "m
 
 /// How links are written.
 struct Style {
-    shown_max: Option<i64>,
+    /// Looked at only when a link is long enough to ask.
+    shown_max: Option<Value>,
     attributes: String,
     schemes: Vec<String>,
 }
@@ -31,9 +35,8 @@ fn urlize(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let bound = bind("urlize", names, 0, args)?;
     let [limit, nofollow, target, rel, schemes] =
         bound.map(|value| value.filter(|value| !value.is_none()));
-    let shown_max = limit.map(|limit| index("urlize", &limit)).transpose()?;
-    let rel = rel.map(|rel| soft(&rel)).transpose()?;
-    let rel = rel.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let rel = rel.filter(Value::is_true);
+    let rel = rel.as_ref().map_or(Ok(""), |rel| demanded("urlize", rel))?;
     let mut rels: Vec<&str> = rel.split(is_space).filter(|part| !part.is_empty()).collect();
     rels.push("noopener");
     if nofollow.is_some_and(|nofollow| nofollow.is_true()) {
@@ -51,7 +54,7 @@ fn urlize(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     }
     let schemes = schemes.map_or(Ok(Vec::new()), |schemes| collect(&schemes))?;
     let schemes: Result<Vec<String>, Error> = schemes.iter().map(scheme).collect();
-    let style = Style { shown_max, attributes, schemes: schemes? };
+    let style = Style { shown_max: limit, attributes, schemes: schemes? };
     let text = escaped(value)?;
     let mut out = String::with_capacity(text.len());
     let mut rest = &*text;
@@ -59,7 +62,7 @@ fn urlize(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
         let length = rest.find(is_space).unwrap_or(rest.len());
         let (word, after) = rest.split_at(length);
         budget::take(word.len() * 2 + style.attributes.len())?;
-        style.word(&mut out, word);
+        style.word(&mut out, word)?;
         let gap = after.find(|c| !is_space(c)).unwrap_or(after.len());
         out.push_str(&after[..gap]);
         rest = &after[gap..];
@@ -81,7 +84,7 @@ fn scheme(value: &Value) -> Result<String, Error> {
 
 impl Style {
     /// Writes one word, as a link if it is one.
-    fn word(&self, out: &mut String, word: &str) {
+    fn word(&self, out: &mut String, word: &str) -> Result<(), Error> {
         let (head, mut middle, mut tail) = split(word);
         for (open, close) in [("(", ")"), ("<", ">"), ("&lt;", "&gt;")] {
             let opened = middle.matches(open).count();
@@ -96,51 +99,57 @@ impl Style {
             }
         }
         out.push_str(head);
-        self.link(out, middle);
+        self.link(out, middle)?;
         out.push_str(tail);
+        Ok(())
     }
 
-    fn link(&self, out: &mut String, middle: &str) {
+    fn link(&self, out: &mut String, middle: &str) -> Result<(), Error> {
         let mail = |text: &str| is_address(text);
         if is_link(middle) {
             let scheme = middle.starts_with("https://") || middle.starts_with("http://");
-            self.anchor(out, if scheme { "" } else { "https://" }, middle, &self.attributes, true);
+            let shown = self.shown(middle)?;
+            let lead = if scheme { "" } else { "https://" };
+            anchor(out, lead, middle, &self.attributes, &shown);
         } else if let Some(address) = middle.strip_prefix("mailto:").filter(|text| mail(text)) {
-            self.anchor(out, "mailto:", address, "", false);
+            anchor(out, "mailto:", address, "", address);
         } else if middle.contains('@')
             && !middle.starts_with("www.")
             && !middle.starts_with('@')
             && !middle.contains(':')
             && mail(middle)
         {
-            self.anchor(out, "mailto:", middle, "", false);
+            anchor(out, "mailto:", middle, "", middle);
         } else if self
             .schemes
             .iter()
             .any(|scheme| middle != scheme && middle.starts_with(&**scheme))
         {
-            self.anchor(out, "", middle, &self.attributes, false);
+            anchor(out, "", middle, &self.attributes, middle);
         } else {
             out.push_str(middle);
         }
+        Ok(())
     }
 
-    fn anchor(&self, out: &mut String, scheme: &str, to: &str, attributes: &str, cut: bool) {
-        out.push_str("<a href=\"");
-        out.push_str(scheme);
-        out.push_str(to);
-        out.push('"');
-        out.push_str(attributes);
-        out.push('>');
-        match self.shown_max {
-            Some(most) if cut && chars::length(to) > most => {
-                let kept = usize::try_from(most).unwrap_or(0);
-                out.extend(to.chars().take(kept));
-                out.push_str("...");
-            }
-            _ => out.push_str(to),
+    /// What is shown of a link.
+    fn shown<'t>(&self, link: &'t str) -> Result<Cow<'t, str>, Error> {
+        let Some(most) = &self.shown_max else { return Ok(Cow::Borrowed(link)) };
+        if !holds(How::Greater, &Value::from(chars::length(link)), most)? {
+            return Ok(Cow::Borrowed(link));
         }
-        out.push_str("</a>");
+        let most = index("urlize", most)?;
+        // Python counts a negative limit from the end.
+        let kept = if most < 0 { most.saturating_add(chars::length(link)) } else { most };
+        let mut shown: String = link.chars().take(usize::try_from(kept).unwrap_or(0)).collect();
+        shown.push_str("...");
+        Ok(Cow::Owned(shown))
+    }
+}
+
+fn anchor(out: &mut String, scheme: &str, to: &str, attributes: &str, shown: &str) {
+    for part in ["<a href=\"", scheme, to, "\"", attributes, ">", shown, "</a>"] {
+        out.push_str(part);
     }
 }
 

@@ -7,7 +7,6 @@ use minijinja::machinery::ast::{BinOp, BinOpKind, Expr, GetAttr};
 use super::super::context::BODY;
 use super::super::error::Fault;
 use super::super::methods;
-use super::expr::is_constant;
 use super::{Fold, call};
 
 impl<'a> Fold<'a, '_> {
@@ -37,12 +36,12 @@ impl<'a> Fold<'a, '_> {
         let Some(of) = node.expr.as_ref().filter(|_| node.name == "tojson") else {
             return Ok(None);
         };
-        if !self.is_brief() || !node.args.is_empty() || is_constant(expr) {
+        if !self.is_brief() || !node.args.is_empty() || self.is_constant(expr) {
             return Ok(None);
         }
         let outer = std::mem::replace(&mut self.simplified, true);
         let parts = match of {
-            Expr::BinOp(joined) if is_joined(of) => self.joined(joined),
+            Expr::BinOp(joined) if self.is_joined(of) => self.joined(joined),
             other => self.expr(other).map(|value| vec![value]),
         };
         self.simplified = outer;
@@ -54,7 +53,9 @@ impl<'a> Fold<'a, '_> {
     /// The operands of `a ~ b ~ c`, folded.
     pub(super) fn joined(&mut self, node: &BinOp<'a>) -> Result<Vec<Expr<'a>>, Fault> {
         let mut operands = match &node.left {
-            Expr::BinOp(left) if self.is_brief() && is_joined(&node.left) => self.joined(left)?,
+            Expr::BinOp(left) if self.is_brief() && self.is_joined(&node.left) => {
+                self.joined(left)?
+            }
             left => {
                 let folded = self.expr(left)?;
                 vec![self.part(folded, left)]
@@ -64,9 +65,11 @@ impl<'a> Fold<'a, '_> {
         operands.push(self.part(folded, &node.right));
         Ok(operands)
     }
-}
 
-/// Whether the expression joins texts when it is rendered.
-fn is_joined(expr: &Expr<'_>) -> bool {
-    matches!(expr, Expr::BinOp(node) if matches!(node.op, BinOpKind::Concat)) && !is_constant(expr)
+    /// Whether the expression joins texts when it is rendered.
+    fn is_joined(&self, expr: &Expr<'_>) -> bool {
+        matches!(expr, Expr::BinOp(node) if matches!(node.op, BinOpKind::Concat))
+            && !self.escapes.volatile
+            && !self.is_constant(expr)
+    }
 }

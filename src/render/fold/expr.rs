@@ -14,7 +14,7 @@ use super::super::error::Fault;
 use super::super::methods;
 use super::super::trace::Branch;
 use super::super::value::{Nothing, Reference};
-use super::{Fold, ROOT, call, constant, variable};
+use super::{Fixed, Fold, ROOT, call, constant, variable};
 
 /// Filters that see the context, so that Jinja does not apply them when it compiles.
 const IN_CONTEXT: [&str; 6] = ["map", "random", "reject", "rejectattr", "select", "selectattr"];
@@ -22,12 +22,13 @@ const IN_CONTEXT: [&str; 6] = ["map", "random", "reject", "rejectattr", "select"
 impl<'a> Fold<'a, '_> {
     pub(super) fn expr(&mut self, expr: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         // What is made of constants only is made when Jinja compiles; a slice by itself is not kept there.
-        if self.fixed || matches!(expr, Expr::Slice(_) | Expr::Const(_)) || !is_constant(expr) {
+        let stays = self.fixed != Fixed::No || self.escapes.volatile;
+        if stays || matches!(expr, Expr::Slice(_) | Expr::Const(_)) || !self.is_constant(expr) {
             return self.node(expr);
         }
-        self.fixed = true;
+        self.fixed = Fixed::Kept;
         let folded = self.node(expr);
-        self.fixed = false;
+        self.fixed = Fixed::No;
         folded
     }
 
@@ -96,7 +97,8 @@ impl<'a> Fold<'a, '_> {
             });
         }
         // When Jinja compiles, what cannot be sliced is undefined.
-        Ok(call(if self.fixed { "op.cut" } else { "op.slice" }, span, of, bounds))
+        let name = if self.fixed == Fixed::No { "op.slice" } else { "op.cut" };
+        Ok(call(name, span, of, bounds))
     }
 
     fn unary(&mut self, node: &UnaryOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
@@ -111,7 +113,8 @@ impl<'a> Fold<'a, '_> {
 
     fn binary(&mut self, node: &BinOp<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         if matches!(node.op, BinOpKind::Concat)
-            && !(is_constant(&node.left) && is_constant(&node.right))
+            && !self.escapes.volatile
+            && !(self.is_constant(&node.left) && self.is_constant(&node.right))
         {
             let mut operands = self.joined(node)?;
             let rest = operands.split_off(1);
@@ -122,11 +125,14 @@ impl<'a> Fold<'a, '_> {
         let chooses = matches!(node.op, BinOpKind::ScOr);
         let left = self.forgiving(chooses, |fold| fold.expr(&node.left))?;
         let right = self.expr(&node.right)?;
+        let (is_left, is_right) =
+            (|| self.is_constant(&node.left), || self.is_constant(&node.right));
         let name = match node.op {
             op @ (BinOpKind::ScAnd | BinOpKind::ScOr) => {
                 return Ok(Expr::BinOp(Spanned::new(BinOp { op, left, right }, span)));
             }
-            // Jinja joins constants when it compiles, and forgets that some are safe.
+            // Jinja joins constants when it compiles, and forgets that some are safe; so it does where only a
+            // rendering knows whether text is escaped.
             BinOpKind::Concat => "op.~~",
             BinOpKind::Add => "op.+",
             BinOpKind::Sub => "op.-",
@@ -134,6 +140,8 @@ impl<'a> Fold<'a, '_> {
             BinOpKind::Div => "op./",
             BinOpKind::FloorDiv => "op.//",
             BinOpKind::Rem => "op.%",
+            // Python binds the sign of a constant that Jinja made less tightly.
+            BinOpKind::Pow if !self.escapes.volatile && is_left() && !is_right() => "op.-**",
             BinOpKind::Pow => "op.**",
             _ => return Err(Fault::span(span, "a comparison is no arithmetic")),
         };
@@ -181,12 +189,12 @@ impl<'a> Fold<'a, '_> {
     fn if_expr(&mut self, node: &IfExpr<'a>, span: Span) -> Result<Expr<'a>, Fault> {
         self.branches += 1;
         let test_expr = self.forgiving(true, |fold| fold.expr(&node.test_expr))?;
-        let at = node.test_expr.span();
-        let true_expr = self.expr(&node.true_expr)?;
+        let (at, way) = (node.test_expr.span(), truth(&node.test_expr));
+        let true_expr = self.side(&node.true_expr, way == Some(false))?;
         let true_expr = self.reached(true_expr, at, Branch::Then);
         let false_expr = match &node.false_expr {
             Some(expr) => {
-                let expr = self.expr(expr)?;
+                let expr = self.side(expr, way == Some(true))?;
                 self.reached(expr, at, Branch::Else)
             }
             None => constant(Value::from_object(Nothing), span),
@@ -194,6 +202,17 @@ impl<'a> Fold<'a, '_> {
         self.branches -= 1;
         let node = IfExpr { test_expr, true_expr, false_expr: Some(false_expr) };
         Ok(Expr::IfExpr(Spanned::new(node, span)))
+    }
+
+    /// One side of an `if`; one that is never taken Jinja does not make simpler.
+    fn side(&mut self, expr: &Expr<'a>, is_dead: bool) -> Result<Expr<'a>, Fault> {
+        if !is_dead || self.fixed != Fixed::Written {
+            return self.expr(expr);
+        }
+        let outer = std::mem::take(&mut self.simplified);
+        let folded = self.expr(expr);
+        self.simplified = outer;
+        folded
     }
 
     fn filter(&mut self, node: &Filter<'a>, span: Span) -> Result<Expr<'a>, Fault> {
@@ -306,10 +325,22 @@ impl<'a> Fold<'a, '_> {
             && let Some(CallArg::Pos(rows)) = made.args.pop()
         {
             let mut rows = call("op.iter", span, rows, Vec::new());
-            if self.rows.last() == Some(&true) {
+            let (unpacks, otherwise) = self.open.last().copied().unwrap_or_default();
+            if unpacks {
                 rows = call("op.rows", span, rows, Vec::new());
             }
             made.args.push(CallArg::Pos(rows));
+            if let (Some(otherwise), [CallArg::Pos(rows)]) = (otherwise, &node.args[..]) {
+                // The engine's loop has its `else` only when it is not called by itself.
+                let rows = call("op.iter", span, self.expr(rows)?, Vec::new());
+                let empty = Call { expr: variable(otherwise, span), args: Vec::new() };
+                let node = IfExpr {
+                    test_expr: call("op.any", span, rows, Vec::new()),
+                    true_expr: Expr::Call(Spanned::new(made, span)),
+                    false_expr: Some(Expr::Call(Spanned::new(empty, span))),
+                };
+                return Ok(Expr::IfExpr(Spanned::new(node, span)));
+            }
         }
         Ok(Expr::Call(Spanned::new(made, span)))
     }
@@ -342,17 +373,23 @@ impl<'a> Fold<'a, '_> {
         }
         for (key, value) in node.keys.iter().zip(&node.values) {
             let unhashable = matches!(key, Expr::List(_) | Expr::Map(_));
-            if self.simplified && unhashable && is_constant(key) && is_constant(value) {
+            if self.simplified && unhashable && self.is_constant(key) && self.is_constant(value) {
                 return Err(Fault::span(key.span(), "a list or dict cannot be the key of a dict"));
             }
         }
         let pairs = keys.into_iter().zip(values).flat_map(|(key, value)| [key, value]).collect();
         Ok(call("op.dict", span, Expr::List(Spanned::new(List { items: pairs }, span)), Vec::new()))
     }
+
+    /// Whether Jinja would evaluate the expression when it compiles.
+    pub(super) fn is_constant(&self, expr: &Expr<'_>) -> bool {
+        is_constant(expr, !self.escapes.volatile)
+    }
 }
 
-/// Whether Jinja would evaluate the expression when it compiles.
-pub(super) fn is_constant(expr: &Expr<'_>) -> bool {
+/// The same, with or without filters and tests: these wait where only a rendering knows whether text is escaped.
+fn is_constant(expr: &Expr<'_>, filters: bool) -> bool {
+    let is_constant = |expr: &Expr<'_>| is_constant(expr, filters);
     let all = |exprs: &[Expr<'_>]| exprs.iter().all(is_constant);
     let args = |args: &[CallArg<'_>]| {
         args.iter().all(|arg| match arg {
@@ -366,9 +403,9 @@ pub(super) fn is_constant(expr: &Expr<'_>) -> bool {
         Expr::Tuple(node) => all(&node.items),
         Expr::Map(node) => all(&node.keys) && all(&node.values),
         Expr::BinOp(node) => {
-            let decides = match (node.op, &node.left) {
-                (BinOpKind::ScOr, Expr::Const(left)) => left.value.is_true(),
-                (BinOpKind::ScAnd, Expr::Const(left)) => !left.value.is_true(),
+            let decides = match node.op {
+                BinOpKind::ScOr => truth(&node.left) == Some(true),
+                BinOpKind::ScAnd => truth(&node.left) == Some(false),
                 _ => false,
             };
             is_constant(&node.left) && (decides || is_constant(&node.right))
@@ -385,18 +422,46 @@ pub(super) fn is_constant(expr: &Expr<'_>) -> bool {
         }
         Expr::IfExpr(node) => {
             let other = || node.false_expr.as_ref().is_some_and(is_constant);
-            match &node.test_expr {
-                Expr::Const(test) if test.value.is_true() => is_constant(&node.true_expr),
-                Expr::Const(_) => other(),
-                test => is_constant(test) && is_constant(&node.true_expr) && other(),
-            }
+            is_constant(&node.test_expr)
+                && match truth(&node.test_expr) {
+                    Some(true) => is_constant(&node.true_expr),
+                    Some(false) => other(),
+                    None => is_constant(&node.true_expr) && other(),
+                }
         }
-        Expr::Test(node) => is_constant(&node.expr) && args(&node.args),
+        Expr::Test(node) => filters && is_constant(&node.expr) && args(&node.args),
         Expr::Filter(node) => {
-            !IN_CONTEXT.contains(&node.name)
+            filters
+                && !IN_CONTEXT.contains(&node.name)
                 && node.expr.as_ref().is_some_and(is_constant)
                 && args(&node.args)
         }
+        _ => false,
+    }
+}
+
+/// Whether a constant is true, when that can be seen at a glance.
+fn truth(expr: &Expr<'_>) -> Option<bool> {
+    match expr {
+        Expr::Const(node) => Some(node.value.is_true()),
+        Expr::List(node) => Some(!node.items.is_empty()),
+        Expr::Tuple(node) => Some(!node.items.is_empty()),
+        Expr::Map(node) => Some(!node.keys.is_empty()),
+        Expr::UnaryOp(node) if matches!(node.op, UnaryOpKind::Not) => {
+            truth(&node.expr).map(|held| !held)
+        }
+        Expr::BinOp(node) if matches!(node.op, BinOpKind::Concat) => {
+            (has_text(&node.left) || has_text(&node.right)).then_some(true)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a constant's text is not empty, when that can be seen at a glance.
+fn has_text(expr: &Expr<'_>) -> bool {
+    match expr {
+        Expr::Const(node) => node.value.as_str().is_none_or(|text| !text.is_empty()),
+        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => true,
         _ => false,
     }
 }

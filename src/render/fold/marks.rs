@@ -8,7 +8,6 @@ use minijinja::machinery::ast::{CallArg, EmitExpr, Expr, Filter, Spanned, Stmt};
 
 use super::super::error::Fault;
 use super::super::trace::{Branch, Plan, Sort};
-use super::expr::is_constant;
 use super::{Fold, call, constant};
 
 /// What is watched, and what is not.
@@ -50,7 +49,7 @@ impl<'a> Fold<'a, '_> {
 
     /// A value that is joined to others, or looped over.
     pub(super) fn part(&mut self, expr: Expr<'a>, of: &Expr<'_>) -> Expr<'a> {
-        if is_constant(of) { expr } else { self.weighed("op.part", expr, whole(of)) }
+        if self.is_constant(of) { expr } else { self.weighed("op.part", expr, whole(of)) }
     }
 
     /// `begin` is evaluated first, then the expression, then the operator that sees both.

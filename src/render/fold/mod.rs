@@ -48,12 +48,13 @@ pub(super) fn fold<'a>(
         names: Names::default(),
         loops: 0,
         loop_depth: 0,
-        rows: Vec::new(),
+        open: Vec::new(),
         branches: 0,
         local: Vec::new(),
         unseen: Vec::new(),
         blocks: BTreeSet::new(),
-        fixed: false,
+        fixed: Fixed::No,
+        escapes: Escapes::default(),
         simplified: false,
         owns_self: names::assigns(std::slice::from_ref(&parsed.stmt), "self"),
         owns_body: names::assigns_at_all(std::slice::from_ref(&parsed.stmt), BODY),
@@ -70,7 +71,26 @@ fn empty<'a>() -> Stmt<'a> {
     Stmt::EmitRaw(Spanned::new(node, Span::default()))
 }
 
-#[allow(clippy::struct_excessive_bools, reason = "each is asked alone")]
+/// What Jinja does when it compiles with the expression at hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fixed {
+    /// Nothing: something in it is known only to a rendering.
+    No,
+    /// Makes a constant of it.
+    Kept,
+    /// Writes it as text, without looking at what is not needed.
+    Written,
+}
+
+/// Whether text is escaped where the fold is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Escapes {
+    /// Only a rendering knows.
+    volatile: bool,
+    /// As far as Jinja knows when it compiles, it is.
+    escaping: bool,
+}
+
 struct Fold<'a, 'p> {
     source: &'a str,
     scoped: &'p BTreeSet<usize>,
@@ -78,8 +98,8 @@ struct Fold<'a, 'p> {
     names: Names,
     loops: usize,
     loop_depth: usize,
-    /// Of each open loop, whether it has several names.
-    rows: Vec<bool>,
+    /// Of each open loop, whether it has several names, and the macro that holds its `else`.
+    open: Vec<(bool, Option<&'a str>)>,
     /// How many `if` branches are open: an unknown name inside one fails only when it is reached.
     branches: usize,
     /// Names set by the loops and blocks that are open.
@@ -88,8 +108,8 @@ struct Fold<'a, 'p> {
     unseen: Vec<&'a str>,
     /// The blocks so far.
     blocks: BTreeSet<&'a str>,
-    /// The output at hand is made of constants only.
-    fixed: bool,
+    fixed: Fixed,
+    escapes: Escapes,
     /// What is at hand is part of something that Jinja makes simpler when it compiles.
     simplified: bool,
     /// The template has a `self` of its own.

@@ -3,15 +3,14 @@
 
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{
-    AutoEscape, Block, CallArg, EmitExpr, EmitRaw, Expr, Filter, FilterBlock, ForLoop, GetAttr,
-    IfCond, List, Set, SetBlock, Spanned, Stmt, Tuple, WithBlock,
+    AutoEscape, Block, Call, CallArg, EmitExpr, EmitRaw, Expr, Filter, FilterBlock, ForLoop,
+    GetAttr, IfCond, List, Macro, Set, SetBlock, Spanned, Stmt, Tuple, WithBlock,
 };
 
 use super::super::code::Code;
 use super::super::error::Fault;
 use super::super::trace::Branch;
-use super::expr::is_constant;
-use super::{Fold, assignment, call, constant, names, variable};
+use super::{Escapes, Fixed, Fold, assignment, call, constant, names, variable};
 
 impl<'a> Fold<'a, '_> {
     pub(super) fn stmts(&mut self, stmts: &[Stmt<'a>]) -> Result<Vec<Stmt<'a>>, Fault> {
@@ -31,27 +30,38 @@ impl<'a> Fold<'a, '_> {
     fn stmt(&mut self, stmt: &Stmt<'a>, out: &mut Vec<Stmt<'a>>) -> Result<(), Fault> {
         let folded = match stmt {
             Stmt::EmitExpr(node) => {
-                self.fixed = is_constant(&node.expr);
-                let expr = match self.shown(&node.expr)? {
+                let is_fixed = self.is_constant(&node.expr);
+                self.fixed = if is_fixed { Fixed::Written } else { Fixed::No };
+                let mut expr = match self.shown(&node.expr)? {
                     Some(expr) => expr,
                     None => self.expr(&node.expr)?,
                 };
-                self.fixed = false;
+                self.fixed = Fixed::No;
+                if is_fixed && self.escapes.volatile && !self.escapes.escaping {
+                    // Jinja has written it before it could know.
+                    expr = call("op.written", node.span(), expr, Vec::new());
+                }
                 let expr = self.emitted(expr, node.span());
                 Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, node.span()))
             }
             Stmt::EmitRaw(node) => self.raw(node.raw, node.span()).unwrap_or_else(|| {
                 Stmt::EmitRaw(Spanned::new(EmitRaw { raw: node.raw }, node.span()))
             }),
-            Stmt::ForLoop(node) => self.for_loop(node, node.span())?,
+            Stmt::ForLoop(node) => self.for_loop(node, node.span(), out)?,
             Stmt::IfCond(node) => self.if_cond(node, node.span())?,
             Stmt::WithBlock(node) => self.with(node, node.span())?,
             Stmt::Set(node) => return self.set(node, node.span(), out),
             Stmt::SetBlock(node) => return self.set_block(node, node.span(), out),
             Stmt::AutoEscape(node) => {
+                let outer = self.escapes;
                 let enabled = self.expr(&node.enabled)?;
                 let enabled = call("op.truth", node.span(), enabled, Vec::new());
+                match &node.enabled {
+                    Expr::Const(node) => self.escapes.escaping = node.value.is_true(),
+                    other => self.escapes.volatile |= !self.is_constant(other),
+                }
                 let body = self.scope(&node.body, node.span())?;
+                self.escapes = outer;
                 Stmt::AutoEscape(Spanned::new(AutoEscape { enabled, body }, node.span()))
             }
             Stmt::FilterBlock(node) => {
@@ -84,7 +94,12 @@ impl<'a> Fold<'a, '_> {
         Ok(vec![Stmt::WithBlock(Spanned::new(node, span))])
     }
 
-    fn for_loop(&mut self, node: &ForLoop<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
+    fn for_loop(
+        &mut self,
+        node: &ForLoop<'a>,
+        span: Span,
+        out: &mut Vec<Stmt<'a>>,
+    ) -> Result<Stmt<'a>, Fault> {
         self.loops += 1;
         let most = self.limits.loops_max;
         if self.loops > most {
@@ -113,20 +128,42 @@ impl<'a> Fold<'a, '_> {
             let rows = if node.filter_expr.is_some() { "op.tuples" } else { "op.rows" };
             iter = call(rows, node.iter.span(), iter, Vec::new());
         }
-        self.rows.push(matches!(target, Expr::List(_)));
+        let (else_body, otherwise) = self.otherwise(node, span, out)?;
+        self.open.push((matches!(target, Expr::List(_)), otherwise));
         let (filter_expr, body) = self.inside(&own, |fold| {
             let filter = node.filter_expr.as_ref().map(|expr| fold.expr(expr)).transpose()?;
             let mut body: Vec<_> = fold.reach(span, Branch::Each).into_iter().collect();
             fold.stmts_into(&node.body, &mut body)?;
             Ok((filter, body))
         })?;
-        self.rows.pop();
-        let else_body =
-            self.inside(&[], |fold| fold.branch(span, Branch::Empty, &node.else_body))?;
+        self.open.pop();
         self.loop_depth -= 1;
         let recursive = node.recursive;
         let folded = ForLoop { target, iter, filter_expr, recursive, body, else_body };
         Ok(Stmt::ForLoop(Spanned::new(folded, span)))
+    }
+
+    /// The `else` of a loop. One that calls itself runs it for each call with nothing to go through: it becomes a
+    /// macro.
+    fn otherwise(
+        &mut self,
+        node: &ForLoop<'a>,
+        span: Span,
+        out: &mut Vec<Stmt<'a>>,
+    ) -> Result<(Vec<Stmt<'a>>, Option<&'a str>), Fault> {
+        let fold = |fold: &mut Self| {
+            fold.inside(&[], |fold| fold.branch(span, Branch::Empty, &node.else_body))
+        };
+        if !node.recursive || node.filter_expr.is_some() || node.else_body.is_empty() {
+            return Ok((fold(self)?, None));
+        }
+        let name = self.slice(span);
+        let body = self.capturing(fold)?;
+        let held = Macro { name, args: Vec::new(), defaults: Vec::new(), body };
+        out.push(Stmt::Macro(Spanned::new(held, span)));
+        let expr = Call { expr: variable(name, span), args: Vec::new() };
+        let expr = self.emitted(Expr::Call(Spanned::new(expr, span)), span);
+        Ok((vec![Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, span))], Some(name)))
     }
 
     fn if_cond(&mut self, node: &IfCond<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
@@ -184,9 +221,17 @@ impl<'a> Fold<'a, '_> {
         let mut unseen = if is_scoped { Vec::new() } else { self.local.clone() };
         unseen.retain(|name| !names::assigns(&node.body, name));
         let unseen = std::mem::replace(&mut self.unseen, unseen);
+        let escapes = std::mem::take(&mut self.escapes);
         let body = self.inside(&[], |fold| fold.stmts(&node.body));
+        self.escapes = escapes;
         self.unseen = unseen;
-        let block = Block { name: node.name, required: node.required, body: body? };
+        let mut body = body?;
+        if escapes != Escapes::default() {
+            // What is around a block does not say whether its text is escaped.
+            let enabled = constant(false, span);
+            body = vec![Stmt::AutoEscape(Spanned::new(AutoEscape { enabled, body }, span))];
+        }
+        let block = Block { name: node.name, required: node.required, body };
         Ok(Stmt::Block(Spanned::new(block, span)))
     }
 

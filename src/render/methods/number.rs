@@ -5,9 +5,11 @@ use minijinja::{Error, Value};
 use num_bigint::{BigInt, Sign};
 use num_traits::Zero;
 
-use super::super::args::bind;
+use super::super::args::{bind, named, split};
+use super::super::lookup::collect;
 use super::super::number::{Number, number};
-use super::super::value::{Kind, fault, from_big, index, kind};
+use super::super::numeral::read_hex_float;
+use super::super::value::{Kind, fault, from_big, index, kind, type_name};
 use super::{Member, Table};
 
 pub(super) const INTEGER: Table = &[
@@ -127,30 +129,84 @@ fn hex(of: &Value, args: &[Value]) -> Result<Value, Error> {
     Ok(Value::from(format!("{sign}0x{lead}.{mantissa:013x}p{power:+}")))
 }
 
-fn from_hex(_of: &Value, _args: &[Value]) -> Result<Value, Error> {
-    Err(fault("fromhex is not available"))
+fn from_hex(_of: &Value, args: &[Value]) -> Result<Value, Error> {
+    let (placed, _) = split(args);
+    let [text] = bind("fromhex", [""], 1, placed)?;
+    let text = text.unwrap_or_default();
+    let Kind::Str(text) = kind(&text) else {
+        return Err(fault(format!("fromhex needs a string, not {}", type_name(&text))));
+    };
+    match read_hex_float(text) {
+        Some(float) if float.is_infinite() && !text.contains(['i', 'I']) => {
+            Err(fault("the number is too large for a float"))
+        }
+        Some(float) => Ok(Value::from(float)),
+        None => Err(fault("the text is no hexadecimal number")),
+    }
 }
 
-fn from_bytes(_of: &Value, _args: &[Value]) -> Result<Value, Error> {
-    Err(fault("from_bytes is not available"))
+/// Whether bytes go from the smallest to the largest, and whether they have a sign.
+fn layout(what: &str, order: Option<&Value>, args: &[Value]) -> Result<(bool, bool), Error> {
+    let little = match order.map(|order| order.as_str()) {
+        None | Some(Some("big")) => false,
+        Some(Some("little")) => true,
+        _ => return Err(fault(format!("{what} knows 'big' and 'little'"))),
+    };
+    let signed = named(split(args).1).into_iter().find(|(name, _)| name == "signed");
+    Ok((little, signed.is_some_and(|(_, signed)| signed.is_true())))
+}
+
+fn from_bytes(_of: &Value, args: &[Value]) -> Result<Value, Error> {
+    let names = ["bytes", "byteorder", "signed"];
+    let [given, order, _] = bind("from_bytes", names, 1, args)?;
+    if split(args).0.len() > 2 {
+        return Err(fault("from_bytes takes 'signed' by its name only"));
+    }
+    let (little, signed) = layout("from_bytes", order.as_ref(), args)?;
+    let given = given.unwrap_or_default();
+    let mut bytes = match kind(&given) {
+        Kind::Bytes(bytes) => bytes.to_vec(),
+        Kind::Str(_) => return Err(fault("from_bytes needs bytes, not a string")),
+        _ => {
+            let byte = |item: &Value| {
+                u8::try_from(index("from_bytes", item)?)
+                    .map_err(|_| fault("a byte is between 0 and 255"))
+            };
+            collect(&given)?.iter().map(byte).collect::<Result<_, _>>()?
+        }
+    };
+    super::super::budget::take(bytes.len() * 2)?;
+    if !little {
+        bytes.reverse();
+    }
+    Ok(from_big(if signed {
+        BigInt::from_signed_bytes_le(&bytes)
+    } else {
+        BigInt::from_bytes_le(Sign::Plus, &bytes)
+    }))
 }
 
 fn to_bytes(of: &Value, args: &[Value]) -> Result<Value, Error> {
-    let [length, order] = bind("to_bytes", ["length", "byteorder"], 0, args)?;
+    let [length, order, _] = bind("to_bytes", ["length", "byteorder", "signed"], 0, args)?;
+    if split(args).0.len() > 2 {
+        return Err(fault("to_bytes takes 'signed' by its name only"));
+    }
+    let (little, signed) = layout("to_bytes", order.as_ref(), args)?;
     let length = length.map_or(Ok(1), |length| index("to_bytes", &length))?;
-    let little = match order.as_ref().and_then(Value::as_str) {
-        None | Some("big") => false,
-        Some("little") => true,
-        Some(_) => return Err(fault("to_bytes knows 'big' and 'little'")),
+    let Ok(length) = usize::try_from(length) else {
+        return Err(fault("to_bytes needs a length that is not negative"));
     };
-    let (sign, mut bytes) = whole(of).to_bytes_le();
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
-    if sign == Sign::Minus || bytes.len() > length {
+    let whole = whole(of);
+    let is_negative = whole.sign() == Sign::Minus;
+    let mut bytes = if signed { whole.to_signed_bytes_le() } else { whole.to_bytes_le().1 };
+    if whole.is_zero() {
+        bytes.clear();
+    }
+    if (is_negative && !signed) || bytes.len() > length {
         return Err(fault("the integer does not fit into so few bytes"));
     }
     super::super::budget::take(length)?;
-    bytes.resize(length, 0);
+    bytes.resize(length, if is_negative { 0xff } else { 0 });
     if !little {
         bytes.reverse();
     }

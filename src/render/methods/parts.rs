@@ -8,7 +8,7 @@ use super::super::args::{bind, split as split_args};
 use super::super::budget;
 use super::super::chars;
 use super::super::filters::{escaped, tags_stripped, unescape};
-use super::super::lookup::{collect, key_value};
+use super::super::lookup::{collect, item, key_value};
 use super::super::pyformat;
 use super::super::value::{
     Kind, fault, flag, from_int, index, is_undefined, kind, marked, type_name,
@@ -338,17 +338,26 @@ fn make_translation(_of: &Value, args: &[Value]) -> Result<Value, Error> {
     Ok(Value::from_pairs(pairs))
 }
 
+/// What a table has for a character; a row is one by the places of its items.
+fn entry(table: &Value, c: char) -> Result<Value, Error> {
+    let code = from_int(i128::from(c as u32));
+    match kind(table) {
+        Kind::Dict(dict) => Ok(key_value(dict, &code).unwrap_or_default()),
+        Kind::Str(_) | Kind::List(_) | Kind::Tuple(_) | Kind::Range(_) | Kind::Bytes(_) => {
+            item(table, &code)
+        }
+        _ => Err(fault(format!("translate needs a dict, not {}", type_name(table)))),
+    }
+}
+
 fn translate(of: &Value, args: &[Value]) -> Result<Value, Error> {
     let (placed, _) = split_args(args);
     let [table] = bind("translate", [""], 1, placed)?;
     let table = table.unwrap_or_default();
-    let Kind::Dict(dict) = kind(&table) else {
-        return Err(fault(format!("translate needs a dict, not {}", type_name(&table))));
-    };
     let mut out = String::with_capacity(own(of).len());
     for c in own(of).chars() {
         budget::look(1)?;
-        let to = key_value(dict, &from_int(i128::from(c as u32))).unwrap_or(Value::UNDEFINED);
+        let to = entry(&table, c)?;
         match kind(&to) {
             Kind::None => {}
             Kind::Str(text) => {
