@@ -87,6 +87,15 @@ pub(super) fn print_text(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints a line of the result on stdout, its colours only where they are seen.
+pub(super) fn print_styled(line: &str) -> Result<(), Failure> {
+    match writeln!(anstream::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::NoReader),
+        Err(error) => Err(Failure::No(format!("cannot write to stdout: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Says a line on stderr; nobody listening is no fault.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");

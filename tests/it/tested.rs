@@ -72,6 +72,18 @@ fn each_reporter_tells_each_failure() {
 }
 
 #[test]
+fn what_no_case_reached_is_shown() {
+    let folder = data().with_file_name("covered");
+    let output = run(&folder, &["--coverage"]);
+    assert_eq!(code(&output), 0, "it is shown, no more");
+    golden(&folder.join("human.txt"), &text(&output.stdout));
+    assert_eq!(code(&run(&folder, &["--coverage=full"])), 1);
+    let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let output = run(&gallery, &["--coverage=full"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stdout));
+}
+
+#[test]
 fn a_template_that_breaks_is_shown_with_the_smallest_request() {
     let folder = data().with_file_name("stressed");
     let output = run(&folder, &["--stress", "200", "--seed", "1"]);

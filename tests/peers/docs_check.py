@@ -26,6 +26,7 @@ HELD = {
     "HOOKGATE_BLESS=1 target/peers/venv/bin/python tests/peers/templates_check.py": "tests/peers/templates_check.py",
     "hookgate test templates": "target/release/hookgate test templates",
     "hookgate test templates/github --filter push": "target/release/hookgate test templates",
+    "hookgate test templates --coverage=full": "target/release/hookgate test templates --coverage=full",
     "hookgate test templates --stress 100 --seed 1": "target/release/hookgate test templates --stress 100 --seed 1",
     "tests/peers/setup.sh": "tests/peers/setup.sh",
     "python3 tests/peers/crash.py": "tests/peers/crash.py",

@@ -1,30 +1,31 @@
 //! `hookgate test`: every case of every template, rendered as the gateway renders, and compared with what is expected.
 //! In: folders. Out: a report, and an exit code. Needs no server; writes expected files only when told to.
 
+mod coverage;
 mod diff;
 mod folder;
 mod outcome;
 mod pretty;
 mod report;
+mod run;
 mod stress;
 mod verdict;
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use regex_lite::Regex;
 
-use super::case::{self, Request};
-use super::output::{Failure, print_line, say};
-use crate::render::{Limits, Template};
-use folder::{Case, TEMPLATE};
-use outcome::{Failed, outcome};
+use super::case::Request;
+use super::output::{Failure, print_styled, say};
+use coverage::Coverage;
+use folder::TEMPLATE;
 use report::Reporter;
-use stress::{Deadly, Death, Plan, Stressed};
-use verdict::{Fault, Verdict, judge};
+use run::{Checked, Choice, Loaded, Run, try_all};
+use stress::{Deadly, Death, Plan};
+use verdict::{Fault, Verdict};
 
 /// What a template may need of a stack, as on the gateway's own threads.
 const STACK_BYTES: usize = 16 << 20;
@@ -58,6 +59,10 @@ pub(super) struct Args {
     /// What of a wrong request is a failure
     #[arg(long, value_enum, value_name = "WHAT", default_value = "broken", requires = "stress")]
     fail_on: Deadly,
+    /// Show what of the templates no case reached; `=full`: that is a failure
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true,
+          default_missing_value = "show")]
+    coverage: Option<Coverage>,
     /// For whom the report is
     #[arg(long, value_enum, default_value = "human")]
     reporter: Reporter,
@@ -74,6 +79,9 @@ A folder holds template.j2 and cases/: <case>.request.json, and beside it <case>
 event as the template makes it, or <case>.error.json, {\"error_type\": \"template\", \"line\": 3}. In
 an expected event \"[uuid]\", \"[timestamp]\" and \"[any]\" stand for values that change.
 
+--coverage shows the branches and expressions that no case reached; a branch is a way through an
+`if`, a `for` or a `… if … else …`.
+
 --stress makes wrong requests of each case that has an event: keys missing or doubled, nulls, other
 types, hostile texts, long and deep values. Where the failed event names the value that was wrong,
 the template refused it; those are counted, each with an example. A failure is (--fail-on)
@@ -89,83 +97,9 @@ Examples:
   hookgate test templates
   hookgate test templates/github --filter push
   hookgate test templates/github --update
+  hookgate test templates/github --coverage=full
   hookgate test templates/github --stress 200 --fail-on invalid
   hookgate test --reporter github --junit target/hookgate.xml";
-
-/// A whole run.
-#[derive(Debug)]
-struct Run {
-    suites: Vec<Suite>,
-    /// Of the wrong requests, when there were any.
-    seed: Option<u64>,
-}
-
-/// A template, its cases tried.
-#[derive(Debug)]
-struct Suite {
-    name: String,
-    /// Why the template does not load; counts as one failure.
-    broken: Option<Fault>,
-    cases: Vec<Checked>,
-    /// What became of wrong requests, when there were any.
-    stressed: Option<Stressed>,
-}
-
-/// A case, tried.
-#[derive(Debug)]
-struct Checked {
-    name: String,
-    verdict: Verdict,
-    took: Duration,
-}
-
-/// How many.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
-    skipped: usize,
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { passed, failed, skipped } = self;
-        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
-    }
-}
-
-impl Suite {
-    fn tally(&self) -> Tally {
-        let mut tally = Tally { failed: usize::from(self.broken.is_some()), ..Tally::default() };
-        for case in &self.cases {
-            match case.verdict {
-                Verdict::Passed | Verdict::Accepted(_) => tally.passed += 1,
-                Verdict::Failed(_) => tally.failed += 1,
-                Verdict::Skipped => tally.skipped += 1,
-            }
-        }
-        tally
-    }
-}
-
-impl Run {
-    fn tally(&self) -> Tally {
-        self.suites.iter().map(Suite::tally).fold(Tally::default(), |all, one| Tally {
-            passed: all.passed + one.passed,
-            failed: all.failed + one.failed,
-            skipped: all.skipped + one.skipped,
-        })
-    }
-
-    /// The files that were written.
-    fn written(&self) -> impl Iterator<Item = &str> {
-        let cases = self.suites.iter().flat_map(|suite| &suite.cases);
-        cases.filter_map(|case| match &case.verdict {
-            Verdict::Accepted(file) => Some(&**file),
-            _ => None,
-        })
-    }
-}
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if (args.update || args.save)
@@ -186,18 +120,24 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if !args.allow_empty && suites.iter().all(|suite| suite.cases.is_empty()) {
         return Err(Failure::No(nothing(args, &paths)));
     }
+    let choice = Choice { accepts: args.update, stops_early: args.fail_fast };
     let run = thread::scope(|scope| {
-        let work = || try_all(&suites, args);
+        let work = || {
+            let (mut run, templates) = try_all(&suites, choice);
+            if let Some(coverage) = args.coverage {
+                coverage::add(&mut run, &suites, &templates, coverage);
+            }
+            (run, templates)
+        };
         let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
         thread.map(thread::ScopedJoinHandle::join)
     });
     let run = run.map_err(|fault| Failure::No(format!("no thread to render on: {fault}")))?;
-    let run = run.map_err(|_| Failure::No("the run itself failed".to_owned()))?;
-    let mut run = run;
+    let (mut run, templates) = run.map_err(|_| Failure::No("the run itself failed".to_owned()))?;
     if let Some(count) = args.stress {
         let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
         let plan = Plan { count: count as usize, seed, deadly: args.fail_on };
-        add_stress(&mut run, &suites, plan, args.save)?;
+        add_stress(&mut run, &suites, &templates, plan, args.save)?;
     }
     for file in run.written() {
         say(&format!("wrote {file}"));
@@ -206,7 +146,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         fs::write(file, report::junit(&run) + "\n")
             .map_err(|fault| Failure::No(format!("{}: {fault}", file.display())))?;
     }
-    print_line(&report::text(args.reporter, &run))?;
+    print_styled(&report::text(args.reporter, &run))?;
     if run.suites.iter().any(|suite| suite.broken.is_some()) {
         return Err(Failure::NotLoaded("a template does not parse".to_owned()));
     }
@@ -217,12 +157,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn add_stress(
     run: &mut Run,
     suites: &[folder::Suite],
+    templates: &[Option<Loaded>],
     plan: Plan,
     saves: bool,
 ) -> Result<(), Failure> {
     run.seed = Some(plan.seed);
     let started = Instant::now();
-    let stressed = stress::run(suites, plan)?;
+    let stressed = stress::run(suites, templates, plan)?;
     for ((suite, found), tried) in suites.iter().zip(stressed).zip(&mut run.suites) {
         if found.requests == 0 {
             continue;
@@ -254,7 +195,7 @@ fn add_stress(
 
 fn fault_of(death: &Death, suite: &folder::Suite) -> Fault {
     let Death { case, failed, wrong, request } = death;
-    let line = failed.line.filter(|_| failed.error_type == "template").map(|line| line as usize);
+    let line = failed.blamed_line();
     let what = format!("{case}, where {wrong}: {}: {}", failed.error_type, failed.message);
     let (failed, request) = (Some(Box::new(failed.clone())), Some(request.text().into()));
     Fault { failed, request, ..Fault::new(&suite.template, line, what) }
@@ -287,78 +228,5 @@ fn nothing(args: &Args, paths: &[PathBuf]) -> String {
             "nothing to run: no {TEMPLATE} with cases/<case>.request.json beside it in {paths}; \
              --allow-empty makes that no failure"
         ),
-    }
-}
-
-/// Tries every suite; after a failure of a run that stops there, the rest is skipped.
-fn try_all(suites: &[folder::Suite], args: &Args) -> Run {
-    let mut run = Run { suites: Vec::new(), seed: None };
-    let mut goes_on = true;
-    for suite in suites {
-        let tried = try_suite(suite, args, &mut goes_on);
-        run.suites.push(tried);
-    }
-    run
-}
-
-fn try_suite(suite: &folder::Suite, args: &Args, goes_on: &mut bool) -> Suite {
-    let mut tried =
-        Suite { name: suite.name.clone(), broken: None, cases: Vec::new(), stressed: None };
-    let template = match load(&suite.template) {
-        Ok(template) => template,
-        Err(fault) => {
-            *goes_on &= !args.fail_fast;
-            tried.broken = Some(fault);
-            Err(None)
-        }
-    };
-    if let Err(Some(failed)) = &template {
-        // That it does not parse may be what is expected.
-        if suite.cases.iter().any(|case| !case.there.error) {
-            tried.broken = Some(does_not_parse(&suite.template, failed));
-            *goes_on &= !args.fail_fast;
-        }
-    }
-    for case in &suite.cases {
-        let started = Instant::now();
-        let verdict = match &template {
-            _ if !*goes_on => Verdict::Skipped,
-            Ok(template) => try_case(case, &suite.template, template, args.update),
-            Err(Some(failed)) if case.there.error => {
-                judge(case, &suite.template, &Err(failed.clone()), args.update)
-            }
-            Err(_) => Verdict::Skipped,
-        };
-        *goes_on &= !(args.fail_fast && matches!(verdict, Verdict::Failed(_)));
-        let (name, took) = (case.name.clone(), started.elapsed());
-        tried.cases.push(Checked { name, verdict, took });
-    }
-    tried
-}
-
-/// The template; or why it does not parse, when it can be read.
-fn load(path: &Path) -> Result<Result<Template, Option<Failed>>, Fault> {
-    let source =
-        case::read_text(path).map_err(|fault| Fault::new(path, None, fault.to_string()))?;
-    let compiled = Template::compile(&source, Limits::default());
-    Ok(compiled.map_err(|fault| Some(Failed::of_template(fault))))
-}
-
-fn does_not_parse(path: &Path, failed: &Failed) -> Fault {
-    let line = failed.line.map(|line| line as usize);
-    let what = format!("the template does not parse: {}", failed.message);
-    Fault { failed: Some(Box::new(failed.clone())), ..Fault::new(path, line, what) }
-}
-
-fn try_case(case: &Case, path: &Path, template: &Template, accepts: bool) -> Verdict {
-    if !case.there.request {
-        let what = "there is no request for it";
-        return Verdict::Failed(Box::new(Fault::new(&case.request, None, what)));
-    }
-    match case::read(&case.request) {
-        Ok(request) => judge(case, path, &outcome(template, &request), accepts),
-        Err(fault) => {
-            Verdict::Failed(Box::new(Fault::new(&case.request, fault.line(), fault.to_string())))
-        }
     }
 }

@@ -88,10 +88,11 @@ fn compare(case: &Case, template: &Path, outcome: &Outcome) -> Result<(), Fault>
 
 fn compare_event(case: &Case, template: &Path, outcome: &Outcome) -> Result<(), Fault> {
     let text = outcome.as_ref().map_err(|failed| {
-        // A line of the rendered text is no line of the template.
-        let line = failed.line.filter(|_| failed.error_type == "template").map(|n| n as usize);
         let what = format!("an event is expected; it failed: {}", failed.message);
-        Fault { failed: Some(Box::new(failed.clone())), ..Fault::new(template, line, what) }
+        Fault {
+            failed: Some(Box::new(failed.clone())),
+            ..Fault::new(template, failed.blamed_line(), what)
+        }
     })?;
     let expected_text = read(&case.event)?;
     let expected = document(&expected_text).map_err(|(line, what)| {

@@ -3,12 +3,22 @@
 
 use std::fmt::Write as _;
 
+use annotate_snippets::Renderer;
+use anstyle::{AnsiColor, Style};
+
+use super::super::super::snippet::draw;
+use super::super::coverage::{Covered, Missed};
 use super::super::diff::{Difference, Word};
+use super::super::run::{Run, Suite, Tally};
 use super::super::stress::Stressed;
 use super::super::verdict::{Fault, Verdict};
-use super::super::{Run, Tally};
 use super::place;
 
+const RED: Style = AnsiColor::Red.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+const BOLD: Style = Style::new().bold();
+/// Most diagnostics of one failure that are drawn.
+const DIAGNOSTICS_TOLD: usize = 4;
 /// Most ways in which a template refuses that are told.
 const REFUSALS_TOLD: usize = 5;
 /// Most lines of a request that are told, and characters of a line.
@@ -24,14 +34,15 @@ pub(super) fn text(run: &Run) -> String {
     }
     for suite in &run.suites {
         if let Some(fault) = &suite.broken {
-            write_fault(&mut out, &suite.name, fault);
+            write_fault(&mut out, suite, &suite.name, fault);
         }
         for case in &suite.cases {
             if let Verdict::Failed(fault) = &case.verdict {
-                write_fault(&mut out, &format!("{}/{}", suite.name, case.name), fault);
+                write_fault(&mut out, suite, &format!("{}/{}", suite.name, case.name), fault);
             }
         }
     }
+    write_coverage(&mut out, run);
     write_stress(&mut out, run);
     let _ = write!(out, "\n{}", run.tally());
     out
@@ -44,11 +55,18 @@ fn brief(tally: &Tally) -> String {
     if told.is_empty() { "no cases".to_owned() } else { told.join(", ") }
 }
 
-fn write_fault(out: &mut String, name: &str, fault: &Fault) {
-    let told = fault.failed.as_ref().and_then(|failed| failed.diagnostic.as_ref());
-    let code = told.map_or_else(String::new, |told| format!(" [{}]", told.code.name()));
-    let _ = writeln!(out, "\nFAILED {name}: {}{code}", fault.what);
-    let _ = writeln!(out, "  {}", place(fault));
+fn write_fault(out: &mut String, suite: &Suite, name: &str, fault: &Fault) {
+    let _ = writeln!(out, "\n{RED}FAILED{RED:#} {BOLD}{name}{BOLD:#}: {}", fault.what);
+    let told = fault.failed.as_ref().map_or(&[][..], |failed| &failed.diagnostics);
+    if told.is_empty() || *fault.file != suite.file {
+        let _ = writeln!(out, "  {}", place(fault));
+    }
+    for told in told.iter().take(DIAGNOSTICS_TOLD) {
+        let drawn = draw(&Renderer::styled(), &suite.file, &suite.source, told);
+        for line in drawn.lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
     for difference in &fault.differences {
         write_difference(out, difference);
     }
@@ -57,6 +75,25 @@ fn write_fault(out: &mut String, name: &str, fault: &Fault) {
     }
     if let Some(accept) = &fault.accept {
         let _ = writeln!(out, "  to take it as it is: {accept}");
+    }
+}
+
+/// What no case reached.
+fn write_coverage(out: &mut String, run: &Run) {
+    if run.suites.iter().all(|suite| suite.covered.is_none()) {
+        return;
+    }
+    let _ = writeln!(out, "\nReached by the cases:");
+    for suite in &run.suites {
+        let Some(Covered { branches, expressions, missed }) = &suite.covered else { continue };
+        let _ = writeln!(
+            out,
+            "  {}: {} of {} branches, {} of {} expressions",
+            suite.name, branches.reached, branches.all, expressions.reached, expressions.all
+        );
+        for Missed { place, what } in missed {
+            let _ = writeln!(out, "    {}:{}:{}: {what}", suite.file, place.line, place.column);
+        }
     }
 }
 
@@ -130,8 +167,8 @@ fn marked(words: &[Word]) -> String {
     for word in words {
         let _ = match word {
             Word::Same(text) => write!(out, "{}", text.escape_debug()),
-            Word::Gone(text) => write!(out, "[-{}-]", text.escape_debug()),
-            Word::New(text) => write!(out, "{{+{}+}}", text.escape_debug()),
+            Word::Gone(text) => write!(out, "{RED}[-{}-]{RED:#}", text.escape_debug()),
+            Word::New(text) => write!(out, "{GREEN}{{+{}+}}{GREEN:#}", text.escape_debug()),
         };
     }
     out

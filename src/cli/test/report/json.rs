@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::run::{Checked, Run, Suite};
 use super::super::verdict::{Fault, Verdict};
-use super::super::{Checked, Run, Suite};
 
 /// The report.
 pub(super) fn text(run: &Run) -> String {
@@ -45,10 +45,30 @@ pub(super) fn text(run: &Run) -> String {
         "skipped": tally.skipped,
         "cases": cases,
     });
+    let covered: Vec<Value> = run.suites.iter().filter_map(covered).collect();
+    if !covered.is_empty() {
+        report["coverage"] = covered.into();
+    }
     if let Some(seed) = run.seed {
         report["stress"] = json!({ "seed": seed, "folders": stressed });
     }
     serde_json::to_string_pretty(&report).unwrap_or_default()
+}
+
+fn covered(suite: &Suite) -> Option<Value> {
+    let covered = suite.covered.as_ref()?;
+    let missed = covered.missed.iter().map(|missed| {
+        json!({ "line": missed.place.line, "column": missed.place.column, "message": missed.what })
+    });
+    Some(json!({
+        "folder": suite.name,
+        "file": suite.file,
+        "branches": covered.branches.all,
+        "branches_reached": covered.branches.reached,
+        "expressions": covered.expressions.all,
+        "expressions_reached": covered.expressions.reached,
+        "missed": missed.collect::<Vec<_>>(),
+    }))
 }
 
 fn checked(suite: &Suite, case: &Checked) -> Value {
@@ -80,8 +100,7 @@ fn add_fault(told: &mut Value, fault: &Fault) {
             "error_type": failed.error_type,
             "message": failed.message,
             "line": failed.line,
-            "code": failed.diagnostic.as_ref().map(|told| told.code.name()),
-            "column": failed.diagnostic.as_ref().and_then(|told| told.column()),
+            "diagnostics": failed.diagnostics,
             "pointer": failed.pointer,
             "rendered": failed.rendered,
         });

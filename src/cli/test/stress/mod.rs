@@ -27,8 +27,9 @@ use super::super::case::{self, Request};
 use super::super::output::Failure;
 use super::STACK_BYTES;
 use super::folder::{Case, Suite};
-use super::outcome::{Failed, PANIC, outcome};
-use crate::render::{Limits, Template};
+use super::outcome::{Failed, PANIC, explained, outcome};
+use super::run::Loaded;
+use crate::render::Template;
 use chance::Places;
 use edit::{Edit, edited};
 use shrink::{Smallest, fewest, smallest};
@@ -131,24 +132,23 @@ struct Job<'a> {
     intended: &'a [Sign],
 }
 
-/// A suite whose template can be rendered.
-struct Ready {
-    template: Template,
-    source: String,
-    intended: Vec<Sign>,
-}
-
 /// Tries every case that an event is expected of.
-pub(super) fn run(suites: &[Suite], plan: Plan) -> Result<Vec<Stressed>, Failure> {
-    let ready: Vec<Option<Ready>> = suites.iter().map(prepare).collect();
+pub(super) fn run(
+    suites: &[Suite],
+    templates: &[Option<Loaded>],
+    plan: Plan,
+) -> Result<Vec<Stressed>, Failure> {
+    let ready: Vec<_> = templates.iter().map(|loaded| loaded.as_ref().and_then(ready)).collect();
+    let intended: Vec<Vec<Sign>> =
+        suites.iter().zip(&ready).map(|(suite, ready)| intended(suite, *ready)).collect();
     let mut jobs = Vec::new();
     for (place, (suite, ready)) in suites.iter().zip(&ready).enumerate() {
-        let Some(ready) = ready else { continue };
+        let Some((source, template)) = *ready else { continue };
         for case in suite.cases.iter().filter(|case| case.there.request && case.there.event) {
             // One that cannot be read has failed already.
             let Ok(request) = case::read(&case.request) else { continue };
-            let places = Places::of(&request, &ready.source);
-            let (template, intended) = (&ready.template, &*ready.intended);
+            let places = Places::of(&request, source);
+            let intended = &*intended[place];
             jobs.push(Job { suite: place, name: &case.name, template, places, request, intended });
         }
     }
@@ -159,16 +159,20 @@ pub(super) fn run(suites: &[Suite], plan: Plan) -> Result<Vec<Stressed>, Failure
     Ok(all)
 }
 
-fn prepare(suite: &Suite) -> Option<Ready> {
-    let source = case::read_text(&suite.template).ok()?;
-    let template = Template::compile(&source, Limits::default()).ok()?;
+/// Source and template, when it can be rendered.
+fn ready(loaded: &Loaded) -> Option<(&str, &Template)> {
+    Some((&loaded.source, loaded.template.as_ref().ok()?))
+}
+
+/// The failures that expected errors name.
+fn intended(suite: &Suite, ready: Option<(&str, &Template)>) -> Vec<Sign> {
+    let Some((_, template)) = ready else { return Vec::new() };
     let errors = suite.cases.iter().filter(|case| case.there.error && case.there.request);
-    let intended = errors.filter_map(|case: &Case| {
+    let signs = errors.filter_map(|case: &Case| {
         let request = case::read(&case.request).ok()?;
-        outcome(&template, &request).err().map(|failed| Sign::of(&failed))
+        outcome(template, &request).err().map(|failed| Sign::of(&failed))
     });
-    let intended = intended.collect();
-    Some(Ready { template, source, intended })
+    signs.collect()
 }
 
 /// Tries the jobs on a few threads; what became of them, in the order of the jobs.
@@ -296,7 +300,7 @@ impl Job<'_> {
             return None;
         }
         let Smallest { request, edits } = smallest(&self.request, edits, &dies);
-        let failed = outcome(self.template, &request).err()?;
+        let failed = explained(self.template, &request).err()?;
         let request = Request { note: None, ..request };
         Some(Death { case: self.name.to_owned(), failed, wrong: words(&edits), request })
     }
@@ -312,10 +316,7 @@ fn is_death(failed: &Failed, edits: &[Edit], deadly: Deadly) -> bool {
     let is_oversized = edits.iter().any(|edit| edit.change.is_oversized());
     match failed.error_type {
         "json" | PANIC => true,
-        "template" => {
-            let is_budget = failed.diagnostic.as_ref().is_some_and(|told| told.is_budget());
-            is_budget || deadly == Deadly::Refused
-        }
+        "template" => failed.is_budget() || deadly == Deadly::Refused,
         // Without a rendered text the body itself was too much.
         _ => deadly >= Deadly::Invalid && failed.rendered.is_some() && !is_oversized,
     }
