@@ -161,7 +161,7 @@ impl Api {
 
     fn check_template(&self, values: &Values) -> Result<(), Problem> {
         match values.get("template").and_then(Value::as_str) {
-            Some(source) => (self.options.check_template)(source).map_err(Problem::Template),
+            Some(source) => self.check(source).map_err(Problem::Template),
             None => Ok(()),
         }
     }

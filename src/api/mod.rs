@@ -11,11 +11,14 @@ mod present;
 mod problem;
 mod question;
 mod text;
+mod trial;
 
 use std::sync::Arc;
 
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
+
+use tokio::sync::Semaphore;
 
 use crate::accept::{Body, Reply};
 use crate::catalogue::{self, Effect, Fault, Kind, Scene, Verb};
@@ -32,26 +35,25 @@ use problem::Problem;
 
 pub use outbox::pump;
 
+/// Most drafts that are tried at once.
+const TRIALS_MAX: usize = 2;
 /// Where a call to this plane begins.
 pub const PATH_PREFIX: &str = "/api";
 
-/// Tells whether a template would be taken.
-type TemplateCheck = Box<dyn Fn(&str) -> Result<(), Diagnostic> + Send + Sync>;
-
 /// Settings of the control plane.
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Largest body.
     pub body_max_bytes: u64,
-    /// How templates are checked before they are saved.
-    pub check_template: TemplateCheck,
+    /// Bounds of templates, and of renderings that try them.
+    pub render: render::Limits,
 }
 
 impl Options {
-    /// Bodies of 5 MiB, templates as the renderer takes them.
+    /// Bodies of 8 MiB: a request of the largest size fits in, to be tried.
     #[must_use]
     pub fn new(limits: render::Limits) -> Self {
-        let check = move |source: &str| Template::compile(source, limits).map(drop);
-        Self { body_max_bytes: 5 << 20, check_template: Box::new(check) }
+        Self { body_max_bytes: 8 << 20, render: limits }
     }
 }
 
@@ -62,6 +64,8 @@ pub struct Api {
     clock: Arc<Clock>,
     facts: Arc<Facts>,
     options: Options,
+    /// Turns of renderings that try a draft.
+    trials: Semaphore,
 }
 
 impl std::fmt::Debug for Api {
@@ -126,7 +130,8 @@ impl Api {
             Change::Webhook(_) | Change::WebhookGone(_) => {}
         }));
         keys.load(store.keys().await?);
-        Ok(Self { store, keys, clock, facts: Facts::register(telemetry), options })
+        let (facts, trials) = (Facts::register(telemetry), Semaphore::new(TRIALS_MAX));
+        Ok(Self { store, keys, clock, facts, options, trials })
     }
 
     /// The facts this plane keeps of itself, for [`pump`].
@@ -184,6 +189,9 @@ impl Api {
             Admission::Page(page, caller) => return self.show(page, caller.as_deref()).await,
             Admission::Call(call) => call,
         };
+        if matches!(call.verb.effect, Effect::Render | Effect::Test) {
+            return self.attempt(call, content).await;
+        }
         let body = if call.verb.has_body() { text::read(content)? } else { None };
         if call.verb.effect == Effect::Validate {
             return self.validate(body.as_ref());
@@ -198,7 +206,7 @@ impl Api {
             Effect::Replace | Effect::Change => self.amend(call, &values).await,
             Effect::Rotate(field) => self.rotate(call, field, &values).await,
             Effect::Delete => self.delete(call).await,
-            Effect::Validate => Err(Problem::NotFound),
+            Effect::Validate | Effect::Render | Effect::Test => Err(Problem::NotFound),
         }
     }
 
@@ -210,15 +218,21 @@ impl Api {
                 if body.is_none() { "Field required" } else { "Input should be a valid string" };
             return Err(Problem::Invalid(vec![Fault::new(rule, &["body"], says)]));
         };
-        match (self.options.check_template)(source) {
+        match self.check(source) {
             Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
             Err(fault) => {
                 let told = serde_json::json!({"error": {
-                    "line": fault.line(), "message": fault.message, "source": source,
+                    "line": fault.line(), "message": fault.sentence(), "source": source,
+                    "diagnostics": [fault],
                 }});
                 Ok(Reply::json(StatusCode::UNPROCESSABLE_ENTITY, told.to_string()))
             }
         }
+    }
+
+    /// Whether a template compiles.
+    fn check(&self, source: &str) -> Result<(), Box<Diagnostic>> {
+        Template::compile(source, self.options.render).map(drop).map_err(Box::new)
     }
 
     fn reply(

@@ -29,7 +29,9 @@ pub(super) enum Problem {
     /// Path or body break rules of the table: all of them.
     Invalid(Vec<Fault>),
     /// The template does not compile.
-    Template(Diagnostic),
+    Template(Box<Diagnostic>),
+    /// The template engine failed on what was tried.
+    Engine,
     /// The present state does not allow it.
     Conflict(String),
     /// The body was not taken.
@@ -99,7 +101,8 @@ impl Problem {
             Self::Template(fault) => {
                 let line = fault.line().map(|line| format!(", line {line}")).unwrap_or_default();
                 let detail = format!("template{line}: {}", fault.sentence());
-                Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &detail)
+                let text = json!({ "detail": detail, "diagnostics": [fault] }).to_string();
+                Reply::json(StatusCode::UNPROCESSABLE_ENTITY, text)
             }
             Self::Conflict(detail) => Reply::detail(StatusCode::CONFLICT, detail),
             // What is left of such a body would be taken for the next request.
@@ -108,7 +111,7 @@ impl Problem {
                 Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                     .with(RETRY_AFTER, (*retry_after_seconds).into())
             }
-            Self::Store(_) => {
+            Self::Engine | Self::Store(_) => {
                 Reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
         }
@@ -140,7 +143,15 @@ mod tests {
         for (problem, status, text) in [
             (Problem::NotFound, 404, r#"{"detail":"Not Found"}"#),
             (Problem::Unauthorized, 401, r#"{"detail":"Invalid authentication credentials"}"#),
-            (Problem::Template(template), 422, r#"{"detail":"template, line 3: no end"}"#),
+            (
+                Problem::Template(Box::new(template)),
+                422,
+                concat!(
+                    r#"{"detail":"template, line 3: no end","diagnostics":[{"code":"J101","#,
+                    r#""severity":"error","message":"no end","help":null,"line":3,"column":1,"#,
+                    r#""end_line":3,"end_column":1,"start":9,"end":9}]}"#
+                ),
+            ),
             (
                 Problem::Invalid(vec![fault]),
                 422,

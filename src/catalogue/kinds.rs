@@ -182,6 +182,8 @@ pub static WEBHOOK: Kind = Kind {
             Permission::ManageWebhooks,
             Effect::Validate,
         ),
+        Verb::new("render", ("POST", "render", 200), Permission::ManageWebhooks, Effect::Render),
+        Verb::new("test", ("POST", "{id}/test", 200), Permission::ManageWebhooks, Effect::Test),
         Verb::read(Permission::SeeWebhooks),
         Verb::new("replace", ("PUT", "{id}", 204), Permission::ManageWebhooks, Effect::Replace)
             .takes(None),

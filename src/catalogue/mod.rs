@@ -215,6 +215,10 @@ pub enum Effect {
     Delete,
     /// Tells whether a template would be taken.
     Validate,
+    /// Renders a draft with a request.
+    Render,
+    /// Renders a record's template, or a draft of it, with a request.
+    Test,
 }
 
 /// One thing that can be done with a kind.
@@ -289,6 +293,8 @@ impl Verb {
                 | Effect::Change
                 | Effect::Rotate(_)
                 | Effect::Validate
+                | Effect::Render
+                | Effect::Test
         )
     }
 }

@@ -51,6 +51,21 @@ pub struct Sample {
     pub note: Option<String>,
 }
 
+/// A POST with nothing in it.
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            method: Method::POST,
+            path: None,
+            query: None,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            received: None,
+            note: None,
+        }
+    }
+}
+
 impl Sample {
     /// Reads a text.
     ///
@@ -73,15 +88,7 @@ impl Sample {
             let what = "a request is an object like {\"method\": \"POST\", \"body_json\": {}}";
             return Err(at(root.start(), "the file", what.to_owned()));
         }
-        let mut request = Self {
-            method: Method::POST,
-            path: None,
-            query: None,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            received: None,
-            note: None,
-        };
+        let mut request = Self::default();
         let mut body_key: Option<&str> = None;
         for (key, value) in root.members() {
             let fault = |what: String| at(value.start(), &key, what);

@@ -169,8 +169,9 @@ fn faults_of_a_body_come_all_at_once() {
     );
     let broken = json!({"name": "n", "template": "a\n{% if"});
     let answer = house.call("POST", &path, &broken.to_string());
-    let detail = json!({"detail": "template, line 2: unexpected end of template"});
-    assert_eq!((answer.status, answer.body), (422, detail));
+    let says = "template, line 2: this tag has no end, '%}'";
+    assert_eq!((answer.status, &answer.body["detail"]), (422, &json!(says)));
+    assert_eq!(answer.body["diagnostics"][0]["code"], "J101");
     let nobody = json!({"name": "n", "template": "t",
         "service_account_id": house.first.account_id.to_string()});
     let answer = house.call("POST", &path, &nobody.to_string());
@@ -187,14 +188,57 @@ fn templates_are_validated_without_being_saved() {
     assert_eq!(house.call("POST", &path, r#""{{ body }}""#).status, 204);
     let answer = house.call("POST", &path, r#""a\n{% if""#);
     assert_eq!(answer.status, 422);
-    assert_eq!(
-        answer.body,
-        json!({"error": {"line": 2, "message": "unexpected end of template", "source": "a\n{% if"}})
-    );
+    let error = &answer.body["error"];
+    assert_eq!((&error["line"], &error["source"]), (&json!(2), &json!("a\n{% if")));
+    assert_eq!(error["message"], "this tag has no end, '%}'");
+    assert_eq!(error["diagnostics"][0]["column"], 1);
     for body in ["", "{}", "7"] {
         let answer = house.call("POST", &path, body);
         assert_eq!((answer.status, &answer.body["detail"][0]["loc"]), (422, &json!(["body"])));
     }
+}
+
+#[test]
+fn drafts_are_tried_without_being_saved() {
+    let house = House::new();
+    let made = house.make(&json!({"name": "n", "template": "{{ body.n }} {{ headers['X-A'] }}"}));
+    house.events();
+    let path = format!("{}/{}/test", house.base, made["id"].as_str().expect("an id"));
+    let big = "123456789012345678901234567890";
+    let request = format!(
+        r#"{{"request": {{"headers": {{"X-A": "1", "Cookie": "c"}}, "body_json": {{"n": {big}}}}}}}"#
+    );
+    let answer = house.call("POST", &path, &request);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["text"], format!("{big} 1"));
+    assert_eq!(answer.body["context"]["headers"], json!({"x-a": "1"}));
+    assert_eq!(answer.body["error_type"], "json");
+    assert_eq!(answer.body["diagnostics"][0]["code"], "J301");
+
+    let path = format!("{}/render", house.base);
+    let template = r#"{"event": "e.{{ body.nam }}", "resource": {"prefect.resource.id": "r"}}"#;
+    let draft = json!({"template": template, "request": {"body_json": {"name": "x"}}});
+    let answer = house.call("POST", &path, &draft.to_string());
+    assert_eq!((answer.status, &answer.body["event"]["event"]), (200, &json!("e.")));
+    let warning = &answer.body["diagnostics"][0];
+    assert_eq!((&warning["code"], &warning["start"]), (&json!("J201"), &json!(16)));
+    assert_eq!(warning["help"], "did you mean `body.name`?");
+    assert!(answer.body["cost"]["steps"].as_u64() > Some(0));
+
+    let broken = house.call("POST", &path, r#"{"template": "{{"}"#);
+    assert_eq!((broken.status, &broken.body["error_type"]), (200, &json!("template")));
+    for (body, at) in [
+        ("{}", json!(["body", "template"])),
+        (r#"{"template": 1}"#, json!(["body", "template"])),
+        (r#"{"template": "", "request": {"bdy": 1}}"#, json!(["body", "request"])),
+        (r#"{"tmpl": ""}"#, json!(["body", "tmpl"])),
+        ("[]", json!(["body"])),
+        ("{", json!(["body", "1"])),
+    ] {
+        let answer = house.call("POST", &path, body);
+        assert_eq!((answer.status, &answer.body["detail"][0]["loc"]), (422, &at), "{body}");
+    }
+    assert!(house.events().is_empty());
 }
 
 #[test]

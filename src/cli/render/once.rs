@@ -29,7 +29,7 @@ pub(super) fn run(path: &Path, args: &Args) -> Result<(), Failure> {
     let request = args.given.request()?;
     let (parsed, trial) = trial(&source, &request)?;
     if args.form.is_json() {
-        print_line(&trial.to_json())?;
+        print_line(&trial.to_json(None))?;
     } else {
         show(&name, &source, &trial, args)?;
     }

@@ -1,0 +1,121 @@
+//! Drafts of templates tried on requests: `{id}/test` and `render`. In: `{"template": …, "request": …}`, the request
+//! written down as a test case is. Out: what the template saw and made, and all that is to be said of it. Nothing is
+//! kept, no event leaves.
+
+use http::StatusCode;
+
+use super::problem::Problem;
+use super::{Api, Call};
+use crate::accept::Reply;
+use crate::catalogue::{Effect, Fault};
+use crate::event::Stamp;
+use crate::id::Uuid;
+use crate::json::{self, Document, Value};
+use crate::parse::sample::Sample;
+use crate::render::{Context, Template, Trial};
+use crate::request::Content;
+
+/// Bounds of the whole: a request at its own bounds fits in.
+const LIMITS: json::Limits = json::Limits { depth_max: 110, nodes_max: 120_000 };
+/// Bounds of the body inside, as on the way of a webhook.
+const BODY: json::Limits = json::Limits { depth_max: 100, nodes_max: 100_000 };
+
+/// What is to be tried.
+struct Draft {
+    template: Option<String>,
+    sample: Sample,
+}
+
+impl Api {
+    /// Renders the template that was sent, or the webhook's own, with the request that was sent.
+    pub(super) async fn attempt(&self, call: &Call, content: &Content) -> Result<Reply, Problem> {
+        let Draft { template, sample } = read(content)?;
+        let template = match (call.verb.effect, template) {
+            (_, Some(template)) => template,
+            (Effect::Test, None) => self.record(call).await?.text("template").to_owned(),
+            _ => return Err(invalid("missing", &["template"], "Field required".to_owned())),
+        };
+        let body = sample.body(BODY).map_err(|fault| {
+            invalid("value_error", &["request", "body"], format!("Value error, {fault}"))
+        })?;
+        let limits = self.options.render;
+        let received = sample.received.unwrap_or_else(|| self.clock.now());
+        let work = move || {
+            let context = Context { method: &sample.method, headers: &sample.headers, body: &body };
+            let trial = match Template::compile(&template, limits) {
+                Ok(template) => try_out(&template, &context, received),
+                Err(fault) => Trial { diagnostics: vec![fault], ..Trial::default() },
+            };
+            trial.to_json(Some(&context))
+        };
+        // Where it delays no webhook; a rendering that runs already is waited for.
+        let turn = self.trials.acquire().await;
+        let made = tokio::task::spawn_blocking(work).await;
+        drop(turn);
+        match made {
+            Ok(text) => Ok(Reply::json(StatusCode::OK, text)),
+            Err(_) => Err(Problem::Engine),
+        }
+    }
+}
+
+fn try_out(template: &Template, context: &Context<'_>, received: crate::clock::Time) -> Trial {
+    let help = || "{}".to_owned();
+    let stamp = Stamp {
+        id: Uuid::nil(),
+        received,
+        follows: Uuid::nil(),
+        webhook: r#"{"prefect.resource.id":"prefect-cloud.webhook.00000000"}"#,
+        payload: &help,
+    };
+    template.trial(context, &stamp)
+}
+
+/// The body of such a call. Its request is read from its own text, so that no digit is lost.
+fn read(content: &Content) -> Result<Draft, Problem> {
+    let mut draft = Draft { template: None, sample: Sample::default() };
+    if content.decoded.iter().all(u8::is_ascii_whitespace) {
+        return Ok(draft);
+    }
+    let document = Document::parse(content.decoded.clone(), LIMITS);
+    let document = document.map_err(|fault| {
+        invalid("json_invalid", &[&fault.at.to_string()], "JSON decode error".to_owned())
+    })?;
+    let root = document.root();
+    if root.kind() != json::Kind::Object {
+        let says = "Input should be a valid dictionary".to_owned();
+        return Err(invalid("dict_type", &[], says));
+    }
+    for (name, value) in root.members() {
+        match &*name {
+            "template" => draft.template = template(value)?,
+            "request" => draft.sample = sample(value)?,
+            other => {
+                let says = "Extra inputs are not permitted".to_owned();
+                return Err(invalid("extra_forbidden", &[other], says));
+            }
+        }
+    }
+    Ok(draft)
+}
+
+fn template(value: Value<'_>) -> Result<Option<String>, Problem> {
+    match (value.kind(), value.text()) {
+        (json::Kind::Null, _) => Ok(None),
+        (_, Some(text)) => Ok(Some(text.into_owned())),
+        _ => {
+            let says = "Input should be a valid string".to_owned();
+            Err(invalid("string_type", &["template"], says))
+        }
+    }
+}
+
+fn sample(value: Value<'_>) -> Result<Sample, Problem> {
+    Sample::parse(value.raw())
+        .map_err(|fault| invalid("value_error", &["request"], format!("Value error, {fault}")))
+}
+
+fn invalid(rule: &'static str, at: &[&str], says: String) -> Problem {
+    let at: Vec<&str> = std::iter::once("body").chain(at.iter().copied()).collect();
+    Problem::Invalid(vec![Fault::new(rule, &at, says)])
+}
