@@ -41,12 +41,12 @@ impl Api {
         let limits = self.options.render;
         let received = sample.received.unwrap_or_else(|| self.clock.now());
         let work = move || {
-            let context = Context { method: &sample.method, headers: &sample.headers, body: &body };
+            let seen = Context { method: &sample.method, headers: &sample.headers, body: &body };
             let trial = match Template::compile(&template, limits) {
-                Ok(template) => try_out(&template, &context, received),
+                Ok(template) => try_out(&template, &seen, received),
                 Err(fault) => Trial { diagnostics: vec![fault], ..Trial::default() },
             };
-            trial.to_json(Some(&context))
+            trial.to_json(Some(&seen))
         };
         // Where it delays no webhook; a rendering that runs already is waited for.
         let turn = self.trials.acquire().await;

@@ -79,7 +79,7 @@ pub struct DraftError {
 
 impl DraftError {
     /// A rule of events that the value at `pointer` breaks.
-    pub(super) fn invalid(pointer: impl Into<String>, what: impl Into<String>) -> Self {
+    pub fn invalid(pointer: impl Into<String>, what: impl Into<String>) -> Self {
         let (pointer, what) = (Some(pointer.into()), what.into());
         Self { reject: Reject::InvalidEvent, what, pointer, line: None, at: None }
     }

@@ -8,6 +8,7 @@ use crate::clock::Time;
 use crate::event::{Event, close, write_json};
 use crate::id::Uuid;
 use crate::json::write_str;
+use crate::render::Diagnostic;
 use crate::request::Body;
 
 use super::Submission;
@@ -18,6 +19,10 @@ use super::routes::Endpoint;
 const EXCERPT_MAX_BYTES: usize = 64 << 10;
 /// Most bytes of an error's message.
 const MESSAGE_MAX_BYTES: usize = 4 << 10;
+
+/// Most diagnostics in a failed event, and most bytes of them.
+const DIAGNOSTICS_MAX: usize = 10;
+const DIAGNOSTICS_MAX_BYTES: usize = 16 << 10;
 
 /// What follows a received event.
 pub(super) enum Sequel {
@@ -97,6 +102,8 @@ pub(super) fn failed(
         }
         None => out.extend_from_slice(b"null"),
     }
+    out.extend_from_slice(b",\"diagnostics\":");
+    write_diagnostics(&mut out, &failure.diagnostics);
     write_cuts(&mut out, &cut);
     close(&mut out, id, Some(follows));
     Event { id, json: Bytes::from(out) }
@@ -215,6 +222,23 @@ fn write_excerpt(out: &mut Vec<u8>, text: &str, max_bytes: usize) -> bool {
         write_str(out, excerpt);
     }
     end == text.len()
+}
+
+/// What an author's tools are told, without U+0000; the last ones are left out when it would be too much.
+fn write_diagnostics(out: &mut Vec<u8>, diagnostics: &[Diagnostic]) {
+    out.push(b'[');
+    let start = out.len();
+    for diagnostic in diagnostics.iter().take(DIAGNOSTICS_MAX) {
+        let text = serde_json::to_string(diagnostic).unwrap_or_default();
+        if out.len() + text.len() - start > DIAGNOSTICS_MAX_BYTES {
+            break;
+        }
+        if out.len() > start {
+            out.push(b',');
+        }
+        out.extend_from_slice(text.replace("\\u0000", "\u{FFFD}").as_bytes());
+    }
+    out.push(b']');
 }
 
 /// What was cut, and the end of the payload.

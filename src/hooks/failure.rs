@@ -3,7 +3,7 @@
 
 use crate::event::{DraftError, Reject};
 use crate::json::{Fault, FaultKind};
-use crate::render::Diagnostic;
+use crate::render::{Cause, Diagnostic};
 
 /// Which stage failed: `error_type` of the failed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,51 +55,69 @@ pub(super) struct Failure {
     pub(super) pointer: Option<String>,
     /// What the template rendered to, when it did.
     pub(super) rendered: Option<String>,
+    /// The rule of events that the rendered text breaks.
+    pub(super) draft: Option<DraftError>,
+    /// The same for an author's tools, with the expression to blame and what else was odd.
+    pub(super) diagnostics: Vec<Diagnostic>,
 }
 
 impl Failure {
     fn new(kind: FailureKind, message: String, line: Option<u32>) -> Self {
-        Self { kind, message, line, pointer: None, rendered: None }
+        let (pointer, rendered, draft) = (None, None, None);
+        Self { kind, message, line, pointer, rendered, draft, diagnostics: Vec::new() }
     }
 
     /// The body is too much of JSON or form, or none at all.
-    pub(super) fn of_body(fault: &Fault) -> Self {
+    pub(super) fn of_body(fault: &Fault) -> Box<Self> {
         let kind = match fault.what {
             FaultKind::TooDeep(_) | FaultKind::TooMany(_) => FailureKind::TooLarge,
             FaultKind::Expected(_) => FailureKind::Body,
         };
-        Self::new(kind, format!("body: {fault}"), None)
+        Box::new(Self::new(kind, format!("body: {fault}"), None))
     }
 
     /// The template failed.
-    pub(super) fn of_template(fault: &Diagnostic) -> Self {
-        Self::new(FailureKind::Template, fault.sentence(), fault.line())
+    pub(super) fn of_template(fault: &Diagnostic) -> Box<Self> {
+        let failure = Self::new(FailureKind::Template, fault.sentence(), fault.line());
+        Box::new(Self { diagnostics: vec![fault.clone()], ..failure })
     }
 
     /// The engine itself failed on this template and body.
-    pub(super) fn of_engine() -> Self {
+    pub(super) fn of_engine() -> Box<Self> {
         let message = "the template engine failed on this template and body".to_owned();
-        Self::new(FailureKind::Template, message, None)
+        Box::new(Self::new(FailureKind::Template, message, None))
     }
 
     /// The rendered text is no event.
-    pub(super) fn of_draft(fault: DraftError, rendered: String) -> Self {
+    pub(super) fn of_draft(fault: DraftError, rendered: String) -> Box<Self> {
         let kind = match fault.reject {
             Reject::Json => FailureKind::Json,
             Reject::InvalidEvent => FailureKind::InvalidEvent,
             Reject::TooLarge => FailureKind::TooLarge,
         };
-        let DraftError { what, pointer, line, .. } = fault;
-        Self { kind, message: what, line, pointer, rendered: Some(rendered) }
+        let diagnostics = vec![Cause::Draft(&rendered, &fault).bare()];
+        Box::new(Self {
+            pointer: fault.pointer.clone(),
+            rendered: Some(rendered),
+            diagnostics,
+            draft: Some(fault.clone()),
+            ..Self::new(kind, fault.what, fault.line)
+        })
     }
 
     /// The template gave the id of an event that said something else.
-    pub(super) fn of_known_id(rendered: String) -> Self {
-        let message = "an event of this id was seen before with other content".to_owned();
-        Self {
-            pointer: Some("/id".to_owned()),
-            rendered: Some(rendered),
-            ..Self::new(FailureKind::InvalidEvent, message, None)
+    pub(super) fn of_known_id(rendered: String) -> Box<Self> {
+        let message = "an event of this id was seen before with other content";
+        let fault = DraftError::invalid("/id", message);
+        Self::of_draft(fault, rendered)
+    }
+
+    /// What the failure is blamed on, when it is the template's.
+    pub(super) fn cause(&self) -> Option<Cause<'_>> {
+        match (&self.draft, &self.rendered, self.diagnostics.first()) {
+            (Some(fault), Some(text), _) => Some(Cause::Draft(text, fault)),
+            (None, None, Some(fault)) => Some(Cause::Template(fault)),
+            _ => None,
         }
     }
 }

@@ -152,6 +152,7 @@ impl Hooks {
         let (event, verdict) = match self.draft(&mut rendering, event_id, id) {
             Ok(event) => (event, Verdict::Accepted),
             Err(failure) => {
+                let failure = rendering.explained(failure, self.options.render);
                 (rendering.failed(&failure, event_id, id), Verdict::Failed(failure.kind))
             }
         };
@@ -206,8 +207,13 @@ impl Hooks {
     }
 
     /// The rendered text as an event.
-    fn draft(&self, rendering: &mut Rendering, id: Uuid, follows: Uuid) -> Result<Event, Failure> {
-        let Rendering { submission, body, text } = rendering;
+    fn draft(
+        &self,
+        rendering: &mut Rendering,
+        id: Uuid,
+        follows: Uuid,
+    ) -> Result<Event, Box<Failure>> {
+        let Rendering { submission, body, text, .. } = rendering;
         let text = std::mem::replace(text, Ok(String::new()))?;
         let stamp = Stamp {
             id,

@@ -26,7 +26,9 @@ const QUICK: Duration = Duration::from_millis(1);
 pub(super) struct Rendering {
     pub(super) submission: Submission,
     pub(super) body: Body,
-    pub(super) text: Result<String, Failure>,
+    pub(super) text: Result<String, Box<Failure>>,
+    /// How long that took.
+    took: Duration,
 }
 
 /// Renders; bounded in how many slow templates run at once.
@@ -71,6 +73,28 @@ impl Renderer {
     }
 }
 
+impl Rendering {
+    /// The failure with the expression to blame, and with what else was odd. The template runs once more for that, so a
+    /// slow one goes without.
+    pub(super) fn explained(
+        &self,
+        mut failure: Box<Failure>,
+        limits: render::Limits,
+    ) -> Box<Failure> {
+        let Submission { method, headers, endpoint, .. } = &self.submission;
+        let (Some(cause), Ok(template)) = (failure.cause(), endpoint.template(limits)) else {
+            return failure;
+        };
+        if self.took > SLOW {
+            return failure;
+        }
+        let context = render::Context { method, headers, body: &self.body };
+        let told = catch_unwind(AssertUnwindSafe(|| template.explain(&context, cause)));
+        failure.diagnostics = told.unwrap_or(failure.diagnostics);
+        failure
+    }
+}
+
 fn render_one(
     submission: Submission,
     json: json::Limits,
@@ -80,14 +104,15 @@ fn render_one(
     // A bug of the engine that one template and body find must not cost the request.
     let made = catch_unwind(AssertUnwindSafe(|| interpret(&submission, json, limits)));
     let (body, text) = made.unwrap_or_else(|_| (Body::Empty, Err(Failure::of_engine())));
-    (Rendering { submission, body, text }, started.elapsed())
+    let took = started.elapsed();
+    (Rendering { submission, body, text, took }, took)
 }
 
 fn interpret(
     submission: &Submission,
     json: json::Limits,
     limits: render::Limits,
-) -> (Body, Result<String, Failure>) {
+) -> (Body, Result<String, Box<Failure>>) {
     let body = match parse::of_request(
         &submission.method,
         &submission.headers,

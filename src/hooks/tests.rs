@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::routes::tests::webhook;
 use super::*;
+use crate::render::{Code, Diagnostic};
 use crate::request::Body;
 
 const SLUG: &str = "kZ3v0yJm0mV3pQ9xg2bB4A";
@@ -92,6 +93,8 @@ fn failure(rendered: Option<&str>) -> Failure {
         line: Some(3),
         pointer: Some("/resource/a".to_owned()),
         rendered: rendered.map(str::to_owned),
+        draft: None,
+        diagnostics: vec![Diagnostic::error(Code::Event, "bad\0 label")],
     }
 }
 
@@ -114,7 +117,13 @@ fn a_failed_event_holds_what_an_author_needs() {
         serde_json::json!({
             "method": "POST", "headers": {"x": "y"}, "body": {"a": "\u{FFFD}"},
             "template": "{{ body }}", "rendered": "{\"event\"\u{FFFD}", "error": "bad\u{FFFD} label",
-            "error_type": "invalid-event", "line": 3, "pointer": "/resource/a", "truncated": false
+            "error_type": "invalid-event", "line": 3, "pointer": "/resource/a",
+            "diagnostics": [{
+                "code": "E401", "severity": "error", "message": "bad\u{FFFD} label", "help": null,
+                "line": null, "column": null, "end_line": null, "end_column": null, "start": null,
+                "end": null
+            }],
+            "truncated": false
         })
     );
     assert_eq!(value["follows"], Uuid::max().to_string());

@@ -13,12 +13,15 @@ use super::engine::write;
 use super::repr::{pairs, write_str};
 use super::value::{Kind, is_undefined, kind, type_name};
 
-/// Most pieces of output, and most reads in vain, that are kept.
-const KEPT_MAX: usize = 20_000;
+/// Most pieces of output that are kept.
+const PIECES_MAX: usize = 20_000;
+/// Most reads in vain that are kept while an expression has no value yet.
+const MISSES_MAX: usize = 200;
 /// Most characters of a value that are shown.
 const SHOWN_MAX_CHARS: usize = 200;
-/// Most keys of a dict that are told.
+/// Most keys of a dict that are told, and most characters of each.
 const KEYS_MAX: usize = 64;
+const KEY_MAX_CHARS: usize = 60;
 
 /// What a mark stands at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +137,7 @@ pub(super) fn begin() {
 /// The record since [`begin`]; without pieces when they do not add up to `length` bytes.
 pub(super) fn end(length: usize) -> Record {
     let mut record = RECORD.take();
-    if record.written != length || record.pieces.len() >= KEPT_MAX {
+    if record.written != length || record.pieces.len() >= PIECES_MAX {
         record.pieces.clear();
     }
     record
@@ -200,7 +203,7 @@ fn write_watched(
         with(|record| {
             let start = record.written;
             record.written += text.len();
-            if record.pieces.len() < KEPT_MAX {
+            if record.pieces.len() < PIECES_MAX {
                 record.pieces.push(Piece { mark, start, end: record.written });
             }
         });
@@ -249,18 +252,22 @@ impl Record {
 
     fn read(&mut self, mark: usize, value: &Value) {
         let Some(base) = self.bases.pop() else { return };
-        if !is_undefined(value) || is_undefined(&base) || self.open.len() >= KEPT_MAX {
+        if !is_undefined(value) || is_undefined(&base) || self.open.len() >= MISSES_MAX {
             return;
         }
         let keys = match kind(&base) {
             Kind::Dict(dict) => {
                 let pairs = pairs(dict).into_iter().take(KEYS_MAX);
-                pairs.filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect()
+                pairs.filter_map(|(key, _)| key.as_str().map(short)).collect()
             }
             _ => Vec::new(),
         };
         self.open.push(Miss { mark, keys });
     }
+}
+
+fn short(key: &str) -> String {
+    key.chars().take(KEY_MAX_CHARS).collect()
 }
 
 /// The start of a value's text.

@@ -23,6 +23,8 @@ use crate::event::{Draft, DraftError, Event, Reject, Stamp};
 const WATCHING_FACTOR: u32 = 8;
 /// Most keys named in a hint.
 const HINT_KEYS_MAX: usize = 12;
+/// Longest expression inside a message.
+const WORDS_MAX_BYTES: usize = 120;
 /// Most warnings of one rendering.
 const WARNINGS_MAX: usize = 50;
 
@@ -98,6 +100,17 @@ pub enum Cause<'a> {
     Draft(&'a str, &'a DraftError),
 }
 
+impl Cause<'_> {
+    /// The fault without what a record could add.
+    #[must_use]
+    pub fn bare(self) -> Diagnostic {
+        match self {
+            Cause::Template(fault) => fault.clone(),
+            Cause::Draft(_, fault) => Diagnostic::error(code(fault), fault.what.clone()),
+        }
+    }
+}
+
 impl Template {
     /// Renders a request and looks at everything.
     #[must_use]
@@ -145,7 +158,7 @@ impl Template {
         }
         match self.watch(context) {
             Some(watch) => watch.diagnostics(Some(cause)),
-            None => vec![bare(cause)],
+            None => vec![cause.bare()],
         }
     }
 
@@ -187,14 +200,6 @@ fn watched(compiled: &Compiled, lines: &Lines, limits: &Limits) -> Option<Watche
     compiled.ok().map(|compiled| Watched { compiled, plan })
 }
 
-/// A fault without what a record could add.
-fn bare(cause: Cause<'_>) -> Diagnostic {
-    match cause {
-        Cause::Template(fault) => fault.clone(),
-        Cause::Draft(_, fault) => Diagnostic::error(code(fault), fault.what.clone()),
-    }
-}
-
 fn code(fault: &DraftError) -> Code {
     match fault.reject {
         Reject::Json => Code::Json,
@@ -224,9 +229,14 @@ impl<'t> Watch<'t> {
         self.lines.place(self.source, start, end)
     }
 
-    fn words(&self, mark: usize) -> &str {
+    /// The source of a mark, the start of it when it is long.
+    fn words(&self, mark: usize) -> Cow<'_, str> {
         let mark = self.marks[mark];
-        self.source.get(mark.start..mark.end).unwrap_or_default()
+        let words = self.source.get(mark.start..mark.end).unwrap_or_default();
+        if words.len() <= WORDS_MAX_BYTES {
+            return Cow::Borrowed(words);
+        }
+        Cow::Owned(format!("{}…", &words[..words.floor_char_boundary(WORDS_MAX_BYTES)]))
     }
 
     /// The error, and warnings for what printed nothing.
@@ -301,27 +311,26 @@ impl<'t> Watch<'t> {
             let told = Diagnostic { message: format!("{what}; `{words}` printed nothing"), ..told };
             return told.with_help(format!("give a default: `{words}|default(…)`{there}"));
         }
+        let value = plain(&words);
         let help = match fault.reject {
             Reject::Json if words.contains("tojson") => {
                 format!("`tojson` writes its own quotes: `{{{{ {words} }}}}` stands without any")
             }
             Reject::Json => {
-                format!(
-                    "let `tojson` write the value, without quotes: `{{{{ ({words})|tojson }}}}`"
-                )
+                format!("let `tojson` write the value, without quotes: `{{{{ {value}|tojson }}}}`")
             }
             Reject::InvalidEvent if fault.what.contains("must be a string") => {
-                format!("make a string of it: `{{{{ ({words})|string|tojson }}}}`")
+                format!("make a string of it: `{{{{ {value}|string|tojson }}}}`")
             }
             _ => return told,
         };
-        told.with_help(help.replace(&format!("({words})"), &plain(words)))
+        told.with_help(help)
     }
 
     /// What is there in place of what is not.
     fn instead(&self, miss: &Miss) -> Option<String> {
         let words = self.words(miss.mark);
-        let (base, name) = split(words)?;
+        let (base, name) = split(&words)?;
         if let Some(key) = nearest(&name, miss.keys.iter().map(String::as_str)) {
             return Some(format!("did you mean `{}`?", joined(base, key)));
         }

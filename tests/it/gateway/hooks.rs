@@ -94,6 +94,7 @@ fn a_template_that_fails_is_answered_400_and_evented() {
     let templates: &[(&str, &str, &str)] = &[
         ("{{ body.n + 'x' }}", "template", "{\"n\": 1}"),
         ("no JSON at all {{ 1 }}", "json", "{}"),
+        ("{\"event\": \"{{ body.title }}\"}", "json", "{\"title\": \"a \\\"b\\\"\"}"),
         (r#"{"event": "a", "resource": {}}"#, "invalid-event", "{}"),
         (
             r#"{"event": "prefect-cloud.webhook.deleted", "resource": {"prefect.resource.id": "x"}}"#,
@@ -114,6 +115,12 @@ fn a_template_that_fails_is_answered_400_and_evented() {
         let failed = events.iter().find(|event| event["follows"] == *receipt).expect("a follower");
         assert_eq!(failed["event"], "prefect-cloud.webhook.failed");
         assert_eq!(failed["payload"]["error_type"], kind, "{failed:#}");
+        let told = &failed["payload"]["diagnostics"][0];
+        assert_eq!(told["severity"], "error", "{failed:#}");
+        if failed["payload"]["template"].as_str().is_some_and(|source| source.contains("title")) {
+            // The expression that wrote the quotation marks.
+            assert_eq!((&told["start"], &told["end"]), (&json!(14), &json!(24)), "{failed:#}");
+        }
     }
 }
 
