@@ -1,6 +1,8 @@
 //! The codes of everything an author may be told, each with what it means and what to do. One table: the command line
 //! explains from it, the lints stand in it. Never a code used for two things.
 
+use super::lint::rules::RULES;
+
 /// Which rule a diagnostic is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
@@ -14,6 +16,36 @@ pub enum Code {
     Json,
     Event,
     TooLarge,
+    Constant,
+    Unused,
+    Hides,
+    LostInLoop,
+    WrittenComment,
+    IdleAllow,
+    UnknownName,
+    MethodAsData,
+    UnknownHeader,
+    HiddenHeader,
+    QuotedValue,
+    QuotedJson,
+    BareValue,
+    LoopComma,
+    NeverJson,
+    LoopItems,
+    LabelKind,
+    BareName,
+    LongLabel,
+    ReservedName,
+    EventParts,
+    FreshName,
+    RelatedCut,
+    SecretHeader,
+    Key,
+    AllHeaders,
+    SecretField,
+    Chance,
+    NotPortable,
+    BodyTwice,
 }
 
 /// What is known of a code.
@@ -24,10 +56,56 @@ pub struct Entry {
     pub title: &'static str,
     /// Why it matters and what to do, in sentences.
     pub explanation: &'static str,
+    /// A template before and after, for what the lints find.
+    pub example: Option<Example>,
 }
 
-/// All codes, by name.
-pub static ALL: &[Entry] = &[
+/// A part of a template that a rule finds fault with, and what to write instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    pub part: Part,
+    pub bad: &'static str,
+    pub good: &'static str,
+}
+
+/// Which part of a template an example shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The event's name.
+    Event,
+    /// Labels of the resource, behind its id.
+    Resource,
+    /// Related resources.
+    Related,
+    /// Members of the payload.
+    Payload,
+}
+
+impl Part {
+    /// The whole template that a part stands in.
+    #[must_use]
+    pub fn within(self, part: &str) -> String {
+        let id = "\"prefect.resource.id\": \"a.1\"";
+        match self {
+            Self::Whole => part.to_owned(),
+            Self::Event => format!("{{ {part}, \"resource\": {{{id}}}}}"),
+            Self::Resource => {
+                format!("{{\"event\": \"a.b\", \"resource\": {{{id}, {part} }}}}")
+            }
+            Self::Related => {
+                format!("{{\"event\": \"a.b\", \"resource\": {{{id}}}, \"related\": [ {part} ]}}")
+            }
+            Self::Payload => {
+                format!("{{\"event\": \"a.b\", \"resource\": {{{id}}}, \"payload\": {{ {part} }}}}")
+            }
+        }
+    }
+}
+
+/// What parsing, rendering and the event's own rules find.
+static FAULTS: &[Entry] = &[
     Entry {
         code: Code::Syntax,
         name: "J101",
@@ -35,6 +113,7 @@ pub static ALL: &[Entry] = &[
         explanation: "The source breaks Jinja's grammar: a tag is not closed, an expression is cut short, a word \
                       stands where none can. The place is where reading had to stop, which is at or behind the \
                       mistake. Nothing is saved.",
+        example: None,
     },
     Entry {
         code: Code::Unknown,
@@ -43,6 +122,7 @@ pub static ALL: &[Entry] = &[
         explanation: "Templates have Jinja's own filters and tests, those of the humanize extension, and \
                       from_cloud_event. A name that is none of them is refused when the template is saved; inside \
                       an `if` it fails only when it is reached, as in Python.",
+        example: None,
     },
     Entry {
         code: Code::Bound,
@@ -51,6 +131,7 @@ pub static ALL: &[Entry] = &[
         explanation: "Sources have bounds: 30,000 characters and 128 KiB, 10 loops nested 2 deep, 64 nested \
                       brackets, 99 nested tags, 500 operators in one expression. They are those of Prefect Cloud, \
                       or keep the machine from being used up. Split the work over several webhooks, or send less.",
+        example: None,
     },
     Entry {
         code: Code::Foreign,
@@ -58,6 +139,7 @@ pub static ALL: &[Entry] = &[
         title: "a tag that needs another template",
         explanation: "A webhook has one template: `include`, `import`, `from` and `extends` have nothing to load. \
                       Write what they would bring into the template itself; `macro` and `block` work.",
+        example: None,
     },
     Entry {
         code: Code::Refused,
@@ -66,6 +148,7 @@ pub static ALL: &[Entry] = &[
         explanation: "The template asks for something its values cannot do: adding a number to a string, comparing \
                       with what is not there, calling what is no function. Python's Jinja2 fails on it as well. \
                       Give a default (`body.n|default(0)`), convert (`|string`, `|int`), or ask first (`is defined`).",
+        example: None,
     },
     Entry {
         code: Code::Budget,
@@ -74,6 +157,7 @@ pub static ALL: &[Entry] = &[
         explanation: "Each rendering has 200,000 steps, 50 ms, 32 MiB of values and 2 MiB of output. A template that \
                       needs more for a request fails on that request. Loop over less, cut long texts \
                       (`body.text[:1000]`), and do not build in a loop what is used once.",
+        example: None,
     },
     Entry {
         code: Code::Missing,
@@ -82,6 +166,7 @@ pub static ALL: &[Entry] = &[
         explanation: "Reading a key that a request does not have is no error in a template: it prints nothing, and \
                       nobody notices that the event's name ends with a dot. Mend the name, or say what shall stand \
                       there instead: `body.name|default('unknown')`.",
+        example: None,
     },
     Entry {
         code: Code::Json,
@@ -90,6 +175,7 @@ pub static ALL: &[Entry] = &[
         explanation: "An event is a JSON object. The place is the expression whose text broke it, or the text of the \
                       template itself. Let `tojson` write every value, without quotes around it: \
                       `\"name\": {{ body.title|tojson }}`. It quotes and escapes.",
+        example: None,
     },
     Entry {
         code: Code::Event,
@@ -98,6 +184,7 @@ pub static ALL: &[Entry] = &[
         explanation: "An event needs `event`, a name that is not empty, and `resource` with a `prefect.resource.id`; \
                       labels are strings; `occurred` is a moment in RFC 3339, `id` a UUID; names that begin with \
                       `prefect-cloud.` are the gateway's own.",
+        example: None,
     },
     Entry {
         code: Code::TooLarge,
@@ -106,15 +193,21 @@ pub static ALL: &[Entry] = &[
         explanation: "An event has at most 1.4 MB of JSON, so that downstream can add its own and still keep it, and \
                       is nested at most 190 levels deep. Put the parts into the payload that somebody will read, not \
                       the whole body.",
+        example: None,
     },
 ];
+
+/// All codes.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    FAULTS.iter().chain(RULES)
+}
 
 impl Code {
     /// Its entry in the table.
     #[must_use]
     pub fn entry(self) -> &'static Entry {
         // A code without a row would not pass the test below.
-        ALL.iter().find(|entry| entry.code == self).unwrap_or(&ALL[0])
+        all().find(|entry| entry.code == self).unwrap_or(&FAULTS[0])
     }
 
     /// Its name, such as `J101`.
@@ -126,7 +219,7 @@ impl Code {
     /// The code of a name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        ALL.iter().find(|entry| entry.name.eq_ignore_ascii_case(name)).map(|entry| entry.code)
+        all().find(|entry| entry.name.eq_ignore_ascii_case(name)).map(|entry| entry.code)
     }
 }
 
@@ -136,11 +229,12 @@ mod tests {
 
     #[test]
     fn each_code_has_one_row_and_each_row_one_name() {
-        for (place, entry) in ALL.iter().enumerate() {
-            assert!(std::ptr::eq(entry.code.entry(), entry), "{}: two rows", entry.name);
+        let all: Vec<&Entry> = all().collect();
+        for (place, entry) in all.iter().enumerate() {
+            assert!(std::ptr::eq(entry.code.entry(), *entry), "{}: two rows", entry.name);
             assert_eq!(Code::find(entry.name), Some(entry.code));
-            assert!(ALL[..place].iter().all(|other| other.name != entry.name), "{}", entry.name);
+            assert!(all[..place].iter().all(|other| other.name != entry.name), "{}", entry.name);
         }
-        assert_eq!(ALL.len(), Code::TooLarge as usize + 1, "each code has a row");
+        assert_eq!(all.len(), Code::BodyTwice as usize + 1, "each code has a row");
     }
 }

@@ -29,6 +29,7 @@ mod globals;
 mod humanize;
 mod keeper;
 mod lazy;
+mod lint;
 mod lookup;
 mod methods;
 mod number;
@@ -65,11 +66,12 @@ use crate::request::Body;
 use budget::Running;
 use fold::Names;
 
-pub use code::{ALL as CODES, Code, Entry};
+pub use code::{Code, Entry, Example, Part, all as codes};
 use diagnostic::Lines;
 use trace::Plan;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use lint::{Edit, Finding, lint};
 pub use stock::{Stock, StockTemplate};
 pub use tidy::tidy;
 pub use trace::Branch;

@@ -1,5 +1,6 @@
-//! Templates spaced evenly are the same templates: each of the gallery, and each of the cases of `tests/data/jinja`,
-//! renders as before. In: templates and contexts. Out: nothing, or the first that differs.
+//! Templates spaced evenly are the same templates: each of the cases of `tests/data/jinja` renders as before, and so it
+//! does where a lint's fix keeps what is written. The gallery is tidy and clean. In: templates and contexts. Out:
+//! nothing, or the first that differs.
 
 use std::fs;
 use std::path::Path;
@@ -56,12 +57,50 @@ fn tidied_templates_render_as_before() {
     assert!(changed > 200, "only {changed} cases have anything to tidy");
 }
 
+/// The lints' fixes that promise the same JSON keep it, wherever there was any.
+fn check_fixes() -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jinja");
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let mut kept = 0;
+    for name in ["cases.jsonl", "prefect.jsonl"] {
+        for line in fs::read_to_string(folder.join(name)).expect("cases").lines() {
+            let case: Value = serde_json::from_str(line).expect("a case");
+            let template = case["template"].as_str().expect("a template");
+            let Ok(findings) = render::lint(template, limits()) else { continue };
+            let before = text(template, &case["context"]).ok().and_then(|text| read(&text));
+            for finding in findings {
+                let keeps = ["J302", "J303"].contains(&finding.told.code.name());
+                let (Some(fix), true, Some(before)) = (finding.fixes.last(), keeps, &before) else {
+                    continue;
+                };
+                let fixed =
+                    format!("{}{}{}", &template[..fix.start], fix.text, &template[fix.end..]);
+                let after = text(&fixed, &case["context"]).ok().and_then(|text| read(&text));
+                assert_eq!(after.as_ref(), Some(before), "{template}\n{fixed}");
+                kept += 1;
+            }
+        }
+    }
+    kept
+}
+
 #[test]
-fn the_gallery_is_tidy() {
+fn fixes_keep_what_was_json() {
+    let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn(check_fixes);
+    let kept = thread.expect("a thread").join().expect("no panic");
+    assert!(kept > 10, "only {kept} fixes were tried");
+}
+
+#[test]
+fn the_gallery_is_tidy_and_clean() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut count = 0;
     for entry in fs::read_dir(folder).expect("the gallery") {
         let path = entry.expect("an entry").path().join("template.j2");
         let Ok(source) = fs::read_to_string(&path) else { continue };
         assert_eq!(render::tidy(&source, &limits()), Ok(source.clone()), "{}", path.display());
+        assert_eq!(render::lint(&source, limits()), Ok(Vec::new()), "{}", path.display());
+        count += 1;
     }
+    assert!(count >= 39, "{count} templates");
 }

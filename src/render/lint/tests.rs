@@ -1,0 +1,101 @@
+//! The rules held to their own examples, and to what must stay silent.
+
+use std::fmt::Write as _;
+
+use super::super::code::{Entry, Part, all};
+use super::*;
+
+fn found(source: &str) -> Vec<Finding> {
+    lint(source, Limits::default()).unwrap_or_else(|fault| panic!("{source}: {fault}"))
+}
+
+fn codes(source: &str) -> Vec<&'static str> {
+    found(source).iter().map(|finding| finding.told.code.name()).collect()
+}
+
+fn mended(source: &str, edit: &Edit) -> String {
+    format!("{}{}{}", &source[..edit.start], edit.text, &source[edit.end..])
+}
+
+#[test]
+fn each_rule_finds_its_example_and_nothing_in_the_better_one() {
+    for Entry { name, example, .. } in all() {
+        let Some(example) = example else { continue };
+        let (bad, good) = (example.part.within(example.bad), example.part.within(example.good));
+        let seen = found(&bad);
+        assert_eq!(codes(&bad), [*name], "{bad}: {seen:#?}");
+        assert_eq!(codes(&good), [""; 0], "{good}: {:#?}", found(&good));
+        if let Some(fix) = seen[0].fixes.first() {
+            assert_eq!(mended(&bad, fix), good, "{name}");
+        }
+    }
+}
+
+/// A case of a file: `== Part`, a code, the source, and behind `-- mended` what its fix makes of it.
+struct Case {
+    code: String,
+    source: String,
+    mended: Option<String>,
+}
+
+fn cases(text: &str) -> Vec<Case> {
+    let blocks = text.strip_prefix("== ").unwrap().split("\n== ");
+    let case = |block: &str| {
+        let (head, rest) = block.split_once('\n').unwrap();
+        let (name, code) = head.split_once(' ').unwrap_or((head, ""));
+        let part = match name {
+            "Whole" => Part::Whole,
+            "Event" => Part::Event,
+            "Resource" => Part::Resource,
+            "Related" => Part::Related,
+            "Payload" => Part::Payload,
+            other => panic!("no part {other}"),
+        };
+        let (source, mended) = match rest.split_once("-- mended\n") {
+            Some((source, mended)) => (source, Some(part.within(mended.trim_end()))),
+            None => (rest, None),
+        };
+        Case { code: code.to_owned(), source: part.within(source.trim_end()), mended }
+    };
+    blocks.map(case).collect()
+}
+
+/// Forms that are right, though they look like what the rules look for.
+#[test]
+fn nothing_is_found_where_nothing_is_wrong() {
+    for Case { source, .. } in cases(include_str!("../../../tests/data/lints/clean.txt")) {
+        assert!(found(&source).is_empty(), "{source}: {:#?}", found(&source));
+    }
+}
+
+/// Forms of what the examples show, and what is made of them.
+#[test]
+fn what_is_found_is_mended() {
+    for case in cases(include_str!("../../../tests/data/lints/found.txt")) {
+        let seen = found(&case.source);
+        assert_eq!(codes(&case.source), [case.code], "{}: {seen:#?}", case.source);
+        let fix = seen[0].fixes.first().map(|fix| mended(&case.source, fix));
+        assert_eq!(fix, case.mended, "{}", case.source);
+    }
+}
+
+/// Places count in the source as it was given, and long ways stay short.
+#[test]
+fn places_and_bounds() {
+    let source = "{\r\n  \"event\": \"é.{{ body.a }}\",\r\n  \"resource\": {\"prefect.resource.id\": \"a\"}}";
+    let seen = found(source);
+    let place = seen[0].told.place.unwrap();
+    assert_eq!((place.line, place.column), (2, 18));
+    assert_eq!(&source[place.start..place.end], "body.a");
+    assert!(mended(source, &seen[0].fixes[0]).contains("{{ (\"é.\" ~ body.a)|tojson }},\r\n"));
+    let mut names = String::new();
+    for n in 0..200 {
+        let _ = write!(names, "{{% set a{n} = a{} ~ a{} %}}", n + 1, n + 1);
+    }
+    let many = format!("{names}{}", "\"{{ a0 }}\"".repeat(1000));
+    let begun = std::time::Instant::now();
+    let _ = lint(&many, Limits::default());
+    let most = format!("[{}]", "\"{{ body.a }}\",".repeat(1500));
+    assert!(found(&most).len() <= FINDINGS_MAX + 1);
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
