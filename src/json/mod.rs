@@ -184,20 +184,25 @@ impl<'a> Value<'a> {
             return None;
         }
         let (text, wanted) = (self.text.as_bytes(), name.as_bytes());
+        let quoted = wanted.len() + 2;
         let mut found = None;
         let (mut place, end) = (self.node + 1, self.own().next);
         while place < end {
-            let named = &self.nodes[place as usize];
-            // Bytes between quotes: a text's slice would look for the bounds of characters that are known to be there.
-            let own = &text[named.start as usize + 1..named.end as usize - 1];
+            let Some([named, value]) = self.nodes.get(place as usize..place as usize + 2) else {
+                break;
+            };
             let same = match named.kind {
                 Kind::EscapedName => unescape(inner(&self.text[named.range()])) == name,
-                _ => own == wanted,
+                // Bytes between quotes: a text's slice would look for the bounds of characters that are there.
+                _ => {
+                    (named.end - named.start) as usize == quoted
+                        && text[named.start as usize + 1..named.end as usize - 1] == *wanted
+                }
             };
             if same {
                 found = Some(Value { node: place + 1, ..self });
             }
-            place = self.nodes[place as usize + 1].next;
+            place = value.next;
         }
         found
     }

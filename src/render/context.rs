@@ -18,6 +18,8 @@ use crate::request::Body;
 
 /// The name of the request's body.
 pub(super) const BODY: &str = "body";
+/// How the name of a part of it begins.
+const PATH: &str = "body.";
 
 /// The root of a rendering of a request.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Object for Request {
 
 /// `body.a.b`, looked up at once: no value is made of what only leads there.
 fn part(body: &Value, key: &str) -> Option<Value> {
-    let path = key.strip_prefix(BODY)?.strip_prefix('.')?;
+    let path = key.strip_prefix(PATH)?;
     match body.downcast_object_ref::<lazy::Node>() {
         Some(node) => node.part(path),
         // A form is flat, and text has no parts.

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::Value;
@@ -84,8 +85,8 @@ impl Node {
     }
 
     /// So many items of an array in a row; nothing before them is made.
-    pub(super) fn row(&self, start: usize, count: usize) -> impl Iterator<Item = Value> {
-        self.json().items().skip(start).take(count).map(|item| self.value(item))
+    pub(super) fn row(&self, places: Range<usize>) -> impl Iterator<Item = Value> {
+        self.json().items().skip(places.start).take(places.len()).map(|item| self.value(item))
     }
 
     /// The members of an object: each name once, where it first stood, with its last value.

@@ -182,7 +182,9 @@ pub(super) fn slice(of: &Value, start: &Value, end: &Value, by: &Value) -> Resul
     match kind(of) {
         Kind::Str(text) => {
             budget::take(text.len())?;
-            let out: String = if text.is_ascii() {
+            let out: String = if text.is_ascii() && places.by == 1 {
+                text[places.range()].to_owned()
+            } else if text.is_ascii() {
                 places.map(|place| char::from(text.as_bytes()[place])).collect()
             } else {
                 let chars: Vec<char> = text.chars().collect();
@@ -209,7 +211,7 @@ pub(super) fn slice(of: &Value, start: &Value, end: &Value, by: &Value) -> Resul
         }
         _ => {
             if let (Some(node), 1) = (of.downcast_object_ref::<Node>(), places.by) {
-                return node_slice(node, places.next as usize, places.left);
+                return node_slice(node, places.range());
             }
             let all = collect(of)?;
             Ok(Value::from(places.map(|place| all[place].clone()).collect::<Vec<_>>()))
@@ -218,11 +220,11 @@ pub(super) fn slice(of: &Value, start: &Value, end: &Value, by: &Value) -> Resul
 }
 
 /// Items in a row, of the request's own JSON.
-fn node_slice(node: &Node, start: usize, count: usize) -> Result<Value, Error> {
-    budget::look(start + count)?;
-    budget::take_values(count)?;
-    let mut row = Vec::with_capacity(count);
-    for item in node.row(start, count) {
+fn node_slice(node: &Node, places: std::ops::Range<usize>) -> Result<Value, Error> {
+    budget::look(places.end)?;
+    budget::take_values(places.len())?;
+    let mut row = Vec::with_capacity(places.len());
+    for item in node.row(places) {
         row.push(sound(item)?);
     }
     Ok(Value::from_object(row))
@@ -268,6 +270,14 @@ impl Places {
         let distance = if by > 0 { end - start } else { start - end };
         let left = if distance <= 0 { 0 } else { (distance - 1) / by.abs() + 1 };
         Ok(Self { next: start, end, by, left: left as usize })
+    }
+}
+
+impl Places {
+    /// The places of a step of one.
+    fn range(&self) -> std::ops::Range<usize> {
+        let start = self.next as usize;
+        start..start + self.left
     }
 }
 
