@@ -13,7 +13,7 @@ use super::lookup::{check_key, iterate, key_value};
 use super::number::{self, Number, number};
 use super::repr::{items, pairs};
 use super::sort::sorted_by;
-use super::value::{DEPTH_MAX, Kind, Side, fault, kind, type_name};
+use super::value::{DEPTH_MAX, Kind, Side, fault, index, kind, type_name};
 
 /// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,6 +257,17 @@ pub(super) fn contains(held: &Value, wanted: &Value) -> Result<bool, Error> {
                 Ok(text.contains(part))
             }
             _ => Err(fault(format!("only a string can be in a string, not {}", type_name(wanted)))),
+        },
+        Kind::Bytes(bytes) => match kind(wanted) {
+            Kind::Bytes(part) => {
+                // Each place may have to be looked at whole.
+                budget::spend((bytes.len() as u64).saturating_mul(part.len() as u64 + 1))?;
+                Ok(part.is_empty() || bytes.windows(part.len()).any(|window| window == part))
+            }
+            _ => match u8::try_from(index("a byte", wanted)?) {
+                Ok(byte) => Ok(bytes.contains(&byte)),
+                Err(_) => Err(fault("a byte is between 0 and 255")),
+            },
         },
         Kind::Dict(dict) => {
             check_key(wanted)?;

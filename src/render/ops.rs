@@ -100,6 +100,9 @@ fn multiply(left: &Value, right: &Value) -> Result<Value, Error> {
         (Some(Number::Int(count)), None) => (right, count),
         _ => return Err(refused(Reckon::Mul, left, right)),
     };
+    if i64::try_from(count).is_err() && is_row(row) {
+        return Err(fault(format!("{count} times is too often")));
+    }
     let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
     match kind(row) {
         Kind::Str(text) => {
@@ -122,6 +125,10 @@ fn multiply(left: &Value, right: &Value) -> Result<Value, Error> {
         }
         _ => Err(refused(Reckon::Mul, left, right)),
     }
+}
+
+fn is_row(value: &Value) -> bool {
+    matches!(kind(value), Kind::Str(_) | Kind::Bytes(_) | Kind::List(_) | Kind::Tuple(_))
 }
 
 fn repeated(once: &[Value], count: usize) -> Vec<Value> {

@@ -117,6 +117,7 @@ fn url_encode(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Err
         | Kind::View(_)
         | Kind::Generator
         | Kind::Range(_)
+        | Kind::Bytes(_)
         | Kind::Undefined => pairs_of(value)?,
         _ => {
             quote(&mut out, &text(value)?, false)?;

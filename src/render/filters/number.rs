@@ -80,8 +80,9 @@ fn int(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     }
     if let Kind::Str(text) = kind(value) {
         budget::spend(text.len() as u64 * 8)?;
-        let base = base.map_or(Ok(10), |base| index("int", &base))?;
-        if let Some(number) = read_int(text, base) {
+        // What is no base is no reason to fail: the text may still be a float.
+        let base = base.map_or(Some(10), |base| index("int", &base).ok());
+        if let Some(number) = base.and_then(|base| read_int(text, base)) {
             return Ok(from_big(number));
         }
     } else if let Some(Number::Int(_) | Number::Big(_)) = number(value) {

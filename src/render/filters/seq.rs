@@ -311,8 +311,10 @@ fn join(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     for item in collect(value)? {
         items.push(path.follow(&item)?);
     }
-    // Under autoescape one safe part makes all safe, and escapes the others.
-    let is_safe = scope.escaping && (between.is_safe() || items.iter().any(Value::is_safe));
+    // Under autoescape one safe part makes all safe, and escapes the others; undefined is safe as an item.
+    let has_html = |item: &Value| item.is_safe() || item.is_undefined();
+    let some = !between.is_undefined() && items.iter().any(has_html);
+    let is_safe = scope.escaping && (between.is_safe() || some);
     let write = |value: &Value| if is_safe { escaped(value) } else { text(value) };
     let between = write(&between)?;
     let mut out = String::new();

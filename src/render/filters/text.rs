@@ -134,8 +134,9 @@ fn replace(scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> 
         return parts::replaced(&whole, &old, &new, count).map(Value::from);
     }
     let whole = soft(value)?;
+    let has_html = |value: &Value| value.is_safe() || value.is_undefined();
+    let escapes = has_html(&old) || (has_html(&new) && !has_html(value));
     let (old, new) = (soft(&old)?, soft(&new)?);
-    let escapes = old.is_safe() || (new.is_safe() && !value.is_safe());
     let is_safe = escapes || whole.is_safe();
     let mut subject = String::new();
     if escapes && !whole.is_safe() {
@@ -168,10 +169,11 @@ fn truncate(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error
     let [length, kill, end, leeway] = bind("truncate", names, 0, args)?;
     let length = length.unwrap_or_else(|| Value::from(255));
     let end = end.unwrap_or_else(|| Value::from("..."));
-    let end = demanded("truncate", &end)?.to_owned();
     let leeway = leeway.filter(|leeway| !leeway.is_none());
     let leeway = leeway.unwrap_or_else(|| Value::from(5));
-    let end_length = chars::length(&end);
+    let Some(end_length) = super::super::lookup::length(&end) else {
+        return Err(fault(format!("truncate needs a string as its end, not {}", type_name(&end))));
+    };
     if holds(How::Less, &length, &Value::from(end_length))? {
         let length = text(&length)?;
         let what = format!("truncate needs a length of at least {end_length}, not {length}");
@@ -187,9 +189,9 @@ fn truncate(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error
             return Ok(value.clone());
         }
     }
-    let whole = demanded("truncate", value)?;
+    let (whole, end) = (demanded("truncate", value)?, demanded("truncate", &end)?);
     let length = index("truncate", &length)?;
-    let kept = usize::try_from(length - end_length).unwrap_or(0);
+    let kept = usize::try_from(length).unwrap_or(0).saturating_sub(end_length);
     let cut = whole.char_indices().nth(kept).map_or(whole.len(), |(place, _)| place);
     let mut head = &whole[..cut];
     if !kill.is_some_and(|kill| kill.is_true()) {
@@ -198,9 +200,9 @@ fn truncate(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error
     budget::take(head.len() + end.len())?;
     let mut out = head.to_owned();
     if value.is_safe() {
-        escape(&mut out, &end)?;
+        escape(&mut out, end)?;
     } else {
-        out.push_str(&end);
+        out.push_str(end);
     }
     Ok(marked(out, value.is_safe()))
 }

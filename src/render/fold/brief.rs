@@ -53,7 +53,11 @@ impl<'a> Fold<'a, '_> {
     /// The operands of `a ~ b ~ c`, folded.
     pub(super) fn joined(&mut self, node: &BinOp<'a>) -> Result<Vec<Expr<'a>>, Fault> {
         let mut operands = match &node.left {
-            Expr::BinOp(left) if self.is_brief() && self.is_joined(&node.left) => {
+            // Constants in front are joined with the rest, not by themselves before.
+            Expr::BinOp(left)
+                if matches!(left.op, BinOpKind::Concat)
+                    && (self.is_brief() || self.is_constant(&node.left)) =>
+            {
                 self.joined(left)?
             }
             left => {

@@ -50,6 +50,7 @@ pub(super) fn fold<'a>(
         loop_depth: 0,
         open: Vec::new(),
         branches: 0,
+        depth: 0,
         local: Vec::new(),
         unseen: Vec::new(),
         blocks: BTreeSet::new(),
@@ -102,6 +103,8 @@ struct Fold<'a, 'p> {
     open: Vec<(bool, Option<&'a str>)>,
     /// How many `if` branches are open: an unknown name inside one fails only when it is reached.
     branches: usize,
+    /// How many statements with names of their own are open.
+    depth: usize,
     /// Names set by the loops and blocks that are open.
     local: Vec<&'a str>,
     /// Those of them that the open block does not see.
@@ -128,10 +131,19 @@ impl<'a> Fold<'a, '_> {
     ) -> Result<T, Fault> {
         let (local, branches) = (self.local.len(), std::mem::take(&mut self.branches));
         self.local.extend_from_slice(names);
+        self.depth += 1;
         let folded = fold(self);
+        self.depth -= 1;
         self.local.truncate(local);
         self.branches = branches;
         folded
+    }
+
+    /// Notes the names that a statement sets: those set inside something end with it.
+    fn note_set(&mut self, names: &[&'a str]) {
+        if self.depth > 0 {
+            self.local.extend_from_slice(names);
+        }
     }
 
     /// The source of a span: a name that no template can spell when it is no name.

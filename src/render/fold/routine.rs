@@ -25,6 +25,7 @@ impl<'a> Fold<'a, '_> {
         let length = tag[5..].find(node.name).map_or(tag.len(), |at| 5 + at + node.name.len());
         let hidden = &tag[..length];
         let made = self.routine(node, hidden, Some(node.name), out)?;
+        self.note_set(&[node.name]);
         out.push(assignment(node.name, made, span));
         Ok(())
     }

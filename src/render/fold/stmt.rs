@@ -238,6 +238,7 @@ impl<'a> Fold<'a, '_> {
     /// Namespaces are ours: what is set there is set by a call, whose result nobody can read.
     fn set(&mut self, node: &Set<'a>, span: Span, out: &mut Vec<Stmt<'a>>) -> Result<(), Fault> {
         let expr = self.value_for(&node.target, &node.expr)?;
+        self.note_set(&names::targets(&node.target));
         let mut dotted = Vec::new();
         let target = self.hide_dotted(&node.target, &mut dotted)?;
         out.push(Stmt::Set(Spanned::new(Set { target, expr }, span)));
@@ -265,6 +266,7 @@ impl<'a> Fold<'a, '_> {
             filter = Some(Expr::Filter(Spanned::new(node, span)));
         }
         let body = self.capturing(|fold| fold.scope(&node.body, span))?;
+        self.note_set(&names::targets(&node.target));
         let mut dotted = Vec::new();
         let target = self.hide_dotted(&node.target, &mut dotted)?;
         out.push(Stmt::SetBlock(Spanned::new(SetBlock { target, filter, body }, span)));
