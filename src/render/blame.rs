@@ -37,20 +37,28 @@ pub(super) fn find(
         let culprit = culprit(text, at, marks, pieces);
         return match culprit {
             Some(piece) => Some(of_piece(piece, marks, pieces)),
-            None => at_bytes(at..at + 1, text, marks, pieces),
+            // Nothing would be better with another value: it is what stands around it.
+            None => at_bytes(at..at + 1, text, marks, pieces)
+                .map(|blame| Blame { piece: None, ..blame }),
         };
     }
-    let range = pointed(text, fault.pointer.as_deref()?)?;
+    let (range, is_whole) = pointed(text, fault.pointer.as_deref()?)?;
+    // A container is to blame as a whole: only an expression that wrote all of it did it.
+    let wrote = |piece: &Piece| {
+        let all = piece.start <= range.start && range.end <= piece.end;
+        all || (!is_whole && overlaps(piece, &range))
+    };
     let written: Vec<usize> = pieces
         .iter()
         .enumerate()
-        .filter(|(_, piece)| marks[piece.mark].sort == Sort::Value && overlaps(piece, &range))
+        .filter(|(_, piece)| marks[piece.mark].sort == Sort::Value && wrote(piece))
         .map(|(place, _)| place)
         .collect();
     // What printed nothing is the likelier mistake.
     let silent = written.iter().find(|place| pieces[**place].start == pieces[**place].end);
     match silent.or(written.first()) {
         Some(&piece) => Some(of_piece(piece, marks, pieces)),
+        None if is_whole => at_bytes(range.start..range.start + 1, text, marks, pieces),
         None => at_bytes(range, text, marks, pieces),
     }
 }
@@ -112,8 +120,8 @@ fn at_bytes(range: Range<usize>, text: &str, marks: &[Mark], pieces: &[Piece]) -
     Some(Blame { piece: None, start: from, end: end.max(from) })
 }
 
-/// The bytes of the value at a JSON pointer, or the opening brace of the object that lacks it.
-fn pointed(text: &str, pointer: &str) -> Option<Range<usize>> {
+/// The bytes of the value at a JSON pointer, or of the container that lacks it; and whether that is a container.
+fn pointed(text: &str, pointer: &str) -> Option<(Range<usize>, bool)> {
     let mut nodes = Vec::new();
     json::scan(text, LIMITS, &mut nodes).ok()?;
     let mut value = Value::root(text, &nodes);
@@ -131,8 +139,9 @@ fn pointed(text: &str, pointer: &str) -> Option<Range<usize>> {
         };
         match next {
             Some(next) => value = next,
-            None => return Some(value.start()..value.start() + 1),
+            None => break,
         }
     }
-    Some(value.start()..value.start() + value.raw().len())
+    let is_container = matches!(value.kind(), Kind::Array | Kind::Object);
+    Some((value.start()..value.start() + value.raw().len(), is_container))
 }

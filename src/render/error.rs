@@ -5,6 +5,7 @@ use minijinja::machinery::Span;
 use minijinja::{Error, ErrorKind};
 
 use super::Limits;
+use super::advice;
 use super::budget::Over;
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Lines};
@@ -82,7 +83,8 @@ impl Fault {
     /// With the place as an author counts it.
     pub(super) fn in_source(self, source: &str, lines: &Lines) -> Diagnostic {
         let place = lines.place(source, self.start, self.end);
-        Diagnostic::error(self.code, self.message).with_help(self.help).at(place)
+        let help = self.help.or_else(|| advice::of_source(&self.message));
+        Diagnostic::error(self.code, self.message).with_help(help).at(place)
     }
 }
 
@@ -94,7 +96,8 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         4..=7 => 2,
         _ => 3,
     };
-    let close = known.map(|other| (strsim::osa_distance(name, other), other));
+    let name = name.to_lowercase();
+    let close = known.map(|other| (strsim::osa_distance(&name, &other.to_lowercase()), other));
     close.filter(|(distance, _)| *distance <= far).min().map(|(_, other)| other)
 }
 

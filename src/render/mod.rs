@@ -9,9 +9,10 @@
 //! characters and digits. Values the engine cannot hold are objects of `value`, `keeper`, `routine` and `chain`; the
 //! request's JSON stays what it is behind `lazy` and `context`. Everything pays from `budget`. `code` and
 //! `diagnostic` are what authors are told; `trial` renders a request once more with marks (`trace`) and finds the
-//! expression to `blame`. `tidy` spaces sources, and runs nothing; `stock` is the engine without all this, for a bench
-//! to measure beside.
+//! expression to `blame`; `advice` knows the way out. `tidy` spaces sources, and runs nothing; `stock` is the engine
+//! without all this, for a bench to measure beside.
 
+mod advice;
 mod args;
 mod blame;
 mod budget;

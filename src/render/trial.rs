@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use minijinja::Value;
 
+use super::advice;
 use super::blame::{self, Blame};
 use super::budget::{Running, used};
 use super::code::Code;
@@ -281,20 +282,22 @@ impl<'t> Watch<'t> {
         let of_undefined = told.message.contains("undefined");
         let mut open = self.record.open_misses().iter().rev();
         let miss = open.find(|miss| of_undefined || inside(self.marks[miss.mark]));
-        told.help = miss.map(|miss| {
+        let absent = miss.map(|miss| {
             let there = self.instead(miss).map(|there| format!("; {there}")).unwrap_or_default();
             format!("`{}` is not there{there}", self.words(miss.mark))
         });
+        told.help = absent.or_else(|| advice::of_refusal(&told.message));
         told
     }
 
     /// An error of the text, with the expression that wrote it.
     fn accused(&self, text: &str, fault: &DraftError, blame: Option<Blame>) -> Diagnostic {
         let what = &fault.what;
-        let Some(blame) = blame else { return Diagnostic::error(code(fault), what) };
-        let place = self.place(blame.start, blame.end);
-        let Some(piece) = blame.piece.map(|piece| self.record.pieces[piece]) else {
-            return Diagnostic::error(code(fault), what).at(place);
+        let place = blame.map(|blame| self.place(blame.start, blame.end));
+        let piece = blame.and_then(|blame| blame.piece).map(|piece| self.record.pieces[piece]);
+        let Some(piece) = piece else {
+            let help = advice::of_text(text, fault);
+            return Diagnostic::error(code(fault), what).with_help(help).at(place);
         };
         let words = self.words(piece.mark);
         let wrote = text.get(piece.start..piece.end).unwrap_or_default();
@@ -307,9 +310,9 @@ impl<'t> Watch<'t> {
             };
             let miss = self.record.silent.values().find(is_inside);
             let there = miss.and_then(|miss| self.instead(miss));
-            let there = there.map(|there| format!("; {there}")).unwrap_or_default();
+            let there = there.map(|there| format!("{there}; or ")).unwrap_or_default();
             let told = Diagnostic { message: format!("{what}; `{words}` printed nothing"), ..told };
-            return told.with_help(format!("give a default: `{words}|default(…)`{there}"));
+            return told.with_help(format!("{there}give a default: `{words}|default(…)`"));
         }
         let value = plain(&words);
         let help = match fault.reject {
@@ -322,7 +325,7 @@ impl<'t> Watch<'t> {
             Reject::InvalidEvent if fault.what.contains("must be a string") => {
                 format!("make a string of it: `{{{{ {value}|string|tojson }}}}`")
             }
-            _ => return told,
+            _ => return told.with_help(advice::of_event(fault)),
         };
         told.with_help(help)
     }

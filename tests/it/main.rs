@@ -7,3 +7,4 @@ mod render;
 mod tested;
 mod tidied;
 mod tidy;
+mod told;

@@ -169,7 +169,7 @@ fn faults_of_a_body_come_all_at_once() {
     );
     let broken = json!({"name": "n", "template": "a\n{% if"});
     let answer = house.call("POST", &path, &broken.to_string());
-    let says = "template, line 2: this tag has no end, '%}'";
+    let says = "template, line 2: this tag has no end, '%}'; close it with '%}'";
     assert_eq!((answer.status, &answer.body["detail"]), (422, &json!(says)));
     assert_eq!(answer.body["diagnostics"][0]["code"], "J101");
     let nobody = json!({"name": "n", "template": "t",
@@ -190,7 +190,7 @@ fn templates_are_validated_without_being_saved() {
     assert_eq!(answer.status, 422);
     let error = &answer.body["error"];
     assert_eq!((&error["line"], &error["source"]), (&json!(2), &json!("a\n{% if")));
-    assert_eq!(error["message"], "this tag has no end, '%}'");
+    assert_eq!(error["message"], "this tag has no end, '%}'; close it with '%}'");
     assert_eq!(error["diagnostics"][0]["column"], 1);
     for body in ["", "{}", "7"] {
         let answer = house.call("POST", &path, body);

@@ -28,8 +28,16 @@ pub(super) fn undeclared<'a>(stmts: &[Stmt<'a>], wanted: &[&str]) -> Vec<&'a str
 
 /// Whether the statements set a name anywhere.
 pub(super) fn assigns(stmts: &[Stmt<'_>], wanted: &str) -> bool {
-    let mut found = false;
-    walk(stmts, &mut |seen| found |= matches!(seen, Seen::Set(name) if name == wanted));
+    assignment(stmts, wanted).is_some()
+}
+
+/// The first place where the statements set a name, as it stands in the source.
+pub(super) fn assignment<'a>(stmts: &[Stmt<'a>], wanted: &str) -> Option<&'a str> {
+    let mut found = None;
+    walk(stmts, &mut |seen| match seen {
+        Seen::Set(name) if name == wanted && found.is_none() => found = Some(name),
+        _ => {}
+    });
     found
 }
 

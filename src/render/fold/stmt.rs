@@ -113,11 +113,14 @@ impl<'a> Fold<'a, '_> {
             return Err(Fault::span(span, what).over());
         }
         let mut own = names::targets(&node.target);
-        let sets_loop = own.contains(&"loop")
-            || names::assigns(&node.body, "loop")
-            || names::assigns(&node.else_body, "loop");
-        if sets_loop {
-            return Err(Fault::span(span, "'loop' cannot be set in a loop"));
+        let sets_loop = own.iter().copied().find(|name| *name == "loop");
+        let sets_loop = sets_loop
+            .or_else(|| names::assignment(&node.body, "loop"))
+            .or_else(|| names::assignment(&node.else_body, "loop"));
+        if let Some(name) = sets_loop {
+            // A name is a part of the source.
+            let start = name.as_ptr() as usize - self.source.as_ptr() as usize;
+            return Err(Fault::new(start, start + name.len(), "'loop' cannot be set in a loop"));
         }
         own.push("loop");
         let target = copy_target(&node.target)?;

@@ -11,6 +11,7 @@ use minijinja::{Error, State, Value};
 
 pub(super) use dict::from_keys;
 
+use super::error::nearest;
 use super::lookup::bind;
 use super::value::{Kind, fault, kind, type_name};
 
@@ -89,9 +90,15 @@ pub(super) fn call(
         Some((_, Member::Mutator)) => {
             Err(fault(format!("'{name}' would change the {}, which is not allowed", type_name(of))))
         }
-        None => match of.as_object().and_then(|object| object.get_value_by_str(name)) {
-            Some(held) => held.call(state, args),
-            None => Err(fault(format!("{} has no method '{name}'", type_name(of)))),
-        },
+        None => {
+            let held = of.as_object().and_then(|object| object.get_value_by_str(name));
+            held.ok_or_else(|| unknown(of, name))?.call(state, args)
+        }
     }
+}
+
+fn unknown(of: &Value, name: &str) -> Error {
+    let names = tables(of).iter().flat_map(|table| table.iter()).map(|row| row.0);
+    let meant = nearest(name, names).map(|meant| format!("; did you mean '{meant}'?"));
+    fault(format!("{} has no method '{name}'{}", type_name(of), meant.unwrap_or_default()))
 }

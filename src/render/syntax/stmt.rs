@@ -107,6 +107,11 @@ impl<'a> Parser<'a> {
         let message = match (name.strip_prefix("end"), self.open.last()) {
             (Some(_), Some(open)) => format!("'{name}' closes nothing; '{open}' is still open"),
             (Some(_), None) => format!("'{name}' closes nothing"),
+            (None, _) if ["else", "elif"].contains(&name) => {
+                let fault = format!("'{name}' stands in no 'if' or 'for'");
+                return Fault::new(last.start, last.end(), fault)
+                    .with_help("open one before it: {% if body.name %}".to_owned());
+            }
             (None, _) => {
                 let nearest = super::super::error::nearest(name, TAGS.into_iter());
                 let help = nearest.map(|nearest| format!("did you mean '{nearest}'?"));
