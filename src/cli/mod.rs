@@ -4,6 +4,7 @@
 mod bench;
 mod bootstrap;
 mod case;
+mod check;
 mod client;
 mod config;
 mod demo;
@@ -72,6 +73,9 @@ enum Command {
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
+    /// Look templates through for what will break
+    #[command(after_help = check::EXAMPLE)]
+    Check(check::Args),
     /// Space the tags of templates evenly; what they render never changes
     #[command(after_help = fmt::EXAMPLE)]
     Fmt(fmt::Args),
@@ -121,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Parked(command) => parked::run(&command),

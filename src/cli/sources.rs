@@ -45,7 +45,8 @@ fn walk(folder: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) -> Result<()
         if kind.is_dir() && !is_hidden && depth < DEPTH_MAX {
             walk(&path, depth + 1, found)?;
         } else if kind.is_file() && !is_hidden && is_template(&path) {
-            found.insert(path);
+            // This folder is not named in front of everything below it.
+            found.insert(path.strip_prefix(".").unwrap_or(&path).to_owned());
         }
         if found.len() > FILES_MAX {
             let what = format!("more than {FILES_MAX} templates; name fewer folders");

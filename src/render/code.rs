@@ -16,6 +16,7 @@ pub enum Code {
     Json,
     Event,
     TooLarge,
+    Unreadable,
     Constant,
     Unused,
     Hides,
@@ -106,6 +107,14 @@ impl Part {
 
 /// What parsing, rendering and the event's own rules find.
 static FAULTS: &[Entry] = &[
+    Entry {
+        code: Code::Unreadable,
+        name: "J100",
+        title: "a file that does not load",
+        explanation: "A template is UTF-8 text of at most 4 MiB. A configuration file is TOML with known keys; the \
+                      message names the line and the nearest key.",
+        example: None,
+    },
     Entry {
         code: Code::Syntax,
         name: "J101",

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a real gateway on port 0, data as files. `HOOKGATE_BLESS=1` rewrites goldens.
 mod accept;
 mod cases;
+mod checked;
 mod gateway;
 mod jinja;
 mod render;

@@ -28,6 +28,8 @@ HELD = {
     "hookgate test templates/github --filter push": "target/release/hookgate test templates",
     "hookgate test templates --coverage=full": "target/release/hookgate test templates --coverage=full",
     "hookgate test templates --stress 100 --seed 1": "target/release/hookgate test templates --stress 100 --seed 1",
+    "hookgate check --deny-warnings templates": "target/release/hookgate check --deny-warnings templates",
+    "hookgate fmt --check templates": "target/release/hookgate fmt --check templates",
     "tests/peers/setup.sh": "tests/peers/setup.sh",
     "python3 tests/peers/crash.py": "tests/peers/crash.py",
     "target/peers/venv/bin/python tests/peers/templates_check.py": "tests/peers/templates_check.py",

@@ -106,7 +106,7 @@ pub(in super::super) static RULES: &[Entry] = &[
         "a method read as if it were data",
         "A dot finds the methods of an object before its keys: `body.items` is the function that lists the members, \
          whatever the request says, and so are `.keys`, `.values`, `.get`, `.copy`, `.update` and `.pop`. Brackets \
-         find the key.",
+         look for the key first.",
         example(
             Part::Payload,
             "\"pieces\": {{ body.items|tojson }}",
