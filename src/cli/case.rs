@@ -2,7 +2,7 @@
 //! its line and key at fault. Never more than a bound, whatever the file.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::Path;
 
 pub(super) use crate::parse::sample::Sample as Request;
@@ -46,13 +46,20 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Request, CaseError> {
 
 /// A file's text, up to its bound.
 pub(super) fn read_text(path: &Path) -> Result<String, CaseError> {
-    let file = || path.display().to_string();
+    bounded(&path.display().to_string(), File::open(path))
+}
+
+/// The text of standard input, up to the same bound.
+pub(super) fn read_input() -> Result<String, CaseError> {
+    bounded("standard input", Ok(std::io::stdin().lock()))
+}
+
+fn bounded(name: &str, from: std::io::Result<impl Read>) -> Result<String, CaseError> {
     let mut text = String::new();
-    File::open(path)
-        .and_then(|open| open.take(FILE_MAX_BYTES + 1).read_to_string(&mut text))
-        .map_err(|fault| CaseError::Unreadable { file: file(), fault })?;
+    from.and_then(|from| from.take(FILE_MAX_BYTES + 1).read_to_string(&mut text))
+        .map_err(|fault| CaseError::Unreadable { file: name.to_owned(), fault })?;
     if text.len() as u64 > FILE_MAX_BYTES {
-        return Err(CaseError::TooLarge { file: file() });
+        return Err(CaseError::TooLarge { file: name.to_owned() });
     }
     Ok(text)
 }

@@ -1,14 +1,17 @@
 //! A small HTTP client for commands that talk to a gateway. In: one request. Out: its whole answer, bounded in bytes
 //! and time. Never follows a redirect, never speaks to anybody but the address it was given.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::{ClientConfig, RootCertStore};
 
 use super::output::Failure;
 
@@ -16,6 +19,12 @@ use super::output::Failure;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest answer.
 const ANSWER_MAX_BYTES: usize = 8 << 20;
+
+/// What a command waits on.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|fault| Failure::No(format!("no runtime: {fault}")))
+}
 
 /// An answer, read whole.
 #[derive(Debug)]
@@ -27,11 +36,40 @@ pub(super) struct Answer {
 
 /// Keeps its connections.
 #[derive(Clone, Debug)]
-pub(super) struct Client(Pool<HttpConnector, Full<Bytes>>);
+pub(super) struct Client(Pool<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Client {
+    /// For addresses of `http`.
     pub(super) fn new() -> Self {
-        Self(Pool::builder(TokioExecutor::new()).build_http())
+        Self::trusting(RootCertStore::empty())
+    }
+
+    /// For an address; with `https` it trusts whom this machine trusts.
+    pub(super) fn fit(address: &str) -> Result<Self, Failure> {
+        let mut roots = RootCertStore::empty();
+        // Read only where they are needed: a machine may have none.
+        if address.starts_with("https:") {
+            let found = rustls_native_certs::load_native_certs();
+            if roots.add_parsable_certificates(found.certs).0 == 0 {
+                let what = "this machine trusts no certificate authority: https cannot be checked";
+                return Err(Failure::Unreachable(what.to_owned()));
+            }
+        }
+        Ok(Self::trusting(roots))
+    }
+
+    fn trusting(roots: RootCertStore) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the protocols it is built with")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        let connector = builder.enable_http1().wrap_connector(tcp);
+        Self(Pool::builder(TokioExecutor::new()).build(connector))
     }
 
     /// Sends one request and reads its answer.

@@ -9,15 +9,20 @@ mod client;
 mod config;
 mod demo;
 mod fmt;
+mod form;
+mod gallery;
 mod output;
 mod parked;
 mod pretty;
 mod render;
+mod send;
 mod serve;
 mod snippet;
 mod sources;
+mod splice;
 mod spool;
 mod test;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +60,12 @@ enum Command {
     /// Try templates on the requests beside them
     #[command(after_help = test::EXAMPLE)]
     Test(Box<test::Args>),
+    /// Send a real request to a webhook of a running gateway
+    #[command(after_help = send::EXAMPLE)]
+    Send(Box<send::Args>),
+    /// Webhooks of a running gateway
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Measure the gateway beside a bare server and the durable limit of this machine
     #[command(after_help = bench::EXAMPLE)]
     Bench(bench::Bench),
@@ -107,6 +118,14 @@ impl Form {
     }
 }
 
+/// Which gateway is spoken to.
+#[derive(Clone, Debug, clap::Args)]
+struct Server {
+    /// Address of the gateway
+    #[arg(long, env = "HOOKGATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8420")]
+    url: String,
+}
+
 /// Where the configuration file is.
 #[derive(Clone, Debug, Default, clap::Args)]
 struct ConfigFile {
@@ -128,6 +147,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Fmt(args) => fmt::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Webhook(command) => webhook::run(&command),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),

@@ -43,6 +43,9 @@ pub(super) enum Failure {
     /// The answer did not come in time: 7.
     #[error("{0}")]
     Late(String),
+    /// The key is none, or may not: 4.
+    #[error("{0}")]
+    Denied(String),
     /// What was asked for is not there: 5.
     #[error("{0}")]
     NotFound(String),
@@ -64,6 +67,7 @@ impl Failure {
             Self::NotFound(_) | Self::Serve(ServeError::Empty(_)) => 5,
             Self::No(_) | Self::Told | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
             Self::Config(_) | Self::Forward(_) | Self::NotLoaded(_) => 3,
+            Self::Denied(_) => 4,
             Self::Unreachable(_) => 6,
             Self::Late(_) => 7,
             Self::Interrupted => 130,

@@ -20,7 +20,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     ("hyper::", &["accept/", "forward/", "cli/"]),
     ("hyper_util::", &["accept/", "forward/", "cli/"]),
-    ("hyper_rustls::", &["forward/"]),
+    ("hyper_rustls::", &["forward/", "cli/client.rs"]),
     ("minijinja::", &["render/"]),
     ("governor::", &["limit.rs", "forward/pace.rs"]),
     ("rusqlite::", &["store/"]),

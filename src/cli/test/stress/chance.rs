@@ -4,8 +4,9 @@
 use fastrand::Rng;
 
 use super::super::super::case::Request;
-use super::edit::{Change, Edit, NUMBERS, TEXTS, Target, field_names, is_form};
-use super::text::{self, Step};
+use super::super::super::form;
+use super::super::super::splice::{self, Step};
+use super::edit::{Change, Edit, NUMBERS, TEXTS, Target};
 
 /// Most edits of one request.
 const EDITS_MAX: usize = 3;
@@ -23,10 +24,10 @@ impl Places {
         let mut all: Vec<Target> = request.headers.keys().cloned().map(Target::Header).collect();
         if !request.body.is_empty() {
             all.push(Target::Body);
-            if is_form(request) {
-                all.extend(field_names(&request.body).into_iter().map(Target::Field));
-            } else if let Some(document) = text::document(&request.body) {
-                all.extend(text::paths(&document).into_iter().map(Target::Value));
+            if form::is_form(request) {
+                all.extend(form::names(&request.body).into_iter().map(Target::Field));
+            } else if let Some(document) = splice::document(&request.body) {
+                all.extend(splice::paths(&document).into_iter().map(Target::Value));
             }
         }
         let lower = source.to_ascii_lowercase();

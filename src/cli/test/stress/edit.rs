@@ -4,12 +4,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::super::case::Request;
-use super::text::{self, Deed, Path, Step};
+use super::super::super::form;
+use super::super::super::splice::{self, Deed, Path, Step};
 use crate::json::{Kind, Value, write_str};
 
 /// Texts that templates trip over, each with its name, as JSON.
@@ -132,11 +131,11 @@ impl Edit {
 
 fn edit_value(body: &[u8], path: &Path, change: Change) -> Option<Vec<u8>> {
     let deed = match change {
-        Change::Drop => return text::edit(body, path, &Deed::Drop),
-        Change::Double => return text::edit(body, path, &Deed::Double("null")),
+        Change::Drop => return splice::edit(body, path, &Deed::Drop),
+        Change::Double => return splice::edit(body, path, &Deed::Double("null")),
         change => move |value: Value<'_>| replaced(value, change),
     };
-    text::edit(body, path, &Deed::Replace(&deed))
+    splice::edit(body, path, &Deed::Replace(&deed))
 }
 
 /// The JSON that stands in a value's place.
@@ -174,46 +173,18 @@ fn replaced(value: Value<'_>, change: Change) -> String {
 
 /// The form with the field edited wherever it stands.
 fn edit_field(body: &[u8], name: &str, change: Change) -> String {
-    let body = String::from_utf8_lossy(body);
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let mut parts = Vec::new();
-    for part in body.split('&') {
-        let raw_name = part.split('=').next().unwrap_or_default();
-        if raw_name != name {
-            parts.push(part.to_owned());
-            continue;
-        }
-        match change {
-            Change::Drop => {}
-            Change::Double => parts.extend([part.to_owned(), format!("{raw_name}=")]),
-            Change::Text(place) => {
-                parts.push(format!("{raw_name}={}", encode(&plain(TEXTS[place].1))));
-            }
-            Change::Long => parts.push(format!("{raw_name}={}", long())),
-            _ => parts.push(format!("{raw_name}=")),
-        }
-    }
-    parts.join("&")
-}
-
-/// The names of a form's fields, as they are written.
-pub(super) fn field_names(body: &[u8]) -> Vec<String> {
-    let body = String::from_utf8_lossy(body);
-    let names = body.split('&').filter_map(|part| part.split('=').next());
-    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-/// Whether a request has a form for a body.
-pub(super) fn is_form(request: &Request) -> bool {
-    let value = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.is_some_and(|text| {
-        text.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
+    form::edit(body, name, &|part| match change {
+        Change::Drop => Vec::new(),
+        Change::Double => vec![part.to_owned(), form::field(name, "")],
+        Change::Text(place) => vec![form::field(name, &plain(TEXTS[place].1))],
+        Change::Long => vec![form::field(name, &long())],
+        _ => vec![form::field(name, "")],
     })
 }
 
 /// What a JSON string of [`TEXTS`] means.
 fn plain(json: &str) -> String {
-    let document = text::document(json.as_bytes());
+    let document = splice::document(json.as_bytes());
     document.and_then(|own| own.root().text().map(Cow::into_owned)).unwrap_or_default()
 }
 

@@ -10,7 +10,6 @@
 mod chance;
 mod edit;
 mod shrink;
-mod text;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;

@@ -2,8 +2,9 @@
 //! Out: the fewest edits, and the request without all that does not matter. Bounded in renderings.
 
 use super::super::super::case::Request;
-use super::edit::{Change, Edit, Target, edited, field_names, is_form};
-use super::text;
+use super::super::super::form;
+use super::super::super::splice;
+use super::edit::{Change, Edit, Target, edited};
 
 /// Most renderings that one search costs.
 const TRIES_MAX: usize = 2_000;
@@ -27,8 +28,8 @@ pub(super) fn smallest(
     for name in names {
         search.without(&mut left, Target::Header(name));
     }
-    if is_form(&left) {
-        for name in field_names(&left.body) {
+    if form::is_form(&left) {
+        for name in form::names(&left.body) {
             search.without(&mut left, Target::Field(name));
         }
     } else {
@@ -84,8 +85,8 @@ impl Search<'_> {
     fn thin(&mut self, request: &mut Request) {
         let mut place = 1;
         while self.tries < TRIES_MAX {
-            let Some(document) = text::document(&request.body) else { return };
-            let mut paths = text::paths(&document);
+            let Some(document) = splice::document(&request.body) else { return };
+            let mut paths = splice::paths(&document);
             if place >= paths.len() {
                 return;
             }

@@ -83,6 +83,101 @@ pub(super) fn edit(text: &[u8], path: &[Step], deed: &Deed<'_>) -> Option<Vec<u8
     Some([&text[..start], &new, &text[end..]].concat())
 }
 
+/// The text with a value at a path, the names on the way made where they are not there; or why it cannot be there.
+pub(super) fn set(text: &[u8], path: &[Step], json: &str) -> Result<Vec<u8>, String> {
+    let document = document(text).ok_or("it is no JSON")?;
+    let mut value = document.root();
+    for (place, step) in path.iter().enumerate() {
+        let next = match step {
+            Step::Name(name) if value.kind() == Kind::Object => value.get(name),
+            Step::Item(number) if value.kind() == Kind::Array => value.items().nth(*number),
+            Step::Name(name) => return Err(format!("`{name}` is asked of {}", short(value))),
+            Step::Item(number) => return Err(format!("[{number}] is asked of {}", short(value))),
+        };
+        match (next, step) {
+            (Some(next), _) => value = next,
+            (None, Step::Item(number)) if *number != value.len() => {
+                return Err(format!("[{number}] is asked of an array of {} items", value.len()));
+            }
+            (None, _) => {
+                let new = nested(&path[place + 1..], json)?;
+                return Ok(grown(&document, value, step, &new));
+            }
+        }
+    }
+    let (start, end) = (value.start(), value.start() + value.raw().len());
+    let text = document.text().as_bytes();
+    Ok([&text[..start], json.as_bytes(), &text[end..]].concat())
+}
+
+/// The start of a value's text, for an error.
+fn short(value: Value<'_>) -> String {
+    let text = value.raw();
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Objects around a value, one for each name.
+fn nested(path: &[Step], json: &str) -> Result<String, String> {
+    let mut text = json.to_owned();
+    for step in path.iter().rev() {
+        text = match step {
+            Step::Name(name) => format!("{{{}: {text}}}", quoted(name)),
+            Step::Item(0) => format!("[{text}]"),
+            Step::Item(number) => return Err(format!("[{number}] is asked of an empty array")),
+        };
+    }
+    Ok(text)
+}
+
+/// The document with one more member or item at the end of a container.
+fn grown(document: &Document, container: Value<'_>, step: &Step, new: &str) -> Vec<u8> {
+    let end = container.start() + container.raw().len() - 1;
+    let comma = if container.is_empty() { "" } else { ", " };
+    let name = match step {
+        Step::Name(name) => format!("{}: ", quoted(name)),
+        Step::Item(_) => String::new(),
+    };
+    let text = document.text().as_bytes();
+    [&text[..end], comma.as_bytes(), name.as_bytes(), new.as_bytes(), &text[end..]].concat()
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::new();
+    write_str(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Reads `a.b[0]["c d"]`; what is wrong with it otherwise.
+pub(super) fn parse_path(text: &str) -> Result<Path, String> {
+    let mut path = Path::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if let Some(inner) = rest.strip_prefix("[\"") {
+            let (name, after) = inner.split_once("\"]").ok_or("a `[\"` is not closed by `\"]`")?;
+            path.push(Step::Name(name.to_owned()));
+            rest = after;
+        } else if let Some(inner) = rest.strip_prefix('[') {
+            let (number, after) = inner.split_once(']').ok_or("a `[` is not closed")?;
+            let number =
+                number.parse().map_err(|_| format!("`[{number}]` is no place of an item"))?;
+            path.push(Step::Item(number));
+            rest = after;
+        } else {
+            let own = rest.strip_prefix('.').unwrap_or(rest);
+            let end = own.find(['.', '[']).unwrap_or(own.len());
+            if end == 0 {
+                return Err("a name is missing".to_owned());
+            }
+            path.push(Step::Name(own[..end].to_owned()));
+            rest = &own[end..];
+        }
+    }
+    Ok(path)
+}
+
 /// A container's text without the value, or with its name doubled.
 fn rebuilt(container: Value<'_>, value: Value<'_>, deed: &Deed<'_>) -> Vec<u8> {
     let is_object = container.kind() == Kind::Object;
@@ -151,6 +246,32 @@ mod tests {
         assert!(doubled.contains(r#""d": "x", "d": 1}"#), "{doubled}");
         assert_eq!(edited(&[], &Deed::Drop), None, "the root cannot go");
         assert_eq!(edited(&["z"], &Deed::Drop), None);
+    }
+
+    #[test]
+    fn what_is_set_is_there() {
+        let made = |path: &str, json: &str| {
+            let path = parse_path(path).expect("a path");
+            set(br#"{"a": [{"b": 1}], "e": {}}"#, &path, json)
+                .map(|text| String::from_utf8(text).expect("text"))
+        };
+        let done = |text: &str| Ok(text.to_owned());
+        assert_eq!(made("a[0].b", "2"), done(r#"{"a": [{"b": 2}], "e": {}}"#));
+        assert_eq!(made("a[1]", "2"), done(r#"{"a": [{"b": 1}, 2], "e": {}}"#));
+        let expected = r#"{"a": [{"b": 1}], "e": {"x y": {"z": [true]}}}"#;
+        assert_eq!(made(r#"e["x y"].z[0]"#, "true"), done(expected));
+        assert_eq!(made("", "5"), done("5"));
+        for (path, fault) in [
+            ("a[3]", "[3] is asked of an array of 1 items"),
+            ("a.b", r#"`b` is asked of [{"b": 1}]"#),
+            ("e[0]", "[0] is asked of {}"),
+            ("e.x[1]", "[1] is asked of an empty array"),
+        ] {
+            assert_eq!(made(path, "1"), Err(fault.to_owned()));
+        }
+        for broken in ["a..b", "a[x]", "a[1", "a[\"b", "."] {
+            assert!(parse_path(broken).is_err(), "{broken}");
+        }
     }
 
     #[test]
