@@ -21,6 +21,24 @@ pub fn has_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
+/// Bytes as text: what is not UTF-8, and U+0000, which no database downstream takes, become U+FFFD.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match memchr::memchr(0, bytes) {
+        Some(_) => text.replace('\0', "\u{FFFD}"),
+        None => text.into_owned(),
+    }
+}
+
+/// One name or value of a form or query: `+` is a space, `%XX` a byte; a `%` that starts no escape stays.
+#[must_use]
+pub fn decode(part: &[u8]) -> String {
+    let spaced: Vec<u8> = part.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    let bytes: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
+    text(&bytes)
+}
+
 /// The head of a request, from a peer whose address is believed.
 pub struct Arrival {
     /// The method as sent; any token.

@@ -99,5 +99,5 @@ fn render(
     body: &Body,
     limits: Limits,
 ) -> Result<String, Diagnostic> {
-    Template::compile(source, limits)?.render(&Context { method, headers, body })
+    Template::compile(source, limits)?.render(&Context::new(method, headers, body))
 }

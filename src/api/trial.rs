@@ -12,7 +12,7 @@ use crate::event::Stamp;
 use crate::id::Uuid;
 use crate::json::{self, Document, Value};
 use crate::parse::sample::Sample;
-use crate::render::{Context, Template, Trial};
+use crate::render::{Context, More, Template, Trial};
 use crate::request::Content;
 
 /// Bounds of the whole: a request at its own bounds fits in.
@@ -30,10 +30,17 @@ impl Api {
     /// Renders the template that was sent, or the webhook's own, with the request that was sent.
     pub(super) async fn attempt(&self, call: &Call, content: &Content) -> Result<Reply, Problem> {
         let Draft { template, sample } = read(content)?;
-        let template = match (call.verb.effect, template) {
-            (_, Some(template)) => template,
-            (Effect::Test, None) => self.record(call).await?.text("template").to_owned(),
-            _ => return Err(invalid("missing", &["template"], "Field required".to_owned())),
+        let webhook = match call.verb.effect {
+            Effect::Test => Some(self.record(call).await?),
+            _ => None,
+        };
+        let name = webhook.as_ref().map_or("draft", |webhook| webhook.text("name")).to_owned();
+        let template = match (template, webhook) {
+            (Some(template), _) => template,
+            (None, Some(webhook)) => webhook.text("template").to_owned(),
+            (None, None) => {
+                return Err(invalid("missing", &["template"], "Field required".to_owned()));
+            }
         };
         let body = sample.body(BODY).map_err(|fault| {
             invalid("value_error", &["request", "body"], format!("Value error, {fault}"))
@@ -41,7 +48,13 @@ impl Api {
         let limits = self.options.render;
         let received = sample.received.unwrap_or_else(|| self.clock.now());
         let work = move || {
-            let seen = Context { method: &sample.method, headers: &sample.headers, body: &body };
+            let more = More {
+                query: sample.query.as_deref().unwrap_or_default(),
+                path: sample.path.as_deref().unwrap_or_default(),
+                webhook: &name,
+                received: Some(received),
+            };
+            let seen = Context::new(&sample.method, &sample.headers, &body).with(more);
             let trial = match Template::compile(&template, limits) {
                 Ok(template) => try_out(&template, &seen, received),
                 Err(fault) => Trial { diagnostics: vec![fault], ..Trial::default() },

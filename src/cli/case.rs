@@ -7,7 +7,7 @@ use std::path::Path;
 
 pub(super) use crate::parse::sample::Sample as Request;
 use crate::parse::sample::SampleError;
-use crate::render::Context;
+use crate::render::{Context, More};
 use crate::request::Body;
 
 /// Largest request file: a body of the largest size in base64, and room for all else.
@@ -66,5 +66,11 @@ fn bounded(name: &str, from: std::io::Result<impl Read>) -> Result<String, CaseE
 
 /// What a template sees of a request; `body` is the request's own, as it was made out.
 pub(super) fn context<'a>(request: &'a Request, body: &'a Body) -> Context<'a> {
-    Context { method: &request.method, headers: &request.headers, body }
+    let more = More {
+        query: request.query.as_deref().unwrap_or_default(),
+        path: request.path.as_deref().unwrap_or_default(),
+        webhook: "draft",
+        received: request.received,
+    };
+    Context::new(&request.method, &request.headers, body).with(more)
 }

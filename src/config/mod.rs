@@ -278,6 +278,8 @@ pub struct Render {
     pub loop_depth_max: usize,
     /// Items of a `range`.
     pub range_max_items: usize,
+    /// Whether templates see `query`, `path`, `webhook.name` and `now`, which Prefect Cloud does not have.
+    pub extensions: bool,
 }
 
 impl Default for Render {
@@ -293,6 +295,7 @@ impl Default for Render {
             loops_max: limits.loops_max,
             loop_depth_max: limits.loop_depth_max,
             range_max_items: limits.range_max_items,
+            extensions: limits.extensions,
         }
     }
 }
@@ -311,6 +314,7 @@ impl Render {
             loops_max: self.loops_max,
             loop_depth_max: self.loop_depth_max,
             range_max_items: self.range_max_items,
+            extensions: self.extensions,
         }
     }
 }

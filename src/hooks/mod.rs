@@ -22,7 +22,7 @@ use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
 use crate::limit::Limits;
-use crate::request::{Arrival, Content, SECRET_HEADERS, has_body};
+use crate::request::{Arrival, Body, Content, SECRET_HEADERS, has_body};
 use crate::spool::{Capture, Frame, Receipt, Spool};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
@@ -39,6 +39,8 @@ pub use routes::{Endpoint, Routes};
 
 /// Where hooks live.
 pub const PATH_PREFIX: &str = "/hooks/";
+/// What a template may see of the path: the slug is a secret.
+const HIDDEN_PATH: &str = "/hooks/***";
 static RECEIPT: HeaderName = HeaderName::from_static("hookgate-receipt");
 
 /// Settings of the way in.
@@ -89,6 +91,8 @@ struct Submission {
     endpoint: Arc<Endpoint>,
     method: Method,
     headers: HeaderMap,
+    /// Kept only when templates may see it.
+    query: Option<Box<str>>,
     received: Time,
     content: Content,
 }
@@ -141,7 +145,7 @@ impl Hooks {
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
         self.charge(&admission.endpoint)?;
-        let submission = Submission::new(admission, content);
+        let submission = Submission::new(admission, content, self.options.render.extensions);
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
         if let Some(handshake) = Handshake::recognise(&submission)? {
             let received = events::received(&submission, id, &Sequel::Handshake(handshake.name()));
@@ -274,14 +278,26 @@ impl Hooks {
 }
 
 impl Submission {
-    fn new(admission: Admission, content: Content) -> Self {
+    fn new(admission: Admission, content: Content, extensions: bool) -> Self {
         let Admission { endpoint, arrival } = admission;
         let Arrival { method, target, mut headers, received, .. } = arrival;
+        let query = target.query().filter(|_| extensions).map(Into::into);
         for name in SECRET_HEADERS {
             headers.remove(name);
         }
         hide(&mut headers, slug(target.path()).unwrap_or_default());
-        Self { endpoint, method, headers, received, content }
+        Self { endpoint, method, headers, query, received, content }
+    }
+
+    /// What its template sees.
+    fn context<'a>(&'a self, body: &'a Body) -> render::Context<'a> {
+        let more = render::More {
+            query: self.query.as_deref().unwrap_or_default(),
+            path: HIDDEN_PATH,
+            webhook: &self.endpoint.name,
+            received: Some(self.received),
+        };
+        render::Context::new(&self.method, &self.headers, body).with(more)
     }
 }
 

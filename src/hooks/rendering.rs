@@ -81,14 +81,14 @@ impl Rendering {
         mut failure: Box<Failure>,
         limits: render::Limits,
     ) -> Box<Failure> {
-        let Submission { method, headers, endpoint, .. } = &self.submission;
+        let endpoint = &self.submission.endpoint;
         let (Some(cause), Ok(template)) = (failure.cause(), endpoint.template(limits)) else {
             return failure;
         };
         if self.took > SLOW {
             return failure;
         }
-        let context = render::Context { method, headers, body: &self.body };
+        let context = self.submission.context(&self.body);
         let told = catch_unwind(AssertUnwindSafe(|| template.explain(&context, cause)));
         failure.diagnostics = told.unwrap_or(failure.diagnostics);
         failure
@@ -125,8 +125,7 @@ fn interpret(
             return (Body::Text(text), Err(Failure::of_body(&fault)));
         }
     };
-    let context =
-        render::Context { method: &submission.method, headers: &submission.headers, body: &body };
+    let context = submission.context(&body);
     let text =
         submission.endpoint.template(limits).map_err(Failure::of_template).and_then(|template| {
             template.render(&context).map_err(|fault| Failure::of_template(&fault))

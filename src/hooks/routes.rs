@@ -31,6 +31,8 @@ pub struct Endpoint {
     pub workspace: Uuid,
     /// Only keys of this service account may call it.
     pub service_account: Option<Uuid>,
+    /// Its name.
+    pub name: Box<str>,
     /// The webhook as the resource of the gateway's own events: a JSON object.
     pub resource: Box<str>,
     /// The webhook as a related resource of its events: a JSON object.
@@ -54,6 +56,7 @@ impl Endpoint {
             account: webhook.account.id,
             workspace: webhook.workspace.id,
             service_account: webhook.service_account,
+            name: webhook.name.as_str().into(),
             resource: object(&[id, name]),
             related: object(&[id, name, role]),
             tenant,

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use crate::json::{Document, Fault, FaultKind, Limits};
 pub use crate::request::Body;
-use crate::request::has_body;
+use crate::request::{decode, has_body, text};
 
 /// What JSON and forms are sent as.
 enum Form {
@@ -66,15 +66,6 @@ fn form(media_type: Option<&str>) -> Form {
     }
 }
 
-/// Bytes as text: what is not UTF-8, and U+0000, which no database downstream takes, become U+FFFD.
-fn text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    match memchr::memchr(0, bytes) {
-        Some(_) => text.replace('\0', "\u{FFFD}"),
-        None => text.into_owned(),
-    }
-}
-
 /// The fields of a form in the order of each name's first appearance, the last value of a repeated name.
 fn read_form(bytes: &[u8], limits: Limits) -> Result<Vec<(String, String)>, Fault> {
     let mut fields: Vec<(String, String)> = Vec::new();
@@ -103,13 +94,6 @@ fn read_form(bytes: &[u8], limits: Limits) -> Result<Vec<(String, String)>, Faul
         }
     }
     Ok(fields)
-}
-
-/// One name or value of a form: `+` is a space, `%XX` a byte; a `%` that starts no escape stays.
-fn decode(part: &[u8]) -> String {
-    let spaced: Vec<u8> = part.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    let bytes: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
-    text(&bytes)
 }
 
 #[cfg(test)]

@@ -9,13 +9,15 @@ use http::header::AUTHORIZATION;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
-use super::Context;
 use super::budget;
 use super::fold::{Names, ROOT};
 use super::lazy;
+use super::{Context, Limits, More};
 use crate::json::{self, Document};
-use crate::request::Body;
+use crate::request::{Body, decode};
 
+/// Most fields of a query.
+const FIELDS_MAX: usize = 200;
 /// The name of the request's body.
 pub(super) const BODY: &str = "body";
 /// How the name of a part of it begins.
@@ -27,6 +29,8 @@ struct Request {
     method: Value,
     headers: Value,
     body: Value,
+    /// What only extensions show, by name.
+    more: Vec<(&'static str, Value)>,
 }
 
 impl Object for Request {
@@ -40,7 +44,10 @@ impl Object for Request {
             "headers" => Some(self.headers.clone()),
             "method" => Some(self.method.clone()),
             ROOT => Some(Value::from_dyn_object(Arc::clone(self))),
-            _ => part(&self.body, key),
+            _ => {
+                let more = self.more.iter().find(|(name, _)| *name == key);
+                more.map(|(_, value)| value.clone()).or_else(|| part(&self.body, key))
+            }
         }
     }
 }
@@ -56,11 +63,32 @@ fn part(body: &Value, key: &str) -> Option<Value> {
 }
 
 /// The root for a request; what the template does not name is left out.
-pub(super) fn request(context: &Context<'_>, names: Names) -> Value {
+pub(super) fn request(context: &Context<'_>, names: Names, limits: &Limits) -> Value {
     let absent = || Value::UNDEFINED;
     let headers = if names.headers { Headers::of(context.headers) } else { absent() };
     let body = if names.body { body(context.body) } else { absent() };
-    Value::from_object(Request { method: Value::from(context.method.as_str()), headers, body })
+    let more = if limits.extensions { extensions(&context.more) } else { Vec::new() };
+    let method = Value::from(context.method.as_str());
+    Value::from_object(Request { method, headers, body, more })
+}
+
+fn extensions(more: &More<'_>) -> Vec<(&'static str, Value)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for part in more.query.split('&').filter(|part| !part.is_empty()).take(FIELDS_MAX) {
+        let (name, text) = part.split_once('=').unwrap_or((part, ""));
+        let (name, text) = (decode(name.as_bytes()), decode(text.as_bytes()));
+        match fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, last)) => *last = text,
+            None => fields.push((name, text)),
+        }
+    }
+    let now = more.received.map_or(Value::UNDEFINED, |moment| Value::from(moment.to_string()));
+    vec![
+        ("query", Value::from_object(Fields(fields))),
+        ("path", Value::from(more.path)),
+        ("webhook", Value::from_pairs([("name", more.webhook)])),
+        ("now", now),
+    ]
 }
 
 fn body(body: &Body) -> Value {

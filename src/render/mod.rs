@@ -62,6 +62,7 @@ use minijinja::machinery::{self, CodeGenerator, Instructions};
 use minijinja::{AutoEscape, Value};
 use self_cell::self_cell;
 
+use crate::clock::Time;
 use crate::json::Document;
 use crate::request::Body;
 use budget::Running;
@@ -102,6 +103,8 @@ pub struct Limits {
     pub loop_depth_max: usize,
     /// Items of a `range`, as in Prefect's sandbox.
     pub range_max_items: usize,
+    /// Whether templates see what Prefect Cloud does not have: [`More`].
+    pub extensions: bool,
 }
 
 impl Default for Limits {
@@ -116,16 +119,47 @@ impl Default for Limits {
             loops_max: 10,
             loop_depth_max: 2,
             range_max_items: 100,
+            extensions: false,
         }
     }
 }
 
-/// What a template sees: exactly these three names. The secret headers are gone already.
+/// What a template sees: these three names, and with [`Limits::extensions`] those of [`More`]. The secret headers are
+/// gone already.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
     pub method: &'a Method,
     pub headers: &'a HeaderMap,
     pub body: &'a Body,
+    /// Looked at only with [`Limits::extensions`].
+    pub more: More<'a>,
+}
+
+/// What a template sees beyond Prefect Cloud's names, as `query`, `path`, `webhook.name` and `now`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct More<'a> {
+    /// The query as it was sent, without `?`; a dict of texts in a template, of a doubled name the last.
+    pub query: &'a str,
+    /// The path, its slug hidden.
+    pub path: &'a str,
+    /// The webhook's name.
+    pub webhook: &'a str,
+    /// When the request came; RFC 3339 in UTC in a template. No clock: the same request renders the same again.
+    pub received: Option<Time>,
+}
+
+impl<'a> Context<'a> {
+    /// The three names.
+    #[must_use]
+    pub fn new(method: &'a Method, headers: &'a HeaderMap, body: &'a Body) -> Self {
+        Self { method, headers, body, more: More::default() }
+    }
+
+    /// The same with what extensions show.
+    #[must_use]
+    pub fn with(self, more: More<'a>) -> Self {
+        Self { more, ..self }
+    }
 }
 
 /// A template, checked and compiled; shared by all requests of its webhook.
@@ -196,7 +230,7 @@ impl Template {
     /// # Errors
     /// What failed, or which budget was used up.
     pub fn render(&self, context: &Context<'_>) -> Result<String, Diagnostic> {
-        self.run(|names| context::request(context, names))
+        self.run(|names| context::request(context, names, &self.limits))
     }
 
     /// Renders with other names than a request's: those of a JSON object, `headers` among them being a mapping that

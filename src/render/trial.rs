@@ -118,7 +118,7 @@ impl Template {
     pub fn trial(&self, context: &Context<'_>, stamp: &Stamp<'_>) -> Trial {
         let before = used();
         let mut trial = Trial::default();
-        let done = self.run_counted(|names| context::request(context, names));
+        let done = self.run_counted(|names| context::request(context, names, &self.limits));
         let time = used().saturating_sub(before);
         let failed = match done {
             Ok((text, cost)) => {
@@ -165,7 +165,8 @@ impl Template {
 
     /// Renders with marks.
     fn watch(&self, context: &Context<'_>) -> Option<Watch<'_>> {
-        self.watch_root(|names| context::request(context, names)).map(|(_, watch)| watch)
+        self.watch_root(|names| context::request(context, names, &self.limits))
+            .map(|(_, watch)| watch)
     }
 
     /// What is written, and the record of it.

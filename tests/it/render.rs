@@ -123,8 +123,7 @@ fn request(case: &serde_json::Value) -> Request {
 /// What becomes of a request: the event as rendered, or the words of an `.error.json`.
 fn outcome(source: &str, case: &serde_json::Value) -> Result<serde_json::Value, serde_json::Value> {
     let request = request(case);
-    let context =
-        Context { method: &request.method, headers: &request.headers, body: &request.body };
+    let context = Context::new(&request.method, &request.headers, &request.body);
     let template = Template::compile(source, Limits::default()).expect("it compiles");
     let text = template
         .render(&context)

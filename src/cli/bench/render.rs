@@ -135,7 +135,7 @@ impl Case {
         let template = template.map_err(|fault| fault.to_string())?;
         let render = |document: &Arc<Document>| {
             let body = Body::Json(Arc::clone(document));
-            template.render(&Context { method: &Method::POST, headers: &self.headers, body: &body })
+            template.render(&Context::new(&Method::POST, &self.headers, &body))
         };
         let parse = || Document::parse(self.text.clone(), JSON).map(Arc::new);
         let document = parse().map_err(|fault| fault.to_string())?;

@@ -41,6 +41,9 @@ pub(super) struct Args {
     /// Show each expression with its value
     #[arg(long, conflicts_with = "cases")]
     trace: bool,
+    /// Show the template `query`, `path`, `webhook.name` and `now`, as a server with `render.extensions`
+    #[arg(long, conflicts_with = "cases")]
+    extensions: bool,
     /// Fail on warnings, too: a value that is not there, say
     #[arg(long, conflicts_with = "cases")]
     strict: bool,

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) fn run(path: &Path, args: &Args) -> Result<(), Failure> {
     let (name, source) = given::source(path)?;
     let request = args.given.request()?;
-    let (parsed, trial) = trial(&source, &request)?;
+    let (parsed, trial) = trial(&source, &request, args.extensions)?;
     if args.form.is_json() {
         print_line(&trial.to_json(None))?;
     } else {
@@ -65,9 +65,10 @@ pub(super) fn watch(path: &Path, args: &Args) -> Result<(), Failure> {
 }
 
 /// Whether the template parsed, and what became of the request.
-fn trial(source: &str, request: &Request) -> Result<(bool, Trial), Failure> {
+fn trial(source: &str, request: &Request, extensions: bool) -> Result<(bool, Trial), Failure> {
     let slower = if cfg!(debug_assertions) { 40 } else { 1 };
-    let limits = Limits { time: Limits::default().time * slower, ..Limits::default() };
+    let time = Limits::default().time * slower;
+    let limits = Limits { time, extensions, ..Limits::default() };
     let body = request.body(JSON).map_err(|fault| Failure::No(format!("body: {fault}")))?;
     let work = || {
         let template = match Template::compile(source, limits) {

@@ -89,6 +89,27 @@ fn a_request_becomes_two_events_that_arrive_as_they_were_kept() {
 }
 
 #[test]
+fn what_prefect_has_not_is_seen_only_where_it_is_asked_for() {
+    let template = r#"{
+  "event": "seen.{{ query.a }}.{{ query['b c'] }}.{{ path }}.{{ webhook.name }}.{{ now }}",
+  "resource": {"prefect.resource.id": "r"}
+}"#;
+    for (extensions, expected) in
+        [(false, "seen....."), (true, "seen.2.ü./hooks/***.a hook.2026-11-23T22:52:30.837791Z")]
+    {
+        let served = Served::start(|config| config.render.extensions = extensions);
+        let webhook = served.webhook(template);
+        let slug = webhook["slug"].as_str().expect("a slug");
+        let path = format!("/hooks/{slug}?a=1&b+c=%C3%BC&a=2");
+        let answer = served.send("POST", &path, &[], b"{}");
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        let events = served.events(2);
+        let seen = events.iter().find(|event| event["event"].as_str() == Some(expected));
+        assert!(seen.is_some(), "{events:#?}");
+    }
+}
+
+#[test]
 fn a_template_that_fails_is_answered_400_and_evented() {
     let served = Served::start(|_| ());
     let templates: &[(&str, &str, &str)] = &[
