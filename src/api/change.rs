@@ -158,13 +158,6 @@ impl Api {
     pub(super) fn mint(&self, now: Time) -> id::Uuid {
         id::fresh(now, self.clock.chance())
     }
-
-    fn check_template(&self, values: &Values) -> Result<(), Problem> {
-        match values.get("template").and_then(Value::as_str) {
-            Some(source) => self.check(source).map_err(Problem::Template),
-            None => Ok(()),
-        }
-    }
 }
 
 /// A record as its events name it.

@@ -10,21 +10,22 @@ mod pages;
 mod present;
 mod problem;
 mod question;
+mod template;
 mod text;
 mod trial;
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use http::header::CACHE_CONTROL;
-use http::{HeaderValue, StatusCode};
 
 use tokio::sync::Semaphore;
 
 use crate::accept::{Body, Reply};
-use crate::catalogue::{self, Effect, Fault, Kind, Scene, Verb};
+use crate::catalogue::{self, Effect, Kind, Scene, Verb};
 use crate::clock::Clock;
 use crate::id::Uuid;
-use crate::render::{self, Diagnostic, Template};
+use crate::render;
 use crate::request::{Arrival, Content};
 use crate::store::{Change, Store, StoreError};
 use crate::telemetry::Telemetry;
@@ -194,11 +195,13 @@ impl Api {
         }
         let body = if call.verb.has_body() { text::read(content)? } else { None };
         if call.verb.effect == Effect::Validate {
-            return self.validate(body.as_ref());
+            let query = arrival.target.query().unwrap_or_default();
+            return self.validate(body.as_ref(), query);
         }
         let values = catalogue::check(call.kind, call.verb, body.as_ref());
         let values = values.map_err(Problem::Invalid)?;
-        match call.verb.effect {
+        let warnings = self.warnings(call, &values);
+        let reply = match call.verb.effect {
             Effect::Create => self.create(call, values).await,
             Effect::Read => self.read(call).await,
             Effect::List => self.list(call, arrival.target.query().unwrap_or_default()).await,
@@ -207,32 +210,8 @@ impl Api {
             Effect::Rotate(field) => self.rotate(call, field, &values).await,
             Effect::Delete => self.delete(call).await,
             Effect::Validate | Effect::Render | Effect::Test => Err(Problem::NotFound),
-        }
-    }
-
-    /// Whether a template, sent as a JSON string, would be taken.
-    fn validate(&self, body: Option<&serde_json::Value>) -> Result<Reply, Problem> {
-        let Some(source) = body.and_then(serde_json::Value::as_str) else {
-            let rule = if body.is_none() { "missing" } else { "string_type" };
-            let says =
-                if body.is_none() { "Field required" } else { "Input should be a valid string" };
-            return Err(Problem::Invalid(vec![Fault::new(rule, &["body"], says)]));
         };
-        match self.check(source) {
-            Ok(()) => Ok(Reply::empty(StatusCode::NO_CONTENT)),
-            Err(fault) => {
-                let told = serde_json::json!({"error": {
-                    "line": fault.line(), "message": fault.sentence(), "source": source,
-                    "diagnostics": [fault],
-                }});
-                Ok(Reply::json(StatusCode::UNPROCESSABLE_ENTITY, told.to_string()))
-            }
-        }
-    }
-
-    /// Whether a template compiles.
-    fn check(&self, source: &str) -> Result<(), Box<Diagnostic>> {
-        Template::compile(source, self.options.render).map(drop).map_err(Box::new)
+        Ok(template::with_warnings(reply?, warnings))
     }
 
     fn reply(

@@ -199,6 +199,29 @@ fn templates_are_validated_without_being_saved() {
 }
 
 #[test]
+fn what_only_may_fail_is_saved_with_a_word() {
+    let house = House::new();
+    let quoted = r#"{"event": "e.{{ body.n }}", "resource": {"prefect.resource.id": "r"}}"#;
+    let sound = r#"{"event": "e", "resource": {"prefect.resource.id": "r"}}"#;
+    let path = house.base.clone();
+    let made = house.call("POST", &path, &json!({"name": "n", "template": quoted}).to_string());
+    assert_eq!((made.status, &made.headers["hookgate-warnings"]), (201, &"1".parse().expect("1")));
+    let own = format!("{path}/{}", made.body["id"].as_str().expect("an id"));
+    let mended = json!({"name": "n", "template": sound}).to_string();
+    let reply = house.call("PUT", &own, &mended);
+    assert!(reply.status == 204 && !reply.headers.contains_key("hookgate-warnings"));
+
+    let path = format!("{path}/templates/validate?warnings=true");
+    let told = house.call("POST", &path, &json!(quoted).to_string());
+    assert_eq!((told.status, &told.body["warnings"][0]["code"]), (200, &json!("J302")));
+    let fix = &told.body["warnings"][0]["fixes"][0];
+    assert_eq!(fix["text"], r#"{{ ("e." ~ body.n)|tojson }}"#);
+    let told = house.call("POST", &path, &json!(sound).to_string());
+    assert_eq!((told.status, told.body), (200, json!({"warnings": []})));
+    assert_eq!(house.call("POST", &path, r#""{{""#).status, 422);
+}
+
+#[test]
 fn drafts_are_tried_without_being_saved() {
     let house = House::new();
     let made = house.make(&json!({"name": "n", "template": "{{ body.n }} {{ headers['X-A'] }}"}));

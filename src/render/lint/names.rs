@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use minijinja::machinery::Span;
 use minijinja::machinery::ast::{Expr, GetAttr, UnaryOpKind};
 
 use crate::request::SECRET_HEADERS;
@@ -175,8 +176,11 @@ impl<'s, 'a> Walk<'s, 'a> {
     /// The table of names as a whole.
     pub(super) fn check_names(&mut self, scope: &'s Scope<'s, 'a>) {
         for (name, settings) in scope.settings() {
+            let item = settings.iter().find(|one| matches!(one.origin, Origin::Item(..)));
             let Some(first) = settings.iter().find(|setting| setting.is_set) else {
-                self.check_hidden(name, scope, &settings[0].span);
+                if let Some(item) = item.filter(|_| REQUEST.contains(&name)) {
+                    self.report_hidden(name, item.span);
+                }
                 continue;
             };
             let range = span_range(first.span);
@@ -196,36 +200,20 @@ impl<'s, 'a> Walk<'s, 'a> {
                 );
                 self.warn(Code::LostInLoop, span_range(span), what, help);
             }
-            if let Some(item) =
-                settings.iter().find(|setting| matches!(setting.origin, Origin::Item(..)))
-            {
-                self.report_hidden(name, &item.span);
+            if let Some(item) = item {
+                self.report_hidden(name, item.span);
             }
         }
     }
 
-    fn check_hidden(
-        &mut self,
-        name: &'a str,
-        scope: &Scope<'s, 'a>,
-        span: &minijinja::machinery::Span,
-    ) {
-        let is_item = scope
-            .settings()
-            .any(|(other, all)| other == name && matches!(all[0].origin, Origin::Item(..)));
-        if is_item && REQUEST.contains(&name) {
-            self.report_hidden(name, span);
-        }
-    }
-
-    fn report_hidden(&mut self, name: &str, span: &minijinja::machinery::Span) {
+    fn report_hidden(&mut self, name: &str, span: Span) {
         let what = format!("the loop's '{name}' hides another '{name}' while it runs");
         let help = "give the loop's own name another word".to_owned();
-        self.warn(Code::Hides, span_range(*span), what, help);
+        self.warn(Code::Hides, span_range(span), what, help);
     }
 }
 
-fn span_range(span: minijinja::machinery::Span) -> Range<usize> {
+fn span_range(span: Span) -> Range<usize> {
     span.start_offset as usize..span.end_offset as usize
 }
 
