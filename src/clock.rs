@@ -47,22 +47,24 @@ impl Time {
         let (days, rest) = (self.0.div_euclid(86_400_000_000), self.0.rem_euclid(86_400_000_000));
         let (year, month, day) = civil(days);
         let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
-        digits(out, year, 4);
-        out.push(b'-');
-        digits(out, month, 2);
-        out.push(b'-');
-        digits(out, day, 2);
-        out.push(b'T');
-        digits(out, seconds / 3600, 2);
-        out.push(b':');
-        digits(out, seconds / 60 % 60, 2);
-        out.push(b':');
-        digits(out, seconds % 60, 2);
-        if micros != 0 {
-            out.push(b'.');
-            digits(out, micros, 6);
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        for (place, value) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, seconds / 3600),
+            (14..16, seconds / 60 % 60),
+            (17..19, seconds % 60),
+            (20..26, micros),
+        ] {
+            digits(&mut text[place], value);
         }
-        out.push(b'Z');
+        if micros == 0 {
+            out.extend_from_slice(&text[..19]);
+            out.push(b'Z');
+        } else {
+            out.extend_from_slice(&text);
+        }
     }
 }
 
@@ -74,11 +76,12 @@ impl fmt::Display for Time {
     }
 }
 
-/// Appends `value` as `width` decimal digits.
-fn digits(out: &mut Vec<u8>, value: i64, width: u32) {
-    for place in (0..width).rev() {
-        let digit = value / 10_i64.pow(place) % 10;
-        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+/// Writes `value` as decimal digits, as many as there is room for.
+fn digits(out: &mut [u8], value: i64) {
+    let mut rest = u32::try_from(value).unwrap_or(0);
+    for digit in out.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
 }
 

@@ -79,7 +79,9 @@ pub fn write_json(out: &mut Vec<u8>, text: &str) -> Result<(), DraftError> {
 
 /// Whether some string of a JSON text holds U+0000, or may: `\\u0000` looks alike.
 pub(super) fn holds_nul(text: &str) -> bool {
-    memchr::memmem::find(text.as_bytes(), b"\\u0000").is_some()
+    // Most texts have no escape at all, and need no search for this one.
+    let first = memchr::memchr(b'\\', text.as_bytes());
+    first.is_some_and(|at| memchr::memmem::find(&text.as_bytes()[at..], b"\\u0000").is_some())
 }
 
 /// Appends a scanned value: as it was written, unless that holds a line break or U+0000.

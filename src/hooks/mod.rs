@@ -315,8 +315,9 @@ fn slug(path: &str) -> Option<&str> {
 
 /// Proxies like to repeat the path in a header; the slug is a secret there, too.
 fn hide(headers: &mut HeaderMap, slug: &str) {
-    let finder = memchr::memmem::Finder::new(slug);
+    let mut finder = None;
     for value in headers.values_mut().filter(|value| value.len() >= slug.len()) {
+        let finder = finder.get_or_insert_with(|| memchr::memmem::Finder::new(slug));
         if finder.find(value.as_bytes()).is_some() {
             let text = String::from_utf8_lossy(value.as_bytes()).replace(slug, "***");
             *value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("***"));

@@ -74,14 +74,18 @@ impl Node {
 
     /// What is at the end of a path of names, `a.b.c`.
     pub(super) fn part(&self, path: &str) -> Option<Value> {
-        let mut json = self.json();
-        for name in path.split('.') {
+        let (mut json, mut rest) = (self.json(), path);
+        loop {
             if let Some(over) = over(json.len() / 8 + 1) {
                 return Some(over);
             }
-            json = json.get(name)?;
+            // Shorter than what a search would need to begin.
+            let Some(dot) = rest.bytes().position(|byte| byte == b'.') else {
+                return json.get(rest).map(|found| self.value(found));
+            };
+            json = json.get(&rest[..dot])?;
+            rest = &rest[dot + 1..];
         }
-        Some(self.value(json))
     }
 
     /// So many items of an array in a row; nothing before them is made.
