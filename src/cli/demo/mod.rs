@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client};
+use super::gallery;
 use super::output::{Failure, print_line};
 use crate::clock::Clock;
 use crate::config::{Config, Forward};
@@ -133,7 +134,8 @@ async fn make_hooks(client: &Client, base: &str, first: &Bootstrap) -> Result<Ve
     headers.insert(AUTHORIZATION, bearer.expect("a key is ASCII"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut hooks = Vec::new();
-    for (name, template) in TEMPLATES {
+    for name in TEMPLATES {
+        let template = gallery::find(name)?.template;
         let body = json!({ "name": name, "template": template }).to_string();
         let address = format!("{base}{}/webhooks/", first.api_path);
         let answer = client.send(Method::POST, &address, headers.clone(), body).await?;
@@ -147,7 +149,7 @@ async fn make_hooks(client: &Client, base: &str, first: &Bootstrap) -> Result<Ve
 }
 
 async fn send(client: &Client, hooks: &[Hook], sample: &'static Sample) -> Result<Row, Failure> {
-    let request = sample.request();
+    let request = sample.request()?;
     let hook = hooks.iter().find(|hook| hook.template == sample.template);
     let address = &hook.expect("each sample has its template").address;
     let Answer { status, headers, body } =
@@ -189,7 +191,7 @@ fn invite(
     print_line("\nNow you. The gateway goes on until Ctrl-C; then its folder is removed.\n")?;
     for hook in hooks {
         let sample = SAMPLES.iter().find(|sample| sample.template == hook.template);
-        print_line(&sample.expect("each template has a sample").curl(&hook.address))?;
+        print_line(&sample.expect("each template has a sample").curl(&hook.address)?)?;
     }
     print_line(&format!("\ntail -f {}", folder.destination().display()))?;
     print_line(&format!("curl -s http://{admin}/readyz"))?;

@@ -1,26 +1,16 @@
-//! What the demo sends: requests of `templates/`, built in, so that the binary shows them anywhere. In: nothing. Out:
-//! HTTP requests, and the same as lines for a shell.
+//! What the demo sends: requests of the gallery. In: nothing. Out: HTTP requests, and the same as lines for a shell.
 
 use std::fmt::Write as _;
 
-use bytes::Bytes;
+use http::HeaderName;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde_json::Value;
 
-macro_rules! built_in {
-    ($path:literal) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $path))
-    };
-}
+use crate::cli::case::Request;
+use crate::cli::gallery;
+use crate::cli::output::Failure;
 
 /// The templates, by the name of their folder.
-pub(super) const TEMPLATES: &[(&str, &str)] = &[
-    ("github", built_in!("github/template.j2")),
-    ("stripe", built_in!("stripe/template.j2")),
-    ("alertmanager", built_in!("alertmanager/template.j2")),
-    ("cloudevents", built_in!("cloudevents/template.j2")),
-];
+pub(super) const TEMPLATES: &[&str] = &["github", "stripe", "alertmanager", "cloudevents"];
 
 /// One request of the demo.
 #[derive(Debug)]
@@ -31,59 +21,31 @@ pub(super) struct Sample {
     pub(super) name: &'static str,
     /// Whether its template should fail on it.
     pub(super) fails: bool,
-    text: &'static str,
 }
 
 /// What is sent, in this order.
 pub(super) const SAMPLES: &[Sample] = &[
-    sample("github", "push", built_in!("github/cases/push.request.json")),
-    sample("github", "issue opened", built_in!("github/cases/issue-opened.request.json")),
-    sample("stripe", "payment succeeded", built_in!("stripe/cases/payment-succeeded.request.json")),
-    sample("alertmanager", "firing", built_in!("alertmanager/cases/firing.request.json")),
-    sample("cloudevents", "binary mode", built_in!("cloudevents/cases/binary.request.json")),
-    Sample {
-        fails: true,
-        ..sample(
-            "alertmanager",
-            "no alerts",
-            built_in!("alertmanager/cases/no-alerts.request.json"),
-        )
-    },
+    sample("github", "push"),
+    sample("github", "issue-opened"),
+    sample("stripe", "payment-succeeded"),
+    sample("alertmanager", "firing"),
+    sample("cloudevents", "binary"),
+    Sample { fails: true, ..sample("alertmanager", "no-alerts") },
 ];
 
-const fn sample(template: &'static str, name: &'static str, text: &'static str) -> Sample {
-    Sample { template, name, fails: false, text }
-}
-
-/// A request, ready to be sent.
-pub(super) struct Request {
-    pub(super) method: Method,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+const fn sample(template: &'static str, name: &'static str) -> Sample {
+    Sample { template, name, fails: false }
 }
 
 impl Sample {
-    /// The request of the file.
-    pub(super) fn request(&self) -> Request {
-        let file: Value = serde_json::from_str(self.text).expect("a built-in request is JSON");
-        let mut headers = HeaderMap::new();
-        for (name, value) in file["headers"].as_object().into_iter().flatten() {
-            let name = HeaderName::try_from(name.as_str());
-            let value = HeaderValue::try_from(value.as_str().unwrap_or_default());
-            headers.insert(name.expect("a header's name"), value.expect("a header's value"));
-        }
-        let method = file["method"].as_str().and_then(|method| method.parse().ok());
-        let body = match (&file["body_json"], &file["body"]) {
-            (Value::Null, Value::String(text)) => text.clone(),
-            (Value::Null, _) => String::new(),
-            (json, _) => json.to_string(),
-        };
-        Request { method: method.unwrap_or(Method::POST), headers, body: body.into() }
+    /// The request of the gallery.
+    pub(super) fn request(&self) -> Result<Request, Failure> {
+        gallery::sample(&format!("{}/{}", self.template, self.name))
     }
 
     /// A line for a shell that sends something like it.
-    pub(super) fn curl(&self, address: &str) -> String {
-        let request = self.request();
+    pub(super) fn curl(&self, address: &str) -> Result<String, Failure> {
+        let request = self.request()?;
         let media_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let mut line = format!("curl -i {address}");
         let told = |name: &HeaderName| name.as_str().starts_with("x-") || is_cloud_event(name);
@@ -104,7 +66,7 @@ impl Sample {
             _ => r#"{"hello":"world"}"#,
         };
         let _ = write!(line, " -d '{short}'");
-        line
+        Ok(line)
     }
 }
 

@@ -19,6 +19,17 @@ pub(super) fn text(run: &Run) -> String {
             }
         }
     }
+    for suite in &run.suites {
+        for missed in suite.covered.iter().flat_map(|covered| &covered.missed) {
+            let (place, file) = (missed.place, property(&suite.file));
+            let (line, column, what) = (place.line, place.column, data(&missed.what));
+            let title = "no case reached it";
+            let _ = writeln!(
+                out,
+                "::notice file={file},line={line},col={column},title={title}::{what}"
+            );
+        }
+    }
     let _ = write!(out, "{}", run.tally());
     out
 }
