@@ -8,9 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hookgate::clock::Time;
+use hookgate::event::Stamp;
+use hookgate::id::Uuid;
 use hookgate::json;
 use hookgate::parse::parse;
-use hookgate::render::{Context, Limits, Diagnostic, Template};
+use hookgate::render::{Context, Diagnostic, Limits, Template};
 use hookgate::request::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
@@ -85,11 +88,38 @@ fn check(choice: u8, source: &str, body: &[u8]) {
             assert!(fault.line().is_none_or(|line| (1..=lines).contains(&line)), "{fault:?}");
         }
     }
+    watch(source, &Context::new(&method, &headers, &body), limits, first.as_ref().ok());
     let second = render(source, &method, &headers, &body, limits);
     // The clock is the one budget that two renderings may meet at different places.
     let by_clock =
         [&first, &second].iter().any(|made| made.as_ref().is_err_and(|fault| fault.is_budget()));
     assert!(by_clock || first == second, "{first:?}\n{second:?}");
+}
+
+/// A rendering that is watched writes the same, and tells of places that are there.
+fn watch(source: &str, context: &Context<'_>, limits: Limits, plain: Option<&String>) {
+    let Ok(template) = Template::compile(source, limits) else { return };
+    let help = || "{}".to_owned();
+    let stamp = Stamp {
+        id: Uuid::nil(),
+        received: Time::from_micros(0),
+        follows: Uuid::nil(),
+        webhook: "{}",
+        payload: &help,
+    };
+    let trial = template.trial(context, &stamp);
+    // The clock may end one of two renderings.
+    assert!(trial.text.is_none() || plain.is_none() || trial.text.as_ref() == plain);
+    for span in &trial.spans {
+        let (place, text) = (span.place, trial.text.as_deref().unwrap_or_default());
+        assert!(source.get(place.start..place.end).is_some(), "{span:?}");
+        assert!(trial.text.is_none() || text.get(span.output.clone()).is_some(), "{span:?}");
+    }
+    for told in &trial.diagnostics {
+        assert!(told.message.len() < 8000, "{told:?}");
+        let place = told.place.map(|place| place.start..place.end);
+        assert!(place.is_none_or(|place| source.get(place).is_some()), "{told:?}");
+    }
 }
 
 fn render(

@@ -15,7 +15,7 @@ use super::value::{Kind, is_undefined, kind, type_name};
 
 /// Most pieces of output that are kept.
 const PIECES_MAX: usize = 20_000;
-/// Most reads in vain that are kept while an expression has no value yet.
+/// Most reads in vain that are kept, those that printed nothing and those of expressions without a value yet.
 const MISSES_MAX: usize = 200;
 /// Most characters of a value that are shown.
 const SHOWN_MAX_CHARS: usize = 200;
@@ -239,7 +239,9 @@ impl Record {
             let nothing_read = misses.is_empty() && is_undefined(value);
             let own = nothing_read.then(|| Miss { mark, keys: Vec::new() });
             for miss in misses.into_iter().chain(own) {
-                self.silent.entry(miss.mark).or_insert(miss);
+                if self.silent.len() < MISSES_MAX {
+                    self.silent.entry(miss.mark).or_insert(miss);
+                }
             }
         }
         let given = self.given.entry(mark).or_insert_with(|| Given {

@@ -24,6 +24,7 @@ HELD = {
     "cargo run --release -- bench --check": "target/release/hookgate bench --check",
     "HOOKGATE_BLESS=1 cargo test --locked": "HOOKGATE_BLESS=1 cargo test --locked",
     "HOOKGATE_BLESS=1 target/peers/venv/bin/python tests/peers/templates_check.py": "tests/peers/templates_check.py",
+    "hookgate render templates/github/template.j2 --request templates/github/cases/push.request.json --trace": "--request templates/github/cases/push.request.json --trace",
     "hookgate test templates": "target/release/hookgate test templates",
     "hookgate test templates/github --filter push": "target/release/hookgate test templates",
     "hookgate test templates --coverage=full": "target/release/hookgate test templates --coverage=full",

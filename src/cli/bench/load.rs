@@ -310,8 +310,8 @@ mod tests {
     fn an_open_loop_keeps_to_its_rate() {
         let tally = run(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Some(500));
         assert_eq!(tally.failed, 0);
-        // 20 fall due in the measured time, as far as the machine lets it measure no longer.
-        let most = (tally.seconds * 500.0) as u64 + 3;
+        // 20 fall due in the measured time; some more when a stall is caught up. A closed loop would have hundreds.
+        let most = (tally.seconds * 500.0) as u64 * 2 + 20;
         assert!((1..=most).contains(&tally.answered), "{} of {most}", tally.answered);
     }
 
