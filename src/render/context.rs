@@ -135,7 +135,14 @@ impl Object for Given {
 
 /// A form's fields: a flat dict of text.
 #[derive(Debug)]
-struct Fields(Vec<(String, String)>);
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Names and values, without a search for each.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (Value, Value)> {
+        self.0.iter().map(|(name, value)| (Value::from(&**name), Value::from(&**value)))
+    }
+}
 
 impl Object for Fields {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {

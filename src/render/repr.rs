@@ -8,6 +8,7 @@ use minijinja::{Error, Value};
 
 use super::budget;
 use super::chars::is_printable;
+use super::context::{Fields, Headers};
 use super::lazy::Node;
 use super::value::{DEPTH_MAX, DIGITS_MAX, Kind, Side, broken, fault, kind};
 
@@ -107,6 +108,15 @@ pub(super) fn items(list: &DynObject) -> impl Iterator<Item = Value> {
 pub(super) fn pairs(dict: &DynObject) -> Vec<(Value, Value)> {
     if let Some(node) = dict.downcast_ref::<Node>() {
         return node.pairs();
+    }
+    if let Some(fields) = dict.downcast_ref::<Fields>() {
+        return fields.pairs().collect();
+    }
+    if let Some(headers) = dict.downcast_ref::<Headers>() {
+        return headers
+            .lines()
+            .map(|(name, text)| (Value::from(name), Value::from(text)))
+            .collect();
     }
     dict.try_iter_pairs().into_iter().flatten().collect()
 }

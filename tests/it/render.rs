@@ -424,3 +424,19 @@ fn layouts_end() {
     refused("{{ 5|humanize_intcomma(10 ** 9) }}");
     refused("{{ 5000|humanize_naturalsize(format='%1000000000d') }}");
 }
+
+#[test]
+fn a_long_form_costs_what_its_json_costs() {
+    let fields: Vec<String> = (0..5000).map(|place| format!("k{place}=v{place}")).collect();
+    let form = Bytes::from(fields.join("&"));
+    let body = parse::parse(Some("application/x-www-form-urlencoded"), form, JSON).expect("a form");
+    let context = Context { method: &Method::POST, headers: &HeaderMap::new(), body: &body };
+    for source in ["{{ body|tojson }}", "{{ body }}", "{{ body.items()|list|length }}"] {
+        let work = || Template::compile(source, Limits::default())?.render(&context);
+        let made = thread::scope(|scope| {
+            let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+            thread.expect("a thread").join().expect("a rendering never panics")
+        });
+        assert!(made.is_ok(), "{source}: {:?}", made.map_err(|fault| fault.to_string()));
+    }
+}
