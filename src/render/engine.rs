@@ -165,6 +165,9 @@ fn add_lookups(made: &mut Environment<'static>) {
         lookup::slice_constant(of, a, b, c)
     });
     made.add_filter("op.iter", |value: &Value| lookup::looped(value));
+    made.add_filter("op.filtered", |state: &mut State<'_, '_>, rows: &Value, holds: &Value| {
+        lookup::filtered(rows, |item| holds.call(state, &[item]).map(|shown| shown.is_true()))
+    });
     made.add_filter("op.any", |value: &Value| lookup::any(value));
     made.add_filter("op.kwargs", |value: &Value| lookup::named_arguments(value));
     made.add_filter("op.row", |value: &Value| lookup::row(value));

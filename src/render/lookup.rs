@@ -320,6 +320,22 @@ pub(super) fn looped(value: &Value) -> Result<Value, Error> {
     }
 }
 
+/// The items for which a condition holds.
+pub(super) fn filtered(
+    value: &Value,
+    mut holds: impl FnMut(Value) -> Result<bool, Error>,
+) -> Result<Value, Error> {
+    let mut kept = Vec::new();
+    for item in iterate(value)? {
+        let item = item?;
+        if holds(item.clone())? {
+            budget::take_values(1)?;
+            kept.push(item);
+        }
+    }
+    Ok(Value::from(kept))
+}
+
 /// Whether a loop would go through anything.
 pub(super) fn any(value: &Value) -> Result<bool, Error> {
     iterate(value)?.next().transpose().map(|first| first.is_some())

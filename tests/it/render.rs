@@ -430,7 +430,8 @@ fn a_long_form_costs_what_its_json_costs() {
     let fields: Vec<String> = (0..5000).map(|place| format!("k{place}=v{place}")).collect();
     let form = Bytes::from(fields.join("&"));
     let body = parse::parse(Some("application/x-www-form-urlencoded"), form, JSON).expect("a form");
-    let context = Context { method: &Method::POST, headers: &HeaderMap::new(), body: &body };
+    let headers = HeaderMap::new();
+    let context = Context::new(&Method::POST, &headers, &body);
     for source in ["{{ body|tojson }}", "{{ body }}", "{{ body.items()|list|length }}"] {
         let work = || Template::compile(source, Limits::default())?.render(&context);
         let made = thread::scope(|scope| {

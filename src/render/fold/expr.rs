@@ -319,28 +319,11 @@ impl<'a> Fold<'a, '_> {
             let name = if method.name == "cycle" { "op.cycle" } else { "op.changed" };
             return Ok(Expr::Filter(Spanned::new(Filter { name, expr, args }, span)));
         }
-        let mut made = self.callee(node)?;
+        let made = self.callee(node)?;
         if matches!(&node.expr, Expr::Var(var) if var.id == "loop")
-            && let [CallArg::Pos(_)] = &made.args[..]
-            && let Some(CallArg::Pos(rows)) = made.args.pop()
+            && let [CallArg::Pos(rows)] = &node.args[..]
         {
-            let mut rows = call("op.iter", span, rows, Vec::new());
-            let (unpacks, otherwise) = self.open.last().copied().unwrap_or_default();
-            if unpacks {
-                rows = call("op.rows", span, rows, Vec::new());
-            }
-            made.args.push(CallArg::Pos(rows));
-            if let (Some(otherwise), [CallArg::Pos(rows)]) = (otherwise, &node.args[..]) {
-                // The engine's loop has its `else` only when it is not called by itself.
-                let rows = call("op.iter", span, self.expr(rows)?, Vec::new());
-                let empty = Call { expr: variable(otherwise, span), args: Vec::new() };
-                let node = IfExpr {
-                    test_expr: call("op.any", span, rows, Vec::new()),
-                    true_expr: Expr::Call(Spanned::new(made, span)),
-                    false_expr: Some(Expr::Call(Spanned::new(empty, span))),
-                };
-                return Ok(Expr::IfExpr(Spanned::new(node, span)));
-            }
+            return self.again(made, rows, span);
         }
         Ok(Expr::Call(Spanned::new(made, span)))
     }
@@ -371,9 +354,12 @@ impl<'a> Fold<'a, '_> {
         if keys.iter().all(is_text) {
             return Ok(Expr::Map(Spanned::new(Map { keys, values }, span)));
         }
+        // What Jinja makes when it compiles ends with the first pair that it cannot know.
         for (key, value) in node.keys.iter().zip(&node.values) {
-            let unhashable = matches!(key, Expr::List(_) | Expr::Map(_));
-            if self.simplified && unhashable && self.is_constant(key) && self.is_constant(value) {
+            if !self.simplified || !self.is_constant(key) || !self.is_constant(value) {
+                break;
+            }
+            if matches!(key, Expr::List(_) | Expr::Map(_)) {
                 return Err(Fault::span(key.span(), "a list or dict cannot be the key of a dict"));
             }
         }

@@ -6,6 +6,7 @@ mod brief;
 mod expr;
 mod marks;
 mod names;
+mod recursion;
 mod routine;
 mod stmt;
 
@@ -20,6 +21,7 @@ use super::context::BODY;
 use super::error::Fault;
 use super::syntax::Parsed;
 use super::trace::Plan;
+use recursion::Open;
 
 /// The context itself, under a name that no template can spell.
 pub(super) const ROOT: &str = "the context";
@@ -99,8 +101,7 @@ struct Fold<'a, 'p> {
     names: Names,
     loops: usize,
     loop_depth: usize,
-    /// Of each open loop, whether it has several names, and the macro that holds its `else`.
-    open: Vec<(bool, Option<&'a str>)>,
+    open: Vec<Open<'a>>,
     /// How many `if` branches are open: an unknown name inside one fails only when it is reached.
     branches: usize,
     /// How many statements with names of their own are open.

@@ -38,7 +38,9 @@ impl<'a> Fold<'a, '_> {
         let hidden = self.slice(node.span());
         let Call { expr, mut args } = self.callee(&node.call)?;
         let caller = self.routine(&node.macro_decl, hidden, None, out)?;
-        args.push(CallArg::Kwarg("caller", caller));
+        // Before what is given as `**`, as there.
+        let splat = args.iter().position(|arg| matches!(arg, CallArg::KwargSplat(_)));
+        args.insert(splat.unwrap_or(args.len()), CallArg::Kwarg("caller", caller));
         let expr = Expr::Call(Spanned::new(Call { expr, args }, node.call.span()));
         let expr = self.emitted(expr, node.call_expr_span);
         out.push(Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, node.call_expr_span)));

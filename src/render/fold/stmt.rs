@@ -3,8 +3,8 @@
 
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{
-    AutoEscape, Block, Call, CallArg, EmitExpr, EmitRaw, Expr, Filter, FilterBlock, ForLoop,
-    GetAttr, IfCond, List, Macro, Set, SetBlock, Spanned, Stmt, Tuple, WithBlock,
+    AutoEscape, Block, CallArg, EmitExpr, EmitRaw, Expr, Filter, FilterBlock, ForLoop, GetAttr,
+    IfCond, List, Set, SetBlock, Spanned, Stmt, Tuple, WithBlock,
 };
 
 use super::super::code::Code;
@@ -131,8 +131,8 @@ impl<'a> Fold<'a, '_> {
             let rows = if node.filter_expr.is_some() { "op.tuples" } else { "op.rows" };
             iter = call(rows, node.iter.span(), iter, Vec::new());
         }
-        let (else_body, otherwise) = self.otherwise(node, span, out)?;
-        self.open.push((matches!(target, Expr::List(_)), otherwise));
+        let (else_body, open) = self.opened(node, span, out)?;
+        self.open.push(open);
         let (filter_expr, body) = self.inside(&own, |fold| {
             let filter = node.filter_expr.as_ref().map(|expr| fold.expr(expr)).transpose()?;
             let mut body: Vec<_> = fold.reach(span, Branch::Each).into_iter().collect();
@@ -146,29 +146,6 @@ impl<'a> Fold<'a, '_> {
         Ok(Stmt::ForLoop(Spanned::new(folded, span)))
     }
 
-    /// The `else` of a loop. One that calls itself runs it for each call with nothing to go through: it becomes a
-    /// macro.
-    fn otherwise(
-        &mut self,
-        node: &ForLoop<'a>,
-        span: Span,
-        out: &mut Vec<Stmt<'a>>,
-    ) -> Result<(Vec<Stmt<'a>>, Option<&'a str>), Fault> {
-        let fold = |fold: &mut Self| {
-            fold.inside(&[], |fold| fold.branch(span, Branch::Empty, &node.else_body))
-        };
-        if !node.recursive || node.filter_expr.is_some() || node.else_body.is_empty() {
-            return Ok((fold(self)?, None));
-        }
-        let name = self.slice(span);
-        let body = self.capturing(fold)?;
-        let held = Macro { name, args: Vec::new(), defaults: Vec::new(), body };
-        out.push(Stmt::Macro(Spanned::new(held, span)));
-        let expr = Call { expr: variable(name, span), args: Vec::new() };
-        let expr = self.emitted(Expr::Call(Spanned::new(expr, span)), span);
-        Ok((vec![Stmt::EmitExpr(Spanned::new(EmitExpr { expr }, span))], Some(name)))
-    }
-
     fn if_cond(&mut self, node: &IfCond<'a>, span: Span) -> Result<Stmt<'a>, Fault> {
         self.branches += 1;
         let expr = self.forgiving(true, |fold| fold.expr(&node.expr))?;
@@ -180,7 +157,7 @@ impl<'a> Fold<'a, '_> {
     }
 
     /// The statements of a branch.
-    fn branch(
+    pub(super) fn branch(
         &mut self,
         span: Span,
         branch: Branch,
@@ -327,7 +304,7 @@ impl<'a> Fold<'a, '_> {
 }
 
 /// A target of names only.
-fn copy_target<'a>(target: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+pub(super) fn copy_target<'a>(target: &Expr<'a>) -> Result<Expr<'a>, Fault> {
     let span = target.span();
     Ok(match target {
         Expr::Var(var) => variable(var.id, span),
