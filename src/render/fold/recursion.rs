@@ -1,5 +1,5 @@
-//! Loops that call themselves. In: a recursive loop, and `loop(rows)` inside it. Out: statements beside the loop, and the
-//! call. The engine's own call of a loop passes over its filter and its `else`: they become macros.
+//! Loops that call themselves. In: a recursive loop, and `loop(rows)` inside it. Out: statements beside the loop, and
+//! the call. The engine's own call of a loop passes over its filter and its `else`: they become macros.
 
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{
