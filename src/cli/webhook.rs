@@ -2,6 +2,7 @@
 //! Out: the record, and where its hook is. Never a key as a flag's value, never one in what is printed.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -9,10 +10,16 @@ use serde_json::{Value, json};
 
 use super::client::{Client, runtime};
 use super::output::{Failure, print_line};
+use super::snippet::tell;
 use super::{Form, Server, case, gallery, send};
+use crate::render::{Limits, lint};
 
 /// The variable that holds the key.
 const KEY_VARIABLE: &str = "HOOKGATE_API_KEY";
+/// What a thread has that reads a template.
+const STACK_BYTES: usize = 16 << 20;
+/// Most warnings of a template that are shown; `hookgate check` has them all.
+const WARNINGS_TOLD: usize = 20;
 /// Webhooks of one page of a list.
 const PAGE: usize = 200;
 /// Most pages that are asked for.
@@ -106,7 +113,9 @@ async fn create(args: &Create) -> Result<(), Failure> {
     let body = json!({ "name": name, "description": args.description, "template": template });
     let manager = Manager::find(&args.access).await?;
     let path = format!("{}/webhooks/", manager.workspace);
-    let made = manager.call(Method::POST, &path, body.to_string()).await?;
+    let made = manager.call(Method::POST, &path, body.to_string()).await;
+    look_through(args, &template, made.is_ok());
+    let made = made?;
     let slug = made["slug"].as_str().unwrap_or_default();
     let hook = send::address(slug, &manager.base);
     if args.form.is_json() {
@@ -120,6 +129,25 @@ async fn create(args: &Create) -> Result<(), Failure> {
         None => "--request case.request.json".to_owned(),
     };
     print_line(&format!("\nNext: hookgate send {hook} {sample}"))
+}
+
+/// Shows what only may fail in a template that was taken, or where one that was not is wrong.
+fn look_through(args: &Create, source: &str, is_taken: bool) {
+    let file = args.template_file.as_ref().map(|path| path.display().to_string());
+    let name = file.as_deref().or(args.from.as_deref()).unwrap_or_default();
+    let found = thread::scope(|scope| {
+        let work = || lint(source, Limits::default());
+        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        thread.ok().and_then(|thread| thread.join().ok())
+    });
+    match found {
+        Some(Ok(found)) => {
+            let told = found.into_iter().map(|finding| finding.told).take(WARNINGS_TOLD);
+            tell(name, source, &told.collect::<Vec<_>>());
+        }
+        Some(Err(fault)) if !is_taken => tell(name, source, &[fault]),
+        Some(Err(_)) | None => {}
+    }
 }
 
 fn template(path: &Path) -> Result<String, Failure> {

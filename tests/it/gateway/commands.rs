@@ -93,11 +93,18 @@ fn what_is_refused_says_why() {
     assert!(code == 4 && said.contains("HOOKGATE_API_KEY"), "{code}: {said}");
     let (code, said) = create(&["--from", "github", "--workspace", "elsewhere"], &served.key);
     assert!(code == 5 && said.contains("there are "), "{code}: {said}");
+    let quoted_file = served.folder.join("quoted.j2");
     let broken = served.folder.join("broken.j2");
     std::fs::write(&broken, "{\n{{ x|tojsn }}}").expect("a template");
     let broken = broken.to_str().expect("a path");
     let (code, said) = create(&["--template-file", broken, "--name", "x"], &served.key);
-    assert!(code == 1 && said.contains("line 2") && said.contains("tojson"), "{code}: {said}");
+    assert!(code == 1 && said.contains("broken.j2:2:6"), "it is drawn: {code}: {said}");
+    assert!(said.contains("422 Unprocessable Entity: template, line 2"), "{said}");
+    let quoted = r#"{"event": "e.{{ body.n }}", "resource": {"prefect.resource.id": "r"}}"#;
+    std::fs::write(&quoted_file, quoted).expect("a template");
+    let quoted_file = quoted_file.to_str().expect("a path");
+    let (code, said) = create(&["--template-file", quoted_file, "--name", "x"], &served.key);
+    assert!(code == 0 && said.contains("warning[J"), "{code}: {said}");
 
     let send = |arguments: &[&str]| served.refused(&[&["send"], arguments].concat(), "");
     let (code, said) = send(&["nobody", "--sample", "github/push"]);
