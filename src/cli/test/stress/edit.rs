@@ -219,7 +219,7 @@ impl fmt::Display for Edit {
             Change::Empty => write!(f, " is empty"),
             Change::OtherType => write!(f, " has another type"),
             Change::Text(place) => write!(f, " holds {}", TEXTS[place].0),
-            Change::Long => write!(f, " has {LONG_CHARS} characters"),
+            Change::Long => write!(f, " is a long text"),
             Change::Deep => write!(f, " is nested {DEEP_LEVELS} levels deep"),
             Change::Number(place) => write!(f, " is {}", NUMBERS[place]),
             Change::Double => write!(f, " comes twice, the second time null"),
