@@ -57,6 +57,99 @@ fn tidied_templates_render_as_before() {
     assert!(changed > 200, "only {changed} cases have anything to tidy");
 }
 
+/// What is thrown into templates.
+const BITS: [&str; 24] = [
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "{{ body.x }}",
+    "{% if a %}",
+    "{% endif %}",
+    "{% for x in body %}",
+    "{% endfor %}",
+    "é",
+    "\\",
+    "{# hookgate: allow J3 #}",
+    "{#",
+    "|tojson",
+    "'",
+    "\r\n",
+    " -",
+    "{%- raw %}",
+    "{% endraw %}",
+    "{% else %}",
+    "\"event\": ",
+];
+const MUTATIONS: usize = 3_000;
+
+fn boundary(text: &str, random: &mut fastrand::Rng) -> usize {
+    text.floor_char_boundary(random.usize(0..=text.len()))
+}
+
+/// One template with bits thrown in, cut out, or of another put behind.
+fn mutated(seeds: &[String], random: &mut fastrand::Rng) -> String {
+    let mut text = seeds[random.usize(..seeds.len())].clone();
+    for _ in 0..random.usize(0..6) {
+        let at = boundary(&text, random);
+        match random.u8(0..4) {
+            0 => {
+                let end = text.ceil_char_boundary((at + random.usize(0..6)).min(text.len()));
+                text.replace_range(at..end, "");
+            }
+            1 => {
+                let other = &seeds[random.usize(..seeds.len())];
+                text.insert_str(at, &other[boundary(other, random)..]);
+            }
+            _ => text.insert_str(at, BITS[random.usize(..BITS.len())]),
+        }
+    }
+    text
+}
+
+/// Whatever a template is: places are in it, fixes can be parsed, and tidying it reads the same.
+fn check_mutations() -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seeds: Vec<String> = Vec::new();
+    for line in
+        fs::read_to_string(folder.join("tests/data/jinja/prefect.jsonl")).expect("cases").lines()
+    {
+        let case: Value = serde_json::from_str(line).expect("a case");
+        seeds.push(case["template"].as_str().expect("a template").to_owned());
+    }
+    for entry in fs::read_dir(folder.join("templates")).expect("the gallery") {
+        let source = fs::read_to_string(entry.expect("an entry").path().join("template.j2"));
+        seeds.extend(source.into_iter().flat_map(|source| vec![source; 8]));
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut fixes = 0;
+    for _ in 0..MUTATIONS {
+        let text = mutated(&seeds, &mut random);
+        for finding in render::lint(&text, limits()).unwrap_or_default() {
+            let place = finding.told.place.expect("a place");
+            assert!(text.get(place.start..place.end).is_some(), "{text}");
+            for fix in finding.fixes {
+                let after = format!("{}{}{}", &text[..fix.start], fix.text, &text[fix.end..]);
+                assert!(Template::compile(&after, limits()).is_ok(), "{text}\n{after}");
+                fixes += 1;
+            }
+        }
+        let parses = Template::compile(&text, limits()).is_ok();
+        assert!(!parses || render::tidy(&text, &limits()).is_ok(), "{text}");
+    }
+    fixes
+}
+
+#[test]
+fn whatever_a_template_is() {
+    let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn(check_mutations);
+    let fixes = thread.expect("a thread").join().expect("no panic");
+    assert!(fixes > 100, "only {fixes} fixes were tried");
+}
+
 /// The lints' fixes that promise the same JSON keep it, wherever there was any.
 fn check_fixes() -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jinja");

@@ -20,8 +20,10 @@ pub(super) enum Prints {
     Number,
     /// One of these.
     Texts(Vec<String>),
-    /// Something that can stand inside quotes.
+    /// A text that can stand inside quotes.
     Plain,
+    /// One or another of those above but JSON.
+    Either,
     /// A list or mapping as Python writes it.
     Python,
     /// Whatever the request says.
@@ -65,7 +67,7 @@ impl Prints {
     /// It cannot end or spoil a string that it stands in.
     pub(super) fn is_plain(&self) -> bool {
         match self {
-            Self::Number | Self::Plain => true,
+            Self::Number | Self::Plain | Self::Either => true,
             Self::Texts(texts) => texts.iter().all(|text| is_plain(text)),
             _ => false,
         }
@@ -80,7 +82,7 @@ impl Prints {
                 if own.len() > TEXTS_MAX { Self::Unknown } else { Self::Texts(own) }
             }
             (own, other) if own == other => own,
-            (own, other) if own.is_plain() && other.is_plain() => Self::Plain,
+            (own, other) if own.is_plain() && other.is_plain() => Self::Either,
             (Self::Json, Self::Number) | (Self::Number, Self::Json) => Self::Json,
             _ => Self::Unknown,
         }
@@ -96,6 +98,7 @@ fn data_within(expr: &Expr<'_>, scope: &Scope<'_, '_>, depth: usize) -> bool {
     let Some(deeper) = depth.checked_sub(1) else { return false };
     match expr {
         Expr::Var(var) => match scope.origin(var.id) {
+            Some(Origin::Item(iter, Some(0))) if is_items_of_map(iter) => false,
             Some(Origin::Set(value) | Origin::Item(value, _)) => data_within(value, scope, deeper),
             Some(_) => false,
             None => matches!(var.id, "body" | "headers") && !scope.is_set(var.id),
@@ -109,8 +112,20 @@ fn data_within(expr: &Expr<'_>, scope: &Scope<'_, '_>, depth: usize) -> bool {
         Expr::BinOp(node) if matches!(node.op, BinOpKind::ScOr | BinOpKind::ScAnd) => {
             data_within(&node.left, scope, depth)
         }
+        Expr::Call(node) => match &node.expr {
+            Expr::GetAttr(method) => data_within(&method.expr, scope, depth),
+            _ => false,
+        },
+        Expr::Map(node) => node.values.iter().any(|value| data_within(value, scope, depth)),
+        Expr::List(node) => node.items.iter().any(|item| data_within(item, scope, depth)),
         _ => false,
     }
+}
+
+/// `{…}|items`, whose keys are the template's own.
+fn is_items_of_map(iter: &Expr<'_>) -> bool {
+    matches!(iter, Expr::Filter(node)
+        if node.name == "items" && matches!(node.expr, Some(Expr::Map(_))))
 }
 
 /// What an expression writes.
@@ -152,7 +167,12 @@ fn within(expr: &Expr<'_>, scope: &Scope<'_, '_>, depth: usize) -> Prints {
             Expr::GetAttr(method) => called(method.name, &method.expr, scope),
             _ => Prints::Unknown,
         },
-        Expr::GetAttr(_) | Expr::GetItem(_) | Expr::Slice(_) => data_or_unknown(expr, scope),
+        Expr::Slice(node) => match within(&node.expr, scope, depth) {
+            Prints::Data => Prints::Data,
+            known if known.is_plain() => Prints::Plain,
+            _ => data_or_unknown(expr, scope),
+        },
+        Expr::GetAttr(_) | Expr::GetItem(_) => data_or_unknown(expr, scope),
     }
 }
 

@@ -63,7 +63,12 @@ impl<'s, 'a> Walk<'s, 'a> {
     /// The string as one expression, or nothing when its parts cannot be moved.
     fn string_fixes(&self, text: &Text<'s, 'a>, is_value: bool, range: Range<usize>) -> Vec<Edit> {
         let Some(parts) = self.parts(text, range.clone(), false) else { return Vec::new() };
-        let edit = |text: String| Edit { start: range.start, end: range.end, text };
+        // Right behind a brace, the braces of a tag would be read as other ones.
+        let space = if self.source[..range.start].ends_with('{') { " " } else { "" };
+        let edit = |text: String| {
+            let text = format!("{space}{text}");
+            Edit { start: range.start, end: range.end, text }
+        };
         if let [Piece::Shown(expr, start, end)] = text.pieces[..] {
             let source = &self.source[start..end];
             if let Some(inner) = written_as_json(expr) {
@@ -144,7 +149,8 @@ impl<'s, 'a> Walk<'s, 'a> {
         let shown = self.quote(range.start, range.end);
         let is_body = matches!(expr, Expr::Var(var) if var.id == "body");
         // Authors write `true` and `false` so.
-        let is_lower = matches!(expr, Expr::Filter(node) if node.name == "lower");
+        let is_lower = matches!(expr, Expr::Filter(node)
+            if node.name == "lower" && !matches!(node.expr, Some(Expr::BinOp(_))));
         let what = match writes {
             _ if is_lower => {
                 self.check_event_value(spot, expr, range, whole.is_some());
@@ -163,6 +169,10 @@ impl<'s, 'a> Walk<'s, 'a> {
                 format!(
                     "'{shown}' is written as Python writes it: True, False and None are not JSON"
                 )
+            }
+            Prints::Plain => format!("'{shown}' is written without quotes, which is not JSON"),
+            Prints::Texts(texts) if texts.iter().all(|text| is_bare_word(text)) => {
+                format!("'{shown}' is written without quotes, which is not JSON")
             }
             _ => {
                 self.check_event_value(spot, expr, range, whole.is_some());
@@ -185,6 +195,20 @@ impl<'s, 'a> Walk<'s, 'a> {
             }
         });
         self.fail_or_warn(matches!(writes, Prints::Data), range, what, help, fixes);
+    }
+
+    /// A key without quotes.
+    pub(super) fn check_key(&mut self, expr: &'s Expr<'a>, whole: Option<Range<usize>>) {
+        let range = whole.clone().unwrap_or_else(|| self.range(expr));
+        let shown = self.quote(range.start, range.end);
+        let what = format!("'{shown}' is written as a key without quotes, which is not JSON");
+        let text = |source: &str| format!("{}|string|tojson", operand(source, expr));
+        let help = format!("let tojson write it: {{{{ {} }}}}", text(&shown));
+        let fix = whole.map(|whole| {
+            let text = text(self.source[whole.clone()].trim());
+            Edit { start: whole.start, end: whole.end, text }
+        });
+        self.fail(Code::BareValue, range, what, help, fix.into_iter().collect());
     }
 
     fn fail_or_warn(
@@ -323,6 +347,11 @@ fn first_byte(expr: &Expr<'_>) -> usize {
 
 fn is_python_word(text: &str) -> bool {
     matches!(text, "True" | "False" | "None")
+}
+
+/// A word that JSON does not know.
+fn is_bare_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic()) && !matches!(text, "true" | "false" | "null")
 }
 
 /// What `tojson` is applied to, when that is what writes an expression, and where its name stands.

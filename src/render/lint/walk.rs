@@ -159,7 +159,7 @@ impl<'s, 'a> Walk<'s, 'a> {
                 }
                 Err(broken) => {
                     if let Broken::Never(place) = broken {
-                        if self.ifs > 0 && raw.as_bytes().get(place - start) == Some(&b',') {
+                        if self.ifs > 0 && self.source.as_bytes().get(place) == Some(&b',') {
                             self.ruled_out = true;
                             self.skeleton = None;
                             return;
@@ -274,7 +274,11 @@ impl<'s, 'a> Walk<'s, 'a> {
             }
             return None;
         }
-        Some(way.key())
+        let fits = way.key();
+        if fits && matches!(writes, Prints::Data | Prints::Plain) {
+            self.check_key(expr, whole);
+        }
+        Some(fits)
     }
 
     fn if_cond(&mut self, node: &'s IfCond<'a>) {
