@@ -46,11 +46,12 @@ pub(super) fn mend(
     source: &str,
     args: &Args,
 ) -> Result<String, Failure> {
-    let witnesses = path.map(|path| witnesses(path, source)).transpose()?.unwrap_or_default();
+    let witnesses =
+        path.map(|path| witnesses(path, source, args.limits())).transpose()?.unwrap_or_default();
     let mut source = source.to_owned();
     let mut kept: Vec<String> = Vec::new();
     for _ in 0..ROUNDS_MAX {
-        let Ok(findings) = lint(&source, Limits::default()) else { return Ok(source) };
+        let Ok(findings) = lint(&source, args.limits()) else { return Ok(source) };
         kept.clear();
         let mut has_changed = false;
         // From the end, so that what is in front keeps its place.
@@ -61,7 +62,7 @@ pub(super) fn mend(
                 continue;
             }
             let at = place(name, finding);
-            match choose(&source, finding, &witnesses, args.unproven) {
+            match choose(&source, finding, &witnesses, args) {
                 Ok((fix, mended, why)) => {
                     end = fix.start;
                     source = mended;
@@ -89,12 +90,12 @@ fn choose<'f>(
     source: &str,
     finding: &'f Finding,
     witnesses: &[Witness],
-    unproven: bool,
+    args: &Args,
 ) -> Result<(&'f Edit, String, String), String> {
     let mut why = String::new();
     for fix in &finding.fixes {
         let mended = applied(source, fix);
-        match prove(&mended, witnesses) {
+        match prove(&mended, witnesses, args.limits()) {
             Proof::Same(cases) => {
                 let noun = if cases == 1 { "case" } else { "cases" };
                 return Ok((fix, mended, format!("same on {cases} {noun}")));
@@ -106,9 +107,9 @@ fn choose<'f>(
         }
     }
     match finding.fixes.last() {
-        Some(fix) if unproven => {
+        Some(fix) if args.unproven => {
             let mended = applied(source, fix);
-            match Template::compile(&mended, Limits::default()) {
+            match Template::compile(&mended, args.limits()) {
                 Ok(_) => Ok((fix, mended, "unproven".to_owned())),
                 Err(fault) => Err(format!("the mended template does not parse: {fault}")),
             }
@@ -121,14 +122,14 @@ fn applied(source: &str, fix: &Edit) -> String {
     format!("{}{}{}", &source[..fix.start], fix.text, &source[fix.end..])
 }
 
-fn witnesses(template: &Path, source: &str) -> Result<Vec<Witness>, Failure> {
+fn witnesses(template: &Path, source: &str, limits: Limits) -> Result<Vec<Witness>, Failure> {
     let folder = template.parent().unwrap_or(Path::new("")).join("cases");
     let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.to_string_lossy().ends_with(".request.json"));
     files.sort();
     files.truncate(CASES_MAX);
-    let compiled = compiled(source);
+    let compiled = compiled(source, limits);
     let witness = |file: PathBuf| {
         let request = case::read(&file).map_err(|fault| Failure::NotLoaded(fault.to_string()))?;
         let before = compiled.as_ref().and_then(|template| rendered(template, &request));
@@ -138,10 +139,10 @@ fn witnesses(template: &Path, source: &str) -> Result<Vec<Witness>, Failure> {
     files.into_iter().map(witness).collect()
 }
 
-fn compiled(source: &str) -> Option<Template> {
+fn compiled(source: &str, limits: Limits) -> Option<Template> {
     // Builds without optimisation are slower than the clock of a real rendering allows.
     let slower = if cfg!(debug_assertions) { 20 } else { 1 };
-    let limits = Limits { time: Limits::default().time * slower, ..Limits::default() };
+    let limits = Limits { time: limits.time * slower, ..limits };
     Template::compile(source, limits).ok()
 }
 
@@ -150,8 +151,8 @@ fn rendered(template: &Template, request: &Request) -> Option<String> {
     template.render(&context(request, &body)).ok()
 }
 
-fn prove(mended: &str, witnesses: &[Witness]) -> Proof {
-    let Some(template) = compiled(mended) else { return Proof::Differs("any".to_owned()) };
+fn prove(mended: &str, witnesses: &[Witness], limits: Limits) -> Proof {
+    let Some(template) = compiled(mended, limits) else { return Proof::Differs("any".to_owned()) };
     let mut events = 0;
     for witness in witnesses {
         let after = rendered(&template, &witness.request);

@@ -38,6 +38,7 @@ Examples:
   hookgate check --explain J302";
 
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Args {
     /// Folders with *.j2, *.jinja and *.jinja2 files, templates, *.toml configuration files, or `-`
     #[arg(value_name = "PATH", default_value = "templates")]
@@ -57,12 +58,22 @@ pub(super) struct Args {
     /// For whom the findings are
     #[arg(long, value_enum, default_value = "human")]
     format: Form,
+    /// Templates may use `query`, `path`, `webhook.name` and `now`, as on a server with
+    /// `render.extensions`
+    #[arg(long)]
+    extensions: bool,
     /// Mend what can be proven to keep the events of the cases
     #[arg(long)]
     fix: bool,
     /// Mend also what cannot be proven
     #[arg(long, requires = "fix")]
     unproven: bool,
+}
+
+impl Args {
+    fn limits(&self) -> Limits {
+        Limits { extensions: self.extensions, ..Limits::default() }
+    }
 }
 
 /// A file and what was found in it.
@@ -150,7 +161,7 @@ fn is_wanted(told: &Diagnostic, args: &Args) -> bool {
 }
 
 fn of_source(name: String, source: String, args: &Args) -> Checked {
-    match lint(&source, Limits::default()) {
+    match lint(&source, args.limits()) {
         Ok(mut findings) => {
             findings.retain(|finding| is_wanted(&finding.told, args));
             Checked { name, source, findings, is_broken: false }

@@ -55,7 +55,7 @@ pub fn lint(source: &str, limits: Limits) -> Result<Vec<Finding>, Diagnostic> {
     Template::compile(source, limits)?;
     let (text, lines) = Lines::read(source);
     let found = if source.contains("{{") || source.contains("{%") {
-        tagged(&text).map_err(|fault| fault.in_source(&text, &lines))?
+        tagged(&text, limits.extensions).map_err(|fault| fault.in_source(&text, &lines))?
     } else {
         verbatim(&text)
     };
@@ -67,12 +67,13 @@ pub fn lint(source: &str, limits: Limits) -> Result<Vec<Finding>, Diagnostic> {
     Ok(findings)
 }
 
-fn tagged(text: &str) -> Result<Vec<Found>, super::error::Fault> {
+fn tagged(text: &str, extensions: bool) -> Result<Vec<Found>, super::error::Fault> {
     let parsed = syntax::parse(text)?;
     let tokens = tokens(text)?;
     let Stmt::Template(template) = &parsed.stmt else { return Ok(Vec::new()) };
     let scope = Scope::of(&template.children);
     let mut walk = Walk::new(text, &tokens, &scope);
+    walk.extensions = extensions;
     walk.template(&template.children);
     walk.check_names(&scope);
     walk.check_keys();

@@ -69,9 +69,12 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
         let range = self.range(expr);
         if EXTENSIONS.contains(&name) && !self.scope.is_set(name) {
+            if self.extensions {
+                return;
+            }
             let what = format!("'{name}' is not one of Prefect's names: there it prints nothing");
-            let help = "it is there only where the server's extensions are on; a template without \
-                        it works everywhere";
+            let help = "it is there only on servers with render.extensions; a template without it \
+                        works everywhere";
             self.warn(Code::NotPortable, range, what, help.to_owned());
             return;
         }

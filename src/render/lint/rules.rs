@@ -343,7 +343,7 @@ pub(in super::super) static RULES: &[Entry] = &[
         Code::NotPortable,
         "W602",
         "a name that Prefect does not have",
-        "`query`, `path`, `webhook` and `now` are there only where the server's extensions are on. On Prefect Cloud \
+        "`query`, `path`, `webhook` and `now` are there only on servers with `render.extensions`. On Prefect Cloud \
          they are undefined, and print nothing.",
         example(
             Part::Payload,

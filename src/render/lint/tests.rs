@@ -99,3 +99,12 @@ fn places_and_bounds() {
     assert!(found(&most).len() <= FINDINGS_MAX + 1);
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
+
+/// Names of the extensions are no warning where the server has them.
+#[test]
+fn extensions_are_known_where_they_are_on() {
+    let source = Part::Payload.within("\"page\": {{ query.page|tojson }}");
+    assert_eq!(codes(&source), ["W602"]);
+    let limits = Limits { extensions: true, ..Limits::default() };
+    assert_eq!(lint(&source, limits), Ok(Vec::new()));
+}

@@ -46,6 +46,8 @@ pub(super) struct Walk<'s, 'a> {
     ifs: usize,
     pub(super) branches: usize,
     loops: usize,
+    /// The names of the extensions are there.
+    pub(super) extensions: bool,
     /// How often the whole body was written.
     pub(super) bodies: usize,
     pub(super) found: Vec<Found>,
@@ -64,6 +66,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             ifs: 0,
             branches: 0,
             loops: 0,
+            extensions: false,
             bodies: 0,
             found: Vec::new(),
         }
