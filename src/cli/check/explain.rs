@@ -36,14 +36,12 @@ fn text(entry: &Entry) -> String {
         } else {
             "`hookgate check --fix` writes the change where it can prove that the events stay"
         };
-        let _ = writeln!(
-            out,
-            "\nIt is {}; {mends}.",
-            match finding.told.severity {
-                Severity::Error => "an error",
-                Severity::Warning => "a warning",
-            }
-        );
+        let severity = match finding.told.severity {
+            Severity::Error => "an error",
+            Severity::Warning => "a warning",
+        };
+        out.push('\n');
+        wrap(&mut out, &format!("It is {severity}; {mends}."));
     }
     out
 }

@@ -40,14 +40,8 @@ enum Proof {
 }
 
 /// The template with what can be mended.
-pub(super) fn mend(
-    name: &str,
-    path: Option<&Path>,
-    source: &str,
-    args: &Args,
-) -> Result<String, Failure> {
-    let witnesses =
-        path.map(|path| witnesses(path, source, args.limits())).transpose()?.unwrap_or_default();
+pub(super) fn mend(name: &str, path: &Path, source: &str, args: &Args) -> Result<String, Failure> {
+    let witnesses = witnesses(path, source, args.limits())?;
     let mut source = source.to_owned();
     let mut kept: Vec<String> = Vec::new();
     for _ in 0..ROUNDS_MAX {

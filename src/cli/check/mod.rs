@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::output::{Failure, print_text, say};
+use super::output::{Failure, say};
 use super::sources;
 use crate::config;
 use crate::render::{self, Diagnostic, Finding, Limits, Severity, lint};
@@ -121,14 +121,11 @@ fn check(args: &Args) -> Result<Vec<Checked>, Failure> {
     let (stdin, paths): (Vec<&PathBuf>, Vec<&PathBuf>) =
         paths.into_iter().partition(|path| path.as_os_str() == STDIN);
     if !stdin.is_empty() {
-        let source = sources::read_text(io::stdin().lock(), "stdin")?;
         if args.fix {
-            let mended = fix::mend("stdin", None, &source, args)?;
-            print_text(&mended)?;
-            checked.push(of_source("stdin".to_owned(), mended, args));
-        } else {
-            checked.push(of_source("stdin".to_owned(), source, args));
+            return Err(Failure::No("--fix writes files, and `-` is none".to_owned()));
         }
+        let source = sources::read_text(io::stdin().lock(), "stdin")?;
+        checked.push(of_source("stdin".to_owned(), source, args));
     }
     let paths: Vec<PathBuf> = paths.into_iter().cloned().collect();
     for path in sources::templates(&paths)? {
@@ -147,7 +144,7 @@ fn check(args: &Args) -> Result<Vec<Checked>, Failure> {
 }
 
 fn mended(path: &Path, name: &str, source: &str, args: &Args) -> Result<String, Failure> {
-    let mended = fix::mend(name, Some(path), source, args)?;
+    let mended = fix::mend(name, path, source, args)?;
     if mended != source {
         sources::replace(path, &mended)?;
     }

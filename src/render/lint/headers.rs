@@ -233,5 +233,5 @@ pub(super) fn is_secret(name: &str) -> bool {
     let words = ["signature", "token", "secret", "hmac", "api-key", "apikey", "password"];
     words.iter().any(|word| name.contains(word))
         && !name.ends_with("timestamp")
-        && name != "i-twilio-idempotency-token"
+        && !name.contains("idempotency")
 }

@@ -58,8 +58,8 @@ pub(super) struct Setting<'s, 'a> {
 #[derive(Default)]
 pub(super) struct Scope<'s, 'a> {
     settings: BTreeMap<&'a str, Vec<Setting<'s, 'a>>>,
-    /// Where each name is read, and in which loop.
-    reads: BTreeMap<&'a str, Vec<Option<usize>>>,
+    /// In which loop each name is read, and where.
+    reads: BTreeMap<&'a str, Vec<(Option<usize>, u32)>>,
     /// Names that the template asks whether they are there.
     asked: BTreeSet<&'a str>,
     loops: usize,
@@ -115,13 +115,18 @@ impl<'s, 'a> Scope<'s, 'a> {
         self.reads.contains_key(name)
     }
 
-    /// Where a name is set inside a loop, to be read behind it, where the setting does not reach.
+    /// Where a name is set inside a loop, to be read where the setting does not reach: behind the loop, or in front
+    /// of it in the next turn.
     pub(super) fn lost(&self, name: &str) -> Option<Span> {
         let settings = self.settings.get(name)?;
-        let outside = settings.iter().any(|set| set.is_set && set.in_loop.is_none());
-        let read_outside = self.reads.get(name)?.iter().any(Option::is_none);
+        let reads = self.reads.get(name)?;
+        let is_outside = settings.iter().any(|set| set.is_set && set.in_loop.is_none());
         let inside = settings.iter().find(|set| set.is_set && set.in_loop.is_some())?;
-        (outside && read_outside).then_some(inside.span)
+        let out_of_reach = |(in_loop, at): &(Option<usize>, u32)| {
+            in_loop.is_none() && *at > inside.span.end_offset
+                || *in_loop == inside.in_loop && *at < inside.span.start_offset
+        };
+        (is_outside && reads.iter().any(out_of_reach)).then_some(inside.span)
     }
 
     fn body(&mut self, stmts: &'s [Stmt<'a>]) {
@@ -203,7 +208,8 @@ impl<'s, 'a> Scope<'s, 'a> {
 
     fn expression(&mut self, expr: &'s Expr<'a>) {
         if let Expr::Var(var) = expr {
-            self.reads.entry(var.id).or_default().push(self.in_loop);
+            let at = var.span().start_offset;
+            self.reads.entry(var.id).or_default().push((self.in_loop, at));
         }
         if let Expr::Test(node) = expr
             && matches!(node.name, "defined" | "undefined")
