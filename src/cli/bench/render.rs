@@ -246,7 +246,10 @@ impl Report {
                 line.ratio,
             );
         }
-        out.truncate(out.trim_end().len());
+        out.push_str(
+            "\nserde_json makes values of the body, which the bound is for; our parser makes an index, and is here \
+             to be seen",
+        );
         out
     }
 }
@@ -267,11 +270,11 @@ mod tests {
     #[test]
     fn a_bound_is_kept_or_broken() {
         let kept = report(1.29, Beside::Stock);
-        assert!(kept.keeps_bounds() && kept.text().ends_with("<= 1.30  ok"), "{}", kept.text());
+        assert!(kept.keeps_bounds() && kept.text().contains("<= 1.30  ok"), "{}", kept.text());
         assert!(!report(1.31, Beside::Stock).keeps_bounds());
         assert!(!report(1.21, Beside::SerdeJson).keeps_bounds());
         let unbound = report(9.0, Beside::OwnParser);
-        assert!(unbound.keeps_bounds() && unbound.text().ends_with('-'), "{}", unbound.text());
+        assert!(unbound.keeps_bounds() && !unbound.text().contains("<="), "{}", unbound.text());
     }
 
     #[test]
