@@ -9,7 +9,6 @@ use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{Effect, Fault};
 use crate::event::Stamp;
-use crate::id::Uuid;
 use crate::json::{self, Document, Value};
 use crate::parse::sample::Sample;
 use crate::render::{Context, More, Template, Trial};
@@ -56,7 +55,7 @@ impl Api {
             };
             let seen = Context::new(&sample.method, &sample.headers, &body).with(more);
             let trial = match Template::compile(&template, limits) {
-                Ok(template) => try_out(&template, &seen, received),
+                Ok(template) => template.trial(&seen, &Stamp::of_trial(received)),
                 Err(fault) => Trial { diagnostics: vec![fault], ..Trial::default() },
             };
             trial.to_json(Some(&seen))
@@ -70,18 +69,6 @@ impl Api {
             Err(_) => Err(Problem::Engine),
         }
     }
-}
-
-fn try_out(template: &Template, context: &Context<'_>, received: crate::clock::Time) -> Trial {
-    let help = || "{}".to_owned();
-    let stamp = Stamp {
-        id: Uuid::nil(),
-        received,
-        follows: Uuid::nil(),
-        webhook: r#"{"prefect.resource.id":"prefect-cloud.webhook.00000000"}"#,
-        payload: &help,
-    };
-    template.trial(context, &stamp)
 }
 
 /// The body of such a call. Its request is read from its own text, so that no digit is lost.

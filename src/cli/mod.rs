@@ -21,6 +21,7 @@ mod snippet;
 mod sources;
 mod splice;
 mod spool;
+mod stage;
 mod test;
 mod webhook;
 

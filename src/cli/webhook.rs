@@ -2,7 +2,6 @@
 //! Out: the record, and where its hook is. Never a key as a flag's value, never one in what is printed.
 
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -11,13 +10,12 @@ use serde_json::{Value, json};
 use super::client::{Client, runtime};
 use super::output::{Failure, print_line};
 use super::snippet::tell;
+use super::stage;
 use super::{Form, Server, case, gallery, send};
-use crate::render::{Limits, lint};
+use crate::render::lint;
 
 /// The variable that holds the key.
 const KEY_VARIABLE: &str = "HOOKGATE_API_KEY";
-/// What a thread has that reads a template.
-const STACK_BYTES: usize = 16 << 20;
 /// Most warnings of a template that are shown; `hookgate check` has them all.
 const WARNINGS_TOLD: usize = 20;
 /// Webhooks of one page of a list.
@@ -135,18 +133,13 @@ async fn create(args: &Create) -> Result<(), Failure> {
 fn look_through(args: &Create, source: &str, is_taken: bool) {
     let file = args.template_file.as_ref().map(|path| path.display().to_string());
     let name = file.as_deref().or(args.from.as_deref()).unwrap_or_default();
-    let found = thread::scope(|scope| {
-        let work = || lint(source, Limits::default());
-        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        thread.ok().and_then(|thread| thread.join().ok())
-    });
-    match found {
-        Some(Ok(found)) => {
+    match stage::perform(|| Ok(lint(source, stage::limits(false)))) {
+        Ok(Ok(found)) => {
             let told = found.into_iter().map(|finding| finding.told).take(WARNINGS_TOLD);
             tell(name, source, &told.collect::<Vec<_>>());
         }
-        Some(Err(fault)) if !is_taken => tell(name, source, &[fault]),
-        Some(Err(_)) | None => {}
+        Ok(Err(fault)) if !is_taken => tell(name, source, &[fault]),
+        Ok(Err(_)) | Err(_) => {}
     }
 }
 

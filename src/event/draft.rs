@@ -50,6 +50,15 @@ pub struct Stamp<'a> {
     pub payload: &'a dyn Fn() -> String,
 }
 
+impl Stamp<'static> {
+    /// The stamp of a request that is only tried: no id is minted, no event leaves.
+    #[must_use]
+    pub fn of_trial(received: Time) -> Self {
+        let (id, follows) = (Uuid::nil(), Uuid::nil());
+        Self { id, received, follows, webhook: "{}", payload: &|| String::from("{}") }
+    }
+}
+
 /// Which stage of the reading refused, in the words of `error_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {

@@ -34,7 +34,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Threads render templates where the request is; a deep value needs that much stack (`hookgate` never recurses
 /// further on it than its own bounds allow).
-const STACK_BYTES: usize = 16 << 20;
+pub(crate) const STACK_BYTES: usize = 16 << 20;
 /// Part of the drain that is kept for what comes after the connections: outbox, destinations, spool.
 const DRAIN_KEPT: Duration = Duration::from_secs(3);
 /// Connections to the admin listener.

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 
+use super::super::stage;
 use super::report::median;
 use super::shape::{Shape, TEMPLATE};
 use crate::cli::output::Failure;
@@ -26,8 +27,6 @@ use crate::request::Body;
 const SIX_LINES: &str = include_str!("six.j2");
 /// As the gateway parses.
 const JSON: json::Limits = json::Limits { depth_max: 100, nodes_max: 100_000 };
-/// As the threads that serve requests have it.
-const STACK_BYTES: usize = 16 << 20;
 /// One side's turn: short, so that few are interrupted, and long beside a look at the clock.
 const TURN: Duration = Duration::from_micros(200);
 /// Rendering, as a multiple of the stock engine's.
@@ -91,10 +90,7 @@ struct Turns {
 
 /// Measures on a thread like those that serve requests.
 pub(super) fn measure(rounds: u32, seconds: u32) -> Result<Report, Failure> {
-    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-    let thread = thread.spawn(move || measure_here(rounds, seconds));
-    let thread = thread.map_err(|fault| Failure::No(format!("a thread: {fault}")))?;
-    thread.join().unwrap_or_else(|_| Err(Failure::No("a rendering panicked".to_owned())))
+    stage::perform(move || measure_here(rounds, seconds))
 }
 
 fn measure_here(rounds: u32, seconds: u32) -> Result<Report, Failure> {

@@ -8,16 +8,14 @@ mod report;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use super::output::{Failure, say};
 use super::sources;
+use super::stage;
 use crate::config;
 use crate::render::{self, Diagnostic, Finding, Limits, Severity, lint};
 use report::Form;
 
-/// What a template may need of a stack, as on the gateway's own threads.
-const STACK_BYTES: usize = 16 << 20;
 /// What stands for standard input.
 const STDIN: &str = "-";
 
@@ -72,7 +70,7 @@ pub(super) struct Args {
 
 impl Args {
     fn limits(&self) -> Limits {
-        Limits { extensions: self.extensions, ..Limits::default() }
+        stage::limits(self.extensions)
     }
 }
 
@@ -98,12 +96,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(code) = &args.explain {
         return explain::run(code);
     }
-    let checked = thread::scope(|scope| {
-        let work = || check(args);
-        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let thread = thread.map_err(|fault| Failure::No(format!("no thread: {fault}")))?;
-        thread.join().map_err(|_| Failure::No("the template engine failed".to_owned()))?
-    })?;
+    let checked = stage::perform(|| check(args))?;
     let tally = tally(&checked);
     report::show(args.format, &checked)?;
     say(&summary(&tally, checked.len(), args.fix));

@@ -8,22 +8,20 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::super::stage;
 use super::Form;
 use crate::cli::output::{Failure, print_line};
 use crate::json::{self, Document};
-use crate::render::{Limits, Template};
+use crate::render::Template;
 
 /// Longest line of a case file.
 const LINE_MAX_BYTES: u64 = 32 << 20;
-/// The stack that the gateway's threads have.
-const STACK_BYTES: usize = 16 << 20;
 /// As a body's, which is one level of a context.
 const JSON: json::Limits = json::Limits { depth_max: 101, nodes_max: 100_000 };
 /// Longest part of a text that is shown.
@@ -80,11 +78,7 @@ pub(super) fn run(path: &Path, by_feature: bool, form: Form) -> Result<(), Failu
         Box::new(BufReader::new(file))
     };
     let work = || run_all(input, &name, by_feature, form);
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let thread = thread.map_err(|fault| Failure::No(format!("no thread: {fault}")))?;
-        thread.join().unwrap_or_else(|panic| Err(Failure::No(words_of(&*panic))))
-    })
+    stage::perform(work)
 }
 
 fn run_all(
@@ -149,7 +143,7 @@ impl Case {
             .map_err(|fault| Fault::bare(format!("the context cannot be read: {fault}")))?;
         let names = Arc::new(names);
         let work = || {
-            let template = Template::compile(&self.template, limits())?;
+            let template = Template::compile(&self.template, stage::limits(false))?;
             template.render_names(&names)
         };
         match catch_unwind(AssertUnwindSafe(work)) {
@@ -218,13 +212,6 @@ impl Case {
             quote(&self.template, 0),
         )
     }
-}
-
-/// The gateway's bounds. Builds without optimisation are slower than the clock of a real rendering allows.
-fn limits() -> Limits {
-    let limits = Limits::default();
-    let slower = if cfg!(debug_assertions) { 40 } else { 1 };
-    Limits { time: limits.time * slower, ..limits }
 }
 
 /// A text between quotes, of a long one the part around a place.

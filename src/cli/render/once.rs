@@ -7,19 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use super::super::case::{Request, context};
 use super::super::output::{Failure, print_line, print_text, say};
-use super::super::pretty::lay_out;
+use super::super::pretty;
 use super::super::snippet::tell;
+use super::super::stage;
 use super::{Args, given};
-use crate::clock::Time;
-use crate::event::Stamp;
-use crate::id::Uuid;
 use crate::json;
-use crate::render::{Limits, Severity, Template, Trial};
+use crate::render::{Severity, Template, Trial};
 
-/// What a thread that renders has.
-const STACK_BYTES: usize = 16 << 20;
-/// Bounds of a body, as the gateway's own.
-const JSON: json::Limits = json::Limits { depth_max: 100, nodes_max: 100_000 };
+/// Bounds of an event that is laid out: those of events.
+const LIMITS: json::Limits = json::Limits { depth_max: 200, nodes_max: 250_000 };
 /// How often files are looked at while watching.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -66,29 +62,14 @@ pub(super) fn watch(path: &Path, args: &Args) -> Result<(), Failure> {
 
 /// Whether the template parsed, and what became of the request.
 fn trial(source: &str, request: &Request, extensions: bool) -> Result<(bool, Trial), Failure> {
-    let slower = if cfg!(debug_assertions) { 40 } else { 1 };
-    let time = Limits::default().time * slower;
-    let limits = Limits { time, extensions, ..Limits::default() };
-    let body = request.body(JSON).map_err(|fault| Failure::No(format!("body: {fault}")))?;
-    let work = || {
-        let template = match Template::compile(source, limits) {
-            Ok(template) => template,
-            Err(fault) => return (false, Trial { diagnostics: vec![fault], ..Trial::default() }),
-        };
-        let help = || "{}".to_owned();
-        let stamp = Stamp {
-            id: Uuid::nil(),
-            received: request.received.unwrap_or(Time::from_micros(0)),
-            follows: Uuid::nil(),
-            webhook: r#"{"prefect.resource.id":"prefect-cloud.webhook.00000000"}"#,
-            payload: &help,
-        };
-        (true, template.trial(&context(request, &body), &stamp))
-    };
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let thread = thread.map_err(|fault| Failure::No(format!("no thread: {fault}")))?;
-        thread.join().map_err(|_| Failure::No("the template engine failed".to_owned()))
+    let body = request.body(stage::body_limits());
+    let body = body.map_err(|fault| Failure::No(format!("body: {fault}")))?;
+    stage::perform(|| match Template::compile(source, stage::limits(extensions)) {
+        Ok(template) => {
+            let trial = template.trial(&context(request, &body), &stage::stamp(request));
+            Ok((true, trial))
+        }
+        Err(fault) => Ok((false, Trial { diagnostics: vec![fault], ..Trial::default() })),
     })
 }
 
@@ -112,7 +93,7 @@ fn verdict(parsed: bool, trial: &Trial, args: &Args) -> Option<Failure> {
 fn show(name: &str, source: &str, trial: &Trial, args: &Args) -> Result<(), Failure> {
     match (&trial.text, &trial.event) {
         (Some(text), _) if args.text => print_text(text)?,
-        (Some(text), Some(_)) => print_line(&lay_out(text))?,
+        (Some(text), Some(_)) => print_text(&laid_out(text))?,
         _ => {}
     }
     if args.trace {
@@ -141,6 +122,15 @@ fn show(name: &str, source: &str, trial: &Trial, args: &Args) -> Result<(), Fail
         fault.line.iter().for_each(|line| say_around(text, *line));
     }
     Ok(())
+}
+
+/// An event on several lines.
+fn laid_out(text: &str) -> String {
+    let mut nodes = Vec::new();
+    match json::scan(text, LIMITS, &mut nodes) {
+        Ok(()) => pretty::text(json::Value::root(text, &nodes), None),
+        Err(_) => text.to_owned(),
+    }
 }
 
 fn quoted(text: &str) -> String {

@@ -50,7 +50,7 @@ pub(super) fn differences(expected: &Document, found: &Document) -> Vec<Differen
 }
 
 /// Whether an expected text is a placeholder that takes the value.
-pub(super) fn takes(expected: &str, found: Value<'_>) -> bool {
+pub(in super::super) fn takes(expected: &str, found: Value<'_>) -> bool {
     let text = || found.text();
     match expected {
         "[any]" => true,

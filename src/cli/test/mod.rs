@@ -5,7 +5,6 @@ mod coverage;
 mod diff;
 mod folder;
 mod outcome;
-mod pretty;
 mod report;
 mod run;
 mod stress;
@@ -13,13 +12,13 @@ mod verdict;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Instant;
 
 use regex_lite::Regex;
 
 use super::case::Request;
 use super::output::{Failure, print_styled, say};
+use super::stage;
 use coverage::Coverage;
 use folder::TEMPLATE;
 use report::Reporter;
@@ -27,8 +26,8 @@ use run::{Checked, Choice, Loaded, Run, try_all};
 use stress::{Deadly, Death, Plan};
 use verdict::{Fault, Verdict};
 
-/// What a template may need of a stack, as on the gateway's own threads.
-const STACK_BYTES: usize = 16 << 20;
+pub(super) use diff::takes;
+
 /// Where templates are, when nothing is said.
 const FOLDER: &str = "templates";
 
@@ -69,6 +68,9 @@ pub(super) struct Args {
     /// Write `JUnit` XML there, beside the report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Show templates `query`, `path`, `webhook.name` and `now`, as a server with `render.extensions`
+    #[arg(long)]
+    extensions: bool,
     /// That there is nothing to run is no failure
     #[arg(long)]
     allow_empty: bool,
@@ -120,20 +122,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if !args.allow_empty && suites.iter().all(|suite| suite.cases.is_empty()) {
         return Err(Failure::No(nothing(args, &paths)));
     }
-    let choice = Choice { accepts: args.update, stops_early: args.fail_fast };
-    let run = thread::scope(|scope| {
-        let work = || {
-            let (mut run, templates) = try_all(&suites, choice);
-            if let Some(coverage) = args.coverage {
-                coverage::add(&mut run, &suites, &templates, coverage);
-            }
-            (run, templates)
-        };
-        let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        thread.map(thread::ScopedJoinHandle::join)
-    });
-    let run = run.map_err(|fault| Failure::No(format!("no thread to render on: {fault}")))?;
-    let (mut run, templates) = run.map_err(|_| Failure::No("the run itself failed".to_owned()))?;
+    let choice =
+        Choice { accepts: args.update, stops_early: args.fail_fast, extensions: args.extensions };
+    let (mut run, templates) = stage::perform(|| {
+        let (mut run, templates) = try_all(&suites, choice);
+        if let Some(coverage) = args.coverage {
+            coverage::add(&mut run, &suites, &templates, coverage);
+        }
+        Ok((run, templates))
+    })?;
     if let Some(count) = args.stress {
         let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
         let plan = Plan { count: count as usize, seed, deadly: args.fail_on };

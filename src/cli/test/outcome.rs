@@ -3,24 +3,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::clock::Time;
-use crate::event::{Draft, DraftError, Reject, Stamp};
-use crate::hooks::Options;
-use crate::id::Uuid;
+use crate::event::{Draft, DraftError, Reject};
 use crate::json::Fault;
-use crate::render::{Cause, Context, Diagnostic, Limits, Reached, Template};
+use crate::render::{Cause, Context, Diagnostic, Reached, Template};
 
 use super::super::case::{Request, context};
+use super::super::stage;
 
 /// The `error_type` of an engine that panicked; no failed event has it.
 pub(super) const PANIC: &str = "panic";
-
-/// A template that renders as the gateway's do.
-pub(super) fn compile(source: &str) -> Result<Template, Diagnostic> {
-    // Builds without optimisation are slower than the clock of a real rendering allows.
-    let slower = if cfg!(debug_assertions) { 20 } else { 1 };
-    Template::compile(source, Limits { time: Limits::default().time * slower, ..Limits::default() })
-}
 
 /// What became of a request.
 pub(super) type Outcome = Result<String, Failed>;
@@ -105,8 +96,8 @@ pub(super) fn explained(template: &Template, request: &Request) -> Outcome {
 
 /// Renders and looks where the template went.
 pub(super) fn reached(template: &Template, request: &Request) -> Vec<Reached> {
-    let Ok(body) = request.body(Options::default().json) else { return Vec::new() };
-    let trial = || template.trial(&context(request, &body), &stamp(request)).reached;
+    let Ok(body) = request.body(stage::body_limits()) else { return Vec::new() };
+    let trial = || template.trial(&context(request, &body), &stage::stamp(request)).reached;
     catch_unwind(AssertUnwindSafe(trial)).unwrap_or_default()
 }
 
@@ -117,29 +108,19 @@ fn caught(work: impl FnOnce() -> Outcome) -> Outcome {
     })
 }
 
-/// What only a gateway knows of an event; nothing of it is compared.
-fn stamp(request: &Request) -> Stamp<'static> {
-    Stamp {
-        id: Uuid::nil(),
-        received: request.received.unwrap_or(Time::from_micros(0)),
-        follows: Uuid::nil(),
-        webhook: "{}",
-        payload: &|| String::from("{}"),
-    }
-}
-
 fn render(
     template: &Template,
     request: &Request,
     explain: &dyn Fn(&Context<'_>, Cause<'_>) -> Vec<Diagnostic>,
 ) -> Outcome {
-    let body = request.body(Options::default().json).map_err(|fault| Failed::of_body(&fault))?;
+    let body = request.body(stage::body_limits()).map_err(|fault| Failed::of_body(&fault))?;
     let context = context(request, &body);
     let text = template.render(&context).map_err(|fault| {
         let diagnostics = explain(&context, Cause::Template(&fault));
         Failed { diagnostics, ..Failed::of_rendering(&fault) }
     })?;
-    let checked = Draft::read(&text).and_then(|draft| draft.event(&stamp(request)).map(drop));
+    let checked =
+        Draft::read(&text).and_then(|draft| draft.event(&stage::stamp(request)).map(drop));
     match checked {
         Ok(()) => Ok(text),
         Err(fault) => {

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::super::case;
+use super::super::stage;
 use super::coverage::Covered;
 use super::folder::{self, Case};
-use super::outcome::{Failed, compile, explained};
+use super::outcome::{Failed, explained};
 use super::stress::Stressed;
 use super::verdict::{Fault, Verdict, judge};
 use crate::render::Template;
@@ -112,10 +113,11 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    fn read(path: &Path) -> Result<Self, Fault> {
+    fn read(path: &Path, extensions: bool) -> Result<Self, Fault> {
         let source =
             case::read_text(path).map_err(|fault| Fault::new(path, None, fault.to_string()))?;
-        let template = compile(&source).map_err(|told| Failed::of_template(&told));
+        let template = Template::compile(&source, stage::limits(extensions));
+        let template = template.map_err(|told| Failed::of_template(&told));
         Ok(Self { source, template })
     }
 }
@@ -127,6 +129,8 @@ pub(super) struct Choice {
     pub(super) accepts: bool,
     /// The first failure ends it.
     pub(super) stops_early: bool,
+    /// Templates see what Prefect Cloud does not have.
+    pub(super) extensions: bool,
 }
 
 /// Tries every suite; after a failure of a run that stops there, the rest is skipped. The templates beside it, where
@@ -136,7 +140,7 @@ pub(super) fn try_all(suites: &[folder::Suite], choice: Choice) -> (Run, Vec<Opt
     let mut templates = Vec::new();
     let mut goes_on = true;
     for suite in suites {
-        let (tried, loaded) = match Loaded::read(&suite.template) {
+        let (tried, loaded) = match Loaded::read(&suite.template, choice.extensions) {
             Ok(loaded) => (try_suite(suite, &loaded, choice, &mut goes_on), Some(loaded)),
             Err(fault) => {
                 goes_on &= !choice.stops_early;

@@ -9,11 +9,10 @@ use serde_json::{Value, json};
 
 use crate::json::{Document, Limits};
 
-use super::super::case;
+use super::super::{case, pretty};
 use super::diff::{self, Difference};
 use super::folder::Case;
 use super::outcome::{Failed, Outcome};
-use super::pretty;
 
 /// Bounds of an expected event: those of an event.
 const LIMITS: Limits = Limits { depth_max: 200, nodes_max: 1_000_000 };

@@ -24,11 +24,11 @@ use fastrand::Rng;
 
 use super::super::case::{self, Request};
 use super::super::output::Failure;
-use super::STACK_BYTES;
 use super::folder::{Case, Suite};
 use super::outcome::{Failed, PANIC, explained, outcome};
 use super::run::Loaded;
 use crate::render::Template;
+use crate::serve::STACK_BYTES;
 use chance::Places;
 use edit::{Edit, edited};
 use shrink::{Smallest, fewest, smallest};
