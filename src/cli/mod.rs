@@ -49,33 +49,33 @@ Try it: hookgate demo";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the first account, workspace and key of a data folder
-    #[command(after_help = bootstrap::EXAMPLE)]
-    Bootstrap(bootstrap::Args),
-    /// Run the gateway
-    #[command(after_help = serve::EXAMPLE)]
-    Serve(Box<serve::Args>),
     /// See the whole way: webhooks, real requests, and the events that arrive
     #[command(after_help = demo::EXAMPLE)]
     Demo(demo::Args),
-    /// Try templates on the requests beside them
-    #[command(after_help = test::EXAMPLE)]
-    Test(Box<test::Args>),
-    /// Send a real request to a webhook of a running gateway
-    #[command(after_help = send::EXAMPLE)]
-    Send(Box<send::Args>),
-    /// Webhooks of a running gateway
-    #[command(subcommand)]
-    Webhook(webhook::Command),
-    /// Measure the gateway beside a bare server and the durable limit of this machine
-    #[command(after_help = bench::EXAMPLE)]
-    Bench(bench::Bench),
-    /// One server of a bench
-    #[command(hide = true, subcommand)]
-    BenchServer(bench::Server),
+    /// Run the gateway
+    #[command(after_help = serve::EXAMPLE)]
+    Serve(Box<serve::Args>),
+    /// Make the first account, workspace and key of a data folder
+    #[command(after_help = bootstrap::EXAMPLE)]
+    Bootstrap(bootstrap::Args),
     /// See what templates make, without a server
     #[command(after_help = render::EXAMPLE)]
     Render(render::Args),
+    /// Try templates on the requests beside them
+    #[command(after_help = test::EXAMPLE)]
+    Test(Box<test::Args>),
+    /// Look templates through for what will break
+    #[command(after_help = check::EXAMPLE)]
+    Check(check::Args),
+    /// Space the tags of templates evenly; what they render never changes
+    #[command(after_help = fmt::EXAMPLE)]
+    Fmt(fmt::Args),
+    /// Webhooks of a running gateway
+    #[command(subcommand)]
+    Webhook(webhook::Command),
+    /// Send a real request to a webhook of a running gateway
+    #[command(after_help = send::EXAMPLE)]
+    Send(Box<send::Args>),
     /// Look at events that a destination did not take
     #[command(subcommand)]
     Parked(parked::Command),
@@ -85,12 +85,12 @@ enum Command {
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
-    /// Look templates through for what will break
-    #[command(after_help = check::EXAMPLE)]
-    Check(check::Args),
-    /// Space the tags of templates evenly; what they render never changes
-    #[command(after_help = fmt::EXAMPLE)]
-    Fmt(fmt::Args),
+    /// Measure the gateway beside a bare server and the durable limit of this machine
+    #[command(after_help = bench::EXAMPLE)]
+    Bench(bench::Bench),
+    /// One server of a bench
+    #[command(hide = true, subcommand)]
+    BenchServer(bench::Server),
     /// Print the version
     #[command(after_help = "Example:\n  hookgate version -o json")]
     Version {
