@@ -198,8 +198,10 @@ pub(super) fn slice(of: &Value, start: &Value, end: &Value, by: &Value) -> Resul
         }
         Kind::Range(range) => {
             let at = |place: i128| i128::from(range.start) + i128::from(range.step) * place;
+            // What is cut from no items keeps its step, however large.
+            let by = bound(by)?.unwrap_or(1);
             let (start, end, by) =
-                (at(places.next), at(places.end), i128::from(range.step) * places.by);
+                (at(places.next), at(places.end), i128::from(range.step).saturating_mul(by));
             let small = |number: i128| number.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
             let length = places.left;
             let range = Range { start: small(start), end: small(end), step: small(by), length };

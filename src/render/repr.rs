@@ -188,7 +188,8 @@ pub(super) fn write_float(out: &mut dyn Write, number: f64) -> Result<(), Error>
         let text = number.to_string();
         match text.split_once('.') {
             Some((_, behind)) if text.len() > SURE_MAX => {
-                write!(out, "{number:.*}", behind.len())?;
+                let nearer = format!("{number:.*}", behind.len());
+                out.write_str(if reads_back(&nearer, number) { &nearer } else { &text })?;
             }
             _ => write!(out, "{text}{whole}")?,
         }
@@ -210,9 +211,17 @@ pub(super) fn shortest(number: f64) -> String {
     let text = format!("{number:e}");
     let behind = text.split_once('e').and_then(|(digits, _)| digits.split_once('.'));
     match behind.map(|(_, behind)| behind.len()) {
-        Some(behind) if text.len() > SURE_MAX => format!("{number:.behind$e}"),
+        Some(behind) if text.len() > SURE_MAX => {
+            let nearer = format!("{number:.behind$e}");
+            if reads_back(&nearer, number) { nearer } else { text }
+        }
         _ => text,
     }
+}
+
+/// Whether digits are those of a float: below a power of two the nearer ones may be its neighbour's.
+fn reads_back(text: &str, number: f64) -> bool {
+    text.parse().is_ok_and(|read: f64| read.to_bits() == number.to_bits())
 }
 
 /// Writes a string as Python's `repr`.

@@ -262,8 +262,8 @@ fn replace(of: &Value, args: &[Value]) -> Result<Value, Error> {
 
 fn encode(of: &Value, args: &[Value]) -> Result<Value, Error> {
     let [encoding, errors] = bind("encode", ["encoding", "errors"], 0, args)?;
-    let encoding = encoding.as_ref().and_then(Value::as_str).unwrap_or("utf-8");
-    let errors = errors.as_ref().and_then(Value::as_str).unwrap_or("strict");
+    let encoding = encoding.as_ref().map_or(Ok("utf-8"), |name| string("encode", name))?;
+    let errors = errors.as_ref().map_or(Ok("strict"), |name| string("encode", name))?;
     let text = own(of);
     budget::take(text.len())?;
     let wide = |order: fn(u16) -> [u8; 2]| {

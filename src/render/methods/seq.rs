@@ -8,6 +8,7 @@ use super::super::budget;
 use super::super::compare::equal;
 use super::super::lookup::collect;
 use super::super::value::{Kind, fault, index, kind, type_name};
+use super::text::string;
 use super::{Member, Table};
 
 pub(super) const LIST: Table = &[
@@ -83,8 +84,9 @@ fn decode(of: &Value, args: &[Value]) -> Result<Value, Error> {
     let [encoding, errors] = bind("decode", ["encoding", "errors"], 0, args)?;
     let bytes = of.as_bytes().unwrap_or_default();
     budget::take(bytes.len() * 3)?;
-    let encoding = encoding.as_ref().and_then(Value::as_str).unwrap_or("utf-8");
-    let lossy = errors.as_ref().and_then(Value::as_str).is_some_and(|errors| errors == "replace");
+    let encoding = encoding.as_ref().map_or(Ok("utf-8"), |name| string("decode", name))?;
+    let errors = errors.as_ref().map_or(Ok("strict"), |name| string("decode", name))?;
+    let lossy = errors == "replace";
     match &*encoding.to_ascii_lowercase().replace('_', "-") {
         "utf-8" | "utf8" | "ascii" | "us-ascii" if lossy => {
             Ok(Value::from(String::from_utf8_lossy(bytes).into_owned()))
