@@ -4,16 +4,18 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use minijinja::value::DynObject;
 use minijinja::{Error, Value};
 
 use super::budget;
+use super::lazy::Node;
 use super::lookup::{check_key, iterate, key_value};
 use super::number::{self, Number, number};
 use super::repr::{items, pairs};
 use super::sort::sorted_by;
-use super::value::{DEPTH_MAX, Kind, Side, fault, index, kind, type_name};
+use super::value::{DEPTH_MAX, Kind, Method, Side, fault, index, kind, type_name};
 
 /// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +116,17 @@ fn equal_at(left: &Value, right: &Value, depth: usize) -> Result<bool, Error> {
         (Kind::View(a), Kind::View(b)) if a.side != Side::Values && b.side != Side::Values => {
             a.items.len() == b.items.len() && all_among(&a.items, &b.items, depth)?
         }
+        (Kind::Method(a), Kind::Method(b)) => a.name == b.name && same_owner(a, b, depth)?,
         _ => is_same(left, right),
     })
+}
+
+/// Whether two methods are those of one value: containers of a request are told apart by their places.
+fn same_owner(a: &Method, b: &Method, depth: usize) -> Result<bool, Error> {
+    match (a.of.downcast_object_ref::<Node>(), b.of.downcast_object_ref::<Node>()) {
+        (Some(a), Some(b)) => Ok(a.node == b.node && Arc::ptr_eq(&a.document, &b.document)),
+        _ => equal_at(&a.of, &b.of, depth + 1),
+    }
 }
 
 /// Whether both are one object: what has no value of its own is only equal to itself.

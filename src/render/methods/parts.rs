@@ -265,12 +265,17 @@ fn encode(of: &Value, args: &[Value]) -> Result<Value, Error> {
     let encoding = encoding.as_ref().map_or(Ok("utf-8"), |name| string("encode", name))?;
     let errors = errors.as_ref().map_or(Ok("strict"), |name| string("encode", name))?;
     let text = own(of);
-    budget::take(text.len())?;
+    budget::take(text.len().saturating_mul(2))?;
     let wide = |order: fn(u16) -> [u8; 2]| {
         Ok(Value::from_bytes(text.encode_utf16().flat_map(order).collect()))
     };
     let last = match &*encoding.to_ascii_lowercase().replace('_', "-") {
         "utf-8" | "utf8" => return Ok(Value::from_bytes(text.as_bytes().to_vec())),
+        // What has no order of its own begins with a mark that says which.
+        "utf-16" | "utf16" => {
+            let marked = std::iter::once(0xFEFF).chain(text.encode_utf16());
+            return Ok(Value::from_bytes(marked.flat_map(u16::to_le_bytes).collect()));
+        }
         "utf-16-le" => return wide(u16::to_le_bytes),
         "utf-16-be" => return wide(u16::to_be_bytes),
         "ascii" | "us-ascii" => '\u{7F}',

@@ -134,6 +134,10 @@ impl<'a> Lexer<'a> {
 
     fn comment(&mut self, begin: usize) -> Result<(), Fault> {
         let Some(length) = self.rest().find("#}") else {
+            if self.rest().is_empty() {
+                // Jinja asks for the end only when something follows.
+                return Ok(());
+            }
             return Err(Fault::new(begin, begin + 2, "this comment has no end, '#}'"));
         };
         let strips = self.rest()[..length].ends_with('-');
@@ -166,6 +170,9 @@ impl<'a> Lexer<'a> {
             let Some(after) = raw_end(&self.source[place + signed..]) else { continue };
             self.data(start, end, sign);
             self.at = self.source.len() - after.len();
+            return Ok(());
+        }
+        if self.rest().is_empty() {
             return Ok(());
         }
         Err(Fault::new(begin, begin + 2, "this raw block has no end, '{% endraw %}'"))
