@@ -193,10 +193,14 @@ impl Wrap {
         if !self.breaks_words {
             return Ok(is_first.then_some(word.len()));
         }
-        if self.is_float {
+        let room = if self.width < 1.0 {
+            // Python makes room for one character where there is not even that.
+            1
+        } else if self.is_float {
             return Err(fault("a word is cut at a width that is an integer"));
-        }
-        let room = self.width as usize - length;
+        } else {
+            self.width as usize - length
+        };
         let hyphen = word[..room].iter().rposition(|c| *c == '-');
         Ok(Some(match hyphen {
             Some(place) if self.at_hyphens.1 && word[..place].iter().any(|c| *c != '-') => {

@@ -157,7 +157,7 @@ KNOWN = [
     (
         "widths over 10,000",
         "a format may not write more than that",
-        lambda source, python, ours: "too much: at most 10000" in ours[1],
+        lambda source, python, ours: re.search("too much: at most 10000|too large for a width", ours[1]) is not None,
     ),
     (
         "other templates",
