@@ -67,9 +67,10 @@ impl From<StoreError> for Problem {
                 let says = "Value error, nothing of that id belongs to the account";
                 Self::Invalid(vec![Fault::new("value_error", &["body", field], says)])
             }
-            StoreError::Newer { .. } | StoreError::File { .. } | StoreError::Failed(_) => {
-                Self::Store(fault)
-            }
+            StoreError::Newer { .. }
+            | StoreError::Unchained { .. }
+            | StoreError::File { .. }
+            | StoreError::Failed(_) => Self::Store(fault),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! or a reply.
 
 mod audit;
+pub mod chain;
 mod check;
 mod kinds;
 mod permission;

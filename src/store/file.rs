@@ -14,7 +14,8 @@ use super::StoreError;
 const BUSY_MAX: Duration = Duration::from_secs(2);
 
 /// Each step brings the tables from its place in the list to the next version.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE record (
         id BLOB NOT NULL PRIMARY KEY,
         kind TEXT NOT NULL,
@@ -57,7 +58,24 @@ const STEPS: &[&str] = &["
         occurred INTEGER NOT NULL,
         json BLOB NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE audit (
+        account BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        occurred INTEGER NOT NULL,
+        previous BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        json BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX audit_place ON audit (account, number);
+",
+];
+/// The version that all steps lead to.
+const KNOWN: i64 = STEPS.len().cast_signed() as i64;
+/// The first version whose events are chained.
+const CHAINED_SINCE: i64 = 2;
 
 /// Opens the file, makes it when there is none, and brings its tables up to this version. After a stop that was not
 /// clean its pages are checked first.
@@ -97,6 +115,29 @@ pub(super) fn open_again(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Whether somebody has the file open, or was killed with it open: then its journal lies beside it.
+pub(super) fn is_open(path: &Path) -> bool {
+    beside(path, "-wal").exists()
+}
+
+/// Holds that a file which stays as it is has the tables of the chain, and none this program does not know.
+pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let path = path.to_path_buf();
+    match version(connection)? {
+        found if found > KNOWN => Err(StoreError::Newer { path, found, known: KNOWN }),
+        found if found < CHAINED_SINCE => {
+            let why = "made before events were chained; the chain begins with the first change \
+                       after the gateway's next start";
+            Err(StoreError::Unchained { path, why })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -109,16 +150,15 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_path_buf(), found, known });
+    let found = version(connection)?;
+    if found > KNOWN {
+        return Err(StoreError::Newer { path: path.to_path_buf(), found, known: KNOWN });
     }
     let transaction = connection.transaction()?;
     for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(step)?;
     }
-    transaction.pragma_update(None, "user_version", known)?;
+    transaction.pragma_update(None, "user_version", KNOWN)?;
     transaction.commit()?;
     Ok(())
 }

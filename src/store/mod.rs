@@ -2,6 +2,7 @@
 //! with their audit events, as one transaction. Out: rows, and a word to every watcher before `commit` returns.
 //! Knows nothing of HTTP, holds no template, answers no hook.
 
+mod audit;
 mod bootstrap;
 mod file;
 mod outbox;
@@ -22,6 +23,7 @@ use crate::verify::key::KeyFacts;
 use worker::Worker;
 
 pub use crate::catalogue::Party;
+pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use outbox::Outgoing;
 pub use read::{Query, Sort};
@@ -92,6 +94,9 @@ pub enum StoreError {
     /// The file was written by a newer program.
     #[error("{path} has version {found}, this program knows up to {known}: use a newer one")]
     Newer { path: PathBuf, found: i64, known: i64 },
+    /// Nothing there is chained.
+    #[error("{path}: {why}")]
+    Unchained { path: PathBuf, why: &'static str },
     /// The file or its folder cannot be used.
     #[error("{path}: {why}")]
     File { path: PathBuf, why: String },

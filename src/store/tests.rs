@@ -297,7 +297,7 @@ fn a_newer_file_is_left_alone_and_a_full_queue_refuses() {
     let house = House::new();
     house.file().pragma_update(None, "user_version", 99).expect("set");
     let fault = Store::open(&house.folder.0).expect_err("a newer file");
-    assert!(matches!(fault, StoreError::Newer { found: 99, known: 1, .. }), "{fault}");
+    assert!(matches!(fault, StoreError::Newer { found: 99, known: 2, .. }), "{fault}");
 
     let connection = Connection::open_in_memory().expect("memory");
     let worker = Worker::start("test", connection).expect("a thread");

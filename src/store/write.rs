@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 
 use super::record::Hidden;
-use super::{Change, Outgoing, Record, StoreError, outbox, read};
+use super::{Change, Outgoing, Record, StoreError, audit, outbox, read};
 use crate::catalogue::{API_KEY, Reach, Shape, WEBHOOK};
 use crate::id::Uuid;
 
@@ -54,6 +54,7 @@ pub(super) fn apply(
     }
     for event in &batch.events {
         outbox::add(transaction, event)?;
+        audit::add(transaction, event)?;
     }
     let mut changes = Vec::new();
     for write in &batch.writes {

@@ -1,6 +1,7 @@
 //! The API on a real store: requests made by hand, replies and audit events looked at.
 
 mod bots;
+mod chain;
 mod webhooks;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ struct House {
     key: String,
     base: String,
     account: String,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// A reply, read.
@@ -50,7 +51,7 @@ impl House {
         });
         let base = format!("{}/webhooks", first.api_path);
         let account = format!("/api/accounts/{}", first.account_id);
-        Self { api, first, key, base, account, _folder: folder }
+        Self { api, first, key, base, account, folder }
     }
 
     fn call(&self, method: &str, path: &str, body: &str) -> Answer {
