@@ -1,6 +1,7 @@
 //! The command line: one file per command, no logic of its own. In: arguments. Out: results on stdout, all else on
 //! stderr, and one of the documented exit codes. Never a secret as a flag's value.
 
+mod audit;
 mod bench;
 mod bootstrap;
 mod case;
@@ -82,6 +83,9 @@ enum Command {
     /// Look at the durable log of a data folder
     #[command(subcommand)]
     Spool(spool::Command),
+    /// Prove the chain of audit events of a data folder or an export
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
@@ -139,6 +143,7 @@ struct ConfigFile {
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Audit(command) => audit::run(&command),
         Command::Bench(bench) => bench::run(&bench),
         Command::BenchServer(server) => bench::serve(server),
         Command::Bootstrap(args) => bootstrap::run(&args),

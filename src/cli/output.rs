@@ -28,7 +28,7 @@ pub(super) enum Failure {
     /// Another process holds the folder, or it cannot be used: 1.
     #[error(transparent)]
     Spool(#[from] SpoolError),
-    /// The records cannot be used: 1.
+    /// The records cannot be used: 1, and 5 when nothing of them is chained.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A destination's text is none: 3.
@@ -64,7 +64,9 @@ impl Failure {
             say(&format!("hookgate: {self}"));
         }
         ExitCode::from(match self {
-            Self::NotFound(_) | Self::Serve(ServeError::Empty(_)) => 5,
+            Self::NotFound(_)
+            | Self::Serve(ServeError::Empty(_))
+            | Self::Store(StoreError::Unchained { .. }) => 5,
             Self::No(_) | Self::Told | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
             Self::Config(_) | Self::Forward(_) | Self::NotLoaded(_) => 3,
             Self::Denied(_) => 4,
