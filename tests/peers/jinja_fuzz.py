@@ -170,6 +170,11 @@ KNOWN = [
         lambda source, python, ours: "not known by name" in ours[1],
     ),
     (
+        "bytes",
+        "they have `decode` and `hex` only, and no `%`",
+        lambda source, python, ours: re.search("bytes has no method|remainder of bytes", ours[1]) is not None,
+    ),
+    (
         "the loop as a row",
         "`loop` cannot be looped over; in Python that takes the items that are left",
         lambda source, python, ours: re.search(r"\bloop\b(?!\.)", source) and "object cannot be" in ours[1],
