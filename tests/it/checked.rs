@@ -113,6 +113,29 @@ fn what_is_proven_is_mended_and_nothing_else() {
 }
 
 #[test]
+fn quotes_around_tojson_are_left_out_unproven_too() {
+    let copy = Copied::new("quoted");
+    let write = |value: &str| {
+        let text = format!(
+            "{{\"event\": \"a.b\", \"resource\": {{\"prefect.resource.id\": \"a.1\"}}, \
+             \"payload\": {{\"t\": {value}}}}}\n"
+        );
+        fs::write(copy.0.join("quoted.j2"), &text).expect("a file");
+        text
+    };
+    for (bad, good) in [
+        ("\"{{ body.t|tojson }}\"", "{{ body.t|tojson }}"),
+        ("\"a {{ body.t|tojson }}\"", "{{ (\"a \" ~ body.t)|tojson }}"),
+    ] {
+        let good = write(good);
+        write(bad);
+        let (code, _, told) = run(&copy.0, &["check", "--fix", "--unproven", "quoted.j2"]);
+        let mended = fs::read_to_string(copy.0.join("quoted.j2")).expect("a file");
+        assert_eq!((code, mended), (0, good), "{told}");
+    }
+}
+
+#[test]
 fn configuration_files_are_checked_by_loading() {
     let copy = Copied::new("config");
     fs::write(copy.0.join("good.toml"), "[server]\nlisten = [\"127.0.0.1:0\"]\n").expect("a file");

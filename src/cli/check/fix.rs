@@ -11,7 +11,7 @@ use super::super::case::{self, Request, context};
 use super::super::output::{Failure, say};
 use super::{Args, is_wanted};
 use crate::json::{self, Document, Kind, Value};
-use crate::render::{Edit, Finding, Limits, Template, lint};
+use crate::render::{Code, Edit, Finding, Limits, Template, lint};
 
 /// Most times that what was mended is looked through again: a fix may show what was behind it.
 const ROUNDS_MAX: usize = 5;
@@ -79,7 +79,7 @@ fn place(name: &str, finding: &Finding) -> String {
     format!("{name}:{line}:{column}: {}", finding.told.code.name())
 }
 
-/// The first change that is proven, or, if nothing has to be, the one that changes least.
+/// The first change that is proven, or, if nothing has to be, the one that is likely meant.
 fn choose<'f>(
     source: &str,
     finding: &'f Finding,
@@ -100,7 +100,7 @@ fn choose<'f>(
             Proof::Differs(case) => why = format!("the case '{case}' would give something else"),
         }
     }
-    match finding.fixes.last() {
+    match unproven(finding) {
         Some(fix) if args.unproven => {
             let mended = applied(source, fix);
             match Template::compile(&mended, args.limits()) {
@@ -109,6 +109,15 @@ fn choose<'f>(
             }
         }
         _ => Err(format!("{why}; --unproven writes it")),
+    }
+}
+
+/// The change for want of a proof: the one that keeps the text as it is. `tojson` inside quotes is meant without them;
+/// what keeps that text writes JSON into a string.
+fn unproven(finding: &Finding) -> Option<&Edit> {
+    match finding.told.code {
+        Code::QuotedJson => finding.fixes.first(),
+        _ => finding.fixes.last(),
     }
 }
 
