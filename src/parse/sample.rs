@@ -220,7 +220,7 @@ fn unknown(key: &str) -> String {
 }
 
 /// Line and column of a byte, from 1; the column in characters.
-fn place(text: &str, offset: usize) -> (usize, usize) {
+pub(crate) fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(offset)];
     let start = before.rfind('\n').map_or(0, |place| place + 1);
     (before.matches('\n').count() + 1, before[start..].chars().count() + 1)

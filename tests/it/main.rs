@@ -3,6 +3,7 @@ mod accept;
 mod cases;
 mod checked;
 mod gateway;
+mod given;
 mod jinja;
 mod render;
 mod tested;

@@ -9,8 +9,11 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::super::case::{self, Request, read_text};
-use super::super::output::Failure;
-use crate::request::SECRET_HEADERS;
+use super::super::output::{Failure, say};
+use super::super::stage;
+use crate::json::Document;
+use crate::parse::sample::place;
+use crate::request::{Body, SECRET_HEADERS};
 
 /// Largest body that is read, as the gateway's own bound.
 const BODY_MAX_BYTES: u64 = 5 << 20;
@@ -24,7 +27,7 @@ pub(super) struct Given {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "fields"])]
     pub(super) body: Option<PathBuf>,
     /// The body as JSON
-    #[arg(long, value_name = "JSON", conflicts_with = "fields")]
+    #[arg(long, value_name = "JSON", value_parser = json_text, conflicts_with = "fields")]
     json: Option<String>,
     /// A field of a form as the body; may be given again
     #[arg(long = "form", value_name = "NAME=VALUE")]
@@ -70,7 +73,20 @@ impl Given {
         if let Some(method) = &self.method {
             request.method = method.clone();
         }
+        if let Some(fault) = self.misread(&request) {
+            say(&format!("body: no JSON ({fault}): the template sees it as text"));
+        }
         Ok(request)
+    }
+
+    /// Why a body that is called JSON is text all the same.
+    fn misread(&self, request: &Request) -> Option<String> {
+        let named = self.body.as_ref().and_then(|path| path.extension()) == Some("json".as_ref());
+        let is_text = matches!(request.body(stage::body_limits()), Ok(Body::Text(_)));
+        if !is_text || !(named || is_called_json(&request.headers)) {
+            return None;
+        }
+        json_text(&String::from_utf8_lossy(&request.body)).err()
     }
 
     /// The files that a change of the request would show in.
@@ -78,6 +94,23 @@ impl Given {
         let files = [&self.request, &self.body].into_iter().flatten();
         files.map(PathBuf::as_path).filter(|path| path.as_os_str() != "-")
     }
+}
+
+/// A text that is JSON; or the line and column where it is none.
+fn json_text(text: &str) -> Result<String, String> {
+    let document = Document::parse(Bytes::copy_from_slice(text.as_bytes()), stage::body_limits());
+    document.map(|_| text.to_owned()).map_err(|fault| {
+        let (line, column) = place(text, fault.at);
+        format!("{line}:{column}: {}", fault.what)
+    })
+}
+
+/// Whether the headers say that the body is JSON.
+fn is_called_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
 }
 
 fn default(headers: &mut HeaderMap, media_type: &'static str) {
