@@ -19,6 +19,9 @@ pub(super) enum Failure {
     /// It ran, and what it printed says that the answer is no: 1.
     #[error("the answer is no")]
     Told,
+    /// Arguments that do not go together: 2.
+    #[error("{0}")]
+    Usage(String),
     /// The configuration does not load: 3.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -68,6 +71,7 @@ impl Failure {
             | Self::Serve(ServeError::Empty(_))
             | Self::Store(StoreError::Unchained { .. }) => 5,
             Self::No(_) | Self::Told | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
+            Self::Usage(_) => 2,
             Self::Config(_) | Self::Forward(_) | Self::NotLoaded(_) => 3,
             Self::Denied(_) => 4,
             Self::Unreachable(_) => 6,

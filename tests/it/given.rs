@@ -58,3 +58,27 @@ fn what_is_called_json_and_is_none_is_said() {
     assert!(!is_said(&["--body", "b.txt"]));
     assert!(!is_said(&["--json", "[1]"]));
 }
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    let folder = Folder::new("given-usage");
+    for (arguments, says) in [
+        (&["t.j2", "--form", "x"][..], "'--form <NAME=VALUE>': a field is written as NAME=VALUE"),
+        (&["t.j2", "-H", "a b"], "'--header <NAME:VALUE>': a header is written as NAME:VALUE"),
+        (&["t.j2", "-H", "a b: 1"], "'--header <NAME:VALUE>': no header is named so"),
+        (&["t.j2", "--by-feature"], "'[TEMPLATE]' cannot be used with '--by-feature'"),
+        (&["--by-feature"], "--cases <FILE.jsonl>"),
+        (&["--cases", "-", "--json", "{}"], "cannot be used with"),
+        (&["-", "--watch"], "--watch waits for changes of files"),
+        (&["t.j2", "--request", "-", "--watch"], "--watch waits for changes of files"),
+        (&["t.j2", "--body", "-", "--watch"], "--watch waits for changes of files"),
+        (&["-", "--body", "-"], "standard input is the template or the request, not both"),
+        (&["-", "--request", "-"], "standard input is the template or the request, not both"),
+    ] {
+        let (out, told, code) = folder.render(arguments);
+        assert_eq!((&*out, code), ("", Some(2)), "{arguments:?}: {told}");
+        assert!(told.contains(says), "{arguments:?}: {told}");
+    }
+    let (out, ..) = folder.render(&["t.j2", "--text", "--form", "a b=ä", "--form", "c="]);
+    assert_eq!(out, "{'a b': 'ä', 'c': ''}");
+}

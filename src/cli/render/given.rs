@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::case::{self, Request, read_text};
 use super::super::output::{Failure, say};
@@ -30,11 +31,11 @@ pub(super) struct Given {
     #[arg(long, value_name = "JSON", value_parser = json_text, conflicts_with = "fields")]
     json: Option<String>,
     /// A field of a form as the body; may be given again
-    #[arg(long = "form", value_name = "NAME=VALUE")]
+    #[arg(long = "form", value_name = "NAME=VALUE", value_parser = field)]
     fields: Vec<String>,
     /// A header; may be given again
-    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE")]
-    headers: Vec<String>,
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// The method
     #[arg(short = 'X', long, value_name = "METHOD")]
     method: Option<Method>,
@@ -60,12 +61,11 @@ impl Given {
             default(&mut request.headers, "application/json");
         }
         if !self.fields.is_empty() {
-            request.body = Bytes::from(form(&self.fields)?);
+            request.body = Bytes::from(self.fields.join("&"));
             default(&mut request.headers, "application/x-www-form-urlencoded");
         }
-        for line in &self.headers {
-            let (name, value) = header(line)?;
-            request.headers.insert(name, value);
+        for (name, value) in &self.headers {
+            request.headers.insert(name.clone(), value.clone());
         }
         for secret in SECRET_HEADERS {
             request.headers.remove(secret);
@@ -89,10 +89,14 @@ impl Given {
         json_text(&String::from_utf8_lossy(&request.body)).err()
     }
 
+    /// Whether the request or its body comes through standard input.
+    pub(super) fn is_piped(&self) -> bool {
+        [&self.request, &self.body].into_iter().flatten().any(|path| path.as_os_str() == "-")
+    }
+
     /// The files that a change of the request would show in.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        let files = [&self.request, &self.body].into_iter().flatten();
-        files.map(PathBuf::as_path).filter(|path| path.as_os_str() != "-")
+        [&self.request, &self.body].into_iter().flatten().map(PathBuf::as_path)
     }
 }
 
@@ -140,27 +144,18 @@ fn body(path: &Path) -> Result<Bytes, Failure> {
     Ok(bytes.into())
 }
 
-/// Fields as a form's text.
-fn form(fields: &[String]) -> Result<String, Failure> {
-    let escaped = |text: &str| {
-        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
-    let mut pairs = Vec::with_capacity(fields.len());
-    for field in fields {
-        let (name, value) = field.split_once('=').ok_or_else(|| {
-            Failure::NotLoaded(format!("--form {field}: a field is written as NAME=VALUE"))
-        })?;
-        pairs.push(format!("{}={}", escaped(name), escaped(value)));
-    }
-    Ok(pairs.join("&"))
+/// A field as a form has it.
+fn field(text: &str) -> Result<String, &'static str> {
+    let escaped = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let (name, value) = text.split_once('=').ok_or("a field is written as NAME=VALUE")?;
+    Ok(format!("{}={}", escaped(name), escaped(value)))
 }
 
-fn header(line: &str) -> Result<(HeaderName, HeaderValue), Failure> {
-    let fault = || Failure::NotLoaded(format!("-H '{line}': a header is written as NAME:VALUE"));
-    let (name, value) = line.split_once(':').ok_or_else(fault)?;
-    let name = name.trim().parse().map_err(|_| fault())?;
-    let value = HeaderValue::from_str(value.trim()).map_err(|_| fault())?;
-    Ok((name, value))
+fn header(line: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let (name, value) = line.split_once(':').ok_or("a header is written as NAME:VALUE")?;
+    let name = name.trim().parse().map_err(|_| "no header is named so")?;
+    let value = HeaderValue::from_str(value.trim());
+    Ok((name, value.map_err(|_| "a header's value has no control characters")?))
 }
 
 /// A template's source, and its name in messages.

@@ -51,20 +51,36 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["cases", "text"])]
     watch: bool,
     /// Render each case of a file and compare, `-` for standard input
-    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["template", "request", "body"])]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["template", "request", "body",
+          "json", "fields", "headers", "method"])]
     cases: Option<PathBuf>,
     /// Count the cases of each feature
-    #[arg(long, requires = "cases")]
+    #[arg(long, requires = "cases", conflicts_with = "template")]
     by_feature: bool,
     #[command(flatten)]
     form: Form,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    check_input(args)?;
     match (&args.cases, &args.template) {
         (Some(cases), _) => cases::run(cases, args.by_feature, args.form),
         (None, Some(template)) if args.watch => once::watch(template, args),
         (None, Some(template)) => once::run(template, args),
         (None, None) => Err(Failure::No("there is no template to render".to_owned())),
     }
+}
+
+/// Standard input is read once, and for one thing.
+fn check_input(args: &Args) -> Result<(), Failure> {
+    let template = args.template.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let request = args.given.is_piped();
+    let what = match (template, request) {
+        (true, true) => "standard input is the template or the request, not both: name a file",
+        (true, false) | (false, true) if args.watch => {
+            "--watch waits for changes of files, and standard input has none: name a file"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(what.to_owned()))
 }
