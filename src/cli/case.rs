@@ -1,5 +1,5 @@
 //! Request files (`parse/sample.rs`) and templates read from disk. In: a path. Out: a request, or a text; or the file,
-//! its line and key at fault. Never more than a bound, whatever the file.
+//! its line and key at fault. Never more than the bound of what the file holds.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,19 +7,56 @@ use std::path::Path;
 
 pub(super) use crate::parse::sample::Sample as Request;
 use crate::parse::sample::SampleError;
-use crate::render::{Context, More};
+use crate::render::{Context, Limits, More};
 use crate::request::Body;
 
-/// Largest request file: a body of the largest size in base64, and room for all else.
-const FILE_MAX_BYTES: u64 = 16 << 20;
+/// What a file holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Holds {
+    Request,
+    Template,
+    Event,
+    Key,
+}
+
+impl Holds {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Request => "a request file",
+            Self::Template => "a template",
+            Self::Event => "an expected event or error",
+            Self::Key => "a key file",
+        }
+    }
+
+    /// Most bytes of such a file.
+    fn most(self) -> u64 {
+        match self {
+            // A body of the largest size in base64, or what a template made of it, and room for all else.
+            Self::Request | Self::Event => 16 << 20,
+            Self::Template => Limits::default().source_max_bytes as u64,
+            Self::Key => 64 << 10,
+        }
+    }
+
+    /// Where reading stops. What is not far above the bound of a template the engine refuses in its own words.
+    fn read_most(self) -> u64 {
+        match self {
+            Self::Template => self.most() * 2,
+            _ => self.most(),
+        }
+    }
+}
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CaseError {
     #[error("{file}: cannot be read: {fault}")]
     Unreadable { file: String, fault: std::io::Error },
-    #[error("{file}: more than {FILE_MAX_BYTES} bytes, which is the most a request file may have")]
-    TooLarge { file: String },
+    #[error("{file}: cannot be read: not UTF-8 at byte {at}")]
+    NotText { file: String, at: usize },
+    #[error("{file}: more than {} bytes, which is the most {} may have", .holds.most(), .holds.name())]
+    TooLarge { file: String, holds: Holds },
     #[error("{file}:{fault}")]
     Wrong { file: String, fault: SampleError },
 }
@@ -29,14 +66,14 @@ impl CaseError {
     pub(super) fn line(&self) -> Option<usize> {
         match self {
             Self::Wrong { fault, .. } => Some(fault.line()),
-            Self::Unreadable { .. } | Self::TooLarge { .. } => None,
+            Self::Unreadable { .. } | Self::NotText { .. } | Self::TooLarge { .. } => None,
         }
     }
 }
 
 /// Reads a request file.
 pub(super) fn read(path: &Path) -> Result<Request, CaseError> {
-    parse(&path.display().to_string(), &read_text(path)?)
+    parse(&path.display().to_string(), &read_text(path, Holds::Request)?)
 }
 
 /// Reads a request from a text that is called `name`.
@@ -45,23 +82,31 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Request, CaseError> {
 }
 
 /// A file's text, up to its bound.
-pub(super) fn read_text(path: &Path) -> Result<String, CaseError> {
-    bounded(&path.display().to_string(), File::open(path))
+pub(super) fn read_text(path: &Path, holds: Holds) -> Result<String, CaseError> {
+    bounded(&path.display().to_string(), File::open(path), holds)
 }
 
 /// The text of standard input, up to the same bound.
-pub(super) fn read_input() -> Result<String, CaseError> {
-    bounded("standard input", Ok(std::io::stdin().lock()))
+pub(super) fn read_input(holds: Holds) -> Result<String, CaseError> {
+    bounded("standard input", Ok(std::io::stdin().lock()), holds)
 }
 
-fn bounded(name: &str, from: std::io::Result<impl Read>) -> Result<String, CaseError> {
-    let mut text = String::new();
-    from.and_then(|from| from.take(FILE_MAX_BYTES + 1).read_to_string(&mut text))
-        .map_err(|fault| CaseError::Unreadable { file: name.to_owned(), fault })?;
-    if text.len() as u64 > FILE_MAX_BYTES {
-        return Err(CaseError::TooLarge { file: name.to_owned() });
+fn bounded(
+    file: &str,
+    from: std::io::Result<impl Read>,
+    holds: Holds,
+) -> Result<String, CaseError> {
+    let file = || file.to_owned();
+    let mut bytes = Vec::new();
+    from.and_then(|from| from.take(holds.read_most() + 1).read_to_end(&mut bytes))
+        .map_err(|fault| CaseError::Unreadable { file: file(), fault })?;
+    if bytes.len() as u64 > holds.read_most() {
+        return Err(CaseError::TooLarge { file: file(), holds });
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|fault| {
+        let at = fault.utf8_error().valid_up_to();
+        CaseError::NotText { file: file(), at }
+    })
 }
 
 /// What a template sees of a request; `body` is the request's own, as it was made out.
@@ -73,4 +118,24 @@ pub(super) fn context<'a>(request: &'a Request, body: &'a Body) -> Context<'a> {
         received: request.received,
     };
     Context::new(&request.method, &request.headers, body).with(more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(bytes: &[u8], holds: Holds) -> String {
+        bounded("f", Ok(bytes), holds).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn a_bound_is_that_of_what_the_file_holds() {
+        let large = "é".repeat(140_000);
+        let says = "f: more than 131072 bytes, which is the most a template may have";
+        assert_eq!(fault(large.as_bytes(), Holds::Template), says);
+        let says = "f: more than 65536 bytes, which is the most a key file may have";
+        assert_eq!(fault(large.as_bytes(), Holds::Key), says);
+        assert!(bounded("f", Ok(large.as_bytes()), Holds::Request).is_ok());
+        assert_eq!(fault(b"a\xff", Holds::Event), "f: cannot be read: not UTF-8 at byte 1");
+    }
 }

@@ -112,7 +112,7 @@ fn request(args: &Args) -> Result<Request, Failure> {
     let mut request = match (&args.sample, &args.request) {
         (Some(name), _) => gallery::sample(name)?,
         (None, Some(path)) if path.as_os_str() == "-" => {
-            let text = case::read_input().map_err(not_read)?;
+            let text = case::read_input(case::Holds::Request).map_err(not_read)?;
             case::parse("standard input", &text).map_err(not_read)?
         }
         (None, Some(path)) => case::read(path).map_err(not_read)?,

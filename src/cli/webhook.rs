@@ -144,7 +144,11 @@ fn look_through(args: &Create, source: &str, is_taken: bool) {
 }
 
 fn template(path: &Path) -> Result<String, Failure> {
-    let text = if path.as_os_str() == "-" { case::read_input() } else { case::read_text(path) };
+    let text = if path.as_os_str() == "-" {
+        case::read_input(case::Holds::Template)
+    } else {
+        case::read_text(path, case::Holds::Template)
+    };
     text.map_err(|fault| Failure::NotLoaded(fault.to_string()))
 }
 
@@ -250,9 +254,8 @@ fn detail(told: &Value) -> String {
 
 fn key(access: &Access) -> Result<String, Failure> {
     let text = match &access.key_file {
-        Some(path) => {
-            case::read_text(path).map_err(|fault| Failure::NotLoaded(fault.to_string()))?
-        }
+        Some(path) => case::read_text(path, case::Holds::Key)
+            .map_err(|fault| Failure::NotLoaded(fault.to_string()))?,
         None => std::env::var(KEY_VARIABLE).unwrap_or_default(),
     };
     match text.trim() {

@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::super::case::{self, Request, read_text};
+use super::super::case::{self, CaseError, Holds, Request};
 use super::super::output::{Failure, say};
 use super::super::stage;
 use crate::json::Document;
@@ -45,14 +45,12 @@ impl Given {
     /// The request that the flags describe.
     pub(super) fn request(&self) -> Result<Request, Failure> {
         let mut request = match &self.request {
-            Some(path) if path.as_os_str() == "-" => {
-                let text = String::from_utf8_lossy(&standard_input()?).into_owned();
-                case::parse("standard input", &text)
-            }
+            Some(path) if path.as_os_str() == "-" => case::read_input(Holds::Request)
+                .and_then(|text| case::parse("standard input", &text)),
             Some(path) => case::read(path),
             None => case::parse("flags", "{}"),
         }
-        .map_err(|fault| Failure::NotLoaded(fault.to_string()))?;
+        .map_err(not_loaded)?;
         if let Some(path) = &self.body {
             request.body = body(path)?;
         }
@@ -121,24 +119,23 @@ fn default(headers: &mut HeaderMap, media_type: &'static str) {
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(media_type));
 }
 
-fn standard_input() -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(BODY_MAX_BYTES * 4).read_to_end(&mut bytes);
-    read.map_err(|fault| Failure::NotLoaded(format!("standard input: {fault}")))?;
-    Ok(bytes)
+#[allow(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
+fn not_loaded(fault: CaseError) -> Failure {
+    Failure::NotLoaded(fault.to_string())
 }
 
 fn body(path: &Path) -> Result<Bytes, Failure> {
-    let mut bytes = Vec::new();
-    if path.as_os_str() == "-" {
-        bytes = standard_input()?;
+    let (mut bytes, most) = (Vec::new(), BODY_MAX_BYTES + 1);
+    let is_piped = path.as_os_str() == "-";
+    let name = if is_piped { "standard input".into() } else { path.to_string_lossy() };
+    let read = if is_piped {
+        std::io::stdin().lock().take(most).read_to_end(&mut bytes)
     } else {
-        let file = std::fs::File::open(path);
-        let read = file.and_then(|file| file.take(BODY_MAX_BYTES + 1).read_to_end(&mut bytes));
-        read.map_err(|fault| Failure::NotLoaded(format!("{}: {fault}", path.display())))?;
-    }
+        std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    read.map_err(|fault| Failure::NotLoaded(format!("{name}: {fault}")))?;
     if bytes.len() as u64 > BODY_MAX_BYTES {
-        let what = format!("{}: a body has at most {BODY_MAX_BYTES} bytes", path.display());
+        let what = format!("{name}: a body has at most {BODY_MAX_BYTES} bytes");
         return Err(Failure::NotLoaded(what));
     }
     Ok(bytes.into())
@@ -161,11 +158,9 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
 /// A template's source, and its name in messages.
 pub(super) fn source(path: &Path) -> Result<(String, String), Failure> {
     if path.as_os_str() == "-" {
-        let bytes = standard_input()?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Failure::NotLoaded("standard input: a template is UTF-8".to_owned()))?;
+        let text = case::read_input(Holds::Template).map_err(not_loaded)?;
         return Ok(("<stdin>".to_owned(), text));
     }
-    let text = read_text(path).map_err(|fault| Failure::NotLoaded(fault.to_string()))?;
+    let text = case::read_text(path, Holds::Template).map_err(not_loaded)?;
     Ok((path.display().to_string(), text))
 }

@@ -114,8 +114,8 @@ pub(super) struct Loaded {
 
 impl Loaded {
     fn read(path: &Path, extensions: bool) -> Result<Self, Fault> {
-        let source =
-            case::read_text(path).map_err(|fault| Fault::new(path, None, fault.to_string()))?;
+        let source = case::read_text(path, case::Holds::Template)
+            .map_err(|fault| Fault::new(path, None, fault.to_string()))?;
         let template = Template::compile(&source, stage::limits(extensions));
         let template = template.map_err(|told| Failed::of_template(&told));
         Ok(Self { source, template })

@@ -207,7 +207,8 @@ fn error_text(case: &Case, failed: &Failed) -> String {
 }
 
 fn read(path: &Path) -> Result<String, Fault> {
-    case::read_text(path).map_err(|fault| Fault::new(path, None, fault.to_string()))
+    case::read_text(path, case::Holds::Event)
+        .map_err(|fault| Fault::new(path, None, fault.to_string()))
 }
 
 fn document(text: &str) -> Result<Document, (usize, String)> {
