@@ -81,7 +81,7 @@ pub(super) fn item(of: &Value, key: &Value) -> Result<Value, Error> {
         _ => None,
     };
     let found = match (kind(of), place) {
-        (Kind::Broken, _) => return Err(broken()),
+        (Kind::Broken, _) => return Err(broken(of)),
         (Kind::Dict(dict), _) if check_key(key).is_ok() => key_value(dict, key),
         (Kind::Str(_), Some(place)) => {
             let c = of.get_item(&place)?;
@@ -120,7 +120,7 @@ fn chained(of: &Value) -> Result<Value, Error> {
 
 /// A value that could be made.
 fn sound(value: Value) -> Result<Value, Error> {
-    if let Kind::Broken = kind(&value) { Err(broken()) } else { Ok(value) }
+    if let Kind::Broken = kind(&value) { Err(broken(&value)) } else { Ok(value) }
 }
 
 /// The value of a key in a dict: numbers are one key when they are equal, whatever their kind.
@@ -297,7 +297,7 @@ impl Iterator for Places {
 /// What a loop goes through.
 pub(super) fn iterable(value: &Value) -> Result<Value, Error> {
     match kind(value) {
-        Kind::Broken => Err(broken()),
+        Kind::Broken => Err(broken(value)),
         Kind::Undefined => Ok(Value::UNDEFINED),
         Kind::Str(_)
         | Kind::List(_)
@@ -436,7 +436,7 @@ pub(super) fn dict(pairs: &Value) -> Result<Value, Error> {
 /// Refuses what cannot be the key of a dict.
 pub(super) fn check_key(key: &Value) -> Result<(), Error> {
     match kind(key) {
-        Kind::Broken => Err(broken()),
+        Kind::Broken => Err(broken(key)),
         Kind::List(_) | Kind::Dict(_) | Kind::View(_) => {
             Err(fault(format!("{} cannot be the key of a dict", type_name(key))))
         }

@@ -41,7 +41,7 @@ pub(super) fn write_repr(out: &mut dyn Write, value: &Value, depth: usize) -> Re
         return Err(fault(format!("a value nested deeper than {DEPTH_MAX} levels has no text")));
     }
     match kind(value) {
-        Kind::Broken => return Err(broken()),
+        Kind::Broken => return Err(broken(value)),
         Kind::Undefined => out.write_str("Undefined")?,
         Kind::None => out.write_str("None")?,
         Kind::Bool(true) => out.write_str("True")?,

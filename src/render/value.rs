@@ -29,7 +29,7 @@ pub(super) fn fault(what: impl Into<Cow<'static, str>>) -> Error {
 /// What Python would call a value.
 #[derive(Debug)]
 pub(super) enum Kind<'a> {
-    /// A value that could not be made: the budget is used up, or a number has too many digits.
+    /// A value that could not be made: it holds the error, which [`broken`] tells.
     Broken,
     Undefined,
     None,
@@ -295,12 +295,15 @@ impl Object for Method {
     }
 }
 
-/// Why a value could not be made.
-pub(super) fn broken() -> Error {
-    match budget::spend(1) {
-        Err(over) => over,
-        Ok(()) => fault(format!("an integer of more than {DIGITS_MAX} digits cannot be used")),
+/// Why a value could not be made: what its maker found.
+pub(super) fn broken(value: &Value) -> Error {
+    if let Err(over) = budget::spend(1) {
+        return over;
     }
+    // The engine tells what an invalid value holds only when it goes through items.
+    let items = Value::from(vec![value.clone()]);
+    let told = items.try_iter().and_then(|items| items.checked().collect::<Result<Vec<_>, _>>());
+    told.err().unwrap_or_else(|| fault("a value could not be made"))
 }
 
 /// What `self` is outside of a call: the template, of which nothing can be read.

@@ -245,6 +245,34 @@ fn errors_say_what_and_where() {
 }
 
 #[test]
+fn errors_inside_generators_are_told_as_themselves() {
+    let abs = "abs needs a number, not string";
+    for (source, expected) in [
+        ("{{ ['a']|map('abs')|list }}", abs),
+        ("{{ ['a']|map('abs') }}{{ ['a']|map('abs')|join }}", abs),
+        ("{{ ['a']|map('abs')|first }}", abs),
+        ("{{ ['a']|map('abs')|sort }}", abs),
+        ("{{ ['a']|map('abs')|sum }}", abs),
+        ("{% for x in ['a']|map('abs') %}{{ x }}{% endfor %}", abs),
+        ("{% for x in ['a']|map('abs') if x %}{{ x }}{% endfor %}", abs),
+        ("{{ [['a']|map('abs')|list] }}", abs),
+        ("{{ [1]|map('nope')|list }}", "there is no filter 'nope'"),
+        ("{{ [1]|selectattr('a', 'nope')|list }}", "there is no test 'nope'"),
+        ("{{ [1]|rejectattr('a', 'nope')|list }}", "there is no test 'nope'"),
+        ("{{ [1]|reject('nope')|list }}", "there is no test 'nope'"),
+    ] {
+        let fault = fails(source);
+        assert_eq!((&*fault.message, fault.is_budget()), (expected, false), "{source}");
+    }
+    let fault = fails("{{ ['a']|map('uper')|list }}");
+    assert_eq!(fault.help.as_deref(), Some("did you mean 'upper'?"));
+    assert!(!fails("{{ ['1']|select('divisibleby', 2)|list }}").message.contains("4300"));
+    let long = format!(r#"{{"n": [{}]}}"#, "1".repeat(5000));
+    let fault = render("{{ n|map('abs')|list }}", &long).expect_err("too long");
+    assert!(fault.message.contains("4300 digits"), "{}", fault.message);
+}
+
+#[test]
 fn headers_know_no_case_and_no_secret() {
     let names = r#"{"headers": {"X-Event": "push", "Authorization": "Bearer x", "a": "1"}}"#;
     let source = "{{ headers['x-EVENT'] }} {{ headers.get('X-Event') }} {{ headers }} \

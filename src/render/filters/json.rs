@@ -130,7 +130,7 @@ impl Writer {
                 Some(headers) => self.headers(headers, depth)?,
                 None => self.dict(pairs(dict), depth)?,
             },
-            Kind::Broken => return Err(broken()),
+            Kind::Broken => return Err(broken(value)),
             _ => return Err(fault(format!("{} cannot be written as JSON", type_name(value)))),
         }
         Ok(())
