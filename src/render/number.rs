@@ -117,7 +117,9 @@ pub(super) fn reckon(how: Reckon, left: Number, right: Number) -> Result<Number,
             R::Sub => a.checked_sub(*b),
             R::Mul => a.checked_mul(*b),
             R::FloorDiv => floor_div(*a, *b),
-            R::Rem => floor_div(*a, *b).map(|quotient| a - quotient * b),
+            R::Rem => floor_div(*a, *b)
+                .and_then(|quotient| quotient.checked_mul(*b))
+                .and_then(|taken| a.checked_sub(taken)),
             R::Pow => u32::try_from(*b).ok().and_then(|power| a.checked_pow(power)),
             R::Div => return int_div(left, right).map(Number::Float),
         };
@@ -310,7 +312,8 @@ pub(super) fn rounded(number: Number, digits: Option<i64>) -> Result<Number, Err
     let Number::Float(float) = number else {
         return match digits {
             Some(digits @ ..0) => {
-                Ok(Number::Big(round_tens(number.big().unwrap_or_default(), false, -digits)))
+                let tens = digits.saturating_neg();
+                Ok(Number::Big(round_tens(number.big().unwrap_or_default(), false, tens)))
             }
             _ => Ok(number),
         };
@@ -327,7 +330,7 @@ pub(super) fn rounded(number: Number, digits: Option<i64>) -> Result<Number, Err
         return Ok(Number::Float(text.parse().unwrap_or(float)));
     }
     let whole = truncated(float.abs()).unwrap_or_default();
-    let whole = round_tens(whole, float.fract() != 0.0, -digits);
+    let whole = round_tens(whole, float.fract() != 0.0, digits.saturating_neg());
     Ok(Number::Float(whole.to_f64().unwrap_or(f64::INFINITY).copysign(float)))
 }
 

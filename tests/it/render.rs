@@ -245,6 +245,18 @@ fn errors_say_what_and_where() {
 }
 
 #[test]
+fn numbers_at_the_edge_are_python_s() {
+    shows("{{ 5.5|round(-9223372036854775808) }}{{ -5.5|round(-9223372036854775808) }}", "0.0-0.0");
+    shows("{{ 5|round(-9223372036854775808) }}", "0");
+    shows("{{ (2**31) % (-2**127) }}", "-170141183460469231731687303713736622080");
+    shows(
+        "{{ (-2**127) % -1 }} {{ (-2**127) // -1 }}",
+        "0 170141183460469231731687303715884105728",
+    );
+    shows("{{ (-1) % (2**127 - 1) }}", "170141183460469231731687303715884105726");
+}
+
+#[test]
 fn errors_inside_generators_are_told_as_themselves() {
     let abs = "abs needs a number, not string";
     for (source, expected) in [
