@@ -67,9 +67,23 @@ fn a_program_is_answered_case_by_case() {
     assert_eq!((&failed["error"]["line"], &failed["passed"]), (&1.into(), &true.into()));
     assert_eq!(
         lines[2..],
-        [r#"{"id":"d","text":"1","passed":false}"#, r#"{"passed":2,"failed":1}"#]
+        [r#"{"id":"d","text":"1","passed":false}"#, r#"{"cases":3,"passed":1,"failed":1}"#]
     );
     assert_eq!(code, Some(1));
+    let asks_nothing = r#"{"id": 8, "template": "{{ 1 / 0 }}"}"#;
+    let (lines, words, code) = run(asks_nothing, &["-o", "json"]);
+    assert_eq!((lines.len(), &*lines[1], &*words, code), (2, r#"{"cases":1}"#, "", Some(0)));
+}
+
+#[test]
+fn nothing_to_run_is_a_failure_and_a_byte_order_mark_is_none() {
+    for empty in ["", "\n\n", "\u{feff}\n"] {
+        let (lines, words, code) = run(empty, &[]);
+        let says = "hookgate: nothing to run: no case in standard input\n";
+        assert_eq!((lines.len(), &*words, code), (0, says, Some(1)), "{empty:?}");
+    }
+    let (lines, words, code) = run(&format!("\u{feff}{GOOD}\n"), &[]);
+    assert_eq!((&*lines[0], &*words, code), ("1 passed, 0 failed", "", Some(0)));
 }
 
 #[test]

@@ -22,6 +22,8 @@ use crate::render::Template;
 
 /// Longest line of a case file.
 const LINE_MAX_BYTES: u64 = 32 << 20;
+/// What some editors put in front of a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// As a body's, which is one level of a context.
 const JSON: json::Limits = json::Limits { depth_max: 101, nodes_max: 100_000 };
 /// Longest part of a text that is shown.
@@ -88,6 +90,7 @@ fn run_all(
     form: Form,
 ) -> Result<(), Failure> {
     let mut table: BTreeMap<String, Count> = BTreeMap::new();
+    let mut cases = 0_usize;
     let mut line = String::new();
     for number in 1_u64.. {
         let at = |what: String| Failure::NotLoaded(format!("{name}:{number}: {what}"));
@@ -98,13 +101,15 @@ fn run_all(
             read if read as u64 == LINE_MAX_BYTES => {
                 return Err(at(format!("longer than {LINE_MAX_BYTES} bytes")));
             }
-            _ if line.trim().is_empty() => continue,
+            _ if line.trim_start_matches(BYTE_ORDER_MARK).trim().is_empty() => continue,
             _ => {}
         }
-        let case: Case = serde_json::from_str(line.trim_end()).map_err(|fault| {
+        let text = if number == 1 { line.trim_start_matches(BYTE_ORDER_MARK) } else { &line };
+        let case: Case = serde_json::from_str(text.trim_end()).map_err(|fault| {
             let words = fault.to_string().replace(" at line 1 column ", " at column ");
             at(format!("no case: {words}"))
         })?;
+        cases += 1;
         let made = case.render();
         let holds = case.holds(&made);
         if form.is_json() {
@@ -112,21 +117,44 @@ fn run_all(
         } else if !holds {
             print_line(&case.report(&made))?;
         }
+        // Whoever asks for nothing but an answer hears nothing of passing.
+        if form.is_json() && !case.asks() {
+            continue;
+        }
         let count = table.entry(case.feature.unwrap_or_default()).or_default();
         *if holds { &mut count.passed } else { &mut count.failed } += 1;
     }
-    if by_feature && !form.is_json() {
-        print_line(" passed  failed  feature")?;
-        for (feature, Count { passed, failed }) in &table {
-            let feature = if feature.is_empty() { "(none)" } else { feature };
-            print_line(&format!("{passed:7} {failed:7}  {feature}"))?;
-        }
+    if cases == 0 {
+        return Err(Failure::No(format!("nothing to run: no case in {name}")));
     }
+    conclude(cases, &table, name, by_feature, form)
+}
+
+/// The table and the tally; a failure when a case has failed.
+fn conclude(
+    cases: usize,
+    table: &BTreeMap<String, Count>,
+    name: &str,
+    by_feature: bool,
+    form: Form,
+) -> Result<(), Failure> {
     let passed: usize = table.values().map(|count| count.passed).sum();
     let failed: usize = table.values().map(|count| count.failed).sum();
     if form.is_json() {
-        print_line(&json!({ "passed": passed, "failed": failed }).to_string())?;
+        let mut last = json!({ "cases": cases });
+        if !table.is_empty() {
+            last["passed"] = Value::from(passed);
+            last["failed"] = Value::from(failed);
+        }
+        print_line(&last.to_string())?;
     } else {
+        if by_feature {
+            print_line(" passed  failed  feature")?;
+        }
+        for (feature, Count { passed, failed }) in table.iter().filter(|_| by_feature) {
+            let feature = if feature.is_empty() { "(none)" } else { feature };
+            print_line(&format!("{passed:7} {failed:7}  {feature}"))?;
+        }
         print_line(&format!("{passed} passed, {failed} failed"))?;
     }
     if failed == 0 {
@@ -157,6 +185,11 @@ impl Case {
         }
     }
 
+    /// Whether it says what must become of it.
+    fn asks(&self) -> bool {
+        self.expected.is_some() || self.error.is_some()
+    }
+
     /// Whether what became of it was asked for: the text to the letter; of a failure, that there is one. A case that
     /// asks for nothing holds when it renders.
     fn holds(&self, made: &Result<String, Fault>) -> bool {
@@ -176,7 +209,7 @@ impl Case {
                 "error": { "message": message, "line": line, "column": column, "budget": budget },
             }),
         };
-        if self.expected.is_some() || self.error.is_some() {
+        if self.asks() {
             answer["passed"] = Value::from(holds);
         }
         answer

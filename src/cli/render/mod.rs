@@ -19,7 +19,8 @@ A request file is JSON: {\"method\": \"POST\", \"headers\": {}, \"body_json\": {
 
 A case file has one JSON object a line: `id`, `template`, `context`, and the exact text as `expected`, or `error`
 when it must fail, whatever the words; `feature` groups cases in the table. With -o json each case is answered by
-a line of JSON, at once, so that a program can ask case by case through a pipe (`--cases -`).
+a line of JSON, at once, so that a program can ask case by case through a pipe (`--cases -`); the last line counts
+the cases, and of those that say what they expect, how many passed.
 
 Examples:
   hookgate render templates/github/template.j2 --request templates/github/cases/push.request.json
