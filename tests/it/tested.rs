@@ -137,6 +137,20 @@ fn what_is_accepted_is_expected_from_then_on() {
 }
 
 #[test]
+fn an_event_and_an_error_are_not_both_expected() {
+    let copy = Copy::of("differs", "both");
+    let cases = copy.0.join("differs/cases");
+    fs::write(cases.join("all.error.json"), "{\"error_type\": \"json\"}").expect("a file");
+    for arguments in [&["--filter", "all"][..], &["--filter", "all", "--update"]] {
+        let output = run(&copy.0, arguments);
+        let told = text(&output.stdout);
+        assert_eq!(code(&output), 1, "{told}");
+        assert!(told.contains("both an event and an error are expected; remove one"), "{told}");
+        assert!(!told.contains("--update"), "that does not help: {told}");
+    }
+}
+
+#[test]
 fn nothing_is_written_where_nobody_looks() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
     let command = command.args(["test", "differs", "--update"]).current_dir(data());
@@ -157,6 +171,8 @@ fn what_is_run_can_be_chosen() {
     assert_eq!(of(&["otherwise", "--filter", "/h"]), (0, all("1 passed, 0 failed, 0 skipped")));
     let single = "otherwise/cases/holds.request.json";
     assert_eq!(of(&[single]), (0, all("1 passed, 0 failed, 0 skipped")));
+    let thrice = ["otherwise/cases/holds.request.json", "otherwise", "./otherwise/"];
+    assert_eq!(of(&thrice), (1, all("1 passed, 2 failed, 0 skipped")), "each case once");
     assert_eq!(of(&["otherwise", "--fail-fast"]), (1, all("0 passed, 1 failed, 2 skipped")));
     assert_eq!(of(&["otherwise", "--filter", "nothing"]).0, 1);
     let none = of(&["otherwise", "--filter", "nothing", "--allow-empty"]);

@@ -66,7 +66,26 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<Suite>, Failure> {
             suites.push(single(path)?);
         }
     }
-    Ok(suites)
+    Ok(merged(suites))
+}
+
+/// Each template once, with the cases of all paths that lead to it.
+fn merged(suites: Vec<Suite>) -> Vec<Suite> {
+    let mut places: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let mut merged: Vec<Suite> = Vec::new();
+    for suite in suites {
+        let file = suite.template.canonicalize().unwrap_or_else(|_| suite.template.clone());
+        let place = *places.entry(file).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(known) => {
+                known.cases.extend(suite.cases);
+                known.cases.sort_by(|a, b| a.name.cmp(&b.name));
+                known.cases.dedup_by(|a, b| a.name == b.name);
+            }
+            None => merged.push(suite),
+        }
+    }
+    merged
 }
 
 /// The suite that a file belongs to: a template's, or a single case's.

@@ -54,6 +54,10 @@ impl Fault {
 /// Compares, and writes when `accepts`.
 pub(super) fn judge(case: &Case, template: &Path, outcome: &Outcome, accepts: bool) -> Verdict {
     let Err(fault) = compare(case, template, outcome) else { return Verdict::Passed };
+    // Which of the two is meant, only the author knows.
+    if case.there.event && case.there.error {
+        return Verdict::Failed(Box::new(fault));
+    }
     if !accepts {
         let accept = format!("hookgate test {} --update", shell_word(&case.request));
         return Verdict::Failed(Box::new(Fault { accept: Some(accept.into()), ..fault }));
