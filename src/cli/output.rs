@@ -106,6 +106,12 @@ pub(super) fn print_styled(line: &str) -> Result<(), Failure> {
     }
 }
 
+/// A sender's or author's text without what a terminal would act on; as many characters as before.
+pub(super) fn clean(text: &str) -> String {
+    let is_inert = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars().map(|c| if is_inert(c) { c } else { '\u{FFFD}' }).collect()
+}
+
 /// Says a line on stderr; nobody listening is no fault.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");

@@ -4,6 +4,7 @@
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use std::io::Write as _;
 
+use super::output::clean;
 use crate::render::{Diagnostic, Place, Severity};
 
 /// Says diagnostics on stderr, coloured if that is a terminal.
@@ -20,13 +21,13 @@ pub(super) fn draw(renderer: &Renderer, name: &str, source: &str, told: &Diagnos
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(&*told.message).id(told.code.name());
-    let help = told.help.as_ref().map(|help| Level::HELP.message(&**help));
+    let title = level.primary_title(clean(&told.message)).id(told.code.name());
+    let help = told.help.as_ref().map(|help| Level::HELP.message(clean(help)));
     let Some(place) = told.place else {
         let origin = annotate_snippets::Origin::path(name);
         return renderer.render(&[title.element(origin).elements(help)]);
     };
-    let lines = source.replace("\r\n", "\n").replace('\r', "\n");
+    let lines = clean(&source.replace("\r\n", "\n").replace('\r', "\n"));
     let (start, end) = span(&lines, &place);
     let snippet =
         Snippet::source(lines).path(name).annotation(AnnotationKind::Primary.span(start..end));

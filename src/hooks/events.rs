@@ -229,14 +229,20 @@ fn write_diagnostics(out: &mut Vec<u8>, diagnostics: &[Diagnostic]) {
     out.push(b'[');
     let start = out.len();
     for diagnostic in diagnostics.iter().take(DIAGNOSTICS_MAX) {
-        let text = serde_json::to_string(diagnostic).unwrap_or_default();
+        let clean = |text: &str| text.replace('\0', "\u{FFFD}");
+        let told = Diagnostic {
+            message: clean(&diagnostic.message),
+            help: diagnostic.help.as_deref().map(clean),
+            ..*diagnostic
+        };
+        let text = serde_json::to_string(&told).unwrap_or_default();
         if out.len() + text.len() - start > DIAGNOSTICS_MAX_BYTES {
             break;
         }
         if out.len() > start {
             out.push(b',');
         }
-        out.extend_from_slice(text.replace("\\u0000", "\u{FFFD}").as_bytes());
+        out.extend_from_slice(text.as_bytes());
     }
     out.push(b']');
 }

@@ -130,6 +130,19 @@ fn a_failed_event_holds_what_an_author_needs() {
 }
 
 #[test]
+fn words_of_a_sender_cannot_break_a_failed_event() {
+    // A backslash in front of `u0000` is text, not an escape.
+    let words = "`body` has a\\u0000b, c\u{0}d";
+    let told = Diagnostic::warning(Code::Missing, words).with_help(words.to_owned());
+    let failure = Failure { diagnostics: vec![told], ..failure(None) };
+    let submission = submission(Method::POST, &[], "{}");
+    let event = events::failed(&submission, &json("{}"), &failure, Uuid::nil(), Uuid::nil());
+    let told = &read(&event)["payload"]["diagnostics"][0];
+    assert_eq!(told["message"], "`body` has a\\u0000b, c\u{FFFD}d");
+    assert_eq!(told["help"], told["message"]);
+}
+
+#[test]
 fn each_part_of_a_failed_event_is_cut_to_its_bound() {
     const BOUND: usize = 64 << 10;
     let exact = "\u{1}".repeat(BOUND);

@@ -1,6 +1,7 @@
 //! What to do about a fault. In: our own words for it, and where it happened. Out: the way out in one sentence, when
 //! one is known. One place for all of it, so that every message ends with something to do.
 
+use super::trace::Mark;
 use crate::event::{DraftError, Reject};
 
 /// Ways out by the beginning and the end of a message about a source.
@@ -79,7 +80,12 @@ const REFUSAL: &[(&str, &str, &str)] = &[
         "make one: `{% set ns = namespace(x=1) %}`, then `{% set ns.x = 2 %}`",
     ),
     ("undefined cannot be written as JSON", "", "`|default(none)|tojson` writes null for it"),
+    ("cannot add undefined", "", "give a default: `|default(0)`"),
     ("cannot add", "", "join texts with '~'; make numbers of texts with `|int`"),
+    ("division by zero", "", "ask first: `{{ a / b if b else 0 }}`"),
+    ("a range has at most", "", "loop over a list of the request, or cut it: `body.items[:100]`"),
+    ("", "is unknown", "it is no name of the template's: those are method, headers and body"),
+    ("", "is no function", "leave the brackets out, or call one of its methods"),
     ("cannot compare", "", "make both of one kind: `|int`, `|string`"),
     ("a list or dict cannot be the key", "", "take a string or a number as the key"),
     ("", "cannot be the key of a dict", "take a string or a number as the key"),
@@ -109,6 +115,9 @@ pub(super) fn of_text(text: &str, fault: &DraftError) -> Option<String> {
     let (before, here) = (head.trim_end().chars().next_back(), tail.chars().next());
     let words = match (before, here) {
         _ if fault.reject == Reject::TooLarge => return None,
+        _ if fault.what.contains("end of the text") || fault.what.contains("nothing more") => {
+            "one JSON object is all there can be: join the rest into it"
+        }
         (None, Some(_)) => "the text begins with '{', and holds nothing but one JSON object",
         (_, None) => "the text ends too early: close every bracket and quotation mark",
         (Some(','), Some(']' | '}')) => {
@@ -130,9 +139,13 @@ pub(super) fn of_event(fault: &DraftError) -> Option<String> {
         "/event" if what.contains("gateway's own") => {
             "begin with a name of your own: \"event\": \"shop.order.paid\""
         }
+        "/event" if what.contains("characters") => {
+            "take the parts that tell events apart, not a whole text"
+        }
         "/event" => "name what happened: \"event\": \"shop.order.paid\"",
         "/occurred" => "write it as 2026-01-31T12:00:00Z, or leave it out: then it is when it came",
         "/id" | "/follows" => "write a UUID, or leave it out: then one is made",
+        "/payload" => "put the value under a name: \"payload\": {\"items\": …}",
         _ if what.contains("must be a JSON object") => {
             "write {\"event\": \"…\", \"resource\": {\"prefect.resource.id\": \"…\"}}"
         }
@@ -145,4 +158,99 @@ pub(super) fn of_event(fault: &DraftError) -> Option<String> {
         _ => return None,
     };
     Some(words.to_owned())
+}
+
+/// Whether a place of a rendered text is inside a string, as far as the quotation marks before it tell.
+fn is_in_string(text: &str, at: usize) -> bool {
+    let (mut is_in, mut is_escaped) = (false, false);
+    for byte in text.bytes().take(at) {
+        match byte {
+            b'"' if !is_escaped => is_in = !is_in,
+            b'\\' if is_in && !is_escaped => {
+                is_escaped = true;
+                continue;
+            }
+            _ => {}
+        }
+        is_escaped = false;
+    }
+    is_in
+}
+
+/// What stands around a tag inside the quotation marks that it is in.
+pub(super) enum Around {
+    /// Nothing but the quotation marks, or none.
+    Nothing,
+    /// Text, on the left and on the right.
+    Text(String, String),
+    /// Other tags, too.
+    Tags,
+}
+
+/// What stands around the tag of a mark that wrote the text from `at` on.
+pub(super) fn around(text: &str, at: usize, source: &str, mark: Mark) -> Around {
+    let (Some(before), Some(behind)) = (source.get(..mark.start), source.get(mark.end..)) else {
+        return Around::Nothing;
+    };
+    if !is_in_string(text, at) {
+        return Around::Nothing;
+    }
+    let left = before.trim_end().trim_end_matches(['-', '+']).trim_end_matches("{{");
+    let right = behind.find("}}").map_or("", |at| &behind[at + 2..]);
+    let left = &left[left.rfind(['"', '}', '\n']).unwrap_or(0)..];
+    let right = &right[..right.find(['"', '{', '\n']).map_or(right.len(), |at| at + 1)];
+    match (left.strip_prefix('"'), right.strip_suffix('"')) {
+        (Some(""), Some("")) => Around::Nothing,
+        (Some(left), Some(right)) => Around::Text(left.to_owned(), right.to_owned()),
+        _ if left.ends_with('}') || right.starts_with('{') => Around::Tags,
+        (Some(_), None) | (None, Some(_)) => Around::Tags,
+        (None, None) => Around::Nothing,
+    }
+}
+
+/// For a value whose text broke the JSON.
+pub(super) fn of_value(value: &str, around: &Around) -> String {
+    match around {
+        Around::Nothing => {
+            format!("let `tojson` write the value, without quotes: `{{{{ {value}|tojson }}}}`")
+        }
+        Around::Text(left, right) => {
+            let part = |text: &String| Some(format!("\"{text}\"")).filter(|_| !text.is_empty());
+            let parts = [part(left), Some(value.to_owned()), part(right)];
+            let whole: Vec<String> = parts.into_iter().flatten().collect();
+            let whole = whole.join(" ~ ");
+            format!(
+                "let `tojson` write the whole string, without quotes: `{{{{ ({whole})|tojson }}}}`"
+            )
+        }
+        Around::Tags => {
+            "join the parts of the string with `~`, and let `tojson` write the whole".to_owned()
+        }
+    }
+}
+
+/// An expression that a filter can be put behind: in brackets when it is more than a path.
+pub(super) fn plain(words: &str) -> String {
+    let is_path = words.chars().all(|c| c.is_alphanumeric() || "_.['\"]-|".contains(c));
+    if is_path { words.to_owned() } else { format!("({words})") }
+}
+
+/// A lookup as what is looked into and the name looked for.
+pub(super) fn split(words: &str) -> Option<(&str, String)> {
+    if let Some(inner) = words.strip_suffix(']') {
+        let place = inner.rfind('[')?;
+        let key = inner[place + 1..].trim();
+        let key = key.strip_prefix(['\'', '"'])?.strip_suffix(['\'', '"'])?;
+        return Some((inner[..place].trim_end(), key.to_owned()));
+    }
+    let place = words.rfind('.')?;
+    Some((words[..place].trim_end(), words[place + 1..].trim().to_owned()))
+}
+
+/// The lookup of a key.
+pub(super) fn joined(base: &str, key: &str) -> String {
+    let is_name = !key.is_empty()
+        && !key.starts_with(|c: char| c.is_ascii_digit())
+        && key.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+    if is_name { format!("{base}.{key}") } else { format!("{base}['{key}']") }
 }

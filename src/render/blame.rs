@@ -42,7 +42,14 @@ pub(super) fn find(
                 .map(|blame| Blame { piece: None, ..blame }),
         };
     }
-    let (range, is_whole) = pointed(text, fault.pointer.as_deref()?)?;
+    // A label that must be there may be there, and empty.
+    let labels = ["prefect.resource.id", "prefect.resource.role"];
+    let label = labels.iter().find(|label| fault.what.contains(**label));
+    let pointer = match (fault.pointer.as_deref()?, label) {
+        (pointer, Some(label)) if !pointer.ends_with(label) => format!("{pointer}/{label}"),
+        (pointer, _) => pointer.to_owned(),
+    };
+    let (range, is_whole) = pointed(text, &pointer)?;
     // A container is to blame as a whole: only an expression that wrote all of it did it.
     let wrote = |piece: &Piece| {
         let all = piece.start <= range.start && range.end <= piece.end;
@@ -54,6 +61,10 @@ pub(super) fn find(
         .filter(|(_, piece)| marks[piece.mark].sort == Sort::Value && wrote(piece))
         .map(|(place, _)| place)
         .collect();
+    if fault.what.contains("gateway's own") {
+        // Whoever wrote the beginning of the name.
+        return at_bytes(range.start + 1..range.end, text, marks, pieces);
+    }
     // What printed nothing is the likelier mistake.
     let silent = written.iter().find(|place| pieces[**place].start == pieces[**place].end);
     match silent.or(written.first()) {

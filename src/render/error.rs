@@ -90,14 +90,17 @@ impl Fault {
 
 /// The known name an author may have meant.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A short name is near to everything.
-    let far = match name.chars().count() {
-        0..=3 => 1,
+    // A short name is near to everything, a long one costs much to compare.
+    let length = name.chars().count();
+    let far = match length {
+        0 | 1 | 41.. => return None,
+        2..=3 => 1,
         4..=7 => 2,
         _ => 3,
     };
     let name = name.to_lowercase();
-    let close = known.map(|other| (strsim::osa_distance(&name, &other.to_lowercase()), other));
+    let alike = known.filter(|other| other.chars().count().abs_diff(length) <= far);
+    let close = alike.map(|other| (strsim::osa_distance(&name, &other.to_lowercase()), other));
     close.filter(|(distance, _)| *distance <= far).min().map(|(_, other)| other)
 }
 

@@ -5,12 +5,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use minijinja::machinery::{Span, make_string_output};
 use minijinja::{Environment, Error, Output, State, Value};
 
 use super::engine::write;
-use super::repr::{pairs, write_str};
+use super::lazy::Node;
+use super::repr::write_str;
 use super::value::{Kind, is_undefined, kind, type_name};
 
 /// Most pieces of output that are kept.
@@ -95,7 +97,7 @@ pub(super) struct Given {
 pub(super) struct Miss {
     pub(super) mark: usize,
     /// The keys that were there instead.
-    pub(super) keys: Vec<String>,
+    pub(super) keys: Arc<[String]>,
 }
 
 /// What was seen of one rendering.
@@ -109,6 +111,8 @@ pub(super) struct Record {
     open: Vec<Miss>,
     /// Branches that were taken.
     pub(super) taken: BTreeMap<usize, u32>,
+    /// The keys that were there at each mark's first read in vain.
+    keys: BTreeMap<usize, Arc<[String]>>,
     /// What is being looked into, innermost last.
     bases: Vec<Value>,
     frames: Vec<Frame>,
@@ -236,8 +240,9 @@ impl Record {
         };
         let misses = self.open.split_off(frame.open.min(self.open.len()));
         if prints_nothing {
-            let nothing_read = misses.is_empty() && is_undefined(value);
-            let own = nothing_read.then(|| Miss { mark, keys: Vec::new() });
+            // What an `if` without `else` gives is meant to be nothing.
+            let nothing_read = misses.is_empty() && value.is_undefined();
+            let own = nothing_read.then(|| Miss { mark, keys: Arc::from([]) });
             for miss in misses.into_iter().chain(own) {
                 if self.silent.len() < MISSES_MAX {
                     self.silent.entry(miss.mark).or_insert(miss);
@@ -257,15 +262,19 @@ impl Record {
         if !is_undefined(value) || is_undefined(&base) || self.open.len() >= MISSES_MAX {
             return;
         }
-        let keys = match kind(&base) {
-            Kind::Dict(dict) => {
-                let pairs = pairs(dict).into_iter().take(KEYS_MAX);
-                pairs.filter_map(|(key, _)| key.as_str().map(short)).collect()
-            }
-            _ => Vec::new(),
-        };
-        self.open.push(Miss { mark, keys });
+        let keys = self.keys.entry(mark).or_insert_with(|| keys(&base));
+        self.open.push(Miss { mark, keys: Arc::clone(keys) });
     }
+}
+
+/// The first keys of a dict.
+fn keys(of: &Value) -> Arc<[String]> {
+    let Kind::Dict(dict) = kind(of) else { return Arc::from([]) };
+    if let Some(node) = dict.downcast_ref::<Node>() {
+        return node.json().members().take(KEYS_MAX).map(|(name, _)| short(&name)).collect();
+    }
+    let keys = dict.try_iter().into_iter().flatten().take(KEYS_MAX);
+    keys.filter_map(|key| key.as_str().map(short)).collect()
 }
 
 fn short(key: &str) -> String {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::super::case::{Request, context};
-use super::super::output::{Failure, print_line, print_text, say};
+use super::super::output::{Failure, clean, print_line, print_text, say};
 use super::super::pretty;
 use super::super::snippet::tell;
 use super::super::stage;
@@ -96,9 +96,10 @@ fn show(name: &str, source: &str, trial: &Trial, args: &Args) -> Result<(), Fail
         (Some(text), Some(_)) => print_text(&laid_out(text))?,
         _ => {}
     }
-    if args.trace {
+    if args.trace && trial.text.is_some() {
         trial.values.iter().for_each(|shown| {
             let words = source.get(shown.place.start..shown.place.end).unwrap_or_default();
+            let words = clean(words);
             let times = match shown.times {
                 0 | 1 => String::new(),
                 times => format!("  ({times} times, first shown)"),
@@ -148,6 +149,6 @@ fn say_around(text: &str, line: u32) {
         let mark = if number == at { '>' } else { ' ' };
         let end = line.floor_char_boundary(200);
         let more = if end < line.len() { "…" } else { "" };
-        say(&format!("{mark} {:>3} | {}{more}", number + 1, &line[..end]));
+        say(&format!("{mark} {:>3} | {}{more}", number + 1, clean(&line[..end])));
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed<'_>, Fault> {
     bounds::check(&tokens)?;
     let mut parser = Parser::new(source, tokens);
     let children = parser.body(&[])?;
-    let span = parser.span(0, source.len());
+    let span = span(0, source.len());
     let stmt = Stmt::Template(Spanned::new(Template { children }, span));
     Ok(Parsed { stmt, scoped: parser.scoped })
 }
@@ -53,8 +53,6 @@ struct Parser<'a> {
     source: &'a str,
     tokens: Vec<Token<'a>>,
     next: usize,
-    /// Where each line starts.
-    lines: Vec<usize>,
     nesting: usize,
     blocks: usize,
     branches: usize,
@@ -66,13 +64,10 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(source: &'a str, tokens: Vec<Token<'a>>) -> Self {
-        let breaks = memchr::memchr_iter(b'\n', source.as_bytes()).map(|place| place + 1);
-        let lines = std::iter::once(0).chain(breaks).collect();
         Self {
             source,
             tokens,
             next: 0,
-            lines,
             nesting: 0,
             blocks: 0,
             branches: 0,
@@ -132,29 +127,26 @@ impl<'a> Parser<'a> {
         Fault::new(token.start, token.end(), message)
     }
 
-    fn line(&self, offset: usize) -> u16 {
-        u16::try_from(self.lines.partition_point(|&start| start <= offset)).unwrap_or(u16::MAX)
-    }
-
-    /// A span of the source. The engine keeps lines only, columns are counted when they are shown.
-    fn span(&self, start: usize, end: usize) -> Span {
-        Span {
-            start_line: self.line(start),
-            start_col: 0,
-            start_offset: start as u32,
-            end_line: self.line(end),
-            end_col: 0,
-            end_offset: end as u32,
-        }
-    }
-
     /// The span from `start` to the end of the last token taken.
     fn since(&self, start: usize) -> Span {
         let last = self.tokens[self.next.saturating_sub(1)];
-        self.span(start, last.end().max(start))
+        span(start, last.end().max(start))
     }
 
     fn constant(&self, value: Value, start: usize) -> Expr<'a> {
         Expr::Const(Spanned::new(Const { value }, self.since(start)))
+    }
+}
+
+/// A span of the source. All is on one line for the engine, which forgets the span of what goes over several; lines
+/// and columns are counted from the offsets when they are shown.
+fn span(start: usize, end: usize) -> Span {
+    Span {
+        start_line: 1,
+        start_col: 0,
+        start_offset: start as u32,
+        end_line: 1,
+        end_col: 0,
+        end_offset: end as u32,
     }
 }

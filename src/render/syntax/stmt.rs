@@ -9,7 +9,7 @@ use minijinja::machinery::ast::{
 use super::super::code::Code;
 use super::super::error::Fault;
 use super::lexer::What;
-use super::{BLOCKS_MAX, BRANCHES_MAX, Parser};
+use super::{BLOCKS_MAX, BRANCHES_MAX, Parser, span};
 
 /// The tags there are.
 const TAGS: [&str; 14] = [
@@ -211,7 +211,7 @@ impl<'a> Parser<'a> {
                 return Err(self.fault("a parameter without a value follows one that has one"));
             }
             let node = Var { id: name.text };
-            args.push(Expr::Var(Spanned::new(node, self.span(name.start, name.end()))));
+            args.push(Expr::Var(Spanned::new(node, span(name.start, name.end()))));
         }
         self.advance();
         Ok((args, defaults))
