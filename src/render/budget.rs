@@ -164,6 +164,16 @@ pub(super) fn take(bytes: usize) -> Result<(), Error> {
     })
 }
 
+/// Collects items, each paid for with `bytes` of memory before there is room for it.
+pub(super) fn gather<T>(items: impl Iterator<Item = T>, bytes: usize) -> Result<Vec<T>, Error> {
+    let mut all = Vec::new();
+    for item in items {
+        take(bytes)?;
+        all.push(item);
+    }
+    Ok(all)
+}
+
 /// Pays for the room of `count` values.
 pub(super) fn take_values(count: usize) -> Result<(), Error> {
     take(count.saturating_mul(size_of::<minijinja::Value>()))

@@ -233,7 +233,7 @@ fn quoted(text: &str) -> Result<String, Error> {
 /// A string in pieces that fit: by lines, and those by words.
 fn string_pieces(text: &str, place: Place) -> Result<Vec<String>, Error> {
     let (room, behind) = columns(place);
-    let lines = chars::lines(text, true);
+    let lines = budget::gather(chars::lines(text, true), size_of::<&str>())?;
     let mut pieces = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         let is_last = number + 1 == lines.len();

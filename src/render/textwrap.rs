@@ -34,21 +34,19 @@ fn word_wrap(value: &Value, args: &[Value]) -> Result<Value, Error> {
     let hyphens = (matches!(kind(&at_hyphens), Kind::Bool(true)), at_hyphens.is_true());
     let breaks_words = breaks_words.is_none_or(|breaks| breaks.is_true());
     let width = width.unwrap_or_else(|| Value::from(79));
-    let paragraphs = chars::lines(text, false);
     let mut out = String::new();
-    for (place, paragraph) in paragraphs.iter().enumerate() {
+    for (place, paragraph) in chars::lines(text, false).enumerate() {
         let wrap = Wrap::of(&width, breaks_words, hyphens)?;
         budget::take(paragraph.len() * size_of::<char>())?;
         let all: Vec<char> = paragraph.chars().collect();
-        let lines = wrap.lines(&all)?;
-        for (number, line) in lines.iter().enumerate() {
-            if place > 0 && number == 0 || number > 0 {
+        let lines = wrap.lines(&all, |number, line| {
+            if place > 0 || number > 0 {
                 push(&mut out, &between)?;
             }
             let line: String = line.iter().copied().flatten().collect();
-            push(&mut out, &Value::from(if is_safe { escaped(&line.into())? } else { line }))?;
-        }
-        if lines.is_empty() && place > 0 {
+            push(&mut out, &Value::from(if is_safe { escaped(&line.into())? } else { line }))
+        })?;
+        if lines == 0 && place > 0 {
             push(&mut out, &between)?;
         }
     }
@@ -141,18 +139,23 @@ impl Wrap {
         length as f64 <= self.width
     }
 
-    /// The lines of a paragraph, each as the chunks on it.
-    fn lines<'t>(&self, text: &'t [char]) -> Result<Vec<Vec<&'t [char]>>, Error> {
+    /// Gives the lines of a paragraph one by one, each with its number and as the chunks on it; how many there were.
+    fn lines(
+        &self,
+        text: &[char],
+        mut give: impl FnMut(usize, &[&[char]]) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
         let is_blank = |chunk: &[char]| chunk.iter().all(|c| is_space(*c));
-        let mut lines = Vec::new();
+        let mut lines = 0;
+        let mut line: Vec<&[char]> = Vec::new();
         let mut place = 0;
         // The chunk at `place`: read anew only when the last one is used up.
         let mut next = self.chunk(text, place);
         while place < text.len() {
             budget::look(1)?;
-            let mut line: Vec<&[char]> = Vec::new();
+            line.clear();
             let mut length = 0;
-            if is_blank(&text[place..place + next]) && !lines.is_empty() {
+            if is_blank(&text[place..place + next]) && lines > 0 {
                 place += next;
                 next = self.chunk(text, place);
             }
@@ -178,7 +181,8 @@ impl Wrap {
                 line.pop();
             }
             if !line.is_empty() {
-                lines.push(line);
+                give(lines, &line)?;
+                lines += 1;
             }
         }
         Ok(lines)

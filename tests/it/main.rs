@@ -5,6 +5,7 @@ mod checked;
 mod gateway;
 mod given;
 mod jinja;
+mod paid;
 mod render;
 mod tested;
 mod tidied;

@@ -20,7 +20,7 @@ const JSON: json::Limits = json::Limits { depth_max: 100, nodes_max: 250_000 };
 const STACK_BYTES: usize = 16 << 20;
 
 /// Renders with names given as JSON text, on a stack as the gateway's.
-fn render(source: &str, names: &str) -> Result<String, Diagnostic> {
+pub(super) fn render(source: &str, names: &str) -> Result<String, Diagnostic> {
     let document = Document::parse(Bytes::copy_from_slice(names.as_bytes()), JSON);
     let document = Arc::new(document.expect("names are JSON"));
     let source = source.to_owned();
@@ -33,7 +33,7 @@ fn render(source: &str, names: &str) -> Result<String, Diagnostic> {
     thread.join().expect("a rendering never panics")
 }
 
-fn shows(source: &str, expected: &str) {
+pub(super) fn shows(source: &str, expected: &str) {
     assert_eq!(render(source, "{}").as_deref(), Ok(expected), "{source}");
 }
 

@@ -174,21 +174,23 @@ fn is_line_break(c: char) -> bool {
 }
 
 /// `str.splitlines`: the lines, with their ends when `keep_ends`.
-pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
-    let mut lines = Vec::new();
+pub(super) fn lines(text: &str, keep_ends: bool) -> impl Iterator<Item = &str> {
     let mut start = 0;
-    while let Some(length) = text[start..].find(is_line_break) {
-        let end = start + length;
-        let rest = &text[end..];
+    std::iter::from_fn(move || {
+        let line = &text[start..];
+        if line.is_empty() {
+            return None;
+        }
+        let Some(length) = line.find(is_line_break) else {
+            start = text.len();
+            return Some(line);
+        };
+        let rest = &line[length..];
         let width = match rest.chars().next() {
             Some('\r') if rest.starts_with("\r\n") => 2,
             first => first.map_or(1, char::len_utf8),
         };
-        lines.push(&text[start..if keep_ends { end + width } else { end }]);
-        start = end + width;
-    }
-    if start < text.len() {
-        lines.push(&text[start..]);
-    }
-    lines
+        start += length + width;
+        Some(&line[..if keep_ends { length + width } else { length }])
+    })
 }

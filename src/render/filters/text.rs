@@ -102,7 +102,7 @@ fn indent(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> 
     };
     let mut whole = demanded("indent", value)?.to_owned();
     whole.push('\n');
-    let lines = chars::lines(&whole, false);
+    let lines = budget::gather(chars::lines(&whole, false), size_of::<&str>())?;
     let grown = lines.len().saturating_mul(indention.len() + 1);
     budget::take(whole.len().saturating_add(grown))?;
     let mut out = String::with_capacity(whole.len() + lines.len() * indention.len());

@@ -148,7 +148,7 @@ fn split(of: &Value, args: &[Value], name: &str, from_end: bool) -> Result<Value
     budget::take(text.len())?;
     let between = between.filter(|between| !between.is_none());
     let mut parts: Vec<&str> = match &between {
-        None => words(text, most, from_end),
+        None => words(text, most, from_end)?,
         Some(between) => {
             let between = string(name, between)?;
             if between.is_empty() {
@@ -156,22 +156,24 @@ fn split(of: &Value, args: &[Value], name: &str, from_end: bool) -> Result<Value
             }
             let most = most.saturating_add(1);
             if from_end {
-                text.rsplitn(most, between).collect()
+                budget::gather(text.rsplitn(most, between), PART_BYTES)?
             } else {
-                text.splitn(most, between).collect()
+                budget::gather(text.splitn(most, between), PART_BYTES)?
             }
         }
     };
     if from_end {
         parts.reverse();
     }
-    budget::take_values(parts.len())?;
     let parts = parts.into_iter().map(|part| marked(part.to_owned(), of.is_safe()));
     Ok(Value::from(parts.collect::<Vec<_>>()))
 }
 
+/// Memory that one part takes: its place among the parts, and the value it will be.
+const PART_BYTES: usize = size_of::<&str>() + size_of::<Value>();
+
 /// Words between white space, from either end; the last takes what is left, white space at the far end included.
-fn words(text: &str, most: usize, from_end: bool) -> Vec<&str> {
+fn words(text: &str, most: usize, from_end: bool) -> Result<Vec<&str>, Error> {
     let mut words = Vec::new();
     let trim = |rest: &'_ str| -> usize {
         if from_end {
@@ -184,11 +186,12 @@ fn words(text: &str, most: usize, from_end: bool) -> Vec<&str> {
     loop {
         rest = if from_end { &rest[..trim(rest)] } else { &rest[trim(rest)..] };
         if rest.is_empty() {
-            return words;
+            return Ok(words);
         }
+        budget::take(PART_BYTES)?;
         if words.len() == most {
             words.push(rest);
-            return words;
+            return Ok(words);
         }
         if from_end {
             let gap = rest.char_indices().rfind(|(_, c)| chars::is_space(*c));
@@ -206,9 +209,8 @@ fn words(text: &str, most: usize, from_end: bool) -> Vec<&str> {
 fn split_lines(of: &Value, args: &[Value]) -> Result<Value, Error> {
     let [keep] = bind("splitlines", ["keepends"], 0, args)?;
     let keep = keep.map_or(Ok(false), |keep| flag("splitlines", &keep))?;
-    let lines = chars::lines(own(of), keep);
     budget::take(own(of).len())?;
-    budget::take_values(lines.len())?;
+    let lines = budget::gather(chars::lines(own(of), keep), PART_BYTES)?;
     let lines = lines.into_iter().map(|line| marked(line.to_owned(), of.is_safe()));
     Ok(Value::from(lines.collect::<Vec<_>>()))
 }
@@ -241,8 +243,18 @@ pub(in super::super) fn replaced(
     count: usize,
 ) -> Result<String, Error> {
     let places = if old.is_empty() { text.chars().count() + 1 } else { text.matches(old).count() };
-    budget::take(text.len().saturating_add(places.min(count).saturating_mul(new.len())))?;
-    Ok(text.replacen(old, new, count))
+    let count = places.min(count);
+    budget::take(text.len().saturating_add(count.saturating_mul(new.len())))?;
+    // Of the length it will have: a text that grows as it is written takes up to three times its room.
+    let mut out = String::with_capacity(text.len() - count * old.len() + count * new.len());
+    let mut rest = 0;
+    for (place, _) in text.match_indices(old).take(count) {
+        out.push_str(&text[rest..place]);
+        out.push_str(new);
+        rest = place + old.len();
+    }
+    out.push_str(&text[rest..]);
+    Ok(out)
 }
 
 fn replace(of: &Value, args: &[Value]) -> Result<Value, Error> {
