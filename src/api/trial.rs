@@ -18,6 +18,8 @@ use crate::request::Content;
 const LIMITS: json::Limits = json::Limits { depth_max: 110, nodes_max: 120_000 };
 /// Bounds of the body inside, as on the way of a webhook.
 const BODY: json::Limits = json::Limits { depth_max: 100, nodes_max: 100_000 };
+/// Most bytes of the body inside, as a gateway takes them unless it is told otherwise.
+const BODY_MAX_BYTES: usize = 5 << 20;
 
 /// What is to be tried.
 struct Draft {
@@ -41,6 +43,11 @@ impl Api {
                 return Err(invalid("missing", &["template"], "Field required".to_owned()));
             }
         };
+        if sample.body.len() > BODY_MAX_BYTES {
+            let has = sample.body.len();
+            let says = format!("Value error, {has} bytes; a body has at most {BODY_MAX_BYTES}");
+            return Err(invalid("value_error", &["request", "body"], says));
+        }
         let body = sample.body(BODY).map_err(|fault| {
             invalid("value_error", &["request", "body"], format!("Value error, {fault}"))
         })?;

@@ -261,6 +261,14 @@ fn drafts_are_tried_without_being_saved() {
         let answer = house.call("POST", &path, body);
         assert_eq!((answer.status, &answer.body["detail"][0]["loc"]), (422, &at), "{body}");
     }
+    let sent = |bytes: usize| {
+        let draft = json!({"template": "{{ 1 }}", "request": {"body": "x".repeat(bytes)}});
+        house.call("POST", &path, &draft.to_string())
+    };
+    assert_eq!(sent(5 << 20).status, 200);
+    let large = sent((5 << 20) + 1);
+    let says = "Value error, 5242881 bytes; a body has at most 5242880";
+    assert_eq!((large.status, &large.body["detail"][0]["msg"]), (422, &json!(says)));
     assert!(house.events().is_empty());
 }
 
