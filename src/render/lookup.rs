@@ -383,11 +383,16 @@ pub(super) fn collect(value: &Value) -> Result<Vec<Value>, Error> {
     Ok(all)
 }
 
+/// Values that one named argument takes room for on its way into a call.
+const NAMED_VALUES: usize = 4;
+
 /// What is given as `**value`: a dict of names.
 pub(super) fn named_arguments(value: &Value) -> Result<Value, Error> {
     let Kind::Dict(dict) = kind(value) else {
         return Err(fault(format!("named arguments come from a dict, not {}", type_name(value))));
     };
+    // The names are copied here, in the call's own arguments, and where they are bound.
+    budget::take_values(value.len().unwrap_or(0).saturating_mul(NAMED_VALUES))?;
     if pairs(dict).iter().all(|(name, _)| matches!(kind(name), Kind::Str(_))) {
         return Ok(value.clone());
     }

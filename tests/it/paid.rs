@@ -24,3 +24,24 @@ fn parts_are_paid_for_before_they_are_made() {
     shows("{{ 'abc'|replace('x', 'y') }}{{ 'abcabc'|replace('bc', '') }}", "abcaa");
     shows("{{ 'a b\n\nc d'|wordwrap(1) }}", "a\nb\n\nc\nd");
 }
+
+#[test]
+fn work_on_numbers_names_and_references_is_counted() {
+    let over = |source: &str, names: &str| {
+        assert!(render(source, names).expect_err(source).is_budget(), "{source}");
+    };
+    let rounds = "{% for a in range(100) %}{% for b in range(100) %}";
+    let end = "{% endfor %}{% endfor %}";
+    over(&format!("{rounds}{{{{ 1e300|humanize_fractional }}}}{end}"), "{}");
+    let references = format!("{{\"body\": {{\"s\": \"{}\"}}}}", "&amp".repeat(1 << 20));
+    over("{{ body.s|striptags }}", &references);
+    let keys: Vec<String> = (0..90_000).map(|key| format!("\"k{key}\": 1")).collect();
+    let keys = format!("{{\"body\": {{{}}}}}", keys.join(","));
+    over("{% for a in range(100) %}{{ dict(**body)|length }}{% endfor %}", &keys);
+    let calls = "{% macro m() %}{{ kwargs|length }}{% endmacro %}";
+    over(&format!("{calls}{{% for a in range(100) %}}{{{{ m(**body) }}}}{{% endfor %}}"), &keys);
+    shows(
+        "{{ 1.5|humanize_fractional }}{{ '&lt;&amp'|striptags }}{{ dict(**{'a': 1}) }}",
+        "1 1/2<&{'a': 1}",
+    );
+}

@@ -3,6 +3,13 @@
 
 use std::sync::OnceLock;
 
+use minijinja::Error;
+
+use super::super::budget;
+
+/// What looking for one name costs, in bytes touched.
+const REFERENCE_UNITS: u64 = 32;
+
 static NAMES: OnceLock<Vec<(&str, String)>> = OnceLock::new();
 
 /// Longest name that is looked for behind `&`.
@@ -33,15 +40,16 @@ fn find(name: &str) -> Option<&'static str> {
 }
 
 /// All references of a text replaced.
-pub(in super::super) fn unescape(text: &str) -> String {
+pub(in super::super) fn unescape(text: &str) -> Result<String, Error> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(place) = rest.find('&') {
         out.push_str(&rest[..place]);
         let behind = &rest[place + 1..];
+        budget::spend(REFERENCE_UNITS)?;
         let taken = match behind.strip_prefix('#') {
             Some(number) => numeric(&mut out, number).map(|taken| taken + 1),
-            None => named(&mut out, behind),
+            None => named(&mut out, behind)?,
         };
         if taken.is_none() {
             out.push('&');
@@ -49,7 +57,7 @@ pub(in super::super) fn unescape(text: &str) -> String {
         rest = &behind[taken.unwrap_or(0)..];
     }
     out.push_str(rest);
-    out
+    Ok(out)
 }
 
 /// Appends what a number means; the length of the number with its semicolon.
@@ -72,7 +80,7 @@ fn numeric(out: &mut String, text: &str) -> Option<usize> {
 }
 
 /// Appends what a name means, or the longest name it begins with; the length of what was looked at.
-fn named(out: &mut String, text: &str) -> Option<usize> {
+fn named(out: &mut String, text: &str) -> Result<Option<usize>, Error> {
     let ends = |c: char| matches!(c, '\t' | '\n' | '\u{C}' | ' ' | '<' | '&' | '#' | ';');
     let mut length = 0;
     for c in text.chars().take(NAME_MAX_CHARS) {
@@ -82,23 +90,24 @@ fn named(out: &mut String, text: &str) -> Option<usize> {
         length += c.len_utf8();
     }
     if length == 0 {
-        return None;
+        return Ok(None);
     }
     let whole = length + usize::from(text[length..].starts_with(';'));
     let name = &text[..whole];
     if let Some(found) = find(name) {
         out.push_str(found);
-        return Some(whole);
+        return Ok(Some(whole));
     }
     let shorter = name.char_indices().rev().map(|(place, _)| place).filter(|place| *place > 1);
     for place in shorter {
+        budget::spend(REFERENCE_UNITS)?;
         if let Some(found) = find(&name[..place]) {
             out.push_str(found);
             out.push_str(&name[place..]);
-            return Some(whole);
+            return Ok(Some(whole));
         }
     }
     out.push('&');
     out.push_str(name);
-    Some(whole)
+    Ok(Some(whole))
 }

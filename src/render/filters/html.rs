@@ -58,11 +58,11 @@ fn strip_tags(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Err
     let [] = bind("striptags", [], 0, args)?;
     let whole = text(value)?;
     budget::take(whole.len())?;
-    Ok(Value::from(tags_stripped(&whole)))
+    tags_stripped(&whole).map(Value::from)
 }
 
 /// A text without tags and comments, white space collapsed, references resolved.
-pub(in super::super) fn tags_stripped(text: &str) -> String {
+pub(in super::super) fn tags_stripped(text: &str) -> Result<String, Error> {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('<') {

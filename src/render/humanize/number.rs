@@ -8,6 +8,7 @@ use num_bigint::BigInt;
 use num_traits::{FromPrimitive, One, Signed, ToPrimitive, Zero};
 
 use super::super::args::bind;
+use super::super::budget;
 use super::super::compare::{How, holds};
 use super::super::number::{Number, Reckon, compare, reckon};
 use super::super::numeral::{read_float, read_int};
@@ -36,6 +37,8 @@ const WORDS: [(u32, &str); 12] = [
 ];
 /// Largest denominator of a fraction.
 const DENOMINATOR_MAX: u32 = 1000;
+/// What finding one and printing its whole part costs, in bytes touched.
+const FRACTION_UNITS: u64 = 2048;
 
 fn big(number: Number) -> BigInt {
     match number {
@@ -146,6 +149,7 @@ pub(super) fn fractional(value: &Value, args: &[Value]) -> Result<Value, Error> 
         Ok(number) => number,
         Err(shown) => return Ok(shown),
     };
+    budget::spend(FRACTION_UNITS)?;
     let (size, bottom) = nearest_fraction(number.fract().abs());
     let top = if number < 0.0 { -size } else { size };
     let whole = number.trunc();

@@ -312,14 +312,14 @@ fn of_markup(
     of: &Value,
     args: &[Value],
     name: &str,
-    change: fn(&str) -> String,
+    change: fn(&str) -> Result<String, Error>,
 ) -> Result<Value, Error> {
     let [] = bind(name, [], 0, args)?;
     if !of.is_safe() {
         return Err(fault(format!("string has no method '{name}'")));
     }
     budget::take(own(of).len())?;
-    Ok(Value::from(change(own(of))))
+    change(own(of)).map(Value::from)
 }
 
 fn make_translation(_of: &Value, args: &[Value]) -> Result<Value, Error> {
