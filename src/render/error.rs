@@ -9,6 +9,7 @@ use super::advice;
 use super::budget::Over;
 use super::code::Code;
 use super::diagnostic::{Diagnostic, Lines};
+use super::globals;
 
 /// What the engine found while rendering.
 pub(super) fn rendering(
@@ -125,6 +126,13 @@ fn words(error: &Error) -> String {
         cause = inner;
     }
     match (cause.kind(), cause.detail()) {
+        (ErrorKind::UnknownFunction, Some(detail)) => {
+            let name = detail.strip_suffix(" is unknown").unwrap_or_default();
+            match nearest(name, globals::all().map(|(known, _)| known)) {
+                Some(meant) => format!("{detail}; did you mean '{meant}'?"),
+                None => detail.to_owned(),
+            }
+        }
         (_, Some(detail)) => detail.to_owned(),
         (kind, None) => kind.to_string(),
     }

@@ -242,6 +242,7 @@ fn errors_say_what_and_where() {
         assert_eq!(compile(&format!("a\n{{% {tag} %}}")).line(), Some(2), "{tag}");
     }
     assert!(fails("{{ debug() }}").message.contains("debug"));
+    assert_eq!(fails("{{ rnage(3) }}").help.as_deref(), Some("did you mean 'range'?"));
 }
 
 #[test]
