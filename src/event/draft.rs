@@ -70,6 +70,18 @@ pub enum Reject {
     TooLarge,
 }
 
+impl Reject {
+    /// The word in `error_type`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::InvalidEvent => "invalid-event",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
 /// Why a rendered text is no event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]

@@ -6,7 +6,6 @@ use serde_json::Map;
 use serde_json::value::RawValue;
 
 use super::Context;
-use super::code::Code;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::trial::{Cost, Shown, Span, Trial};
 use crate::request::Body;
@@ -65,13 +64,11 @@ impl Trial {
     /// The kind of failure, as a failed event tells it; nothing when there is an event.
     #[must_use]
     pub fn error_type(&self) -> Option<&'static str> {
-        let error = self.diagnostics.iter().find(|told| told.severity == Severity::Error)?;
-        Some(match error.code {
-            Code::Json => "json",
-            Code::Event => "invalid-event",
-            Code::TooLarge => "too-large",
-            _ => "template",
-        })
+        let is_error = |told: &Diagnostic| told.severity == Severity::Error;
+        match &self.fault {
+            Some(fault) => Some(fault.reject.name()),
+            None => self.diagnostics.iter().any(is_error).then_some("template"),
+        }
     }
 
     /// All of it as a JSON object, with what the template saw when that is asked for.

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::event::{Draft, DraftError, Reject};
+use crate::event::{Draft, DraftError};
 use crate::json::Fault;
 use crate::render::{Cause, Context, Diagnostic, Reached, Template};
 
@@ -58,11 +58,7 @@ impl Failed {
     }
 
     fn of_draft(fault: DraftError, rendered: String) -> Self {
-        let error_type = match fault.reject {
-            Reject::Json => "json",
-            Reject::InvalidEvent => "invalid-event",
-            Reject::TooLarge => "too-large",
-        };
+        let error_type = fault.reject.name();
         let DraftError { what, pointer, line, .. } = fault;
         Self { line, pointer, rendered: Some(rendered), ..Self::new(error_type, what) }
     }
