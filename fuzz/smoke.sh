@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs each fuzz target for SECONDS (15) from the committed seeds, on stable Rust and without a sanitizer: there is no
-# `unsafe` here to find. Usage: fuzz/smoke.sh [SECONDS [TARGET…]]. A crash is kept in fuzz/artifacts/TARGET, its input
-# becomes a file of the ordinary tests. Closes with `N passed, N failed`.
+# `unsafe` here to find. Usage: fuzz/smoke.sh [SECONDS [TARGET…]]. With SEED set each run begins from that number, so that
+# the same inputs are tried again. A crash is kept in fuzz/artifacts/TARGET, its input becomes a file of the ordinary
+# tests. Closes with `N passed, N failed`.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -17,6 +18,7 @@ cargo fuzz build -s none 2>&1 | grep -vE '^ *(Compiling|Downloaded|Downloading) 
 passed=0 failed=0
 for target in "${targets[@]}"; do
   options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1)
+  [ -z "${SEED:-}" ] || options+=(-seed="$SEED")
   [ ! -f "dicts/$target.dict" ] || options+=(-dict="dicts/$target.dict")
   # New inputs go to the first folder, so that the seeds stay as they were committed.
   mkdir "$scratch/$target"

@@ -29,7 +29,8 @@ pub(super) fn write(
         return Err(DraftError::invalid(at, what));
     }
     let mut names: Vec<(Cow<'_, str>, Value<'_>)> = Vec::with_capacity(resource.len().min(64));
-    names.extend(resource.members());
+    // Names that differ by U+0000 alone become the same when it is replaced.
+    names.extend(resource.members().map(|(name, value)| (plain(name), value)));
     // Of a doubled name the last counts, as Python has it.
     let doubled = has_doubles(&names);
     if doubled {
@@ -50,12 +51,17 @@ pub(super) fn write(
         if place > 0 {
             out.push(b',');
         }
-        write_str(out, &replace_nul(name));
+        write_str(out, name);
         out.push(b':');
         write_value(out, *value, has_nul);
     }
     out.push(b'}');
     Ok(())
+}
+
+/// A label's name as the event will have it.
+fn plain(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.contains('\0') { replace_nul(&name).into_owned().into() } else { name }
 }
 
 /// Appends the related resources a template gives, and the webhook behind them.

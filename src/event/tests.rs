@@ -230,6 +230,15 @@ fn a_doubled_label_is_written_once() {
     let (event, _) = read(text).expect("the last label of a name counts");
     let text = String::from_utf8_lossy(&event.json);
     assert!(text.contains(r#""resource":{"a":"2","prefect.resource.id":"r"}"#), "{text}");
+
+    let text =
+        r#"{"event":"e","resource":{"a\u0000":"1","prefect.resource.id":"r","a\ufffd":"2"}}"#;
+    let (event, _) = read(text).expect("names that become the same are the same");
+    let text = String::from_utf8_lossy(&event.json);
+    assert!(
+        text.contains("\"resource\":{\"prefect.resource.id\":\"r\",\"a\u{FFFD}\":\"2\"}"),
+        "{text}"
+    );
 }
 
 #[test]
