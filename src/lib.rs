@@ -17,6 +17,7 @@ pub mod request;
 
 // Rules: pure, no I/O, no clock, no telemetry.
 pub mod catalogue;
+pub mod filter;
 pub mod limit;
 pub mod parse;
 pub mod verify;

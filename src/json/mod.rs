@@ -103,10 +103,16 @@ impl<'a> Value<'a> {
         Self { text, nodes, node: 0 }
     }
 
-    /// Its index, for [`Document::at`].
+    /// Its index, for [`Document::at`] and [`Value::at`].
     #[must_use]
     pub fn node(self) -> u32 {
         self.node
+    }
+
+    /// The value at an index of the same text.
+    #[must_use]
+    pub fn at(self, node: u32) -> Self {
+        Self { node, ..self }
     }
 
     /// The index after its subtree: of an array's item, the next item.

@@ -11,7 +11,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["hooks", "api", "forward", "admin"]),
     (4, &["store", "spool"]),
     (3, &["accept", "journal"]),
-    (2, &["verify", "limit", "parse", "render", "catalogue"]),
+    (2, &["verify", "limit", "parse", "render", "catalogue", "filter"]),
     (1, &["request", "event"]),
     (0, &["id", "clock", "json", "telemetry"]),
 ];
