@@ -1,3 +1,5 @@
+//! Filters as clients send them, beside one event: what matches, what is refused and where.
+
 use serde_json::{Value, json};
 
 use super::*;
