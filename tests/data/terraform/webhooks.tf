@@ -1,0 +1,39 @@
+# Templates reach the gateway byte for byte, and what is bound to a service account stays so.
+
+resource "prefect_webhook" "large" {
+  name        = var.changed ? "large, renamed" : "large"
+  description = var.changed ? "" : "thirty thousand characters of it"
+  enabled     = !var.changed
+  template    = file("${path.module}/large.j2")
+}
+
+resource "prefect_webhook" "document" {
+  name    = "document"
+  enabled = true
+  template = jsonencode({
+    event = "terraform.sent"
+    resource = {
+      "prefect.resource.id" = var.changed ? "model.{{ body.id }}" : "model.{{ body.model }}"
+    }
+  })
+}
+
+data "prefect_webhook" "by_id" {
+  id = prefect_webhook.document.id
+}
+
+output "endpoint" {
+  value = prefect_webhook.document.endpoint
+}
+
+output "read_template" {
+  value = data.prefect_webhook.by_id.template
+}
+
+data "prefect_workspace" "ours" {
+  id = var.workspace_id
+}
+
+output "workspace" {
+  value = data.prefect_workspace.ours.handle
+}

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Drives the gateway with the real Terraform provider for Prefect: what tests/data/terraform describes is applied,
+planned again without a difference, changed, planned again, and destroyed. A template of 30,000 characters with CRLF,
+tabs, trailing spaces and more than ASCII comes back byte for byte.
+
+Run by hand, beside a provider built beforehand: HOOKGATE_TERRAFORM_PROVIDER names its `terraform-provider-prefect`,
+HOOKGATE_TERRAFORM the program (else `tofu` or `terraform` of the path), HOOKGATE_BIN the gateway. Ends with
+`N passed, N failed`.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import gateway
+
+CONFIGURATION = gateway.ROOT / "tests/data/terraform"
+TEMPLATE_CHARS = 30_000
+# A plan says with these codes that nothing, or something, is to be changed.
+NOTHING, SOMETHING = 0, 2
+
+
+def large_template():
+    """As long as a template may be, and full of what others trim or escape; in NFC, as Terraform makes all text."""
+    head = '{\r\n\t"event": "terraform.große",   \r\n '
+    head += '"resource": {"prefect.resource.id": "größe \u2028 \U0001f600 é"},\n'
+    head += '"payload": {{ body|tojson }}, "text": "'
+    tail = '"}  \t\r\n\r\n'
+    return head + ("ü\u00a0" * TEMPLATE_CHARS)[: TEMPLATE_CHARS - len(head) - len(tail)] + tail
+
+
+class Terraform:
+    """The program, with a folder, a state and a home of its own."""
+
+    def __init__(self, folder, server):
+        named = [os.environ.get("HOOKGATE_TERRAFORM"), shutil.which("tofu"), shutil.which("terraform")]
+        self.program = next((program for program in named if program), None)
+        provider = os.environ.get("HOOKGATE_TERRAFORM_PROVIDER")
+        if not self.program or not provider:
+            sys.exit("HOOKGATE_TERRAFORM_PROVIDER must name the built provider, and tofu or terraform be there")
+        self.folder = folder / "terraform"
+        shutil.copytree(CONFIGURATION, self.folder)
+        overrides = {"prefecthq/prefect": str(Path(provider).resolve().parent)}
+        settings = folder / "terraform.rc"
+        lines = "".join(f'"{name}" = "{place}"\n' for name, place in overrides.items())
+        settings.write_text(f"provider_installation {{\ndev_overrides {{\n{lines}}}\n}}\n")
+        account = server.account
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TF_"))},
+            "HOME": str(folder),
+            "TF_CLI_CONFIG_FILE": str(settings),
+            "TF_IN_AUTOMATION": "1",
+            "CHECKPOINT_DISABLE": "1",
+            "PREFECT_API_URL": f"http://{gateway.LOOPBACK}:{server.port}",
+            "PREFECT_API_KEY": account["api_key"],
+            "PREFECT_CLOUD_ACCOUNT_ID": account["account_id"],
+            "TF_VAR_workspace_id": account["workspace_id"],
+        }
+
+    def run(self, *words):
+        """One command to its end; it asks nothing."""
+        words = [self.program, *words]
+        return subprocess.run(
+            words, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    def outputs(self):
+        return {name: one["value"] for name, one in json.loads(self.run("output", "-json").stdout).items()}
+
+
+def check_run(checks, what, terraform, expected, *words):
+    """A command that must end with that code."""
+    done = terraform.run(*words, "-no-color", "-input=false")
+    checks.equal(what, done.returncode, expected) or print(done.stdout[-6000:], done.stderr[-6000:])
+    return done
+
+
+def check_applied(checks, terraform, what, *variables):
+    """Applies, and finds nothing left to do."""
+    check_run(checks, f"{what}: apply", terraform, 0, "apply", "-auto-approve", *variables)
+    check_run(checks, f"{what}: the next plan is empty", terraform, NOTHING, "plan", "-detailed-exitcode", *variables)
+
+
+def named(server, collection):
+    """Records by name, as the API tells them."""
+    return {one["name"]: one for one in server.api("POST", f"/{collection}/filter").json()}
+
+
+def check_webhooks(checks, server, outputs, template):
+    """The first round's webhooks."""
+    made = named(server, "webhooks")
+    checks.equal("the webhooks are there", sorted(made), ["document", "large"])
+    checks.true("the large template is as it was, byte for byte", made["large"]["template"] == template)
+    template = made["document"]["template"]
+    checks.equal("the data source reads the template", outputs["read_template"], template)
+    checks.equal("the workspace was read", outputs["workspace"], server.account["workspace_handle"])
+    path = f"/hooks/{made['document']['slug']}"
+    checks.true("the endpoint has the slug", outputs["endpoint"].endswith(path), outputs)
+    answer = server.post(path, {"model": "m1"})
+    checks.equal("what was made receives", answer.status, 204)
+
+
+def check_changed_webhooks(checks, server):
+    """The second round's."""
+    made = named(server, "webhooks")
+    large = made.get("large, renamed", {})
+    checks.equal("renamed, emptied, switched off", (large.get("description"), large.get("enabled")), ("", False))
+
+
+def check_audit(checks, events):
+    """Each act left its event, and nothing else did."""
+    found = [event["event"].removeprefix("prefect-cloud.") for event in events]
+    counted = {name: found.count(name) for name in sorted(set(found)) if name.startswith("webhook.")}
+    expected = {
+        "webhook.created": 2,
+        "webhook.deleted": 2,
+        "webhook.received": 1,
+        "webhook.updated": 2,
+    }
+    checks.equal("each act left its event", counted, expected)
+
+
+def check(checks, folder):
+    """The whole script."""
+    with gateway.Gateway(folder) as server:
+        terraform = Terraform(folder, server)
+        template = large_template()
+        (terraform.folder / "large.j2").write_bytes(template.encode())
+        server.start()
+        check_applied(checks, terraform, "made")
+        check_webhooks(checks, server, terraform.outputs(), template)
+        changed = ("-var", "changed=true")
+        check_run(checks, "a change is seen", terraform, SOMETHING, "plan", "-detailed-exitcode", *changed)
+        check_applied(checks, terraform, "changed", *changed)
+        check_changed_webhooks(checks, server)
+        check_run(checks, "destroyed", terraform, 0, "destroy", "-auto-approve", *changed)
+        checks.equal("no webhook is left", named(server, "webhooks"), {})
+        check_audit(checks, server.drained_events())
+        checks.equal("it ends cleanly", server.stop(), 0)
+
+
+if __name__ == "__main__":
+    gateway.perform(check, seconds=600)
