@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Drives the gateway with the unmodified `prefect` command: login, and every verb of `cloud webhook`. Each exits 0, the
-audit events are at the destination without slug or key, and what was made that way receives.
+"""Drives the gateway with the unmodified `prefect` command: login, workspaces, profiles, `api`, and every verb of
+`cloud webhook`. Each exits 0, the audit events are at the destination without slug or key, and what was made that way
+receives.
 
 Takes HOOKGATE_BIN; installs the pinned prefect once (setup.sh). Ends with `N passed, N failed`.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -36,31 +38,60 @@ class Prefect:
         }
 
     def run(self, *words):
-        """One command to its end; whatever it asks is answered with yes."""
+        """One command to its end; whatever it asks is answered with yes. `api` takes its input for a body."""
+        answers = "" if words[0] == "api" else "y\n" * 3
         words = [self.program, *words]
         return subprocess.run(
-            words, env=self.env, input="y\n" * 3, capture_output=True, text=True, timeout=60, check=False
+            words, env=self.env, input=answers, capture_output=True, text=True, timeout=60, check=False
         )
 
 
 def check_command(checks, prefect, *words):
     """A command that must succeed without complaint; returns what it printed."""
-    done = prefect.run("cloud", *words)
-    what = f"prefect cloud {' '.join(words[:2])}"
+    done = prefect.run(*words)
+    what = f"prefect {' '.join(words[:3])}"
     checks.equal(f"{what} exits 0", done.returncode, 0) or print(done.stdout, done.stderr)
     checks.true(f"{what} shows no traceback", "Traceback" not in done.stdout + done.stderr, done.stderr)
     return done.stdout
 
 
 def check_login(checks, prefect, server):
-    """A wrong key is refused in a friendly way; the right one is taken."""
+    """A wrong key is refused in a friendly way; the right one is taken, into a profile of its own."""
     account = server.account
+    check_command(checks, prefect, "profile", "create", "gateway")
+    # It is not connected to anything yet, and ends with 1 for that.
+    prefect.run("profile", "use", "gateway")
     place = f"{account['account_handle']}/{account['workspace_handle']}"
     wrong = prefect.run("cloud", "login", "--key", "pnu_" + "x" * 36, "--workspace", place)
     checks.equal("a wrong key is refused", wrong.returncode, 1)
     checks.true("a wrong key gives no traceback", "Traceback" not in wrong.stdout + wrong.stderr, wrong.stderr)
-    check_command(checks, prefect, "login", "--key", account["api_key"], "--workspace", place)
-    check_command(checks, prefect, "workspace", "ls")
+    check_command(checks, prefect, "cloud", "login", "--key", account["api_key"], "--workspace", place)
+
+
+def check_places(checks, prefect, server):
+    """The workspace and the profile are chosen again, and found."""
+    account = server.account
+    place = f"{account['account_handle']}/{account['workspace_handle']}"
+    listed = check_command(checks, prefect, "cloud", "workspace", "ls")
+    checks.true("it lists the workspace", place in listed, listed)
+    check_command(checks, prefect, "cloud", "workspace", "set", "--workspace", place)
+    said = check_command(checks, prefect, "profile", "use", "gateway")
+    checks.true("the profile is connected", "Connected" in said, said)
+    for words in (("profile", "ls"), ("profile", "inspect"), ("config", "view"), ("version",)):
+        check_command(checks, prefect, *words)
+
+
+def check_api(checks, prefect, server):
+    """Raw calls, below each of the three bases that the command knows."""
+    account = server.account
+    found = json.loads(check_command(checks, prefect, "api", "GET", "/me/workspaces", "--root"))
+    checks.equal("the root's", [one["workspace_id"] for one in found], [account["workspace_id"]])
+    found = json.loads(check_command(checks, prefect, "api", "POST", "/bots/filter", "--account"))
+    checks.equal("the account's", found, [])
+    found = json.loads(check_command(checks, prefect, "api", "POST", "/webhooks/filter", "--data", '{"limit": 1}'))
+    checks.equal("the workspace's", found, [])
+    wrong = prefect.run("api", "GET", "/webhooks/no-id")
+    checks.true("what is wrong is told", wrong.returncode != 0 and "uuid_parsing" in wrong.stdout + wrong.stderr, wrong)
 
 
 def record(server, name):
@@ -74,29 +105,29 @@ def posts(server, made, body):
 
 def check_webhook(checks, prefect, server):
     """Each verb in turn, and what it changes for senders; returns the webhook's id and its slugs."""
-    check_command(checks, prefect, "webhook", "create", "from-cli", "-t", TEMPLATE, "-d", "made by the command")
+    check_command(checks, prefect, "cloud", "webhook", "create", "from-cli", "-t", TEMPLATE, "-d", "made by the command")
     made = record(server, "from-cli")
     found = (made["template"], made["description"], made["enabled"], made["service_account_id"])
     checks.equal("it is made as given, byte for byte", found, (TEMPLATE, "made by the command", True, None))
     checks.equal("it receives", posts(server, made, {"id": 1}), 204)
-    listed = check_command(checks, prefect, "webhook", "ls")
+    listed = check_command(checks, prefect, "cloud", "webhook", "ls")
     checks.true("ls shows id and slug", made["id"] in listed and made["slug"] in listed, listed)
-    shown = check_command(checks, prefect, "webhook", "get", made["id"])
+    shown = check_command(checks, prefect, "cloud", "webhook", "get", made["id"])
     checks.true("get shows it", UUID.search(shown) and made["slug"] in shown, shown)
-    check_command(checks, prefect, "webhook", "toggle", made["id"])
+    check_command(checks, prefect, "cloud", "webhook", "toggle", made["id"])
     checks.equal("switched off, it looks like none", posts(server, made, {"id": 2}), 404)
-    check_command(checks, prefect, "webhook", "update", made["id"], "-n", "renamed", "-t", CHANGED)
+    check_command(checks, prefect, "cloud", "webhook", "update", made["id"], "-n", "renamed", "-t", CHANGED)
     renamed = record(server, "renamed")
     found = (renamed["template"], renamed["description"], renamed["enabled"], renamed["slug"])
     checks.equal("update keeps what it does not name", found, (CHANGED, made["description"], False, made["slug"]))
-    check_command(checks, prefect, "webhook", "toggle", made["id"])
+    check_command(checks, prefect, "cloud", "webhook", "toggle", made["id"])
     checks.equal("switched on, it receives by the new template", posts(server, made, {"id": 3}), 204)
-    check_command(checks, prefect, "webhook", "rotate", made["id"])
+    check_command(checks, prefect, "cloud", "webhook", "rotate", made["id"])
     rotated = record(server, "renamed")
     checks.true("rotate changes the slug", rotated["slug"] != made["slug"])
     checks.equal("the old slug is gone at once", posts(server, made, {"id": 4}), 404)
     checks.equal("the new slug receives at once", posts(server, rotated, {"id": 5}), 204)
-    check_command(checks, prefect, "webhook", "delete", made["id"])
+    check_command(checks, prefect, "cloud", "webhook", "delete", made["id"])
     checks.equal("deleted, it is gone", posts(server, rotated, {"id": 6}), 404)
     checks.equal("the API has no webhook left", server.api("POST", "/webhooks/filter").json(), [])
     return made["id"], (made["slug"], rotated["slug"])
@@ -136,8 +167,11 @@ def check(checks, folder):
         prefect = Prefect(folder, server)
         server.start()
         check_login(checks, prefect, server)
+        check_places(checks, prefect, server)
+        check_api(checks, prefect, server)
         webhook, slugs = check_webhook(checks, prefect, server)
         check_audit(checks, server, webhook, server.drained_events())
+        check_command(checks, prefect, "cloud", "logout")
         checks.equal("it ends cleanly", server.stop(), 0)
         secrets = [*slugs, server.account["api_key"]]
         for place in (server.destination, server.log):
