@@ -22,7 +22,7 @@ const SPARE_MAX_NODES: usize = 1 << 15;
 /// Longest part of a sender's or an author's text inside an error.
 const QUOTE_MAX_BYTES: usize = 128;
 /// The earliest moment that can be written: the start of the year 1.
-const EARLIEST: Time = Time::from_micros(-62_135_596_800_000_000);
+pub(super) const EARLIEST: Time = Time::from_micros(-62_135_596_800_000_000);
 
 thread_local! {
     /// The index of this thread's last draft, to be filled again.
@@ -33,7 +33,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct Draft<'a> {
     pub text: &'a str,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
 }
 
 /// What only the gateway knows of an event a template made.
@@ -107,6 +107,11 @@ impl DraftError {
 
     fn too_large(bytes: usize) -> Self {
         let what = format!("the event has {bytes} bytes; at most {DRAFT_MAX_BYTES} are sent on");
+        Self::of_size(what)
+    }
+
+    /// An event over a bound of bytes.
+    pub(super) fn of_size(what: String) -> Self {
         Self { reject: Reject::TooLarge, what, pointer: None, line: None, at: None }
     }
 
@@ -148,18 +153,18 @@ pub(super) fn noun(kind: Kind) -> &'static str {
 
 /// The seven members an event knows; of a doubled name the last, of an unknown name nothing.
 #[derive(Default)]
-struct Members<'a> {
-    occurred: Option<Value<'a>>,
-    event: Option<Value<'a>>,
-    resource: Option<Value<'a>>,
-    related: Option<Value<'a>>,
-    payload: Option<Value<'a>>,
-    id: Option<Value<'a>>,
-    follows: Option<Value<'a>>,
+pub(super) struct Members<'a> {
+    pub(super) occurred: Option<Value<'a>>,
+    pub(super) event: Option<Value<'a>>,
+    pub(super) resource: Option<Value<'a>>,
+    pub(super) related: Option<Value<'a>>,
+    pub(super) payload: Option<Value<'a>>,
+    pub(super) id: Option<Value<'a>>,
+    pub(super) follows: Option<Value<'a>>,
 }
 
 impl<'a> Members<'a> {
-    fn of(root: Value<'a>) -> Self {
+    pub(super) fn of(root: Value<'a>) -> Self {
         let mut members = Self::default();
         for (name, value) in root.members() {
             let place = match &*name {
@@ -260,7 +265,7 @@ fn write_default(out: &mut Vec<u8>, text: &str) -> Result<(), DraftError> {
 }
 
 /// The moment a template gives; one without an offset is UTC.
-fn read_occurred(value: Option<Value<'_>>) -> Result<Option<Time>, DraftError> {
+pub(super) fn read_occurred(value: Option<Value<'_>>) -> Result<Option<Time>, DraftError> {
     let Some(value) = value else { return Ok(None) };
     let fault = |what: String| DraftError::invalid("/occurred", what);
     let text = value.text().ok_or_else(|| {
@@ -275,7 +280,7 @@ fn read_occurred(value: Option<Value<'_>>) -> Result<Option<Time>, DraftError> {
 }
 
 /// The UUID a template gives, in any letter case, with or without hyphens.
-fn read_uuid(key: &str, value: Option<Value<'_>>) -> Result<Option<Uuid>, DraftError> {
+pub(super) fn read_uuid(key: &str, value: Option<Value<'_>>) -> Result<Option<Uuid>, DraftError> {
     let Some(value) = value else { return Ok(None) };
     let fault = |what: String| DraftError::invalid(format!("/{key}"), what);
     let text = value

@@ -4,6 +4,7 @@
 mod draft;
 mod name;
 mod payload;
+mod publication;
 mod resource;
 
 use std::hash::{DefaultHasher, Hasher as _};
@@ -17,6 +18,7 @@ use crate::json;
 pub use draft::{Draft, DraftError, Reject, Stamp};
 pub use name::is_reserved;
 pub use payload::write_json;
+pub use publication::publish;
 
 /// Longest compact JSON of one event, in bytes (the downstream server's own limit).
 pub const EVENT_MAX_BYTES: usize = 1_500_000;

@@ -1,6 +1,8 @@
 //! Event names a template may use. In: a value of a rendered text. Out: nothing, or the rule it breaks. The names of
 //! the gateway's own events stay its own, in whatever letters they are written.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::json::Value;
@@ -13,22 +15,39 @@ use super::{NAME_MAX_CHARS, RESERVED_PREFIX};
 /// # Errors
 /// The first rule broken.
 pub(super) fn check(value: Value<'_>, has_nul: bool) -> Result<(), DraftError> {
+    let name = check_length(value)?;
+    if name.is_empty() {
+        return Err(DraftError::invalid("/event", "event is empty"));
+    }
+    check_owner(&name, has_nul)
+}
+
+/// The name, when it is text and not too long.
+///
+/// # Errors
+/// The rule broken.
+pub(super) fn check_length(value: Value<'_>) -> Result<Cow<'_, str>, DraftError> {
     let fault = |what: String| DraftError::invalid("/event", what);
     let name = value
         .text()
         .ok_or_else(|| fault(format!("event must be a string, not {}", noun(value.kind()))))?;
-    if name.is_empty() {
-        return Err(fault("event is empty".to_owned()));
-    }
     let chars = if name.len() <= NAME_MAX_CHARS { name.len() } else { name.chars().count() };
     if chars > NAME_MAX_CHARS {
         return Err(fault(format!("event has {chars} characters, at most {NAME_MAX_CHARS}")));
     }
+    Ok(name)
+}
+
+/// Whether a name is free to use.
+///
+/// # Errors
+/// When it is one of the gateway's own.
+pub(super) fn check_owner(name: &str, has_nul: bool) -> Result<(), DraftError> {
     // U+0000 is replaced before the name is written, so what it hides is looked at without it.
-    let reserved = if has_nul { is_reserved(&name.replace('\0', "")) } else { is_reserved(&name) };
+    let reserved = if has_nul { is_reserved(&name.replace('\0', "")) } else { is_reserved(name) };
     if reserved {
         let what = format!("names that begin with '{RESERVED_PREFIX}' are the gateway's own");
-        return Err(fault(what));
+        return Err(DraftError::invalid("/event", what));
     }
     Ok(())
 }

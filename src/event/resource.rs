@@ -64,7 +64,7 @@ fn plain(name: Cow<'_, str>) -> Cow<'_, str> {
     if name.contains('\0') { replace_nul(&name).into_owned().into() } else { name }
 }
 
-/// Appends the related resources a template gives, and the webhook behind them.
+/// Appends the related resources that are given, and the webhook behind them when there is one.
 ///
 /// # Errors
 /// The first rule broken.
@@ -79,22 +79,27 @@ pub(super) fn write_related(
             let what = format!("related must be an array, not {}", noun(related.kind()));
             return Err(DraftError::invalid("/related", what));
         }
-        let most = RELATED_MAX - 1;
+        let (most, added) = match webhook {
+            "" => (RELATED_MAX, ""),
+            _ => (RELATED_MAX - 1, ": the webhook itself is added"),
+        };
         if related.len() > most {
-            let what = format!(
-                "related has {} entries, at most {most}: the webhook itself is added",
-                related.len()
-            );
+            let what = format!("related has {} entries, at most {most}{added}", related.len());
             return Err(DraftError::invalid("/related", what));
         }
         for (place, entry) in related.items().enumerate() {
             let at = format!("/related/{place}");
+            if place > 0 {
+                out.push(b',');
+            }
             write(out, entry, &at, has_nul)?;
             let role = entry.get(ROLE).and_then(Value::text);
             if role.is_none_or(|role| role.is_empty()) {
                 let what = format!("{} must contain '{ROLE}'", &at[1..]);
                 return Err(DraftError::invalid(at, what));
             }
+        }
+        if !related.is_empty() && !webhook.is_empty() {
             out.push(b',');
         }
     }

@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::once::Once;
 use self::open::{Ground, Running};
 use self::tracks::Track;
 use crate::clock::{Clock, Time};
@@ -256,14 +255,10 @@ impl Spool {
         Append::new(Arc::clone(&self.running.shared), frame)
     }
 
-    /// Appends events of the control plane unless an event of that id is in the spool's window already: idempotent.
-    /// While the same event is on its way from somebody else: [`SpoolError::Busy`].
+    /// Appends an event unless its account has one of that id in the spool's window already: idempotent.
     ///
     /// # Errors
     /// As [`Spool::append`].
-    ///
-    /// # Panics
-    /// Never.
     pub async fn append_once(
         &self,
         account: Uuid,
@@ -271,21 +266,22 @@ impl Spool {
         occurred: Time,
         event: Event,
     ) -> Result<(), SpoolError> {
-        let id = event.id;
-        let frame = Frame::encode(account, workspace, occurred, &[event], None);
-        let shared = &self.running.shared;
-        let waiting = {
-            let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            match seen.find(id).map(|sequence| once::judge(shared.queue.fate(sequence).as_ref())) {
-                Some(Once::Kept) => return Ok(()),
-                Some(Once::Flying) => return Err(SpoolError::Busy),
-                Some(Once::New) | None => {}
-            }
-            let sequence = shared.push(&frame, None)?;
-            seen.insert(id, sequence);
-            Append::waiting(Arc::clone(shared), sequence)
-        };
-        waiting.await.map(drop)
+        self.append_all_once(account, workspace, occurred, vec![event]).await.map(drop)
+    }
+
+    /// Appends those of the events whose ids the account does not have in the spool's window yet, as one frame; ready
+    /// once all of them are on stable storage, whoever brought them. How many were new.
+    ///
+    /// # Errors
+    /// As [`Spool::append`]; nothing new is kept then.
+    pub async fn append_all_once(
+        &self,
+        account: Uuid,
+        workspace: Option<Uuid>,
+        received: Time,
+        events: Vec<Event>,
+    ) -> Result<usize, SpoolError> {
+        once::append(&self.running.shared, account, workspace, received, events).await
     }
 
     /// Remembers an event id that a template supplied, with a digest of its content. `false`: the id is known with

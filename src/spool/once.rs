@@ -1,29 +1,48 @@
-//! What was seen before: events that must be appended once, and ids that templates gave. In: ids as they come and as
-//! recovery finds them. Out: known or not. Bounded: the oldest is forgotten first.
+//! What was seen before: events that must be appended once, and ids that templates gave. In: events as they come, ids
+//! as recovery finds them. Out: known or not, and the new ones appended. Bounded: the oldest is forgotten first.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use super::SpoolError;
+use super::append::Append;
+use super::shared::Shared;
+use super::{Frame, SpoolError};
+use crate::clock::Time;
+use crate::event::Event;
 use crate::id::Uuid;
 
 /// Most ids each memory holds.
 const IDS_MAX: usize = 100_000;
+/// Between two looks at an event that somebody else brought, and how many there are.
+const PAUSE: Duration = Duration::from_millis(2);
+const PAUSES_MAX: u32 = 500;
+
+/// An event of one account: nobody takes an id away from another account by using it first.
+pub(super) type Owned = (Uuid, Uuid);
 
 /// The newest ids and a number for each.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    known: HashMap<Uuid, u64>,
-    order: VecDeque<Uuid>,
+#[derive(Debug)]
+pub(super) struct Memory<K = Uuid> {
+    known: HashMap<K, u64>,
+    order: VecDeque<K>,
 }
 
-impl Memory {
+impl<K> Default for Memory<K> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Memory<K> {
     /// The number of an id.
-    pub(super) fn find(&self, id: Uuid) -> Option<u64> {
+    pub(super) fn find(&self, id: K) -> Option<u64> {
         self.known.get(&id).copied()
     }
 
     /// Puts an id there, or gives it another number.
-    pub(super) fn insert(&mut self, id: Uuid, number: u64) {
+    pub(super) fn insert(&mut self, id: K, number: u64) {
         if self.known.insert(id, number).is_some() {
             return;
         }
@@ -36,7 +55,7 @@ impl Memory {
     }
 
     /// Remembers an id with a digest; `false`: it is known with another one.
-    pub(super) fn agree(&mut self, id: Uuid, digest: u64) -> bool {
+    pub(super) fn agree(&mut self, id: K, digest: u64) -> bool {
         if let Some(known) = self.find(id) {
             return known == digest;
         }
@@ -45,9 +64,73 @@ impl Memory {
     }
 }
 
+/// Appends what is new of `events` as one frame, and waits for what is not. How many were new.
+pub(super) async fn append(
+    shared: &Arc<Shared>,
+    account: Uuid,
+    workspace: Option<Uuid>,
+    received: Time,
+    mut events: Vec<Event>,
+) -> Result<usize, SpoolError> {
+    let mut here = HashSet::with_capacity(events.len());
+    events.retain(|event| here.insert(event.id));
+    let mut pauses = 0;
+    loop {
+        let is_flying = keep_new(shared, account, &mut events);
+        if is_flying {
+            // Somebody else brought one a moment ago: what becomes of it is not known yet.
+            pauses += 1;
+            if pauses > PAUSES_MAX {
+                return Err(SpoolError::Busy);
+            }
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        if events.is_empty() {
+            return Ok(0);
+        }
+        // Laid out and check-summed outside the lock, unless somebody brought one of them meanwhile.
+        let frame = Frame::encode(account, workspace, received, &events, None);
+        let waiting = {
+            let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = |event: &Event| find(shared, &seen, account, event) != Once::New;
+            if events.iter().any(known) {
+                continue;
+            }
+            let sequence = shared.push(&frame, None)?;
+            for event in &events {
+                seen.insert((account, event.id), sequence);
+            }
+            Append::waiting(Arc::clone(shared), sequence)
+        };
+        drop(frame);
+        return waiting.await.map(|_| events.len());
+    }
+}
+
+/// Leaves only what is not kept; whether some of that is on its way.
+fn keep_new(shared: &Shared, account: Uuid, events: &mut Vec<Event>) -> bool {
+    let seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut is_flying = false;
+    events.retain(|event| match find(shared, &seen, account, event) {
+        Once::Kept => false,
+        Once::Flying => {
+            is_flying = true;
+            true
+        }
+        Once::New => true,
+    });
+    is_flying
+}
+
+fn find(shared: &Shared, seen: &Memory<Owned>, account: Uuid, event: &Event) -> Once {
+    let sequence = seen.find((account, event.id));
+    sequence.map_or(Once::New, |sequence| judge(shared.queue.fate(sequence).as_ref()))
+}
+
 /// What to do with an event that must be appended once.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Once {
+enum Once {
     /// It is kept already.
     Kept,
     /// It is on its way.
@@ -57,7 +140,7 @@ pub(super) enum Once {
 }
 
 /// Judges by the fate of the frame that an id came with.
-pub(super) fn judge(fate: Option<&Result<(), SpoolError>>) -> Once {
+fn judge(fate: Option<&Result<(), SpoolError>>) -> Once {
     match fate {
         None => Once::Flying,
         Some(Ok(())) => Once::Kept,
@@ -71,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten_first() {
-        let mut memory = Memory::default();
+        let mut memory: Memory = Memory::default();
         for number in 0..=IDS_MAX as u64 {
             assert!(memory.agree(Uuid::from_u128(number.into()), number));
         }

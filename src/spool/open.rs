@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::content::{OWN, decode};
 use super::gate::Gate;
-use super::once::Memory;
+use super::once::{Memory, Owned};
 use super::queue::Queue;
 use super::ring::{Pool, Ring};
 use super::shared::{Bell, Bounds, Shared};
@@ -167,10 +167,11 @@ fn make_folders(disk: &dyn Disk, data: &Path, folder: &Path) -> io::Result<()> {
 }
 
 /// What recovery reads of earlier frames: ids of our own events, and digests of events that templates made.
-fn note_ids(found: &Found, seen: &mut Memory, given: &mut Memory) {
+fn note_ids(found: &Found, seen: &mut Memory<Owned>, given: &mut Memory) {
     let Some(kept) = decode(&found.header, &found.payload) else { return };
     if found.header.kind == OWN {
-        kept.events.iter().for_each(|event| seen.insert(event.id, kept.sequence));
+        let ids = kept.events.iter().map(|event| (kept.account, event.id));
+        ids.for_each(|id| seen.insert(id, kept.sequence));
     } else {
         // The first event of a request is ours: its id is fresh.
         kept.events.iter().skip(1).for_each(|event| given.insert(event.id, event.digest()));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::gate::Gate;
-use super::once::Memory;
+use super::once::{Memory, Owned};
 use super::queue::Queue;
 use super::ring::Ring;
 use super::tracks::Tracks;
@@ -127,8 +127,8 @@ pub(super) struct Shared {
     /// Durable bytes of all segments, as far as the keeper has counted, and what the writer added since.
     pub(super) written: AtomicU64,
     pub(super) damaged: AtomicUsize,
-    /// Sequence of events that are appended once, by id.
-    pub(super) seen: Mutex<Memory>,
+    /// Sequence of events that are appended once.
+    pub(super) seen: Mutex<Memory<Owned>>,
     /// Digest of events whose id a template gave.
     pub(super) given: Mutex<Memory>,
 }

@@ -144,6 +144,24 @@ async fn an_event_of_our_own_is_appended_once() {
 }
 
 #[tokio::test]
+async fn of_a_batch_only_what_is_new_is_appended_and_accounts_share_no_ids() {
+    let folder = Folder::new();
+    let (mine, other, time) = (Uuid::from_u128(1), Uuid::from_u128(2), Time::default());
+    let (spool, _) = open(&folder.0, options());
+    let batch = |numbers: &[u64]| numbers.iter().copied().map(event).collect::<Vec<_>>();
+    let append =
+        |account, numbers: &[u64]| spool.append_all_once(account, None, time, batch(numbers));
+    assert_eq!(append(mine, &[1, 2, 2, 3]).await, Ok(3));
+    assert_eq!(append(mine, &[3, 4, 1]).await, Ok(1));
+    assert_eq!(append(mine, &[1, 2]).await, Ok(0));
+    assert_eq!(append(mine, &[]).await, Ok(0));
+    assert_eq!(append(other, &[1]).await, Ok(1));
+    let (a, b) = tokio::join!(append(mine, &[7, 8, 9]), append(mine, &[9, 8, 10]));
+    assert_eq!((a, b), (Ok(3), Ok(1)), "who comes second waits for the first");
+    assert_eq!(spool.status().durable, 5);
+}
+
+#[tokio::test]
 async fn ids_of_templates_are_remembered_with_what_they_said() {
     let folder = Folder::new();
     let (spool, _) = open(&folder.0, options());
