@@ -8,7 +8,8 @@ use http::header::AUTHORIZATION;
 use super::problem::Problem;
 use super::{Admission, Api, Asked, Call};
 use crate::catalogue::{
-    self, ACCOUNT, ACCOUNT_MEMBERSHIP, Actor, Fault, Role, Route, SERVICE_ACCOUNT, Scene, WORKSPACE,
+    self, ACCOUNT, ACCOUNT_MEMBERSHIP, Actor, Fault, Party, Permission, Powers, Route,
+    SERVICE_ACCOUNT, Scene, WORKSPACE,
 };
 use crate::id::Uuid;
 use crate::request::Arrival;
@@ -16,35 +17,44 @@ use crate::store::Record;
 use crate::verify::key::{KeyFacts, bearer};
 
 /// Whoever presented a valid key.
+#[derive(Debug)]
 pub(super) struct Caller {
     /// The user or the service account.
     pub(super) owner: Record,
-    /// The account the key belongs to.
+    /// The account the call is about; the caller's own when it is about none.
     pub(super) account: Record,
     /// What they may do there.
-    pub(super) role: Role,
-    /// A user's membership of the account; service accounts have none.
-    pub(super) membership: Option<Record>,
+    pub(super) powers: Powers,
 }
 
 impl Caller {
-    fn actor(&self) -> Actor {
-        let text = |field| self.owner.text(field).to_owned();
-        let is_user = self.membership.is_some();
-        Actor {
-            id: self.owner.reference("actor_id").unwrap_or(self.owner.id),
-            name: text("name"),
-            handle: if is_user { text("handle") } else { text("name") },
-            email: text("email"),
-        }
+    /// Whether this is a person.
+    pub(super) fn is_user(&self) -> bool {
+        self.owner.kind.name == catalogue::USER.name
+    }
+
+    pub(super) fn actor(&self) -> Actor {
+        actor(&self.owner)
     }
 }
 
-/// The ids in a path.
-struct Ids {
-    account: Uuid,
-    workspace: Option<Uuid>,
-    record: Option<Uuid>,
+/// A user or a service account as events name who acts.
+pub(super) fn actor(owner: &Record) -> Actor {
+    let text = |field| owner.text(field).to_owned();
+    let is_user = owner.kind.name == catalogue::USER.name;
+    Actor {
+        id: owner.reference("actor_id").unwrap_or(owner.id),
+        name: text("name"),
+        handle: if is_user { text("handle") } else { text("name") },
+        email: text("email"),
+    }
+}
+
+/// A part of a path, and the id it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) id: Option<Uuid>,
 }
 
 impl Api {
@@ -58,88 +68,105 @@ impl Api {
             Asked::Page(page) if page.is_open => return Ok(Admission::Page(page, None)),
             Asked::Page(page) => {
                 let key = self.authenticate(arrival)?;
-                let (caller, _) = self.identify(&key, None).await?;
+                let (caller, _) = self.identify(&key, None, None).await?;
                 return Ok(Admission::Page(page, Some(Box::new(caller))));
             }
             Asked::Verb(route) => route,
         };
+        if route.verb.needs == Permission::Open {
+            let parts = read_parts(&route)?;
+            return Ok(Admission::Call(Box::new(open_call(&route, parts))));
+        }
         let key = self.authenticate(arrival)?;
-        let ids = read_ids(&route)?;
-        if ids.account != key.account {
+        let parts = read_parts(&route)?;
+        let id = |name| parts.iter().find(|part| part.name == name).and_then(|part| part.id);
+        let (account, workspace) = (id("account"), id("workspace"));
+        let (caller, place) = self.identify(&key, account, workspace).await?;
+        if workspace.is_some() && (place.is_none() || !caller.powers.reach_workspace()) {
             return Err(Problem::NotFound);
         }
-        let (caller, workspace) = self.identify(&key, ids.workspace).await?;
-        if ids.workspace.is_some() != workspace.is_some() {
+        if route.verb.needs == Permission::Oneself && id("user") != Some(caller.owner.id) {
             return Err(Problem::NotFound);
         }
-        if !caller.role.allows(route.verb.needs) {
+        if !caller.powers.allow(route.verb.needs) {
             return Err(Problem::Forbidden);
         }
         let scene = Scene {
             actor: caller.actor(),
             account: caller.account.party(),
-            workspace: workspace.as_ref().map(Record::party),
+            workspace: place.as_ref().map(Record::party),
         };
-        let call = Call { kind: route.kind, verb: route.verb, scene, id: ids.record };
-        Ok(Admission::Call(Box::new(call)))
+        let (kind, verb, caller) = (route.kind, route.verb, Some(Box::new(caller)));
+        Ok(Admission::Call(Box::new(Call { kind, verb, scene, caller, parts })))
     }
 
     /// The key of a request; the same reply whatever is wrong with it.
-    fn authenticate(&self, arrival: &Arrival) -> Result<Arc<KeyFacts>, Problem> {
+    pub(super) fn authenticate(&self, arrival: &Arrival) -> Result<Arc<KeyFacts>, Problem> {
         let token = arrival.header(AUTHORIZATION.as_str()).and_then(bearer);
         let key = token.and_then(|token| self.keys.check(token, self.clock.now()));
         key.ok_or(Problem::Unauthorized)
     }
 
-    /// The owner of a key, what they may do, and the workspace when it is one of their account's.
-    async fn identify(
+    /// The owner of a key, what they may do in an account (their own, when none is named) and a workspace, and the
+    /// workspace when it is one of the account's.
+    pub(super) async fn identify(
         &self,
         key: &KeyFacts,
+        account: Option<Uuid>,
         workspace: Option<Uuid>,
     ) -> Result<(Caller, Option<Record>), Problem> {
-        let wanted = [key.owner, key.account].into_iter().chain(workspace).collect();
+        let place = account.unwrap_or(key.account);
+        let wanted = [key.owner, place].into_iter().chain(workspace).collect();
         let mut records = self.store.records(wanted).await?;
         let mut take = |id: Uuid, kind: &str| {
-            let place = records.iter().position(|record| {
-                record.id == id && record.kind.name == kind && record.account == key.account
-            })?;
-            Some(records.swap_remove(place))
+            let at = records.iter().position(|one| one.id == id && one.kind.name == kind)?;
+            Some(records.swap_remove(at))
         };
         let kind = if key.service { SERVICE_ACCOUNT.name } else { catalogue::USER.name };
         // Ended since the key was looked up.
         let owner = take(key.owner, kind).ok_or(Problem::Unauthorized)?;
-        let account = take(key.account, ACCOUNT.name).ok_or(Problem::Unauthorized)?;
+        let account_record = take(place, ACCOUNT.name).ok_or(Problem::NotFound)?;
         let workspace = workspace.and_then(|id| take(id, WORKSPACE.name));
-        let membership = if key.service {
-            None
-        } else {
-            let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![owner.id]).await?;
-            let ours = held.into_iter().find(|membership| membership.account == account.id);
-            Some(ours.ok_or(Problem::NotFound)?)
+        let workspace = workspace.filter(|workspace| workspace.account == place);
+        let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![owner.id]).await?;
+        let membership = held.into_iter().find(|membership| membership.account == place);
+        let is_active =
+            |membership: &Record| membership.fields.get("active") != Some(&false.into());
+        let powers = match &membership {
+            Some(membership) if is_active(membership) => {
+                self.powers(&owner, membership, workspace.as_ref().map(|place| place.id)).await?
+            }
+            // Belonging nowhere they can still be told who they are.
+            _ if account.is_none() => Powers::default(),
+            Some(_) => return Err(Problem::Forbidden),
+            None => return Err(Problem::NotFound),
         };
-        let role = membership.as_ref().unwrap_or(&owner).text("account_role_name");
-        let role = Role::named(role).unwrap_or(Role::Member);
-        Ok((Caller { owner, account, role, membership }, workspace))
+        Ok((Caller { owner, account: account_record, powers }, workspace))
     }
 }
 
-/// The ids of a path; every one that is none is a fault.
-fn read_ids(route: &Route<'_>) -> Result<Ids, Problem> {
+/// A call of somebody who is not known.
+fn open_call(route: &Route<'_>, parts: Vec<Part>) -> Call {
+    let nowhere = Party { id: Uuid::nil(), name: String::new(), handle: String::new() };
+    let scene = Scene { actor: Actor::system(), account: nowhere, workspace: None };
+    Call { kind: route.kind, verb: route.verb, scene, caller: None, parts }
+}
+
+/// The parts of a path; every one that should be an id and is none is a fault.
+fn read_parts(route: &Route<'_>) -> Result<Vec<Part>, Problem> {
     let mut faults = Vec::new();
-    let mut read = |name: &str, text: Option<&str>| {
-        let text = text?;
+    let mut read = |(name, text): &(&'static str, &str)| {
         let id = catalogue::is_id(text);
         if id.is_none() {
+            let named = match *name {
+                "id" => route.kind.id_name.to_owned(),
+                name => format!("{name}_id"),
+            };
             let says = "Input should be a valid UUID";
-            faults.push(Fault::new("uuid_parsing", &["path", name], says));
+            faults.push(Fault::new("uuid_parsing", &["path", &named], says));
         }
-        id
+        Part { name, id }
     };
-    let account = read("account_id", Some(route.account));
-    let workspace = read("workspace_id", route.workspace);
-    let record = read(route.kind.id_name, route.id);
-    match account {
-        Some(account) if faults.is_empty() => Ok(Ids { account, workspace, record }),
-        _ => Err(Problem::Invalid(faults)),
-    }
+    let parts = route.parts.iter().map(&mut read).collect();
+    if faults.is_empty() { Ok(parts) } else { Err(Problem::Invalid(faults)) }
 }

@@ -1,68 +1,61 @@
 //! Create, replace, change, rotate, delete. In: a call and checked values. Out: the change and its audit events, kept
 //! together; a change that changes nothing emits nothing. What somebody else changed meanwhile is read again.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::present;
 use super::problem::Problem;
 use super::question::reply;
-use super::{Api, Call, key};
+use super::{Api, Call};
 use crate::accept::Reply;
-use crate::catalogue::{self, Role, SERVICE_ACCOUNT, Shape, Subject, Values};
+use crate::catalogue::{self, SERVICE_ACCOUNT, Shape, Values};
 use crate::clock::Time;
-use crate::event::Event;
 use crate::id;
-use crate::store::{Batch, Hidden, Outgoing, Record, StoreError, Write};
+use crate::store::{Hidden, Record, StoreError, Write};
 
 /// Most times a change is begun anew because somebody else was faster.
-const ATTEMPTS_MAX: usize = 5;
+pub(super) const ATTEMPTS_MAX: usize = 5;
+/// Most records that end with one.
+const ENDING_MAX: usize = 20_000;
 
 impl Api {
-    pub(super) async fn create(&self, call: &Call, mut values: Values) -> Result<Reply, Problem> {
+    pub(super) async fn create(&self, call: &Call, values: Values) -> Result<Reply, Problem> {
         self.check_template(&values)?;
-        let now = self.clock.now();
-        let expiration = values.remove("api_key_expiration").unwrap_or_default();
-        values.retain(|name, _| call.kind.field(name).is_some());
-        let mut record = Record::new(id::now(&self.clock), call.kind, call.account(), values, now);
-        record.workspace = call.workspace();
-        let mut made = None;
+        let mut deed = self.deed(call);
+        let mut record = self.fresh(call, &values, deed.now);
+        if call.kind.fields.iter().any(|field| field.shape == Shape::Slug) {
+            record.hidden = Hidden::Slug(id::slug(&self.clock));
+        }
+        deed.insert(record.clone());
+        let secret = self.found(call, &record, &values, &mut deed).await?;
+        deed.commit().await?;
+        note(call, &record);
+        let told = self.present_new(record, secret).await?;
+        Ok(reply(call, &told))
+    }
+
+    /// A record of a call's kind and place with these values, and what is made for it.
+    pub(super) fn fresh(&self, call: &Call, values: &Values, now: Time) -> Record {
+        let own = |(name, _): &(&String, &Value)| call.kind.field(name).is_some();
+        let fields: Values =
+            values.iter().filter(own).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut record = Record::new(id::now(&self.clock), call.kind, call.account(), fields, now);
+        if call.kind.scope == catalogue::Scope::Workspace {
+            record.workspace = call.workspace();
+        }
         for field in call.kind.fields {
-            match field.shape {
-                Shape::Slug => record.hidden = Hidden::Slug(id::slug(&self.clock)),
-                Shape::Key => made = Some(self.mint_key(&record, expiration.clone(), now)),
-                Shape::Id => {
-                    let fresh = id::now(&self.clock).to_string();
-                    record.fields.insert(field.name.to_owned(), fresh.into());
-                }
-                _ => {}
+            if field.shape == Shape::Id {
+                let fresh = id::now(&self.clock).to_string();
+                record.fields.insert(field.name.to_owned(), fresh.into());
             }
         }
-        if call.kind.name == SERVICE_ACCOUNT.name {
-            let role = Role::Member.name();
-            record.fields.insert("account_role_name".to_owned(), role.into());
-        }
-        let mut batch = Batch::default();
-        let event = catalogue::created(&call.scene, subject(&record), now, self.mint(now));
-        batch.writes.push(Write::Insert(record.clone()));
-        batch.events.push(outgoing(call, event, now));
-        if let Some((key, _)) = &made {
-            let event = catalogue::created(&call.scene, key::subject(key), now, self.mint(now));
-            batch.writes.push(Write::Insert(key.clone()));
-            batch.events.push(outgoing(call, event, now));
-        }
-        self.store.commit(batch).await?;
-        tell(call, &record);
-        let told = match &made {
-            Some((key, secret)) => present::service_account(&record, Some(key), Some(secret)),
-            None => present::webhook(&record),
-        };
-        Ok(reply(call, &told))
+        record
     }
 
     /// Sets fields; those that are not among the values stay.
     pub(super) async fn amend(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         self.check_template(values)?;
         for _ in 0..ATTEMPTS_MAX {
+            let mut deed = self.deed(call);
             let mut record = self.record(call).await?;
             let before = record.fields.clone();
             for (name, value) in values {
@@ -70,16 +63,15 @@ impl Api {
                     record.fields.insert(name.clone(), value.clone());
                 }
             }
-            if catalogue::changed(call.kind, &before, &record.fields).is_empty() {
-                return Ok(reply(call, &Value::Null));
+            deed.update(&before, record.clone());
+            if call.kind.name == SERVICE_ACCOUNT.name {
+                self.give_role(call, &record, values, &mut deed).await?;
             }
-            let now = self.touch(&mut record);
-            let event =
-                catalogue::updated(&call.scene, subject(&record), &before, now, self.mint(now));
-            let events = vec![outgoing(call, event, now)];
-            let writes = vec![Write::Update(record.clone())];
-            if self.commit(Batch { writes, events }).await? {
-                tell(call, &record);
+            let changes = !deed.is_empty();
+            if deed.commit().await? {
+                if changes {
+                    note(call, &record);
+                }
                 return Ok(reply(call, &Value::Null));
             }
         }
@@ -93,66 +85,46 @@ impl Api {
         values: &Values,
     ) -> Result<Reply, Problem> {
         for _ in 0..ATTEMPTS_MAX {
+            let mut deed = self.deed(call);
             let mut record = self.record(call).await?;
-            let now = self.touch(&mut record);
+            record.updated = record.updated.max(deed.now);
             let is_slug = call.kind.field(field).is_some_and(|field| field.shape == Shape::Slug);
-            let (batch, told) = if is_slug {
+            let secret = if is_slug {
                 record.hidden = Hidden::Slug(id::slug(&self.clock));
-                let subject = subject(&record);
-                let id = self.mint(now);
-                let event =
-                    catalogue::rotated(&call.scene, subject, Some(field), &Value::Null, now, id);
-                let events = vec![outgoing(call, event, now)];
-                let told = present::webhook(&record);
-                (Batch { writes: vec![Write::Update(record.clone())], events }, told)
+                deed.tell(&record, &[], "updated", &json!({ "updated_fields": [field] }));
+                None
             } else {
-                self.rotate_key(call, &record, values, now).await?
+                Some(self.rotate_key(&record, values, &mut deed).await?)
             };
-            if self.commit(batch).await? {
-                tell(call, &record);
-                return Ok(reply(call, &told));
+            deed.write(Write::Update(record.clone()));
+            if deed.commit().await? {
+                note(call, &record);
+                return Ok(reply(call, &self.present_new(record, secret).await?));
             }
         }
         Err(StoreError::Stale.into())
     }
 
-    /// Ends a record, and the keys it owns with it.
+    /// Ends a record, and all that ends with it.
     pub(super) async fn delete(&self, call: &Call) -> Result<Reply, Problem> {
         for _ in 0..ATTEMPTS_MAX {
             let record = self.record(call).await?;
-            let now = self.clock.now();
-            let mut batch = Batch::default();
-            for key in self.keys_of(&record).await? {
-                let subject = key::subject(&key);
-                let event = catalogue::deleted(&call.scene, subject, now, self.mint(now));
-                batch.events.push(outgoing(call, event, now));
-                batch.writes.push(Write::Delete(key));
+            let mut deed = self.deed(call);
+            let Some(ending) = self.store.ending(record.clone(), ENDING_MAX).await? else {
+                let says = format!("More than {ENDING_MAX} records end with it: end some first");
+                return Err(Problem::Conflict(says));
+            };
+            let is_place = |record: &&Record| record.kind.name == catalogue::WORKSPACE.name;
+            ending.iter().filter(is_place).for_each(|place| deed.know(place));
+            for record in ending {
+                deed.delete(record);
             }
-            let event = catalogue::deleted(&call.scene, subject(&record), now, self.mint(now));
-            batch.events.push(outgoing(call, event, now));
-            batch.writes.push(Write::Delete(record.clone()));
-            if self.commit(batch).await? {
-                tell(call, &record);
+            if deed.commit().await? {
+                note(call, &record);
                 return Ok(reply(call, &Value::Null));
             }
         }
         Err(StoreError::Stale.into())
-    }
-
-    /// Commits; `false` when somebody else was faster.
-    async fn commit(&self, batch: Batch) -> Result<bool, Problem> {
-        match self.store.commit(batch).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Stale) => Ok(false),
-            Err(fault) => Err(fault.into()),
-        }
-    }
-
-    /// Marks a record as changed now; the moment never goes back.
-    fn touch(&self, record: &mut Record) -> Time {
-        let now = self.clock.now();
-        record.updated = record.updated.max(now);
-        now
     }
 
     pub(super) fn mint(&self, now: Time) -> id::Uuid {
@@ -160,17 +132,8 @@ impl Api {
     }
 }
 
-/// A record as its events name it.
-fn subject(record: &Record) -> Subject<'_> {
-    Subject { kind: record.kind, id: record.id, fields: &record.fields, beside: None }
-}
-
-pub(super) fn outgoing(call: &Call, event: Event, now: Time) -> Outgoing {
-    Outgoing { account: call.account(), workspace: call.workspace(), occurred: now, event }
-}
-
 /// The one log line of a change.
-fn tell(call: &Call, record: &Record) {
+pub(super) fn note(call: &Call, record: &Record) {
     let (kind, verb, id) = (call.kind.name, call.verb.name, record.id);
     tracing::info!(kind, verb, %id, actor = %call.scene.actor.id, "changed a record");
 }

@@ -4,12 +4,14 @@
 
 mod actor;
 mod change;
+mod deed;
 mod key;
 mod outbox;
 mod pages;
 mod present;
 mod problem;
 mod question;
+mod role;
 mod template;
 mod text;
 mod trial;
@@ -22,7 +24,7 @@ use http::header::CACHE_CONTROL;
 use tokio::sync::Semaphore;
 
 use crate::accept::{Body, Reply};
-use crate::catalogue::{self, Effect, Kind, Scene, Verb};
+use crate::catalogue::{self, Act, Effect, Kind, Scene, Verb};
 use crate::clock::Clock;
 use crate::id::Uuid;
 use crate::render;
@@ -76,12 +78,15 @@ impl std::fmt::Debug for Api {
 }
 
 /// A call that may go on: who calls is known and allowed, and what it is about belongs to them.
+#[derive(Debug)]
 struct Call {
     kind: &'static Kind,
     verb: &'static Verb,
     scene: Scene,
-    /// The record's id, for verbs of one record.
-    id: Option<Uuid>,
+    /// Who calls; nobody for what needs no key.
+    caller: Option<Box<actor::Caller>>,
+    /// The parts of the path.
+    parts: Vec<actor::Part>,
 }
 
 impl Call {
@@ -91,6 +96,16 @@ impl Call {
 
     fn workspace(&self) -> Option<Uuid> {
         self.scene.workspace.as_ref().map(|workspace| workspace.id)
+    }
+
+    /// The id that stands for a part of the path.
+    fn part(&self, name: &str) -> Option<Uuid> {
+        self.parts.iter().find(|part| part.name == name).and_then(|part| part.id)
+    }
+
+    /// The record's id, for verbs of one record.
+    fn id(&self) -> Option<Uuid> {
+        self.part("id")
     }
 }
 
@@ -206,12 +221,22 @@ impl Api {
             Effect::Read => self.read(call).await,
             Effect::List => self.list(call, arrival.target.query().unwrap_or_default()).await,
             Effect::Filter => self.filter(call, &values).await,
+            Effect::Count => self.count(call, &values).await,
             Effect::Replace | Effect::Change => self.amend(call, &values).await,
             Effect::Rotate(field) => self.rotate(call, field, &values).await,
             Effect::Delete => self.delete(call).await,
+            Effect::Own(act) => self.act(call, act).await,
             Effect::Validate | Effect::Render | Effect::Test => Err(Problem::NotFound),
         };
         Ok(template::with_warnings(reply?, warnings))
+    }
+
+    /// Does what only one kind knows.
+    async fn act(&self, call: &Call, act: Act) -> Result<Reply, Problem> {
+        match act {
+            Act::BotKeys => self.bot_keys(call).await,
+            Act::DropBotKey => self.drop_bot_key(call).await,
+        }
     }
 
     fn reply(

@@ -8,8 +8,8 @@ use super::actor::Caller;
 use super::problem::Problem;
 use super::{Api, present};
 use crate::accept::Reply;
-use crate::catalogue::{LIST_MAX, Permission, WORKSPACE};
-use crate::store::{Query, Record, Sort};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, WORKSPACE};
+use crate::store::{Query, Record};
 
 /// The version of the original's API that is spoken here; clients refuse another major one.
 const SPOKEN_VERSION: &str = "3.8.8";
@@ -71,50 +71,84 @@ impl Api {
                 json!({ "message": "OK" })
             }
             (Shows::Me, Some(caller)) => me(caller),
-            (Shows::Accounts, Some(caller)) => accounts(caller),
+            (Shows::Accounts, Some(caller)) => self.accounts(caller).await?,
             (Shows::Workspaces, Some(caller)) => self.workspaces(caller).await?,
             (_, None) => return Err(Problem::Unauthorized),
         };
         Ok(Reply::json(StatusCode::OK, value.to_string()))
     }
 
+    /// The workspaces somebody may enter, of all the accounts they belong to.
     async fn workspaces(&self, caller: &Caller) -> Result<Value, Problem> {
-        if !caller.role.allows(Permission::SeeWorkspaces) {
-            return Ok(json!([]));
+        let entered: Vec<_> = self
+            .accesses(&caller.owner)
+            .await?
+            .iter()
+            .filter_map(|place| place.workspace)
+            .collect();
+        let mut rows = Vec::new();
+        for (membership, account) in self.memberships(caller).await? {
+            let powers = self.powers(&caller.owner, &membership, None).await?;
+            let workspaces = self.store.list(Query::new(&WORKSPACE, account.id, None)).await?;
+            let may_enter =
+                |place: &&Record| powers.reach_workspace() || entered.contains(&place.id);
+            rows.extend(workspaces.iter().filter(may_enter).map(|place| row(&account, place)));
         }
-        let query = Query {
-            kind: &WORKSPACE,
-            account: caller.account.id,
-            workspace: None,
-            ids: None,
-            names: None,
-            like: None,
-            sort: Sort::Name { descending: false },
-            offset: 0,
-            limit: LIST_MAX,
-        };
-        let workspaces = self.store.list(query).await?;
-        let account = &caller.account;
-        let row = |workspace: &Record| {
-            json!({
+        Ok(rows.into())
+    }
+
+    /// The accounts somebody belongs to, each with their place in it.
+    async fn memberships(&self, caller: &Caller) -> Result<Vec<(Record, Record)>, Problem> {
+        let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![caller.owner.id]).await?;
+        let ids = held.iter().map(|membership| membership.account).collect();
+        let accounts = self.store.records(ids).await?;
+        let paired = held.into_iter().filter_map(|membership| {
+            let account = accounts.iter().find(|account| account.id == membership.account)?;
+            Some((membership, account.clone()))
+        });
+        Ok(paired.collect())
+    }
+
+    async fn accounts(&self, caller: &Caller) -> Result<Value, Problem> {
+        let mut rows = Vec::new();
+        for (membership, account) in self.memberships(caller).await? {
+            let role = match membership.reference("account_role_id") {
+                Some(role) => self.role_name(role).await?,
+                None => String::new(),
+            };
+            rows.push(json!({
+                "account_membership_id": membership.id.to_string(),
                 "account_id": account.id.to_string(),
                 "account_name": account.text("name"),
+                "account_role_name": role,
                 "account_handle": account.text("handle"),
-                "workspace_id": workspace.id.to_string(),
-                "workspace_name": workspace.text("name"),
-                "workspace_description": workspace.text("description"),
-                "workspace_handle": workspace.text("handle"),
-            })
-        };
-        Ok(workspaces.iter().map(row).collect())
+                "account_plan_type": present::PLAN_TYPE,
+                "account_plan_tier": present::PLAN_TIER,
+                "account_plan_features": [],
+            }));
+        }
+        Ok(rows.into())
     }
+}
+
+fn row(account: &Record, workspace: &Record) -> Value {
+    json!({
+        "account_id": account.id.to_string(),
+        "account_name": account.text("name"),
+        "account_handle": account.text("handle"),
+        "workspace_id": workspace.id.to_string(),
+        "workspace_name": workspace.text("name"),
+        "workspace_description": workspace.text("description"),
+        "workspace_handle": workspace.text("handle"),
+    })
 }
 
 fn me(caller: &Caller) -> Value {
     let owner = &caller.owner;
-    let (handle, first_name) = match caller.membership {
-        Some(_) => (owner.text("handle"), owner.text("first_name")),
-        None => (owner.text("name"), owner.text("name")),
+    let (handle, first_name) = if caller.is_user() {
+        (owner.text("handle"), owner.text("first_name"))
+    } else {
+        (owner.text("name"), owner.text("name"))
     };
     json!({
         "id": owner.id.to_string(),
@@ -126,20 +160,4 @@ fn me(caller: &Caller) -> Value {
         "personal_account_id": null,
         "settings": {},
     })
-}
-
-fn accounts(caller: &Caller) -> Value {
-    let row = |membership: &Record| {
-        json!({
-            "account_membership_id": membership.id.to_string(),
-            "account_id": caller.account.id.to_string(),
-            "account_name": caller.account.text("name"),
-            "account_role_name": caller.role.name(),
-            "account_handle": caller.account.text("handle"),
-            "account_plan_type": present::PLAN_TYPE,
-            "account_plan_tier": present::PLAN_TIER,
-            "account_plan_features": [],
-        })
-    };
-    caller.membership.iter().map(row).collect()
 }

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::key::Fresh;
 use super::problem::Problem;
-use crate::catalogue::{API_KEY, SERVICE_ACCOUNT, WEBHOOK, WORKSPACE};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK, WORKSPACE};
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
 
@@ -31,33 +32,70 @@ impl Api {
         records: &[Record],
         form: Form,
     ) -> Result<Vec<Value>, Problem> {
-        let accounts = match (records.first().map(|record| record.kind.name), form) {
-            (Some(kind), Form::Read) if kind == WEBHOOK.name => {
-                let ids = records.iter().filter_map(|hook| hook.reference("service_account_id"));
-                self.service_accounts(ids.collect()).await?
-            }
-            (Some(kind), _) if kind == SERVICE_ACCOUNT.name => {
-                self.service_accounts(records.iter().map(|record| record.id).collect()).await?
-            }
-            _ => HashMap::new(),
+        let Some(kind) = records.first().map(|record| record.kind.name) else {
+            return Ok(Vec::new());
         };
-        let one = |record: &Record| match record.kind.name {
-            kind if kind == WEBHOOK.name => {
+        if kind == SERVICE_ACCOUNT.name {
+            let bots = self.service_accounts(ids(records)).await?;
+            let roles = self.roles_of(ids(records)).await?;
+            let one = |record: &Record| {
+                let role = roles.get(&record.id).map_or("", String::as_str);
+                service_account(record, role, bots.get(&record.id).map(|(_, key)| key), None)
+            };
+            return Ok(records.iter().map(one).collect());
+        }
+        if kind == WEBHOOK.name {
+            let callers = match form {
+                Form::Plain => HashMap::new(),
+                Form::Read => {
+                    let ids =
+                        records.iter().filter_map(|hook| hook.reference("service_account_id"));
+                    self.service_accounts(ids.collect()).await?
+                }
+            };
+            let one = |record: &Record| {
                 let mut told = webhook(record);
                 if form == Form::Read {
                     let account = record.reference("service_account_id");
-                    let account = account.and_then(|id| accounts.get(&id));
-                    let account = account.map_or(Value::Null, |(bot, key)| caller(bot, key));
-                    told["service_account"] = account;
+                    let account = account.and_then(|id| callers.get(&id));
+                    told["service_account"] =
+                        account.map_or(Value::Null, |(bot, key)| caller(bot, key));
                 }
                 told
-            }
-            kind if kind == SERVICE_ACCOUNT.name => {
-                service_account(record, accounts.get(&record.id).map(|(_, key)| key), None)
-            }
-            _ => workspace(record),
+            };
+            return Ok(records.iter().map(one).collect());
+        }
+        let one = |record: &Record| match kind {
+            kind if kind == WORKSPACE.name => workspace(record),
+            _ => plain(record),
         };
         Ok(records.iter().map(one).collect())
+    }
+
+    /// A record that was made or got a secret just now, with the key that is told once.
+    pub(super) async fn present_new(
+        &self,
+        record: Record,
+        fresh: Option<Fresh>,
+    ) -> Result<Value, Problem> {
+        let Some((key, secret)) = fresh else {
+            return Ok(self.present(&[record], Form::Plain).await?.pop().unwrap_or_default());
+        };
+        let roles = self.roles_of(vec![record.id]).await?;
+        let role = roles.get(&record.id).map_or("", String::as_str);
+        Ok(service_account(&record, role, Some(&key), Some(&secret)))
+    }
+
+    /// Names of the roles that service accounts have, by their ids.
+    async fn roles_of(&self, bots: Vec<Uuid>) -> Result<HashMap<Uuid, String>, Problem> {
+        let mut names = HashMap::new();
+        for membership in self.store.holders(ACCOUNT_MEMBERSHIP.name, bots).await? {
+            let pair = membership.reference("bot_id").zip(membership.reference("account_role_id"));
+            if let Some((bot, role)) = pair {
+                names.insert(bot, self.role_name(role).await?);
+            }
+        }
+        Ok(names)
     }
 
     /// Service accounts by id, each with its newest key.
@@ -80,6 +118,38 @@ impl Api {
     }
 }
 
+fn ids(records: &[Record]) -> Vec<Uuid> {
+    records.iter().map(|record| record.id).collect()
+}
+
+/// A record of a kind whose clients read just what the table says.
+pub(super) fn plain(record: &Record) -> Value {
+    let mut told = head(record);
+    told.insert("account_id".to_owned(), record.account.to_string().into());
+    if let Some(workspace) = record.workspace {
+        told.insert("workspace_id".to_owned(), workspace.to_string().into());
+    }
+    for field in record.kind.fields.iter().filter(|field| field.source != Source::Secret) {
+        told.insert(field.name.to_owned(), value(record, field.name));
+    }
+    told.into()
+}
+
+/// A key: its text when it was made just now, else masked.
+pub(super) fn key(key: &Record, secret: Option<&Secret>) -> Value {
+    let mut told = json!({
+        "id": key.id.to_string(),
+        "created": key.created.to_string(),
+        "name": value(key, "name"),
+        "expiration": value(key, "expiration"),
+    });
+    match secret {
+        Some(secret) => told["key"] = secret.expose().into(),
+        None => told["masked_key"] = value(key, "masked_key"),
+    }
+    told
+}
+
 /// A webhook, its slug among the rest.
 pub(super) fn webhook(record: &Record) -> Value {
     let slug = match &record.hidden {
@@ -97,31 +167,19 @@ pub(super) fn webhook(record: &Record) -> Value {
     told.into()
 }
 
-/// A service account with its key: the key's text when it was made just now, else masked.
-pub(super) fn service_account(
+/// A service account with its key.
+fn service_account(
     record: &Record,
-    key: Option<&Record>,
+    role: &str,
+    fresh: Option<&Record>,
     secret: Option<&Secret>,
 ) -> Value {
     let mut told = head(record);
     told.insert("actor_id".to_owned(), value(record, "actor_id"));
     told.insert("account_id".to_owned(), record.account.to_string().into());
     told.insert("name".to_owned(), value(record, "name"));
-    told.insert("account_role_name".to_owned(), value(record, "account_role_name"));
-    let key = key.map(|key| {
-        let mut told = json!({
-            "id": key.id.to_string(),
-            "created": key.created.to_string(),
-            "name": value(key, "name"),
-            "expiration": value(key, "expiration"),
-        });
-        match secret {
-            Some(secret) => told["key"] = secret.expose().into(),
-            None => told["masked_key"] = value(key, "masked_key"),
-        }
-        told
-    });
-    told.insert("api_key".to_owned(), key.into());
+    told.insert("account_role_name".to_owned(), role.into());
+    told.insert("api_key".to_owned(), fresh.map(|fresh| key(fresh, secret)).into());
     told.into()
 }
 

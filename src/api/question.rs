@@ -7,20 +7,34 @@ use super::present::Form;
 use super::problem::Problem;
 use super::{Api, Call, text};
 use crate::accept::Reply;
-use crate::catalogue::{LIST_MAX, Values, is_id};
-use crate::store::{Query, Record, Sort};
+use crate::catalogue::{ACCOUNT, LIST_MAX, Number, Scope, USER, Values, WORKSPACE};
+use crate::store::{Criterion, Query, Record, Sort};
 
 impl Api {
     /// The record a call is about, if it belongs to the call's place.
     pub(super) async fn record(&self, call: &Call) -> Result<Record, Problem> {
-        let id = call.id.ok_or(Problem::NotFound)?;
+        let id = match (call.id(), call.kind.name) {
+            (Some(id), _) => id,
+            (None, kind) if kind == ACCOUNT.name => call.account(),
+            (None, kind) if kind == WORKSPACE.name => call.workspace().ok_or(Problem::NotFound)?,
+            (None, kind) if kind == USER.name => call.part("user").ok_or(Problem::NotFound)?,
+            (None, _) if call.kind.number == Number::One => return self.only(call).await,
+            (None, _) => return Err(Problem::NotFound),
+        };
         let found = self.store.records(vec![id]).await?.pop();
+        let workspace = call.workspace().filter(|_| call.kind.scope == Scope::Workspace);
         let ours = |record: &Record| {
             record.kind.name == call.kind.name
-                && record.account == call.account()
-                && record.workspace == call.workspace()
+                && (record.account == call.account() || record.kind.name == USER.name)
+                && record.workspace == workspace
         };
         found.filter(ours).ok_or(Problem::NotFound)
+    }
+
+    /// The one record of a kind in a call's place.
+    async fn only(&self, call: &Call) -> Result<Record, Problem> {
+        let found = self.store.list(Query { limit: 1, ..all(call) }).await?;
+        found.into_iter().next().ok_or(Problem::NotFound)
     }
 
     pub(super) async fn read(&self, call: &Call) -> Result<Reply, Problem> {
@@ -31,49 +45,57 @@ impl Api {
 
     /// All of a place, or those of one name.
     pub(super) async fn list(&self, call: &Call, query: &str) -> Result<Reply, Problem> {
-        let names = text::find(query, "name").map(|name| vec![name]);
-        let records = self.store.list(Query { names, ..all(call) }).await?;
+        let name = text::find(query, "name").map(|name| Criterion::any("name", [name]));
+        let criteria = name.into_iter().collect();
+        let records = self.store.list(Query { criteria, ..all(call) }).await?;
         let told = self.present(&records, Form::Plain).await?;
         Ok(reply(call, &told.into()))
     }
 
     pub(super) async fn filter(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
-        let count = |name| values.get(name).and_then(Value::as_u64);
-        let criteria = values.get(call.kind.criteria).and_then(Value::as_object);
-        let criterion = |name| criteria.and_then(|criteria| criteria.get(name));
-        let texts = |name| {
-            let list = criterion(name).and_then(Value::as_array);
-            list.map(|list| list.iter().filter_map(Value::as_str))
-        };
-        let sort = values.get("sort").and_then(Value::as_str).unwrap_or_default();
-        let query = Query {
-            ids: texts("ids").map(|ids| ids.filter_map(is_id).collect()),
-            names: texts("names").map(|names| names.map(str::to_owned).collect()),
-            like: criterion("like").and_then(Value::as_str).map(str::to_owned),
-            sort: Sort::named(sort),
-            offset: count("offset").unwrap_or(0),
-            limit: count("limit").unwrap_or(LIST_MAX),
-            ..all(call)
-        };
-        let records = self.store.list(query).await?;
+        let records = self.store.list(query(call, values)).await?;
         let told = self.present(&records, Form::Read).await?;
         Ok(reply(call, &told.into()))
+    }
+
+    pub(super) async fn count(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
+        let count = self.store.count(query(call, values)).await?;
+        Ok(reply(call, &count.into()))
+    }
+}
+
+/// What a body asks for, in a call's place.
+fn query(call: &Call, values: &Values) -> Query {
+    let count = |name| values.get(name).and_then(Value::as_u64);
+    let criteria = values.get(call.kind.criteria).and_then(Value::as_object);
+    let sort = values.get("sort").and_then(Value::as_str).unwrap_or_default();
+    Query {
+        criteria: criteria.into_iter().flatten().map(criterion).collect(),
+        sort: Sort::named(sort),
+        offset: count("offset").unwrap_or(0),
+        limit: count("limit").unwrap_or(LIST_MAX),
+        ..all(call)
+    }
+}
+
+/// A criterion as the catalogue leaves it.
+fn criterion((field, asked): (&String, &Value)) -> Criterion {
+    let texts = |operator| {
+        let list: Option<&Vec<Value>> = asked.get(operator).and_then(Value::as_array);
+        list.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    };
+    Criterion {
+        field: field.clone(),
+        any: texts("any"),
+        not_any: texts("not_any"),
+        like: asked.get("like").and_then(Value::as_str).map(str::to_owned),
     }
 }
 
 /// The first page of a call's place, by name.
-fn all(call: &Call) -> Query {
-    Query {
-        kind: call.kind,
-        account: call.account(),
-        workspace: call.workspace(),
-        ids: None,
-        names: None,
-        like: None,
-        sort: Sort::Name { descending: false },
-        offset: 0,
-        limit: LIST_MAX,
-    }
+pub(super) fn all(call: &Call) -> Query {
+    let workspace = call.workspace().filter(|_| call.kind.scope == Scope::Workspace);
+    Query::new(call.kind, call.account(), workspace)
 }
 
 /// The verb's own success, with or without a body.

@@ -34,7 +34,7 @@ impl Api {
         let found = found.unwrap_or_default();
         if !found.is_empty() {
             let codes: Vec<&str> = found.iter().map(|finding| finding.told.code.name()).collect();
-            let id = call.id.map(|id| id.to_string()).unwrap_or_default();
+            let id = call.id().map(|id| id.to_string()).unwrap_or_default();
             tracing::info!(id, codes = codes.join(","), "a template has warnings");
         }
         found.len()

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, Kind, Source, Values};
+use super::{Field, Kind, Number, Scope, Shape, Values, is_id};
 use crate::clock::Time;
 use crate::event::{self, Event};
 use crate::id::Uuid;
@@ -64,20 +64,31 @@ pub struct Subject<'a> {
     pub id: Uuid,
     /// What it holds; after the change, when it was one.
     pub fields: &'a Values,
-    /// Another record that belongs in the picture: its kind's name and id.
-    pub beside: Option<(&'static str, Uuid)>,
+    /// What else belongs in the picture, beside what the fields relate.
+    pub beside: &'a [Beside],
+}
+
+/// Something else an event relates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Its part in the event.
+    pub role: &'static str,
+    /// The kind of what it is.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: Uuid,
 }
 
 /// A record was made.
 #[must_use]
 pub fn created(scene: &Scene, subject: Subject<'_>, occurred: Time, id: Uuid) -> Event {
-    compose(scene, subject, "created", &whole(subject), occurred, id)
+    compose(scene, subject, "created", &whole(subject.kind, subject.fields), occurred, id)
 }
 
 /// A record is gone.
 #[must_use]
 pub fn deleted(scene: &Scene, subject: Subject<'_>, occurred: Time, id: Uuid) -> Event {
-    compose(scene, subject, "deleted", &whole(subject), occurred, id)
+    compose(scene, subject, "deleted", &whole(subject.kind, subject.fields), occurred, id)
 }
 
 /// Fields of a record changed; `before` is what it held until then.
@@ -100,41 +111,34 @@ pub fn updated(
     compose(scene, subject, "updated", &payload, occurred, id)
 }
 
-/// A secret was made anew. A secret that is a record of its own is `rotated`, with what `tells` says of it; any other
-/// is an updated field without values.
+/// Something of the kind's own happened to a record; `tells` is what there is to say.
 #[must_use]
-pub fn rotated(
+pub fn told(
     scene: &Scene,
     subject: Subject<'_>,
-    field: Option<&str>,
+    action: &str,
     tells: &Value,
     occurred: Time,
     id: Uuid,
 ) -> Event {
-    match field {
-        Some(field) => {
-            let payload = json!({ "updated_fields": [field] });
-            compose(scene, subject, "updated", &payload, occurred, id)
-        }
-        None => compose(scene, subject, "rotated", tells, occurred, id),
-    }
+    compose(scene, subject, action, tells, occurred, id)
 }
 
 /// The public fields that differ, in the table's order.
 #[must_use]
 pub fn changed(kind: &Kind, before: &Values, after: &Values) -> Vec<&'static Field> {
-    let differs = |field: &&Field| {
-        field.source != Source::Secret && before.get(field.name) != after.get(field.name)
-    };
+    let differs =
+        |field: &&Field| field.is_told() && before.get(field.name) != after.get(field.name);
     kind.fields.iter().filter(differs).collect()
 }
 
 /// All public fields.
-fn whole(subject: Subject<'_>) -> Value {
+#[must_use]
+pub fn whole(kind: &Kind, fields: &Values) -> Value {
     let mut payload = Map::new();
-    for field in subject.kind.fields.iter().filter(|field| field.source != Source::Secret) {
-        let value = subject.fields.get(field.name).cloned().unwrap_or_default();
-        payload.insert(field.name.to_owned(), value);
+    for field in kind.fields.iter().filter(|field| field.is_told()) {
+        let value = fields.get(field.name).cloned().unwrap_or_default();
+        payload.insert(field.name.to_owned(), cut(value).0);
     }
     payload.into()
 }
@@ -155,6 +159,9 @@ fn cut(value: Value) -> (Value, bool) {
         Value::String(text) if text.len() > VALUE_MAX_BYTES => {
             (text[..text.floor_char_boundary(VALUE_MAX_BYTES)].into(), true)
         }
+        Value::Array(_) | Value::Object(_) if value.to_string().len() > VALUE_MAX_BYTES => {
+            (Value::Null, true)
+        }
         other => (other, false),
     }
 }
@@ -169,8 +176,14 @@ fn compose(
 ) -> Event {
     let Scene { actor, account, workspace } = scene;
     let kind = subject.kind;
-    let name = subject.fields.get("name").and_then(Value::as_str).unwrap_or_default();
-    let resource = labels(&resource_id(kind.name, subject.id), "", name, &[]);
+    let place = workspace.as_ref().filter(|_| kind.scope == Scope::Workspace);
+    let own = subject.fields.get("name").and_then(Value::as_str).unwrap_or_default();
+    let (id_of, name) = match (kind.number, place) {
+        (Number::Many, _) => (subject.id, own),
+        (Number::One, Some(workspace)) => (workspace.id, workspace.name.as_str()),
+        (Number::One, None) => (account.id, account.name.as_str()),
+    };
+    let resource = labels(&resource_id(kind.name, id_of), "", name, &[]);
     let mut related = vec![
         labels(
             &resource_id("actor", actor.id),
@@ -185,8 +198,9 @@ fn compose(
         party("account", account),
     ];
     related.extend(workspace.as_ref().map(|workspace| party("workspace", workspace)));
-    if let Some((kind, id)) = subject.beside {
-        related.push(labels(&resource_id(kind, id), kind, "", &[]));
+    let beside = relations(kind, subject.fields);
+    for Beside { role, kind, id } in beside.iter().chain(subject.beside) {
+        related.push(labels(&resource_id(kind, *id), role, "", &[]));
     }
     let borrowed: Vec<Vec<(&str, &str)>> = related.iter().map(borrow).collect();
     let related: Vec<_> = borrowed.iter().map(Vec::as_slice).collect();
@@ -197,6 +211,18 @@ fn compose(
     }
     let payload = String::from_utf8_lossy(&text);
     event::compose(occurred, &kind.event(action), &borrow(&resource), &related, &payload, id, None)
+}
+
+/// What the fields of a record relate. A field that may refer to several kinds says nothing here.
+fn relations(kind: &Kind, fields: &Values) -> Vec<Beside> {
+    let relation = |field: &Field| {
+        let (Shape::Reference(&[kind]), false) = (field.shape, field.relates.is_empty()) else {
+            return None;
+        };
+        let id = fields.get(field.name)?.as_str().and_then(is_id)?;
+        Some(Beside { role: field.relates, kind, id })
+    };
+    kind.fields.iter().filter_map(relation).collect()
 }
 
 type Owned = Vec<(&'static str, String)>;
@@ -272,14 +298,14 @@ mod tests {
         second["template"] = "é".repeat(3000).into();
         second["slug"] = "another secret".into();
         let subject =
-            Subject { kind: &WEBHOOK, id: Uuid::from_u128(1), fields: &first, beside: None };
+            Subject { kind: &WEBHOOK, id: Uuid::from_u128(1), fields: &first, beside: &[] };
         let after = Subject { fields: &second, ..subject };
         let id = Uuid::from_u128(3);
         let scene = scene();
         let events = [
             created(&scene, subject, occurred, id),
             updated(&scene, after, &first, occurred, id),
-            rotated(&scene, subject, Some("slug"), &Value::Null, occurred, id),
+            told(&scene, subject, "updated", &json!({"updated_fields": ["slug"]}), occurred, id),
             deleted(&scene, subject, occurred, id),
         ];
         for event in &events {
@@ -301,13 +327,13 @@ mod tests {
             kind: &API_KEY,
             id: Uuid::from_u128(1),
             fields: &fields,
-            beside: Some(("service-account", owner)),
+            beside: &[Beside { role: "service-account", kind: "service-account", id: owner }],
         };
         let moment = Time::from_micros(1_000_000);
         let tells = json!({"expiration": null, "old_key_expires_at": "1970-01-01T00:00:02Z"});
         let events = [
             created(&scene, subject, moment, Uuid::from_u128(4)),
-            rotated(&scene, subject, None, &tells, moment, Uuid::from_u128(5)),
+            told(&scene, subject, "rotated", &tells, moment, Uuid::from_u128(5)),
         ];
         assert!(events.iter().all(|event| !String::from_utf8_lossy(&event.json).contains("pnb_")));
         hold("api-key", &events);
@@ -320,7 +346,7 @@ mod tests {
             "template": c.repeat(30_000)}))
         };
         let (before, after) = (wide("\u{1}"), wide("\u{2}"));
-        let subject = Subject { kind: &WEBHOOK, id: Uuid::nil(), fields: &after, beside: None };
+        let subject = Subject { kind: &WEBHOOK, id: Uuid::nil(), fields: &after, beside: &[] };
         let event = updated(&scene(), subject, &before, Time::default(), Uuid::nil());
         assert!(event.json.len() < 256 << 10, "{}", event.json.len());
         assert!(changed(&WEBHOOK, &before, &before).is_empty());

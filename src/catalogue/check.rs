@@ -3,9 +3,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{Effect, Fallback, Field, Kind, Shape, Source, Verb};
+use super::{Effect, Fallback, Field, Kind, LIST_MAX, Shape, Source, Verb};
 use crate::clock::Time;
 use crate::id::Uuid;
+
+/// Longest handle.
+const HANDLE_MAX_CHARS: usize = 200;
+/// Shortest and longest password.
+const PASSWORD_MIN_CHARS: usize = 8;
+const PASSWORD_MAX_CHARS: usize = 1000;
 
 /// Values by field name.
 pub type Values = Map<String, Value>;
@@ -126,20 +132,20 @@ fn fallback(field: &Field) -> Value {
 fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
     let fault = |rule, says: String| Err(Fault::new(rule, &["body", field.name], says));
     match (field.shape, value) {
-        (Shape::Text(chars_max), Value::String(text)) => {
+        (Shape::Text(_) | Shape::Handle | Shape::Password, other) if !other.is_string() => {
+            fault("string_type", "Input should be a valid string".to_owned())
+        }
+        (Shape::Text(chars_max), _) => {
+            let text = value.as_str().unwrap_or_default();
             if text.len() as u64 > chars_max && text.chars().count() as u64 > chars_max {
                 let says = format!("String should have at most {chars_max} characters");
                 return fault("string_too_long", says);
             }
             Ok(value.clone())
         }
-        (Shape::Text(_), _) => fault("string_type", "Input should be a valid string".to_owned()),
         (Shape::Flag, Value::Bool(_)) => Ok(value.clone()),
         (Shape::Flag, _) => fault("bool_type", "Input should be a valid boolean".to_owned()),
-        (Shape::Reference(targets), _) => match value.as_str().and_then(is_id) {
-            Some(_) if targets.is_empty() => {
-                fault("value_error", "Value error, nothing of that id can be named here".to_owned())
-            }
+        (Shape::Reference(_), _) => match value.as_str().and_then(is_id) {
             Some(id) => Ok(id.to_string().into()),
             None => fault("uuid_parsing", "Input should be a valid UUID".to_owned()),
         },
@@ -147,33 +153,84 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             Some(time) => Ok(time.to_string().into()),
             None => fault("datetime_parsing", "Input should be a valid datetime".to_owned()),
         },
-        (Shape::Count(most), Value::Number(number)) => match number.as_u64() {
-            Some(count) if count <= most => Ok(value.clone()),
-            Some(_) => {
-                let says = format!("Input should be less than or equal to {most}");
-                fault("less_than_equal", says)
-            }
-            None if number.is_i64() => {
-                fault("greater_than_equal", "Input should be greater than or equal to 0".to_owned())
-            }
-            None => fault("int_type", "Input should be a valid integer".to_owned()),
-        },
-        (Shape::Count(_), _) => fault("int_type", "Input should be a valid integer".to_owned()),
+        (Shape::Count(most), _) => read_count(field.name, value, most),
         (Shape::Choice(words), _) => {
             if value.as_str().is_some_and(|word| words.contains(&word)) {
                 return Ok(value.clone());
             }
             fault("enum", format!("Input should be one of: {}", words.join(", ")))
         }
-        (Shape::Criteria, _) => read_criteria(field.name, value),
+        (Shape::Handle, _) if value.as_str().is_some_and(is_handle) => Ok(value.clone()),
+        (Shape::Handle, _) => {
+            let says = format!(
+                "Value error, a handle is 1 to {HANDLE_MAX_CHARS} lower-case letters, digits and dashes"
+            );
+            fault("value_error", says)
+        }
+        (Shape::Password, _) => {
+            let chars = value.as_str().map_or(0, |text| text.chars().count());
+            if !(PASSWORD_MIN_CHARS..=PASSWORD_MAX_CHARS).contains(&chars) {
+                let says = format!(
+                    "Value error, a password has {PASSWORD_MIN_CHARS} to {PASSWORD_MAX_CHARS} characters"
+                );
+                return fault("value_error", says);
+            }
+            Ok(value.clone())
+        }
+        (Shape::Texts(most, chars_max), _) => read_texts(field.name, value, most, chars_max),
+        (Shape::Json(max_bytes), _) => {
+            if value.to_string().len() > max_bytes {
+                let says = format!("Value error, at most {max_bytes} bytes of JSON");
+                return fault("value_error", says);
+            }
+            Ok(value.clone())
+        }
+        (Shape::Criteria(about), _) => read_criteria(field.name, about, value),
         (Shape::Id | Shape::Slug | Shape::Key, _) => {
             fault("extra_forbidden", "Extra inputs are not permitted".to_owned())
         }
     }
 }
 
-/// Criteria as `{"ids": […], "names": […], "like": "…"}`, null where nothing is asked.
-fn read_criteria(name: &str, value: &Value) -> Result<Value, Fault> {
+fn read_count(name: &str, value: &Value, most: u64) -> Result<Value, Fault> {
+    let fault = |rule, says: String| Err(Fault::new(rule, &["body", name], says));
+    match value.as_u64() {
+        Some(count) if count <= most => Ok(value.clone()),
+        Some(_) => {
+            fault("less_than_equal", format!("Input should be less than or equal to {most}"))
+        }
+        None if value.is_i64() => {
+            fault("greater_than_equal", "Input should be greater than or equal to 0".to_owned())
+        }
+        None => fault("int_type", "Input should be a valid integer".to_owned()),
+    }
+}
+
+fn is_handle(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=HANDLE_MAX_CHARS).contains(&text.len()) && text.bytes().all(fits)
+}
+
+fn read_texts(name: &str, value: &Value, most: usize, chars_max: u64) -> Result<Value, Fault> {
+    let fault = |rule, says: String| Err(Fault::new(rule, &["body", name], says));
+    match value {
+        Value::Array(list) if list.len() > most => {
+            fault("too_long", format!("List should have at most {most} items"))
+        }
+        Value::Array(list) if list.iter().all(Value::is_string) => {
+            let long = |text: &str| text.chars().count() as u64 > chars_max;
+            if list.iter().filter_map(Value::as_str).any(long) {
+                let says = format!("String should have at most {chars_max} characters");
+                return fault("string_too_long", says);
+            }
+            Ok(value.clone())
+        }
+        _ => fault("list_type", "Input should be a valid list of strings".to_owned()),
+    }
+}
+
+/// Criteria as `{"name": {"any": […], "not_any": […], "like": "…"}}`, without what asks nothing.
+fn read_criteria(name: &str, fields: &[&str], value: &Value) -> Result<Value, Fault> {
     let extra =
         |at: &[&str]| Err(Fault::new("extra_forbidden", at, "Extra inputs are not permitted"));
     let object = |value: &Value, at: &[&str]| match value {
@@ -183,34 +240,47 @@ fn read_criteria(name: &str, value: &Value) -> Result<Value, Fault> {
     };
     let mut read = Values::new();
     for (about, criterion) in object(value, &["body", name])? {
+        if !matches!(about.as_str(), "id" | "name") && !fields.contains(&about.as_str()) {
+            return extra(&["body", name, &about]);
+        }
+        let is_id = about == "id" || about.ends_with("_id");
+        let mut asked = Values::new();
         for (operator, operand) in object(&criterion, &["body", name, &about])? {
             let at = ["body", name, &about, &operator];
-            let key = match (about.as_str(), operator.as_str()) {
-                ("id", "any_") => "ids",
-                ("name", "any_") => "names",
-                ("name", "like_") => "like",
+            let key = match operator.as_str() {
+                "any_" => "any",
+                "not_any_" => "not_any",
+                "like_" if !is_id => "like",
                 _ => return extra(&at),
             };
-            let operand = match (key, operand) {
-                (_, Value::Null) => continue,
-                ("like", text @ Value::String(_)) => text,
-                ("ids", Value::Array(list)) => {
-                    let id =
-                        |id: &Value| Some(Value::from(id.as_str().and_then(is_id)?.to_string()));
-                    let ids: Option<Vec<Value>> = list.iter().map(id).collect();
-                    let says = "Input should be a valid UUID";
-                    ids.ok_or_else(|| Fault::new("uuid_parsing", &at, says))?.into()
+            match operand {
+                Value::Null => {}
+                text @ Value::String(_) if key == "like" => {
+                    asked.insert(key.to_owned(), text);
                 }
-                ("names", Value::Array(list)) if list.iter().all(Value::is_string) => list.into(),
+                Value::Array(list) if key != "like" && list.len() <= LIST_MAX as usize => {
+                    asked.insert(key.to_owned(), read_operands(list, is_id, &at)?);
+                }
                 _ => return Err(Fault::new("type_error", &at, "Input has the wrong type")),
-            };
-            read.insert(key.to_owned(), operand);
+            }
         }
-        if !matches!(about.as_str(), "id" | "name") {
-            return extra(&["body", name, &about]);
+        if !asked.is_empty() {
+            read.insert(about, asked.into());
         }
     }
     Ok(read.into())
+}
+
+/// Texts, or ids in their one form.
+fn read_operands(list: Vec<Value>, ids: bool, at: &[&str]) -> Result<Value, Fault> {
+    if !ids {
+        let wrong = || Fault::new("type_error", at, "Input has the wrong type");
+        return if list.iter().all(Value::is_string) { Ok(list.into()) } else { Err(wrong()) };
+    }
+    let id = |id: &Value| Some(Value::from(id.as_str().and_then(is_id)?.to_string()));
+    let ids: Option<Vec<Value>> = list.iter().map(id).collect();
+    let wrong = || Fault::new("uuid_parsing", at, "Input should be a valid UUID");
+    ids.map(Value::from).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -319,11 +389,6 @@ mod tests {
                 json!(["datetime_parsing api_key_expiration"]),
             ),
             (
-                "create",
-                json!({"name": "n", "account_role_id": "3F0C6A1E00004000800000000000000A"}),
-                json!(["value_error account_role_id"]),
-            ),
-            (
                 "rotate",
                 json!({"old_key_expires_in_seconds": 172_801}),
                 json!(["less_than_equal old_key_expires_in_seconds"]),
@@ -332,7 +397,7 @@ mod tests {
                 "filter",
                 json!({"service_accounts": {"name": {"any_": ["a"], "like_": null},
                     "id": {"any_": null}}}),
-                json!({"service_accounts": {"names": ["a"]}, "offset": 0, "limit": 200}),
+                json!({"service_accounts": {"name": {"any": ["a"]}}, "offset": 0, "limit": 200}),
             ),
             (
                 "filter",

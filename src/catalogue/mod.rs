@@ -7,14 +7,15 @@ pub mod chain;
 mod check;
 mod kinds;
 mod permission;
+pub mod role;
 mod route;
 
-pub use audit::{Actor, Party, Scene, Subject, changed, created, deleted, rotated, updated};
-pub use check::{Fault, Values, check, is_id};
-pub use kinds::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, KINDS, SERVICE_ACCOUNT, USER, WEBHOOK, WORKSPACE,
+pub use audit::{
+    Actor, Beside, Party, Scene, Subject, changed, created, deleted, told, updated, whole,
 };
-pub use permission::{Permission, Role};
+pub use check::{Fault, Values, check, is_id};
+pub use kinds::*;
+pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
 
 /// Most rows of one list.
@@ -22,13 +23,42 @@ pub const LIST_MAX: u64 = 200;
 /// Longest text of a field that says nothing else, in characters.
 pub const TEXT_MAX_CHARS: u64 = 5000;
 
-/// What a record belongs to, and so where its paths begin.
+/// What a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// `/api/accounts/{account}/…`; its events carry no workspace.
+    /// An account; its events carry no workspace.
     Account,
-    /// `/api/accounts/{account}/workspaces/{workspace}/…`.
+    /// A workspace.
     Workspace,
+}
+
+/// How many records of a kind there are, and whose id its events bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// Any, each with an id of its own.
+    Many,
+    /// One for each account or workspace, whose id its events bear.
+    One,
+}
+
+/// Where the paths of an account's records begin.
+pub const IN_ACCOUNT: &str = "accounts/{account}";
+
+/// One thing that a kind's events say.
+#[derive(Debug)]
+pub struct Action {
+    /// The last part of the event's name.
+    pub name: &'static str,
+    /// What somebody did: a method and a path, or a sentence.
+    pub act: &'static str,
+    /// When the event arises.
+    pub when: &'static str,
+}
+
+impl Action {
+    const fn new(name: &'static str, act: &'static str, when: &'static str) -> Self {
+        Self { name, act, when }
+    }
 }
 
 /// One kind of record.
@@ -38,8 +68,10 @@ pub struct Kind {
     pub name: &'static str,
     /// What its records belong to.
     pub scope: Scope,
-    /// Path part of its collection.
-    pub collection: &'static str,
+    /// How many there are.
+    pub number: Number,
+    /// Where its paths begin, below `/api/`; parts in braces stand for ids.
+    pub base: &'static str,
     /// What errors call the id in its path.
     pub id_name: &'static str,
     /// Name of the object that holds a filter's criteria.
@@ -49,7 +81,7 @@ pub struct Kind {
     /// What can be done with it through the API.
     pub verbs: &'static [Verb],
     /// What its events say happened, those of other kinds' verbs among them.
-    pub actions: &'static [&'static str],
+    pub actions: &'static [Action],
 }
 
 impl Kind {
@@ -62,8 +94,22 @@ impl Kind {
     /// The name of its event for an action.
     #[must_use]
     pub fn event(&self, action: &str) -> String {
-        debug_assert!(self.actions.contains(&action), "{} is never {action}", self.name);
+        debug_assert!(
+            self.actions.iter().any(|known| known.name == action),
+            "{} is never {action}",
+            self.name
+        );
         format!("{}{}.{action}", crate::event::RESERVED_PREFIX, self.name)
+    }
+
+    /// The path of a verb below `/api/`, without slashes at its ends.
+    #[must_use]
+    pub fn path(&self, verb: &Verb) -> String {
+        match verb.suffix.strip_prefix('/') {
+            Some(whole) => whole.to_owned(),
+            None if verb.suffix.is_empty() => self.base.to_owned(),
+            None => format!("{}/{}", self.base, verb.suffix),
+        }
     }
 }
 
@@ -84,8 +130,16 @@ pub enum Shape {
     Count(u64),
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// Criteria over id and name.
-    Criteria,
+    /// At most so many texts of at most so many characters.
+    Texts(usize, u64),
+    /// Any JSON of at most so many bytes, kept as it was sent.
+    Json(usize),
+    /// Lower-case letters, digits and dashes.
+    Handle,
+    /// Criteria over id, name and these fields.
+    Criteria(&'static [&'static str]),
+    /// What a person proves themselves with; taken, digested, never told.
+    Password,
     /// A secret path part; made here, stored as it is, told to managers, never in an event.
     Slug,
     /// An API key: a record of its own, told once.
@@ -103,6 +157,17 @@ pub enum Source {
     Made,
     /// Only the gateway, and no event tells it.
     Secret,
+    /// Copied from another record, whose events tell it.
+    Copied,
+}
+
+/// What becomes of a record when what a field of it refers to ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnEnd {
+    /// It must be changed first: what it refers to cannot end.
+    Refuse,
+    /// It ends too.
+    Follow,
 }
 
 /// Where a value must be the only one of its kind.
@@ -140,6 +205,10 @@ pub struct Field {
     pub kept: bool,
     /// Its value when nothing was said.
     pub fallback: Fallback,
+    /// What becomes of the record when what this refers to ends.
+    pub on_end: OnEnd,
+    /// The role in which events relate what this refers to; empty when they do not.
+    pub relates: &'static str,
 }
 
 impl Field {
@@ -152,7 +221,15 @@ impl Field {
             null_clears: false,
             kept: false,
             fallback: Fallback::Null,
+            on_end: OnEnd::Refuse,
+            relates: "",
         }
+    }
+
+    /// Whether events tell it.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        !matches!(self.source, Source::Secret | Source::Copied)
     }
 
     const fn text(name: &'static str) -> Self {
@@ -193,6 +270,16 @@ impl Field {
         self.fallback = fallback;
         self
     }
+
+    const fn follows(mut self) -> Self {
+        self.on_end = OnEnd::Follow;
+        self
+    }
+
+    const fn relates(mut self, role: &'static str) -> Self {
+        self.relates = role;
+        self
+    }
 }
 
 /// What a verb does; each is built once, for all kinds.
@@ -206,6 +293,8 @@ pub enum Effect {
     List,
     /// Tells those that a body describes.
     Filter,
+    /// Tells how many a body describes.
+    Count,
     /// Sets all fields.
     Replace,
     /// Sets the fields that are named.
@@ -220,6 +309,17 @@ pub enum Effect {
     Render,
     /// Renders a record's template, or a draft of it, with a request.
     Test,
+    /// What only this kind knows.
+    Own(Act),
+}
+
+/// What only one kind knows; each has its function in `api/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Tells a service account's key and those that still overlap with it.
+    BotKeys,
+    /// Ends one key of a service account.
+    DropBotKey,
 }
 
 /// One thing that can be done with a kind.
@@ -229,7 +329,8 @@ pub struct Verb {
     pub name: &'static str,
     /// The method.
     pub method: &'static str,
-    /// What follows the collection in the path; `{id}` is the record's id. Both slash forms mean the same.
+    /// What follows the kind's base in the path; `{id}` is the record's id. With a slash before it, it is the whole
+    /// path below `/api`. Both slash forms at its end mean the same.
     pub suffix: &'static str,
     /// What the actor must be allowed.
     pub needs: Permission,
@@ -261,6 +362,10 @@ impl Verb {
         Self::new("read", ("GET", "{id}", 200), needs, Effect::Read)
     }
 
+    const fn list(needs: Permission) -> Self {
+        Self::new("list", ("GET", "", 200), needs, Effect::List)
+    }
+
     const fn filter(needs: Permission, also: &'static [Field]) -> Self {
         Self::new("filter", ("POST", "filter", 200), needs, Effect::Filter).also(also)
     }
@@ -271,6 +376,15 @@ impl Verb {
 
     const fn delete(needs: Permission) -> Self {
         Self::new("delete", ("DELETE", "{id}", 204), needs, Effect::Delete)
+    }
+
+    const fn own(
+        name: &'static str,
+        (method, suffix, status): (&'static str, &'static str, u16),
+        needs: Permission,
+        act: Act,
+    ) -> Self {
+        Self::new(name, (method, suffix, status), needs, Effect::Own(act))
     }
 
     const fn takes(mut self, takes: Option<&'static [&'static str]>) -> Self {
@@ -286,17 +400,13 @@ impl Verb {
     /// Whether its body is looked at.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        matches!(
-            self.effect,
-            Effect::Create
-                | Effect::Filter
-                | Effect::Replace
-                | Effect::Change
-                | Effect::Rotate(_)
-                | Effect::Validate
-                | Effect::Render
-                | Effect::Test
-        )
+        !matches!(self.method, "GET" | "DELETE")
+    }
+
+    /// Whether its body is checked against the table before it is performed.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        !matches!(self.effect, Effect::Validate | Effect::Render | Effect::Test)
     }
 }
 
@@ -309,6 +419,8 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 /// Every name an audit event can have.
 #[must_use]
 pub fn event_names() -> Vec<String> {
-    let names = |kind: &&'static Kind| kind.actions.iter().map(|action| kind.event(action));
-    KINDS.iter().flat_map(|kind| names(kind).collect::<Vec<_>>()).collect()
+    KINDS
+        .iter()
+        .flat_map(|kind| kind.actions.iter().map(|action| kind.event(action.name)))
+        .collect()
 }

@@ -1,21 +1,17 @@
 //! Paths to verbs. In: a method and a path as they were sent. Out: the kind and verb of the table, with the path's own
 //! parts, not yet checked. Both slash forms are the same path. Never a redirect.
 
-use super::{KINDS, Kind, Scope, Verb};
+use super::{KINDS, Kind, Verb};
 
 /// A path that means something.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Route<'p> {
     /// The kind.
     pub kind: &'static Kind,
     /// What is asked of it.
     pub verb: &'static Verb,
-    /// The account as sent.
-    pub account: &'p str,
-    /// The workspace as sent, for kinds that live in one.
-    pub workspace: Option<&'p str>,
-    /// The record's id as sent, for verbs of one record.
-    pub id: Option<&'p str>,
+    /// What stands for the braces of the verb's path, in their order, as sent.
+    pub parts: Vec<(&'static str, &'p str)>,
 }
 
 /// What a method and a path mean.
@@ -29,52 +25,47 @@ pub enum Match<'p> {
     Nothing,
 }
 
-/// Deepest path of the table, in parts.
-const PARTS_MAX: usize = 8;
-
 /// Finds the verb of a method and a path that begins with `/api/`. `HEAD` is `GET`.
 #[must_use]
 pub fn find<'p>(method: &str, path: &'p str) -> Match<'p> {
     let method = if method == "HEAD" { "GET" } else { method };
-    let Some(rest) = path.strip_prefix("/api/") else { return Match::Nothing };
-    let parts: Vec<&str> =
-        rest.strip_suffix('/').unwrap_or(rest).splitn(PARTS_MAX + 1, '/').collect();
-    let ["accounts", account, rest @ ..] = &parts[..] else { return Match::Nothing };
+    let Some(path) = path.strip_prefix("/api/") else { return Match::Nothing };
+    let path = path.strip_suffix('/').unwrap_or(path);
     let mut methods = Vec::new();
-    for kind in KINDS {
-        let (workspace, rest) = match (kind.scope, rest) {
-            (Scope::Account, rest) => (None, rest),
-            (Scope::Workspace, ["workspaces", workspace, rest @ ..]) => (Some(*workspace), rest),
-            (Scope::Workspace, _) => continue,
+    let verbs = KINDS.iter().flat_map(|kind| kind.verbs.iter().map(move |verb| (*kind, verb)));
+    for (kind, verb) in verbs {
+        let (base, suffix) = match verb.suffix.strip_prefix('/') {
+            Some(whole) => ("", whole),
+            None => (kind.base, verb.suffix),
         };
-        let [collection, rest @ ..] = rest else { continue };
-        if *collection != kind.collection {
-            continue;
+        let Some(parts) = fit(base, suffix, path) else { continue };
+        if verb.method == method {
+            return Match::Found(Route { kind, verb, parts });
         }
-        for verb in kind.verbs {
-            let Some(id) = fit(verb.suffix, rest) else { continue };
-            if verb.method == method {
-                let id = (!id.is_empty()).then_some(id);
-                return Match::Found(Route { kind, verb, account, workspace, id });
-            }
+        if !methods.contains(&verb.method) {
             methods.push(verb.method);
         }
     }
     if methods.is_empty() { Match::Nothing } else { Match::Methods(methods) }
 }
 
-/// The id among parts that fit a verb's suffix; empty when the suffix has none.
-fn fit<'p>(suffix: &str, parts: &[&'p str]) -> Option<&'p str> {
-    let mut wanted = suffix.split('/').filter(|part| !part.is_empty());
-    let mut id = "";
-    for part in parts {
-        match wanted.next()? {
-            "{id}" if !part.is_empty() => id = part,
-            word if word == *part => {}
+/// What stands for the braces, when a path has that base and suffix.
+fn fit<'p>(
+    base: &'static str,
+    suffix: &'static str,
+    path: &'p str,
+) -> Option<Vec<(&'static str, &'p str)>> {
+    let mut wanted = base.split('/').chain(suffix.split('/')).filter(|part| !part.is_empty());
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        let word = wanted.next()?;
+        match word.strip_prefix('{').and_then(|word| word.strip_suffix('}')) {
+            Some(name) if !part.is_empty() => parts.push((name, part)),
+            None if word == part => {}
             _ => return None,
         }
     }
-    wanted.next().is_none().then_some(id)
+    wanted.next().is_none().then_some(parts)
 }
 
 #[cfg(test)]
@@ -84,7 +75,8 @@ mod tests {
     fn name(method: &str, path: &str) -> String {
         match find(method, path) {
             Match::Found(route) => {
-                let id = route.id.unwrap_or("-");
+                let id = route.parts.iter().find(|(name, _)| *name == "id");
+                let id = id.map_or("-", |(_, id)| id);
                 format!("{} {} {id}", route.kind.name, route.verb.name)
             }
             Match::Methods(methods) => methods.join(","),
@@ -108,8 +100,8 @@ mod tests {
             ),
             ("DELETE", "/api/accounts/a/workspaces/w/webhooks", "POST,GET"),
             ("GET", "/api/accounts/a/workspaces/w/webhooks/i/rotate", "POST"),
-            ("GET", "/api/accounts/a/workspaces/w", "workspace read w"),
-            ("GET", "/api/accounts/a/workspaces/w/", "workspace read w"),
+            ("GET", "/api/accounts/a/workspaces/w", "workspace read -"),
+            ("GET", "/api/accounts/a/workspaces/w/", "workspace read -"),
             ("POST", "/api/accounts/a/bots/", "service-account create -"),
             ("POST", "/api/accounts/a/bots/i/rotate_api_key", "service-account rotate i"),
             ("GET", "/api/accounts/a/webhooks", "nothing"),

@@ -275,7 +275,9 @@ mod tests {
         let (folder, first) = house(0);
         let path = folder.0.join(FILE_NAME);
         let old = Connection::open(&path).expect("a file");
-        old.execute_batch("DROP TABLE audit; PRAGMA user_version = 1;").expect("version 1");
+        let back = "DROP TABLE audit; DROP INDEX record_account; DROP INDEX record_workspace;
+            PRAGMA user_version = 1;";
+        old.execute_batch(back).expect("version 1");
         drop(old);
         let fault = Audit::open(&folder.0).expect_err("no chain yet");
         assert!(fault.to_string().contains("before events were chained"), "{fault}");

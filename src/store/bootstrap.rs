@@ -13,8 +13,8 @@ use super::record::{Hidden, KeptKey};
 use super::write::{self, Batch, Write};
 use super::{FILE_NAME, Outgoing, Query, Record, Sort, StoreError, file, read};
 use crate::catalogue::{
-    self, ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, Actor, Kind, Role, Scene, Subject, USER, Values,
-    WORKSPACE,
+    self, ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, Actor, Beside, Kind, Scene, Subject, USER, Values,
+    WORKSPACE, role,
 };
 use crate::clock::{Clock, Time};
 use crate::id::{self, Secret, Uuid};
@@ -89,17 +89,8 @@ pub(super) fn oldest_account(connection: &Connection) -> Result<Option<Uuid>, St
 /// The oldest account and its oldest workspace.
 fn find(connection: &Connection) -> Result<Option<(Record, Record)>, StoreError> {
     let Some(account) = oldest_account(connection)? else { return Ok(None) };
-    let query = Query {
-        kind: &WORKSPACE,
-        account,
-        workspace: None,
-        ids: None,
-        names: None,
-        like: None,
-        sort: Sort::Created { descending: false },
-        offset: 0,
-        limit: 1,
-    };
+    let sort = Sort::Created { descending: false };
+    let query = Query { sort, limit: 1, ..Query::new(&WORKSPACE, account, None) };
     let workspace = read::list(connection, &query)?.pop();
     let account = read::records(connection, &[account])?.pop();
     Ok(account.zip(workspace))
@@ -134,7 +125,7 @@ impl First {
         });
         let membership = json!({
             "name": USER_NAME, "user_id": user_id.to_string(),
-            "account_role_name": Role::Owner.name(),
+            "account_role_id": role::ACCOUNT_OWNER.id.to_string(), "active": true,
         });
         let (secret, lookup, digest) = key::mint(clock, &key::Kind::User);
         let mut kept = record(
@@ -162,11 +153,15 @@ impl First {
         let mut batch = Batch::default();
         for record in records {
             let owner = record.reference("owner_id");
+            let beside: Vec<Beside> = owner
+                .map(|id| Beside { role: USER.name, kind: USER.name, id })
+                .into_iter()
+                .collect();
             let subject = Subject {
                 kind: record.kind,
                 id: record.id,
                 fields: &record.fields,
-                beside: owner.map(|owner| (USER.name, owner)),
+                beside: &beside,
             };
             let event = catalogue::created(&scene, subject, self.now, id::now(clock));
             let (account, workspace) = (self.account.id, None);

@@ -71,6 +71,29 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE UNIQUE INDEX audit_place ON audit (account, number);
 ",
+    // Roles are named by id and held by memberships, those of service accounts too.
+    "
+    CREATE INDEX record_account ON record (account);
+    CREATE INDEX record_workspace ON record (workspace) WHERE workspace IS NOT NULL;
+    UPDATE record SET fields = json_remove(json_set(
+        fields, '$.active', json('true'), '$.account_role_id',
+        iif(fields ->> 'account_role_name' = 'Owner', '686f6f6b-6761-4465-8000-000000000011',
+            '686f6f6b-6761-4465-8000-000000000013')
+    ), '$.account_role_name') WHERE kind = 'account-membership';
+    INSERT INTO record (id, kind, account, name, fields, revision, created, updated)
+    SELECT randomblob(16), 'account-membership', account, name, json_object(
+        'name', name, 'bot_id', lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-'
+            || substr(hex(id), 13, 4) || '-' || substr(hex(id), 17, 4) || '-'
+            || substr(hex(id), 21)),
+        'account_role_id', '686f6f6b-6761-4465-8000-000000000013', 'active', json('true')
+    ), 1, created, updated FROM record WHERE kind = 'service-account';
+    INSERT INTO reference (holder, field, target)
+    SELECT membership.id, 'bot_id', bot.id FROM record membership JOIN record bot
+    ON bot.id = unhex(replace(membership.fields ->> 'bot_id', '-', ''))
+    WHERE membership.kind = 'account-membership' AND bot.kind = 'service-account';
+    UPDATE record SET fields = json_remove(fields, '$.account_role_name')
+    WHERE kind = 'service-account';
+",
 ];
 /// The version that all steps lead to.
 const KNOWN: i64 = STEPS.len().cast_signed() as i64;

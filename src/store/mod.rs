@@ -26,7 +26,7 @@ pub use crate::catalogue::Party;
 pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use outbox::Outgoing;
-pub use read::{Query, Sort};
+pub use read::{Criterion, Query, Sort};
 pub use record::{Hidden, KeptKey, Record};
 pub use write::{Batch, Write};
 
@@ -222,6 +222,26 @@ impl Store {
     /// [`StoreError`].
     pub async fn list(&self, query: Query) -> Result<Vec<Record>, StoreError> {
         self.reader.ask(move |connection| read::list(connection, &query)).await
+    }
+
+    /// How many records a query describes, those beyond its page among them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count(&self, query: Query) -> Result<u64, StoreError> {
+        self.reader.ask(move |connection| read::count(connection, &query)).await
+    }
+
+    /// A record and all that ends with it, the record last; `None` when that is more than `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ending(
+        &self,
+        record: Record,
+        most: usize,
+    ) -> Result<Option<Vec<Record>>, StoreError> {
+        self.reader.ask(move |connection| read::ending(connection, &record, most)).await
     }
 
     /// The records of one kind that refer to any of these.

@@ -1,14 +1,14 @@
 //! Questions. In: ids, or what describes records. Out: records, webhooks, keys. Every list is bounded; only what
 //! start-up loads is whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Params};
 use serde_json::Value;
 
-use super::record::{COLUMNS, from_row};
+use super::record::{COLUMNS, FIELDS_COLUMN, from_row};
 use super::{Key, Record, StoreError, Webhook};
-use crate::catalogue::{ACCOUNT, API_KEY, Kind, WEBHOOK, WORKSPACE};
+use crate::catalogue::{ACCOUNT, API_KEY, Kind, LIST_MAX, OnEnd, WEBHOOK, WORKSPACE};
 use crate::id::Uuid;
 
 /// Order of a list; the id decides between equals.
@@ -62,6 +62,60 @@ impl Sort {
     }
 }
 
+/// What is asked of one field.
+#[derive(Clone, Debug, Default)]
+pub struct Criterion {
+    /// The field's name; `id` is the record's own.
+    pub field: String,
+    /// Only these values.
+    pub any: Option<Vec<String>>,
+    /// None of these.
+    pub not_any: Option<Vec<String>>,
+    /// Only values that hold this, letter case of ASCII aside.
+    pub like: Option<String>,
+}
+
+impl Criterion {
+    /// Only records whose field has one of these values.
+    #[must_use]
+    pub fn any(field: &str, values: impl IntoIterator<Item = String>) -> Self {
+        let any = Some(values.into_iter().collect());
+        Self { field: field.to_owned(), any, ..Self::default() }
+    }
+
+    /// As a condition; `at` is the number of its first parameter.
+    fn sql(&self, at: usize) -> String {
+        let value = match self.field.as_str() {
+            "id" => "lower(hex(record.id))".to_owned(),
+            "name" => "record.name".to_owned(),
+            // The table's own names: nothing of a request.
+            field => format!("ifnull(record.fields ->> '{}', '')", field.replace('\'', "")),
+        };
+        let list = |at| format!("(SELECT value FROM json_each(?{at}))");
+        format!(
+            " AND (?{at} IS NULL OR {value} IN {}) AND (?{b} IS NULL OR {value} NOT IN {})
+              AND (?{c} IS NULL OR instr(lower({value}), lower(?{c})) > 0)",
+            list(at),
+            list(at + 1),
+            b = at + 1,
+            c = at + 2,
+        )
+    }
+
+    fn parameters(&self) -> [Option<String>; 3] {
+        let list = |values: &Option<Vec<String>>| {
+            let plain = |text: &String| match self.field.as_str() {
+                "id" => text.replace('-', "").to_lowercase(),
+                _ => text.clone(),
+            };
+            let texts: Option<Vec<String>> =
+                values.as_ref().map(|all| all.iter().map(plain).collect());
+            texts.map(|texts| Value::from(texts).to_string())
+        };
+        [list(&self.any), list(&self.not_any), self.like.clone()]
+    }
+}
+
 /// Which records of a place.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -71,12 +125,8 @@ pub struct Query {
     pub account: Uuid,
     /// Their workspace, for kinds that live in one.
     pub workspace: Option<Uuid>,
-    /// Only these.
-    pub ids: Option<Vec<Uuid>>,
-    /// Only those of these names.
-    pub names: Option<Vec<String>>,
-    /// Only those whose name holds this, letter case of ASCII aside.
-    pub like: Option<String>,
+    /// What all of them fulfil.
+    pub criteria: Vec<Criterion>,
     /// Their order.
     pub sort: Sort,
     /// How many to leave out.
@@ -85,27 +135,50 @@ pub struct Query {
     pub limit: u64,
 }
 
+impl Query {
+    /// The first page of a place, by name.
+    #[must_use]
+    pub fn new(kind: &'static Kind, account: Uuid, workspace: Option<Uuid>) -> Self {
+        let sort = Sort::Name { descending: false };
+        Self { kind, account, workspace, criteria: Vec::new(), sort, offset: 0, limit: LIST_MAX }
+    }
+
+    /// With what follows `FROM record`, and its parameters.
+    fn sql(&self) -> (String, Vec<Box<dyn rusqlite::ToSql>>) {
+        let mut sql = " WHERE kind = ?1 AND account = ?2 AND workspace IS ?3".to_owned();
+        let mut parameters: Vec<Box<dyn rusqlite::ToSql>> = vec![
+            Box::new(self.kind.name),
+            Box::new(self.account.into_bytes()),
+            Box::new(self.workspace.map(Uuid::into_bytes)),
+        ];
+        for criterion in &self.criteria {
+            sql.push_str(&criterion.sql(parameters.len() + 1));
+            for parameter in criterion.parameters() {
+                parameters.push(Box::new(parameter));
+            }
+        }
+        (sql, parameters)
+    }
+}
+
 pub(super) fn list(connection: &Connection, query: &Query) -> Result<Vec<Record>, StoreError> {
+    let (place, parameters) = query.sql();
     let sql = format!(
-        "SELECT {COLUMNS} FROM record WHERE kind = ?1 AND account = ?2 AND workspace IS ?3
-         AND (?4 IS NULL OR id IN (SELECT unhex(value) FROM json_each(?4)))
-         AND (?5 IS NULL OR name IN (SELECT value FROM json_each(?5)))
-         AND (?6 IS NULL OR instr(lower(name), lower(?6)) > 0)
-         ORDER BY {} LIMIT ?7 OFFSET ?8",
-        query.sort.sql()
-    );
-    let names = query.names.as_ref().map(|names| Value::from(names.as_slice()).to_string());
-    let parameters = rusqlite::params![
-        query.kind.name,
-        query.account.as_bytes(),
-        query.workspace.map(Uuid::into_bytes),
-        query.ids.as_deref().map(as_json),
-        names,
-        query.like,
+        "SELECT {COLUMNS} FROM record{place} ORDER BY {} LIMIT {} OFFSET {}",
+        query.sort.sql(),
         i64::try_from(query.limit).unwrap_or(i64::MAX),
         i64::try_from(query.offset).unwrap_or(i64::MAX),
-    ];
-    collect(connection, &sql, parameters)
+    );
+    collect(connection, &sql, rusqlite::params_from_iter(parameters))
+}
+
+/// How many records fulfil a query, those beyond its page among them.
+pub(super) fn count(connection: &Connection, query: &Query) -> Result<u64, StoreError> {
+    let (place, parameters) = query.sql();
+    let sql = format!("SELECT count(*) FROM record{place}");
+    let parameters = rusqlite::params_from_iter(parameters);
+    let count: i64 = connection.query_row(&sql, parameters, |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 pub(super) fn records(connection: &Connection, ids: &[Uuid]) -> Result<Vec<Record>, StoreError> {
@@ -127,6 +200,57 @@ pub(super) fn holders(
          ORDER BY record.created, record.id"
     );
     collect(connection, &sql, [kind, &as_json(targets)])
+}
+
+/// A record and all that ends with it, the record last and each before what it stands on; `None` when that is more
+/// than `most`.
+pub(super) fn ending(
+    connection: &Connection,
+    record: &Record,
+    most: usize,
+) -> Result<Option<Vec<Record>>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, ifnull((SELECT group_concat(field) FROM reference
+         WHERE holder = record.id AND target = ?1), '') FROM record
+         WHERE workspace = ?1 OR (account = ?1 AND id <> ?1)
+         OR id IN (SELECT holder FROM reference WHERE target = ?1)"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = vec![record.clone()];
+    let mut seen: HashSet<Uuid> = HashSet::from([record.id]);
+    let mut at = 0;
+    while at < found.len() {
+        let target = found[at].id;
+        at += 1;
+        let mut rows = statement.query([target.as_bytes()])?;
+        while let Some(row) = rows.next()? {
+            let (holder, fields) = (from_row(row)?, row.get::<_, String>(FIELDS_COLUMN)?);
+            let follows = |name: &str| {
+                holder.kind.field(name).is_some_and(|field| field.on_end == OnEnd::Follow)
+            };
+            let is_inside = holder.workspace == Some(target) || holder.account == target;
+            if (is_inside || fields.split(',').any(follows)) && seen.insert(holder.id) {
+                if found.len() == most {
+                    return Ok(None);
+                }
+                found.push(holder);
+            }
+        }
+    }
+    found.reverse();
+    Ok(Some(found))
+}
+
+/// The webhooks of an account or a workspace.
+pub(super) fn webhooks_in(
+    connection: &Connection,
+    place: Uuid,
+) -> Result<Vec<Webhook>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM record WHERE kind = ?1 AND (workspace = ?2 OR account = ?2)"
+    );
+    let records = collect(connection, &sql, rusqlite::params![WEBHOOK.name, place.as_bytes()])?;
+    records.iter().map(|record| webhook(connection, record)).collect()
 }
 
 pub(super) fn webhooks(connection: &Connection) -> Result<Vec<Webhook>, StoreError> {

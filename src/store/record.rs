@@ -135,6 +135,9 @@ pub(super) const COLUMNS: &str = concat!(
     "record.lookup, record.secret, record.revision, record.created, record.updated",
 );
 
+/// The place of what is asked for behind [`COLUMNS`].
+pub(super) const FIELDS_COLUMN: usize = 10;
+
 /// A row of [`COLUMNS`] as a record.
 pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
     let kind: String = row.get(1)?;

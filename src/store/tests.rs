@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalogue::{SERVICE_ACCOUNT, USER, WEBHOOK, WORKSPACE};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, SERVICE_ACCOUNT, USER, WEBHOOK, WORKSPACE, role};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::id;
@@ -79,17 +79,7 @@ impl House {
     }
 
     fn all(&self) -> Query {
-        Query {
-            kind: &WEBHOOK,
-            account: self.first.account_id,
-            workspace: Some(self.first.workspace_id),
-            ids: None,
-            names: None,
-            like: None,
-            sort: Sort::named("NAME_ASC"),
-            offset: 0,
-            limit: 200,
-        }
+        Query::new(&WEBHOOK, self.first.account_id, Some(self.first.workspace_id))
     }
 }
 
@@ -284,12 +274,44 @@ fn lists_are_sorted_filtered_and_bounded() {
     assert_eq!(sorted("KEY_EXPIRATION_ASC"), "beta Alpha beta gamma");
     assert_eq!(names(Query { offset: 1, limit: 2, ..house.all() }), "beta beta");
     assert_eq!(names(Query { limit: 0, ..house.all() }), "");
-    let wanted = Some(vec!["beta".to_owned(), "it's".to_owned()]);
-    assert_eq!(names(Query { names: wanted, ..house.all() }), "beta beta");
-    assert_eq!(names(Query { like: Some("LPH".to_owned()), ..house.all() }), "Alpha");
-    assert_eq!(names(Query { ids: Some(vec![Uuid::nil()]), ..house.all() }), "");
+    let asked = |criterion| names(Query { criteria: vec![criterion], ..house.all() });
+    let wanted = || ["beta".to_owned(), "it's".to_owned()];
+    assert_eq!(asked(Criterion::any("name", wanted())), "beta beta");
+    assert_eq!(asked(Criterion::any("description", wanted())), "");
+    let not_any = Some(wanted().into());
+    let field = || "name".to_owned();
+    assert_eq!(asked(Criterion { field: field(), not_any, ..Criterion::default() }), "Alpha gamma");
+    let like = Some("LPH".to_owned());
+    assert_eq!(asked(Criterion { field: field(), like, ..Criterion::default() }), "Alpha");
+    assert_eq!(asked(Criterion::any("id", [Uuid::nil().to_string()])), "");
     assert_eq!(names(Query { account: Uuid::nil(), ..house.all() }), "");
     assert_eq!(names(Query { workspace: None, ..house.all() }), "");
+}
+
+#[test]
+fn roles_of_an_older_file_become_memberships() {
+    let house = House::new();
+    let file = house.file();
+    let bot = id::now(&house.clock);
+    let sql = "INSERT INTO record (id, kind, account, name, fields, revision, created, updated)
+        VALUES (?1, 'service-account', ?2, 'ci', ?3, 1, 0, 0)";
+    let fields = r#"{"name":"ci","account_role_name":"Member"}"#;
+    file.execute(sql, (bot.as_bytes(), house.first.account_id.as_bytes(), fields)).expect("a bot");
+    file.execute_batch(
+        "UPDATE record SET fields = json_set(json_remove(fields, '$.account_role_id'),
+            '$.account_role_name', 'Owner') WHERE kind = 'account-membership';
+        DROP INDEX record_account; DROP INDEX record_workspace; PRAGMA user_version = 2;",
+    )
+    .expect("version 2");
+    drop(file);
+    let store = house.open();
+    let held = wait(store.holders("account-membership", vec![bot])).expect("a membership");
+    assert_eq!(held[0].reference("account_role_id"), Some(role::ACCOUNT_MEMBER.id));
+    assert_eq!(held[0].reference("bot_id"), Some(bot));
+    let query = Query::new(&ACCOUNT_MEMBERSHIP, house.first.account_id, None);
+    let admin = wait(store.list(query)).expect("memberships").remove(0);
+    assert_eq!(admin.reference("account_role_id"), Some(role::ACCOUNT_OWNER.id));
+    assert!(admin.fields.get("account_role_name").is_none());
 }
 
 #[test]
@@ -297,7 +319,7 @@ fn a_newer_file_is_left_alone_and_a_full_queue_refuses() {
     let house = House::new();
     house.file().pragma_update(None, "user_version", 99).expect("set");
     let fault = Store::open(&house.folder.0).expect_err("a newer file");
-    assert!(matches!(fault, StoreError::Newer { found: 99, known: 2, .. }), "{fault}");
+    assert!(matches!(fault, StoreError::Newer { found: 99, known: 3, .. }), "{fault}");
 
     let connection = Connection::open_in_memory().expect("memory");
     let worker = Worker::start("test", connection).expect("a thread");
@@ -369,8 +391,7 @@ fn what_was_committed_outlives_a_crash_and_damage_is_said() {
     let image = crash(&house);
     let path = image.0.join(FILE_NAME);
     let mut bytes = std::fs::read(&path).expect("the file");
-    let middle = bytes.len() / 2 / 4096 * 4096;
-    bytes[middle..middle + 4096].fill(0xA5);
+    bytes[4096..].fill(0xA5);
     std::fs::write(&path, bytes).expect("written");
     let fault = Store::open(&image.0).expect_err("damaged");
     assert!(matches!(fault, StoreError::File { .. } | StoreError::Failed(_)), "{fault}");

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::record::Hidden;
 use super::{Change, Outgoing, Record, StoreError, audit, outbox, read};
-use crate::catalogue::{API_KEY, Reach, Shape, WEBHOOK};
+use crate::catalogue::{ACCOUNT, API_KEY, Reach, Shape, USER, WEBHOOK, WORKSPACE, role};
 use crate::id::Uuid;
 
 /// One change.
@@ -46,6 +46,13 @@ pub(super) fn apply(
     batch: &Batch,
 ) -> Result<Vec<Change>, StoreError> {
     for write in &batch.writes {
+        // Records that end together may refer to one another in any order.
+        if let Write::Delete(record) = write {
+            let sql = "DELETE FROM reference WHERE holder = ?1";
+            transaction.execute(sql, [record.id.as_bytes()])?;
+        }
+    }
+    for write in &batch.writes {
         match write {
             Write::Insert(record) => insert(transaction, record)?,
             Write::Update(record) => update(transaction, record)?,
@@ -64,6 +71,7 @@ pub(super) fn apply(
 }
 
 fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    stands_somewhere(transaction, record)?;
     let (lookup, secret) = hidden(&record.hidden);
     transaction.execute(
         "INSERT INTO record (id, kind, account, workspace, name, fields, lookup, secret, revision,
@@ -85,11 +93,28 @@ fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
     bind(transaction, record)
 }
 
+/// Holds that what a record belongs to is there: it may have ended since it was looked at.
+fn stands_somewhere(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let is_own = record.account == record.id;
+    let account = (ACCOUNT.name, Some(record.account).filter(|_| !is_own), "account_id");
+    let workspace = (WORKSPACE.name, record.workspace, "workspace_id");
+    for (kind, place, field) in [account, workspace] {
+        let Some(place) = place else { continue };
+        let sql = "SELECT count(*) FROM record WHERE id = ?1 AND kind = ?2";
+        let found: i64 =
+            transaction.query_row(sql, params![place.as_bytes(), kind], |row| row.get(0))?;
+        if found == 0 {
+            return Err(StoreError::Dangling { field });
+        }
+    }
+    Ok(())
+}
+
 fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
     let (lookup, secret) = hidden(&record.hidden);
     let rows = transaction.execute(
         "UPDATE record SET name = ?3, fields = ?4, lookup = ?5, secret = ?6, updated = ?7,
-         revision = revision + 1 WHERE id = ?1 AND revision = ?2",
+         account = ?8, workspace = ?9, revision = revision + 1 WHERE id = ?1 AND revision = ?2",
         params![
             record.id.as_bytes(),
             record.revision,
@@ -98,6 +123,8 @@ fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
             lookup,
             secret,
             record.updated.micros(),
+            record.account.as_bytes(),
+            record.workspace.map(Uuid::into_bytes),
         ],
     )?;
     if rows == 0 {
@@ -114,6 +141,15 @@ fn delete(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
     let holders: i64 = transaction.query_row(count, [id], |row| row.get(0))?;
     if holders > 0 {
         return Err(StoreError::InUse { holders: holders.unsigned_abs() });
+    }
+    // Somebody put something into it since it was looked at.
+    let inside: i64 = transaction.query_row(
+        "SELECT count(*) FROM record WHERE workspace = ?1 OR (account = ?1 AND id <> ?1)",
+        [id],
+        |row| row.get(0),
+    )?;
+    if inside > 0 {
+        return Err(StoreError::Stale);
     }
     let sql = "DELETE FROM record WHERE id = ?1 AND revision = ?2";
     match transaction.execute(sql, params![id, record.revision])? {
@@ -148,12 +184,17 @@ fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError
         }
         if let Shape::Reference(kinds) = field.shape {
             let target = record.reference(field.name);
+            if target.and_then(role::built_in).is_some_and(|role| kinds.contains(&role.kind())) {
+                continue;
+            }
             let found = match target {
                 Some(target) => read::records(transaction, &[target])?,
                 None => Vec::new(),
             };
+            // People belong to more than one account.
             let fits = |target: &&Record| {
-                target.account == record.account && kinds.contains(&target.kind.name)
+                kinds.contains(&target.kind.name)
+                    && (target.account == record.account || target.kind.name == USER.name)
             };
             let target = found.iter().find(fits);
             let target = target.ok_or(StoreError::Dangling { field: field.name })?;
@@ -167,19 +208,27 @@ fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError
 }
 
 /// What watchers hear of a change, as things stand when all of its batch is made.
-fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Option<Change>, StoreError> {
+fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, StoreError> {
     let (record, gone) = match write {
-        Write::Insert(record) | Write::Update(record) => (record, false),
+        Write::Insert(record) => (record, false),
+        Write::Update(record) => {
+            // Webhooks carry the names of what they live in.
+            if [ACCOUNT.name, WORKSPACE.name].contains(&record.kind.name) {
+                let inside = read::webhooks_in(transaction, record.id)?;
+                return Ok(inside.into_iter().map(Change::Webhook).collect());
+            }
+            (record, false)
+        }
         Write::Delete(record) => (record, true),
     };
     Ok(match (record.kind.name, gone) {
-        (kind, true) if kind == WEBHOOK.name => Some(Change::WebhookGone(record.id)),
+        (kind, true) if kind == WEBHOOK.name => vec![Change::WebhookGone(record.id)],
         (kind, false) if kind == WEBHOOK.name => {
-            Some(Change::Webhook(read::webhook(transaction, record)?))
+            vec![Change::Webhook(read::webhook(transaction, record)?)]
         }
-        (kind, true) if kind == API_KEY.name => Some(Change::KeyGone(record.id)),
-        (kind, false) if kind == API_KEY.name => Some(Change::Key(read::key(transaction, record)?)),
-        _ => None,
+        (kind, true) if kind == API_KEY.name => vec![Change::KeyGone(record.id)],
+        (kind, false) if kind == API_KEY.name => vec![Change::Key(read::key(transaction, record)?)],
+        _ => Vec::new(),
     })
 }
 

@@ -35,7 +35,8 @@ fn a_key_is_told_once_and_works_at_once() {
     assert_eq!(house.knock(&made), 200);
     let events = house.events();
     let names: Vec<_> = events.iter().map(|event| event["event"].clone()).collect();
-    assert_eq!(names, ["prefect-cloud.service-account.created", "prefect-cloud.api-key.created"]);
+    let made_too = ["service-account", "account-membership", "api-key"];
+    assert_eq!(names, made_too.map(|kind| format!("prefect-cloud.{kind}.created")));
     let text = Value::from(events).to_string();
     assert!(!text.contains("pnb_") && !text.contains(&key[4..16]), "{text}");
     let path = house.bots(made["id"].as_str().expect("an id"));
@@ -61,10 +62,10 @@ fn a_service_account_may_not_manage_but_knows_itself() {
     let call = |method, path: &str| house.call_as(Some(&bearer), method, path, "{}");
     assert_eq!(call("GET", "/api/me").body["handle"], "ci");
     assert_eq!(call("GET", "/api/me/workspaces").body, json!([]));
-    assert_eq!(call("GET", "/api/me/accounts").body, json!([]));
-    assert_eq!(call("GET", &house.base).status, 403);
+    assert_eq!(call("GET", "/api/me/accounts").body[0]["account_role_name"], "Member");
     assert_eq!(call("POST", &house.bots("")).status, 403);
-    assert_eq!(call("GET", &house.first.api_path).status, 403);
+    assert_eq!(call("GET", &house.base).status, 404, "a workspace it has no place in");
+    assert_eq!(call("GET", &house.first.api_path).status, 404);
 }
 
 #[test]
@@ -117,6 +118,7 @@ fn a_service_account_in_use_stays() {
             "webhook.deleted",
             "service-account.updated",
             "api-key.deleted",
+            "account-membership.deleted",
             "service-account.deleted"
         ]
     );

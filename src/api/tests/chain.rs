@@ -20,7 +20,8 @@ impl House {
         let owner = json!({"name": "o", "handle": "o", "first_name": "", "last_name": "", "email": "",
             "actor_id": id::now(clock).to_string()});
         let membership = json!({"name": "o", "user_id": user.to_string(),
-            "account_role_name": catalogue::Role::Owner.name()});
+            "active": true,
+            "account_role_id": catalogue::role::ACCOUNT_OWNER.id.to_string()});
         let (secret, lookup, digest) = key::mint(clock, &key::Kind::User);
         let kept = json!({"name": "k", "expiration": null, "owner_id": user.to_string(),
             "masked_key": key::mask(&secret)});

@@ -288,7 +288,8 @@ fn changes_at_the_same_moment_all_count() {
         };
         let kind = &catalogue::WEBHOOK;
         let verb = kind.verbs.iter().find(|row| row.name == verb).expect("a verb");
-        Call { kind, verb, scene, id }
+        let part = actor::Part { name: "id", id };
+        Call { kind, verb, scene, caller: None, parts: vec![part] }
     };
     let values = |value: Value| value.as_object().cloned().expect("an object");
     let (change, replace, rotate) = (call("change"), call("replace"), call("rotate"));

@@ -1,0 +1,105 @@
+//! What somebody may do: roles of accounts and workspaces, by membership, access and team. In: who they are, and where.
+//! Out: their powers. Nobody grants what they do not have themselves.
+
+use serde_json::Value;
+
+use super::problem::Problem;
+use super::{Api, Call};
+use crate::catalogue::{
+    ACCOUNT_ROLE, Fault, Powers, TEAM_MEMBERSHIP, WORKSPACE_ACCESS, WORKSPACE_ROLE, is_id, role,
+};
+use crate::id::Uuid;
+use crate::store::Record;
+
+impl Api {
+    /// What a role of an account allows; nothing when there is no such role.
+    pub(super) async fn permissions(&self, role: Uuid) -> Result<Vec<String>, Problem> {
+        if let Some(role) = role::built_in(role) {
+            return Ok(if role.kind() == ACCOUNT_ROLE.name { role.powers() } else { Vec::new() });
+        }
+        let found = self.store.records(vec![role]).await?;
+        Ok(found.iter().flat_map(|role| texts(role, "permissions")).collect())
+    }
+
+    /// What a role of a workspace allows, with what it inherits.
+    pub(super) async fn scopes(&self, role: Uuid) -> Result<Vec<String>, Problem> {
+        let mut scopes = Vec::new();
+        let mut next = Some(role);
+        // One that inherits from itself by a detour ends too.
+        for _ in 0..INHERITED_MAX {
+            let Some(role) = next else { break };
+            if let Some(role) = role::built_in(role) {
+                scopes.extend(role.powers());
+                break;
+            }
+            let found = self.store.records(vec![role]).await?.pop();
+            let found = found.filter(|role| role.kind.name == WORKSPACE_ROLE.name);
+            scopes.extend(found.iter().flat_map(|role| texts(role, "scopes")));
+            next = found.and_then(|role| role.reference("inherited_role_id"));
+        }
+        Ok(scopes)
+    }
+
+    /// What somebody may do in an account, and in a workspace of it.
+    pub(super) async fn powers(
+        &self,
+        owner: &Record,
+        membership: &Record,
+        workspace: Option<Uuid>,
+    ) -> Result<Powers, Problem> {
+        let account = match membership.reference("account_role_id") {
+            Some(role) => self.permissions(role).await?,
+            None => Vec::new(),
+        };
+        let mut powers = Powers { account, workspace: None };
+        let Some(workspace) = workspace else { return Ok(powers) };
+        for access in self.accesses(owner).await? {
+            if access.workspace == Some(workspace) {
+                let held = powers.workspace.get_or_insert_default();
+                if let Some(role) = access.reference("workspace_role_id") {
+                    held.extend(self.scopes(role).await?);
+                }
+            }
+        }
+        Ok(powers)
+    }
+
+    /// Somebody's places in workspaces, those by their teams among them.
+    pub(super) async fn accesses(&self, owner: &Record) -> Result<Vec<Record>, Problem> {
+        let teams = self.store.holders(TEAM_MEMBERSHIP.name, vec![owner.id]).await?;
+        let teams = teams.iter().filter_map(|place| place.reference("team_id"));
+        let holders = [owner.id].into_iter().chain(teams).collect();
+        Ok(self.store.holders(WORKSPACE_ACCESS.name, holders).await?)
+    }
+
+    /// Refuses a role of the account that allows what the caller may not do.
+    pub(super) async fn check_grant(&self, call: &Call, role: &str) -> Result<(), Problem> {
+        let fault = || {
+            let says = "Value error, nothing of that id belongs to the account";
+            Problem::Invalid(vec![Fault::new("value_error", &["body", "account_role_id"], says)])
+        };
+        let id = is_id(role).ok_or_else(fault)?;
+        let own = call.caller.as_ref().map(|caller| &caller.powers.account);
+        let wanted = self.permissions(id).await?;
+        let holds = |one: &String| own.is_some_and(|own| own.contains(one));
+        if wanted.iter().all(holds) { Ok(()) } else { Err(Problem::Forbidden) }
+    }
+
+    /// The name of a role.
+    pub(super) async fn role_name(&self, role: Uuid) -> Result<String, Problem> {
+        if let Some(role) = role::built_in(role) {
+            return Ok(role.name.to_owned());
+        }
+        let found = self.store.records(vec![role]).await?;
+        Ok(found.first().map(|role| role.text("name").to_owned()).unwrap_or_default())
+    }
+}
+
+/// Most roles that one inherits from, itself among them.
+const INHERITED_MAX: usize = 8;
+
+/// The texts a field holds.
+fn texts(record: &Record, field: &str) -> Vec<String> {
+    let list = record.fields.get(field).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}

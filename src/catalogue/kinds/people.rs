@@ -1,0 +1,120 @@
+//! Accounts and who belongs to them.
+
+use super::super::{
+    Action, Fallback, Field, IN_ACCOUNT, Kind, Number, Reach, Scope, Shape, TEXT_MAX_CHARS,
+};
+
+/// Whoever owns workspaces, people and service accounts.
+pub static ACCOUNT: Kind = Kind {
+    name: "account",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: IN_ACCOUNT,
+    id_name: "account_id",
+    criteria: "accounts",
+    fields: &[
+        Field::text("name").required(),
+        Field::new("handle", Shape::Handle).required().unique(Reach::Everywhere),
+    ],
+    verbs: &[],
+    actions: &[Action::new("created", "hookgate bootstrap", "an account was made")],
+};
+
+/// A person. Belongs to the account it was made in, and to others by membership.
+pub static USER: Kind = Kind {
+    name: "user",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: "users",
+    id_name: "user_id",
+    criteria: "users",
+    fields: &[
+        Field::text("name").required(),
+        Field::new("handle", Shape::Handle).required().unique(Reach::Everywhere),
+        Field::text("first_name").or(Fallback::Text("")),
+        Field::text("last_name").or(Fallback::Text("")),
+        Field::text("email").or(Fallback::Text("")),
+        Field::new("actor_id", Shape::Id).made(),
+    ],
+    verbs: &[],
+    actions: &[Action::new("created", "hookgate bootstrap", "a person was added")],
+};
+
+/// What a place in an account allows; those that are built in are no records.
+pub static ACCOUNT_ROLE: Kind = Kind {
+    name: "account-role",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: "accounts/{account}/account_roles",
+    id_name: "role_id",
+    criteria: "account_roles",
+    fields: &[
+        Field::text("name").required().unique(Reach::Account),
+        Field::new("permissions", Shape::Texts(64, 100)),
+    ],
+    verbs: &[],
+    actions: &[],
+};
+
+/// A place in an account: a person's or a service account's.
+pub static ACCOUNT_MEMBERSHIP: Kind = Kind {
+    name: "account-membership",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: "accounts/{account}/account_memberships",
+    id_name: "membership_id",
+    criteria: "account_memberships",
+    fields: &[
+        Field::text("name").made(),
+        Field::new("user_id", Shape::Reference(&["user"])).made().follows().relates("user"),
+        Field::new("bot_id", Shape::Reference(&["service-account"]))
+            .made()
+            .follows()
+            .relates("service-account"),
+        Field::new("account_role_id", Shape::Reference(&["account-role"])).required(),
+        Field::new("active", Shape::Flag).or(Fallback::Flag(true)),
+    ],
+    verbs: &[],
+    actions: &[
+        Action::new("created", "POST {account}/bots/", "somebody got a place in an account"),
+        Action::new("updated", "PATCH {account}/bots/{id}", "the place has another role"),
+        Action::new("deleted", "DELETE {account}/bots/{id}", "somebody left the account"),
+    ],
+};
+
+/// People and service accounts that are given access together.
+pub static TEAM: Kind = Kind {
+    name: "team",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: "accounts/{account}/teams",
+    id_name: "team_id",
+    criteria: "teams",
+    fields: &[
+        Field::text("name").required(),
+        Field::new("description", Shape::Text(TEXT_MAX_CHARS)).or(Fallback::Text("")),
+    ],
+    verbs: &[],
+    actions: &[],
+};
+
+/// A place in a team.
+pub static TEAM_MEMBERSHIP: Kind = Kind {
+    name: "team-membership",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: "accounts/{account}/teams/{team}/members",
+    id_name: "member_id",
+    criteria: "team_memberships",
+    fields: &[
+        Field::text("name").made(),
+        Field::new("team_id", Shape::Reference(&["team"])).made().follows().relates("team"),
+        Field::new("user_id", Shape::Reference(&["user"])).made().follows().relates("member"),
+        Field::new("bot_id", Shape::Reference(&["service-account"]))
+            .made()
+            .follows()
+            .relates("member"),
+    ],
+    verbs: &[],
+    actions: &[],
+};

@@ -1,0 +1,156 @@
+//! Programs that call, what proves who they are, and the webhooks they call.
+
+use super::super::{
+    Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Scope, Shape, Verb,
+};
+use super::{LIMIT, OFFSET};
+
+/// Longest template, in characters.
+const TEMPLATE_MAX_CHARS: u64 = 30_000;
+/// Longest time two keys of one service account overlap.
+const OVERLAP_MAX_SECONDS: u64 = 172_800;
+
+const EXPIRATION: Field = Field::new("api_key_expiration", Shape::Instant);
+const ROLE: Field = Field::new("account_role_id", Shape::Reference(&["account-role"]));
+
+const SEE_BOTS: Permission = Permission::Account("read:bot");
+const CHANGE_BOTS: Permission = Permission::Account("update:bot");
+const SEE: Permission = Permission::Workspace("see_webhooks");
+const MANAGE: Permission = Permission::Workspace("manage_webhooks");
+
+/// Orders of a list of webhooks; the first is the one when nothing is said.
+const WEBHOOK_SORTS: &[&str] = &[
+    "NAME_ASC",
+    "NAME_DESC",
+    "CREATED_ASC",
+    "CREATED_DESC",
+    "UPDATED_ASC",
+    "UPDATED_DESC",
+    "KEY_EXPIRATION_ASC",
+    "KEY_EXPIRATION_DESC",
+];
+
+/// A program that calls webhooks or the API.
+pub static SERVICE_ACCOUNT: Kind = Kind {
+    name: "service-account",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: "accounts/{account}/bots",
+    id_name: "bot_id",
+    criteria: "service_accounts",
+    fields: &[
+        Field::text("name").required(),
+        Field::new("actor_id", Shape::Id).made(),
+        Field::new("api_key", Shape::Key).secret(),
+    ],
+    verbs: &[
+        Verb::create(Permission::Account("create:bot")).also(&[EXPIRATION, ROLE]),
+        Verb::filter(
+            SEE_BOTS,
+            &[Field::new("service_accounts", Shape::Criteria(&[])), OFFSET, LIMIT],
+        ),
+        Verb::read(SEE_BOTS),
+        Verb::change(CHANGE_BOTS, &["name"]).also(&[ROLE]),
+        Verb::new(
+            "rotate",
+            ("POST", "{id}/rotate_api_key", 201),
+            CHANGE_BOTS,
+            Effect::Rotate("api_key"),
+        )
+        .also(&[
+            EXPIRATION,
+            Field::new("old_key_expires_in_seconds", Shape::Count(OVERLAP_MAX_SECONDS)),
+        ]),
+        Verb::own("keys", ("GET", "{id}/read_bot_api_keys", 200), SEE_BOTS, Act::BotKeys),
+        Verb::own(
+            "drop_key",
+            ("DELETE", "{id}/delete_bot_api_key/{api_key}", 200),
+            CHANGE_BOTS,
+            Act::DropBotKey,
+        ),
+        Verb::delete(Permission::Account("delete:bot")),
+    ],
+    actions: &[
+        Action::new("created", "POST {account}/bots/", "a service account was made"),
+        Action::new("updated", "PATCH {account}/bots/{id}", "its name changed"),
+        Action::new("deleted", "DELETE {account}/bots/{id}", "it was ended"),
+    ],
+};
+
+/// What proves who calls. Made and ended with its owner.
+pub static API_KEY: Kind = Kind {
+    name: "api-key",
+    scope: Scope::Account,
+    number: Number::Many,
+    base: "users/{user}/api_keys",
+    id_name: "api_key_id",
+    criteria: "api_keys",
+    fields: &[
+        Field::text("name").required(),
+        Field::new("expiration", Shape::Instant),
+        Field::new("owner_id", Shape::Reference(&["user", "service-account"]))
+            .made()
+            .follows()
+            .relates("owner"),
+        Field::text("masked_key").secret(),
+    ],
+    verbs: &[],
+    actions: &[
+        Action::new("created", "POST {account}/bots/", "a key was made"),
+        Action::new("deleted", "DELETE {account}/bots/{id}", "a key was ended"),
+        Action::new(
+            "rotated",
+            "POST {account}/bots/{id}/rotate_api_key",
+            "a service account got a new key",
+        ),
+    ],
+};
+
+/// What turns requests into events.
+pub static WEBHOOK: Kind = Kind {
+    name: "webhook",
+    scope: Scope::Workspace,
+    number: Number::Many,
+    base: "accounts/{account}/workspaces/{workspace}/webhooks",
+    id_name: "webhook_id",
+    criteria: "webhooks",
+    fields: &[
+        Field::text("name").required(),
+        Field::text("description").or(Fallback::Text("")),
+        Field::new("enabled", Shape::Flag).kept().or(Fallback::Flag(true)),
+        Field::new("template", Shape::Text(TEMPLATE_MAX_CHARS)).required(),
+        Field::new("service_account_id", Shape::Reference(&["service-account"]))
+            .kept()
+            .null_clears(),
+        Field::new("slug", Shape::Slug).secret(),
+    ],
+    verbs: &[
+        Verb::create(MANAGE),
+        Verb::list(SEE),
+        Verb::filter(
+            SEE,
+            &[
+                Field::new("sort", Shape::Choice(WEBHOOK_SORTS)).or(Fallback::Text("NAME_ASC")),
+                OFFSET,
+                LIMIT,
+            ],
+        ),
+        Verb::new("validate", ("POST", "templates/validate", 204), MANAGE, Effect::Validate),
+        Verb::new("render", ("POST", "render", 200), MANAGE, Effect::Render),
+        Verb::new("test", ("POST", "{id}/test", 200), MANAGE, Effect::Test),
+        Verb::read(SEE),
+        Verb::new("replace", ("PUT", "{id}", 204), MANAGE, Effect::Replace).takes(None),
+        Verb::change(MANAGE, &["enabled"]),
+        Verb::new("rotate", ("POST", "{id}/rotate", 200), MANAGE, Effect::Rotate("slug")),
+        Verb::delete(MANAGE),
+    ],
+    actions: &[
+        Action::new("created", "POST {workspace}/webhooks/", "a webhook was made"),
+        Action::new(
+            "updated",
+            "PUT or PATCH {workspace}/webhooks/{id}, or POST …/rotate",
+            "it changed, or its slug was made anew",
+        ),
+        Action::new("deleted", "DELETE {workspace}/webhooks/{id}", "it was ended"),
+    ],
+};
