@@ -85,8 +85,9 @@ impl Client {
         *request.uri_mut() =
             address.parse().map_err(|fault| Failure::Unreachable(format!("{address}: {fault}")))?;
         *request.headers_mut() = headers;
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let unreachable = |fault: &dyn std::fmt::Display| {
-            Failure::Unreachable(format!("the gateway did not answer: {fault}"))
+            Failure::Unreachable(format!("{host} did not answer: {fault}"))
         };
         let exchange = async {
             let answer = self.0.request(request).await.map_err(|fault| unreachable(&fault))?;
@@ -95,7 +96,7 @@ impl Client {
             let body = body.map_err(|fault| unreachable(&fault))?.to_bytes();
             Ok(Answer { status: head.status, headers: head.headers, body })
         };
-        let late = |_| Failure::Late(format!("no answer within {} s", PATIENCE.as_secs()));
+        let late = |_| Failure::Late(format!("{host}: no answer within {} s", PATIENCE.as_secs()));
         tokio::time::timeout(PATIENCE, exchange).await.map_err(late)?
     }
 }

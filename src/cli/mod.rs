@@ -1,6 +1,7 @@
 //! The command line: one file per command, no logic of its own. In: arguments. Out: results on stdout, all else on
 //! stderr, and one of the documented exit codes. Never a secret as a flag's value.
 
+mod access;
 mod audit;
 mod bench;
 mod bootstrap;
@@ -8,13 +9,17 @@ mod case;
 mod check;
 mod client;
 mod config;
+mod context;
 mod demo;
 mod fmt;
 mod form;
 mod gallery;
+mod listing;
+mod login;
 mod output;
 mod parked;
 mod pretty;
+mod prompt;
 mod render;
 mod send;
 mod serve;
@@ -38,6 +43,9 @@ use output::{Failure, print_line};
 #[derive(Debug, Parser)]
 #[command(name = "hookgate", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
+    /// A context that `hookgate login` made, for commands that talk to a gateway
+    #[arg(long, global = true, hide = true, value_name = "NAME")]
+    context: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -71,6 +79,12 @@ enum Command {
     /// Space the tags of templates evenly; what they render never changes
     #[command(after_help = fmt::EXAMPLE)]
     Fmt(fmt::Args),
+    /// Keep where a gateway is, and the key for it
+    #[command(after_help = login::EXAMPLE)]
+    Login(login::Args),
+    /// The gateways that `hookgate login` keeps
+    #[command(subcommand)]
+    Context(context::Command),
     /// Webhooks of a running gateway
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -123,14 +137,6 @@ impl Form {
     }
 }
 
-/// Which gateway is spoken to.
-#[derive(Clone, Debug, clap::Args)]
-struct Server {
-    /// Address of the gateway
-    #[arg(long, env = "HOOKGATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8420")]
-    url: String,
-}
-
 /// Where the configuration file is.
 #[derive(Clone, Debug, Default, clap::Args)]
 struct ConfigFile {
@@ -155,6 +161,8 @@ pub fn run() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Webhook(command) => webhook::run(&command),
+        Command::Login(args) => login::run(&args),
+        Command::Context(command) => context::run(&command),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),
@@ -189,5 +197,19 @@ mod tests {
     #[test]
     fn arguments_fit_one_another() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_context_may_be_named_anywhere() {
+        for words in [
+            ["hookgate", "--context", "x", "webhook", "ls"],
+            ["hookgate", "webhook", "--context", "x", "ls"],
+            ["hookgate", "webhook", "ls", "--context", "x"],
+        ] {
+            let found = Cli::command().try_get_matches_from(words).expect("it parses");
+            let (_, webhook) = found.subcommand().expect("a command");
+            let (_, ls) = webhook.subcommand().expect("a verb");
+            assert_eq!(ls.get_one::<String>("context").map(String::as_str), Some("x"), "{words:?}");
+        }
     }
 }

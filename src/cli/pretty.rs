@@ -3,9 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::json::{Kind, Value, write_str};
+use crate::json::{self, Kind, Value, write_str};
 
 use super::test::takes;
+
+/// Bounds of an event that is laid out: those of events.
+const LIMITS: json::Limits = json::Limits { depth_max: 200, nodes_max: 250_000 };
+
+/// An event on several lines.
+pub(super) fn laid_out(text: &str) -> String {
+    let mut nodes = Vec::new();
+    match json::scan(text, LIMITS, &mut nodes) {
+        Ok(()) => self::text(Value::root(text, &nodes), None),
+        Err(_) => text.to_owned(),
+    }
+}
 
 /// The text, with a line break at its end.
 pub(super) fn text(value: Value<'_>, before: Option<Value<'_>>) -> String {

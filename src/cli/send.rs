@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::json;
 
+use super::access::Server;
 use super::case::{self, Request};
 use super::client::{Answer, Client, runtime};
 use super::output::{Failure, print_line};
 use super::splice::{self, Deed, Path, Step, parse_path};
-use super::{Form, Server, form, gallery};
+use super::{Form, form, gallery};
 use crate::hooks::PATH_PREFIX;
 
 /// Most requests of one call; whoever wants more wants `hookgate bench`.
@@ -64,7 +65,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let hook = args.hook.as_deref().unwrap_or_default();
     let request = request(args)?;
-    let mut address = address(hook, &args.server.url);
+    // A whole address needs no context, and no file of them that can be read.
+    let base = if is_address(hook) { String::new() } else { args.server.base()? };
+    let mut address = address(hook, &base);
     if let Some(query) = request.query.as_deref().filter(|query| !query.is_empty()) {
         let separator = if address.contains('?') { '&' } else { '?' };
         address = format!("{address}{separator}{query}");
@@ -100,10 +103,14 @@ fn list() -> Result<(), Failure> {
 
 /// Where the webhook is called.
 pub(super) fn address(hook: &str, base: &str) -> String {
-    if hook.starts_with("http://") || hook.starts_with("https://") {
+    if is_address(hook) {
         return hook.to_owned();
     }
     format!("{}{PATH_PREFIX}{hook}", base.trim_end_matches('/'))
+}
+
+fn is_address(hook: &str) -> bool {
+    hook.starts_with("http://") || hook.starts_with("https://")
 }
 
 /// The request, changed.

@@ -18,8 +18,14 @@ const DEFAULT_FILE: &str = "/etc/hookgate/config.toml";
 /// Largest configuration file.
 const FILE_MAX_BYTES: u64 = 1 << 20;
 /// Variables that are no settings, but ours all the same.
-const OTHER_VARIABLES: &[&str] =
-    &["HOOKGATE_CONFIG", "HOOKGATE_LOG", "HOOKGATE_BLESS", "HOOKGATE_URL", "HOOKGATE_API_KEY"];
+const OTHER_VARIABLES: &[&str] = &[
+    "HOOKGATE_CONFIG",
+    "HOOKGATE_LOG",
+    "HOOKGATE_BLESS",
+    "HOOKGATE_URL",
+    "HOOKGATE_API_KEY",
+    "HOOKGATE_CONTEXT",
+];
 
 /// Why settings cannot be used: exit code 3.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

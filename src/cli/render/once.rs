@@ -14,8 +14,6 @@ use super::{Args, given};
 use crate::json;
 use crate::render::{Severity, Template, Trial};
 
-/// Bounds of an event that is laid out: those of events.
-const LIMITS: json::Limits = json::Limits { depth_max: 200, nodes_max: 250_000 };
 /// How often files are looked at while watching.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -93,7 +91,7 @@ fn verdict(parsed: bool, trial: &Trial, args: &Args) -> Option<Failure> {
 fn show(name: &str, source: &str, trial: &Trial, args: &Args) -> Result<(), Failure> {
     match (&trial.text, &trial.event) {
         (Some(text), _) if args.text => print_text(text)?,
-        (Some(text), Some(_)) => print_text(&laid_out(text))?,
+        (Some(text), Some(_)) => print_text(&pretty::laid_out(text))?,
         _ => {}
     }
     if args.trace && trial.text.is_some() {
@@ -123,15 +121,6 @@ fn show(name: &str, source: &str, trial: &Trial, args: &Args) -> Result<(), Fail
         fault.line.iter().for_each(|line| say_around(text, *line));
     }
     Ok(())
-}
-
-/// An event on several lines.
-fn laid_out(text: &str) -> String {
-    let mut nodes = Vec::new();
-    match json::scan(text, LIMITS, &mut nodes) {
-        Ok(()) => pretty::text(json::Value::root(text, &nodes), None),
-        Err(_) => text.to_owned(),
-    }
 }
 
 fn quoted(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! The commands that talk to a running gateway, as programs: a webhook is made of the gallery, listed, and sent to. In:
 //! arguments and a key. Out: what they print, their exit codes, and the events that arrive.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -10,28 +10,37 @@ use super::Served;
 impl Served {
     /// Runs the program against this gateway.
     fn command(&self, arguments: &[&str], key: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_hookgate"))
-            .args(arguments)
-            .env("HOOKGATE_URL", format!("http://{}", self.address()))
-            .env("HOOKGATE_API_KEY", key)
-            .output()
-            .expect("it runs")
+        let mut command = self.alone(arguments);
+        command.env("HOOKGATE_URL", format!("http://{}", self.address()));
+        command.env("HOOKGATE_API_KEY", key);
+        command.output().expect("it runs")
     }
 
-    fn answered(&self, arguments: &[&str]) -> String {
+    /// The program, knowing no gateway but those of this test's contexts.
+    pub(super) fn alone(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(arguments).stdin(Stdio::null());
+        command.env("XDG_CONFIG_HOME", self.folder.join("config"));
+        for name in ["HOOKGATE_URL", "HOOKGATE_API_KEY", "HOOKGATE_CONTEXT"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    pub(super) fn answered(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments, &self.key);
         assert!(output.status.success(), "{arguments:?}: {}", said(&output));
         String::from_utf8(output.stdout).expect("text")
     }
 
     /// Exit code, and all that was said.
-    fn refused(&self, arguments: &[&str], key: &str) -> (i32, String) {
+    pub(super) fn refused(&self, arguments: &[&str], key: &str) -> (i32, String) {
         let output = self.command(arguments, key);
         (output.status.code().expect("it ended by itself"), said(&output))
     }
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -74,10 +83,58 @@ fn a_webhook_is_made_of_the_gallery_and_sent_to() {
     assert_eq!(payload.get("pusher"), None);
 
     let listed = served.answered(&["webhook", "ls"]);
-    assert!(listed.starts_with("github  on ") && listed.trim_end().ends_with(hook), "{listed}");
+    let line = listed.lines().nth(1).expect("a row");
+    assert!(line.starts_with("github  on ") && line.ends_with(hook), "{listed}");
     let listed: Value =
         serde_json::from_str(&served.answered(&["webhook", "ls", "-o", "json"])).expect("JSON");
     assert_eq!((&listed[0]["hook"], &listed[0]["description"]), (&hook.into(), &"pushes".into()));
+}
+
+#[test]
+fn every_verb_of_a_webhook_takes_a_name_or_an_id() {
+    let served = Served::start(|_| ());
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&served.answered(&[arguments, &["-o", "json"]].concat()))
+            .expect("JSON")
+    };
+    let made = json(&["webhook", "create", "--from", "github", "--disabled"]);
+    let id = made["id"].as_str().expect("an id");
+    assert_eq!(made["enabled"], false);
+    assert_eq!(json(&["webhook", "enable", "github"])["enabled"], true);
+    assert_eq!(json(&["webhook", "toggle", id])["enabled"], false);
+    let template = served.folder.join("draft.j2");
+    let text = "{\"event\": \"a.b\",\r\n \"resource\": {\"prefect.resource.id\": \"ü\"}}\n";
+    std::fs::write(&template, text).expect("a template");
+    let file = ["--template-file", template.to_str().expect("a path")];
+    let tested = served
+        .answered(&[&["webhook", "test", "github", "--sample", "github/push"], &file[..]].concat());
+    assert!(tested.starts_with("{\n  \"event\": \"a.b\","), "{tested}");
+    let tested = json(&["webhook", "test", "github", "--sample", "github/push"]);
+    assert_eq!(tested["event"]["event"], "github.push");
+    let updated = json(&[&["webhook", "update", id, "-n", "b", "-d", "c"], &file[..]].concat());
+    let seen = [&updated["name"], &updated["description"], &updated["enabled"]];
+    assert_eq!(seen, [&json!("b"), &json!("c"), &json!(false)]);
+    assert_eq!(served.answered(&["webhook", "show", "b", "--template"]), text);
+    let shown = served.answered(&["webhook", "show", id]);
+    assert!(shown.contains("state        off\n") && shown.contains("description  c\n"), "{shown}");
+    let rotated = json(&["webhook", "rotate", "b", "--yes"]);
+    assert_ne!(rotated["hook"], made["hook"]);
+
+    let (code, said) = served.refused(&["webhook", "update", "b"], &served.key);
+    assert!(code == 2 && said.contains("nothing is to change"), "{code}: {said}");
+    let (code, said) = served.refused(&["webhook", "rm", "b"], &served.key);
+    assert!(code == 2 && said.contains("--yes"), "{code}: {said}");
+    let (code, said) = served.refused(&["webhook", "show", "github"], &served.key);
+    assert!(code == 5 && said.contains("no webhook is called \"github\""), "{code}: {said}");
+    json(&["webhook", "create", "-n", "b", "-t", text]);
+    let (code, said) = served.refused(&["webhook", "show", "b"], &served.key);
+    assert!(code == 1 && said.contains("2 webhooks are called") && said.contains(id), "{said}");
+    let none = ["webhook", "update", id, "--service-account", "nobody"];
+    let (code, said) = served.refused(&none, &served.key);
+    assert!(code == 5 && said.contains("no service account is called"), "{code}: {said}");
+    served.answered(&["webhook", "rm", id, "--yes"]);
+    let (code, _) = served.refused(&["webhook", "show", id], &served.key);
+    assert_eq!(code, 5);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod api;
 mod audit;
 mod commands;
+mod contexts;
 mod hooks;
 mod life;
 

@@ -1,0 +1,202 @@
+//! A gateway's management API, as one key sees it. In: a method, a path, a body. Out: what it answered, or why not as
+//! one of the documented endings. Waits where it is told to; never shows a key.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::cli::client::{Answer, Client};
+use crate::cli::output::{Failure, say};
+use crate::id::Secret;
+
+/// Rows of one page of a list.
+const PAGE: usize = 200;
+/// Most pages of one list.
+const PAGES_MAX: usize = 50;
+/// Most times a call is made again because the gateway asked for patience.
+const WAITS_MAX: usize = 5;
+/// Longest such wait; whoever wants a longer one is told and leaves.
+const WAIT_MAX_SECONDS: u64 = 120;
+
+/// A gateway and a key.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Remote {
+    client: Client,
+    /// Where the gateway is, without `/api`.
+    pub(in crate::cli) base: String,
+    headers: HeaderMap,
+    /// The path of the account or workspace that is meant.
+    pub(in crate::cli) place: String,
+}
+
+impl Remote {
+    pub(super) fn new(base: &str, key: &Secret) -> Result<Self, Failure> {
+        let mut headers = HeaderMap::new();
+        let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
+        let mut bearer = bearer.map_err(|_| {
+            Failure::Denied("the key is none: it has control characters".to_owned())
+        })?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let client = Client::fit(base)?;
+        Ok(Self { client, base: base.to_owned(), headers, place: String::new() })
+    }
+
+    pub(super) fn below(self, place: String) -> Self {
+        Self { place, ..self }
+    }
+
+    /// The same for the whole account of a workspace.
+    pub(in crate::cli) fn account(&self) -> Self {
+        let place = self.place.split("/workspaces/").next().unwrap_or_default().to_owned();
+        self.clone().below(place)
+    }
+
+    /// Calls a path below the account or workspace that is meant.
+    pub(in crate::cli) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        self.ask(method, &format!("{}/{path}", self.place), body).await
+    }
+
+    /// Calls any path.
+    pub(in crate::cli) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let answer = self.exchange(method, &format!("{}{path}", self.base), body).await?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
+    }
+
+    /// Calls an address of this gateway; the answer's text as it came.
+    pub(in crate::cli) async fn exchange(
+        &self,
+        method: Method,
+        address: &str,
+        body: String,
+    ) -> Result<Bytes, Failure> {
+        let body = Bytes::from(body);
+        for waits in 0.. {
+            let headers = self.headers.clone();
+            let answer = self.client.send(method.clone(), address, headers, body.clone()).await?;
+            match patience(&answer) {
+                Some(seconds) if waits < WAITS_MAX && seconds <= WAIT_MAX_SECONDS => {
+                    say(&format!("{}: asked to wait {seconds} s", self.base));
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                }
+                _ => return settle(answer),
+            }
+        }
+        Err(Failure::Late(format!("{}: no end of waiting", self.base)))
+    }
+
+    /// Every row of a `…/filter`, page by page.
+    pub(in crate::cli) async fn rows(
+        &self,
+        path: &str,
+        criteria: &Value,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut all = Vec::new();
+        for page in 0..PAGES_MAX {
+            let mut body = criteria.clone();
+            body["limit"] = json!(PAGE);
+            body["offset"] = json!(page * PAGE);
+            let Value::Array(rows) = self.call(Method::POST, path, Some(&body)).await? else {
+                return Err(Failure::No(format!("{}: {path} gave no list", self.base)));
+            };
+            let is_last = rows.len() < PAGE;
+            all.extend(rows);
+            if is_last {
+                return Ok(all);
+            }
+        }
+        say(&format!("only the first {} are looked at", all.len()));
+        Ok(all)
+    }
+}
+
+/// The seconds a gateway wants to be left alone.
+fn patience(answer: &Answer) -> Option<u64> {
+    let header = answer.headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let is_asked = answer.status == StatusCode::TOO_MANY_REQUESTS;
+    header.trim().parse().ok().filter(|_| is_asked)
+}
+
+/// A success's text; what is none as the ending it means.
+fn settle(answer: Answer) -> Result<Bytes, Failure> {
+    if answer.status.is_success() {
+        return Ok(answer.body);
+    }
+    let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let what = format!("{}: {}", answer.status, detail(&told));
+    Err(match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied(what),
+        StatusCode::NOT_FOUND => Failure::NotFound(what),
+        _ => Failure::No(what),
+    })
+}
+
+/// What a reply says is wrong.
+fn detail(told: &Value) -> String {
+    match &told["detail"] {
+        Value::String(text) => text.clone(),
+        Value::Array(faults) => {
+            let fault = |fault: &Value| {
+                let at = fault["loc"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let at = at.collect::<Vec<_>>().join(".");
+                format!("{at}: {}", fault["msg"].as_str().unwrap_or_default())
+            };
+            faults.iter().map(fault).collect::<Vec<_>>().join("; ")
+        }
+        _ => "this is no API of hookgate".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+        }
+        let status = StatusCode::from_u16(status).expect("a status");
+        Answer { status, headers, body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    #[test]
+    fn only_too_many_requests_are_waited_for() {
+        assert_eq!(patience(&answer(429, Some("3"), "")), Some(3));
+        assert_eq!(patience(&answer(429, Some("Wed, 21 Oct 2026"), "")), None);
+        assert_eq!(patience(&answer(429, None, "")), None);
+        assert_eq!(patience(&answer(503, Some("3"), "")), None);
+    }
+
+    #[test]
+    fn each_status_has_its_ending() {
+        let said = |status, body| match settle(answer(status, None, body)) {
+            Ok(_) => "done".to_owned(),
+            Err(Failure::Denied(what)) => format!("4 {what}"),
+            Err(Failure::NotFound(what)) => format!("5 {what}"),
+            Err(Failure::No(what)) => format!("1 {what}"),
+            Err(other) => format!("{other:?}"),
+        };
+        assert_eq!(said(204, ""), "done");
+        assert_eq!(said(403, r#"{"detail":"Not permitted"}"#), "4 403 Forbidden: Not permitted");
+        assert_eq!(said(404, r#"{"detail":"Not Found"}"#), "5 404 Not Found: Not Found");
+        let faults = r#"{"detail":[{"loc":["body","name"],"msg":"Field required"}]}"#;
+        assert_eq!(said(422, faults), "1 422 Unprocessable Entity: body.name: Field required");
+        assert_eq!(said(502, "<html>"), "1 502 Bad Gateway: this is no API of hookgate");
+    }
+}

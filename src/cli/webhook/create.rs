@@ -1,0 +1,74 @@
+//! `hookgate webhook create`. In: a template and a name. Out: the record, where its hook is, and what to try next.
+
+use http::Method;
+use serde_json::json;
+
+use super::source::Source;
+use super::{service_account, with_hook};
+use crate::cli::access::Access;
+use crate::cli::gallery;
+use crate::cli::listing::{Listing, text};
+use crate::cli::output::{Failure, print_line};
+
+pub(super) const EXAMPLE: &str = "\
+`hookgate send --list` shows what the gallery has.
+
+Exit codes: 0 made, 1 refused (such as a template that does not parse), 4 no key, or one that may not,
+5 no such template, service account or workspace, 6 nobody answers.
+
+Examples:
+  HOOKGATE_API_KEY=$(jq -r .api_key first.json) hookgate webhook create --from github
+  hookgate webhook create --name orders --template-file template.j2 --service-account shop";
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    source: Source,
+    /// Its name; that of the template of the gallery when nothing is said
+    #[arg(short, long, value_name = "NAME", required_unless_present = "from")]
+    name: Option<String>,
+    /// What it is for
+    #[arg(short, long, value_name = "TEXT", default_value = "")]
+    description: String,
+    /// Who may call it, by a key: a service account's name or id
+    #[arg(long, value_name = "NAME|ID")]
+    service_account: Option<String>,
+    /// Make it, and take no requests yet
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+pub(super) async fn run(args: &Args) -> Result<(), Failure> {
+    let template = args.source.text()?.ok_or_else(|| {
+        Failure::Usage("there is no template: --from, --template-file or --template".to_owned())
+    })?;
+    let name = args.name.as_deref().or(args.source.from.as_deref()).unwrap_or_default();
+    let mut body = json!({
+        "name": name,
+        "description": args.description,
+        "template": template,
+        "enabled": !args.disabled,
+    });
+    let remote = args.access.workspace().await?;
+    if let Some(wanted) = &args.service_account {
+        body["service_account_id"] = service_account(&remote, wanted).await?.into();
+    }
+    let made = remote.call(Method::POST, "webhooks/", Some(&body)).await;
+    args.source.look_through(&template, made.is_ok());
+    let made = with_hook(&remote, made?);
+    let hook = text(&made, "hook");
+    let lines = [("webhook", name.to_owned()), ("id", text(&made, "id")), ("hook", hook.clone())];
+    args.listing.record(&made, &lines)?;
+    if !args.listing.is_table() {
+        return Ok(());
+    }
+    let sample = match &args.source.from {
+        Some(name) => format!("--sample {name}/{}", gallery::find(name)?.first_event()),
+        None => "--request case.request.json".to_owned(),
+    };
+    print_line(&format!("\nNext: hookgate send {hook} {sample}"))
+}

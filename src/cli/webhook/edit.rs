@@ -1,0 +1,70 @@
+//! `hookgate webhook update`. In: what is to be another way. Out: the whole record set anew, all else as it was.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::source::Source;
+use super::{Which, find, print, service_account};
+use crate::cli::listing::{Listing, text};
+use crate::cli::output::Failure;
+
+pub(super) const EXAMPLE: &str = "\
+Examples:
+  hookgate webhook update github --template-file template.j2
+  hookgate webhook update github --name pushes --no-service-account";
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    source: Source,
+    /// Its new name
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+    /// What it is for
+    #[arg(short, long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Who may call it, by a key: a service account's name or id
+    #[arg(long, value_name = "NAME|ID", conflicts_with = "no_service_account")]
+    service_account: Option<String>,
+    /// Let everybody call it who knows its hook
+    #[arg(long)]
+    no_service_account: bool,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+pub(super) async fn run(args: &Args) -> Result<(), Failure> {
+    let template = args.source.text()?;
+    let texts = [("name", &args.name), ("description", &args.description), ("template", &template)];
+    let is_said = texts.iter().any(|(_, text)| text.is_some());
+    if !(is_said || args.service_account.is_some() || args.no_service_account) {
+        let what =
+            "nothing is to change: --name, --description, --template-file, --service-account";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let (remote, webhook) = args.which.find().await?;
+    let mut body = json!({});
+    for key in ["name", "description", "template", "enabled", "service_account_id"] {
+        body[key] = webhook[key].clone();
+    }
+    for (key, text) in texts {
+        if let Some(text) = text {
+            body[key] = text.as_str().into();
+        }
+    }
+    if let Some(wanted) = &args.service_account {
+        body["service_account_id"] = service_account(&remote, wanted).await?.into();
+    }
+    if args.no_service_account {
+        body["service_account_id"] = Value::Null;
+    }
+    let id = text(&webhook, "id");
+    let set = remote.call(Method::PUT, &format!("webhooks/{id}"), Some(&body)).await;
+    if let Some(template) = &template {
+        args.source.look_through(template, set.is_ok());
+    }
+    set?;
+    print(&remote, find(&remote, &id).await?, args.listing)
+}

@@ -1,0 +1,257 @@
+//! `hookgate webhook`: webhooks of a running gateway, through its management API. In: a context or key, and a name or
+//! id. Out: records, and where their hooks are. Never a key in what is printed.
+
+mod create;
+mod edit;
+mod source;
+mod trial;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::access::{Access, Remote};
+use super::client::runtime;
+use super::listing::{Listing, text};
+use super::output::{Failure, print_text};
+use super::{prompt, send};
+use crate::id::Uuid;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Make a webhook with a template of the gallery, or one of your own
+    #[command(after_help = create::EXAMPLE)]
+    Create(Box<create::Args>),
+    /// List the webhooks of a workspace
+    #[command(visible_alias = "list", after_help = "Example:\n  hookgate webhook ls -o json")]
+    Ls {
+        #[command(flatten)]
+        access: Access,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Show a webhook
+    #[command(
+        visible_alias = "get",
+        after_help = "\
+Examples:
+  hookgate webhook show github
+  hookgate webhook show github --template > template.j2"
+    )]
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// Print its template and nothing else, byte for byte
+        #[arg(long, conflicts_with = "output")]
+        template: bool,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Change a webhook: what is not said stays
+    #[command(after_help = edit::EXAMPLE)]
+    Update(Box<edit::Args>),
+    /// Let a webhook take requests again
+    #[command(after_help = "Example:\n  hookgate webhook enable github")]
+    Enable(Only),
+    /// Let a webhook's hook answer as if it was not there
+    #[command(after_help = "Example:\n  hookgate webhook disable github")]
+    Disable(Only),
+    /// Enable a disabled webhook, or disable an enabled one
+    #[command(after_help = "Example:\n  hookgate webhook toggle github")]
+    Toggle(Only),
+    /// Give a webhook another hook; the old one ends at once
+    #[command(after_help = "\
+Whoever sends to the old hook gets 404 from then on. Asks first, unless --yes is said.
+
+Example:
+  hookgate webhook rotate github --yes")]
+    Rotate {
+        #[command(flatten)]
+        only: Only,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Delete a webhook
+    #[command(
+        visible_alias = "delete",
+        after_help = "\
+Asks first, unless --yes is said.
+
+Example:
+  hookgate webhook rm github --yes"
+    )]
+    Rm {
+        #[command(flatten)]
+        which: Which,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// See what a webhook would make of a request; nothing is kept, no event leaves
+    #[command(after_help = trial::EXAMPLE)]
+    Test(Box<trial::Args>),
+}
+
+/// One webhook.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Its name, or its id
+    #[arg(value_name = "NAME|ID")]
+    webhook: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// One webhook, and how it is printed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Only {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        match command {
+            Command::Create(args) => create::run(args).await,
+            Command::Ls { access, listing } => list(access, *listing).await,
+            Command::Show { which, template, listing } => {
+                let (remote, webhook) = which.find().await?;
+                match template {
+                    true => print_text(&text(&webhook, "template")),
+                    false => print(&remote, webhook, *listing),
+                }
+            }
+            Command::Update(args) => edit::run(args).await,
+            Command::Enable(only) => only.switch(|_| true).await,
+            Command::Disable(only) => only.switch(|_| false).await,
+            Command::Toggle(only) => only.switch(|is_on| !is_on).await,
+            Command::Rotate { only, yes } => rotate(only, *yes).await,
+            Command::Rm { which, yes } => {
+                let (remote, webhook) = which.find().await?;
+                prompt::confirm(&format!("delete the webhook {}", named(&webhook)), *yes)?;
+                let path = format!("webhooks/{}", text(&webhook, "id"));
+                remote.call(Method::DELETE, &path, None).await.map(drop)
+            }
+            Command::Test(args) => trial::run(args).await,
+        }
+    })
+}
+
+impl Which {
+    /// The gateway, and the webhook as it is now.
+    async fn find(&self) -> Result<(Remote, Value), Failure> {
+        let remote = self.access.workspace().await?;
+        let webhook = find(&remote, &self.webhook).await?;
+        Ok((remote, webhook))
+    }
+}
+
+/// The webhook of a name or id. Names may be doubled; then only the id says which.
+async fn find(remote: &Remote, wanted: &str) -> Result<Value, Failure> {
+    if Uuid::try_parse(wanted).is_ok() {
+        return remote.call(Method::GET, &format!("webhooks/{wanted}"), None).await;
+    }
+    let mut found = remote.rows("webhooks/filter", &json!({})).await?;
+    found.retain(|webhook| webhook["name"] == wanted);
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Failure::NotFound(format!("no webhook is called {wanted:?}"))),
+        several => {
+            let ids: Vec<_> = found.iter().map(|webhook| text(webhook, "id")).collect();
+            let ids = ids.join(", ");
+            Err(Failure::No(format!("{several} webhooks are called {wanted:?}: say one of {ids}")))
+        }
+    }
+}
+
+async fn list(access: &Access, listing: Listing) -> Result<(), Failure> {
+    let remote = access.workspace().await?;
+    let all = remote.rows("webhooks/filter", &json!({})).await?;
+    let all: Vec<Value> = all.into_iter().map(|webhook| with_hook(&remote, webhook)).collect();
+    listing.rows(&all, &["NAME", "STATE", "ID", "HOOK"], |webhook| {
+        vec![text(webhook, "name"), state(webhook), text(webhook, "id"), text(webhook, "hook")]
+    })
+}
+
+impl Only {
+    /// Turns a webhook on or off, by what it is now.
+    async fn switch(&self, wanted: impl Fn(bool) -> bool) -> Result<(), Failure> {
+        let (remote, mut webhook) = self.which.find().await?;
+        let enabled = wanted(webhook["enabled"] == true);
+        let path = format!("webhooks/{}", text(&webhook, "id"));
+        remote.call(Method::PATCH, &path, Some(&json!({ "enabled": enabled }))).await?;
+        webhook["enabled"] = enabled.into();
+        self.listing.record(
+            &with_hook(&remote, webhook.clone()),
+            &[("webhook", text(&webhook, "name")), ("state", state(&webhook))],
+        )
+    }
+}
+
+async fn rotate(only: &Only, is_sure: bool) -> Result<(), Failure> {
+    let (remote, webhook) = only.which.find().await?;
+    let what = format!("end the present hook of the webhook {}", named(&webhook));
+    prompt::confirm(&what, is_sure)?;
+    let path = format!("webhooks/{}/rotate", text(&webhook, "id"));
+    let rotated = with_hook(&remote, remote.call(Method::POST, &path, None).await?);
+    let lines = [("webhook", text(&rotated, "name")), ("hook", text(&rotated, "hook"))];
+    only.listing.record(&rotated, &lines)
+}
+
+/// Prints all of a webhook.
+fn print(remote: &Remote, webhook: Value, listing: Listing) -> Result<(), Failure> {
+    let webhook = with_hook(remote, webhook);
+    let caller = match (&webhook["service_account"], &webhook["service_account_id"]) {
+        (Value::Object(caller), _) => caller["name"].as_str().unwrap_or_default().to_owned(),
+        (_, id) => id.as_str().unwrap_or_default().to_owned(),
+    };
+    let mut lines = vec![
+        ("webhook", text(&webhook, "name")),
+        ("id", text(&webhook, "id")),
+        ("state", state(&webhook)),
+        ("hook", text(&webhook, "hook")),
+        ("description", text(&webhook, "description")),
+        ("service account", caller),
+        ("created", text(&webhook, "created")),
+        ("updated", text(&webhook, "updated")),
+        ("template", text(&webhook, "template")),
+    ];
+    lines.retain(|(_, value)| !value.is_empty());
+    listing.record(&webhook, &lines)
+}
+
+fn state(webhook: &Value) -> String {
+    if webhook["enabled"] == false { "off" } else { "on" }.to_owned()
+}
+
+fn named(webhook: &Value) -> String {
+    format!("{:?} ({})", text(webhook, "name"), text(webhook, "id"))
+}
+
+/// A webhook with the address it is called at.
+fn with_hook(remote: &Remote, mut webhook: Value) -> Value {
+    let hook = send::address(webhook["slug"].as_str().unwrap_or_default(), &remote.base);
+    webhook["hook"] = hook.into();
+    webhook
+}
+
+/// The id of a service account, by its name or id.
+async fn service_account(remote: &Remote, wanted: &str) -> Result<String, Failure> {
+    if Uuid::try_parse(wanted).is_ok() {
+        return Ok(wanted.to_owned());
+    }
+    let criteria = json!({ "service_accounts": { "name": { "any_": [wanted] } } });
+    let found = remote.account().rows("bots/filter", &criteria).await?;
+    match &found[..] {
+        [only] => Ok(text(only, "id")),
+        [] => Err(Failure::NotFound(format!("no service account is called {wanted:?}"))),
+        several => {
+            let ids: Vec<_> = several.iter().map(|bot| text(bot, "id")).collect();
+            let (count, ids) = (several.len(), ids.join(", "));
+            let what = format!("{count} service accounts are called {wanted:?}: say one of {ids}");
+            Err(Failure::No(what))
+        }
+    }
+}
