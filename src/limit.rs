@@ -1,5 +1,5 @@
-//! How much: rates by peer, webhook and account. In: who asks. Out: pass, or in how many seconds to ask again. Off
-//! unless set; bounded in memory whatever strangers send. governor stays inside, with its monotonic clock.
+//! How much: rates by peer, webhook and account, and of events. In: who asks. Out: pass, or in how many seconds to ask
+//! again. Off unless set; bounded in memory whatever strangers send. governor stays inside, with its monotonic clock.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::{NotUntil, Quota, RateLimiter};
 
 use crate::id::Uuid;
 
@@ -146,6 +146,33 @@ impl Limits {
     }
 }
 
+/// One budget of events for each account, off unless a rate is given.
+#[derive(Debug, Default)]
+pub struct Budget {
+    accounts: Option<Keyed<Uuid>>,
+}
+
+impl Budget {
+    /// Whole budgets of that rate.
+    #[must_use]
+    pub fn new(rate: Option<Rate>) -> Self {
+        Self { accounts: rate.map(|rate| Keyed::new(rate, DefaultClock::default())) }
+    }
+
+    /// Charges an account so many events, all or none. More than may come at once are charged as that many: they
+    /// could never pass otherwise.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn charge(&self, account: Uuid, events: usize) -> Result<(), Exceeded> {
+        let count = NonZeroU32::new(u32::try_from(events).unwrap_or(u32::MAX));
+        match (&self.accounts, count) {
+            (Some(limit), Some(count)) => limit.charge_many(account, count),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Who shares a peer's budget: an IPv4 address alone, of IPv6 the /64 that one subscriber holds.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
@@ -171,6 +198,7 @@ type Governor<K, C> = RateLimiter<Slot<K>, Store<K>, C, NoOpMiddleware<<C as Clo
 struct Keyed<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
     governor: Governor<K, C>,
     clock: C,
+    burst: NonZeroU32,
     keys_max: usize,
     asked: AtomicU64,
     full: AtomicBool,
@@ -191,6 +219,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
         Self {
             governor: RateLimiter::hashmap_with_clock(quota, clock.clone()),
             clock,
+            burst: rate.burst,
             keys_max: KEYS_MAX,
             asked: AtomicU64::new(0),
             full: AtomicBool::new(false),
@@ -199,19 +228,35 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
     }
 
     fn charge(&self, key: K) -> Result<(), Exceeded> {
+        let slot = self.slot(key);
+        self.governor.check_key(&slot).map_err(|until| self.exceeded(&until))
+    }
+
+    fn charge_many(&self, key: K, count: NonZeroU32) -> Result<(), Exceeded> {
+        let slot = self.slot(key);
+        let count = count.min(self.burst);
+        match self.governor.check_key_n(&slot, count) {
+            Ok(passed) => passed.map_err(|until| self.exceeded(&until)),
+            // Only for a count over the burst.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn slot(&self, key: K) -> Slot<K> {
         if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.sweep();
         }
-        let slot = if self.full.load(Ordering::Relaxed) {
+        if self.full.load(Ordering::Relaxed) {
             Slot::Shared(self.hasher.hash_one(&key) % SHARED)
         } else {
             Slot::Own(key)
-        };
-        self.governor.check_key(&slot).map_err(|until| {
-            let wait = until.wait_time_from(self.clock.now());
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            Exceeded { retry_after_seconds: seconds.max(1) }
-        })
+        }
+    }
+
+    fn exceeded(&self, until: &NotUntil<C::Instant>) -> Exceeded {
+        let wait = until.wait_time_from(self.clock.now());
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Exceeded { retry_after_seconds: seconds.max(1) }
     }
 
     /// Forgets whole budgets; says whether there is room for more of them.
@@ -249,6 +294,20 @@ mod tests {
         clock.advance(Duration::from_millis(1));
         assert_eq!(limit.charge(1), Ok(()));
         assert!(limit.charge(1).is_err());
+    }
+
+    #[test]
+    fn many_at_once_are_all_charged_or_none() {
+        let (limit, clock) = keyed(per_second(10, 10));
+        let count = |count| NonZeroU32::new(count).expect("some");
+        assert_eq!(limit.charge_many(1, count(6)), Ok(()));
+        assert!(limit.charge_many(1, count(6)).is_err());
+        assert_eq!(limit.charge_many(1, count(4)), Ok(()), "nothing was charged before");
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(limit.charge_many(1, count(5000)), Ok(()), "all there is");
+        assert_eq!(limit.charge(1), Err(Exceeded { retry_after_seconds: 1 }));
+        let off = Budget::new(None);
+        assert_eq!(off.charge(Uuid::nil(), usize::MAX), Ok(()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::catalogue::{
 use crate::id::Uuid;
 use crate::request::Arrival;
 use crate::store::Record;
-use crate::verify::key::{KeyFacts, bearer};
+use crate::verify::key::{KeyFacts, credential};
 
 /// Whoever presented a valid key.
 #[derive(Debug)]
@@ -102,8 +102,8 @@ impl Api {
 
     /// The key of a request; the same reply whatever is wrong with it.
     pub(super) fn authenticate(&self, arrival: &Arrival) -> Result<Arc<KeyFacts>, Problem> {
-        let token = arrival.header(AUTHORIZATION.as_str()).and_then(bearer);
-        let key = token.and_then(|token| self.keys.check(token, self.clock.now()));
+        let token = arrival.header(AUTHORIZATION.as_str()).and_then(credential);
+        let key = token.and_then(|token| self.keys.check(&token, self.clock.now()));
         key.ok_or(Problem::Unauthorized)
     }
 

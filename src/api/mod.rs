@@ -5,6 +5,7 @@
 mod actor;
 mod change;
 mod deed;
+pub mod events;
 mod key;
 mod outbox;
 mod pages;
@@ -29,10 +30,12 @@ use crate::clock::Clock;
 use crate::id::Uuid;
 use crate::render;
 use crate::request::{Arrival, Content};
+use crate::spool::Spool;
 use crate::store::{Change, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::api::Facts;
 use crate::verify::key::Keyring;
+use events::Events;
 use pages::Page;
 use problem::Problem;
 
@@ -50,13 +53,15 @@ pub struct Options {
     pub body_max_bytes: u64,
     /// Bounds of templates, and of renderings that try them.
     pub render: render::Limits,
+    /// What clients may publish and follow.
+    pub events: events::Options,
 }
 
 impl Options {
     /// Bodies of 8 MiB: a request of the largest size fits in, to be tried.
     #[must_use]
     pub fn new(limits: render::Limits) -> Self {
-        Self { body_max_bytes: 8 << 20, render: limits }
+        Self { body_max_bytes: 8 << 20, render: limits, events: events::Options::default() }
     }
 }
 
@@ -67,6 +72,8 @@ pub struct Api {
     clock: Arc<Clock>,
     facts: Arc<Facts>,
     options: Options,
+    /// Where published events go.
+    events: Events,
     /// Turns of renderings that try a draft.
     trials: Semaphore,
 }
@@ -135,6 +142,7 @@ impl Api {
     pub async fn new(
         store: Arc<Store>,
         keys: Arc<Keyring>,
+        spool: Spool,
         clock: Arc<Clock>,
         telemetry: &Telemetry,
         options: Options,
@@ -147,7 +155,8 @@ impl Api {
         }));
         keys.load(store.keys().await?);
         let (facts, trials) = (Facts::register(telemetry), Semaphore::new(TRIALS_MAX));
-        Ok(Self { store, keys, clock, facts, options, trials })
+        let events = Events::new(spool, telemetry, options.events);
+        Ok(Self { store, keys, clock, facts, options, events, trials })
     }
 
     /// The facts this plane keeps of itself, for [`pump`].
@@ -158,6 +167,9 @@ impl Api {
 
     /// Answers one request; its body is read only once the caller is known and allowed.
     pub async fn answer(&self, arrival: Arrival, body: Body) -> Reply {
+        if let Some(asked) = events::find(arrival.method.as_str(), arrival.path()) {
+            return self.answer_events(asked, &arrival, body).await;
+        }
         let (name, reply) = match Self::find(&arrival) {
             Ok(asked) => (name(&asked), self.run(asked, &arrival, body).await),
             Err(problem) => (("none", "none"), Err(problem)),

@@ -7,7 +7,9 @@ use serde_json::json;
 
 use crate::accept::{BodyError, Reply};
 use crate::catalogue::Fault;
+use crate::limit::Exceeded;
 use crate::render::Diagnostic;
+use crate::spool::SpoolError;
 use crate::store::StoreError;
 
 /// Seconds after which a busy store may be asked again.
@@ -36,6 +38,8 @@ pub(super) enum Problem {
     Conflict(String),
     /// The body was not taken.
     Body(BodyError),
+    /// The account's budget is used up.
+    Limited { retry_after_seconds: u64 },
     /// The store has no time or no room.
     Unavailable { retry_after_seconds: u64 },
     /// The store failed; what it said is for the log.
@@ -45,6 +49,24 @@ pub(super) enum Problem {
 impl From<BodyError> for Problem {
     fn from(fault: BodyError) -> Self {
         Self::Body(fault)
+    }
+}
+
+impl From<SpoolError> for Problem {
+    fn from(fault: SpoolError) -> Self {
+        match fault {
+            SpoolError::Busy => Self::Unavailable { retry_after_seconds: BUSY_RETRY_SECONDS },
+            SpoolError::FrameTooLarge { max_bytes, .. } => {
+                Self::Body(BodyError::TooLarge { max_bytes })
+            }
+            _ => Self::Unavailable { retry_after_seconds: FULL_RETRY_SECONDS },
+        }
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Limited { retry_after_seconds: exceeded.retry_after_seconds }
     }
 }
 
@@ -108,6 +130,10 @@ impl Problem {
             Self::Conflict(detail) => Reply::detail(StatusCode::CONFLICT, detail),
             // What is left of such a body would be taken for the next request.
             Self::Body(fault) => answer_body(fault).closing(),
+            Self::Limited { retry_after_seconds } => {
+                Reply::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
+                    .with(RETRY_AFTER, (*retry_after_seconds).into())
+            }
             Self::Unavailable { retry_after_seconds } => {
                 Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                     .with(RETRY_AFTER, (*retry_after_seconds).into())

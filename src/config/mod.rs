@@ -18,7 +18,7 @@ pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;
 
 use crate::forward::{Destination, ForwardError};
-use crate::{accept, hooks, limit, render, spool};
+use crate::{accept, api, hooks, limit, render, spool};
 
 /// Every setting. What is absent has its default.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub spool: Spool,
     /// Bounds of templates and of one rendering.
     pub render: Render,
+    /// What clients may publish.
+    pub events: Events,
     /// What the gateway says of itself.
     pub log: Log,
     /// Destinations; each gets every event, at its own pace.
@@ -71,6 +73,19 @@ impl Config {
         }
     }
 
+    /// The control plane.
+    #[must_use]
+    pub fn api(&self) -> api::Options {
+        let (events, limits) = (&self.events, &self.limits);
+        let mut options = api::Options::new(self.render.limits());
+        options.events = api::events::Options {
+            reserved_names: events.reserved_names,
+            open_server_mode: events.open_server_mode,
+            rate: limits.event_rate.and_then(|rate| rate.with(limits.event_burst)),
+        };
+        options
+    }
+
     /// The way in.
     #[must_use]
     pub fn hooks(&self) -> hooks::Options {
@@ -80,6 +95,16 @@ impl Config {
             ..hooks::Options::default()
         }
     }
+}
+
+/// What clients may publish.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Events {
+    /// Whether clients may publish under names that begin with `prefect-cloud.`: the audit trail can be forged then.
+    pub reserved_names: bool,
+    /// Whether `/api/events`, the paths without an account, need no key, as of a Prefect server without authentication.
+    pub open_server_mode: bool,
 }
 
 /// Where the gateway listens and what it trusts.
@@ -165,6 +190,10 @@ pub struct Limits {
     pub account_rate: Option<RateText>,
     /// Verified requests to one account at once.
     pub account_burst: Option<u32>,
+    /// Events that clients publish to one account.
+    pub event_rate: Option<RateText>,
+    /// Events published to one account at once.
+    pub event_burst: Option<u32>,
 }
 
 impl Default for Limits {
@@ -188,6 +217,8 @@ impl Default for Limits {
             webhook_burst: None,
             account_rate: None,
             account_burst: None,
+            event_rate: None,
+            event_burst: None,
         }
     }
 }

@@ -172,8 +172,8 @@ impl Gateway {
         let keys = Arc::new(Keyring::new());
         let api = {
             let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
-            Api::new(store, keys, clock, &telemetry, api::Options::new(config.render.limits()))
-                .await?
+            let spool = spool.clone();
+            Api::new(store, keys, spool, clock, &telemetry, config.api()).await?
         };
         let destinations = config.forward.iter().map(Forward::destination);
         let ground = Ground {

@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod api;
+pub mod events;
 pub mod forward;
 pub mod hooks;
 pub mod log;

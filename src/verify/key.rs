@@ -2,6 +2,7 @@
 //! In: a presented key and a moment. Out: whose it is, in the same time whatever is wrong with it. Only digests are
 //! kept; a key's own text exists in the reply that created it and nowhere else.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::{Clock, Time};
 use crate::id::{Secret, Uuid};
@@ -84,6 +87,26 @@ pub fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
+/// The key in an `Authorization` header: `Bearer`, or `Basic` with the key as the password.
+#[must_use]
+pub fn credential(header: &str) -> Option<Cow<'_, str>> {
+    if let Some(token) = bearer(header) {
+        return Some(Cow::Borrowed(token));
+    }
+    let (scheme, coded) = header.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(coded.trim_start()).ok()?).ok()?;
+    Some(Cow::Owned(password(&text)?.to_owned()))
+}
+
+/// The key in an auth string, `user:key`.
+#[must_use]
+pub fn password(auth_string: &str) -> Option<&str> {
+    auth_string.rsplit_once(':').map(|(_, key)| key)
+}
+
 /// What is kept of a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyFacts {
@@ -156,6 +179,15 @@ impl Keyring {
             drop_keys(&mut table, |known| known == id);
             table
         });
+    }
+
+    /// Whether a key that was presented once is still valid.
+    #[must_use]
+    pub fn holds(&self, key: &KeyFacts, now: Time) -> bool {
+        let table = self.keys.load();
+        let known = table.get(&key.lookup).into_iter().flatten();
+        let mut same = known.filter(|known| known.id == key.id && known.digest == key.digest);
+        same.any(|known| known.expires.is_none_or(|expires| now < expires))
     }
 
     /// Whose key was presented; `None` for one that is unknown, wrong or expired, without a hint which.
@@ -267,6 +299,38 @@ mod tests {
         ] {
             assert_eq!(bearer(header), token, "{header}");
         }
+    }
+
+    #[test]
+    fn a_key_may_be_the_password_of_an_auth_string() {
+        for (header, key) in [
+            ("Basic dXNlcjpwbnVfeA==", Some("pnu_x")),
+            ("basic dXNlcjpwbnVfeA==", Some("pnu_x")),
+            ("Bearer pnu_x", Some("pnu_x")),
+            ("Basic eA==", None),
+            ("Basic ???", None),
+            ("Basic", None),
+            ("", None),
+        ] {
+            assert_eq!(credential(header).as_deref(), key, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_key_holds_until_it_ends_or_is_forgotten() {
+        let clock = Clock::fixed(Time::from_micros(0));
+        let ring = Keyring::new();
+        let (_, mut key) = facts(&clock, Kind::User, None);
+        assert!(!ring.holds(&key, clock.now()));
+        ring.put(key.clone());
+        assert!(ring.holds(&key, clock.now()));
+        let before = key.clone();
+        key.expires = Some(Time::from_micros(10));
+        ring.put(key);
+        assert!(ring.holds(&before, Time::from_micros(9)));
+        assert!(!ring.holds(&before, Time::from_micros(10)));
+        ring.remove(before.id);
+        assert!(!ring.holds(&before, Time::from_micros(1)));
     }
 
     #[test]

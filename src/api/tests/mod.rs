@@ -2,6 +2,7 @@
 
 mod bots;
 mod chain;
+mod events;
 mod webhooks;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use super::*;
 use crate::clock::Time;
 use crate::id::{self, Secret};
 use crate::request::RequestId;
+use crate::spool;
 use crate::store::tests::{Folder, wait};
 use crate::store::{Bootstrap, bootstrap};
 
@@ -46,7 +48,16 @@ impl House {
         let store = Arc::new(Store::open(&folder.0).expect("a store"));
         let options = Options::new(render::Limits::default());
         let keys = Arc::new(Keyring::new());
-        let api = wait(Api::new(store, keys, clock, &Telemetry::new(), options)).expect("an API");
+        let telemetry = Telemetry::new();
+        let held = spool::Options {
+            segment_bytes: 1 << 20,
+            free_min_bytes: 0,
+            direct: false,
+            ..spool::Options::default()
+        };
+        let (spool, _) = Spool::open(&folder.0, held, &clock, &telemetry).expect("a spool");
+        let api = Api::new(store, keys, spool, clock, &telemetry, options);
+        let api = wait(api).expect("an API");
         wait(async {
             let pending = api.store.pending(100).await.expect("events");
             let ids = pending.iter().map(|outgoing| outgoing.event.id).collect();
@@ -61,7 +72,6 @@ impl House {
         self.call_as(Some(&format!("Bearer {}", self.key)), method, path, body)
     }
 
-    /// What `Api::answer` does, with a body that is there already.
     fn call_as(&self, bearer: Option<&str>, method: &str, path: &str, body: &str) -> Answer {
         let mut headers = HeaderMap::new();
         if let Some(bearer) = bearer {
@@ -77,21 +87,7 @@ impl House {
             received: self.api.clock.now(),
         };
         let raw = Bytes::copy_from_slice(body.as_bytes());
-        let content = Content { decoded: raw.clone(), raw };
-        let reply = wait(async {
-            let (name, reply) = match Api::find(&arrival) {
-                Ok(asked) => (
-                    name(&asked),
-                    async {
-                        let admission = self.api.admit(asked, &arrival).await?;
-                        self.api.perform(&admission, &arrival, &content).await
-                    }
-                    .await,
-                ),
-                Err(problem) => (("none", "none"), Err(problem)),
-            };
-            self.api.reply(name, reply)
-        });
+        let reply = wait(self.api.answer(arrival, Body::from_bytes(raw)));
         let body = if reply.body.is_empty() {
             Value::Null
         } else {
@@ -291,7 +287,7 @@ fn every_verb_of_the_table_needs_a_key_and_has_its_effect() {
 #[test]
 fn what_is_spawned_may_move_between_threads() {
     fn moves<T: Send>(_: impl FnOnce() -> T) {}
-    fn hold(api: &'static Api, arrival: Arrival, body: Body, spool: crate::spool::Spool) {
+    fn hold(api: &'static Api, arrival: Arrival, body: Body, spool: Spool) {
         let (_, stop) = tokio::sync::watch::channel(false);
         let store = Arc::clone(&api.store);
         let facts = api.facts();

@@ -1,0 +1,161 @@
+//! Events over the API (contract 5): the table of their routes, who may use them, and whose events they are about. In:
+//! requests below one of three bases. Out: the effect's reply. Never an event of another tenant, nor a word of one.
+
+mod place;
+mod publish;
+
+use std::sync::Arc;
+
+use place::Base;
+
+use super::problem::Problem;
+use super::{Api, PATH_PREFIX};
+use crate::accept::{Body, Reply};
+use crate::catalogue::Permission;
+use crate::limit::{Budget, Rate};
+use crate::request::Arrival;
+use crate::spool::Spool;
+use crate::telemetry::Telemetry;
+use crate::telemetry::events::Facts;
+
+/// What is asked of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// An array of events is kept.
+    Publish,
+}
+
+/// One route, below each of the three bases and in both slash forms.
+#[derive(Debug)]
+struct Row {
+    method: &'static str,
+    /// What stands behind `events`; a part in braces is any.
+    suffix: &'static [&'static str],
+    /// Its name in metrics.
+    name: &'static str,
+    effect: Effect,
+}
+
+const ROWS: &[Row] =
+    &[Row { method: "POST", suffix: &[], name: "publish", effect: Effect::Publish }];
+
+impl Row {
+    /// What it takes in a workspace, and in an account for the account's own events.
+    fn needs(&self, base: Base) -> Permission {
+        match (self.effect, base) {
+            (Effect::Publish, Base::Account(_)) => Permission::Account("update:account"),
+            (Effect::Publish, _) => Permission::Workspace("manage_events"),
+        }
+    }
+
+    fn fits(&self, parts: &[&str]) -> bool {
+        let same = |(wanted, part): (&&str, &&str)| wanted == part || wanted.starts_with('{');
+        self.suffix.len() == parts.len() && self.suffix.iter().zip(parts).all(same)
+    }
+}
+
+/// A request whose path is one of events', as it was sent.
+pub(super) struct Asked<'p> {
+    account: Option<&'p str>,
+    workspace: Option<&'p str>,
+    what: What,
+}
+
+enum What {
+    Row(&'static Row),
+    /// The path has other methods: these.
+    Methods(Vec<&'static str>),
+}
+
+impl Asked<'_> {
+    /// Whether the path names no account.
+    fn is_server_mode(&self) -> bool {
+        self.account.is_none()
+    }
+}
+
+/// Settings of events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether anybody may publish under the gateway's own names.
+    pub reserved_names: bool,
+    /// Whether the paths without an account need no key.
+    pub open_server_mode: bool,
+    /// Events that one account may publish.
+    pub rate: Option<Rate>,
+}
+
+/// What the routes of events work with.
+#[derive(Debug)]
+pub(super) struct Events {
+    pub(super) spool: Spool,
+    pub(super) budget: Budget,
+    facts: Arc<Facts>,
+}
+
+impl Events {
+    pub(super) fn new(spool: Spool, telemetry: &Telemetry, options: Options) -> Self {
+        Self { spool, budget: Budget::new(options.rate), facts: Facts::register(telemetry) }
+    }
+}
+
+/// Deepest path of the table, in parts.
+const PARTS_MAX: usize = 7;
+
+/// What a method and a path mean, if the path is one of events'.
+pub(super) fn find<'p>(method: &str, path: &'p str) -> Option<Asked<'p>> {
+    let rest = path.strip_prefix(PATH_PREFIX)?.strip_prefix('/')?;
+    let parts: Vec<&str> =
+        rest.strip_suffix('/').unwrap_or(rest).splitn(PARTS_MAX + 1, '/').collect();
+    let (account, workspace, rest) = match &parts[..] {
+        ["events", rest @ ..] => (None, None, rest),
+        ["accounts", account, "events", rest @ ..] => (Some(*account), None, rest),
+        ["accounts", account, "workspaces", workspace, "events", rest @ ..] => {
+            (Some(*account), Some(*workspace), rest)
+        }
+        _ => return None,
+    };
+    let method = if method == "HEAD" { "GET" } else { method };
+    let fitting = || ROWS.iter().filter(|row| row.fits(rest));
+    let what = match fitting().find(|row| row.method == method) {
+        Some(row) => What::Row(row),
+        None if fitting().next().is_none() => return None,
+        None => What::Methods(fitting().map(|row| row.method).collect()),
+    };
+    Some(Asked { account, workspace, what })
+}
+
+impl Api {
+    /// Answers a request of events'; its body is read only once the caller is known and allowed.
+    pub(super) async fn answer_events(
+        &self,
+        asked: Asked<'_>,
+        arrival: &Arrival,
+        body: Body,
+    ) -> Reply {
+        let (name, reply) = match &asked.what {
+            What::Row(row) => (row.name, self.run_events(&asked, row, arrival, body).await),
+            What::Methods(methods) => ("none", Err(Problem::Method(methods.join(", ")))),
+        };
+        self.reply(("events", name), reply)
+    }
+
+    async fn run_events(
+        &self,
+        asked: &Asked<'_>,
+        row: &Row,
+        arrival: &Arrival,
+        body: Body,
+    ) -> Result<Reply, Problem> {
+        let key = self.known(asked, arrival)?;
+        let base = Base::read(asked.account, asked.workspace)?;
+        let place = self.enter(base, row.needs(base), key.as_deref()).await?;
+        match row.effect {
+            Effect::Publish => {
+                self.events.spool.admit()?;
+                let content = body.read(self.options.body_max_bytes).await?;
+                self.publish(&place, arrival, content).await
+            }
+        }
+    }
+}

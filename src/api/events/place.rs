@@ -1,0 +1,120 @@
+//! Whose events, and whether the caller may. In: a base as it was sent, what the route takes, the request's head. Out:
+//! the place, or the reason why not: 404 outside the caller's tenancy, 403 inside it. Keys are looked up in memory.
+
+use std::sync::Arc;
+
+use super::super::Api;
+use super::super::problem::Problem;
+use super::Asked;
+use crate::catalogue::{self, Fault, Permission, WORKSPACE};
+use crate::id::Uuid;
+use crate::request::Arrival;
+use crate::store::{Query, Sort};
+use crate::verify::key::KeyFacts;
+
+/// The base of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Base {
+    /// `/api`: the oldest workspace of the caller's account; without a caller, of the oldest account.
+    Server,
+    /// `/api/accounts/{account}`: the whole account.
+    Account(Uuid),
+    /// `/api/accounts/{account}/workspaces/{workspace}`.
+    Workspace(Uuid, Uuid),
+}
+
+impl Base {
+    /// The ids of a base, given as they were sent.
+    ///
+    /// # Errors
+    /// Every one that is none.
+    pub(super) fn read(account: Option<&str>, workspace: Option<&str>) -> Result<Self, Problem> {
+        let mut faults = Vec::new();
+        let mut read = |name: &str, text: &str| {
+            catalogue::is_id(text).unwrap_or_else(|| {
+                let says = "Input should be a valid UUID";
+                faults.push(Fault::new("uuid_parsing", &["path", name], says));
+                Uuid::nil()
+            })
+        };
+        let account = account.map(|account| read("account_id", account));
+        let workspace = workspace.map(|workspace| read("workspace_id", workspace));
+        if !faults.is_empty() {
+            return Err(Problem::Invalid(faults));
+        }
+        Ok(match (account, workspace) {
+            (Some(account), Some(workspace)) => Self::Workspace(account, workspace),
+            (Some(account), None) => Self::Account(account),
+            (None, _) => Self::Server,
+        })
+    }
+}
+
+/// Whose events a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) account: Uuid,
+    /// Unless it is the whole account.
+    pub(super) workspace: Option<Uuid>,
+}
+
+impl Api {
+    /// The key of a request; none only where none is needed.
+    ///
+    /// # Errors
+    /// [`Problem::Unauthorized`].
+    pub(super) fn known(
+        &self,
+        asked: &Asked<'_>,
+        arrival: &Arrival,
+    ) -> Result<Option<Arc<KeyFacts>>, Problem> {
+        match self.authenticate(arrival) {
+            Ok(key) => Ok(Some(key)),
+            Err(_) if asked.is_server_mode() && self.options.events.open_server_mode => Ok(None),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Lets a caller in by key.
+    pub(super) async fn enter(
+        &self,
+        base: Base,
+        needs: Permission,
+        key: Option<&KeyFacts>,
+    ) -> Result<Place, Problem> {
+        let place = match base {
+            Base::Server => self.first_place(key).await?,
+            Base::Account(account) => Place { account, workspace: None },
+            Base::Workspace(account, workspace) => Place { account, workspace: Some(workspace) },
+        };
+        let Some(key) = key else { return Ok(place) };
+        let (caller, workspace) = self.identify(key, Some(place.account), place.workspace).await?;
+        let is_there = workspace.is_some() && caller.powers.reach_workspace();
+        if place.workspace.is_some() && !is_there {
+            return Err(Problem::NotFound);
+        }
+        if !caller.powers.allow(needs) {
+            return Err(Problem::Forbidden);
+        }
+        Ok(place)
+    }
+
+    /// The oldest workspace of the key's account, or of the oldest account.
+    async fn first_place(&self, key: Option<&KeyFacts>) -> Result<Place, Problem> {
+        let account = match key {
+            Some(key) => key.account,
+            None => self.store.oldest_account().await?.ok_or(Problem::NotFound)?,
+        };
+        let query = Query {
+            kind: &WORKSPACE,
+            account,
+            workspace: None,
+            criteria: Vec::new(),
+            sort: Sort::Created { descending: false },
+            offset: 0,
+            limit: 1,
+        };
+        let first = self.store.list(query).await?.pop().ok_or(Problem::NotFound)?;
+        Ok(Place { account, workspace: Some(first.id) })
+    }
+}
