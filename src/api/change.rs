@@ -25,6 +25,7 @@ impl Api {
         if call.kind.fields.iter().any(|field| field.shape == Shape::Slug) {
             record.hidden = Hidden::Slug(id::slug(&self.clock));
         }
+        self.vet(call, &mut deed, None, Some(&record)).await?;
         deed.insert(record.clone());
         let secret = self.found(call, &record, &values, &mut deed).await?;
         deed.commit().await?;
@@ -57,12 +58,13 @@ impl Api {
         for _ in 0..ATTEMPTS_MAX {
             let mut deed = self.deed(call);
             let mut record = self.record(call).await?;
-            let before = record.fields.clone();
+            let (standing, before) = (record.clone(), record.fields.clone());
             for (name, value) in values {
                 if call.kind.field(name).is_some() {
                     record.fields.insert(name.clone(), value.clone());
                 }
             }
+            self.vet(call, &mut deed, Some(&standing), Some(&record)).await?;
             deed.update(&before, record.clone());
             if call.kind.name == SERVICE_ACCOUNT.name {
                 self.give_role(call, &record, values, &mut deed).await?;
@@ -110,6 +112,7 @@ impl Api {
         for _ in 0..ATTEMPTS_MAX {
             let record = self.record(call).await?;
             let mut deed = self.deed(call);
+            self.vet(call, &mut deed, Some(&record), None).await?;
             let Some(ending) = self.store.ending(record.clone(), ENDING_MAX).await? else {
                 let says = format!("More than {ENDING_MAX} records end with it: end some first");
                 return Err(Problem::Conflict(says));

@@ -1,5 +1,5 @@
-//! What one call does: changes, and the events that say so. In: records as they are to be. Out: one batch for the store.
-//! A change that changes nothing is none; an event is about a record as it stands after the change.
+//! What one call does: changes, and the events that say so. In: records as they are to be. Out: one batch for the
+//! store. A change that changes nothing is none; an event is about a record as it stands after the change.
 
 use std::collections::HashMap;
 

@@ -16,6 +16,7 @@ mod role;
 mod template;
 mod text;
 mod trial;
+mod vet;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use http::header::CACHE_CONTROL;
 use tokio::sync::Semaphore;
 
 use crate::accept::{Body, Reply};
-use crate::catalogue::{self, Act, Effect, Kind, Scene, Verb};
+use crate::catalogue::{self, Act, Effect, Kind, Scene, Values, Verb};
 use crate::clock::Clock;
 use crate::id::Uuid;
 use crate::render;
@@ -237,14 +238,20 @@ impl Api {
             Effect::Replace | Effect::Change => self.amend(call, &values).await,
             Effect::Rotate(field) => self.rotate(call, field, &values).await,
             Effect::Delete => self.delete(call).await,
-            Effect::Own(act) => self.act(call, act).await,
+            Effect::Own(act) => self.act(call, act, &values, arrival).await,
             Effect::Validate | Effect::Render | Effect::Test => Err(Problem::NotFound),
         };
         Ok(template::with_warnings(reply?, warnings))
     }
 
     /// Does what only one kind knows.
-    async fn act(&self, call: &Call, act: Act) -> Result<Reply, Problem> {
+    async fn act(
+        &self,
+        call: &Call,
+        act: Act,
+        _values: &Values,
+        _arrival: &Arrival,
+    ) -> Result<Reply, Problem> {
         match act {
             Act::BotKeys => self.bot_keys(call).await,
             Act::DropBotKey => self.drop_bot_key(call).await,

@@ -8,7 +8,7 @@ use super::actor::Caller;
 use super::problem::Problem;
 use super::{Api, present};
 use crate::accept::Reply;
-use crate::catalogue::{ACCOUNT_MEMBERSHIP, WORKSPACE};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_PERMISSIONS, WORKSPACE};
 use crate::store::{Query, Record};
 
 /// The version of the original's API that is spoken here; clients refuse another major one.
@@ -33,6 +33,7 @@ enum Shows {
     Me,
     Accounts,
     Workspaces,
+    Permissions,
 }
 
 const PAGES: &[Page] = &[
@@ -46,6 +47,12 @@ const PAGES: &[Page] = &[
         name: "workspaces",
         is_open: false,
         shows: Shows::Workspaces,
+    },
+    Page {
+        path: "/api/accounts/permissions",
+        name: "permissions",
+        is_open: false,
+        shows: Shows::Permissions,
     },
 ];
 
@@ -73,6 +80,7 @@ impl Api {
             (Shows::Me, Some(caller)) => me(caller),
             (Shows::Accounts, Some(caller)) => self.accounts(caller).await?,
             (Shows::Workspaces, Some(caller)) => self.workspaces(caller).await?,
+            (Shows::Permissions, Some(_)) => json!(ACCOUNT_PERMISSIONS.as_slice()),
             (_, None) => return Err(Problem::Unauthorized),
         };
         Ok(Reply::json(StatusCode::OK, value.to_string()))

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::key::Fresh;
 use super::problem::Problem;
-use crate::catalogue::{ACCOUNT_MEMBERSHIP, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK, WORKSPACE};
+use crate::catalogue::{
+    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK, WORKSPACE,
+};
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
 
@@ -67,6 +69,7 @@ impl Api {
         }
         let one = |record: &Record| match kind {
             kind if kind == WORKSPACE.name => workspace(record),
+            kind if kind == ACCOUNT_ROLE.name => account_role(record),
             _ => plain(record),
         };
         Ok(records.iter().map(one).collect())
@@ -209,6 +212,17 @@ fn workspace(record: &Record) -> Value {
     told.insert("default_workspace_role_id".to_owned(), Value::Null);
     told.insert("is_public".to_owned(), false.into());
     told.into()
+}
+
+/// A role of an account; those that are built in belong to none.
+fn account_role(record: &Record) -> Value {
+    let is_built_in = record.account.is_nil();
+    let mut told = plain(record);
+    told["is_system_role"] = is_built_in.into();
+    if is_built_in {
+        told["account_id"] = Value::Null;
+    }
+    told
 }
 
 /// What every record begins with.

@@ -7,12 +7,20 @@ use super::present::Form;
 use super::problem::Problem;
 use super::{Api, Call, text};
 use crate::accept::Reply;
-use crate::catalogue::{ACCOUNT, LIST_MAX, Number, Scope, USER, Values, WORKSPACE};
+use crate::catalogue::role::{self, BuiltIn};
+use crate::catalogue::{ACCOUNT, Kind, LIST_MAX, Number, Scope, USER, Values, WORKSPACE};
+use crate::clock::Time;
+use crate::id::Uuid;
 use crate::store::{Criterion, Query, Record, Sort};
 
 impl Api {
     /// The record a call is about, if it belongs to the call's place.
     pub(super) async fn record(&self, call: &Call) -> Result<Record, Problem> {
+        if let Some(role) =
+            call.id().and_then(role::built_in).filter(|role| role.kind() == call.kind.name)
+        {
+            return Ok(standing(call.kind, role));
+        }
         let id = match (call.id(), call.kind.name) {
             (Some(id), _) => id,
             (None, kind) if kind == ACCOUNT.name => call.account(),
@@ -53,13 +61,23 @@ impl Api {
     }
 
     pub(super) async fn filter(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
-        let records = self.store.list(query(call, values)).await?;
+        let mut query = query(call, values);
+        // Roles that are built in come first.
+        let built_in = standing_in(&query);
+        let skipped = built_in.len().min(usize::try_from(query.offset).unwrap_or(usize::MAX));
+        let most = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let mut records: Vec<Record> = built_in.into_iter().skip(skipped).take(most).collect();
+        query.offset -= skipped as u64;
+        query.limit -= records.len() as u64;
+        records.extend(self.store.list(query).await?);
         let told = self.present(&records, Form::Read).await?;
         Ok(reply(call, &told.into()))
     }
 
     pub(super) async fn count(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
-        let count = self.store.count(query(call, values)).await?;
+        let query = query(call, values);
+        let built_in = standing_in(&query).len() as u64;
+        let count = built_in + self.store.count(query).await?;
         Ok(reply(call, &count.into()))
     }
 }
@@ -76,6 +94,28 @@ fn query(call: &Call, values: &Values) -> Query {
         limit: count("limit").unwrap_or(LIST_MAX),
         ..all(call)
     }
+}
+
+/// The built-in roles that a query describes.
+fn standing_in(query: &Query) -> Vec<Record> {
+    let roles = role::ACCOUNT_ROLES.iter().chain(&role::WORKSPACE_ROLES);
+    let ours = roles.filter(|role| role.kind() == query.kind.name);
+    ours.map(|role| standing(query.kind, role)).filter(|role| query.describes(role)).collect()
+}
+
+/// A built-in role as if it were a record, of no account.
+fn standing(kind: &'static Kind, role: &BuiltIn) -> Record {
+    let mut fields = Values::new();
+    for field in kind.fields {
+        let value = match field.name {
+            "name" => role.name.into(),
+            "description" => role.description.into(),
+            "permissions" | "scopes" => role.powers().into(),
+            _ => Value::Null,
+        };
+        fields.insert(field.name.to_owned(), value);
+    }
+    Record::new(role.id, kind, Uuid::nil(), fields, Time::default())
 }
 
 /// A criterion as the catalogue leaves it.

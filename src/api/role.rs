@@ -99,7 +99,7 @@ impl Api {
 const INHERITED_MAX: usize = 8;
 
 /// The texts a field holds.
-fn texts(record: &Record, field: &str) -> Vec<String> {
+pub(super) fn texts(record: &Record, field: &str) -> Vec<String> {
     let list = record.fields.get(field).and_then(Value::as_array);
     list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -122,6 +122,7 @@ fn demands(verb: &Verb, fields: &[&Field]) -> bool {
 fn fallback(field: &Field) -> Value {
     match field.fallback {
         Fallback::Null => Value::Null,
+        Fallback::List => Value::Array(Vec::new()),
         Fallback::Text(text) => text.into(),
         Fallback::Flag(flag) => flag.into(),
         Fallback::Count(count) => count.into(),
@@ -160,6 +161,7 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             }
             fault("enum", format!("Input should be one of: {}", words.join(", ")))
         }
+        (Shape::Choices(words), _) => read_choices(field.name, value, words),
         (Shape::Handle, _) if value.as_str().is_some_and(is_handle) => Ok(value.clone()),
         (Shape::Handle, _) => {
             let says = format!(
@@ -227,6 +229,20 @@ fn read_texts(name: &str, value: &Value, most: usize, chars_max: u64) -> Result<
         }
         _ => fault("list_type", "Input should be a valid list of strings".to_owned()),
     }
+}
+
+/// Words in the order the table has them, however they were sent.
+fn read_choices(name: &str, value: &Value, words: &[&str]) -> Result<Value, Fault> {
+    let fault = |rule, says: String| Err(Fault::new(rule, &["body", name], says));
+    let Some(list) = value.as_array().filter(|list| list.iter().all(Value::is_string)) else {
+        return fault("list_type", "Input should be a valid list of strings".to_owned());
+    };
+    let is_known = |one: &Value| one.as_str().is_some_and(|one| words.contains(&one));
+    if !list.iter().all(is_known) {
+        return fault("enum", format!("Input should be any of: {}", words.join(", ")));
+    }
+    let chosen = words.iter().filter(|word| list.iter().any(|one| one == **word));
+    Ok(chosen.copied().map(Value::from).collect::<Vec<_>>().into())
 }
 
 /// Criteria as `{"name": {"any": […], "not_any": […], "like": "…"}}`, without what asks nothing.

@@ -130,6 +130,8 @@ pub enum Shape {
     Count(u64),
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Any of these words, each once, in this order.
+    Choices(&'static [&'static str]),
     /// At most so many texts of at most so many characters.
     Texts(usize, u64),
     /// Any JSON of at most so many bytes, kept as it was sent.
@@ -183,6 +185,7 @@ pub enum Reach {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
     Null,
+    List,
     Text(&'static str),
     Flag(bool),
     Count(u64),

@@ -83,13 +83,26 @@ impl Criterion {
         Self { field: field.to_owned(), any, ..Self::default() }
     }
 
+    /// Whether a record that is in no store fulfils it.
+    fn is_met_by(&self, record: &Record) -> bool {
+        let id = record.id.to_string();
+        let value = if self.field == "id" { &id } else { record.text(&self.field) };
+        let holds =
+            |text: &String| value.to_ascii_lowercase().contains(text.to_ascii_lowercase().as_str());
+        self.any.as_ref().is_none_or(|any| any.iter().any(|one| one == value))
+            && self.not_any.as_ref().is_none_or(|any| any.iter().all(|one| one != value))
+            && self.like.as_ref().is_none_or(holds)
+    }
+
     /// As a condition; `at` is the number of its first parameter.
     fn sql(&self, at: usize) -> String {
         let value = match self.field.as_str() {
             "id" => "lower(hex(record.id))".to_owned(),
             "name" => "record.name".to_owned(),
             // The table's own names: nothing of a request.
-            field => format!("ifnull(record.fields ->> '{}', '')", field.replace('\'', "")),
+            field => {
+                format!("ifnull(CAST(record.fields ->> '{}' AS TEXT), '')", field.replace('\'', ""))
+            }
         };
         let list = |at| format!("(SELECT value FROM json_each(?{at}))");
         format!(
@@ -141,6 +154,12 @@ impl Query {
     pub fn new(kind: &'static Kind, account: Uuid, workspace: Option<Uuid>) -> Self {
         let sort = Sort::Name { descending: false };
         Self { kind, account, workspace, criteria: Vec::new(), sort, offset: 0, limit: LIST_MAX }
+    }
+
+    /// Whether it describes a record that is in no store.
+    #[must_use]
+    pub fn describes(&self, record: &Record) -> bool {
+        self.criteria.iter().all(|criterion| criterion.is_met_by(record))
     }
 
     /// With what follows `FROM record`, and its parameters.

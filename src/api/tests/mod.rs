@@ -3,6 +3,7 @@
 mod bots;
 mod chain;
 mod events;
+mod people;
 mod webhooks;
 
 use bytes::Bytes;

@@ -294,7 +294,7 @@ fn changes_at_the_same_moment_all_count() {
     let values = |value: Value| value.as_object().cloned().expect("an object");
     let (change, replace, rotate) = (call("change"), call("replace"), call("rotate"));
     let (off, name) = (values(json!({"enabled": false})), values(json!({"name": "b"})));
-    let none = catalogue::Values::new();
+    let none = Values::new();
     wait(async {
         let (first, second, third) = tokio::join!(
             house.api.amend(&change, &off),

@@ -1,8 +1,12 @@
 //! Accounts and who belongs to them.
 
 use super::super::{
-    Action, Fallback, Field, IN_ACCOUNT, Kind, Number, Reach, Scope, Shape, TEXT_MAX_CHARS,
+    ACCOUNT_PERMISSIONS, Action, Fallback, Field, IN_ACCOUNT, Kind, Number, Permission, Reach,
+    Scope, Shape, TEXT_MAX_CHARS, Verb,
 };
+use super::{LIMIT, OFFSET};
+
+const SEE_ROLES: Permission = Permission::Account("read:account_role");
 
 /// Whoever owns workspaces, people and service accounts.
 pub static ACCOUNT: Kind = Kind {
@@ -50,10 +54,23 @@ pub static ACCOUNT_ROLE: Kind = Kind {
     criteria: "account_roles",
     fields: &[
         Field::text("name").required().unique(Reach::Account),
-        Field::new("permissions", Shape::Texts(64, 100)),
+        Field::new("permissions", Shape::Choices(&ACCOUNT_PERMISSIONS)).or(Fallback::List),
     ],
-    verbs: &[],
-    actions: &[],
+    verbs: &[
+        Verb::create(Permission::Account("create:account_role")),
+        Verb::filter(
+            SEE_ROLES,
+            &[Field::new("account_roles", Shape::Criteria(&[])), OFFSET, LIMIT],
+        ),
+        Verb::read(SEE_ROLES),
+        Verb::change(Permission::Account("update:account_role"), &["name", "permissions"]),
+        Verb::delete(Permission::Account("delete:account_role")),
+    ],
+    actions: &[
+        Action::new("created", "POST {account}/account_roles/", "a role was made"),
+        Action::new("updated", "PATCH {account}/account_roles/{id}", "it allows something else"),
+        Action::new("deleted", "DELETE {account}/account_roles/{id}", "a role was ended"),
+    ],
 };
 
 /// A place in an account: a person's or a service account's.
