@@ -8,14 +8,17 @@ mod bootstrap;
 mod case;
 mod check;
 mod client;
+mod completions;
 mod config;
 mod context;
 mod demo;
+mod event;
 mod fmt;
 mod form;
 mod gallery;
 mod listing;
 mod login;
+mod man;
 mod output;
 mod parked;
 mod pretty;
@@ -34,7 +37,7 @@ mod webhook;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::serve::VERSION;
 use output::{Failure, print_line};
@@ -91,6 +94,9 @@ enum Command {
     /// Send a real request to a webhook of a running gateway
     #[command(after_help = send::EXAMPLE)]
     Send(Box<send::Args>),
+    /// Events that a gateway can emit
+    #[command(subcommand)]
+    Event(event::Command),
     /// Look at events that a destination did not take
     #[command(subcommand)]
     Parked(parked::Command),
@@ -109,6 +115,12 @@ enum Command {
     /// One server of a bench
     #[command(hide = true, subcommand)]
     BenchServer(bench::Server),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = completions::EXAMPLE)]
+    Completions(completions::Args),
+    /// Print the manual, or write a page for each command
+    #[command(after_help = man::EXAMPLE)]
+    Man(man::Args),
     /// Print the version
     #[command(after_help = "Example:\n  hookgate version -o json")]
     Version {
@@ -163,6 +175,9 @@ pub fn run() -> ExitCode {
         Command::Webhook(command) => webhook::run(&command),
         Command::Login(args) => login::run(&args),
         Command::Context(command) => context::run(&command),
+        Command::Event(command) => event::run(&command),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),
@@ -190,8 +205,6 @@ fn print_version(form: Form) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

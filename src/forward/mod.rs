@@ -31,6 +31,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::forward::Facts;
 
 pub use destination::Destination;
+pub use notice::ACTIONS;
 pub use parked::{Parked, parked};
 
 /// Why nothing can be sent on.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Ground;
 use super::lane::state::State;
+use crate::catalogue::Action;
 use crate::clock::Clock;
 use crate::event::compose;
 use crate::id::{self, Uuid};
@@ -13,6 +14,19 @@ use crate::spool::{Spool, SpoolError};
 
 const DROPPED: &str = "hookgate.destination.dropped";
 const PARKED: &str = "hookgate.destination.parked";
+/// What the lanes' own events say of a destination.
+pub const ACTIONS: &[Action] = &[
+    Action {
+        name: "dropped",
+        act: "a destination with drop-oldest fell behind the spool's room",
+        when: "events were lost to it",
+    },
+    Action {
+        name: "parked",
+        act: "a destination refused an event for good",
+        when: "the event was set aside",
+    },
+];
 /// How the names of all of them begin, inside an event's JSON.
 const OPENING: &[u8] = b",\"event\":\"hookgate.destination.";
 

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::catalogue::Action;
 use crate::clock::Time;
 use crate::event::{Event, close, write_json};
 use crate::id::Uuid;
@@ -23,6 +24,20 @@ const MESSAGE_MAX_BYTES: usize = 4 << 10;
 /// Most diagnostics in a failed event, and most bytes of them.
 const DIAGNOSTICS_MAX: usize = 10;
 const DIAGNOSTICS_MAX_BYTES: usize = 16 << 10;
+
+/// What this plane's own events say of a webhook.
+pub const ACTIONS: &[Action] = &[
+    Action {
+        name: "received",
+        act: "any method /hooks/{slug}",
+        when: "a webhook kept a request, whatever became of it",
+    },
+    Action {
+        name: "failed",
+        act: "any method /hooks/{slug}",
+        when: "a template made no event of a request",
+    },
+];
 
 /// What follows a received event.
 pub(super) enum Sequel {

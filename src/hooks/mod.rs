@@ -35,6 +35,7 @@ use handshake::Handshake;
 use refusal::Refusal;
 use rendering::{Renderer, Rendering};
 
+pub use events::ACTIONS;
 pub use routes::{Endpoint, Routes};
 
 /// Where hooks live.

@@ -28,6 +28,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("prometheus_client::", &["telemetry/", "admin.rs"]),
     ("tracing_subscriber::", &["telemetry/"]),
     ("clap::", &["cli/", "main.rs", "config"]),
+    ("clap_complete::", &["cli/completions.rs"]),
+    ("clap_mangen::", &["cli/man.rs"]),
 ];
 
 /// Words that name nothing.
