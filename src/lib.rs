@@ -34,6 +34,9 @@ pub mod store;
 
 pub mod spool;
 
+// An index of what is kept.
+pub mod feed;
+
 // Planes: each its own way, none knows another.
 pub mod admin;
 pub mod api;

@@ -1,6 +1,7 @@
 //! Settings: in a TOML file, `HOOKGATE_…` variables and flags; out one checked [`Config`], each value with where it
 //! came from. Never a secret: those stand in files that settings name.
 
+mod feed;
 mod keys;
 mod load;
 mod rate;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use feed::Feed;
 pub use keys::schema;
 pub(crate) use load::forwards;
 pub use load::{ConfigError, Flags, Loaded, Origin, load};
@@ -30,6 +32,8 @@ pub struct Config {
     pub limits: Limits,
     /// The durable log in the data folder.
     pub spool: Spool,
+    /// How long events can be asked for.
+    pub feed: Feed,
     /// Bounds of templates and of one rendering.
     pub render: Render,
     /// What clients may publish.

@@ -2,6 +2,7 @@
 //! (folder, store, spool, destinations, sockets) and ends in the reverse one. Decides nothing about requests or events.
 
 mod cores;
+mod feed;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::admin::{Admin, Lane, Life, Phase};
 use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::{Config, Forward};
+use crate::feed::{Feed, FeedError};
 use crate::forward::{ForwardError, Forwarder, Ground, Status};
 use crate::hooks::{self, Hooks, Routes};
 use crate::limit::Limits;
@@ -55,6 +57,9 @@ pub enum ServeError {
     /// The records cannot be opened or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The index of events cannot be opened or made.
+    #[error("the index of events: {0}")]
+    Feed(#[from] FeedError),
     /// An address or a certificate cannot be used.
     #[error(transparent)]
     Accept(#[from] AcceptError),
@@ -103,6 +108,7 @@ pub struct Gateway {
     life: Arc<Life>,
     spool: Spool,
     store: Arc<Store>,
+    feed: Feed,
     forwarder: Forwarder,
     front: Doors,
     admin: Doors,
@@ -166,6 +172,7 @@ impl Gateway {
         let operator = store.oldest_account().await?.ok_or(ServeError::Empty(data.clone()))?;
         let options = config.spool.options();
         let (spool, _) = Spool::open_locked(lock, data, options, &clock, &telemetry)?;
+        let feed = feed::start(config, &spool, &clock, &telemetry)?;
         let routes = Arc::new(Routes::new(&clock, &store.webhooks().await?));
         let watching = Arc::clone(&routes);
         store.watch(Box::new(move |change| watching.apply(change)));
@@ -190,8 +197,7 @@ impl Gateway {
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
         let forwarder = Forwarder::start(destinations.collect::<Result<_, _>>()?, ground)?;
         let (stop_pump, stopped) = watch::channel(false);
-        let pumping = api::pump(Arc::clone(&store), spool.clone(), api.facts(), stopped);
-        let pump = tokio::spawn(pumping);
+        let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
         let mut addresses: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
         addresses.dedup();
         let admin_address = admin_listener.local_addr();
@@ -208,20 +214,20 @@ impl Gateway {
             &Arc::new(admin),
         );
         life.enter(Phase::Serving);
-        let drain = Duration::from_secs(config.server.drain_seconds);
         Ok(Self {
             addresses,
             admin_address,
             life,
             spool,
             store,
+            feed,
             forwarder,
             front,
             admin,
             pump,
             stop_pump,
             cores,
-            drain,
+            drain: Duration::from_secs(config.server.drain_seconds),
         })
     }
 
@@ -246,7 +252,18 @@ impl Gateway {
     /// reaches the spool, destinations finish what they are at, the spool is synced. Returns within `drain_seconds`.
     pub async fn stop(self) {
         let Self {
-            life, spool, store, forwarder, front, admin, pump, stop_pump, cores, drain, ..
+            life,
+            spool,
+            store,
+            feed,
+            forwarder,
+            front,
+            admin,
+            pump,
+            stop_pump,
+            cores,
+            drain,
+            ..
         } = self;
         life.enter(Phase::Draining);
         let ending = async {
@@ -258,6 +275,7 @@ impl Gateway {
                 Err(fault) => tracing::error!(%fault, "the outbox's task failed"),
             }
             forwarder.stop().await;
+            feed.stop().await;
             admin.close().await;
         };
         if tokio::time::timeout(drain, ending).await.is_err() {

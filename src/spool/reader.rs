@@ -191,6 +191,12 @@ impl Reader {
         save(&self.shared, &self.track).map_err(|fault| self.shared.refuse_cursor(&fault))
     }
 
+    /// The last frame released.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.track.released()
+    }
+
     /// Goes back to the first frame not released.
     pub fn rewind(&mut self) {
         self.given = self.track.released();

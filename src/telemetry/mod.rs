@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod api;
 pub mod events;
+pub mod feed;
 pub mod forward;
 pub mod hooks;
 pub mod log;

@@ -1,0 +1,264 @@
+//! From the spool into the index, on a thread of its own. In: frames, as they become durable. Out: batches, moments of
+//! durability, slices of retention. Lets the spool go only of what is durable here. Waits out a full disk; sets a
+//! damaged file aside and begins again; never makes anybody wait.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use super::desk::Turns;
+use super::index::{Index, Past};
+use super::{FeedError, History, Options, READER, file};
+use crate::clock::Clock;
+use crate::spool::{Kept, OnFull, Reader, Spool};
+use crate::telemetry::feed::Facts;
+
+/// Most frames and bytes of one batch.
+const FRAMES_MAX: usize = 4096;
+const BYTES_MAX: usize = 8 << 20;
+/// Between two batches, while nobody waits for one: each costs something, whatever is in it.
+const PACE: Duration = Duration::from_millis(50);
+/// Between two moments of durability, while anything is not durable; and the most bytes of events till then.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
+const UNSYNCED_MAX_BYTES: usize = 16 << 20;
+/// Between two looks for what is too old.
+const RETAIN_EVERY: Duration = Duration::from_mins(1);
+/// Slices of retention between two batches.
+const SLICES_MAX: usize = 4;
+/// First and longest pause after a failure.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Room inside the file that takes a batch or two.
+const SPARE_MIN_BYTES: u64 = 64 << 20;
+/// Audit events of earlier days that are added at once.
+const PAST_BATCH: usize = 1000;
+
+pub(super) struct Follower {
+    pub(super) data: PathBuf,
+    pub(super) options: Options,
+    pub(super) spool: Spool,
+    pub(super) clock: Arc<Clock>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) history: History,
+    pub(super) reach: watch::Sender<u64>,
+    pub(super) hurry: Arc<Notify>,
+    pub(super) turns: Turns,
+}
+
+/// What one run over a file knows.
+struct Run {
+    index: Index,
+    reader: Reader,
+    synced: Instant,
+    /// Bytes of events that are in and not durable yet; frames without any count one.
+    unsynced: usize,
+    retained: Instant,
+    is_retaining: bool,
+}
+
+impl Follower {
+    /// Follows until told to stop.
+    pub(super) fn run(self, index: Index, is_new: bool, stopped: watch::Receiver<bool>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.follow(index, is_new, stopped)),
+            Err(fault) => tracing::error!(%fault, "the feed has no runtime"),
+        }
+    }
+
+    async fn follow(self, index: Index, is_new: bool, mut stopped: watch::Receiver<bool>) {
+        let mut opened = Some((index, is_new));
+        let mut pause = PAUSE_MIN;
+        loop {
+            let next = opened.take().map_or_else(|| Index::open(&self.data), Ok);
+            let fault = match next {
+                Ok((index, is_new)) => match self.follow_file(index, is_new, &mut stopped).await {
+                    Ok(()) => return,
+                    Err(fault) => fault,
+                },
+                Err(fault) => fault,
+            };
+            self.facts.failed();
+            tracing::warn!(%fault, "the feed stands still");
+            if matches!(fault, FeedError::Damaged(_))
+                && let Err(fault) = file::set_aside(&self.data)
+            {
+                tracing::warn!(%fault, "the damaged index cannot be set aside");
+            }
+            // Connections of questions see the file that is there, not the one that was.
+            self.turns.fetch_add(1, Ordering::AcqRel);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                stop = stopped.wait_for(|stop| *stop) => {
+                    drop(stop);
+                    return;
+                }
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Follows with one file, until told to stop or a batch fails.
+    async fn follow_file(
+        &self,
+        mut index: Index,
+        is_new: bool,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<(), FeedError> {
+        let reader = self.reader(&mut index, is_new)?;
+        if is_new {
+            self.add_past(&mut index)?;
+        }
+        let now = Instant::now();
+        let mut run =
+            Run { index, reader, synced: now, unsynced: 1, retained: now, is_retaining: true };
+        self.reach.send_replace(run.index.cursor());
+        loop {
+            self.await_room(&mut run, stopped).await?;
+            let waits = if run.is_retaining { Duration::ZERO } else { SYNC_EVERY };
+            let frames = tokio::select! {
+                biased;
+                stop = stopped.wait_for(|stop| *stop) => {
+                    drop(stop);
+                    run.sync()?;
+                    return Ok(());
+                }
+                frames = run.reader.next(FRAMES_MAX, BYTES_MAX) => frames?,
+                () = tokio::time::sleep(waits) => Vec::new(),
+            };
+            self.add(&mut run, &frames)?;
+            self.keep(&mut run)?;
+            if !frames.is_empty() && frames.len() < FRAMES_MAX {
+                tokio::select! {
+                    () = tokio::time::sleep(PACE) => {}
+                    () = self.hurry.notified() => {}
+                    stop = stopped.wait_for(|stop| *stop) => drop(stop),
+                }
+            }
+        }
+    }
+
+    /// Waits while the file system is short of room that is the spool's, and the file has none of its own.
+    async fn await_room(
+        &self,
+        run: &mut Run,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<(), FeedError> {
+        let mut is_told = false;
+        while !*stopped.borrow_and_update() && self.is_short(run)? {
+            if !is_told {
+                let free_min_bytes = self.options.free_min_bytes;
+                tracing::warn!(free_min_bytes, "the feed stands still: the disk is almost full");
+                is_told = true;
+            }
+            self.keep(run)?;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE_MAX) => {}
+                stop = stopped.wait_for(|stop| *stop) => drop(stop),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_short(&self, run: &Run) -> Result<bool, FeedError> {
+        let Ok(about) = rustix::fs::statvfs(&self.data) else { return Ok(false) };
+        let free = about.f_bavail.saturating_mul(about.f_frsize);
+        Ok(free < self.options.free_min_bytes && run.index.spare_bytes()? < SPARE_MIN_BYTES)
+    }
+
+    /// The spool's reader, at or before the first frame that is not in.
+    fn reader(&self, index: &mut Index, is_new: bool) -> Result<Reader, FeedError> {
+        if index.cursor() > self.spool.status().durable {
+            // Another journal: its frames are told apart from those known by the ids of their events.
+            index.start_over();
+        }
+        let reader = self.spool.reader(READER, OnFull::DropOldest)?;
+        if !is_new && reader.released() <= index.cursor() {
+            return Ok(reader);
+        }
+        drop(reader);
+        self.spool.forget(READER)?;
+        Ok(self.spool.reader(READER, OnFull::DropOldest)?)
+    }
+
+    fn add_past(&self, index: &mut Index) -> Result<(), FeedError> {
+        let (mut batch, mut fault) = (Vec::with_capacity(PAST_BATCH), None);
+        let mut add = |batch: &mut Vec<Past>| {
+            let added = index.add_past(batch);
+            batch.clear();
+            added.err()
+        };
+        (self.history)(&mut |past| {
+            batch.push(past);
+            if batch.len() >= PAST_BATCH && fault.is_none() {
+                fault = add(&mut batch);
+            }
+        })
+        .map_err(FeedError::Past)?;
+        match fault.or_else(|| add(&mut batch)) {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    fn add(&self, run: &mut Run, frames: &[Kept]) -> Result<(), FeedError> {
+        if let Some(last) = frames.last() {
+            let began = Instant::now();
+            let added = run.index.add(frames)?;
+            self.facts.added(added.new, added.known, added.unreadable, began.elapsed());
+            if added.unreadable > 0 {
+                tracing::warn!(added.unreadable, "what is no event is not in the index");
+            }
+            let events = frames.iter().flat_map(|frame| &frame.events);
+            run.unsynced += 1 + events.map(|event| event.json.len()).sum::<usize>();
+            self.reach.send_replace(run.index.cursor());
+            let behind = self.spool.status().durable.saturating_sub(run.index.cursor());
+            let micros = self.clock.now().micros().saturating_sub(last.received.micros());
+            let age = if behind > 0 { u64::try_from(micros).unwrap_or(0) } else { 0 };
+            self.facts.behind(behind, Duration::from_micros(age));
+        }
+        Ok(())
+    }
+
+    /// What is due beside batches.
+    fn keep(&self, run: &mut Run) -> Result<(), FeedError> {
+        let is_due = run.synced.elapsed() >= SYNC_EVERY || run.unsynced > UNSYNCED_MAX_BYTES;
+        if run.unsynced > 0 && is_due {
+            run.sync()?;
+        }
+        if run.retained.elapsed() >= RETAIN_EVERY {
+            run.retained = Instant::now();
+            run.index.restart_retention();
+            run.is_retaining = true;
+        }
+        for _ in 0..SLICES_MAX {
+            if !run.is_retaining {
+                break;
+            }
+            if let Some(gone) = run.index.retain(&self.options, self.clock.now())? {
+                self.facts.expired(gone);
+                run.unsynced += usize::from(gone > 0);
+            } else {
+                run.is_retaining = false;
+                self.facts.measured(run.index.used_bytes()?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    /// Makes durable what is in, and lets the spool go of it.
+    fn sync(&mut self) -> Result<(), FeedError> {
+        let cursor = self.index.cursor();
+        if self.index.checkpoint()? {
+            self.unsynced = 0;
+            self.reader.release(cursor);
+        }
+        self.synced = Instant::now();
+        Ok(())
+    }
+}

@@ -1,0 +1,344 @@
+//! The index as it is written. In: frames of the spool, audit events of earlier days, the present moment. Out: rows
+//! and terms, together with how far the spool was read, in one transaction; and what is older than it may be, gone in
+//! slices. An event of a known id is left out; what is no event is counted and left out.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, params};
+
+use super::slot::Slots;
+use super::{FeedError, Options, file, slot, terms};
+use crate::clock::Time;
+use crate::event::{Event, RESERVED_PREFIX};
+use crate::filter::Seen;
+use crate::id::Uuid;
+use crate::spool::Kept;
+
+/// Most rows that one slice of retention looks at.
+const SLICE_ROWS: u32 = 500;
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// An audit event of earlier days, as the store kept it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Whose it is.
+    pub account: Uuid,
+    /// When it was kept.
+    pub received: Time,
+    /// The event.
+    pub event: Event,
+}
+
+/// What one batch came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Added {
+    /// Events that are new.
+    pub(super) new: u64,
+    /// Events whose id was known.
+    pub(super) known: u64,
+    /// What was no event.
+    pub(super) unreadable: u64,
+}
+
+/// An event on its way in.
+struct Incoming<'a> {
+    account: Uuid,
+    workspace: Option<Uuid>,
+    received: Time,
+    is_own: bool,
+    event: &'a Event,
+}
+
+/// The writer's side of the index.
+#[derive(Debug)]
+pub(super) struct Index {
+    connection: Connection,
+    slots: Slots,
+    places: HashMap<(Uuid, Option<Uuid>), i64>,
+    overflows: bool,
+    /// The last frame whose events are in.
+    cursor: u64,
+    /// Where retention goes on looking.
+    swept: i64,
+}
+
+impl Index {
+    /// Opens the index of a data folder; whether it is a new one.
+    pub(super) fn open(data: &Path) -> Result<(Self, bool), FeedError> {
+        let (connection, is_new) = file::open(data)?;
+        let (spill, cursor, overflows) = (
+            fact(&connection, "spill")?.unwrap_or(0),
+            fact(&connection, "cursor")?.unwrap_or(0),
+            fact(&connection, "overflows")?.unwrap_or(0),
+        );
+        let index = Self {
+            slots: Slots::open(&connection, spill)?,
+            connection,
+            places: HashMap::new(),
+            overflows: overflows != 0,
+            cursor: cursor.cast_unsigned(),
+            swept: -1,
+        };
+        Ok((index, is_new))
+    }
+
+    /// The last frame whose events are in.
+    pub(super) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// The journal is another one than was read: its frames count from the start.
+    pub(super) fn start_over(&mut self) {
+        self.cursor = 0;
+    }
+
+    /// Adds the events of frames, and remembers that they are in.
+    pub(super) fn add(&mut self, frames: &[Kept]) -> Result<Added, FeedError> {
+        let incoming = frames.iter().filter(|frame| frame.sequence > self.cursor).flat_map(|f| {
+            f.events.iter().map(|event| Incoming {
+                account: f.account,
+                workspace: f.workspace,
+                received: f.received,
+                is_own: f.capture.is_none(),
+                event,
+            })
+        });
+        let last = frames.last().map_or(self.cursor, |frame| frame.sequence.max(self.cursor));
+        self.write(&incoming.collect::<Vec<_>>(), last)
+    }
+
+    /// Adds audit events of earlier days.
+    pub(super) fn add_past(&mut self, past: &[Past]) -> Result<Added, FeedError> {
+        let incoming = past.iter().map(|past| Incoming {
+            account: past.account,
+            workspace: Seen::read(&past.event.json).and_then(|seen| workspace(&seen)),
+            received: past.received,
+            is_own: true,
+            event: &past.event,
+        });
+        self.write(&incoming.collect::<Vec<_>>(), self.cursor)
+    }
+
+    fn write(&mut self, incoming: &[Incoming<'_>], cursor: u64) -> Result<Added, FeedError> {
+        let mut added = Added { unreadable: incoming.len() as u64, ..Added::default() };
+        let mut batch: Vec<_> = incoming
+            .iter()
+            .filter_map(|incoming| Some((Seen::read(&incoming.event.json)?, incoming)))
+            .collect();
+        added.unreadable -= batch.len() as u64;
+        // Terms come in the order of their rows, or each step back would close a segment.
+        batch.sort_by_key(|(seen, _)| seen.occurred());
+        let transaction = self.connection.unchecked_transaction()?;
+        let written = Writing {
+            transaction: &transaction,
+            slots: &mut self.slots,
+            places: &mut self.places,
+            overflows: &mut self.overflows,
+        }
+        .write(&batch, &mut added);
+        let spill = self.slots.spill_micros;
+        let kept = written.and_then(|()| {
+            set_fact(&transaction, "cursor", cursor.cast_signed())?;
+            set_fact(&transaction, "spill", spill)?;
+            set_fact(&transaction, "overflows", self.overflows.into())?;
+            Ok(transaction.commit()?)
+        });
+        if let Err(fault) = kept {
+            // What was given out and never written must not count as taken, nor a place as known.
+            self.places.clear();
+            self.slots = Slots::open(&self.connection, spill)?;
+            return Err(fault);
+        }
+        self.cursor = cursor;
+        Ok(added)
+    }
+
+    /// Makes everything up to the cursor durable; whether it is.
+    pub(super) fn checkpoint(&self) -> Result<bool, FeedError> {
+        let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+        let (busy, pages, moved) = self.connection.query_row(sql, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })?;
+        Ok(busy == 0 && pages == moved)
+    }
+
+    /// Bytes of what is in use.
+    pub(super) fn used_bytes(&self) -> Result<u64, FeedError> {
+        let pages = self.pragma("page_count")?.saturating_sub(self.pragma("freelist_count")?);
+        Ok(pages * self.pragma("page_size")?)
+    }
+
+    /// Bytes of the file that are not in use.
+    pub(super) fn spare_bytes(&self) -> Result<u64, FeedError> {
+        Ok(self.pragma("freelist_count")? * self.pragma("page_size")?)
+    }
+
+    fn pragma(&self, name: &str) -> Result<u64, FeedError> {
+        let value = self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
+        Ok(value.map(i64::unsigned_abs)?)
+    }
+
+    /// Begins to look for what is too old from the start again.
+    pub(super) fn restart_retention(&mut self) {
+        self.swept = -1;
+    }
+
+    /// Removes one slice of what is too old, or too much; how many events went, `None` when there was nothing left
+    /// to look at.
+    pub(super) fn retain(
+        &mut self,
+        options: &Options,
+        now: Time,
+    ) -> Result<Option<u64>, FeedError> {
+        let before =
+            |days: u32| slot::first(Time::from_micros(now.micros() - i64::from(days) * DAY_MICROS));
+        let (audit, other) = (before(options.audit_days), before(options.days));
+        let is_over = self.used_bytes()? > options.bytes_max;
+        let end = if is_over { i64::MAX } else { audit.max(other) };
+        let sql = "SELECT slot, is_audit, place, json FROM event
+                   WHERE slot > ?1 AND slot < ?2 ORDER BY slot LIMIT ?3";
+        let transaction = self.connection.unchecked_transaction()?;
+        let (mut looked, mut gone) = (0, 0);
+        let mut removal = Removal::new(&transaction)?;
+        let mut statement = transaction.prepare(sql)?;
+        let mut rows = statement.query(params![self.swept, end, SLICE_ROWS])?;
+        while let Some(row) = rows.next()? {
+            let (slot, is_audit): (i64, bool) = (row.get(0)?, row.get(1)?);
+            (looked, self.swept) = (looked + 1, slot);
+            let is_old = slot < if is_audit { audit } else { other };
+            if is_old || (is_over && !is_audit) {
+                removal.remove(slot, row.get(2)?, &row.get::<_, Vec<u8>>(3)?)?;
+                gone += 1;
+            }
+        }
+        drop(rows);
+        drop((statement, removal));
+        transaction.commit()?;
+        Ok((looked > 0).then_some(gone))
+    }
+}
+
+/// One batch being written.
+struct Writing<'a> {
+    transaction: &'a Transaction<'a>,
+    slots: &'a mut Slots,
+    places: &'a mut HashMap<(Uuid, Option<Uuid>), i64>,
+    overflows: &'a mut bool,
+}
+
+impl Writing<'_> {
+    fn write(
+        &mut self,
+        batch: &[(Seen<'_>, &Incoming<'_>)],
+        added: &mut Added,
+    ) -> Result<(), FeedError> {
+        let mut row = self.transaction.prepare(
+            "INSERT OR IGNORE INTO event (slot, id, place, is_audit, received, json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let mut words =
+            self.transaction.prepare("INSERT INTO term (rowid, words) VALUES (?1, ?2)")?;
+        let mut taken = self.transaction.prepare(slot::TAKEN)?;
+        for (seen, incoming) in batch {
+            let place = self.place(incoming.account, incoming.workspace)?;
+            let slot = self.slots.take(&mut taken, seen.occurred())?;
+            let is_audit = incoming.is_own && seen.name().starts_with(RESERVED_PREFIX);
+            let changed = row.execute(params![
+                slot,
+                incoming.event.id.as_bytes(),
+                place,
+                is_audit,
+                incoming.received.micros(),
+                &incoming.event.json[..],
+            ])?;
+            if changed == 0 {
+                added.known += 1;
+                continue;
+            }
+            let (terms, is_whole) = terms::of_event(seen, incoming.account, incoming.workspace);
+            *self.overflows |= !is_whole;
+            words.execute(params![slot, terms])?;
+            added.new += 1;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, account: Uuid, workspace: Option<Uuid>) -> Result<i64, FeedError> {
+        if let Some(&number) = self.places.get(&(account, workspace)) {
+            return Ok(number);
+        }
+        let ids = [account.into_bytes(), workspace.unwrap_or_default().into_bytes()];
+        let sql = "INSERT OR IGNORE INTO place (account, workspace) VALUES (?1, ?2)";
+        self.transaction.execute(sql, ids)?;
+        let sql = "SELECT number FROM place WHERE account = ?1 AND workspace = ?2";
+        let number = self.transaction.query_row(sql, ids, |row| row.get(0))?;
+        self.places.insert((account, workspace), number);
+        Ok(number)
+    }
+}
+
+/// Rows being removed.
+struct Removal<'a> {
+    transaction: &'a Transaction<'a>,
+    words: Statement<'a>,
+    row: Statement<'a>,
+    places: HashMap<i64, (Uuid, Option<Uuid>)>,
+}
+
+impl<'a> Removal<'a> {
+    fn new(transaction: &'a Transaction<'a>) -> Result<Self, FeedError> {
+        let words = "INSERT INTO term (term, rowid, words) VALUES ('delete', ?1, ?2)";
+        Ok(Self {
+            transaction,
+            words: transaction.prepare(words)?,
+            row: transaction.prepare("DELETE FROM event WHERE slot = ?1")?,
+            places: HashMap::new(),
+        })
+    }
+
+    fn remove(&mut self, slot: i64, number: i64, json: &[u8]) -> Result<(), FeedError> {
+        let (account, workspace) = match self.places.get(&number) {
+            Some(place) => *place,
+            None => place(self.transaction, number)?,
+        };
+        self.places.insert(number, (account, workspace));
+        if let Some(seen) = Seen::read(json) {
+            let (terms, _) = terms::of_event(&seen, account, workspace);
+            self.words.execute(params![slot, terms])?;
+        }
+        self.row.execute([slot])?;
+        Ok(())
+    }
+}
+
+/// Whose events a place has.
+pub(super) fn place(
+    connection: &Connection,
+    number: i64,
+) -> Result<(Uuid, Option<Uuid>), FeedError> {
+    let sql = "SELECT account, workspace FROM place WHERE number = ?1";
+    let (account, workspace): ([u8; 16], [u8; 16]) =
+        connection.prepare(sql)?.query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let workspace = Some(Uuid::from_bytes(workspace)).filter(|id| !id.is_nil());
+    Ok((Uuid::from_bytes(account), workspace))
+}
+
+/// One number the index remembers.
+pub(super) fn fact(connection: &Connection, name: &str) -> Result<Option<i64>, FeedError> {
+    let mut statement = connection.prepare("SELECT value FROM fact WHERE name = ?1")?;
+    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
+fn set_fact(connection: &Connection, name: &str, value: i64) -> Result<(), FeedError> {
+    let sql = "INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)";
+    connection.prepare(sql)?.execute(params![name, value])?;
+    Ok(())
+}
+
+/// The workspace that an audit event names among its related resources.
+fn workspace(seen: &Seen<'_>) -> Option<Uuid> {
+    let related = seen.related().find(|related| related.role() == "workspace")?;
+    let id = related.id();
+    Uuid::parse_str(id.strip_prefix("prefect-cloud.workspace.")?).ok()
+}

@@ -1,0 +1,228 @@
+//! The feed: events of the spool, indexed for questions, in a file of its own. In: the spool's frames, read behind
+//! everybody's back, and questions. Out: pages, totals and counts. Knows nothing of HTTP. Nobody waits for it but who
+//! asks; what it holds was elsewhere first, so a file that is lost or damaged is made again from journal and store.
+
+mod ask;
+mod count;
+mod desk;
+mod file;
+mod follow;
+mod index;
+mod search;
+mod slot;
+mod terms;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use self::desk::Desk;
+use crate::clock::Clock;
+use crate::spool::{Spool, SpoolError};
+use crate::telemetry::Telemetry;
+use crate::telemetry::feed::Facts;
+
+pub use ask::{Page, Question};
+pub use count::{BUCKETS_MAX, Countable, Group, buckets};
+pub use index::Past;
+
+/// The index's file in the data folder.
+pub const FILE_NAME: &str = "feed.db";
+/// The name of its reader in the spool.
+pub const READER: &str = "feed";
+/// Longest wait of a question for what was kept before it was asked.
+const REACH_MAX: Duration = Duration::from_secs(1);
+
+/// Settings of the feed.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Days that audit events stay.
+    pub audit_days: u32,
+    /// Days that other events stay.
+    pub days: u32,
+    /// Most bytes of the index; past it the oldest go first, audit events excepted.
+    pub bytes_max: u64,
+    /// Free bytes of the file system below which nothing is added.
+    pub free_min_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { audit_days: 400, days: 30, bytes_max: 16 << 30, free_min_bytes: 512 << 20 }
+    }
+}
+
+/// Why the feed did not take or give.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// Too many questions wait.
+    #[error("the feed is busy")]
+    Busy,
+    /// A count did not end in its time.
+    #[error("counting takes longer than {seconds} seconds")]
+    Slow { seconds: u64 },
+    /// A time line would have too many buckets.
+    #[error("more than {BUCKETS_MAX} buckets")]
+    Buckets,
+    /// The file is of another version of this program.
+    #[error("its version is {found}, this program's is {known}")]
+    Version { found: i64, known: i64 },
+    /// The file's pages make no sense, or are no database's.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// `SQLite` refuses.
+    #[error("{0}")]
+    Failed(String),
+    /// The file or its folder cannot be used.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The spool does not give.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// Audit events of earlier days cannot be read.
+    #[error("audit events: {0}")]
+    Past(String),
+}
+
+impl From<rusqlite::Error> for FeedError {
+    fn from(fault: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match fault.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(fault.to_string()),
+            _ => Self::Failed(fault.to_string()),
+        }
+    }
+}
+
+impl From<rusqlite::types::FromSqlError> for FeedError {
+    fn from(fault: rusqlite::types::FromSqlError) -> Self {
+        Self::Damaged(fault.to_string())
+    }
+}
+
+/// Hands on the audit events of earlier days, for an index that begins anew.
+pub type History = Box<dyn Fn(&mut dyn FnMut(Past)) -> Result<(), String> + Send>;
+
+/// The feed of one data folder. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    desk: Desk,
+    spool: Spool,
+    facts: Arc<Facts>,
+    /// The last frame whose events are in.
+    reached: watch::Receiver<u64>,
+    /// Somebody waits for the next batch.
+    hurry: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Feed {
+    /// Opens (or makes) the index in a data folder whose lock the caller holds, and follows the spool from there.
+    ///
+    /// # Errors
+    /// When neither the file there nor a new one can be used.
+    pub fn start(
+        data: &Path,
+        options: Options,
+        spool: &Spool,
+        clock: &Arc<Clock>,
+        telemetry: &Telemetry,
+        history: History,
+    ) -> Result<Self, FeedError> {
+        let (index, is_new) = index::Index::open(data)?;
+        let facts = Facts::register(telemetry);
+        let (reach, reached) = watch::channel(index.cursor());
+        let (stop, stopped) = watch::channel(false);
+        let hurry = Arc::new(Notify::new());
+        let desk = Desk::new(data);
+        let follower = follow::Follower {
+            data: data.to_path_buf(),
+            options,
+            spool: spool.clone(),
+            clock: Arc::clone(clock),
+            facts: Arc::clone(&facts),
+            history,
+            reach,
+            hurry: Arc::clone(&hurry),
+            turns: desk.turns(),
+        };
+        let work = move || follower.run(index, is_new, stopped);
+        let thread = std::thread::Builder::new().name("hookgate-feed".to_owned()).spawn(work)?;
+        let thread = Mutex::new(Some(thread));
+        let spool = spool.clone();
+        let inner = Inner { desk, spool, facts, reached, hurry, stop, thread };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The events that a question means. What was kept before it was asked is among them, unless the index is more
+    /// than a second behind.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn page(&self, question: Question) -> Result<Page, FeedError> {
+        if question.after.is_none() {
+            self.reach().await;
+        }
+        self.ask(move |connection| ask::page(connection, &question)).await
+    }
+
+    /// The events that a question means, counted.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn count(&self, question: Question, by: Countable) -> Result<Vec<Group>, FeedError> {
+        self.reach().await;
+        self.ask(move |connection| count::count(connection, &question, by)).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&rusqlite::Connection) -> Result<T, FeedError> + Send + 'static,
+    ) -> Result<T, FeedError> {
+        let began = Instant::now();
+        let answer = self.inner.desk.ask(question).await;
+        self.inner.facts.answered(began.elapsed());
+        answer
+    }
+
+    /// Waits, but not long, until what is kept now is in.
+    async fn reach(&self) {
+        let kept = self.inner.spool.status().durable;
+        let mut reached = self.inner.reached.clone();
+        if *reached.borrow_and_update() >= kept {
+            return;
+        }
+        self.inner.hurry.notify_one();
+        let there = reached.wait_for(|reached| *reached >= kept);
+        let _ = tokio::time::timeout(REACH_MAX, there).await;
+    }
+
+    /// The last frame of the spool whose events can be found.
+    #[must_use]
+    pub fn reached(&self) -> u64 {
+        *self.inner.reached.borrow()
+    }
+
+    /// Ends following, with all that was read durable. Questions are still answered.
+    pub async fn stop(&self) {
+        let _ = self.inner.stop.send(true);
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await;
+        if !matches!(ended, Ok(None | Some(Ok(())))) {
+            tracing::error!("the feed's thread failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
