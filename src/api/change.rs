@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
-use crate::catalogue::{self, SERVICE_ACCOUNT, Shape, Values};
+use crate::catalogue::{self, ACCOUNT_SETTINGS, SERVICE_ACCOUNT, Shape, Values};
 use crate::clock::Time;
 use crate::id;
 use crate::store::{Hidden, Record, StoreError, Write};
@@ -15,23 +15,27 @@ use crate::store::{Hidden, Record, StoreError, Write};
 /// Most times a change is begun anew because somebody else was faster.
 pub(super) const ATTEMPTS_MAX: usize = 5;
 /// Most records that end with one.
-const ENDING_MAX: usize = 20_000;
+pub(super) const ENDING_MAX: usize = 20_000;
 
 impl Api {
-    pub(super) async fn create(&self, call: &Call, values: Values) -> Result<Reply, Problem> {
-        self.check_template(&values)?;
-        let mut deed = self.deed(call);
-        let mut record = self.fresh(call, &values, deed.now);
-        if call.kind.fields.iter().any(|field| field.shape == Shape::Slug) {
-            record.hidden = Hidden::Slug(id::slug(&self.clock));
+    pub(super) async fn create(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
+        self.check_template(values)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let mut deed = self.deed(call);
+            let mut record = self.fresh(call, values, deed.now);
+            if call.kind.fields.iter().any(|field| field.shape == Shape::Slug) {
+                record.hidden = Hidden::Slug(id::slug(&self.clock));
+            }
+            self.vet(call, &mut deed, None, Some(&record)).await?;
+            deed.insert(record.clone());
+            let secret = self.found(call, &record, values, &mut deed).await?;
+            if deed.commit().await? {
+                note(call, &record);
+                let told = self.present_new(record, secret).await?;
+                return Ok(reply(call, &told));
+            }
         }
-        self.vet(call, &mut deed, None, Some(&record)).await?;
-        deed.insert(record.clone());
-        let secret = self.found(call, &record, &values, &mut deed).await?;
-        deed.commit().await?;
-        note(call, &record);
-        let told = self.present_new(record, secret).await?;
-        Ok(reply(call, &told))
+        Err(StoreError::Stale.into())
     }
 
     /// A record of a call's kind and place with these values, and what is made for it.
@@ -68,6 +72,9 @@ impl Api {
             deed.update(&before, record.clone());
             if call.kind.name == SERVICE_ACCOUNT.name {
                 self.give_role(call, &record, values, &mut deed).await?;
+            }
+            if call.kind.name == ACCOUNT_SETTINGS.name {
+                self.follow_settings(call, &before, &record, &mut deed).await?;
             }
             let changes = !deed.is_empty();
             if deed.commit().await? {

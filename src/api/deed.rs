@@ -48,13 +48,21 @@ impl Deed<'_> {
         self.places.insert(workspace.id, workspace.party());
     }
 
-    /// A new record.
+    /// A new record, and what a place has from its first moment.
     pub(super) fn insert(&mut self, record: Record) {
-        if record.kind.name == WORKSPACE.name {
+        let is_place = record.kind.name == WORKSPACE.name;
+        if is_place {
             self.know(&record);
         }
+        let (account, workspace) = (record.account, is_place.then_some(record.id));
+        let companions = catalogue::companions(record.kind);
+        let companions: Vec<Record> =
+            companions.map(|kind| Record::only(kind, account, workspace, self.now)).collect();
         self.emit(&record, &[], catalogue::created);
         self.batch.writes.push(Write::Insert(record));
+        for companion in companions {
+            self.insert(companion);
+        }
     }
 
     /// A record that was `before`; whether anything that is told of it changed. Otherwise nothing is done.

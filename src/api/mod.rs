@@ -13,6 +13,7 @@ mod present;
 mod problem;
 mod question;
 mod role;
+mod settings;
 mod template;
 mod text;
 mod trial;
@@ -230,7 +231,7 @@ impl Api {
         let values = values.map_err(Problem::Invalid)?;
         let warnings = self.warnings(call, &values);
         let reply = match call.verb.effect {
-            Effect::Create => self.create(call, values).await,
+            Effect::Create => self.create(call, &values).await,
             Effect::Read => self.read(call).await,
             Effect::List => self.list(call, arrival.target.query().unwrap_or_default()).await,
             Effect::Filter => self.filter(call, &values).await,

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, Time};
     use crate::id::Uuid;
-    use crate::store::tests::{Folder, wait};
+    use crate::store::tests::{Folder, bootstrapped, wait};
     use crate::telemetry::Telemetry;
 
     fn facts() -> Arc<Facts> {
@@ -169,7 +169,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         drop(stop);
         let append = |_: Outgoing| ready(Err(SpoolError::Busy));
-        assert_eq!(wait(run(&store, &facts(), stopped, append)), 5);
-        assert_eq!(wait(store.pending_count()), Ok(5));
+        assert_eq!(wait(run(&store, &facts(), stopped, append)), bootstrapped());
+        assert_eq!(wait(store.pending_count()), Ok(bootstrapped()));
     }
 }

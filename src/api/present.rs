@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::key::Fresh;
 use super::problem::Problem;
+use super::settings;
 use crate::catalogue::{
-    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK, WORKSPACE,
+    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK,
+    WORKSPACE,
 };
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
@@ -70,6 +72,7 @@ impl Api {
         let one = |record: &Record| match kind {
             kind if kind == WORKSPACE.name => workspace(record),
             kind if kind == ACCOUNT_ROLE.name => account_role(record),
+            kind if kind == ACCOUNT_SETTINGS.name => settings::show(record),
             _ => plain(record),
         };
         Ok(records.iter().map(one).collect())

@@ -39,10 +39,23 @@ impl Api {
         found.filter(ours).ok_or(Problem::NotFound)
     }
 
-    /// The one record of a kind in a call's place.
+    /// The one record of a kind in a call's place; as it would have been made, for places that are older than the kind.
     async fn only(&self, call: &Call) -> Result<Record, Problem> {
-        let found = self.store.list(Query { limit: 1, ..all(call) }).await?;
-        found.into_iter().next().ok_or(Problem::NotFound)
+        let workspace = call.workspace().filter(|_| call.kind.scope == Scope::Workspace);
+        self.only_of(call.kind, call.account(), workspace).await
+    }
+
+    /// The one record of a kind in an account or a workspace.
+    pub(super) async fn only_of(
+        &self,
+        kind: &'static Kind,
+        account: Uuid,
+        workspace: Option<Uuid>,
+    ) -> Result<Record, Problem> {
+        let id = kind.id_in(workspace.unwrap_or(account));
+        let found = self.store.records(vec![id]).await?.pop();
+        let unkept = || Record::only(kind, account, workspace, self.clock.now());
+        Ok(found.unwrap_or_else(unkept))
     }
 
     pub(super) async fn read(&self, call: &Call) -> Result<Reply, Problem> {

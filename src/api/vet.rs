@@ -4,8 +4,8 @@
 use super::deed::Deed;
 use super::problem::Problem;
 use super::role::texts;
-use super::{Api, Call};
-use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, role};
+use super::{Api, Call, settings};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, WEBHOOK, role};
 use crate::store::{Criterion, Query, Record, Write};
 
 impl Api {
@@ -25,6 +25,12 @@ impl Api {
         }
         if call.kind.name == ACCOUNT_MEMBERSHIP.name {
             self.vet_membership(call, deed, before, after).await?;
+        }
+        if call.kind.name == WEBHOOK.name {
+            self.vet_webhook(after).await?;
+        }
+        if call.kind.name == ACCOUNT_SETTINGS.name {
+            settings::vet(after)?;
         }
         Ok(())
     }

@@ -119,7 +119,8 @@ fn demands(verb: &Verb, fields: &[&Field]) -> bool {
     !is_whole(verb) || fields.iter().copied().any(is_required)
 }
 
-fn fallback(field: &Field) -> Value {
+/// A field's value when nothing was said.
+pub(super) fn fallback(field: &Field) -> Value {
     match field.fallback {
         Fallback::Null => Value::Null,
         Fallback::List => Value::Array(Vec::new()),

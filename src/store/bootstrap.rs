@@ -100,7 +100,7 @@ fn find(connection: &Connection) -> Result<Option<(Record, Record)>, StoreError>
 struct First {
     account: Record,
     workspace: Record,
-    /// User, membership and key.
+    /// What account and workspace have from their first moment; user, membership and key.
     others: Vec<Record>,
     secret: Secret,
     now: Time,
@@ -137,18 +137,22 @@ impl First {
             }),
         );
         kept.hidden = Hidden::Key(KeptKey { lookup, digest });
-        let others = vec![
+        let companions = [(&account, None), (&workspace, Some(workspace.id))];
+        let companions = companions.into_iter().flat_map(|(place, inside)| {
+            let kinds = catalogue::companions(place.kind);
+            kinds.map(move |kind| Record::only(kind, account_id, inside, now))
+        });
+        let others = companions.collect::<Vec<_>>().into_iter().chain([
             record(user_id, &USER, user),
             record(id::now(clock), &ACCOUNT_MEMBERSHIP, membership),
             kept,
-        ];
+        ]);
+        let others = others.collect();
         Self { account, workspace, others, secret, now }
     }
 
     /// The records and the events that say they were made.
     fn batch(&self, clock: &Clock) -> Batch {
-        let scene =
-            Scene { actor: Actor::system(), account: self.account.party(), workspace: None };
         let records = [&self.account, &self.workspace].into_iter().chain(&self.others);
         let mut batch = Batch::default();
         for record in records {
@@ -163,8 +167,12 @@ impl First {
                 fields: &record.fields,
                 beside: &beside,
             };
+            let workspace = record.workspace;
+            let place = workspace.map(|_| self.workspace.party());
+            let scene =
+                Scene { actor: Actor::system(), account: self.account.party(), workspace: place };
             let event = catalogue::created(&scene, subject, self.now, id::now(clock));
-            let (account, workspace) = (self.account.id, None);
+            let account = self.account.id;
             batch.events.push(Outgoing { account, workspace, occurred: self.now, event });
             batch.writes.push(Write::Insert(record.clone()));
         }

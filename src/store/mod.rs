@@ -17,6 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::Notify;
 
+use crate::catalogue::Kind;
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
 use crate::verify::key::KeyFacts;
@@ -242,6 +243,19 @@ impl Store {
         most: usize,
     ) -> Result<Option<Vec<Record>>, StoreError> {
         self.reader.ask(move |connection| read::ending(connection, &record, most)).await
+    }
+
+    /// All records of a kind in an account, in whichever workspace; `None` when they are more than `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn within(
+        &self,
+        kind: &'static Kind,
+        account: Uuid,
+        most: usize,
+    ) -> Result<Option<Vec<Record>>, StoreError> {
+        self.reader.ask(move |connection| read::within(connection, kind, account, most)).await
     }
 
     /// The records of one kind that refer to any of these.

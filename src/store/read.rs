@@ -260,6 +260,21 @@ pub(super) fn ending(
     Ok(Some(found))
 }
 
+/// All records of a kind in an account, in whichever workspace; `None` when they are more than `most`.
+pub(super) fn within(
+    connection: &Connection,
+    kind: &Kind,
+    account: Uuid,
+    most: usize,
+) -> Result<Option<Vec<Record>>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM record WHERE kind = ?1 AND account = ?2 ORDER BY id LIMIT ?3"
+    );
+    let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+    let found = collect(connection, &sql, rusqlite::params![kind.name, account.as_bytes(), limit])?;
+    Ok((found.len() <= most).then_some(found))
+}
+
 /// The webhooks of an account or a workspace.
 pub(super) fn webhooks_in(
     connection: &Connection,

@@ -34,6 +34,9 @@ impl std::fmt::Debug for KeptKey {
     }
 }
 
+/// The revision of a record that is not kept yet.
+const UNKEPT: i64 = 0;
+
 /// One record of any kind.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -74,6 +77,18 @@ impl Record {
         }
     }
 
+    /// The only record of its kind that a place has, as nobody changed it yet and before it is kept.
+    #[must_use]
+    pub fn only(kind: &'static Kind, account: Uuid, workspace: Option<Uuid>, now: Time) -> Self {
+        let id = kind.id_in(workspace.unwrap_or(account));
+        let record = Self::new(id, kind, account, kind.defaults(), now);
+        Self { workspace, revision: UNKEPT, ..record }
+    }
+
+    pub(super) fn is_unkept(&self) -> bool {
+        self.revision == UNKEPT
+    }
+
     /// A field's text; empty when it has none.
     #[must_use]
     pub fn text(&self, field: &str) -> &str {
@@ -90,6 +105,12 @@ impl Record {
     #[must_use]
     pub fn instant(&self, field: &str) -> Option<Time> {
         self.fields.get(field).and_then(Value::as_str).and_then(Time::parse)
+    }
+
+    /// Whether a field holds true.
+    #[must_use]
+    pub fn flag(&self, field: &str) -> bool {
+        self.fields.get(field).and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// The record as events name an owner.
@@ -109,7 +130,7 @@ impl Record {
             name: self.text("name").to_owned(),
             slug: slug.clone(),
             template: self.text("template").to_owned(),
-            enabled: self.fields.get("enabled").and_then(Value::as_bool).unwrap_or(false),
+            enabled: self.flag("enabled"),
             service_account: self.reference("service_account_id"),
         })
     }

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::record::Hidden;
 use super::{Change, Outgoing, Record, StoreError, audit, outbox, read};
-use crate::catalogue::{ACCOUNT, API_KEY, Reach, Shape, USER, WEBHOOK, WORKSPACE, role};
+use crate::catalogue::{
+    ACCOUNT, ACCOUNT_SETTINGS, API_KEY, Reach, Shape, USER, WEBHOOK, WORKSPACE, role,
+};
 use crate::id::Uuid;
 
 /// One change.
@@ -14,7 +16,7 @@ use crate::id::Uuid;
 pub enum Write {
     /// A new record.
     Insert(Record),
-    /// A record as it is to be; its revision is the one that was read.
+    /// A record as it is to be; its revision is the one that was read. One that was not kept until then is made.
     Update(Record),
     /// A record that ends; its revision is the one that was read.
     Delete(Record),
@@ -59,6 +61,12 @@ pub(super) fn apply(
             Write::Delete(record) => delete(transaction, record)?,
         }
     }
+    for write in &batch.writes {
+        match write {
+            Write::Insert(record) | Write::Update(record) => hold_guarded(transaction, record)?,
+            Write::Delete(_) => {}
+        }
+    }
     for event in &batch.events {
         outbox::add(transaction, event)?;
         audit::add(transaction, event)?;
@@ -85,7 +93,7 @@ fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
             text(record)?,
             lookup,
             secret,
-            record.revision,
+            record.revision.max(1),
             record.created.micros(),
             record.updated.micros(),
         ],
@@ -110,7 +118,33 @@ fn stands_somewhere(transaction: &Transaction<'_>, record: &Record) -> Result<()
     Ok(())
 }
 
+/// Holds that no webhook is enabled without a service account while its account demands one. Somebody else changed
+/// the other of the two since it was looked at.
+fn hold_guarded(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let is_open = record.flag("enabled") && record.reference("service_account_id").is_none();
+    let sql = match record.kind.name {
+        kind if kind == WEBHOOK.name && is_open => {
+            "SELECT count(*) FROM record WHERE kind = 'account-settings' AND account = ?1
+             AND fields ->> 'enforce_webhook_authentication'"
+        }
+        kind if kind == ACCOUNT_SETTINGS.name && record.flag("enforce_webhook_authentication") => {
+            "SELECT count(*) FROM record WHERE kind = 'webhook' AND account = ?1
+             AND fields ->> 'enabled' AND fields ->> 'service_account_id' IS NULL"
+        }
+        _ => return Ok(()),
+    };
+    let account = record.account.as_bytes();
+    match transaction.query_row(sql, [account], |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        _ => Err(StoreError::Stale),
+    }
+}
+
 fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    if record.is_unkept() {
+        let is_kept = !read::records(transaction, &[record.id])?.is_empty();
+        return if is_kept { Err(StoreError::Stale) } else { insert(transaction, record) };
+    }
     let (lookup, secret) = hidden(&record.hidden);
     let rows = transaction.execute(
         "UPDATE record SET name = ?3, fields = ?4, lookup = ?5, secret = ?6, updated = ?7,

@@ -4,6 +4,7 @@ mod bots;
 mod chain;
 mod events;
 mod people;
+mod settings;
 mod webhooks;
 
 use bytes::Bytes;

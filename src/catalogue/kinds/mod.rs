@@ -1,13 +1,15 @@
 //! The rows. A kind's row says all that routes, checks, permissions and audit events need to know of it. One file for
-//! each part of the house: people, places, programs.
+//! each part of the house: people, places, programs, settings.
 
 mod people;
 mod places;
 mod programs;
+mod settings;
 
 pub use people::*;
 pub use places::*;
 pub use programs::*;
+pub use settings::*;
 
 use super::{Field, Kind, LIST_MAX, Shape};
 
@@ -19,6 +21,7 @@ const LIMIT: Field =
 /// Every kind. An event that several kinds could tell first is told by the one that stands first.
 pub const KINDS: &[&Kind] = &[
     &ACCOUNT,
+    &ACCOUNT_SETTINGS,
     &USER,
     &ACCOUNT_ROLE,
     &ACCOUNT_MEMBERSHIP,

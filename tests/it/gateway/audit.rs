@@ -25,16 +25,19 @@ fn the_chain_is_proven_exported_and_anchored() {
     let data = served.config.server.data.to_str().expect("a path").to_owned();
     let (code, running, stderr) = audit(&["verify", "--data", &data]);
     assert_eq!((code, &*stderr), (0, ""), "{running}");
-    assert!(running.contains("  6 events  ") && running.contains("  head "), "{running}");
     let (code, head, _) = audit(&["head", "--data", &data, "-o", "json"]);
     let head: Value = serde_json::from_str(&head).expect("JSON");
-    assert_eq!((code, head["number"].as_u64()), (0, Some(6)));
+    // The bootstrap's, and one for the webhook.
+    let count = usize::try_from(head["number"].as_u64().expect("a number")).expect("few");
+    assert!(code == 0 && count > 6, "{count}");
+    let told = format!("  {count} events  ");
+    assert!(running.contains(&told) && running.contains("  head "), "{running}");
     let hash = head["hash"].as_str().expect("a hash");
     served.stop();
     assert_eq!(audit(&["verify", "--data", &data, "--head", hash]).0, 0, "without a gateway");
 
     let (code, rows, _) = audit(&["export", "--data", &data]);
-    assert_eq!((code, rows.lines().count()), (0, 6));
+    assert_eq!((code, rows.lines().count()), (0, count));
     let account = head["account"].as_str().expect("an id");
     assert_eq!(audit(&["export", "--data", &data, "--account", account]).1, rows);
     let none = "99999999-9999-4999-8999-999999999999";
@@ -51,7 +54,7 @@ fn the_chain_is_proven_exported_and_anchored() {
     let (code, said) = verify(&rows.replacen("account.created", "account.updated", 1), hash);
     let broken = format!("account {account}, number 1: changed: ");
     assert!(code == 1 && said.contains(&broken) && said.lines().count() == 1, "{code}: {said}");
-    let cut: String = rows.split_inclusive('\n').take(5).collect();
+    let cut: String = rows.split_inclusive('\n').take(count - 1).collect();
     let (code, said) = verify(&cut, hash);
     assert!(code == 1 && said.contains("is in no chain"), "{code}: {said}");
     let (code, said) = verify("no row\n", hash);
