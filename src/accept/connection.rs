@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,11 +17,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::door::Door;
+use super::door::{Door, Run};
 use super::link::{Due, Link, Signal};
 use super::listener::Inside;
 use super::peer::{Sender, is_trusted};
 use super::registry::Place;
+use super::tunnel::{Tunnel, Upgrade};
 use super::wire::{HeadLimits, Wire};
 use super::{Handler, proxy};
 use crate::telemetry::accept::Reason;
@@ -162,6 +163,7 @@ impl Opened {
             is_proxy: is_trusted(near, trusted),
             multiplexed: version == Version::Two,
             count: AtomicU64::new(0),
+            upgrade: Mutex::default(),
             inside,
         });
         match stream {
@@ -197,16 +199,49 @@ where
     };
     let mut wire = Wire::http1(io, first, link.clone(), limits);
     // Parser, buffers and the request's own state live only while somebody speaks.
-    while let Some(quiet) = Box::pin(converse(wire, &door)).await {
-        wire = quiet;
+    loop {
+        wire = match Box::pin(converse(wire, &door)).await {
+            After::Nothing => return,
+            After::Quiet(quiet) => quiet,
+            After::Switched(wire, upgrade) => return tunnel(wire, upgrade, &door).await,
+        };
         if !doze(&mut wire, &link, &inside).await {
             return;
         }
     }
 }
 
-/// Requests and answers, until the connection ends or is quiet; then it is given back.
-async fn converse<S, H>(wire: Wire<S>, door: &Arc<Door<H>>) -> Option<Wire<S>>
+/// What comes after a parser gave up its connection.
+enum After<S> {
+    Nothing,
+    /// More requests may come.
+    Quiet(Wire<S>),
+    /// Another protocol.
+    Switched(Wire<S>, Upgrade),
+}
+
+/// Lets another protocol go on over a connection; it is never idle meanwhile, and is cut when that is told.
+async fn tunnel<S, H>(wire: Wire<S>, upgrade: Upgrade, door: &Door<H>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Handler,
+{
+    let link = &door.link;
+    // What came before the switch and is no request cannot be meant for what comes after it.
+    let Some((io, first)) = wire.into_parts() else { return };
+    link.heads_came(1);
+    let _run = Run(link);
+    let write = door.inside.options.write;
+    let tunnel = Tunnel { io: Box::new(io), first, link: link.clone(), write };
+    tokio::select! {
+        biased;
+        () = link.cut() => {}
+        () = upgrade.run(tunnel) => {}
+    }
+}
+
+/// Requests and answers, until the connection ends, is quiet, or was switched; then it is given back.
+async fn converse<S, H>(wire: Wire<S>, door: &Arc<Door<H>>) -> After<S>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Handler,
@@ -222,13 +257,30 @@ where
     let mut connection = builder.serve_connection(TokioIo::new(wire), service);
     let finish = http1::Connection::graceful_shutdown;
     let quiet = Some(inside.options.quiet);
-    if !drive(link, inside, Pin::new(&mut connection), finish, quiet).await {
-        return None;
+    let end = drive(link, inside, Pin::new(&mut connection), finish, quiet).await;
+    let upgrade = door.upgrade.lock().expect("nothing panics under this lock").take();
+    let give_back = || {
+        let parts = connection.into_parts();
+        let mut wire = parts.io.into_inner();
+        wire.take_back(&parts.read_buf);
+        wire
+    };
+    match (end, upgrade) {
+        (End::Quiet, None) => After::Quiet(give_back()),
+        (End::Done, Some(upgrade)) => After::Switched(give_back(), upgrade),
+        _ => After::Nothing,
     }
-    let parts = connection.into_parts();
-    let mut wire = parts.io.into_inner();
-    wire.take_back(&parts.read_buf);
-    Some(wire)
+}
+
+/// How the driving of a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By itself, and well.
+    Done,
+    /// By a fault, its time, or because it was told.
+    Cut,
+    /// It was idle for a while and can go on.
+    Quiet,
 }
 
 /// Waits for the next request of a quiet connection; `false`: there is none.
@@ -268,15 +320,14 @@ where
     drive(&link, &inside, connection, http2::Connection::graceful_shutdown, None).await;
 }
 
-/// Polls a connection until it ends by itself, is told to, or its time is up. `true`: it was idle for `quiet`, and can
-/// go on.
-async fn drive<C: Future>(
+/// Polls a connection until it ends by itself, is told to, or its time is up.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
     link: &Link,
     inside: &Inside,
     mut connection: Pin<&mut C>,
     mut finish: impl FnMut(Pin<&mut C>),
     quiet: Option<Duration>,
-) -> bool {
+) -> End {
     let mut armed = u64::MAX;
     let mut timer = pin!(sleep_until(Instant::now() + Duration::from_hours(24)));
     let (mut finishing, mut watched) = (false, false);
@@ -286,7 +337,7 @@ async fn drive<C: Future>(
             link.watch(cx.waker());
         }
         match link.signal() {
-            Signal::Evict | Signal::Cut => return Poll::Ready(false),
+            Signal::Evict | Signal::Cut => return Poll::Ready(End::Cut),
             Signal::Drain if !finishing => {
                 finishing = true;
                 finish(connection.as_mut());
@@ -294,8 +345,8 @@ async fn drive<C: Future>(
             _ => {}
         }
         loop {
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(false);
+            if let Poll::Ready(done) = connection.as_mut().poll(cx) {
+                return Poll::Ready(if done.is_ok() { End::Done } else { End::Cut });
             }
             let Some((due, why)) = link.due(&inside.options, quiet.filter(|_| !finishing)) else {
                 return Poll::Pending;
@@ -315,7 +366,7 @@ async fn drive<C: Future>(
                 continue;
             }
             match why {
-                Due::Quiet => return Poll::Ready(true),
+                Due::Quiet => return Poll::Ready(End::Quiet),
                 Due::Idle if !finishing => {
                     finishing = true;
                     finish(connection.as_mut());
@@ -324,9 +375,9 @@ async fn drive<C: Future>(
                 }
                 Due::Fault(reason) => {
                     inside.ledger.refuse(reason);
-                    return Poll::Ready(false);
+                    return Poll::Ready(End::Cut);
                 }
-                Due::Idle | Due::Linger => return Poll::Ready(false),
+                Due::Idle | Due::Linger => return Poll::Ready(End::Cut),
             }
         }
     })

@@ -2,8 +2,8 @@
 //! [`Reply`] to hyper, with the request's id. Never a route, never a copy of headers or body.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
@@ -11,10 +11,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use super::link::Link;
 use super::listener::Inside;
 use super::peer::{self, Sender};
+use super::tunnel::Upgrade;
 use super::wire::is_authority;
 use super::{Body, Handler, Reply};
 use crate::id;
@@ -38,10 +40,12 @@ pub(super) struct Door<H> {
     pub(super) multiplexed: bool,
     /// Requests so far.
     pub(super) count: AtomicU64,
+    /// What goes on after an answer that switched.
+    pub(super) upgrade: Mutex<Option<Upgrade>>,
 }
 
 /// A request on its way; however it ends, the connection knows.
-struct Run<'a>(&'a Link);
+pub(super) struct Run<'a>(pub(super) &'a Link);
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
@@ -62,6 +66,7 @@ impl<H: Handler> Door<H> {
         let number = self.count.fetch_add(1, Relaxed);
         let (mut parts, incoming) = request.into_parts();
         let request_id = self.request_id(&parts.headers);
+        let may_switch = parts.extensions.get::<OnUpgrade>().is_some();
         let refusal = match self.link.refusal_of(number) {
             Some(code) => Some(Reason::from_code(code)),
             None => self.refusal(&mut parts),
@@ -76,7 +81,7 @@ impl<H: Handler> Door<H> {
             let body = Body::new(incoming, &arrival.headers, self.inside.options.clone());
             (self.handler.answer(arrival, body).await, echo)
         };
-        Ok(self.response(reply, head, echo))
+        Ok(self.response(self.switching(reply, may_switch), head, echo))
     }
 
     /// The rules of a head that need more than its bytes, or that HTTP/2 shares.
@@ -128,9 +133,24 @@ impl<H: Handler> Door<H> {
         RequestId::Ours(id::now(&self.inside.clock))
     }
 
+    /// Keeps what goes on after a reply that switches; where the connection cannot, the reply says so instead.
+    fn switching(&self, mut reply: Reply, may_switch: bool) -> Reply {
+        match reply.upgrade.take() {
+            Some(_) if !may_switch => {
+                Reply::detail(StatusCode::UPGRADE_REQUIRED, "Upgrade Required")
+            }
+            None => reply,
+            upgrade => {
+                *self.upgrade.lock().expect("nothing panics under this lock") = upgrade;
+                reply
+            }
+        }
+    }
+
     fn response(&self, reply: Reply, head: bool, echo: HeaderValue) -> Response<Full<Bytes>> {
-        let Reply { status, mut headers, mut body, close } = reply;
-        let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let Reply { status, mut headers, mut body, close, .. } = reply;
+        let bodiless = status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if head && !bodiless {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }

@@ -198,6 +198,15 @@ impl Link {
         }
     }
 
+    /// Waits until the connection is told to end at once.
+    pub(super) async fn cut(&self) {
+        poll_fn(|cx| {
+            self.watch(cx.waker());
+            if self.signal() >= Signal::Evict { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     /// Waits until the connection is told something.
     pub(super) async fn told(&self) -> Signal {
         poll_fn(|cx| {

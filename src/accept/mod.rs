@@ -15,6 +15,8 @@ mod proxy;
 mod registry;
 mod reply;
 mod tls;
+mod tunnel;
+pub mod websocket;
 mod wire;
 
 use std::future::Future;

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::tunnel::Upgrade;
+
 /// An answer, whole before its first byte is written. `X-Request-Id` is added by `accept`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
@@ -14,13 +16,15 @@ pub struct Reply {
     pub body: Bytes,
     /// The connection ends after it.
     pub close: bool,
+    /// What goes on over the connection after it; only [`websocket::accept`](super::websocket::accept) sets it.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 impl Reply {
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new(), close: false }
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), close: false, upgrade: None }
     }
 
     /// An answer of JSON text.

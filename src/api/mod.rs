@@ -168,7 +168,7 @@ impl Api {
     }
 
     /// Answers one request; its body is read only once the caller is known and allowed.
-    pub async fn answer(&self, arrival: Arrival, body: Body) -> Reply {
+    pub async fn answer(self: &Arc<Self>, arrival: Arrival, body: Body) -> Reply {
         if let Some(asked) = events::find(arrival.method.as_str(), arrival.path()) {
             return self.answer_events(asked, &arrival, body).await;
         }

@@ -82,7 +82,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// Answers on the listeners of senders and managers: one path, one plane.
 struct Front {
     hooks: Hooks,
-    api: Api,
+    api: Arc<Api>,
 }
 
 impl Handler for Front {
@@ -180,7 +180,7 @@ impl Gateway {
         let api = {
             let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
             let spool = spool.clone();
-            Api::new(store, keys, spool, clock, &telemetry, config.api()).await?
+            Arc::new(Api::new(store, keys, spool, clock, &telemetry, config.api()).await?)
         };
         let destinations = config.forward.iter().map(Forward::destination);
         let ground = Ground {

@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod api;
+pub mod damper;
 pub mod events;
 pub mod feed;
 pub mod forward;

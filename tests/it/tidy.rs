@@ -22,6 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hyper::", &["accept/", "forward/", "cli/"]),
     ("hyper_util::", &["accept/", "forward/", "cli/"]),
     ("hyper_rustls::", &["forward/", "cli/client.rs"]),
+    ("tokio_tungstenite::", &["accept/websocket.rs"]),
+    ("futures_util::", &["accept/websocket.rs"]),
     ("minijinja::", &["render/"]),
     ("governor::", &["limit.rs", "forward/pace.rs"]),
     ("rusqlite::", &["store/", "feed/"]),

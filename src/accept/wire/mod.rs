@@ -127,6 +127,13 @@ impl<S> Wire<S> {
         }
     }
 
+    /// The stream itself, and what was read of it; nothing when that broke the rules of heads.
+    pub(super) fn into_parts(self) -> Option<(S, Vec<u8>)> {
+        let Self { io, mut held, given, ended, .. } = self;
+        held.drain(..given);
+        (!ended).then_some((io, held))
+    }
+
     /// Passes on what may pass.
     fn give(&mut self, buf: &mut ReadBuf<'_>) {
         let end = self.cleared.min(self.given + buf.remaining());

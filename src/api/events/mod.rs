@@ -1,21 +1,27 @@
 //! Events over the API (contract 5): the table of their routes, who may use them, and whose events they are about. In:
 //! requests below one of three bases. Out: the effect's reply. Never an event of another tenant, nor a word of one.
 
+mod inlet;
 mod place;
 mod publish;
+mod visitor;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use place::Base;
+use visitor::{Goodbye, Visitor};
 
 use super::problem::Problem;
 use super::{Api, PATH_PREFIX};
+use crate::accept::websocket::{self, Socket};
 use crate::accept::{Body, Reply};
 use crate::catalogue::Permission;
 use crate::limit::{Budget, Rate};
 use crate::request::Arrival;
 use crate::spool::Spool;
 use crate::telemetry::Telemetry;
+use crate::telemetry::damper::Damper;
 use crate::telemetry::events::Facts;
 
 /// What is asked of events.
@@ -23,6 +29,8 @@ use crate::telemetry::events::Facts;
 enum Effect {
     /// An array of events is kept.
     Publish,
+    /// A websocket takes events in.
+    In,
 }
 
 /// One route, below each of the three bases and in both slash forms.
@@ -36,15 +44,22 @@ struct Row {
     effect: Effect,
 }
 
-const ROWS: &[Row] =
-    &[Row { method: "POST", suffix: &[], name: "publish", effect: Effect::Publish }];
+const ROWS: &[Row] = &[
+    Row { method: "POST", suffix: &[], name: "publish", effect: Effect::Publish },
+    Row { method: "GET", suffix: &["in"], name: "in", effect: Effect::In },
+];
+
+/// The subprotocol of clients that say in their first frame who they are.
+const SUBPROTOCOL: &str = "prefect";
 
 impl Row {
     /// What it takes in a workspace, and in an account for the account's own events.
     fn needs(&self, base: Base) -> Permission {
         match (self.effect, base) {
-            (Effect::Publish, Base::Account(_)) => Permission::Account("update:account"),
-            (Effect::Publish, _) => Permission::Workspace("manage_events"),
+            (Effect::Publish | Effect::In, Base::Account(_)) => {
+                Permission::Account("update:account")
+            }
+            (Effect::Publish | Effect::In, _) => Permission::Workspace("manage_events"),
         }
     }
 
@@ -91,11 +106,15 @@ pub(super) struct Events {
     pub(super) spool: Spool,
     pub(super) budget: Budget,
     facts: Arc<Facts>,
+    /// Frames that were no events.
+    damper: Damper,
+    epoch: Instant,
 }
 
 impl Events {
     pub(super) fn new(spool: Spool, telemetry: &Telemetry, options: Options) -> Self {
-        Self { spool, budget: Budget::new(options.rate), facts: Facts::register(telemetry) }
+        let (budget, facts) = (Budget::new(options.rate), Facts::register(telemetry));
+        Self { spool, budget, facts, damper: Damper::default(), epoch: Instant::now() }
     }
 }
 
@@ -128,7 +147,7 @@ pub(super) fn find<'p>(method: &str, path: &'p str) -> Option<Asked<'p>> {
 impl Api {
     /// Answers a request of events'; its body is read only once the caller is known and allowed.
     pub(super) async fn answer_events(
-        &self,
+        self: &Arc<Self>,
         asked: Asked<'_>,
         arrival: &Arrival,
         body: Body,
@@ -141,21 +160,51 @@ impl Api {
     }
 
     async fn run_events(
-        &self,
+        self: &Arc<Self>,
         asked: &Asked<'_>,
         row: &Row,
         arrival: &Arrival,
         body: Body,
     ) -> Result<Reply, Problem> {
+        if row.effect == Effect::In && websocket::offers(&arrival.headers, SUBPROTOCOL) {
+            let base = Base::read(asked.account, asked.workspace)?;
+            return Ok(self.greet(base, row.needs(base), arrival, inlet::run));
+        }
         let key = self.known(asked, arrival)?;
         let base = Base::read(asked.account, asked.workspace)?;
-        let place = self.enter(base, row.needs(base), key.as_deref()).await?;
         match row.effect {
+            Effect::In => {
+                let api = Arc::clone(self);
+                let visitor = Visitor::admit(api, base, row.needs(base), key).await?;
+                let run = |socket| inlet::run(visitor, socket);
+                Ok(websocket::accept(&arrival.headers, None, run))
+            }
             Effect::Publish => {
+                let place = self.enter(base, row.needs(base), key.as_deref()).await?;
                 self.events.spool.admit()?;
                 let content = body.read(self.options.body_max_bytes).await?;
                 self.publish(&place, arrival, content).await
             }
         }
+    }
+
+    /// Switches to a websocket whose client says in its first frame who it is.
+    fn greet<F>(
+        self: &Arc<Self>,
+        base: Base,
+        needs: Permission,
+        arrival: &Arrival,
+        run: impl FnOnce(Visitor, Socket) -> F + Send + 'static,
+    ) -> Reply
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (api, known) = (Arc::clone(self), self.authenticate(arrival).ok());
+        websocket::accept(&arrival.headers, Some(SUBPROTOCOL), move |mut socket| async move {
+            match Visitor::greet(api, base, needs, known, &mut socket).await {
+                Ok(visitor) => run(visitor, socket).await,
+                Err(Goodbye(code, reason)) => socket.close(code, &reason).await,
+            }
+        })
     }
 }

@@ -21,8 +21,8 @@ const INLINE_MAX_BYTES: usize = 64 << 10;
 /// Most faults of a reply.
 const FAULTS_MAX: usize = 100;
 /// Most events and bytes of one frame; what is more becomes another one.
-const FRAME_MAX_EVENTS: usize = 500;
-const FRAME_MAX_BYTES: usize = 1 << 20;
+pub(super) const FRAME_MAX_EVENTS: usize = 500;
+pub(super) const FRAME_MAX_BYTES: usize = 1 << 20;
 
 impl Api {
     /// Keeps a batch.
@@ -123,7 +123,7 @@ fn locate(place: usize, fault: &DraftError) -> Fault {
 }
 
 /// A batch as few frames, each within its bounds or one event.
-fn frames(events: Vec<Event>) -> impl Iterator<Item = Vec<Event>> {
+pub(super) fn frames(events: Vec<Event>) -> impl Iterator<Item = Vec<Event>> {
     let mut events = events.into_iter().peekable();
     std::iter::from_fn(move || {
         let mut frame: Vec<Event> = vec![events.next()?];

@@ -138,13 +138,13 @@ fn only_who_may_and_only_within_the_budget() {
     }
     let basic = format!("Basic {}", base64(&format!("anybody:{}", house.key)));
     assert_eq!(house.call_as(Some(&basic), "POST", "/api/events", "[]").status, 204);
-    house.api.options.events.open_server_mode = true;
+    alone(&mut house).options.events.open_server_mode = true;
     assert_eq!(house.call_as(None, "POST", "/api/events", "[]").status, 204);
     assert_eq!(house.call_as(None, "POST", &format!("{base}/events"), "[]").status, 401);
-    house.api.options.events.open_server_mode = false;
+    alone(&mut house).options.events.open_server_mode = false;
 
     let rate = Rate::new(2, Duration::from_mins(1), NonZeroU32::new(2));
-    house.api.events.budget = Budget::new(rate);
+    alone(&mut house).events.budget = Budget::new(rate);
     assert_eq!(house.publish(&base, &json!([event(1), event(2)])).status, 204);
     let answer = house.publish(&base, &json!([event(3)]));
     assert_eq!(
@@ -152,6 +152,10 @@ fn only_who_may_and_only_within_the_budget() {
         (429, &HeaderValue::from_static("30"))
     );
     assert_eq!(house.spooled().len(), 1);
+}
+
+fn alone(house: &mut House) -> &mut Api {
+    Arc::get_mut(&mut house.api).expect("nobody else has it")
 }
 
 fn base64(text: &str) -> String {

@@ -24,7 +24,7 @@ const OTHER: &str = "99999999-9999-4999-8999-999999999999";
 
 /// A gateway's control plane with its first account.
 struct House {
-    api: Api,
+    api: Arc<Api>,
     first: Bootstrap,
     key: String,
     base: String,
@@ -67,7 +67,7 @@ impl House {
         });
         let base = format!("{}/webhooks", first.api_path);
         let account = format!("/api/accounts/{}", first.account_id);
-        Self { api, first, key, base, account, folder }
+        Self { api: Arc::new(api), first, key, base, account, folder }
     }
 
     fn call(&self, method: &str, path: &str, body: &str) -> Answer {
@@ -289,7 +289,7 @@ fn every_verb_of_the_table_needs_a_key_and_has_its_effect() {
 #[test]
 fn what_is_spawned_may_move_between_threads() {
     fn moves<T: Send>(_: impl FnOnce() -> T) {}
-    fn hold(api: &'static Api, arrival: Arrival, body: Body, spool: Spool) {
+    fn hold(api: &'static Arc<Api>, arrival: Arrival, body: Body, spool: Spool) {
         let (_, stop) = tokio::sync::watch::channel(false);
         let store = Arc::clone(&api.store);
         let facts = api.facts();

@@ -7,6 +7,8 @@ mod commands;
 mod contexts;
 mod hooks;
 mod life;
+mod socket;
+mod sockets;
 
 use std::fmt::Write as _;
 use std::fs;
