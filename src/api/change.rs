@@ -120,15 +120,16 @@ impl Api {
             let record = self.record(call).await?;
             let mut deed = self.deed(call);
             self.vet(call, &mut deed, Some(&record), None).await?;
-            let Some(ending) = self.store.ending(record.clone(), ENDING_MAX).await? else {
+            let Some(mut ending) = self.store.ending(record.clone(), ENDING_MAX).await? else {
                 let says = format!("More than {ENDING_MAX} records end with it: end some first");
                 return Err(Problem::Conflict(says));
             };
-            let is_place = |record: &&Record| record.kind.name == catalogue::WORKSPACE.name;
-            ending.iter().filter(is_place).for_each(|place| deed.know(place));
+            ending.splice(0..0, self.places(&record).await?);
+            self.name_places(&ending, &mut deed).await?;
             for record in ending {
                 deed.delete(record);
             }
+            self.move_home(&record, &mut deed).await?;
             if deed.commit().await? {
                 note(call, &record);
                 return Ok(reply(call, &Value::Null));

@@ -7,6 +7,7 @@ mod change;
 mod deed;
 pub mod events;
 mod key;
+mod member;
 mod outbox;
 mod pages;
 mod present;
@@ -250,12 +251,15 @@ impl Api {
         &self,
         call: &Call,
         act: Act,
-        _values: &Values,
+        values: &Values,
         _arrival: &Arrival,
     ) -> Result<Reply, Problem> {
         match act {
             Act::BotKeys => self.bot_keys(call).await,
             Act::DropBotKey => self.drop_bot_key(call).await,
+            Act::MembershipOf => self.membership_of(call).await,
+            Act::SetActive => self.set_active(call, values).await,
+            Act::LeaveAccount => self.leave_account(call).await,
         }
     }
 

@@ -48,6 +48,9 @@ impl Api {
             };
             return Ok(records.iter().map(one).collect());
         }
+        if kind == ACCOUNT_MEMBERSHIP.name {
+            return self.members(records, form).await;
+        }
         if kind == WEBHOOK.name {
             let callers = match form {
                 Form::Plain => HashMap::new(),

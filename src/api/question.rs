@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::{Api, Call, text};
 use crate::accept::Reply;
 use crate::catalogue::role::{self, BuiltIn};
-use crate::catalogue::{ACCOUNT, Kind, LIST_MAX, Number, Scope, USER, Values, WORKSPACE};
+use crate::catalogue::{ACCOUNT, Kind, LIST_MAX, Number, OPERATOR, Scope, USER, Values, WORKSPACE};
 use crate::clock::Time;
 use crate::id::Uuid;
 use crate::store::{Criterion, Query, Record, Sort};
@@ -99,9 +99,15 @@ impl Api {
 fn query(call: &Call, values: &Values) -> Query {
     let count = |name| values.get(name).and_then(Value::as_u64);
     let criteria = values.get(call.kind.criteria).and_then(Value::as_object);
+    let criteria: Vec<_> = criteria.into_iter().flatten().collect();
+    let is_either = criteria.iter().any(|(name, _)| *name == OPERATOR);
+    let asked = criteria.into_iter().filter(|(name, _)| *name != OPERATOR).map(criterion).collect();
+    let (mut criteria, choices) = if is_either { (Vec::new(), asked) } else { (asked, Vec::new()) };
+    criteria.extend(flags(values));
     let sort = values.get("sort").and_then(Value::as_str).unwrap_or_default();
     Query {
-        criteria: criteria.into_iter().flatten().map(criterion).collect(),
+        criteria,
+        choices,
         sort: Sort::named(sort),
         offset: count("offset").unwrap_or(0),
         limit: count("limit").unwrap_or(LIST_MAX),
@@ -129,6 +135,23 @@ fn standing(kind: &'static Kind, role: &BuiltIn) -> Record {
         fields.insert(field.name.to_owned(), value);
     }
     Record::new(role.id, kind, Uuid::nil(), fields, Time::default())
+}
+
+/// What flags of a body ask of members.
+fn flags(values: &Values) -> Vec<Criterion> {
+    let is = |name: &str, wanted: bool| values.get(name) == Some(&wanted.into());
+    let has = |field: &str| {
+        let nothing = Some(vec![String::new()]);
+        Criterion { field: field.to_owned(), not_any: nothing, ..Criterion::default() }
+    };
+    let active = |digit: &str| Criterion::any("active", [digit.to_owned()]);
+    let asked = [
+        is("only_users", true).then(|| has("user_id")),
+        is("only_bots", true).then(|| has("bot_id")),
+        is("active", true).then(|| active("1")),
+        is("active", false).then(|| active("0")),
+    ];
+    asked.into_iter().flatten().collect()
 }
 
 /// A criterion as the catalogue leaves it.

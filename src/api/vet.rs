@@ -2,6 +2,7 @@
 //! why it is not made.
 
 use super::deed::Deed;
+use super::member::{is_owner, refuse_program};
 use super::problem::Problem;
 use super::role::texts;
 use super::{Api, Call, settings};
@@ -36,7 +37,7 @@ impl Api {
     }
 
     /// Nobody gives, takes or ends a role that allows more than they may; the last owner stays.
-    async fn vet_membership(
+    pub(super) async fn vet_membership(
         &self,
         call: &Call,
         deed: &mut Deed<'_>,
@@ -46,27 +47,33 @@ impl Api {
         for membership in [before, after].into_iter().flatten() {
             self.check_grant(call, membership.text("account_role_id")).await?;
         }
+        if let (Some(before), None) = (before, after) {
+            refuse_program(before)?;
+        }
         match before {
-            Some(before) if !after.is_some_and(is_owner) => self.keep_owner(before, deed).await,
+            Some(before) if !after.is_some_and(is_owner) => {
+                self.keep_owner(std::slice::from_ref(before), deed).await
+            }
             _ => Ok(()),
         }
     }
 
-    /// Refuses that a membership ends, or is less from now on, when it is the last owner's.
+    /// Refuses that memberships end, or are less from now on, when no owner would be left.
     pub(super) async fn keep_owner(
         &self,
-        membership: &Record,
+        leaving: &[Record],
         deed: &mut Deed<'_>,
     ) -> Result<(), Problem> {
-        if !is_owner(membership) {
+        let Some(account) = leaving.iter().find(|one| is_owner(one)).map(|one| one.account) else {
             return Ok(());
-        }
-        let account = membership.account;
+        };
         let owner = Criterion::any("account_role_id", [role::ACCOUNT_OWNER.id.to_string()]);
         let criteria = vec![owner, Criterion::any("active", ["1".to_owned()])];
         let query = Query { criteria, ..Query::new(&ACCOUNT_MEMBERSHIP, account, None) };
         let owners = self.store.list(query).await?;
-        if !owners.iter().any(|other| other.id != membership.id && is_owner(other)) {
+        let remains =
+            |owner: &Record| is_owner(owner) && leaving.iter().all(|one| one.id != owner.id);
+        if !owners.iter().any(remains) {
             let says = "It is the account's last owner: make somebody else one first";
             return Err(Problem::Conflict(says.to_owned()));
         }
@@ -77,13 +84,6 @@ impl Api {
         }
         Ok(())
     }
-}
-
-/// Whether somebody, and no program, owns the account by this membership.
-fn is_owner(membership: &Record) -> bool {
-    membership.reference("account_role_id") == Some(role::ACCOUNT_OWNER.id)
-        && membership.reference("user_id").is_some()
-        && membership.fields.get("active") != Some(&false.into())
 }
 
 /// Whoever makes, changes or ends a role has all that it allows; clients find a role by its name.

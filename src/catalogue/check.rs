@@ -13,6 +13,9 @@ const HANDLE_MAX_CHARS: usize = 200;
 const PASSWORD_MIN_CHARS: usize = 8;
 const PASSWORD_MAX_CHARS: usize = 1000;
 
+/// What criteria may hold beside fields: whether all of them count, or any.
+pub const OPERATOR: &str = "operator";
+
 /// Values by field name.
 pub type Values = Map<String, Value>;
 
@@ -162,6 +165,7 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             }
             fault("enum", format!("Input should be one of: {}", words.join(", ")))
         }
+        (Shape::Ids(most), _) => read_ids(field.name, value, most),
         (Shape::Choices(words), _) => read_choices(field.name, value, words),
         (Shape::Handle, _) if value.as_str().is_some_and(is_handle) => Ok(value.clone()),
         (Shape::Handle, _) => {
@@ -232,6 +236,20 @@ fn read_texts(name: &str, value: &Value, most: usize, chars_max: u64) -> Result<
     }
 }
 
+fn read_ids(name: &str, value: &Value, most: usize) -> Result<Value, Fault> {
+    let fault = |rule, says: String| Err(Fault::new(rule, &["body", name], says));
+    match value {
+        Value::Array(list) if list.is_empty() => {
+            fault("too_short", "List should have at least 1 item".to_owned())
+        }
+        Value::Array(list) if list.len() > most => {
+            fault("too_long", format!("List should have at most {most} items"))
+        }
+        Value::Array(list) => read_operands(list.clone(), true, &["body", name]),
+        _ => fault("list_type", "Input should be a valid list".to_owned()),
+    }
+}
+
 /// Words in the order the table has them, however they were sent.
 fn read_choices(name: &str, value: &Value, words: &[&str]) -> Result<Value, Fault> {
     let fault = |rule, says: String| Err(Fault::new(rule, &["body", name], says));
@@ -257,6 +275,17 @@ fn read_criteria(name: &str, fields: &[&str], value: &Value) -> Result<Value, Fa
     };
     let mut read = Values::new();
     for (about, criterion) in object(value, &["body", name])? {
+        if about == OPERATOR && !criterion.is_object() {
+            match criterion.as_str() {
+                Some("and_") | None if !criterion.is_array() => {}
+                Some("or_") => drop(read.insert(about, criterion)),
+                _ => {
+                    let says = "Input should be one of: and_, or_";
+                    return Err(Fault::new("enum", &["body", name, OPERATOR], says));
+                }
+            }
+            continue;
+        }
         if !matches!(about.as_str(), "id" | "name") && !fields.contains(&about.as_str()) {
             return extra(&["body", name, &about]);
         }

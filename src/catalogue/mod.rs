@@ -13,7 +13,7 @@ mod route;
 pub use audit::{
     Actor, Beside, Party, Scene, Subject, changed, created, deleted, told, updated, whole,
 };
-pub use check::{Fault, Values, check, is_id};
+pub use check::{Fault, OPERATOR, Values, check, is_id};
 pub use kinds::*;
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
@@ -147,6 +147,8 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// Any of these words, each once, in this order.
     Choices(&'static [&'static str]),
+    /// One to so many ids.
+    Ids(usize),
     /// At most so many texts of at most so many characters.
     Texts(usize, u64),
     /// Any JSON of at most so many bytes, kept as it was sent.
@@ -338,6 +340,12 @@ pub enum Act {
     BotKeys,
     /// Ends one key of a service account.
     DropBotKey,
+    /// Tells the place that a person or a service account has in an account.
+    MembershipOf,
+    /// Lets many in, or keeps them out.
+    SetActive,
+    /// The caller gives up their place in an account.
+    LeaveAccount,
 }
 
 /// One thing that can be done with a kind.
@@ -386,6 +394,10 @@ impl Verb {
 
     const fn filter(needs: Permission, also: &'static [Field]) -> Self {
         Self::new("filter", ("POST", "filter", 200), needs, Effect::Filter).also(also)
+    }
+
+    const fn count(needs: Permission, also: &'static [Field]) -> Self {
+        Self::new("count", ("POST", "count", 200), needs, Effect::Count).also(also)
     }
 
     const fn change(needs: Permission, takes: &'static [&'static str]) -> Self {

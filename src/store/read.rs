@@ -2,13 +2,14 @@
 //! start-up loads is whole.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use rusqlite::{Connection, Params};
 use serde_json::Value;
 
 use super::record::{COLUMNS, FIELDS_COLUMN, from_row};
 use super::{Key, Record, StoreError, Webhook};
-use crate::catalogue::{ACCOUNT, API_KEY, Kind, LIST_MAX, OnEnd, WEBHOOK, WORKSPACE};
+use crate::catalogue::{ACCOUNT, API_KEY, Kind, LIST_MAX, OnEnd, WEBHOOK, WORKSPACE, role};
 use crate::id::Uuid;
 
 /// Order of a list; the id decides between equals.
@@ -21,6 +22,15 @@ pub enum Sort {
         descending: bool,
     },
     Updated {
+        descending: bool,
+    },
+    /// By a field of the person or program it refers to.
+    Member {
+        field: &'static str,
+        descending: bool,
+    },
+    /// By the name of its role in the account.
+    RoleName {
         descending: bool,
     },
     /// By when the key of its service account ends; those without an end last, or first when descending.
@@ -40,6 +50,10 @@ impl Sort {
         match by {
             "CREATED" => Self::Created { descending },
             "UPDATED" => Self::Updated { descending },
+            "EMAIL" => Self::Member { field: "email", descending },
+            "HANDLE" => Self::Member { field: "handle", descending },
+            "LAST_LOGIN" => Self::Member { field: "last_login", descending },
+            "ACCOUNT_ROLE_NAME" => Self::RoleName { descending },
             "KEY_EXPIRATION" => Self::KeyExpiration { descending },
             _ => Self::Name { descending },
         }
@@ -52,14 +66,39 @@ impl Sort {
             JOIN record key ON key.id = owner.holder AND key.kind = 'api-key'
             WHERE account.holder = record.id AND account.field = 'service_account_id')";
         let (by, descending) = match self {
-            Self::Name { descending } => ("record.name", descending),
-            Self::Created { descending } => ("record.created", descending),
-            Self::Updated { descending } => ("record.updated", descending),
-            Self::KeyExpiration { descending } => (KEY_EXPIRATION, descending),
+            Self::Name { descending } => ("record.name".to_owned(), descending),
+            Self::Created { descending } => ("record.created".to_owned(), descending),
+            Self::Updated { descending } => ("record.updated".to_owned(), descending),
+            Self::Member { field, descending } => (of_member(field), descending),
+            Self::RoleName { descending } => (role_name(), descending),
+            Self::KeyExpiration { descending } => (KEY_EXPIRATION.to_owned(), descending),
         };
         let way = if descending { "DESC" } else { "ASC" };
         format!("{by} {way}, record.id {way}")
     }
+}
+
+/// A field of the person or program that a record refers to. A program's handle is its name.
+fn of_member(field: &str) -> String {
+    let name = if field == "handle" { "member.name" } else { "''" };
+    format!(
+        "ifnull((SELECT ifnull(member.fields ->> '{field}', {name}) FROM reference
+         JOIN record member ON member.id = reference.target WHERE reference.holder = record.id
+         AND reference.field IN ('user_id', 'bot_id')), '')"
+    )
+}
+
+/// The name of the role that a record's `account_role_id` is.
+fn role_name() -> String {
+    let mut built_in = String::new();
+    for role in role::ACCOUNT_ROLES {
+        let _ = write!(built_in, " WHEN '{}' THEN '{}'", role.id, role.name);
+    }
+    format!(
+        "CASE record.fields ->> 'account_role_id'{built_in} ELSE (SELECT role.name FROM reference
+         JOIN record role ON role.id = reference.target WHERE reference.holder = record.id
+         AND reference.field = 'account_role_id') END"
+    )
 }
 
 /// What is asked of one field.
@@ -94,19 +133,21 @@ impl Criterion {
             && self.like.as_ref().is_none_or(holds)
     }
 
-    /// As a condition; `at` is the number of its first parameter.
-    fn sql(&self, at: usize) -> String {
+    /// As a condition; `at` is the number of its first parameter. A field that the kind does not have is one of the
+    /// person or program that the record refers to.
+    fn sql(&self, at: usize, kind: &Kind) -> String {
         let value = match self.field.as_str() {
             "id" => "lower(hex(record.id))".to_owned(),
             "name" => "record.name".to_owned(),
             // The table's own names: nothing of a request.
+            field if kind.field(field).is_none() => of_member(&field.replace('\'', "")),
             field => {
                 format!("ifnull(CAST(record.fields ->> '{}' AS TEXT), '')", field.replace('\'', ""))
             }
         };
         let list = |at| format!("(SELECT value FROM json_each(?{at}))");
         format!(
-            " AND (?{at} IS NULL OR {value} IN {}) AND (?{b} IS NULL OR {value} NOT IN {})
+            "(?{at} IS NULL OR {value} IN {}) AND (?{b} IS NULL OR {value} NOT IN {})
               AND (?{c} IS NULL OR instr(lower({value}), lower(?{c})) > 0)",
             list(at),
             list(at + 1),
@@ -140,6 +181,8 @@ pub struct Query {
     pub workspace: Option<Uuid>,
     /// What all of them fulfil.
     pub criteria: Vec<Criterion>,
+    /// Of which each fulfils one, if there are any.
+    pub choices: Vec<Criterion>,
     /// Their order.
     pub sort: Sort,
     /// How many to leave out.
@@ -153,13 +196,24 @@ impl Query {
     #[must_use]
     pub fn new(kind: &'static Kind, account: Uuid, workspace: Option<Uuid>) -> Self {
         let sort = Sort::Name { descending: false };
-        Self { kind, account, workspace, criteria: Vec::new(), sort, offset: 0, limit: LIST_MAX }
+        Self {
+            kind,
+            account,
+            workspace,
+            criteria: Vec::new(),
+            choices: Vec::new(),
+            sort,
+            offset: 0,
+            limit: LIST_MAX,
+        }
     }
 
     /// Whether it describes a record that is in no store.
     #[must_use]
     pub fn describes(&self, record: &Record) -> bool {
         self.criteria.iter().all(|criterion| criterion.is_met_by(record))
+            && (self.choices.is_empty()
+                || self.choices.iter().any(|criterion| criterion.is_met_by(record)))
     }
 
     /// With what follows `FROM record`, and its parameters.
@@ -170,10 +224,16 @@ impl Query {
             Box::new(self.account.into_bytes()),
             Box::new(self.workspace.map(Uuid::into_bytes)),
         ];
-        for criterion in &self.criteria {
-            sql.push_str(&criterion.sql(parameters.len() + 1));
-            for parameter in criterion.parameters() {
-                parameters.push(Box::new(parameter));
+        for (criteria, between) in [(&self.criteria, " AND "), (&self.choices, " OR ")] {
+            for (number, criterion) in criteria.iter().enumerate() {
+                sql.push_str(if number == 0 { " AND (" } else { between });
+                let _ = write!(sql, "({})", criterion.sql(parameters.len() + 1, self.kind));
+                for parameter in criterion.parameters() {
+                    parameters.push(Box::new(parameter));
+                }
+            }
+            if !criteria.is_empty() {
+                sql.push(')');
             }
         }
         (sql, parameters)

@@ -105,15 +105,8 @@ impl Api {
             Some(key) => key.account,
             None => self.store.oldest_account().await?.ok_or(Problem::NotFound)?,
         };
-        let query = Query {
-            kind: &WORKSPACE,
-            account,
-            workspace: None,
-            criteria: Vec::new(),
-            sort: Sort::Created { descending: false },
-            offset: 0,
-            limit: 1,
-        };
+        let sort = Sort::Created { descending: false };
+        let query = Query { sort, limit: 1, ..Query::new(&WORKSPACE, account, None) };
         let first = self.store.list(query).await?.pop().ok_or(Problem::NotFound)?;
         Ok(Place { account, workspace: Some(first.id) })
     }

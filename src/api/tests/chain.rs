@@ -10,7 +10,7 @@ use crate::verify::key;
 
 impl House {
     /// A second account with an owner and a key: its path and the key.
-    fn second(&self) -> (String, String) {
+    pub(super) fn second(&self) -> (String, String) {
         let (clock, now) = (&self.api.clock, self.api.clock.now());
         let account = id::now(clock);
         let user = id::now(clock);

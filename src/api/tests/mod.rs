@@ -3,6 +3,7 @@
 mod bots;
 mod chain;
 mod events;
+mod members;
 mod people;
 mod settings;
 mod webhooks;

@@ -1,10 +1,47 @@
 //! Accounts and who belongs to them.
 
 use super::super::{
-    ACCOUNT_PERMISSIONS, Action, Fallback, Field, IN_ACCOUNT, Kind, Number, Permission, Reach,
-    Scope, Shape, TEXT_MAX_CHARS, Verb,
+    ACCOUNT_PERMISSIONS, Act, Action, Effect, Fallback, Field, IN_ACCOUNT, Kind, Number,
+    Permission, Reach, Scope, Shape, TEXT_MAX_CHARS, Verb,
 };
 use super::{LIMIT, OFFSET};
+
+/// Most memberships of one call.
+const MEMBERS_MAX: usize = 200;
+
+const SEE_MEMBERS: Permission = Permission::Account("read:account_membership");
+const CHANGE_MEMBERS: Permission = Permission::Account("update:account_membership");
+
+/// What describes memberships.
+const MEMBERS: &[Field] = &[
+    Field::new(
+        "account_memberships",
+        Shape::Criteria(&["account_role_id", "user_id", "actor_id", "email", "handle"]),
+    ),
+    Field::new(
+        "sort",
+        Shape::Choice(&[
+            "CREATED_ASC",
+            "CREATED_DESC",
+            "LAST_LOGIN_ASC",
+            "LAST_LOGIN_DESC",
+            "NAME_ASC",
+            "NAME_DESC",
+            "HANDLE_ASC",
+            "HANDLE_DESC",
+            "EMAIL_ASC",
+            "EMAIL_DESC",
+            "ACCOUNT_ROLE_NAME_ASC",
+            "ACCOUNT_ROLE_NAME_DESC",
+        ]),
+    )
+    .or(Fallback::Text("NAME_ASC")),
+    Field::new("only_users", Shape::Flag),
+    Field::new("only_bots", Shape::Flag),
+    Field::new("active", Shape::Flag),
+    OFFSET,
+    LIMIT,
+];
 
 const SEE_ROLES: Permission = Permission::Account("read:account_role");
 
@@ -91,11 +128,41 @@ pub static ACCOUNT_MEMBERSHIP: Kind = Kind {
         Field::new("account_role_id", Shape::Reference(&["account-role"])).required(),
         Field::new("active", Shape::Flag).or(Fallback::Flag(true)),
     ],
-    verbs: &[],
+    verbs: &[
+        Verb::filter(SEE_MEMBERS, MEMBERS),
+        Verb::count(SEE_MEMBERS, MEMBERS),
+        Verb::own("by_user", ("GET", "by-user/{user}", 200), SEE_MEMBERS, Act::MembershipOf),
+        Verb::own("by_bot", ("GET", "by-bot/{bot}", 200), SEE_MEMBERS, Act::MembershipOf),
+        Verb::own("set_active", ("POST", "set_active", 204), CHANGE_MEMBERS, Act::SetActive).also(
+            &[
+                Field::new("membership_ids", Shape::Ids(MEMBERS_MAX)).required(),
+                Field::new("active", Shape::Flag).required(),
+            ],
+        ),
+        Verb::read(SEE_MEMBERS),
+        Verb::change(CHANGE_MEMBERS, &["account_role_id"]),
+        Verb::new("activate", ("PATCH", "{id}/active", 204), CHANGE_MEMBERS, Effect::Change)
+            .takes(Some(&["active"])),
+        Verb::delete(Permission::Account("delete:account_membership")),
+        Verb::own(
+            "leave",
+            ("DELETE", "/me/accounts/{account}", 204),
+            Permission::Caller,
+            Act::LeaveAccount,
+        ),
+    ],
     actions: &[
         Action::new("created", "POST {account}/bots/", "somebody got a place in an account"),
-        Action::new("updated", "PATCH {account}/bots/{id}", "the place has another role"),
-        Action::new("deleted", "DELETE {account}/bots/{id}", "somebody left the account"),
+        Action::new(
+            "updated",
+            "PATCH {account}/account_memberships/{id}",
+            "the place has another role, or lets in no more",
+        ),
+        Action::new(
+            "deleted",
+            "DELETE {account}/account_memberships/{id} or /api/me/accounts/{account}",
+            "somebody left the account",
+        ),
     ],
 };
 
@@ -133,5 +200,9 @@ pub static TEAM_MEMBERSHIP: Kind = Kind {
             .relates("member"),
     ],
     verbs: &[],
-    actions: &[],
+    actions: &[Action::new(
+        "deleted",
+        "DELETE {account}/account_memberships/{id}",
+        "somebody left a team",
+    )],
 };

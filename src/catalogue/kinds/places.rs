@@ -63,5 +63,9 @@ pub static WORKSPACE_ACCESS: Kind = Kind {
             .relates("workspace-role"),
     ],
     verbs: &[],
-    actions: &[],
+    actions: &[Action::new(
+        "deleted",
+        "DELETE {account}/account_memberships/{id}",
+        "somebody left a workspace",
+    )],
 };
