@@ -80,7 +80,12 @@ impl Api {
         let key = self.authenticate(arrival)?;
         let parts = read_parts(&route)?;
         let id = |name| parts.iter().find(|part| part.name == name).and_then(|part| part.id);
-        let (account, workspace) = (id("account"), id("workspace"));
+        let (mut account, workspace) = (id("account"), id("workspace"));
+        if let (None, Some(workspace)) = (account, workspace) {
+            let found = self.store.records(vec![workspace]).await?.pop();
+            let place = found.filter(|record| record.kind.name == WORKSPACE.name);
+            account = Some(place.ok_or(Problem::NotFound)?.account);
+        }
         let (caller, place) = self.identify(&key, account, workspace).await?;
         if workspace.is_some() && (place.is_none() || !caller.powers.reach_workspace()) {
             return Err(Problem::NotFound);
@@ -134,7 +139,7 @@ impl Api {
             |membership: &Record| membership.fields.get("active") != Some(&false.into());
         let powers = match &membership {
             Some(membership) if is_active(membership) => {
-                self.powers(&owner, membership, workspace.as_ref().map(|place| place.id)).await?
+                self.powers(&owner, membership, workspace.as_ref()).await?
             }
             // Belonging nowhere they can still be told who they are.
             _ if account.is_none() => Powers::default(),

@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::question::reply;
 use super::{Api, Call, present};
 use crate::accept::Reply;
-use crate::catalogue::{ACCOUNT_MEMBERSHIP, API_KEY, SERVICE_ACCOUNT, Values, role};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, API_KEY, SERVICE_ACCOUNT, Values, WORKSPACE, role};
 use crate::id::{self, Secret};
 use crate::store::{Hidden, KeptKey, Record, Write};
 use crate::verify::key;
@@ -17,7 +17,8 @@ use crate::verify::key;
 pub(super) type Fresh = (Record, Secret);
 
 impl Api {
-    /// What is made together with a record: for a service account its membership and its key.
+    /// What is made together with a record: for a service account its membership and its key, for a workspace its
+    /// maker's place in it.
     pub(super) async fn found(
         &self,
         call: &Call,
@@ -25,6 +26,9 @@ impl Api {
         values: &Values,
         deed: &mut Deed<'_>,
     ) -> Result<Option<Fresh>, Problem> {
+        if record.kind.name == WORKSPACE.name {
+            self.settle_in(call, record, deed);
+        }
         if record.kind.name != SERVICE_ACCOUNT.name {
             return Ok(None);
         }

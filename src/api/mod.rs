@@ -2,6 +2,7 @@
 //! with their audit events. Routes, checks and permissions come from the catalogue; each effect is built once. Never a
 //! slug or a key in a log.
 
+mod access;
 mod actor;
 mod change;
 mod deed;

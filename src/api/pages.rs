@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::actor::Caller;
 use super::problem::Problem;
+use super::role::DEFAULT_ROLE;
 use super::{Api, present};
 use crate::accept::Reply;
 use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_PERMISSIONS, WORKSPACE};
@@ -98,8 +99,11 @@ impl Api {
         for (membership, account) in self.memberships(caller).await? {
             let powers = self.powers(&caller.owner, &membership, None).await?;
             let workspaces = self.store.list(Query::new(&WORKSPACE, account.id, None)).await?;
-            let may_enter =
-                |place: &&Record| powers.reach_workspace() || entered.contains(&place.id);
+            let may_enter = |place: &&Record| {
+                powers.reach_workspace()
+                    || entered.contains(&place.id)
+                    || place.reference(DEFAULT_ROLE).is_some()
+            };
             rows.extend(workspaces.iter().filter(may_enter).map(|place| row(&account, place)));
         }
         Ok(rows.into())

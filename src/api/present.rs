@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::key::Fresh;
 use super::problem::Problem;
+use super::role::DEFAULT_ROLE;
 use super::settings;
 use crate::catalogue::{
     ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK,
@@ -215,7 +216,7 @@ fn workspace(record: &Record) -> Value {
     for name in ["name", "description", "handle"] {
         told.insert(name.to_owned(), record.text(name).into());
     }
-    told.insert("default_workspace_role_id".to_owned(), Value::Null);
+    told.insert(DEFAULT_ROLE.to_owned(), value(record, DEFAULT_ROLE));
     told.insert("is_public".to_owned(), false.into());
     told.into()
 }

@@ -40,12 +40,13 @@ impl Api {
         Ok(scopes)
     }
 
-    /// What somebody may do in an account, and in a workspace of it.
+    /// What somebody may do in an account, and in a workspace of it: by their own places there, by those of their
+    /// teams, and by the role that every member of the account has in it.
     pub(super) async fn powers(
         &self,
         owner: &Record,
         membership: &Record,
-        workspace: Option<Uuid>,
+        workspace: Option<&Record>,
     ) -> Result<Powers, Problem> {
         let account = match membership.reference("account_role_id") {
             Some(role) => self.permissions(role).await?,
@@ -53,13 +54,12 @@ impl Api {
         };
         let mut powers = Powers { account, workspace: None };
         let Some(workspace) = workspace else { return Ok(powers) };
-        for access in self.accesses(owner).await? {
-            if access.workspace == Some(workspace) {
-                let held = powers.workspace.get_or_insert_default();
-                if let Some(role) = access.reference("workspace_role_id") {
-                    held.extend(self.scopes(role).await?);
-                }
-            }
+        let places = self.accesses(owner).await?;
+        let places = places.iter().filter(|access| access.workspace == Some(workspace.id));
+        let roles = places.filter_map(|access| access.reference("workspace_role_id"));
+        for role in roles.chain(workspace.reference(DEFAULT_ROLE)) {
+            let held = powers.workspace.get_or_insert_default();
+            held.extend(self.scopes(role).await?);
         }
         Ok(powers)
     }
@@ -85,6 +85,14 @@ impl Api {
         if wanted.iter().all(holds) { Ok(()) } else { Err(Problem::Forbidden) }
     }
 
+    /// Refuses a role of a workspace that allows what the caller may not do there.
+    pub(super) async fn check_scopes(&self, call: &Call, role: Uuid) -> Result<(), Problem> {
+        let wanted = self.scopes(role).await?;
+        let powers = call.caller.as_ref().map(|caller| &caller.powers);
+        let holds = |one: &String| powers.is_some_and(|powers| powers.include(one));
+        if wanted.iter().all(holds) { Ok(()) } else { Err(Problem::Forbidden) }
+    }
+
     /// The name of a role.
     pub(super) async fn role_name(&self, role: Uuid) -> Result<String, Problem> {
         if let Some(role) = role::built_in(role) {
@@ -95,6 +103,8 @@ impl Api {
     }
 }
 
+/// The field of a workspace that names the role of every member of its account.
+pub(super) const DEFAULT_ROLE: &str = "default_workspace_role_id";
 /// Most roles that one inherits from, itself among them.
 const INHERITED_MAX: usize = 8;
 

@@ -6,7 +6,9 @@ use super::member::{is_owner, refuse_program};
 use super::problem::Problem;
 use super::role::texts;
 use super::{Api, Call, settings};
-use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, WEBHOOK, role};
+use crate::catalogue::{
+    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, WEBHOOK, WORKSPACE, role,
+};
 use crate::store::{Criterion, Query, Record, Write};
 
 impl Api {
@@ -32,6 +34,9 @@ impl Api {
         }
         if call.kind.name == ACCOUNT_SETTINGS.name {
             settings::vet(after)?;
+        }
+        if call.kind.name == WORKSPACE.name {
+            self.vet_workspace(call, before, after).await?;
         }
         Ok(())
     }

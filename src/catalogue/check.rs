@@ -150,7 +150,7 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
         }
         (Shape::Flag, Value::Bool(_)) => Ok(value.clone()),
         (Shape::Flag, _) => fault("bool_type", "Input should be a valid boolean".to_owned()),
-        (Shape::Reference(_), _) => match value.as_str().and_then(is_id) {
+        (Shape::Reference(_) | Shape::Foreign, _) => match value.as_str().and_then(is_id) {
             Some(id) => Ok(id.to_string().into()),
             None => fault("uuid_parsing", "Input should be a valid UUID".to_owned()),
         },

@@ -139,6 +139,8 @@ pub enum Shape {
     Reference(&'static [&'static str]),
     /// An id that names no record.
     Id,
+    /// The id of something that is kept elsewhere.
+    Foreign,
     /// A moment, RFC 3339.
     Instant,
     /// A whole number up to the bound.

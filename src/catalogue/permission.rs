@@ -88,11 +88,15 @@ impl Powers {
         match needed {
             Permission::Open | Permission::Caller | Permission::Oneself => true,
             Permission::Account(permission) => self.has(permission),
-            Permission::Workspace(scope) => {
-                let held = self.workspace.iter().flatten();
-                self.has(BYPASS) || held.into_iter().any(|held| role::includes(held, scope))
-            }
+            Permission::Workspace(scope) => self.include(scope),
         }
+    }
+
+    /// Whether a scope of the workspace is among them.
+    #[must_use]
+    pub fn include(&self, scope: &str) -> bool {
+        let mut held = self.workspace.iter().flatten();
+        self.has(BYPASS) || held.any(|held| role::includes(held, scope))
     }
 
     /// Whether the workspace that was asked about is there for them at all.

@@ -7,6 +7,7 @@ mod members;
 mod people;
 mod settings;
 mod webhooks;
+mod workspaces;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -277,6 +278,10 @@ fn every_verb_of_the_table_needs_a_key_and_has_its_effect() {
             let path = house.fill(&kind.path(verb));
             let answer = house.call_as(None, verb.method, &path, "");
             assert_eq!(answer.status, 401, "{} {path}", verb.method);
+            if verb.effect == Effect::Delete && !path.contains(OTHER) {
+                // It would be taken at its word: the house itself would end.
+                continue;
+            }
             let answer = house.call(verb.method, &path, "");
             let expected: &[u16] =
                 if path.contains(OTHER) { &[404, 422] } else { &[200, 201, 204, 409, 422] };

@@ -28,6 +28,7 @@ pub const KINDS: &[&Kind] = &[
     &TEAM,
     &TEAM_MEMBERSHIP,
     &WORKSPACE,
+    &WORKSPACE_SETTINGS,
     &WORKSPACE_ROLE,
     &WORKSPACE_ACCESS,
     &SERVICE_ACCOUNT,

@@ -1,8 +1,14 @@
 //! Workspaces and who may come in.
 
-use super::super::{Action, Fallback, Field, Kind, Number, Permission, Reach, Scope, Shape, Verb};
+use super::super::{
+    Action, Effect, Fallback, Field, Kind, Number, Permission, Reach, Scope, Shape, Verb,
+};
+use super::{LIMIT, OFFSET};
 
-/// Where webhooks live.
+const SEE_SETTINGS: Permission = Permission::Workspace("see_workspace_settings");
+
+/// Where webhooks live. A caller without a role in it may still be a member of its account: what makes and ends
+/// workspaces is a permission of the account.
 pub static WORKSPACE: Kind = Kind {
     name: "workspace",
     scope: Scope::Account,
@@ -14,14 +20,66 @@ pub static WORKSPACE: Kind = Kind {
         Field::text("name").required(),
         Field::text("description").or(Fallback::Text("")),
         Field::new("handle", Shape::Handle).required().unique(Reach::Account),
+        Field::new("default_workspace_role_id", Shape::Reference(&["workspace-role"]))
+            .null_clears()
+            .relates("default-role"),
     ],
-    verbs: &[Verb::new(
-        "read",
-        ("GET", "{workspace}", 200),
-        Permission::Workspace("see_workspace_settings"),
-        super::super::Effect::Read,
-    )],
-    actions: &[Action::new("created", "hookgate bootstrap", "a workspace was made")],
+    verbs: &[
+        Verb::create(Permission::Account("create:workspace")),
+        Verb::filter(
+            Permission::Account("read:workspace"),
+            &[Field::new("workspaces", Shape::Criteria(&["handle"])), OFFSET, LIMIT],
+        ),
+        Verb::new("read", ("GET", "{workspace}", 200), SEE_SETTINGS, Effect::Read),
+        Verb::new("find", ("GET", "/workspaces/{workspace}", 200), SEE_SETTINGS, Effect::Read),
+        Verb::new(
+            "change",
+            ("PATCH", "{workspace}", 204),
+            Permission::Workspace("manage_workspace_settings"),
+            Effect::Change,
+        )
+        .takes(None),
+        Verb::new(
+            "delete",
+            ("DELETE", "{workspace}", 204),
+            Permission::Account("delete:workspace"),
+            Effect::Delete,
+        ),
+    ],
+    actions: &[
+        Action::new("created", "POST {account}/workspaces/", "a workspace was made"),
+        Action::new("updated", "PATCH {workspace}", "its name, handle or default role changed"),
+        Action::new("deleted", "DELETE {workspace}", "it was ended, and all that was in it"),
+    ],
+};
+
+/// What a workspace does where nothing else is said. Made and ended with it.
+pub static WORKSPACE_SETTINGS: Kind = Kind {
+    name: "workspace-settings",
+    scope: Scope::Workspace,
+    number: Number::One,
+    base: "accounts/{account}/workspaces/{workspace}/settings",
+    id_name: "workspace_id",
+    criteria: "workspace_settings",
+    fields: &[
+        Field::new("inherit_default_result_storage", Shape::Flag).or(Fallback::Flag(true)),
+        Field::new("default_result_storage_block_id", Shape::Foreign).null_clears(),
+    ],
+    verbs: &[
+        Verb::new("read", ("GET", "", 200), SEE_SETTINGS, Effect::Read),
+        Verb::new(
+            "change",
+            ("PATCH", "", 204),
+            Permission::Workspace("write_workspace_settings"),
+            Effect::Change,
+        )
+        .takes(None),
+    ],
+    actions: &[
+        Action::new("created", "POST {account}/workspaces/", "a workspace was made with them"),
+        Action::new("updated", "PATCH {workspace}/settings", "one of them changed"),
+        Action::new("deleted", "DELETE {workspace}", "they ended with their workspace"),
+    ],
 };
 
 /// What a place in a workspace allows; those that are built in are no records.
@@ -52,6 +110,7 @@ pub static WORKSPACE_ACCESS: Kind = Kind {
     criteria: "accesses",
     fields: &[
         Field::text("name").made(),
+        Field::text("place").secret().unique(Reach::Account),
         Field::new("user_id", Shape::Reference(&["user"])).made().follows().relates("user"),
         Field::new("bot_id", Shape::Reference(&["service-account"]))
             .made()
@@ -63,9 +122,12 @@ pub static WORKSPACE_ACCESS: Kind = Kind {
             .relates("workspace-role"),
     ],
     verbs: &[],
-    actions: &[Action::new(
-        "deleted",
-        "DELETE {account}/account_memberships/{id}",
-        "somebody left a workspace",
-    )],
+    actions: &[
+        Action::new("created", "POST {account}/workspaces/", "somebody got a place in a workspace"),
+        Action::new(
+            "deleted",
+            "DELETE {account}/account_memberships/{id}",
+            "somebody left a workspace",
+        ),
+    ],
 };
