@@ -18,7 +18,7 @@ const SPOKEN_VERSION: &str = "3.8.8";
 /// One such path.
 #[derive(Debug)]
 pub(super) struct Page {
-    path: &'static str,
+    pub(super) path: &'static str,
     /// Its name in metrics.
     pub(super) name: &'static str,
     /// Needs no key.
@@ -37,7 +37,7 @@ enum Shows {
     Permissions,
 }
 
-const PAGES: &[Page] = &[
+pub(super) const PAGES: &[Page] = &[
     Page { path: "/api/health", name: "health", is_open: true, shows: Shows::Health },
     Page { path: "/api/ready", name: "ready", is_open: true, shows: Shows::Ready },
     Page { path: "/api/admin/version", name: "version", is_open: true, shows: Shows::Version },

@@ -1,5 +1,6 @@
 //! The API on a real store: requests made by hand, replies and audit events looked at.
 
+mod access;
 mod bots;
 mod chain;
 mod events;
@@ -76,12 +77,13 @@ impl House {
         self.call_as(Some(&format!("Bearer {}", self.key)), method, path, body)
     }
 
-    fn call_as(&self, bearer: Option<&str>, method: &str, path: &str, body: &str) -> Answer {
+    /// The head of a request.
+    fn arrival(&self, bearer: Option<&str>, method: &str, path: &str) -> Arrival {
         let mut headers = HeaderMap::new();
         if let Some(bearer) = bearer {
             headers.insert("authorization", HeaderValue::from_str(bearer).expect("a header"));
         }
-        let arrival = Arrival {
+        Arrival {
             method: method.parse().expect("a method"),
             target: path.parse().expect("a path"),
             headers,
@@ -89,7 +91,11 @@ impl House {
             secure: true,
             request_id: RequestId::Ours(Uuid::nil()),
             received: self.api.clock.now(),
-        };
+        }
+    }
+
+    fn call_as(&self, bearer: Option<&str>, method: &str, path: &str, body: &str) -> Answer {
+        let arrival = self.arrival(bearer, method, path);
         let raw = Bytes::copy_from_slice(body.as_bytes());
         let reply = wait(self.api.answer(arrival, Body::from_bytes(raw)));
         let body = if reply.body.is_empty() {
