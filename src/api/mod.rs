@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 use crate::accept::{Body, Reply};
 use crate::catalogue::{self, Act, Effect, Kind, Scene, Values, Verb};
 use crate::clock::Clock;
+use crate::feed::Feed;
 use crate::id::Uuid;
 use crate::render;
 use crate::request::{Arrival, Content};
@@ -51,7 +52,7 @@ const TRIALS_MAX: usize = 2;
 pub const PATH_PREFIX: &str = "/api";
 
 /// Settings of the control plane.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Largest body.
     pub body_max_bytes: u64,
@@ -147,6 +148,7 @@ impl Api {
         store: Arc<Store>,
         keys: Arc<Keyring>,
         spool: Spool,
+        feed: Feed,
         clock: Arc<Clock>,
         telemetry: &Telemetry,
         options: Options,
@@ -159,7 +161,7 @@ impl Api {
         }));
         keys.load(store.keys().await?);
         let (facts, trials) = (Facts::register(telemetry), Semaphore::new(TRIALS_MAX));
-        let events = Events::new(spool, telemetry, options.events);
+        let events = Events::new(spool, feed, telemetry, &options.events);
         Ok(Self { store, keys, clock, facts, options, events, trials })
     }
 
@@ -270,8 +272,12 @@ impl Api {
         reply: Result<Reply, Problem>,
     ) -> Reply {
         let mut reply = reply.unwrap_or_else(|problem| {
-            if let Problem::Store(fault) = &problem {
-                tracing::error!(kind, verb, %fault, "a management call failed");
+            match &problem {
+                Problem::Store(fault) => {
+                    tracing::error!(kind, verb, %fault, "a management call failed");
+                }
+                Problem::Feed(fault) => tracing::error!(verb, %fault, "a question failed"),
+                _ => {}
             }
             problem.reply()
         });

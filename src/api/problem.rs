@@ -30,6 +30,8 @@ pub(super) enum Problem {
     Forbidden,
     /// Path or body break rules of the table: all of them.
     Invalid(Vec<Fault>),
+    /// What is asked is too much, in words.
+    Refused(String),
     /// The template does not compile.
     Template(Box<Diagnostic>),
     /// The template engine failed on what was tried.
@@ -44,6 +46,8 @@ pub(super) enum Problem {
     Unavailable { retry_after_seconds: u64 },
     /// The store failed; what it said is for the log.
     Store(StoreError),
+    /// The index of events failed; likewise.
+    Feed(String),
 }
 
 impl From<BodyError> for Problem {
@@ -127,6 +131,7 @@ impl Problem {
                 let text = json!({ "detail": detail, "diagnostics": [fault] }).to_string();
                 Reply::json(StatusCode::UNPROCESSABLE_ENTITY, text)
             }
+            Self::Refused(detail) => Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, detail),
             Self::Conflict(detail) => Reply::detail(StatusCode::CONFLICT, detail),
             // What is left of such a body would be taken for the next request.
             Self::Body(fault) => answer_body(fault).closing(),
@@ -138,7 +143,7 @@ impl Problem {
                 Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                     .with(RETRY_AFTER, (*retry_after_seconds).into())
             }
-            Self::Engine | Self::Store(_) => {
+            Self::Engine | Self::Store(_) | Self::Feed(_) => {
                 Reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
         }

@@ -85,6 +85,7 @@ impl Config {
         options.events = api::events::Options {
             reserved_names: events.reserved_names,
             open_server_mode: events.open_server_mode,
+            public_url: self.server.public_url.clone(),
             rate: limits.event_rate.and_then(|rate| rate.with(limits.event_burst)),
         };
         options

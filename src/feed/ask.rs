@@ -14,6 +14,8 @@ use crate::id::Uuid;
 
 /// Longest search for the events of one page.
 const PAGE_TIME_MAX: Duration = Duration::from_secs(2);
+/// Bytes of events after which a page ends, however many were asked for.
+const PAGE_MAX_BYTES: usize = 8 << 20;
 /// Longest count. Of events that terms alone do not find, the total is what was found till then.
 pub(super) const COUNT_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -22,7 +24,7 @@ pub(super) const COUNT_TIME_MAX: Duration = Duration::from_secs(10);
 pub struct Question {
     /// Whose events.
     pub account: Uuid,
-    /// Of which workspace; without one, all of the account's.
+    /// Of which workspace, or of none with the nil id; without one, all of the account's.
     pub workspace: Option<Uuid>,
     /// Which of them.
     pub filter: Filter,
@@ -67,7 +69,7 @@ fn find(search: &Search<'_>, question: &Question) -> Result<(Page, u64), FeedErr
     let range = rest(search.range(), filter.order, *after);
     let end = Instant::now() + PAGE_TIME_MAX;
     let skip = if after.is_none() { filter.offset } else { 0 };
-    let (mut page, mut skipped, mut last) = (Page::default(), 0, None);
+    let (mut page, mut bytes, mut skipped, mut last) = (Page::default(), 0, 0, None);
     let mut resources = HashSet::new();
     let mut fault = None;
     // Read from the newest on, the first of a resource is its latest.
@@ -96,11 +98,13 @@ fn find(search: &Search<'_>, question: &Question) -> Result<(Page, u64), FeedErr
             skipped += 1;
             return Go::On;
         }
-        if page.events.len() == *limit {
+        if page.events.len() == *limit || bytes > PAGE_MAX_BYTES {
             page.after = last;
             return Go::Stop;
         }
-        page.events.push(row.told());
+        let told = row.told();
+        bytes += told.len();
+        page.events.push(told);
         last = Some(row.slot);
         Go::On
     })?;

@@ -43,7 +43,7 @@ pub(super) struct Follower {
     pub(super) clock: Arc<Clock>,
     pub(super) facts: Arc<Facts>,
     pub(super) history: History,
-    pub(super) reach: watch::Sender<u64>,
+    pub(super) reach: watch::Sender<Option<u64>>,
     pub(super) hurry: Arc<Notify>,
     pub(super) turns: Turns,
 }
@@ -110,12 +110,13 @@ impl Follower {
     ) -> Result<(), FeedError> {
         let reader = self.reader(&mut index, is_new)?;
         if is_new {
+            self.reach.send_replace(None);
             self.add_past(&mut index)?;
         }
         let now = Instant::now();
         let mut run =
             Run { index, reader, synced: now, unsynced: 1, retained: now, is_retaining: true };
-        self.reach.send_replace(run.index.cursor());
+        self.reach.send_replace(Some(run.index.cursor()));
         loop {
             self.await_room(&mut run, stopped).await?;
             let waits = if run.is_retaining { Duration::ZERO } else { SYNC_EVERY };
@@ -148,7 +149,7 @@ impl Follower {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), FeedError> {
         let mut is_told = false;
-        while !*stopped.borrow_and_update() && self.is_short(run)? {
+        while !is_over(stopped) && self.is_short(run)? {
             if !is_told {
                 let free_min_bytes = self.options.free_min_bytes;
                 tracing::warn!(free_min_bytes, "the feed stands still: the disk is almost full");
@@ -214,7 +215,7 @@ impl Follower {
             }
             let events = frames.iter().flat_map(|frame| &frame.events);
             run.unsynced += 1 + events.map(|event| event.json.len()).sum::<usize>();
-            self.reach.send_replace(run.index.cursor());
+            self.reach.send_replace(Some(run.index.cursor()));
             let behind = self.spool.status().durable.saturating_sub(run.index.cursor());
             let micros = self.clock.now().micros().saturating_sub(last.received.micros());
             let age = if behind > 0 { u64::try_from(micros).unwrap_or(0) } else { 0 };
@@ -248,6 +249,11 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// Whether following is to end.
+fn is_over(stopped: &watch::Receiver<bool>) -> bool {
+    *stopped.borrow() || stopped.has_changed().is_err()
 }
 
 impl Run {

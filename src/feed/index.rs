@@ -9,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, param
 
 use super::slot::Slots;
 use super::{FeedError, Options, file, slot, terms};
-use crate::clock::Time;
+use crate::clock::{Clock, Time};
 use crate::event::{Event, RESERVED_PREFIX};
 use crate::filter::Seen;
-use crate::id::Uuid;
+use crate::id::{self, Secret, Uuid};
 use crate::spool::Kept;
 
 /// Most rows that one slice of retention looks at.
@@ -81,6 +81,16 @@ impl Index {
             swept: -1,
         };
         Ok((index, is_new))
+    }
+
+    /// A secret that lives as long as the file.
+    pub(super) fn seal(&self, clock: &Clock) -> Result<Secret, FeedError> {
+        let sql = "INSERT OR IGNORE INTO fact (name, value) VALUES ('seal', ?1)";
+        let fresh = [id::slug(clock), id::slug(clock)];
+        self.connection.execute(sql, [fresh.map(|part| part.expose().to_owned()).concat()])?;
+        let sql = "SELECT value FROM fact WHERE name = 'seal'";
+        let kept: String = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(Secret::new(kept))
     }
 
     /// The last frame whose events are in.

@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 
 use self::desk::Desk;
 use crate::clock::Clock;
+use crate::id::Secret;
 use crate::spool::{Spool, SpoolError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::feed::Facts;
@@ -116,10 +117,11 @@ pub struct Feed {
 #[derive(Debug)]
 struct Inner {
     desk: Desk,
+    seal: Secret,
     spool: Spool,
     facts: Arc<Facts>,
-    /// The last frame whose events are in.
-    reached: watch::Receiver<u64>,
+    /// The last frame whose events are in; nothing while the file is being made again.
+    reached: watch::Receiver<Option<u64>>,
     /// Somebody waits for the next batch.
     hurry: Arc<Notify>,
     stop: watch::Sender<bool>,
@@ -140,8 +142,9 @@ impl Feed {
         history: History,
     ) -> Result<Self, FeedError> {
         let (index, is_new) = index::Index::open(data)?;
+        let seal = index.seal(clock)?;
         let facts = Facts::register(telemetry);
-        let (reach, reached) = watch::channel(index.cursor());
+        let (reach, reached) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let hurry = Arc::new(Notify::new());
         let desk = Desk::new(data);
@@ -160,7 +163,7 @@ impl Feed {
         let thread = std::thread::Builder::new().name("hookgate-feed".to_owned()).spawn(work)?;
         let thread = Mutex::new(Some(thread));
         let spool = spool.clone();
-        let inner = Inner { desk, spool, facts, reached, hurry, stop, thread };
+        let inner = Inner { desk, seal, spool, facts, reached, hurry, stop, thread };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -199,18 +202,19 @@ impl Feed {
     async fn reach(&self) {
         let kept = self.inner.spool.status().durable;
         let mut reached = self.inner.reached.clone();
-        if *reached.borrow_and_update() >= kept {
+        let is_there = |reached: &Option<u64>| reached.is_some_and(|reached| reached >= kept);
+        if is_there(&reached.borrow_and_update()) {
             return;
         }
         self.inner.hurry.notify_one();
-        let there = reached.wait_for(|reached| *reached >= kept);
+        let there = reached.wait_for(is_there);
         let _ = tokio::time::timeout(REACH_MAX, there).await;
     }
 
-    /// The last frame of the spool whose events can be found.
+    /// What pages are sealed with: the same over starts, as long as the file is.
     #[must_use]
-    pub fn reached(&self) -> u64 {
-        *self.inner.reached.borrow()
+    pub fn seal(&self) -> &[u8] {
+        self.inner.seal.expose().as_bytes()
     }
 
     /// Ends following, with all that was read durable. Questions are still answered.

@@ -201,7 +201,7 @@ impl<'a> Search<'a> {
 
     fn is_here(&self, row: &Row<'_>) -> bool {
         row.account == self.account
-            && self.workspace.is_none_or(|workspace| row.workspace == Some(workspace))
+            && self.workspace.is_none_or(|wanted| row.workspace.unwrap_or_default() == wanted)
             && self.filter.admits(row.account, row.workspace)
     }
 }

@@ -179,8 +179,8 @@ impl Gateway {
         let keys = Arc::new(Keyring::new());
         let api = {
             let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
-            let spool = spool.clone();
-            Arc::new(Api::new(store, keys, spool, clock, &telemetry, config.api()).await?)
+            let (spool, feed) = (spool.clone(), feed.clone());
+            Arc::new(Api::new(store, keys, spool, feed, clock, &telemetry, config.api()).await?)
         };
         let destinations = config.forward.iter().map(Forward::destination);
         let ground = Ground {

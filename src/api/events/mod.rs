@@ -4,12 +4,15 @@
 mod inlet;
 mod place;
 mod publish;
+mod query;
+mod token;
 mod visitor;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use place::Base;
+use query::Sight;
 use visitor::{Goodbye, Visitor};
 
 use super::problem::Problem;
@@ -17,6 +20,7 @@ use super::{Api, PATH_PREFIX};
 use crate::accept::websocket::{self, Socket};
 use crate::accept::{Body, Reply};
 use crate::catalogue::Permission;
+use crate::feed::Feed;
 use crate::limit::{Budget, Rate};
 use crate::request::Arrival;
 use crate::spool::Spool;
@@ -31,6 +35,12 @@ enum Effect {
     Publish,
     /// A websocket takes events in.
     In,
+    /// The first page of a filter.
+    Filter,
+    /// A page behind another one.
+    Next,
+    /// Events counted by something.
+    Count,
 }
 
 /// One route, below each of the three bases and in both slash forms.
@@ -47,6 +57,9 @@ struct Row {
 const ROWS: &[Row] = &[
     Row { method: "POST", suffix: &[], name: "publish", effect: Effect::Publish },
     Row { method: "GET", suffix: &["in"], name: "in", effect: Effect::In },
+    Row { method: "POST", suffix: &["filter"], name: "filter", effect: Effect::Filter },
+    Row { method: "GET", suffix: &["filter", "next"], name: "next", effect: Effect::Next },
+    Row { method: "POST", suffix: &["count-by", "{by}"], name: "count", effect: Effect::Count },
 ];
 
 /// The subprotocol of clients that say in their first frame who they are.
@@ -60,6 +73,12 @@ impl Row {
                 Permission::Account("update:account")
             }
             (Effect::Publish | Effect::In, _) => Permission::Workspace("manage_events"),
+            (Effect::Filter | Effect::Next | Effect::Count, Base::Account(_)) => {
+                Permission::Account("read:account")
+            }
+            (Effect::Filter | Effect::Next | Effect::Count, _) => {
+                Permission::Workspace("see_events")
+            }
         }
     }
 
@@ -90,12 +109,14 @@ impl Asked<'_> {
 }
 
 /// Settings of events.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whether anybody may publish under the gateway's own names.
     pub reserved_names: bool,
     /// Whether the paths without an account need no key.
     pub open_server_mode: bool,
+    /// How clients reach the gateway; as their requests say when absent.
+    pub public_url: Option<String>,
     /// Events that one account may publish.
     pub rate: Option<Rate>,
 }
@@ -104,6 +125,7 @@ pub struct Options {
 #[derive(Debug)]
 pub(super) struct Events {
     pub(super) spool: Spool,
+    pub(super) feed: Feed,
     pub(super) budget: Budget,
     facts: Arc<Facts>,
     /// Frames that were no events.
@@ -112,9 +134,10 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(spool: Spool, telemetry: &Telemetry, options: Options) -> Self {
+    pub(super) fn new(spool: Spool, feed: Feed, telemetry: &Telemetry, options: &Options) -> Self {
         let (budget, facts) = (Budget::new(options.rate), Facts::register(telemetry));
-        Self { spool, budget, facts, damper: Damper::default(), epoch: Instant::now() }
+        let (damper, epoch) = (Damper::default(), Instant::now());
+        Self { spool, feed, budget, facts, damper, epoch }
     }
 }
 
@@ -184,6 +207,18 @@ impl Api {
                 self.events.spool.admit()?;
                 let content = body.read(self.options.body_max_bytes).await?;
                 self.publish(&place, arrival, content).await
+            }
+            Effect::Filter | Effect::Next | Effect::Count => {
+                let place = self.enter(base, row.needs(base), key.as_deref()).await?;
+                let sight = Sight::new(place, self.sees_all(base, key.as_deref()).await?);
+                if row.effect == Effect::Next {
+                    return self.next_page(sight, arrival).await;
+                }
+                let content = body.read(self.options.body_max_bytes).await?;
+                match row.effect {
+                    Effect::Filter => self.first_page(sight, arrival, &content).await,
+                    _ => self.count_events(sight, arrival, &content).await,
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::Api;
 use super::super::problem::Problem;
 use super::Asked;
-use crate::catalogue::{self, Fault, Permission, WORKSPACE};
+use crate::catalogue::{self, BYPASS, Fault, Permission, WORKSPACE};
 use crate::id::Uuid;
 use crate::request::Arrival;
 use crate::store::{Query, Sort};
@@ -97,6 +97,20 @@ impl Api {
             return Err(Problem::Forbidden);
         }
         Ok(place)
+    }
+
+    /// Whether a caller sees the events of every workspace of an account; of one workspace, that is no question.
+    pub(super) async fn sees_all(
+        &self,
+        base: Base,
+        key: Option<&KeyFacts>,
+    ) -> Result<bool, Problem> {
+        let Base::Account(_) = base else { return Ok(true) };
+        match self.enter(base, Permission::Account(BYPASS), key).await {
+            Ok(_) => Ok(true),
+            Err(Problem::Forbidden) => Ok(false),
+            Err(problem) => Err(problem),
+        }
     }
 
     /// The oldest workspace of the key's account, or of the oldest account.

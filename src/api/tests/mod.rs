@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::Time;
+use crate::feed;
 use crate::id::{self, Secret};
 use crate::request::RequestId;
 use crate::spool;
@@ -61,7 +62,11 @@ impl House {
             ..spool::Options::default()
         };
         let (spool, _) = Spool::open(&folder.0, held, &clock, &telemetry).expect("a spool");
-        let api = Api::new(store, keys, spool, clock, &telemetry, options);
+        let history: feed::History = Box::new(|_| Ok(()));
+        let feed = feed::Options::default();
+        let feed = Feed::start(&folder.0, feed, &spool, &clock, &telemetry, history);
+        let feed = feed.expect("a feed");
+        let api = Api::new(store, keys, spool, feed, clock, &telemetry, options);
         let api = wait(api).expect("an API");
         wait(async {
             let pending = api.store.pending(100).await.expect("events");

@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod commands;
 mod contexts;
+mod feed;
 mod hooks;
 mod life;
 mod socket;
