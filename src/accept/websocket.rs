@@ -180,7 +180,8 @@ impl Socket {
                         return Heard::Lost;
                     }
                     self.pinged = now;
-                    match self.send(Message::Ping(bytes::Bytes::new())).await {
+                    let ping = self.stream.send(Message::Ping(bytes::Bytes::new()));
+                    match in_time(self.write, &self.link, ping).await {
                         Ok(()) => continue,
                         Err(Unsent) => return Heard::Lost,
                     }
@@ -216,14 +217,24 @@ impl Socket {
     /// # Errors
     /// [`Unsent`], for good.
     pub async fn say(&mut self, text: Text) -> Result<(), Unsent> {
-        self.send(Message::Text(text.0)).await
+        self.queue(text).await?;
+        self.flush().await
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Unsent> {
-        match timeout(self.write, self.stream.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Unsent),
-        }
+    /// Puts a text message behind others that are flushed together; waits only when too many are not.
+    ///
+    /// # Errors
+    /// [`Unsent`], for good.
+    pub async fn queue(&mut self, text: Text) -> Result<(), Unsent> {
+        in_time(self.write, &self.link, self.stream.feed(Message::Text(text.0))).await
+    }
+
+    /// Sends what was queued, and waits until the peer's side has room for it.
+    ///
+    /// # Errors
+    /// [`Unsent`], for good.
+    pub async fn flush(&mut self) -> Result<(), Unsent> {
+        in_time(self.write, &self.link, self.stream.flush()).await
     }
 
     /// Ends it with a code and a reason, cut to its bound, unless the peer ended it first.
@@ -238,6 +249,22 @@ impl Socket {
             self.stream.get_mut().shutdown().await
         };
         let _ = timeout(CLOSE, ending).await;
+    }
+}
+
+/// Waits for something to be written: not longer than a peer may take, and not once the gateway stops.
+async fn in_time(
+    limit: Duration,
+    link: &Link,
+    writing: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Unsent> {
+    tokio::select! {
+        biased;
+        written = timeout(limit, writing) => match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Unsent),
+        },
+        _ = link.told() => Err(Unsent),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Config {
     pub feed: Feed,
     /// Bounds of templates and of one rendering.
     pub render: Render,
-    /// What clients may publish.
+    /// What clients may publish and follow.
     pub events: Events,
     /// What the gateway says of itself.
     pub log: Log,
@@ -87,6 +87,8 @@ impl Config {
             open_server_mode: events.open_server_mode,
             public_url: self.server.public_url.clone(),
             rate: limits.event_rate.and_then(|rate| rate.with(limits.event_burst)),
+            followers_max: events.followers_max,
+            followers_per_account_max: events.followers_per_account_max,
         };
         options
     }
@@ -102,14 +104,30 @@ impl Config {
     }
 }
 
-/// What clients may publish.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+/// What clients may publish and follow.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
     /// Whether clients may publish under names that begin with `prefect-cloud.`: the audit trail can be forged then.
     pub reserved_names: bool,
     /// Whether `/api/events`, the paths without an account, need no key, as of a Prefect server without authentication.
     pub open_server_mode: bool,
+    /// Clients that follow events at once, in all.
+    pub followers_max: usize,
+    /// Clients that follow the events of one account at once.
+    pub followers_per_account_max: usize,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        let options = api::events::Options::default();
+        Self {
+            reserved_names: options.reserved_names,
+            open_server_mode: options.open_server_mode,
+            followers_max: options.followers_max,
+            followers_per_account_max: options.followers_per_account_max,
+        }
+    }
 }
 
 /// Where the gateway listens and what it trusts.

@@ -311,6 +311,20 @@ impl Spool {
         Ok(Reader::new(Arc::clone(shared), track))
     }
 
+    /// A reader in passing: from the frames written at or after `since`, as far back as frames are kept; without a
+    /// moment, from those to come. It holds nothing, has no cursor, and is gone when it is dropped.
+    #[must_use]
+    pub fn follow(&self, since: Option<Time>) -> Reader {
+        let shared = &self.running.shared;
+        let next = match since {
+            Some(since) => reader::find(shared, since),
+            None => shared.durable() + 1,
+        };
+        let track = Arc::new(Track::new("", OnFull::DropOldest, next.saturating_sub(1)));
+        shared.tracks.pass(Arc::clone(&track));
+        Reader::new(Arc::clone(shared), track)
+    }
+
     /// What a reader has released before it is opened.
     fn start(&self, name: &str) -> u64 {
         let shared = &self.running.shared;

@@ -10,6 +10,7 @@ use super::content::decode;
 use super::shared::Shared;
 use super::tracks::Track;
 use super::{Kept, Lag, SpoolError, cursor};
+use crate::clock::Time;
 use crate::journal::{DiskFile, HEADER_BYTES, Header, Mode, Segment, Step, Walk};
 
 /// Reads frames in order from a durable cursor. A frame is read again until it is released.
@@ -173,6 +174,12 @@ impl Reader {
         }
     }
 
+    /// The next sequence it will give, unless that is not kept.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
     /// Everything up to and with `sequence` is done with; frames that were never given are not. The cursor file
     /// follows within about 100 ms, or at [`Reader::save`].
     pub fn release(&mut self, sequence: u64) {
@@ -211,6 +218,27 @@ impl Reader {
         let dropped = self.track.dropped.load(Ordering::Relaxed);
         self.shared.lag(self.track.released(), dropped)
     }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.shared.tracks.leave(&self.track);
+    }
+}
+
+/// The first sequence whose frame may have been written at or after a moment, as far back as frames are kept.
+pub(super) fn find(shared: &Shared, since: Time) -> u64 {
+    let oldest = shared.shelf.oldest().unwrap_or(1);
+    let mark = |sequence| shared.shelf.find(sequence).map(|segment| segment.place(sequence));
+    let is_before = |sequence| mark(sequence).is_none_or(|mark| mark.micros < since.micros());
+    // The first whose nearest mark is not before the moment; the frames behind the mark before it may be.
+    let (mut low, mut high) = (oldest, shared.durable() + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_before(middle) { low = middle + 1 } else { high = middle }
+    }
+    let before = low.checked_sub(1).filter(|before| *before >= oldest);
+    before.and_then(mark).map_or(low, |mark| mark.sequence.max(oldest))
 }
 
 /// Writes the cursor file of a reader.

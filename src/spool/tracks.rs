@@ -65,6 +65,8 @@ pub(super) struct Holds {
 #[derive(Debug, Default)]
 struct State {
     tracks: Vec<Arc<Track>>,
+    /// Readers in passing: they hold nothing, and leave nothing behind.
+    passing: Vec<Arc<Track>>,
     sleepers: Vec<Sleeper>,
 }
 
@@ -80,7 +82,7 @@ impl Tracks {
     pub(super) fn new(saved: Vec<(String, u64)>) -> Self {
         let sleeper = |(file, sequence)| Sleeper { file, sequence };
         let sleepers = saved.into_iter().map(sleeper).collect();
-        let state = State { tracks: Vec::new(), sleepers };
+        let state = State { sleepers, ..State::default() };
         Self { state: Mutex::new(state), opened: Instant::now() }
     }
 
@@ -105,6 +107,16 @@ impl Tracks {
         Ok(track)
     }
 
+    /// A reader in passing comes.
+    pub(super) fn pass(&self, track: Arc<Track>) {
+        self.lock().passing.push(track);
+    }
+
+    /// A reader goes; those that were opened stay.
+    pub(super) fn leave(&self, track: &Arc<Track>) {
+        self.lock().passing.retain(|other| !Arc::ptr_eq(other, track));
+    }
+
     /// The reader of that name holds nothing any more.
     pub(super) fn forget(&self, name: &str, file: &str) {
         let mut state = self.lock();
@@ -121,7 +133,8 @@ impl Tracks {
     pub(super) fn positions(&self, into: &mut Vec<u64>) {
         into.clear();
         let state = self.lock();
-        into.extend(state.tracks.iter().map(|track| track.position.load(Ordering::Relaxed)));
+        let all = state.tracks.iter().chain(&state.passing);
+        into.extend(all.map(|track| track.position.load(Ordering::Relaxed)));
     }
 
     /// How far retention may go, when `durable` is the newest frame.

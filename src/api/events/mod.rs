@@ -2,6 +2,8 @@
 //! requests below one of three bases. Out: the effect's reply. Never an event of another tenant, nor a word of one.
 
 mod inlet;
+mod live;
+mod outlet;
 mod place;
 mod publish;
 mod query;
@@ -11,12 +13,16 @@ mod visitor;
 use std::sync::Arc;
 use std::time::Instant;
 
+use live::Live;
+use outlet::Seats;
 use place::Base;
 use query::Sight;
 use visitor::{Goodbye, Visitor};
 
 use super::problem::Problem;
 use super::{Api, PATH_PREFIX};
+use tokio::sync::Semaphore;
+
 use crate::accept::websocket::{self, Socket};
 use crate::accept::{Body, Reply};
 use crate::catalogue::Permission;
@@ -41,6 +47,8 @@ enum Effect {
     Next,
     /// Events counted by something.
     Count,
+    /// A websocket gives events out.
+    Out,
 }
 
 /// One route, below each of the three bases and in both slash forms.
@@ -60,6 +68,7 @@ const ROWS: &[Row] = &[
     Row { method: "POST", suffix: &["filter"], name: "filter", effect: Effect::Filter },
     Row { method: "GET", suffix: &["filter", "next"], name: "next", effect: Effect::Next },
     Row { method: "POST", suffix: &["count-by", "{by}"], name: "count", effect: Effect::Count },
+    Row { method: "GET", suffix: &["out"], name: "out", effect: Effect::Out },
 ];
 
 /// The subprotocol of clients that say in their first frame who they are.
@@ -73,12 +82,8 @@ impl Row {
                 Permission::Account("update:account")
             }
             (Effect::Publish | Effect::In, _) => Permission::Workspace("manage_events"),
-            (Effect::Filter | Effect::Next | Effect::Count, Base::Account(_)) => {
-                Permission::Account("read:account")
-            }
-            (Effect::Filter | Effect::Next | Effect::Count, _) => {
-                Permission::Workspace("see_events")
-            }
+            (_, Base::Account(_)) => Permission::Account("read:audit_event"),
+            (_, _) => Permission::Workspace("see_events"),
         }
     }
 
@@ -109,7 +114,7 @@ impl Asked<'_> {
 }
 
 /// Settings of events.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Whether anybody may publish under the gateway's own names.
     pub reserved_names: bool,
@@ -119,7 +124,27 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Events that one account may publish.
     pub rate: Option<Rate>,
+    /// Who may follow events at once, in all.
+    pub followers_max: usize,
+    /// Who may follow events of one account at once.
+    pub followers_per_account_max: usize,
 }
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reserved_names: false,
+            open_server_mode: false,
+            public_url: None,
+            rate: None,
+            followers_max: 1000,
+            followers_per_account_max: 100,
+        }
+    }
+}
+
+/// Most who look back in the spool at the same time.
+const LOOKS_MAX: usize = 4;
 
 /// What the routes of events work with.
 #[derive(Debug)]
@@ -131,13 +156,25 @@ pub(super) struct Events {
     /// Frames that were no events.
     damper: Damper,
     epoch: Instant,
+    live: Arc<Live>,
+    seats: Arc<Seats>,
+    /// Turns of looking back.
+    looks: Semaphore,
 }
 
 impl Events {
     pub(super) fn new(spool: Spool, feed: Feed, telemetry: &Telemetry, options: &Options) -> Self {
-        let (budget, facts) = (Budget::new(options.rate), Facts::register(telemetry));
-        let (damper, epoch) = (Damper::default(), Instant::now());
-        Self { spool, feed, budget, facts, damper, epoch }
+        Self {
+            live: Live::new(spool.clone()),
+            spool,
+            feed,
+            budget: Budget::new(options.rate),
+            facts: Facts::register(telemetry),
+            damper: Damper::default(),
+            epoch: Instant::now(),
+            seats: Seats::new(options.followers_max, options.followers_per_account_max),
+            looks: Semaphore::new(LOOKS_MAX),
+        }
     }
 }
 
@@ -189,14 +226,19 @@ impl Api {
         arrival: &Arrival,
         body: Body,
     ) -> Result<Reply, Problem> {
-        if row.effect == Effect::In && websocket::offers(&arrival.headers, SUBPROTOCOL) {
+        let offered = websocket::offers(&arrival.headers, SUBPROTOCOL);
+        if row.effect == Effect::Out || (row.effect == Effect::In && offered) {
             let base = Base::read(asked.account, asked.workspace)?;
-            return Ok(self.greet(base, row.needs(base), arrival, inlet::run));
+            let protocol = offered.then_some(SUBPROTOCOL);
+            return Ok(match row.effect {
+                Effect::Out => self.greet(base, row, arrival, protocol, outlet::run),
+                _ => self.greet(base, row, arrival, protocol, inlet::run),
+            });
         }
         let key = self.known(asked, arrival)?;
         let base = Base::read(asked.account, asked.workspace)?;
         match row.effect {
-            Effect::In => {
+            Effect::In | Effect::Out => {
                 let api = Arc::clone(self);
                 let visitor = Visitor::admit(api, base, row.needs(base), key).await?;
                 let run = |socket| inlet::run(visitor, socket);
@@ -227,15 +269,17 @@ impl Api {
     fn greet<F>(
         self: &Arc<Self>,
         base: Base,
-        needs: Permission,
+        row: &Row,
         arrival: &Arrival,
+        protocol: Option<&'static str>,
         run: impl FnOnce(Visitor, Socket) -> F + Send + 'static,
     ) -> Reply
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (api, known) = (Arc::clone(self), self.authenticate(arrival).ok());
-        websocket::accept(&arrival.headers, Some(SUBPROTOCOL), move |mut socket| async move {
+        let needs = row.needs(base);
+        websocket::accept(&arrival.headers, protocol, move |mut socket| async move {
             match Visitor::greet(api, base, needs, known, &mut socket).await {
                 Ok(visitor) => run(visitor, socket).await,
                 Err(Goodbye(code, reason)) => socket.close(code, &reason).await,

@@ -14,6 +14,7 @@ use super::super::problem::Problem;
 use super::place::{Base, Place};
 use crate::accept::websocket::{Heard, Socket, Text};
 use crate::catalogue::Permission;
+use crate::id::Uuid;
 use crate::verify::key::{KeyFacts, password};
 
 /// For a client to send the frame it is waited for.
@@ -66,6 +67,8 @@ struct Auth<'a> {
 pub(super) struct Visitor {
     pub(super) api: Arc<Api>,
     pub(super) place: Place,
+    /// Of an account: the events of its workspaces, too.
+    sees_all: bool,
     base: Base,
     needs: Permission,
     key: Option<Arc<KeyFacts>>,
@@ -82,8 +85,9 @@ impl Visitor {
         key: Option<Arc<KeyFacts>>,
     ) -> Result<Self, Problem> {
         let place = api.enter(base, needs, key.as_deref()).await?;
+        let sees_all = api.sees_all(base, key.as_deref()).await?;
         let now = Instant::now();
-        Ok(Self { api, place, base, needs, key, checked: now, admitted: now })
+        Ok(Self { api, place, sees_all, base, needs, key, checked: now, admitted: now })
     }
 
     /// Waits for the frame that says who a client is, and lets it in; `known` is the key of the upgrade's head.
@@ -120,6 +124,15 @@ impl Visitor {
         Ok(visitor)
     }
 
+    /// Whether an event of that place is for them to see.
+    pub(super) fn sees(&self, account: Uuid, workspace: Option<Uuid>) -> bool {
+        account == self.place.account
+            && match self.place.workspace {
+                Some(own) => workspace == Some(own),
+                None => self.sees_all || workspace.is_none(),
+            }
+    }
+
     /// Asks again whether they still may, as often as that is worth it.
     pub(super) async fn still(&mut self) -> Result<(), Goodbye> {
         let Some(key) = self.key.as_deref() else { return Ok(()) };
@@ -135,8 +148,12 @@ impl Visitor {
         }
         self.admitted = Instant::now();
         match self.api.enter(self.base, self.needs, Some(key)).await {
+            Ok(_) => {
+                self.sees_all = self.api.sees_all(self.base, Some(key)).await.unwrap_or(false);
+                Ok(())
+            }
             // That the store has no time says nothing about them.
-            Ok(_) | Err(Problem::Unavailable { .. } | Problem::Store(_)) => Ok(()),
+            Err(Problem::Unavailable { .. } | Problem::Store(_)) => Ok(()),
             Err(problem) => Err(problem.into()),
         }
     }

@@ -144,6 +144,29 @@ async fn an_event_of_our_own_is_appended_once() {
 }
 
 #[tokio::test]
+async fn a_reader_in_passing_begins_at_a_moment_and_holds_nothing() {
+    let folder = Folder::new();
+    let clock = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
+    let (spool, _) = Spool::open(&folder.0, options(), &clock, &Telemetry::new()).expect("a spool");
+    let mut early = spool.follow(None);
+    for number in 0..50 {
+        clock.advance_seconds(1);
+        spool.append(frame(number, 10_000)).await.expect("a receipt");
+    }
+    let mut reader = spool.follow(Some(Time::from_micros(0)));
+    assert_eq!(reader.position(), 1);
+    assert_eq!(number(&reader.next(1, 1).await.expect("frames")[0]), 0);
+    assert_eq!(number(&early.next(1, 1).await.expect("frames")[0]), 0);
+    let moment = Time::from_micros(31_000_000);
+    let mut late = spool.follow(Some(moment));
+    let first = number(&late.next(1, 1).await.expect("frames")[0]);
+    assert!((10..=30).contains(&first), "{first}: not long before the moment, and not after it");
+    assert!(spool.follow(Some(Time::from_micros(90_000_000))).position() > 30);
+    assert_eq!(spool.follow(None).position(), 51);
+    assert!(spool.lags().is_empty(), "nobody waits for them");
+}
+
+#[tokio::test]
 async fn of_a_batch_only_what_is_new_is_appended_and_accounts_share_no_ids() {
     let folder = Folder::new();
     let (mine, other, time) = (Uuid::from_u128(1), Uuid::from_u128(2), Time::default());

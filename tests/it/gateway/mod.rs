@@ -6,6 +6,7 @@ mod audit;
 mod commands;
 mod contexts;
 mod feed;
+mod followers;
 mod hooks;
 mod life;
 mod socket;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Served, arrived};
 
-fn event(number: u64) -> Value {
+pub(super) fn event(number: u64) -> Value {
     json!({
         "occurred": "2026-11-23T22:52:30.837791Z",
         "event": format!("shop.paid.{number}"),
