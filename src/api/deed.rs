@@ -128,7 +128,8 @@ impl Deed<'_> {
         }
         match self.api.store.commit(self.batch).await {
             Ok(()) => Ok(true),
-            Err(StoreError::Stale) => Ok(false),
+            // Somebody else changed it, or let the same one in, meanwhile.
+            Err(StoreError::Stale | StoreError::Taken { field: "place", .. }) => Ok(false),
             Err(fault) => Err(fault.into()),
         }
     }

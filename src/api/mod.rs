@@ -231,6 +231,11 @@ impl Api {
             let query = arrival.target.query().unwrap_or_default();
             return self.validate(body.as_ref(), query);
         }
+        if let Effect::Each(act) = call.verb.effect {
+            let all = catalogue::check_each(call.kind, call.verb, body.as_ref());
+            let (all, is_list) = all.map_err(Problem::Invalid)?;
+            return self.act_each(call, act, &all, is_list).await;
+        }
         let values = catalogue::check(call.kind, call.verb, body.as_ref());
         let values = values.map_err(Problem::Invalid)?;
         let warnings = self.warnings(call, &values);
@@ -244,7 +249,9 @@ impl Api {
             Effect::Rotate(field) => self.rotate(call, field, &values).await,
             Effect::Delete => self.delete(call).await,
             Effect::Own(act) => self.act(call, act, &values, arrival).await,
-            Effect::Validate | Effect::Render | Effect::Test => Err(Problem::NotFound),
+            Effect::Each(_) | Effect::Validate | Effect::Render | Effect::Test => {
+                Err(Problem::NotFound)
+            }
         };
         Ok(template::with_warnings(reply?, warnings))
     }
@@ -263,7 +270,28 @@ impl Api {
             Act::MembershipOf => self.membership_of(call).await,
             Act::SetActive => self.set_active(call, values).await,
             Act::LeaveAccount => self.leave_account(call).await,
+            Act::Access(of) => self.read_access(call, of).await,
+            Act::DropAccess(of) => self.drop_access(call, of).await,
+            Act::TeamAccess => self.team_access(call, values).await,
+            Act::Inhabitants => self.inhabitants(call).await,
+            Act::GiveAccess(_) => Err(Problem::NotFound),
         }
+    }
+
+    /// Does what only one kind knows, for each of several objects.
+    async fn act_each(
+        &self,
+        call: &Call,
+        act: Act,
+        all: &[Values],
+        is_list: bool,
+    ) -> Result<Reply, Problem> {
+        let mut told = match act {
+            Act::GiveAccess(to) => self.give_access(call, to, all).await?,
+            _ => return Err(Problem::NotFound),
+        };
+        let told = if is_list { told.into() } else { told.pop().unwrap_or_default() };
+        Ok(question::reply(call, &told))
     }
 
     fn reply(

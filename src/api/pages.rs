@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
 use super::{Api, present};
 use crate::accept::Reply;
-use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_PERMISSIONS, WORKSPACE};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_PERMISSIONS, WORKSPACE, role};
 use crate::store::{Query, Record};
 
 /// The version of the original's API that is spoken here; clients refuse another major one.
@@ -35,6 +35,7 @@ enum Shows {
     Accounts,
     Workspaces,
     Permissions,
+    Scopes,
 }
 
 pub(super) const PAGES: &[Page] = &[
@@ -54,6 +55,12 @@ pub(super) const PAGES: &[Page] = &[
         name: "permissions",
         is_open: false,
         shows: Shows::Permissions,
+    },
+    Page {
+        path: "/api/workspace_scopes",
+        name: "workspace_scopes",
+        is_open: false,
+        shows: Shows::Scopes,
     },
 ];
 
@@ -81,6 +88,7 @@ impl Api {
             (Shows::Me, Some(caller)) => me(caller),
             (Shows::Accounts, Some(caller)) => self.accounts(caller).await?,
             (Shows::Workspaces, Some(caller)) => self.workspaces(caller).await?,
+            (Shows::Scopes, Some(_)) => role::SCOPES.iter().flat_map(scopes).collect(),
             (Shows::Permissions, Some(_)) => json!(ACCOUNT_PERMISSIONS.as_slice()),
             (_, None) => return Err(Problem::Unauthorized),
         };
@@ -152,6 +160,21 @@ fn row(account: &Record, workspace: &Record) -> Value {
         "workspace_name": workspace.text("name"),
         "workspace_description": workspace.text("description"),
         "workspace_handle": workspace.text("handle"),
+    })
+}
+
+/// The scopes over one thing, as those who write roles read them.
+fn scopes(group: &'static role::Group) -> impl Iterator<Item = Value> {
+    group.scopes().map(|scope| {
+        let less = |other: &&str| *other != scope && role::includes(scope, other);
+        let includes: Vec<_> = group.scopes().filter(less).collect();
+        json!({
+            "name": scope,
+            "title": scope.replace('_', " "),
+            "feature_group": group.name,
+            "includes_scopes": includes,
+            "see_scope": group.see(),
+        })
     })
 }
 

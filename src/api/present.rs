@@ -12,7 +12,7 @@ use super::role::DEFAULT_ROLE;
 use super::settings;
 use crate::catalogue::{
     ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK,
-    WORKSPACE,
+    WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
 };
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
@@ -73,8 +73,12 @@ impl Api {
             };
             return Ok(records.iter().map(one).collect());
         }
+        if kind == WORKSPACE_ACCESS.name {
+            return self.present_accesses(records).await;
+        }
         let one = |record: &Record| match kind {
             kind if kind == WORKSPACE.name => workspace(record),
+            kind if kind == WORKSPACE_ROLE.name => workspace_role(record),
             kind if kind == ACCOUNT_ROLE.name => account_role(record),
             kind if kind == ACCOUNT_SETTINGS.name => settings::show(record),
             _ => plain(record),
@@ -232,8 +236,19 @@ fn account_role(record: &Record) -> Value {
     told
 }
 
+/// A role of a workspace; those that are built in belong to no account. What it allows without what it inherits is
+/// told under both names that clients know.
+fn workspace_role(record: &Record) -> Value {
+    let mut told = plain(record);
+    if record.account.is_nil() {
+        told["account_id"] = Value::Null;
+    }
+    told["permissions"] = value(record, "scopes");
+    told
+}
+
 /// What every record begins with.
-fn head(record: &Record) -> Map<String, Value> {
+pub(super) fn head(record: &Record) -> Map<String, Value> {
     let mut told = Map::new();
     told.insert("id".to_owned(), record.id.to_string().into());
     told.insert("created".to_owned(), record.created.to_string().into());
@@ -241,6 +256,6 @@ fn head(record: &Record) -> Map<String, Value> {
     told
 }
 
-fn value(record: &Record, name: &str) -> Value {
+pub(super) fn value(record: &Record, name: &str) -> Value {
     record.fields.get(name).cloned().unwrap_or_default()
 }

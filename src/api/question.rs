@@ -8,7 +8,9 @@ use super::problem::Problem;
 use super::{Api, Call, text};
 use crate::accept::Reply;
 use crate::catalogue::role::{self, BuiltIn};
-use crate::catalogue::{ACCOUNT, Kind, LIST_MAX, Number, OPERATOR, Scope, USER, Values, WORKSPACE};
+use crate::catalogue::{
+    ACCOUNT, IS_GLOBAL, Kind, LIST_MAX, Number, OPERATOR, Scope, USER, Values, WORKSPACE,
+};
 use crate::clock::Time;
 use crate::id::Uuid;
 use crate::store::{Criterion, Query, Record, Sort};
@@ -75,14 +77,20 @@ impl Api {
 
     pub(super) async fn filter(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let mut query = query(call, values);
+        let wanted = values.get(call.kind.criteria).and_then(|asked| asked.get(IS_GLOBAL));
         // Roles that are built in come first.
-        let built_in = standing_in(&query);
+        let mut built_in = standing_in(&query);
+        if wanted == Some(&false.into()) {
+            built_in.clear();
+        }
         let skipped = built_in.len().min(usize::try_from(query.offset).unwrap_or(usize::MAX));
         let most = usize::try_from(query.limit).unwrap_or(usize::MAX);
         let mut records: Vec<Record> = built_in.into_iter().skip(skipped).take(most).collect();
         query.offset -= skipped as u64;
         query.limit -= records.len() as u64;
-        records.extend(self.store.list(query).await?);
+        if wanted != Some(&true.into()) {
+            records.extend(self.store.list(query).await?);
+        }
         let told = self.present(&records, Form::Read).await?;
         Ok(reply(call, &told.into()))
     }

@@ -93,6 +93,58 @@ impl Api {
         if wanted.iter().all(holds) { Ok(()) } else { Err(Problem::Forbidden) }
     }
 
+    /// Holds that a role is written in scopes, has no built-in role's name, and inherits from something else. Whoever
+    /// has not every scope anyway may only take from a role: others hold it, perhaps they themselves.
+    pub(super) async fn vet_scopes(
+        &self,
+        call: &Call,
+        before: Option<&Record>,
+        after: Option<&Record>,
+    ) -> Result<(), Problem> {
+        let Some(after) = after else { return Ok(()) };
+        let fault = |field, says: &str| {
+            let says = format!("Value error, {says}");
+            Err(Problem::Invalid(vec![Fault::new("value_error", &["body", field], says)]))
+        };
+        let own = texts(after, "scopes");
+        if !own.iter().all(|scope| role::is_scope_like(scope)) {
+            return fault("scopes", "a scope is a verb and what it is over, as in see_webhooks");
+        }
+        if let Some(role) =
+            role::WORKSPACE_ROLES.iter().find(|role| role.name == after.text("name"))
+        {
+            return Err(Problem::Conflict(format!("The role {} is built in", role.name)));
+        }
+        let mut next = after.reference("inherited_role_id");
+        for depth in 1.. {
+            let Some(role) = next else { break };
+            if role == after.id || depth == INHERITED_MAX {
+                let says = format!("a role inherits from at most {INHERITED_MAX} others");
+                return fault("inherited_role_id", &format!("{says}, never from itself"));
+            }
+            let found = self.store.records(vec![role]).await?.pop();
+            next = found.and_then(|role| role.reference("inherited_role_id"));
+        }
+        let bypasses = call.caller.as_ref().is_some_and(|caller| caller.powers.bypass());
+        match before {
+            Some(before) if !bypasses => {
+                let (had, has) = (self.written(before).await?, self.written(after).await?);
+                let covered = |scope: &String| had.iter().any(|held| role::includes(held, scope));
+                if has.iter().all(covered) { Ok(()) } else { Err(Problem::Forbidden) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All that a role of a workspace allows as it is written.
+    async fn written(&self, role: &Record) -> Result<Vec<String>, Problem> {
+        let mut scopes = texts(role, "scopes");
+        if let Some(inherited) = role.reference("inherited_role_id") {
+            scopes.extend(self.scopes(inherited).await?);
+        }
+        Ok(scopes)
+    }
+
     /// The name of a role.
     pub(super) async fn role_name(&self, role: Uuid) -> Result<String, Problem> {
         if let Some(role) = role::built_in(role) {

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::role::texts;
 use super::{Api, Call, settings};
 use crate::catalogue::{
-    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, WEBHOOK, WORKSPACE, role,
+    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
 };
 use crate::store::{Criterion, Query, Record, Write};
 
@@ -37,6 +37,9 @@ impl Api {
         }
         if call.kind.name == WORKSPACE.name {
             self.vet_workspace(call, before, after).await?;
+        }
+        if call.kind.name == WORKSPACE_ROLE.name {
+            self.vet_scopes(call, before, after).await?;
         }
         Ok(())
     }

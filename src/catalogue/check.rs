@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::criteria::{read_criteria, read_operands};
 use super::{Effect, Fallback, Field, Kind, LIST_MAX, Shape, Source, Verb};
 use crate::clock::Time;
 use crate::id::Uuid;
@@ -12,9 +13,6 @@ const HANDLE_MAX_CHARS: usize = 200;
 /// Shortest and longest password.
 const PASSWORD_MIN_CHARS: usize = 8;
 const PASSWORD_MAX_CHARS: usize = 1000;
-
-/// What criteria may hold beside fields: whether all of them count, or any.
-pub const OPERATOR: &str = "operator";
 
 /// Values by field name.
 pub type Values = Map<String, Value>;
@@ -95,6 +93,35 @@ pub fn check(kind: &Kind, verb: &Verb, body: Option<&Value>) -> Result<Values, V
         faults.push(Fault::new("extra_forbidden", &["body", name], says));
     }
     if faults.is_empty() { Ok(values) } else { Err(faults) }
+}
+
+/// Checks the objects that are a verb's body: one of them, or a list. Whether it was a list.
+///
+/// # Errors
+/// Every fault; those of a list with the place in it.
+pub fn check_each(
+    kind: &Kind,
+    verb: &Verb,
+    body: Option<&Value>,
+) -> Result<(Vec<Values>, bool), Vec<Fault>> {
+    let Some(Value::Array(list)) = body else {
+        return Ok((vec![check(kind, verb, body)?], false));
+    };
+    if list.len() as u64 > LIST_MAX {
+        let says = format!("List should have at most {LIST_MAX} items");
+        return Err(vec![Fault::new("too_long", &["body"], says)]);
+    }
+    let (mut all, mut faults) = (Vec::new(), Vec::new());
+    for (place, one) in list.iter().enumerate() {
+        match check(kind, verb, Some(one)) {
+            Ok(values) => all.push(values),
+            Err(found) => faults.extend(found.into_iter().map(|mut fault| {
+                fault.at.insert(1, place.to_string());
+                fault
+            })),
+        }
+    }
+    if faults.is_empty() { Ok((all, true)) } else { Err(faults) }
 }
 
 /// The fields a verb's body may have.
@@ -262,71 +289,6 @@ fn read_choices(name: &str, value: &Value, words: &[&str]) -> Result<Value, Faul
     }
     let chosen = words.iter().filter(|word| list.iter().any(|one| one == **word));
     Ok(chosen.copied().map(Value::from).collect::<Vec<_>>().into())
-}
-
-/// Criteria as `{"name": {"any": […], "not_any": […], "like": "…"}}`, without what asks nothing.
-fn read_criteria(name: &str, fields: &[&str], value: &Value) -> Result<Value, Fault> {
-    let extra =
-        |at: &[&str]| Err(Fault::new("extra_forbidden", at, "Extra inputs are not permitted"));
-    let object = |value: &Value, at: &[&str]| match value {
-        Value::Object(object) => Ok(object.clone()),
-        Value::Null => Ok(Values::new()),
-        _ => Err(Fault::new("dict_type", at, "Input should be a valid dictionary")),
-    };
-    let mut read = Values::new();
-    for (about, criterion) in object(value, &["body", name])? {
-        if about == OPERATOR && !criterion.is_object() {
-            match criterion.as_str() {
-                Some("and_") | None if !criterion.is_array() => {}
-                Some("or_") => drop(read.insert(about, criterion)),
-                _ => {
-                    let says = "Input should be one of: and_, or_";
-                    return Err(Fault::new("enum", &["body", name, OPERATOR], says));
-                }
-            }
-            continue;
-        }
-        if !matches!(about.as_str(), "id" | "name") && !fields.contains(&about.as_str()) {
-            return extra(&["body", name, &about]);
-        }
-        let is_id = about == "id" || about.ends_with("_id");
-        let mut asked = Values::new();
-        for (operator, operand) in object(&criterion, &["body", name, &about])? {
-            let at = ["body", name, &about, &operator];
-            let key = match operator.as_str() {
-                "any_" => "any",
-                "not_any_" => "not_any",
-                "like_" if !is_id => "like",
-                _ => return extra(&at),
-            };
-            match operand {
-                Value::Null => {}
-                text @ Value::String(_) if key == "like" => {
-                    asked.insert(key.to_owned(), text);
-                }
-                Value::Array(list) if key != "like" && list.len() <= LIST_MAX as usize => {
-                    asked.insert(key.to_owned(), read_operands(list, is_id, &at)?);
-                }
-                _ => return Err(Fault::new("type_error", &at, "Input has the wrong type")),
-            }
-        }
-        if !asked.is_empty() {
-            read.insert(about, asked.into());
-        }
-    }
-    Ok(read.into())
-}
-
-/// Texts, or ids in their one form.
-fn read_operands(list: Vec<Value>, ids: bool, at: &[&str]) -> Result<Value, Fault> {
-    if !ids {
-        let wrong = || Fault::new("type_error", at, "Input has the wrong type");
-        return if list.iter().all(Value::is_string) { Ok(list.into()) } else { Err(wrong()) };
-    }
-    let id = |id: &Value| Some(Value::from(id.as_str().and_then(is_id)?.to_string()));
-    let ids: Option<Vec<Value>> = list.iter().map(id).collect();
-    let wrong = || Fault::new("uuid_parsing", at, "Input should be a valid UUID");
-    ids.map(Value::from).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod audit;
 pub mod chain;
 mod check;
+mod criteria;
 mod kinds;
 mod permission;
 pub mod role;
@@ -13,7 +14,8 @@ mod route;
 pub use audit::{
     Actor, Beside, Party, Scene, Subject, changed, created, deleted, told, updated, whole,
 };
-pub use check::{Fault, OPERATOR, Values, check, is_id};
+pub use check::{Fault, Values, check, check_each, is_id};
+pub use criteria::OPERATOR;
 pub use kinds::*;
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
@@ -333,6 +335,8 @@ pub enum Effect {
     Test,
     /// What only this kind knows.
     Own(Act),
+    /// The same, for each of the objects that are its body: one of them, or a list.
+    Each(Act),
 }
 
 /// What only one kind knows; each has its function in `api/`.
@@ -342,6 +346,16 @@ pub enum Act {
     BotKeys,
     /// Ends one key of a service account.
     DropBotKey,
+    /// Gives whoever the field names a place in a workspace, or their place another role.
+    GiveAccess(&'static str),
+    /// Tells a place whose that field names.
+    Access(&'static str),
+    /// Ends a place whose that field names.
+    DropAccess(&'static str),
+    /// Tells the places of teams in a workspace.
+    TeamAccess,
+    /// Tells everybody who may enter a workspace.
+    Inhabitants,
     /// Tells the place that a person or a service account has in an account.
     MembershipOf,
     /// Lets many in, or keeps them out.

@@ -96,13 +96,19 @@ impl Powers {
     #[must_use]
     pub fn include(&self, scope: &str) -> bool {
         let mut held = self.workspace.iter().flatten();
-        self.has(BYPASS) || held.any(|held| role::includes(held, scope))
+        self.bypass() || held.any(|held| role::includes(held, scope))
     }
 
     /// Whether the workspace that was asked about is there for them at all.
     #[must_use]
     pub fn reach_workspace(&self) -> bool {
-        self.workspace.is_some() || self.has(BYPASS)
+        self.workspace.is_some() || self.bypass()
+    }
+
+    /// Whether every scope of every workspace of the account is among them.
+    #[must_use]
+    pub fn bypass(&self) -> bool {
+        self.has(BYPASS)
     }
 
     fn has(&self, permission: &str) -> bool {

@@ -165,6 +165,12 @@ pub struct Group {
 }
 
 impl Group {
+    /// The one that every other of them includes.
+    #[must_use]
+    pub fn see(&self) -> Option<&'static str> {
+        self.scopes().find(|scope| scope.starts_with("see_"))
+    }
+
     /// Their names.
     pub fn scopes(&self) -> impl Iterator<Item = &'static str> {
         self.scopes.iter().copied()
@@ -214,6 +220,14 @@ pub static SCOPES: &[Group] = groups! {
 #[must_use]
 pub fn is_scope(scope: &str) -> bool {
     SCOPES.iter().flat_map(Group::scopes).any(|known| known == scope)
+}
+
+/// Whether a scope looks like one: the product has more of them than are known here.
+#[must_use]
+pub fn is_scope_like(scope: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    scope.contains('_') && scope.split(['_', '-']).all(is_word)
 }
 
 /// Whether who has `held` has `wanted` too: to manage is to write, to write or to run is to see.
@@ -270,5 +284,8 @@ mod tests {
             assert_eq!(includes(held, wanted), expected, "{held} {wanted}");
         }
         assert!(is_scope("see_webhooks") && !is_scope("see_everything"));
+        for (scope, expected) in [("see_everything", true), ("see", false), ("see_", false)] {
+            assert_eq!(is_scope_like(scope), expected, "{scope}");
+        }
     }
 }

@@ -184,3 +184,154 @@ fn a_workspace_has_settings_from_its_first_moment_to_its_last() {
     assert!(house.events().iter().map(about).any(|event| event == own("deleted")));
     assert_eq!(house.call("GET", &settings, "").status, 404);
 }
+
+#[test]
+fn a_place_is_given_once_and_its_role_follows() {
+    let house = House::new();
+    let (bot, bearer) = house.program("ci", &role::ACCOUNT_MEMBER);
+    let path = house.first.api_path.clone();
+    let (viewer, developer) = (&role::WORKSPACE_ROLES[3], &role::WORKSPACE_ROLES[1]);
+    let give = |role: &role::BuiltIn| {
+        let one = json!({"bot_id": bot["id"], "workspace_role_id": role.id.to_string()});
+        house.call("POST", &format!("{path}/bot_access/"), &json!([one]).to_string())
+    };
+    house.events();
+    let call = |method: &str, body: &str| house.call_as(Some(&bearer), method, &house.base, body);
+    assert_eq!(call("GET", "").status, 404);
+    let made = give(viewer);
+    assert_eq!((made.status, made.body.as_array().map(Vec::len)), (200, Some(1)), "{made:?}");
+    let row = &made.body[0];
+    let keys: Vec<_> = row.as_object().expect("an object").keys().cloned().collect();
+    let expected = [
+        "id",
+        "created",
+        "updated",
+        "workspace_id",
+        "workspace_role_id",
+        "bot_id",
+        "actor_id",
+        "bot_name",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!((&row["bot_name"], &row["actor_id"]), (&json!("ci"), &bot["actor_id"]));
+    let events = house.events();
+    assert_eq!(events[0]["event"], "prefect-cloud.workspace-access.created");
+    let roles: Vec<_> = events[0]["related"].as_array().expect("related").iter().skip(3).collect();
+    let roles: Vec<_> = roles.iter().map(|one| text(&one["prefect.resource.role"])).collect();
+    assert_eq!(roles, ["service-account", "workspace-role"]);
+    let hook = r#"{"name":"n","template":"t"}"#;
+    assert_eq!((call("GET", "").status, call("POST", hook).status), (200, 403));
+
+    assert_eq!(give(viewer).body[0]["id"], row["id"]);
+    assert!(house.events().is_empty(), "it was given already");
+    assert_eq!(give(developer).body[0]["id"], row["id"]);
+    assert_eq!(house.event_names(), ["workspace-access.updated"]);
+    assert_eq!(call("POST", hook).status, 201);
+    let own = format!("{path}/bot_access/{}", text(&row["id"]));
+    assert_eq!(house.call("GET", &own, "").body["workspace_role_id"], developer.id.to_string());
+    assert_eq!(house.call("GET", &own.replace("bot_", "user_"), "").status, 404);
+    house.events();
+    assert_eq!(house.call("DELETE", &own, "").status, 204);
+    assert_eq!(house.call("DELETE", &own, "").status, 404);
+    assert_eq!(house.event_names(), ["workspace-access.deleted"]);
+    assert_eq!(call("GET", "").status, 404);
+}
+
+#[test]
+fn who_lets_others_in_gives_no_more_than_they_have() {
+    let house = House::new();
+    let path = house.first.api_path.clone();
+    let (bot, _) = house.program("ci", &role::ACCOUNT_MEMBER);
+    let (porter, bearer) = house.program("porter", &role::ACCOUNT_MEMBER);
+    let role = json!({"name": "Porter", "description": "", "inherited_role_id": null,
+        "scopes": ["manage_workspace_service_accounts", "see_webhooks"]});
+    let role =
+        house.call("POST", &format!("{}/workspace_roles/", house.account), &role.to_string());
+    let role = text(&role.body["id"]).to_owned();
+    let one = |bot: &Value, role: &str| json!({"bot_id": bot["id"], "workspace_role_id": role});
+    let give = |bearer: Option<&str>, body: &Value| {
+        let path = format!("{path}/bot_access");
+        match bearer {
+            Some(bearer) => house.call_as(Some(bearer), "POST", &path, &body.to_string()),
+            None => house.call("POST", &path, &body.to_string()),
+        }
+    };
+    assert_eq!(give(None, &one(&porter, &role)).status, 200);
+    let given = give(Some(&bearer), &one(&bot, &role));
+    assert_eq!((given.status, &given.body["bot_id"]), (200, &bot["id"]), "one in, one out");
+    let viewer = role::WORKSPACE_ROLES[3].id.to_string();
+    assert_eq!(give(Some(&bearer), &one(&bot, &viewer)).status, 403);
+    let users = format!("{path}/user_access");
+    assert_eq!(house.call_as(Some(&bearer), "POST", &users, "[]").status, 403);
+    house.events();
+    for (body, at) in [
+        (json!([one(&bot, &role), one(&bot, &role)]), json!(["body", "1", "bot_id"])),
+        (one(&json!({"id": OTHER}), &role), json!(["body", "bot_id"])),
+        (one(&bot, OTHER), json!(["body", "workspace_role_id"])),
+        (json!([{}]), json!(["body", "0", "workspace_role_id"])),
+        (json!({"bot_id": bot["id"]}), json!(["body", "workspace_role_id"])),
+    ] {
+        let answer = give(None, &body);
+        assert_eq!((answer.status, &answer.body["detail"][0]["loc"]), (422, &at), "{body}");
+    }
+    let rows = house.call("GET", &format!("{path}/access/"), "").body;
+    let names: Vec<_> = rows.as_array().expect("rows").iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["ci", "porter"]);
+    assert_eq!(rows[0]["type"], "service_account");
+    assert_eq!(house.call("POST", &format!("{path}/team_access/filter"), "").body, json!([]));
+    assert!(house.events().is_empty());
+}
+
+#[test]
+fn roles_of_workspaces_are_written_in_scopes() {
+    let house = House::new();
+    let path = format!("{}/workspace_roles", house.account);
+    let found = |body: &str| {
+        let answer = house.call("POST", &format!("{path}/filter"), body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let rows = answer.body.as_array().expect("rows").iter();
+        rows.map(|row| text(&row["name"]).to_owned()).collect::<Vec<_>>()
+    };
+    let body = json!({"name": "Auditor", "description": "", "scopes": null,
+        "inherited_role_id": null});
+    let made = house.call("POST", &path, &body.to_string());
+    assert_eq!((made.status, &made.body["scopes"]), (201, &json!([])), "{made:?}");
+    let own = format!("{path}/{}", text(&made.body["id"]));
+    assert_eq!(found(r#"{"workspace_roles":{"name":{"any_":["Runner"]}}}"#), ["Runner"]);
+    let built_in = ["Owner", "Developer", "Runner", "Viewer", "Worker"];
+    assert_eq!(found(""), [&built_in[..], &["Auditor"]].concat());
+    assert_eq!(found(r#"{"workspace_roles":{"is_global":true}}"#), built_in);
+    assert_eq!(found(r#"{"workspace_roles":{"is_global":false}}"#), ["Auditor"]);
+
+    let viewer = role::WORKSPACE_ROLES[3].id.to_string();
+    house.events();
+    for (body, status) in [
+        (json!({"scopes": ["see_secret_blocks", "see_what_is_new"]}), 204),
+        (json!({"scopes": null, "inherited_role_id": viewer}), 204),
+        (json!({"scopes": ["see"]}), 422),
+        (json!({"name": "Owner"}), 409),
+        (json!({"inherited_role_id": made.body["id"]}), 422),
+        (json!({"inherited_role_id": role::ACCOUNT_OWNER.id.to_string()}), 422),
+        (json!({"description": "x".repeat(141)}), 422),
+    ] {
+        assert_eq!(house.call("PATCH", &own, &body.to_string()).status, status, "{body}");
+    }
+    assert_eq!(house.event_names(), ["workspace-role.updated"; 2]);
+    assert_eq!(house.call("GET", &own, "").body["inherited_role_id"], viewer);
+    let standing = format!("{path}/{viewer}");
+    let read = house.call("GET", &standing, "").body;
+    assert_eq!((&read["name"], &read["account_id"]), (&json!("Viewer"), &Value::Null));
+    assert_eq!(house.call("PATCH", &standing, r#"{"name":"x"}"#).status, 409);
+    assert_eq!(house.call("DELETE", &standing, "").status, 409);
+
+    let default = json!({"default_workspace_role_id": made.body["id"]}).to_string();
+    assert_eq!(house.call("PATCH", &house.first.api_path, &default).status, 204);
+    assert_eq!(house.call("DELETE", &own, "").status, 409, "it is in use");
+    let none = r#"{"default_workspace_role_id":null}"#;
+    assert_eq!(house.call("PATCH", &house.first.api_path, none).status, 204);
+    assert_eq!(house.call("DELETE", &own, "").status, 204);
+    let scopes = house.call("GET", "/api/workspace_scopes", "").body;
+    let row = scopes.as_array().expect("rows").iter().find(|row| row["name"] == "manage_incidents");
+    let includes = &row.expect("a scope")["includes_scopes"];
+    assert_eq!(includes, &json!(["see_incidents", "write_incidents"]));
+}

@@ -18,6 +18,9 @@ const OFFSET: Field =
 const LIMIT: Field =
     Field::new("limit", Shape::Count(LIST_MAX)).or(super::Fallback::Count(LIST_MAX));
 
+/// A criterion of roles that is true or false: whether they are built in.
+pub const IS_GLOBAL: &str = "is_global";
+
 /// Every kind. An event that several kinds could tell first is told by the one that stands first.
 pub const KINDS: &[&Kind] = &[
     &ACCOUNT,

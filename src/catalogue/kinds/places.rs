@@ -1,11 +1,17 @@
 //! Workspaces and who may come in.
 
 use super::super::{
-    Action, Effect, Fallback, Field, Kind, Number, Permission, Reach, Scope, Shape, Verb,
+    Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Reach, Scope, Shape, Verb,
 };
-use super::{LIMIT, OFFSET};
+use super::{IS_GLOBAL, LIMIT, OFFSET};
 
 const SEE_SETTINGS: Permission = Permission::Workspace("see_workspace_settings");
+const SEE_ROLES: Permission = Permission::Account("read:workspace_role");
+const SEE_USERS: Permission = Permission::Workspace("see_workspace_users");
+const MANAGE_USERS: Permission = Permission::Workspace("manage_workspace_users");
+const SEE_BOTS: Permission = Permission::Workspace("see_workspace_service_accounts");
+const MANAGE_BOTS: Permission = Permission::Workspace("manage_workspace_service_accounts");
+const MANAGE_TEAMS: Permission = Permission::Workspace("manage_workspace_teams");
 
 /// Where webhooks live. A caller without a role in it may still be a member of its account: what makes and ends
 /// workspaces is a permission of the account.
@@ -93,19 +99,42 @@ pub static WORKSPACE_ROLE: Kind = Kind {
     fields: &[
         Field::text("name").required().unique(Reach::Account),
         Field::new("description", Shape::Text(140)).or(Fallback::Text("")),
-        Field::new("scopes", Shape::Texts(200, 100)),
-        Field::new("inherited_role_id", Shape::Reference(&["workspace-role"])),
+        Field::new("scopes", Shape::Texts(200, 100)).or(Fallback::List),
+        Field::new("inherited_role_id", Shape::Reference(&["workspace-role"])).null_clears(),
     ],
-    verbs: &[],
-    actions: &[],
+    verbs: &[
+        Verb::create(Permission::Account("create:workspace_role")),
+        Verb::filter(
+            SEE_ROLES,
+            &[Field::new("workspace_roles", Shape::Criteria(&[IS_GLOBAL])), OFFSET, LIMIT],
+        ),
+        Verb::read(SEE_ROLES),
+        Verb::change(
+            Permission::Account("update:workspace_role"),
+            &["name", "description", "scopes", "inherited_role_id"],
+        ),
+        Verb::delete(Permission::Account("delete:workspace_role")),
+    ],
+    actions: &[
+        Action::new("created", "POST {account}/workspace_roles/", "a role was made"),
+        Action::new("updated", "PATCH {account}/workspace_roles/{id}", "it allows something else"),
+        Action::new("deleted", "DELETE {account}/workspace_roles/{id}", "a role was ended"),
+    ],
 };
+
+/// The role that is given, beside to whom.
+const ROLE: Option<&[&str]> = Some(&["workspace_role_id"]);
+
+const fn grantee(name: &'static str, kind: &'static [&'static str]) -> Field {
+    Field::new(name, Shape::Reference(kind)).required()
+}
 
 /// Somebody's place in a workspace: a person's, a service account's or a team's.
 pub static WORKSPACE_ACCESS: Kind = Kind {
     name: "workspace-access",
     scope: Scope::Workspace,
     number: Number::Many,
-    base: "accounts/{account}/workspaces/{workspace}/access",
+    base: "accounts/{account}/workspaces/{workspace}",
     id_name: "access_id",
     criteria: "accesses",
     fields: &[
@@ -121,12 +150,69 @@ pub static WORKSPACE_ACCESS: Kind = Kind {
             .required()
             .relates("workspace-role"),
     ],
-    verbs: &[],
+    verbs: &[
+        Verb::new("list", ("GET", "access", 200), SEE_USERS, Effect::Own(Act::Inhabitants)),
+        Verb::new(
+            "give_user",
+            ("POST", "user_access", 200),
+            MANAGE_USERS,
+            Effect::Each(Act::GiveAccess("user_id")),
+        )
+        .takes(ROLE)
+        .also(&[grantee("user_id", &["user"])]),
+        Verb::own("read_user", ("GET", "user_access/{id}", 200), SEE_USERS, Act::Access("user_id")),
+        Verb::own(
+            "drop_user",
+            ("DELETE", "user_access/{id}", 204),
+            MANAGE_USERS,
+            Act::DropAccess("user_id"),
+        ),
+        Verb::new(
+            "give_bot",
+            ("POST", "bot_access", 200),
+            MANAGE_BOTS,
+            Effect::Each(Act::GiveAccess("bot_id")),
+        )
+        .takes(ROLE)
+        .also(&[grantee("bot_id", &["service-account"])]),
+        Verb::own("read_bot", ("GET", "bot_access/{id}", 200), SEE_BOTS, Act::Access("bot_id")),
+        Verb::own(
+            "drop_bot",
+            ("DELETE", "bot_access/{id}", 204),
+            MANAGE_BOTS,
+            Act::DropAccess("bot_id"),
+        ),
+        Verb::new(
+            "give_team",
+            ("PUT", "team_access", 200),
+            MANAGE_TEAMS,
+            Effect::Each(Act::GiveAccess("team_id")),
+        )
+        .takes(ROLE)
+        .also(&[grantee("team_id", &["team"])]),
+        Verb::own("teams", ("POST", "team_access/filter", 200), SEE_USERS, Act::TeamAccess)
+            .also(&[OFFSET, LIMIT]),
+        Verb::own(
+            "drop_team",
+            ("DELETE", "team_access/{team}", 204),
+            MANAGE_TEAMS,
+            Act::DropAccess("team_id"),
+        ),
+    ],
     actions: &[
-        Action::new("created", "POST {account}/workspaces/", "somebody got a place in a workspace"),
+        Action::new(
+            "created",
+            "POST {workspace}/user_access/ or bot_access/, PUT {workspace}/team_access/",
+            "somebody got a place in a workspace",
+        ),
+        Action::new(
+            "updated",
+            "POST {workspace}/user_access/ or bot_access/, PUT {workspace}/team_access/",
+            "the place has another role",
+        ),
         Action::new(
             "deleted",
-            "DELETE {account}/account_memberships/{id}",
+            "DELETE {workspace}/user_access/{id}, bot_access/{id} or team_access/{team}",
             "somebody left a workspace",
         ),
     ],
