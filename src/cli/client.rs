@@ -17,8 +17,8 @@ use super::output::Failure;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Largest answer.
-const ANSWER_MAX_BYTES: usize = 8 << 20;
+/// Largest answer: a page of the longest templates, or of long events.
+const ANSWER_MAX_BYTES: usize = 64 << 20;
 
 /// What a command waits on.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

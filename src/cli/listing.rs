@@ -55,6 +55,11 @@ impl Listing {
     pub(super) fn is_table(self) -> bool {
         self.output == Way::Table
     }
+
+    /// Whether it is one value, however many records it has.
+    pub(super) fn is_json(self) -> bool {
+        self.output == Way::Json
+    }
 }
 
 /// Columns as wide as they must be; the last is not filled up.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use http::Method;
 use serde_json::json;
 
-use super::access::{self, Address, Context, Contexts, LOCAL, Wanted, choose, is_name};
+use super::access::{
+    self, Address, Context, Contexts, KEY_VARIABLE, LOCAL, Wanted, choose, is_name,
+};
 use super::client::runtime;
 use super::listing::Listing;
 use super::output::{Failure, say};
@@ -63,7 +65,7 @@ async fn login(args: &Args) -> Result<(), Failure> {
     if !address.is_private() {
         say(&format!("{} is spoken to without TLS: others may read the key", address.base));
     }
-    let key = match access::said_key(args.key_file.as_deref())? {
+    let key = match access::said_key(args.key_file.as_deref(), Some(KEY_VARIABLE))? {
         Some(key) => key,
         None => prompt::key(&format!("API key for {}", address.base)).await?,
     };

@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod bench;
 mod bootstrap;
+mod caller;
 mod case;
 mod check;
 mod client;
@@ -19,6 +20,8 @@ mod gallery;
 mod listing;
 mod login;
 mod man;
+mod migrate;
+mod moment;
 mod output;
 mod parked;
 mod pretty;
@@ -94,7 +97,10 @@ enum Command {
     /// Send a real request to a webhook of a running gateway
     #[command(after_help = send::EXAMPLE)]
     Send(Box<send::Args>),
-    /// Events that a gateway can emit
+    /// Copy webhooks from Prefect Cloud or another gateway
+    #[command(after_help = migrate::EXAMPLE)]
+    Migrate(Box<migrate::Args>),
+    /// Events of a running gateway
     #[command(subcommand)]
     Event(event::Command),
     /// Look at events that a destination did not take
@@ -175,6 +181,7 @@ pub fn run() -> ExitCode {
         Command::Webhook(command) => webhook::run(&command),
         Command::Login(args) => login::run(&args),
         Command::Context(command) => context::run(&command),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Event(command) => event::run(&command),
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),

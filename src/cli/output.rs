@@ -52,6 +52,9 @@ pub(super) enum Failure {
     /// What was asked for is not there: 5.
     #[error("{0}")]
     NotFound(String),
+    /// Some of it is done, and some is not: 8.
+    #[error("{0}")]
+    Partly(String),
     /// Somebody pressed Ctrl-C: 130.
     #[error("interrupted")]
     Interrupted,
@@ -61,6 +64,20 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// The same, said of one of several things.
+    pub(super) fn about(self, what: &str) -> Self {
+        let said = |text: String| format!("{what}: {text}");
+        match self {
+            Self::No(text) => Self::No(said(text)),
+            Self::Usage(text) => Self::Usage(said(text)),
+            Self::Unreachable(text) => Self::Unreachable(said(text)),
+            Self::Late(text) => Self::Late(said(text)),
+            Self::Denied(text) => Self::Denied(said(text)),
+            Self::NotFound(text) => Self::NotFound(said(text)),
+            other => other,
+        }
+    }
+
     /// Says it on stderr; its exit code.
     pub(super) fn report(&self) -> ExitCode {
         if !matches!(self, Self::NoReader | Self::Told) {
@@ -76,6 +93,7 @@ impl Failure {
             Self::Denied(_) => 4,
             Self::Unreachable(_) => 6,
             Self::Late(_) => 7,
+            Self::Partly(_) => 8,
             Self::Interrupted => 130,
             Self::NoReader => 0,
         })

@@ -1,9 +1,11 @@
 //! Which account and workspace are meant. In: what was said, and what a key sees. Out: their ids; or what there is to
 //! choose from. Guesses nothing: one that fits, or none.
 
+use http::Method;
 use serde_json::Value;
 
 use super::address::Address;
+use super::remote::Remote;
 use crate::cli::output::Failure;
 use crate::id::Uuid;
 
@@ -109,6 +111,43 @@ pub(in crate::cli) fn choose(found: &Value, wanted: &Wanted) -> Result<Chosen, F
         (several, _) => {
             Err(Failure::No(format!("choose with --workspace: the key sees {}", told(several))))
         }
+    }
+}
+
+/// The account that is meant, among those of which a key sees a workspace, or which it belongs to.
+pub(super) async fn account(remote: &Remote, wanted: &Wanted) -> Result<String, Failure> {
+    if let Some(account) = wanted.account.as_ref().filter(|account| is_id(account)) {
+        return Ok(account.clone());
+    }
+    let mut all: Vec<(String, String)> = Vec::new();
+    for path in ["/api/me/workspaces", "/api/me/accounts"] {
+        let found = remote.ask(Method::GET, path, None).await?;
+        for place in
+            found.as_array().into_iter().flatten().filter(|place| wanted.fits_account(place))
+        {
+            let id = text(place, "account_id").to_owned();
+            if all.iter().all(|(known, _)| *known != id) {
+                all.push((id, text(place, "account_handle").to_owned()));
+            }
+        }
+        if !all.is_empty() {
+            break;
+        }
+    }
+    match &all[..] {
+        [(id, _)] => Ok(id.clone()),
+        [] => Err(Failure::NotFound("no such account: name one with --account ID".to_owned())),
+        several => {
+            let names: Vec<_> = several.iter().map(|(_, handle)| handle.as_str()).collect();
+            let names = names.join(", ");
+            Err(Failure::No(format!("choose with --account: the key sees {names}")))
+        }
+    }
+}
+
+impl Wanted {
+    fn fits_account(&self, place: &Value) -> bool {
+        Self { workspace: None, account: self.account.clone() }.fits(place)
     }
 }
 

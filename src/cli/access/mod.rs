@@ -33,7 +33,7 @@ pub(super) struct Server {
 }
 
 /// Whose records.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Access {
     #[command(flatten)]
     server: Server,
@@ -46,6 +46,9 @@ pub(super) struct Access {
     /// The workspace, by id or handle, or as ACCOUNT/WORKSPACE, when the key sees several
     #[arg(long, value_name = "WORKSPACE", help_heading = "Which gateway")]
     workspace: Option<String>,
+    /// The variable that may hold the key.
+    #[arg(skip = Some(KEY_VARIABLE))]
+    key_variable: Option<&'static str>,
 }
 
 /// A gateway, and what is known of it before anybody was asked.
@@ -99,23 +102,69 @@ impl Server {
     }
 }
 
+/// What of a gateway a command is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Account,
+    Workspace,
+}
+
 impl Access {
+    /// A place as one word, an address or a context.
+    pub(super) fn of(
+        place: &str,
+        key_file: Option<PathBuf>,
+        workspace: Option<String>,
+        key_variable: Option<&'static str>,
+    ) -> Self {
+        let word = Some(place.to_owned());
+        let server = if place.contains("://") {
+            Server { url: word, context: None }
+        } else {
+            Server { url: None, context: word }
+        };
+        Self { server, key_file, account: None, workspace, key_variable }
+    }
+
     /// The workspace that is meant, or the only one there is.
     pub(super) async fn workspace(&self) -> Result<Remote, Failure> {
+        self.open(Scope::Workspace).await
+    }
+
+    /// The account that is meant, or the only one there is.
+    pub(super) async fn account(&self) -> Result<Remote, Failure> {
+        self.open(Scope::Account).await
+    }
+
+    async fn open(&self, scope: Scope) -> Result<Remote, Failure> {
         let place = self.server.place(&Contexts::read(&path()?)?)?;
-        let key = key(self.key_file.as_deref(), place.key)?;
+        let key = said_key(self.key_file.as_deref(), self.key_variable)?.or(place.key);
+        let key = key.ok_or_else(|| {
+            let variable = self.key_variable.unwrap_or(KEY_VARIABLE);
+            let ways = format!("`hookgate login`, {variable}, or --key-file");
+            Failure::Denied(format!("there is no key for {}: {ways}", place.address.base))
+        })?;
         let remote = Remote::new(&place.address.base, &key)?;
         let wanted =
             Wanted::new(self.account.as_deref(), self.workspace.as_deref(), &place.address);
-        let (account, workspace) = if let Some(ids) = wanted.ids() {
-            ids
-        } else {
-            let found = remote.ask(Method::GET, "/api/me/workspaces", None).await?;
-            let chosen = choose(&found, &wanted)?;
-            (chosen.account, chosen.workspace)
+        let path = match (wanted.ids(), scope) {
+            (Some((account, _)), Scope::Account) => format!("/api/accounts/{account}"),
+            (None, Scope::Account) => {
+                format!("/api/accounts/{}", choice::account(&remote, &wanted).await?)
+            }
+            (Some((account, workspace)), Scope::Workspace) => workspace_path(&account, &workspace),
+            (None, Scope::Workspace) => {
+                let found = remote.ask(Method::GET, "/api/me/workspaces", None).await?;
+                let chosen = choose(&found, &wanted)?;
+                workspace_path(&chosen.account, &chosen.workspace)
+            }
         };
-        Ok(remote.below(format!("/api/accounts/{account}/workspaces/{workspace}")))
+        Ok(remote.below(path))
     }
+}
+
+fn workspace_path(account: &str, workspace: &str) -> String {
+    format!("/api/accounts/{account}/workspaces/{workspace}")
 }
 
 /// A gateway that is not looked at yet.
@@ -123,23 +172,15 @@ pub(super) fn remote(address: &Address, key: &Secret) -> Result<Remote, Failure>
     Remote::new(&address.base, key)
 }
 
-/// The key of a file, the variable, or the context, in this order.
-fn key(file: Option<&Path>, known: Option<Secret>) -> Result<Secret, Failure> {
-    if let Some(key) = said_key(file)? {
-        return Ok(key);
-    }
-    known.ok_or_else(|| {
-        let ways = format!("`hookgate login`, {KEY_VARIABLE}, or --key-file");
-        Failure::Denied(format!("there is no key: {ways}"))
-    })
-}
-
 /// The key of a file or of the variable.
-pub(super) fn said_key(file: Option<&Path>) -> Result<Option<Secret>, Failure> {
+pub(super) fn said_key(
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> Result<Option<Secret>, Failure> {
     let text = match file {
         Some(path) if path.as_os_str() == "-" => Some(case::read_input(case::Holds::Key)),
         Some(path) => Some(case::read_text(path, case::Holds::Key)),
-        None => std::env::var(KEY_VARIABLE).ok().map(Ok),
+        None => variable.and_then(|variable| std::env::var(variable).ok()).map(Ok),
     };
     let text = text.transpose().map_err(|fault| Failure::NotLoaded(fault.to_string()))?;
     match (text.as_deref().map(str::trim), file) {

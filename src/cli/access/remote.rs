@@ -13,9 +13,9 @@ use crate::cli::output::{Failure, say};
 use crate::id::Secret;
 
 /// Rows of one page of a list.
-const PAGE: usize = 200;
+const PAGE: usize = 100;
 /// Most pages of one list.
-const PAGES_MAX: usize = 50;
+const PAGES_MAX: usize = 100;
 /// Most times a call is made again because the gateway asked for patience.
 const WAITS_MAX: usize = 5;
 /// Longest such wait; whoever wants a longer one is told and leaves.
@@ -43,7 +43,8 @@ impl Remote {
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let client = Client::fit(base)?;
-        Ok(Self { client, base: base.to_owned(), headers, place: String::new() })
+        let (base, place) = (base.to_owned(), String::new());
+        Ok(Self { client, base, headers, place })
     }
 
     pub(super) fn below(self, place: String) -> Self {

@@ -4,11 +4,11 @@ use http::Method;
 use serde_json::json;
 
 use super::source::Source;
-use super::{service_account, with_hook};
+use super::with_hook;
 use crate::cli::access::Access;
-use crate::cli::gallery;
 use crate::cli::listing::{Listing, text};
 use crate::cli::output::{Failure, print_line};
+use crate::cli::{caller, gallery};
 
 pub(super) const EXAMPLE: &str = "\
 `hookgate send --list` shows what the gallery has.
@@ -55,7 +55,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     });
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {
-        body["service_account_id"] = service_account(&remote, wanted).await?.into();
+        body["service_account_id"] =
+            text(&caller::find(&remote.account(), wanted).await?, "id").into();
     }
     let made = remote.call(Method::POST, "webhooks/", Some(&body)).await;
     args.source.look_through(&template, made.is_ok());

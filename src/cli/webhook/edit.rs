@@ -4,7 +4,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::source::Source;
-use super::{Which, find, print, service_account};
+use super::{Which, find, print};
+use crate::cli::caller;
 use crate::cli::listing::{Listing, text};
 use crate::cli::output::Failure;
 
@@ -55,7 +56,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     if let Some(wanted) = &args.service_account {
-        body["service_account_id"] = service_account(&remote, wanted).await?.into();
+        body["service_account_id"] =
+            text(&caller::find(&remote.account(), wanted).await?, "id").into();
     }
     if args.no_service_account {
         body["service_account_id"] = Value::Null;

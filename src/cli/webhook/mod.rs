@@ -236,22 +236,3 @@ fn with_hook(remote: &Remote, mut webhook: Value) -> Value {
     webhook["hook"] = hook.into();
     webhook
 }
-
-/// The id of a service account, by its name or id.
-async fn service_account(remote: &Remote, wanted: &str) -> Result<String, Failure> {
-    if Uuid::try_parse(wanted).is_ok() {
-        return Ok(wanted.to_owned());
-    }
-    let criteria = json!({ "service_accounts": { "name": { "any_": [wanted] } } });
-    let found = remote.account().rows("bots/filter", &criteria).await?;
-    match &found[..] {
-        [only] => Ok(text(only, "id")),
-        [] => Err(Failure::NotFound(format!("no service account is called {wanted:?}"))),
-        several => {
-            let ids: Vec<_> = several.iter().map(|bot| text(bot, "id")).collect();
-            let (count, ids) = (several.len(), ids.join(", "));
-            let what = format!("{count} service accounts are called {wanted:?}: say one of {ids}");
-            Err(Failure::No(what))
-        }
-    }
-}

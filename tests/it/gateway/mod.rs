@@ -5,10 +5,12 @@ mod api;
 mod audit;
 mod commands;
 mod contexts;
+mod event_commands;
 mod feed;
 mod followers;
 mod hooks;
 mod life;
+mod migrated;
 mod socket;
 mod sockets;
 

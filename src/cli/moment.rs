@@ -1,0 +1,69 @@
+//! Moments as people say them: a point in time, or so long ago. In: `15m`, `7d`, RFC 3339. Out: a time.
+
+use crate::clock::Time;
+
+/// A point in time, or how far away it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    At(Time),
+    Away { seconds: i64 },
+}
+
+impl Moment {
+    /// So long ago.
+    pub(super) fn before(self, now: Time) -> Time {
+        match self {
+            Self::At(time) => time,
+            Self::Away { seconds } => now.plus_seconds(-seconds),
+        }
+    }
+}
+
+/// Reads a moment.
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    match (Time::parse(text), seconds(text)) {
+        (Some(time), _) => Ok(Moment::At(time)),
+        (None, Ok(seconds)) => Ok(Moment::Away { seconds }),
+        (None, Err(says)) => Err(format!("{says}, or 2026-11-23T22:00:00Z")),
+    }
+}
+
+/// Reads a length of time.
+fn seconds(text: &str) -> Result<i64, String> {
+    let last = text.chars().last().map_or(0, char::len_utf8);
+    let (number, unit) = text.split_at(text.len() - last);
+    let unit = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        "w" => Some(604_800),
+        _ => None,
+    };
+    let number = number.parse::<u32>().ok().map(i64::from);
+    let seconds = number.zip(unit).map(|(number, unit)| number * unit);
+    seconds.ok_or_else(|| "say it as 90s, 15m, 1h, 7d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_points_in_time_or_lengths() {
+        let now = Time::parse("2026-11-23T22:00:00Z").expect("a moment");
+        for (text, before) in [
+            ("90s", "2026-11-23T21:58:30Z"),
+            ("15m", "2026-11-23T21:45:00Z"),
+            ("1h", "2026-11-23T21:00:00Z"),
+            ("1w", "2026-11-16T22:00:00Z"),
+            ("2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+        ] {
+            let moment = moment(text).expect(text);
+            assert_eq!(Some(moment.before(now)), Time::parse(before), "{text}");
+        }
+        for wrong in ["", "h", "1", "1y", "-1h", "ü", "yesterday", "99999999999h"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+}
