@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::{FeedError, file};
 
 /// Questions answered at once.
-const AT_ONCE_MAX: usize = 2;
+const AT_ONCE_MAX: usize = 4;
 /// Longest wait for a turn.
 const TURN_MAX: Duration = Duration::from_secs(15);
 

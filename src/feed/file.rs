@@ -15,7 +15,7 @@ const VERSION: i64 = 1;
 /// Pages of the writer's cache, in KiB.
 const WRITER_CACHE_KIB: u32 = 64 << 10;
 /// Pages of a reader's cache, in KiB.
-const READER_CACHE_KIB: u32 = 16 << 10;
+const READER_CACHE_KIB: u32 = 8 << 10;
 /// Terms that wait in memory before they become a segment of their own: more than a batch has.
 const TERMS_MAX_BYTES: u32 = 16 << 20;
 /// Longest wait for another connection's lock.

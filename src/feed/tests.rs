@@ -308,6 +308,31 @@ fn what_is_too_old_goes_in_slices() {
 }
 
 #[test]
+fn a_kill_at_any_batch_leaves_events_and_cursor_agreeing() {
+    let folder = Folder::new();
+    let (mut index, _) = Index::open(&folder.0).expect("an index");
+    for batch in 0..6_u32 {
+        let frames: Vec<Kept> = (batch * 20 + 1..=batch * 20 + 20).map(frame).collect();
+        index.add(&frames).expect("a batch");
+        if batch == 3 {
+            index.checkpoint().expect("a checkpoint");
+        }
+        // What a kill leaves is what lies on the disk now.
+        let left = Folder::new();
+        for file in ["feed.db", "feed.db-wal"] {
+            std::fs::copy(folder.0.join(file), left.0.join(file)).expect("a copy");
+        }
+        let (mut index, is_new) = Index::open(&left.0).expect("an index");
+        let count = batch * 20 + 20;
+        assert_eq!((is_new, index.cursor()), (false, u64::from(count)));
+        let all = question(None, &json!({}), 200);
+        assert_eq!(pages(&left, all.clone()).0, expected(&all, count));
+        let added = index.add(&[frame(count), frame(count + 1)]).expect("a batch");
+        assert_eq!((added.new, added.known), (1, 0));
+    }
+}
+
+#[test]
 fn counts_by_what_events_share() {
     let folder = Folder::new();
     let _index = filled(&folder, 300);

@@ -1,9 +1,11 @@
 //! `hookgate bench`: what the gateway costs beside two limits of the same machine, a bare server and one that only
 //! keeps the body. In: how long and how hard. Out: a table or JSON, and whether the floor is reached. Only over
-//! loopback, only for the time asked; never leaves a process or a file behind. `--render` measures rendering alone.
+//! loopback, only for the time asked; never leaves a process or a file behind. `--render` measures rendering alone,
+//! `--feed` questions for events.
 
 mod answer;
 mod child;
+mod feed;
 mod folder;
 mod gateway;
 mod limits;
@@ -32,7 +34,8 @@ pub(super) use limits::{Server, serve};
 pub(super) const EXAMPLE: &str = "\
 Examples:
   hookgate bench --rounds 3 --check
-  hookgate bench --render --check";
+  hookgate bench --render --check
+  hookgate bench --feed --events 5000000";
 
 /// Before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -58,7 +61,14 @@ pub(super) struct Bench {
     /// Measure only rendering, beside the stock engine and the parser; nothing is served
     #[arg(long, conflicts_with_all = ["connections", "rate", "data_root"])]
     render: bool,
-    /// Exit 1 when the gateway does not reach the floor, or rendering does not keep its bounds
+    /// Measure only the index of events: whether it keeps up, and how long questions take; nothing is served
+    #[arg(long, conflicts_with_all = ["connections", "rate", "rounds", "seconds", "render"])]
+    feed: bool,
+    /// Events of --feed
+    #[arg(long, default_value_t = 300_000, requires = "feed",
+        value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000))]
+    events: u64,
+    /// Exit 1 when the gateway does not reach the floor, rendering does not keep its bounds, or the index its targets
     #[arg(long, conflicts_with = "rate")]
     check: bool,
     #[command(flatten)]
@@ -81,6 +91,9 @@ struct Contest {
 pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
     if bench.render {
         return run_render(bench);
+    }
+    if bench.feed {
+        return run_feed(bench);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|fault| Failure::No(format!("a runtime: {fault}")))?;
@@ -105,6 +118,15 @@ fn run_render(bench: &Bench) -> Result<(), Failure> {
     print(bench.form, &report, &report.text())?;
     if bench.check && !report.keeps_bounds() {
         return Err(Failure::No("rendering does not keep its bounds".to_owned()));
+    }
+    Ok(())
+}
+
+fn run_feed(bench: &Bench) -> Result<(), Failure> {
+    let report = feed::measure(bench.events, bench.data_root.as_deref())?;
+    print(bench.form, &report, &report.text())?;
+    if bench.check && !report.reaches_targets() {
+        return Err(Failure::No("the index does not reach its targets".to_owned()));
     }
     Ok(())
 }
