@@ -174,7 +174,8 @@ impl Budget {
 }
 
 /// Who shares a peer's budget: an IPv4 address alone, of IPv6 the /64 that one subscriber holds.
-fn network(peer: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

@@ -1,15 +1,17 @@
 //! Who calls, and whether they may. In: a route and the request's head. Out: a call with its scene, or the reason why
 //! not, which says nothing of what belongs to others. Keys are looked up in memory.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 
+use super::origin::Origin;
 use super::problem::Problem;
 use super::{Admission, Api, Asked, Call};
 use crate::catalogue::{
-    self, ACCOUNT, ACCOUNT_MEMBERSHIP, Actor, Fault, Party, Permission, Powers, Route,
-    SERVICE_ACCOUNT, Scene, WORKSPACE,
+    self, ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, Act, Actor, Effect, Fault, Party,
+    Permission, Powers, Route, SERVICE_ACCOUNT, Scene, WORKSPACE,
 };
 use crate::id::Uuid;
 use crate::request::Arrival;
@@ -25,6 +27,8 @@ pub(super) struct Caller {
     pub(super) account: Record,
     /// What they may do there.
     pub(super) powers: Powers,
+    /// Where they call from.
+    pub(super) peer: IpAddr,
 }
 
 impl Caller {
@@ -68,7 +72,8 @@ impl Api {
             Asked::Page(page) if page.is_open => return Ok(Admission::Page(page, None)),
             Asked::Page(page) => {
                 let key = self.authenticate(arrival)?;
-                let (caller, _) = self.identify(&key, None, None).await?;
+                let origin = Origin::of(arrival);
+                let (caller, _) = self.identify(&key, None, None, &origin).await?;
                 return Ok(Admission::Page(page, Some(Box::new(caller))));
             }
             Asked::Verb(route) => route,
@@ -86,7 +91,12 @@ impl Api {
             let place = found.filter(|record| record.kind.name == WORKSPACE.name);
             account = Some(place.ok_or(Problem::NotFound)?.account);
         }
-        let (caller, place) = self.identify(&key, account, workspace).await?;
+        let mut origin = Origin::of(arrival);
+        if route.verb.effect == Effect::Own(Act::MyAccess) {
+            // Who is kept out may ask why.
+            origin.is_exempt = true;
+        }
+        let (caller, place) = self.identify(&key, account, workspace, &origin).await?;
         if workspace.is_some() && (place.is_none() || !caller.powers.reach_workspace()) {
             return Err(Problem::NotFound);
         }
@@ -119,9 +129,11 @@ impl Api {
         key: &KeyFacts,
         account: Option<Uuid>,
         workspace: Option<Uuid>,
+        origin: &Origin,
     ) -> Result<(Caller, Option<Record>), Problem> {
         let place = account.unwrap_or(key.account);
-        let wanted = [key.owner, place].into_iter().chain(workspace).collect();
+        let settings = ACCOUNT_SETTINGS.id_in(place);
+        let wanted = [key.owner, place, settings].into_iter().chain(workspace).collect();
         let mut records = self.store.records(wanted).await?;
         let mut take = |id: Uuid, kind: &str| {
             let at = records.iter().position(|one| one.id == id && one.kind.name == kind)?;
@@ -131,6 +143,7 @@ impl Api {
         // Ended since the key was looked up.
         let owner = take(key.owner, kind).ok_or(Problem::Unauthorized)?;
         let account_record = take(place, ACCOUNT.name).ok_or(Problem::NotFound)?;
+        let settings = take(settings, ACCOUNT_SETTINGS.name);
         let workspace = workspace.and_then(|id| take(id, WORKSPACE.name));
         let workspace = workspace.filter(|workspace| workspace.account == place);
         let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![owner.id]).await?;
@@ -146,7 +159,12 @@ impl Api {
             Some(_) => return Err(Problem::Forbidden),
             None => return Err(Problem::NotFound),
         };
-        Ok((Caller { owner, account: account_record, powers }, workspace))
+        let caller = Caller { owner, account: account_record, powers, peer: origin.peer };
+        if let Some(settings) = settings {
+            let who = (&caller.account, caller.actor());
+            self.hold_allowlist(&settings, who, workspace.as_ref(), origin).await?;
+        }
+        Ok((caller, workspace))
     }
 }
 

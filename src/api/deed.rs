@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::problem::Problem;
 use super::{Api, Call};
 use crate::catalogue::{
-    self, API_KEY, Actor, Beside, Party, SERVICE_ACCOUNT, Scene, Subject, USER, Values, WORKSPACE,
+    self, API_KEY, Actor, Beside, Notice, Party, SERVICE_ACCOUNT, Scene, Subject, USER, Values,
+    WORKSPACE,
 };
 use crate::clock::Time;
 use crate::event::Event;
@@ -89,6 +90,19 @@ impl Deed<'_> {
         self.emit(record, beside, |scene, subject, now, id| {
             catalogue::told(scene, subject, action, tells, now, id)
         });
+    }
+
+    /// Something that happened in the account, in that workspace perhaps, and is no record's.
+    pub(super) fn note(&mut self, notice: &Notice, workspace: Option<&Record>, tells: &Value) {
+        let scene = Scene {
+            actor: self.actor.clone(),
+            account: self.account.clone(),
+            workspace: workspace.map(Record::party),
+        };
+        let (account, occurred) = (self.account.id, self.now);
+        let event = catalogue::noted(&scene, notice, tells, occurred, self.api.mint(occurred));
+        let workspace = workspace.map(|workspace| workspace.id);
+        self.batch.events.push(Outgoing { account, workspace, occurred, event });
     }
 
     /// A change that no event of its own tells.

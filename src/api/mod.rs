@@ -9,6 +9,7 @@ mod deed;
 pub mod events;
 mod key;
 mod member;
+mod origin;
 mod outbox;
 mod pages;
 mod present;
@@ -81,6 +82,8 @@ pub struct Api {
     events: Events,
     /// Turns of renderings that try a draft.
     trials: Semaphore,
+    /// Sources that accounts do not allow.
+    refusals: origin::Refusals,
 }
 
 impl std::fmt::Debug for Api {
@@ -162,7 +165,16 @@ impl Api {
         keys.load(store.keys().await?);
         let (facts, trials) = (Facts::register(telemetry), Semaphore::new(TRIALS_MAX));
         let events = Events::new(spool, feed, telemetry, &options.events);
-        Ok(Self { store, keys, clock, facts, options, events, trials })
+        Ok(Self {
+            store,
+            keys,
+            clock,
+            facts,
+            options,
+            events,
+            trials,
+            refusals: origin::Refusals::default(),
+        })
     }
 
     /// The facts this plane keeps of itself, for [`pump`].
@@ -275,6 +287,9 @@ impl Api {
             Act::TeamAccess => self.team_access(call, values).await,
             Act::Inhabitants => self.inhabitants(call).await,
             Act::GiveAccess(_) => Err(Problem::NotFound),
+            Act::Allowlist => self.allowlist(call).await,
+            Act::SetAllowlist => self.set_allowlist(call, values).await,
+            Act::MyAccess => self.my_access(call).await,
         }
     }
 

@@ -1,6 +1,8 @@
 //! What can be wrong with a call, and the one table from there to replies (contract 10). In: facts of the stages. Out:
 //! `{"detail": …}` in the shapes that clients decode; `loc` holds strings only.
 
+use std::net::IpAddr;
+
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
@@ -28,9 +30,11 @@ pub(super) enum Problem {
     Unauthorized,
     /// It is there, and the caller may not.
     Forbidden,
+    /// The account does not allow calls from where the caller is.
+    Address(IpAddr),
     /// Path or body break rules of the table: all of them.
     Invalid(Vec<Fault>),
-    /// What is asked is too much, in words.
+    /// What is asked is too much, or would be wrong, in words.
     Refused(String),
     /// The template does not compile.
     Template(Box<Diagnostic>),
@@ -119,6 +123,10 @@ impl Problem {
                     .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
             Self::Forbidden => Reply::detail(StatusCode::FORBIDDEN, "Not permitted"),
+            Self::Address(peer) => {
+                let says = format!("The account's IP allowlist does not hold {peer}: not allowed");
+                Reply::detail(StatusCode::FORBIDDEN, &says)
+            }
             Self::Invalid(faults) => {
                 let told = |fault: &Fault| json!({ "loc": fault.at, "msg": fault.says, "type": fault.rule });
                 let detail: Vec<_> = faults.iter().map(told).collect();

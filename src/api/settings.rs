@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 use super::change::ENDING_MAX;
 use super::deed::Deed;
 use super::problem::Problem;
-use super::{Api, Call};
+use super::{Api, Call, origin};
 use crate::catalogue::{ACCOUNT_SETTINGS, Fault, Source, Values, WEBHOOK};
 use crate::id::Uuid;
 use crate::store::Record;
 
 /// While it is on, a webhook without a service account cannot be enabled.
 const ENFORCE: &str = "enforce_webhook_authentication";
+/// Where results are kept.
+const RESULT_STORAGE: &str = "default_result_storage";
 
 impl Api {
     pub(super) async fn settings(&self, account: Uuid) -> Result<Record, Problem> {
@@ -64,14 +66,16 @@ fn is_open(hook: &Record) -> bool {
     hook.flag("enabled") && hook.reference("service_account_id").is_none()
 }
 
-/// Refuses a place of results that is none.
-pub(super) fn vet(after: Option<&Record>) -> Result<(), Problem> {
-    const FIELD: &str = "default_result_storage";
-    match after.and_then(|after| after.fields.get(FIELD)) {
+/// Refuses settings that lock their maker out, and a place of results that is none.
+pub(super) fn vet(call: &Call, after: Option<&Record>) -> Result<(), Problem> {
+    if let Some(after) = after {
+        origin::vet(call, after)?;
+    }
+    match after.and_then(|after| after.fields.get(RESULT_STORAGE)) {
         None | Some(Value::Null | Value::Object(_)) => Ok(()),
         Some(_) => {
             let says = "Input should be a valid dictionary";
-            Err(Problem::Invalid(vec![Fault::new("dict_type", &["body", FIELD], says)]))
+            Err(Problem::Invalid(vec![Fault::new("dict_type", &["body", RESULT_STORAGE], says)]))
         }
     }
 }

@@ -33,7 +33,7 @@ impl Api {
             self.vet_webhook(after).await?;
         }
         if call.kind.name == ACCOUNT_SETTINGS.name {
-            settings::vet(after)?;
+            settings::vet(call, after)?;
         }
         if call.kind.name == WORKSPACE.name {
             self.vet_workspace(call, before, after).await?;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Field, Kind, Number, Scope, Shape, Values, is_id};
+use super::{ACCOUNT, Field, Kind, Notice, Number, Scope, Shape, Values, is_id};
 use crate::clock::Time;
 use crate::event::{self, Event};
 use crate::id::Uuid;
@@ -124,6 +124,14 @@ pub fn told(
     compose(scene, subject, action, tells, occurred, id)
 }
 
+/// Something happened in an account that is no record's; `tells` is what there is to say.
+#[must_use]
+pub fn noted(scene: &Scene, notice: &Notice, tells: &Value, occurred: Time, id: Uuid) -> Event {
+    let account = &scene.account;
+    let resource = labels(&resource_id(ACCOUNT.name, account.id), "", &account.name, &[]);
+    write(scene, &notice.event(), &resource, Vec::new(), tells, (occurred, id))
+}
+
 /// The public fields that differ, in the table's order.
 #[must_use]
 pub fn changed(kind: &Kind, before: &Values, after: &Values) -> Vec<&'static Field> {
@@ -174,7 +182,7 @@ fn compose(
     occurred: Time,
     id: Uuid,
 ) -> Event {
-    let Scene { actor, account, workspace } = scene;
+    let Scene { account, workspace, .. } = scene;
     let kind = subject.kind;
     let place = workspace.as_ref().filter(|_| kind.scope == Scope::Workspace);
     let own = subject.fields.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -184,6 +192,22 @@ fn compose(
         (Number::One, None) => (account.id, account.name.as_str()),
     };
     let resource = labels(&resource_id(kind.name, id_of), "", name, &[]);
+    let beside = relations(kind, subject.fields);
+    let beside = beside.iter().chain(subject.beside);
+    let beside =
+        beside.map(|Beside { role, kind, id }| labels(&resource_id(kind, *id), role, "", &[]));
+    write(scene, &kind.event(action), &resource, beside.collect(), payload, (occurred, id))
+}
+
+/// An event about a resource, with who acted and where, and what else it relates.
+fn write(
+    Scene { actor, account, workspace }: &Scene,
+    name: &str,
+    resource: &Owned,
+    beside: Vec<Owned>,
+    payload: &Value,
+    (occurred, id): (Time, Uuid),
+) -> Event {
     let mut related = vec![
         labels(
             &resource_id("actor", actor.id),
@@ -198,10 +222,7 @@ fn compose(
         party("account", account),
     ];
     related.extend(workspace.as_ref().map(|workspace| party("workspace", workspace)));
-    let beside = relations(kind, subject.fields);
-    for Beside { role, kind, id } in beside.iter().chain(subject.beside) {
-        related.push(labels(&resource_id(kind, *id), role, "", &[]));
-    }
+    related.extend(beside);
     let borrowed: Vec<Vec<(&str, &str)>> = related.iter().map(borrow).collect();
     let related: Vec<_> = borrowed.iter().map(Vec::as_slice).collect();
     let mut text = Vec::new();
@@ -210,7 +231,7 @@ fn compose(
         text = b"{}".to_vec();
     }
     let payload = String::from_utf8_lossy(&text);
-    event::compose(occurred, &kind.event(action), &borrow(&resource), &related, &payload, id, None)
+    event::compose(occurred, name, &borrow(resource), &related, &payload, id, None)
 }
 
 /// What the fields of a record relate. A field that may refer to several kinds says nothing here.

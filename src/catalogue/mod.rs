@@ -7,16 +7,18 @@ pub mod chain;
 mod check;
 mod criteria;
 mod kinds;
+mod notice;
 mod permission;
 pub mod role;
 mod route;
 
 pub use audit::{
-    Actor, Beside, Party, Scene, Subject, changed, created, deleted, told, updated, whole,
+    Actor, Beside, Party, Scene, Subject, changed, created, deleted, noted, told, updated, whole,
 };
 pub use check::{Fault, Values, check, check_each, is_id};
 pub use criteria::OPERATOR;
 pub use kinds::*;
+pub use notice::{ACCESS_DENIED, NOTICES, Notice};
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
 
@@ -362,6 +364,12 @@ pub enum Act {
     SetActive,
     /// The caller gives up their place in an account.
     LeaveAccount,
+    /// Tells from where an account may be called.
+    Allowlist,
+    /// Says anew from where an account may be called.
+    SetAllowlist,
+    /// Tells whether the caller may call from where they are.
+    MyAccess,
 }
 
 /// One thing that can be done with a kind.
@@ -487,5 +495,6 @@ pub fn event_names() -> Vec<String> {
     KINDS
         .iter()
         .flat_map(|kind| kind.actions.iter().map(|action| kind.event(action.name)))
+        .chain(NOTICES.iter().map(|notice| notice.event()))
         .collect()
 }

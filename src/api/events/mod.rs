@@ -19,6 +19,7 @@ use place::Base;
 use query::Sight;
 use visitor::{Goodbye, Visitor};
 
+use super::origin::Origin;
 use super::problem::Problem;
 use super::{Api, PATH_PREFIX};
 use tokio::sync::Semaphore;
@@ -237,22 +238,24 @@ impl Api {
         }
         let key = self.known(asked, arrival)?;
         let base = Base::read(asked.account, asked.workspace)?;
+        let origin = Origin::of(arrival);
         match row.effect {
             Effect::In | Effect::Out => {
                 let api = Arc::clone(self);
-                let visitor = Visitor::admit(api, base, row.needs(base), key).await?;
+                let visitor = Visitor::admit(api, base, row.needs(base), key, origin).await?;
                 let run = |socket| inlet::run(visitor, socket);
                 Ok(websocket::accept(&arrival.headers, None, run))
             }
             Effect::Publish => {
-                let place = self.enter(base, row.needs(base), key.as_deref()).await?;
+                let place = self.enter(base, row.needs(base), key.as_deref(), &origin).await?;
                 self.events.spool.admit()?;
                 let content = body.read(self.options.body_max_bytes).await?;
                 self.publish(&place, arrival, content).await
             }
             Effect::Filter | Effect::Next | Effect::Count => {
-                let place = self.enter(base, row.needs(base), key.as_deref()).await?;
-                let sight = Sight::new(place, self.sees_all(base, key.as_deref()).await?);
+                let key = key.as_deref();
+                let place = self.enter(base, row.needs(base), key, &origin).await?;
+                let sight = Sight::new(place, self.sees_all(base, key, &origin).await?);
                 if row.effect == Effect::Next {
                     return self.next_page(sight, arrival).await;
                 }
@@ -278,9 +281,10 @@ impl Api {
         F: Future<Output = ()> + Send + 'static,
     {
         let (api, known) = (Arc::clone(self), self.authenticate(arrival).ok());
+        let origin = Origin::of(arrival);
         let needs = row.needs(base);
         websocket::accept(&arrival.headers, protocol, move |mut socket| async move {
-            match Visitor::greet(api, base, needs, known, &mut socket).await {
+            match Visitor::greet(api, base, needs, known, origin, &mut socket).await {
                 Ok(visitor) => run(visitor, socket).await,
                 Err(Goodbye(code, reason)) => socket.close(code, &reason).await,
             }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::super::Api;
+use super::super::origin::Origin;
 use super::super::problem::Problem;
 use super::Asked;
 use crate::catalogue::{self, BYPASS, Fault, Permission, WORKSPACE};
@@ -81,14 +82,19 @@ impl Api {
         base: Base,
         needs: Permission,
         key: Option<&KeyFacts>,
+        origin: &Origin,
     ) -> Result<Place, Problem> {
         let place = match base {
             Base::Server => self.first_place(key).await?,
             Base::Account(account) => Place { account, workspace: None },
             Base::Workspace(account, workspace) => Place { account, workspace: Some(workspace) },
         };
-        let Some(key) = key else { return Ok(place) };
-        let (caller, workspace) = self.identify(key, Some(place.account), place.workspace).await?;
+        let Some(key) = key else {
+            self.hold_allowlist_of(place.account, origin).await?;
+            return Ok(place);
+        };
+        let (caller, workspace) =
+            self.identify(key, Some(place.account), place.workspace, origin).await?;
         let is_there = workspace.is_some() && caller.powers.reach_workspace();
         if place.workspace.is_some() && !is_there {
             return Err(Problem::NotFound);
@@ -104,9 +110,10 @@ impl Api {
         &self,
         base: Base,
         key: Option<&KeyFacts>,
+        origin: &Origin,
     ) -> Result<bool, Problem> {
         let Base::Account(_) = base else { return Ok(true) };
-        match self.enter(base, Permission::Account(BYPASS), key).await {
+        match self.enter(base, Permission::Account(BYPASS), key, origin).await {
             Ok(_) => Ok(true),
             Err(Problem::Forbidden) => Ok(false),
             Err(problem) => Err(problem),

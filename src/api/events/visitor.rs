@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
 use super::super::Api;
+use super::super::origin::Origin;
 use super::super::problem::Problem;
 use super::place::{Base, Place};
 use crate::accept::websocket::{Heard, Socket, Text};
@@ -46,6 +47,7 @@ impl From<Problem> for Goodbye {
         match problem {
             Problem::Unauthorized => Self::refused("Invalid token"),
             Problem::Forbidden => Self::refused("Not permitted"),
+            Problem::Address(_) => Self::refused("Not permitted from this address"),
             Problem::Unavailable { .. } | Problem::Store(_) => {
                 Self(1013, Cow::Borrowed("The gateway has no time right now"))
             }
@@ -72,6 +74,7 @@ pub(super) struct Visitor {
     base: Base,
     needs: Permission,
     key: Option<Arc<KeyFacts>>,
+    origin: Origin,
     checked: Instant,
     admitted: Instant,
 }
@@ -83,11 +86,12 @@ impl Visitor {
         base: Base,
         needs: Permission,
         key: Option<Arc<KeyFacts>>,
+        origin: Origin,
     ) -> Result<Self, Problem> {
-        let place = api.enter(base, needs, key.as_deref()).await?;
-        let sees_all = api.sees_all(base, key.as_deref()).await?;
+        let place = api.enter(base, needs, key.as_deref(), &origin).await?;
+        let sees_all = api.sees_all(base, key.as_deref(), &origin).await?;
         let now = Instant::now();
-        Ok(Self { api, place, sees_all, base, needs, key, checked: now, admitted: now })
+        Ok(Self { api, place, sees_all, base, needs, key, origin, checked: now, admitted: now })
     }
 
     /// Waits for the frame that says who a client is, and lets it in; `known` is the key of the upgrade's head.
@@ -96,6 +100,7 @@ impl Visitor {
         base: Base,
         needs: Permission,
         known: Option<Arc<KeyFacts>>,
+        origin: Origin,
         socket: &mut Socket,
     ) -> Result<Self, Goodbye> {
         let said = frame(socket).await?;
@@ -118,7 +123,7 @@ impl Visitor {
                 ));
             }
         };
-        let visitor = Self::admit(api, base, needs, key).await?;
+        let visitor = Self::admit(api, base, needs, key, origin).await?;
         let welcome = Text::from(r#"{"type":"auth_success"}"#.to_owned());
         socket.say(welcome).await.map_err(|_| Goodbye::LOST)?;
         Ok(visitor)
@@ -147,9 +152,10 @@ impl Visitor {
             return Ok(());
         }
         self.admitted = Instant::now();
-        match self.api.enter(self.base, self.needs, Some(key)).await {
+        match self.api.enter(self.base, self.needs, Some(key), &self.origin).await {
             Ok(_) => {
-                self.sees_all = self.api.sees_all(self.base, Some(key)).await.unwrap_or(false);
+                self.sees_all =
+                    self.api.sees_all(self.base, Some(key), &self.origin).await.unwrap_or(false);
                 Ok(())
             }
             // That the store has no time says nothing about them.

@@ -1,6 +1,7 @@
 //! The API on a real store: requests made by hand, replies and audit events looked at.
 
 mod access;
+mod allowlist;
 mod bots;
 mod chain;
 mod events;
@@ -9,6 +10,9 @@ mod people;
 mod settings;
 mod webhooks;
 mod workspaces;
+
+use std::cell::Cell;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -34,6 +38,8 @@ struct House {
     base: String,
     account: String,
     folder: Folder,
+    /// From where calls come.
+    peer: Cell<IpAddr>,
 }
 
 /// A reply, read.
@@ -75,7 +81,8 @@ impl House {
         });
         let base = format!("{}/webhooks", first.api_path);
         let account = format!("/api/accounts/{}", first.account_id);
-        Self { api: Arc::new(api), first, key, base, account, folder }
+        let peer = Cell::new([192, 0, 2, 1].into());
+        Self { api: Arc::new(api), first, key, base, account, folder, peer }
     }
 
     fn call(&self, method: &str, path: &str, body: &str) -> Answer {
@@ -92,7 +99,7 @@ impl House {
             method: method.parse().expect("a method"),
             target: path.parse().expect("a path"),
             headers,
-            peer: [192, 0, 2, 1].into(),
+            peer: self.peer.get(),
             secure: true,
             request_id: RequestId::Ours(Uuid::nil()),
             received: self.api.clock.now(),

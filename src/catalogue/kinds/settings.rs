@@ -1,9 +1,13 @@
 //! What is settled once for a whole account.
 
-use super::super::{Action, Effect, Fallback, Field, Kind, Number, Permission, Scope, Shape, Verb};
+use super::super::{
+    Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Scope, Shape, Verb,
+};
 
 /// Largest description of where results are kept, in bytes of JSON.
 const RESULT_STORAGE_MAX_BYTES: usize = 64 << 10;
+/// Largest list of networks, in bytes of JSON.
+const ALLOWLIST_MAX_BYTES: usize = 128 << 10;
 
 const fn flag(name: &'static str, fallback: bool) -> Field {
     Field::new(name, Shape::Flag).or(Fallback::Flag(fallback))
@@ -25,6 +29,7 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
         flag("enforce_webhook_authentication", false),
         flag("self_healing_enabled", false),
         Field::new("default_result_storage", Shape::Json(RESULT_STORAGE_MAX_BYTES)).null_clears(),
+        Field::new("ip_allowlist", Shape::Json(ALLOWLIST_MAX_BYTES)).made().or(Fallback::List),
     ],
     verbs: &[
         Verb::new("read", ("GET", "", 200), Permission::Account("read:account"), Effect::Read),
@@ -35,10 +40,33 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
             Effect::Change,
         )
         .takes(None),
+        Verb::own(
+            "allowlist",
+            ("GET", "/accounts/{account}/ip_allowlist", 200),
+            Permission::Account("read:ip_allowlist"),
+            Act::Allowlist,
+        ),
+        Verb::own(
+            "set_allowlist",
+            ("PUT", "/accounts/{account}/ip_allowlist", 204),
+            Permission::Account("update:ip_allowlist"),
+            Act::SetAllowlist,
+        )
+        .also(&[Field::new("entries", Shape::Json(ALLOWLIST_MAX_BYTES)).required()]),
+        Verb::own(
+            "my_access",
+            ("GET", "/accounts/{account}/ip_allowlist/my_access", 200),
+            Permission::Account("read:account"),
+            Act::MyAccess,
+        ),
     ],
     actions: &[
         Action::new("created", "POST /api/accounts/", "an account was made, its settings with it"),
-        Action::new("updated", "PATCH {account}/settings", "a setting changed"),
+        Action::new(
+            "updated",
+            "PATCH {account}/settings or PUT {account}/ip_allowlist",
+            "a setting or the allowlist changed",
+        ),
         Action::new("deleted", "DELETE {account}", "an account was ended, its settings with it"),
     ],
 };

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, KINDS, WEBHOOK};
+use crate::catalogue::{Action, KINDS, NOTICES, WEBHOOK};
 use crate::cli::Form;
 use crate::cli::output::{Failure, print_line};
 use crate::event::RESERVED_PREFIX;
@@ -43,6 +43,8 @@ fn names(operators_too: bool) -> Vec<Value> {
             all.extend(hooks::ACTIONS.iter().map(|action| row(RESERVED_PREFIX, kind.name, action)));
         }
     }
+    let notices = NOTICES.iter().map(|notice| row(RESERVED_PREFIX, notice.kind, &notice.action));
+    all.extend(notices);
     if operators_too {
         let operators = forward::ACTIONS.iter();
         all.extend(operators.map(|action| row("hookgate.", "destination", action)));

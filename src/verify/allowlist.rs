@@ -1,0 +1,219 @@
+//! From where an account may be called. In: entries as they were sent or kept, and an address. Out: the entries in
+//! their one form, or what is wrong with them; whether the address may call. Pure.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net};
+use serde_json::{Value, json};
+
+/// Most entries of one list.
+pub const ENTRIES_MAX: usize = 25;
+/// Longest description, in characters.
+const DESCRIPTION_MAX_CHARS: usize = 500;
+/// Bits of an IPv6 address that stand before an IPv4 address in it.
+const MAPPED_BITS: u8 = 96;
+
+/// Why a list is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AllowlistError {
+    /// It has too many entries.
+    #[error("an allowlist has at most {ENTRIES_MAX} entries; these are {found}")]
+    TooMany { found: usize },
+    /// An entry is no object of the known keys.
+    #[error(
+        "entry {place}: an entry has `ip_network` and, if you like, `enabled` and `description`"
+    )]
+    Shape { place: usize },
+    /// An entry's network is none.
+    #[error(
+        "entry {place}: `ip_network` is an IPv4 or IPv6 address or network, such as 203.0.113.0/24"
+    )]
+    Network { place: usize },
+    /// An entry's description is too long.
+    #[error("entry {place}: a description has at most {DESCRIPTION_MAX_CHARS} characters")]
+    Description { place: usize },
+    /// Two entries are about the same network.
+    #[error("entry {place}: {network} is in the list before it")]
+    Twice { place: usize, network: IpNet },
+}
+
+/// One network that may call, unless it is switched off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    network: IpNet,
+    enabled: bool,
+    description: Option<String>,
+}
+
+/// Networks from which an account may be called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowlist(Vec<Entry>);
+
+impl Allowlist {
+    /// Reads a list as it was sent or kept.
+    ///
+    /// # Errors
+    /// The first [`AllowlistError`].
+    pub fn read(list: &[Value]) -> Result<Self, AllowlistError> {
+        if list.len() > ENTRIES_MAX {
+            return Err(AllowlistError::TooMany { found: list.len() });
+        }
+        let mut entries: Vec<Entry> = Vec::with_capacity(list.len());
+        for (at, value) in list.iter().enumerate() {
+            let place = at + 1;
+            let entry = read(value, place)?;
+            let network = entry.network;
+            if entries.iter().any(|other| other.network == network) {
+                return Err(AllowlistError::Twice { place, network });
+            }
+            entries.push(entry);
+        }
+        Ok(Self(entries))
+    }
+
+    /// The list in its one form, to be kept.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let one = |entry: &Entry| {
+            json!({
+                "ip_network": entry.network.to_string(),
+                "enabled": entry.enabled,
+                "description": entry.description,
+            })
+        };
+        self.0.iter().map(one).collect()
+    }
+
+    /// Whether it says nothing: then everybody may call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an address may call.
+    #[must_use]
+    pub fn allows(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let holds = |entry: &Entry| entry.enabled && entry.network.contains(&peer);
+        self.is_empty() || self.0.iter().any(holds)
+    }
+}
+
+fn read(value: &Value, place: usize) -> Result<Entry, AllowlistError> {
+    let shape = || AllowlistError::Shape { place };
+    let given = value.as_object().ok_or_else(shape)?;
+    // Clients send back what they were told; when it was last seen is not theirs to say.
+    let known = ["ip_network", "enabled", "description", "last_seen"];
+    if !given.keys().all(|key| known.contains(&key.as_str())) {
+        return Err(shape());
+    }
+    let text = given.get("ip_network").and_then(Value::as_str).ok_or_else(shape)?;
+    let network = network(text).ok_or(AllowlistError::Network { place })?;
+    let enabled = match given.get("enabled") {
+        None | Some(Value::Null) => true,
+        Some(Value::Bool(enabled)) => *enabled,
+        Some(_) => return Err(shape()),
+    };
+    let description = match given.get("description") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) if text.chars().count() > DESCRIPTION_MAX_CHARS => {
+            return Err(AllowlistError::Description { place });
+        }
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(_) => return Err(shape()),
+    };
+    Ok(Entry { network, enabled, description })
+}
+
+/// A network without bits of a host; one of IPv4 in IPv6's clothes is one of IPv4, as peers are.
+fn network(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    let network: IpNet = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    let plain = match (network.addr().to_canonical(), network) {
+        (IpAddr::V4(address), IpNet::V6(wide)) if wide.prefix_len() >= MAPPED_BITS => {
+            IpNet::V4(Ipv4Net::new(address, wide.prefix_len() - MAPPED_BITS).ok()?)
+        }
+        _ => network,
+    };
+    Some(plain.trunc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(value: &Value) -> Result<Allowlist, AllowlistError> {
+        Allowlist::read(value.as_array().expect("a list"))
+    }
+
+    fn one(network: &str) -> Value {
+        json!([{"ip_network": network}])
+    }
+
+    #[test]
+    fn networks_have_one_form() {
+        for (sent, kept) in [
+            ("203.0.113.9", Some("203.0.113.9/32")),
+            ("203.0.113.9/24", Some("203.0.113.0/24")),
+            (" 0.0.0.0/0 ", Some("0.0.0.0/0")),
+            ("2001:DB8::1", Some("2001:db8::1/128")),
+            ("2001:db8:0:0::/32", Some("2001:db8::/32")),
+            ("::ffff:192.0.2.1", Some("192.0.2.1/32")),
+            ("::ffff:192.0.2.0/120", Some("192.0.2.0/24")),
+            ("::/0", Some("::/0")),
+            ("203.0.113.9/33", None),
+            ("203.0.113", None),
+            ("office", None),
+            ("", None),
+        ] {
+            let read = list(&one(sent)).map(|list| list.to_value()[0]["ip_network"].clone());
+            assert_eq!(read.ok(), kept.map(Value::from), "{sent}");
+        }
+    }
+
+    #[test]
+    fn addresses_pass_by_enabled_entries_alone() {
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let office = json!([
+            {"ip_network": "203.0.113.0/24", "description": "office"},
+            {"ip_network": "2001:db8::/32", "enabled": true, "last_seen": "2026-01-01T00:00:00Z"},
+            {"ip_network": "198.51.100.0/24", "enabled": false},
+        ]);
+        let office = list(&office).expect("a list");
+        for (peer, allowed) in [
+            ("203.0.113.77", true),
+            ("::ffff:203.0.113.77", true),
+            ("2001:db8:1::1", true),
+            ("203.0.114.1", false),
+            ("2001:db9::1", false),
+            ("198.51.100.1", false),
+        ] {
+            assert_eq!(office.allows(address(peer)), allowed, "{peer}");
+        }
+        assert_eq!(list(&office.to_value()), Ok(office), "read again as it was kept");
+        assert!(Allowlist::default().allows(address("192.0.2.1")), "nothing is said");
+        let off = json!([{"ip_network": "0.0.0.0/0", "enabled": false}]);
+        assert!(!list(&off).expect("a list").allows(address("192.0.2.1")));
+    }
+
+    #[test]
+    fn faults_name_their_entry() {
+        let many: Value = (0..=25).map(|n| json!({"ip_network": format!("10.0.0.{n}")})).collect();
+        let twice = json!([{"ip_network": "10.0.0.0/8"}, {"ip_network": "10.1.0.0/8"}]);
+        for (sent, says) in [
+            (many, "at most 25 entries; these are 26"),
+            (twice, "entry 2: 10.0.0.0/8 is in the list before it"),
+            (one("x"), "entry 1: `ip_network` is an IPv4"),
+            (json!([7]), "entry 1: an entry has"),
+            (json!([{"network": "10.0.0.0/8"}]), "entry 1: an entry has"),
+            (json!([{"ip_network": "10.0.0.0/8", "enabled": 1}]), "entry 1: an entry has"),
+            (
+                json!([{"ip_network": "10.0.0.0/8", "description": "é".repeat(501)}]),
+                "entry 1: a description has at most 500",
+            ),
+        ] {
+            let fault = list(&sent).expect_err(says).to_string();
+            assert!(fault.contains(says), "{fault}");
+        }
+    }
+}
