@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::question::reply;
+use super::user::complete_user;
 use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{self, ACCOUNT_SETTINGS, SERVICE_ACCOUNT, Shape, Values};
@@ -68,8 +69,10 @@ impl Api {
                     record.fields.insert(name.clone(), value.clone());
                 }
             }
+            complete_user(&before, &mut record);
             self.vet(call, &mut deed, Some(&standing), Some(&record)).await?;
             deed.update(&before, record.clone());
+            self.rename(&before, &record, &mut deed).await?;
             if call.kind.name == SERVICE_ACCOUNT.name {
                 self.give_role(call, &record, values, &mut deed).await?;
             }

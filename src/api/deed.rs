@@ -23,7 +23,7 @@ pub(super) struct Deed<'a> {
     pub(super) now: Time,
     actor: Actor,
     account: Party,
-    /// Workspaces by id, as events name them.
+    /// Workspaces and other accounts by id, as events name them.
     places: HashMap<Uuid, Party>,
     batch: Batch,
 }
@@ -44,9 +44,9 @@ impl Api {
 }
 
 impl Deed<'_> {
-    /// Lets events inside a workspace name it.
-    pub(super) fn know(&mut self, workspace: &Record) {
-        self.places.insert(workspace.id, workspace.party());
+    /// Lets events inside a workspace or another account name it.
+    pub(super) fn know(&mut self, place: &Record) {
+        self.places.insert(place.id, place.party());
     }
 
     /// A new record, and what a place has from its first moment.
@@ -117,15 +117,17 @@ impl Deed<'_> {
         make: impl FnOnce(&Scene, Subject<'_>, Time, Uuid) -> Event,
     ) {
         let workspace = record.workspace;
+        // What is in another account is that one's to know.
+        let place = self.places.get(&record.account).unwrap_or(&self.account).clone();
+        let (account, occurred) = (place.id, self.now);
         let scene = Scene {
             actor: self.actor.clone(),
-            account: self.account.clone(),
+            account: place,
             workspace: workspace.and_then(|id| self.places.get(&id).cloned()),
         };
         let beside: Vec<Beside> = owner(record).into_iter().chain(beside.iter().cloned()).collect();
         let subject =
             Subject { kind: record.kind, id: record.id, fields: &record.fields, beside: &beside };
-        let (account, occurred) = (self.account.id, self.now);
         let event = make(&scene, subject, occurred, self.api.mint(occurred));
         self.batch.events.push(Outgoing { account, workspace, occurred, event });
     }

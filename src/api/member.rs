@@ -13,7 +13,8 @@ use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{
-    ACCOUNT_MEMBERSHIP, TEAM_MEMBERSHIP, USER, Values, WORKSPACE, WORKSPACE_ACCESS, is_id, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, TEAM_MEMBERSHIP, USER, Values, WORKSPACE, WORKSPACE_ACCESS, is_id,
+    role,
 };
 use crate::id::Uuid;
 use crate::store::{Record, StoreError, Write};
@@ -149,18 +150,20 @@ impl Api {
         Ok(places)
     }
 
-    /// Lets a deed's events name the workspaces that records are in.
+    /// Lets a deed's events name the accounts and workspaces that records are in.
     pub(super) async fn name_places(
         &self,
         records: &[Record],
         deed: &mut Deed<'_>,
     ) -> Result<(), Problem> {
-        let mut ids: Vec<Uuid> = records.iter().filter_map(|record| record.workspace).collect();
+        let inside = records.iter().filter_map(|record| record.workspace);
+        let mut ids: Vec<Uuid> =
+            inside.chain(records.iter().map(|record| record.account)).collect();
         ids.sort_unstable();
         ids.dedup();
         let found = self.store.records(ids).await?;
         for place in found.iter().chain(records) {
-            if place.kind.name == WORKSPACE.name {
+            if [ACCOUNT.name, WORKSPACE.name].contains(&place.kind.name) {
                 deed.know(place);
             }
         }

@@ -20,6 +20,7 @@ mod settings;
 mod template;
 mod text;
 mod trial;
+mod user;
 mod vet;
 
 use std::sync::Arc;
@@ -280,6 +281,7 @@ impl Api {
             Act::BotKeys => self.bot_keys(call).await,
             Act::DropBotKey => self.drop_bot_key(call).await,
             Act::MembershipOf => self.membership_of(call).await,
+            Act::MakeKey => self.make_key(call, values).await,
             Act::SetActive => self.set_active(call, values).await,
             Act::LeaveAccount => self.leave_account(call).await,
             Act::Access(of) => self.read_access(call, of).await,

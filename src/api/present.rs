@@ -11,8 +11,8 @@ use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
 use super::settings;
 use crate::catalogue::{
-    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source, WEBHOOK,
-    WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
+    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source, USER,
+    WEBHOOK, WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
 };
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
@@ -80,6 +80,8 @@ impl Api {
             kind if kind == WORKSPACE.name => workspace(record),
             kind if kind == WORKSPACE_ROLE.name => workspace_role(record),
             kind if kind == ACCOUNT_ROLE.name => account_role(record),
+            kind if kind == API_KEY.name => key(record, None),
+            kind if kind == USER.name => user(record),
             kind if kind == ACCOUNT_SETTINGS.name => settings::show(record),
             _ => plain(record),
         };
@@ -222,6 +224,23 @@ fn workspace(record: &Record) -> Value {
     }
     told.insert(DEFAULT_ROLE.to_owned(), value(record, DEFAULT_ROLE));
     told.insert("is_public".to_owned(), false.into());
+    told.into()
+}
+
+/// A person. What comes from elsewhere or has no meaning here is null.
+fn user(record: &Record) -> Value {
+    let mut told = head(record);
+    for name in ["handle", "actor_id"] {
+        told.insert(name.to_owned(), value(record, name));
+    }
+    told.insert("idp_user_id".to_owned(), Value::Null);
+    for name in ["first_name", "last_name", "email", "title", "image_location", "location"] {
+        told.insert(name.to_owned(), value(record, name));
+    }
+    told.insert("personal_account_id".to_owned(), Value::Null);
+    let settings = value(record, "settings");
+    told.insert("settings".to_owned(), if settings.is_null() { json!({}) } else { settings });
+    told.insert("last_login".to_owned(), value(record, "last_login"));
     told.into()
 }
 

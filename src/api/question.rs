@@ -9,7 +9,7 @@ use super::{Api, Call, text};
 use crate::accept::Reply;
 use crate::catalogue::role::{self, BuiltIn};
 use crate::catalogue::{
-    ACCOUNT, IS_GLOBAL, Kind, LIST_MAX, Number, OPERATOR, Scope, USER, Values, WORKSPACE,
+    ACCOUNT, API_KEY, IS_GLOBAL, Kind, LIST_MAX, Number, OPERATOR, Scope, USER, Values, WORKSPACE,
 };
 use crate::clock::Time;
 use crate::id::Uuid;
@@ -33,8 +33,10 @@ impl Api {
         };
         let found = self.store.records(vec![id]).await?.pop();
         let workspace = call.workspace().filter(|_| call.kind.scope == Scope::Workspace);
+        let holder = holder(call);
         let ours = |record: &Record| {
             record.kind.name == call.kind.name
+                && (holder.is_none() || record.reference("owner_id") == holder)
                 && (record.account == call.account() || record.kind.name == USER.name)
                 && record.workspace == workspace
         };
@@ -68,9 +70,10 @@ impl Api {
 
     /// All of a place, or those of one name.
     pub(super) async fn list(&self, call: &Call, query: &str) -> Result<Reply, Problem> {
+        let mut asked = all(call);
         let name = text::find(query, "name").map(|name| Criterion::any("name", [name]));
-        let criteria = name.into_iter().collect();
-        let records = self.store.list(Query { criteria, ..all(call) }).await?;
+        asked.criteria.extend(name);
+        let records = self.store.list(asked).await?;
         let told = self.present(&records, Form::Plain).await?;
         Ok(reply(call, &told.into()))
     }
@@ -111,7 +114,9 @@ fn query(call: &Call, values: &Values) -> Query {
     let is_either = criteria.iter().any(|(name, _)| *name == OPERATOR);
     let asked = criteria.into_iter().filter(|(name, _)| *name != OPERATOR).map(criterion).collect();
     let (mut criteria, choices) = if is_either { (Vec::new(), asked) } else { (asked, Vec::new()) };
+    let place = all(call);
     criteria.extend(flags(values));
+    criteria.extend(place.criteria);
     let sort = values.get("sort").and_then(Value::as_str).unwrap_or_default();
     Query {
         criteria,
@@ -119,7 +124,7 @@ fn query(call: &Call, values: &Values) -> Query {
         sort: Sort::named(sort),
         offset: count("offset").unwrap_or(0),
         limit: count("limit").unwrap_or(LIST_MAX),
-        ..all(call)
+        ..place
     }
 }
 
@@ -179,7 +184,15 @@ fn criterion((field, asked): (&String, &Value)) -> Criterion {
 /// The first page of a call's place, by name.
 pub(super) fn all(call: &Call) -> Query {
     let workspace = call.workspace().filter(|_| call.kind.scope == Scope::Workspace);
-    Query::new(call.kind, call.account(), workspace)
+    let holder = holder(call).map(|owner| Criterion::any("owner_id", [owner.to_string()]));
+    let criteria = holder.into_iter().collect();
+    Query { criteria, ..Query::new(call.kind, call.account(), workspace) }
+}
+
+/// Whose keys a call is about: the person's that the path names, or the caller's.
+fn holder(call: &Call) -> Option<Uuid> {
+    let caller = call.caller.as_ref().map(|caller| caller.owner.id);
+    call.part("user").or(caller).filter(|_| call.kind.name == API_KEY.name)
 }
 
 /// The verb's own success, with or without a body.

@@ -7,7 +7,8 @@ use super::problem::Problem;
 use super::role::texts;
 use super::{Api, Call, settings};
 use crate::catalogue::{
-    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
+    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE,
+    role,
 };
 use crate::store::{Criterion, Query, Record, Write};
 
@@ -40,6 +41,18 @@ impl Api {
         }
         if call.kind.name == WORKSPACE_ROLE.name {
             self.vet_scopes(call, before, after).await?;
+        }
+        if call.kind.name == USER.name && after.is_none() {
+            self.vet_parting(before, deed).await?;
+        }
+        Ok(())
+    }
+
+    /// Whoever ends leaves an owner in each account they belong to.
+    async fn vet_parting(&self, user: Option<&Record>, deed: &mut Deed<'_>) -> Result<(), Problem> {
+        let ids = user.iter().map(|user| user.id).collect();
+        for membership in self.store.holders(ACCOUNT_MEMBERSHIP.name, ids).await? {
+            self.keep_owner(&[membership], deed).await?;
         }
         Ok(())
     }

@@ -135,8 +135,10 @@ pub fn noted(scene: &Scene, notice: &Notice, tells: &Value, occurred: Time, id: 
 /// The public fields that differ, in the table's order.
 #[must_use]
 pub fn changed(kind: &Kind, before: &Values, after: &Values) -> Vec<&'static Field> {
+    // A field that came later than the record is null in it.
+    let value = |values: &Values, name| values.get(name).cloned().unwrap_or_default();
     let differs =
-        |field: &&Field| field.is_told() && before.get(field.name) != after.get(field.name);
+        |field: &&Field| field.is_told() && value(before, field.name) != value(after, field.name);
     kind.fields.iter().filter(differs).collect()
 }
 

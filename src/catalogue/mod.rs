@@ -282,6 +282,11 @@ impl Field {
         self
     }
 
+    const fn copied(mut self) -> Self {
+        self.source = Source::Copied;
+        self
+    }
+
     const fn null_clears(mut self) -> Self {
         self.null_clears = true;
         self
@@ -360,6 +365,8 @@ pub enum Act {
     Inhabitants,
     /// Tells the place that a person or a service account has in an account.
     MembershipOf,
+    /// Makes a key for a person.
+    MakeKey,
     /// Lets many in, or keeps them out.
     SetActive,
     /// The caller gives up their place in an account.

@@ -8,6 +8,7 @@ mod events;
 mod members;
 mod people;
 mod settings;
+mod users;
 mod webhooks;
 mod workspaces;
 

@@ -6,6 +6,10 @@ use super::super::{
 };
 use super::{LIMIT, OFFSET};
 
+/// Longest first or last name, in characters.
+const NAME_MAX_CHARS: u64 = 500;
+/// Largest settings of a person, in bytes of JSON.
+const SETTINGS_MAX_BYTES: usize = 8 << 10;
 /// Most memberships of one call.
 const MEMBERS_MAX: usize = 200;
 
@@ -70,15 +74,29 @@ pub static USER: Kind = Kind {
     id_name: "user_id",
     criteria: "users",
     fields: &[
-        Field::text("name").required(),
+        Field::text("name").made(),
         Field::new("handle", Shape::Handle).required().unique(Reach::Everywhere),
-        Field::text("first_name").or(Fallback::Text("")),
-        Field::text("last_name").or(Fallback::Text("")),
+        Field::new("first_name", Shape::Text(NAME_MAX_CHARS)).or(Fallback::Text("")),
+        Field::new("last_name", Shape::Text(NAME_MAX_CHARS)).or(Fallback::Text("")),
         Field::text("email").or(Fallback::Text("")),
+        Field::text("title").null_clears(),
+        Field::text("location").null_clears(),
+        Field::text("image_location").null_clears(),
+        Field::new("settings", Shape::Json(SETTINGS_MAX_BYTES)),
         Field::new("actor_id", Shape::Id).made(),
+        Field::new("last_login", Shape::Instant).copied(),
     ],
-    verbs: &[],
-    actions: &[Action::new("created", "hookgate bootstrap", "a person was added")],
+    verbs: &[
+        Verb::new("read", ("GET", "{user}", 200), Permission::Oneself, Effect::Read),
+        Verb::new("change", ("PATCH", "{user}", 204), Permission::Oneself, Effect::Change)
+            .takes(None),
+        Verb::new("delete", ("DELETE", "{user}", 204), Permission::Oneself, Effect::Delete),
+    ],
+    actions: &[
+        Action::new("created", "hookgate bootstrap", "a person was added"),
+        Action::new("updated", "PATCH /api/users/{id}", "they changed what is known of them"),
+        Action::new("deleted", "DELETE /api/users/{id}", "they ended their account"),
+    ],
 };
 
 /// What a place in an account allows; those that are built in are no records.

@@ -94,10 +94,33 @@ pub static API_KEY: Kind = Kind {
             .relates("owner"),
         Field::text("masked_key").secret(),
     ],
-    verbs: &[],
+    verbs: &[
+        Verb::own("create", ("POST", "", 201), Permission::Oneself, Act::MakeKey).takes(None),
+        Verb::list(Permission::Oneself),
+        Verb::read(Permission::Oneself),
+        Verb::change(Permission::Oneself, &["name"]),
+        Verb::delete(Permission::Oneself),
+        Verb::new("list_own", ("GET", "/me/api_keys", 200), Permission::Caller, Effect::List),
+        Verb::new(
+            "filter_own",
+            ("POST", "/me/api_keys/filter", 200),
+            Permission::Caller,
+            Effect::Filter,
+        )
+        .also(&[Field::new("api_keys", Shape::Criteria(&[])), OFFSET, LIMIT]),
+    ],
     actions: &[
-        Action::new("created", "POST {account}/bots/", "a key was made"),
-        Action::new("deleted", "DELETE {account}/bots/{id}", "a key was ended"),
+        Action::new(
+            "created",
+            "POST /api/users/{user}/api_keys or {account}/bots/",
+            "a key was made",
+        ),
+        Action::new("updated", "PATCH /api/users/{user}/api_keys/{id}", "a key has another name"),
+        Action::new(
+            "deleted",
+            "DELETE /api/users/{user}/api_keys/{id} or {account}/bots/{id}",
+            "a key was ended",
+        ),
         Action::new(
             "rotated",
             "POST {account}/bots/{id}/rotate_api_key",
