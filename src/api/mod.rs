@@ -9,6 +9,7 @@ mod deed;
 pub mod events;
 mod key;
 mod member;
+mod openapi;
 mod origin;
 mod outbox;
 mod pages;
@@ -46,6 +47,7 @@ use events::Events;
 use pages::Page;
 use problem::Problem;
 
+pub use openapi::text as openapi;
 pub use outbox::pump;
 
 /// Most drafts that are tried at once.

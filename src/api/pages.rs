@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::actor::Caller;
 use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
-use super::{Api, present};
+use super::{Api, openapi, present};
 use crate::accept::Reply;
 use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_PERMISSIONS, WORKSPACE, role};
 use crate::store::{Query, Record};
@@ -31,6 +31,7 @@ enum Shows {
     Health,
     Ready,
     Version,
+    OpenApi,
     Me,
     Accounts,
     Workspaces,
@@ -42,6 +43,7 @@ pub(super) const PAGES: &[Page] = &[
     Page { path: "/api/health", name: "health", is_open: true, shows: Shows::Health },
     Page { path: "/api/ready", name: "ready", is_open: true, shows: Shows::Ready },
     Page { path: "/api/admin/version", name: "version", is_open: true, shows: Shows::Version },
+    Page { path: "/api/openapi.json", name: "openapi", is_open: true, shows: Shows::OpenApi },
     Page { path: "/api/me", name: "me", is_open: false, shows: Shows::Me },
     Page { path: "/api/me/accounts", name: "accounts", is_open: false, shows: Shows::Accounts },
     Page {
@@ -70,6 +72,12 @@ pub(super) fn find(path: &str) -> Option<&'static Page> {
     PAGES.iter().find(|page| page.path == path)
 }
 
+/// The path of each page.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|page| page.path)
+}
+
 impl Api {
     /// Shows a page. One that is not open has a caller.
     pub(super) async fn show(
@@ -78,6 +86,7 @@ impl Api {
         caller: Option<&Caller>,
     ) -> Result<Reply, Problem> {
         let value = match (page.shows, caller) {
+            (Shows::OpenApi, _) => return Ok(Reply::json(StatusCode::OK, openapi::text())),
             (Shows::Health, _) => json!(true),
             (Shows::Version, _) => json!(SPOKEN_VERSION),
             (Shows::Ready, _) => {

@@ -9,10 +9,10 @@ use crate::clock::Time;
 use crate::id::Uuid;
 
 /// Longest handle.
-const HANDLE_MAX_CHARS: usize = 200;
+pub(super) const HANDLE_MAX_CHARS: usize = 200;
 /// Shortest and longest password.
-const PASSWORD_MIN_CHARS: usize = 8;
-const PASSWORD_MAX_CHARS: usize = 1000;
+pub(super) const PASSWORD_MIN_CHARS: usize = 8;
+pub(super) const PASSWORD_MAX_CHARS: usize = 1000;
 
 /// Values by field name.
 pub type Values = Map<String, Value>;
@@ -125,7 +125,7 @@ pub fn check_each(
 }
 
 /// The fields a verb's body may have.
-fn inputs(kind: &Kind, verb: &Verb) -> Vec<&'static Field> {
+pub(super) fn inputs(kind: &Kind, verb: &Verb) -> Vec<&'static Field> {
     let takes = |field: &&Field| {
         is_input(field) && verb.takes.is_none_or(|takes| takes.contains(&field.name))
     };
@@ -133,7 +133,7 @@ fn inputs(kind: &Kind, verb: &Verb) -> Vec<&'static Field> {
 }
 
 /// Whether a body says all there is to say, rather than what is to change.
-fn is_whole(verb: &Verb) -> bool {
+pub(super) fn is_whole(verb: &Verb) -> bool {
     verb.effect != Effect::Change
 }
 
@@ -141,11 +141,11 @@ fn is_input(field: &Field) -> bool {
     matches!(field.source, Source::Given | Source::Required)
 }
 
-fn is_required(field: &Field) -> bool {
+pub(super) fn is_required(field: &Field) -> bool {
     field.source == Source::Required
 }
 
-fn demands(verb: &Verb, fields: &[&Field]) -> bool {
+pub(super) fn demands(verb: &Verb, fields: &[&Field]) -> bool {
     !is_whole(verb) || fields.iter().copied().any(is_required)
 }
 

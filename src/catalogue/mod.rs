@@ -8,6 +8,7 @@ mod check;
 mod criteria;
 mod kinds;
 mod notice;
+pub mod openapi;
 mod permission;
 pub mod role;
 mod route;

@@ -25,13 +25,14 @@ pub enum Match<'p> {
     Nothing,
 }
 
-/// Finds the verb of a method and a path that begins with `/api/`. `HEAD` is `GET`.
+/// Finds the verb of a method and a path that begins with `/api/`. `HEAD` is `GET`. A word stands for itself before it
+/// stands for an id: what can be done to a path does not depend on rows of another.
 #[must_use]
 pub fn find<'p>(method: &str, path: &'p str) -> Match<'p> {
     let method = if method == "HEAD" { "GET" } else { method };
     let Some(path) = path.strip_prefix("/api/") else { return Match::Nothing };
     let path = path.strip_suffix('/').unwrap_or(path);
-    let mut methods = Vec::new();
+    let mut found: Vec<Route<'p>> = Vec::new();
     let verbs = KINDS.iter().flat_map(|kind| kind.verbs.iter().map(move |verb| (*kind, verb)));
     for (kind, verb) in verbs {
         let (base, suffix) = match verb.suffix.strip_prefix('/') {
@@ -39,11 +40,21 @@ pub fn find<'p>(method: &str, path: &'p str) -> Match<'p> {
             None => (kind.base, verb.suffix),
         };
         let Some(parts) = fit(base, suffix, path) else { continue };
-        if verb.method == method {
-            return Match::Found(Route { kind, verb, parts });
+        let fewest = found.first().map_or(usize::MAX, |route| route.parts.len());
+        if parts.len() < fewest {
+            found.clear();
         }
-        if !methods.contains(&verb.method) {
-            methods.push(verb.method);
+        if parts.len() <= fewest {
+            found.push(Route { kind, verb, parts });
+        }
+    }
+    if let Some(place) = found.iter().position(|route| route.verb.method == method) {
+        return Match::Found(found.swap_remove(place));
+    }
+    let mut methods = Vec::new();
+    for route in found {
+        if !methods.contains(&route.verb.method) {
+            methods.push(route.verb.method);
         }
     }
     if methods.is_empty() { Match::Nothing } else { Match::Methods(methods) }
@@ -100,6 +111,7 @@ mod tests {
             ),
             ("DELETE", "/api/accounts/a/workspaces/w/webhooks", "POST,GET"),
             ("GET", "/api/accounts/a/workspaces/w/webhooks/i/rotate", "POST"),
+            ("GET", "/api/accounts/a/workspaces/w/webhooks/filter", "POST"),
             ("GET", "/api/accounts/a/workspaces/w", "workspace read -"),
             ("GET", "/api/accounts/a/workspaces/w/", "workspace read -"),
             ("POST", "/api/accounts/a/bots/", "service-account create -"),

@@ -22,6 +22,7 @@ mod login;
 mod man;
 mod migrate;
 mod moment;
+mod openapi;
 mod output;
 mod parked;
 mod pretty;
@@ -127,6 +128,9 @@ enum Command {
     /// Print the manual, or write a page for each command
     #[command(after_help = man::EXAMPLE)]
     Man(man::Args),
+    /// Print the OpenAPI document of the API
+    #[command(name = "openapi", after_help = openapi::EXAMPLE)]
+    OpenApi,
     /// Print the version
     #[command(after_help = "Example:\n  hookgate version -o json")]
     Version {
@@ -171,6 +175,7 @@ pub fn run() -> ExitCode {
         Command::Bench(bench) => bench::run(&bench),
         Command::BenchServer(server) => bench::serve(server),
         Command::Bootstrap(args) => bootstrap::run(&args),
+        Command::OpenApi => openapi::run(),
         Command::Serve(args) => serve::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Render(args) => render::run(&args),

@@ -205,6 +205,16 @@ pub(super) fn find<'p>(method: &str, path: &'p str) -> Option<Asked<'p>> {
     Some(Asked { account, workspace, what })
 }
 
+/// The method and path of each route, below each of the bases.
+#[cfg(test)]
+pub(super) fn routes() -> impl Iterator<Item = (String, String)> {
+    let bases = ["", "/accounts/{account}", "/accounts/{account}/workspaces/{workspace}"];
+    ROWS.iter().flat_map(move |row| {
+        let below = row.suffix.iter().fold(String::new(), |path, part| format!("{path}/{part}"));
+        bases.map(|place| (row.method.to_owned(), format!("{PATH_PREFIX}{place}/events{below}")))
+    })
+}
+
 impl Api {
     /// Answers a request of events'; its body is read only once the caller is known and allowed.
     pub(super) async fn answer_events(
