@@ -141,7 +141,11 @@ fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
 }
 
 /// `Sec-WebSocket-Accept` of a key.
-fn prove(key: &[u8]) -> HeaderValue {
+///
+/// # Panics
+/// Never: base64 is ASCII.
+#[must_use]
+pub fn prove(key: &[u8]) -> HeaderValue {
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, &[key, GUID].concat());
     HeaderValue::from_str(&STANDARD.encode(hash)).expect("base64 is ASCII")
 }

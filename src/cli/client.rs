@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::upgrade::Upgraded;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -70,6 +71,34 @@ impl Client {
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         let connector = builder.enable_http1().wrap_connector(tcp);
         Self(Pool::builder(TokioExecutor::new()).build(connector))
+    }
+
+    /// Asks to speak another protocol on; the head and the connection, or the answer when it is refused.
+    pub(super) async fn switch(
+        &self,
+        address: &str,
+        headers: HeaderMap,
+    ) -> Result<Result<(HeaderMap, Upgraded), Answer>, Failure> {
+        let unreachable = |fault: &dyn std::fmt::Display| {
+            Failure::Unreachable(format!("{address} did not answer: {fault}"))
+        };
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = address.parse().map_err(|fault| unreachable(&fault))?;
+        *request.headers_mut() = headers;
+        let exchange = async {
+            let answer = self.0.request(request).await.map_err(|fault| unreachable(&fault))?;
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            if status == StatusCode::SWITCHING_PROTOCOLS {
+                let connection = hyper::upgrade::on(answer).await;
+                return Ok(Ok((headers, connection.map_err(|fault| unreachable(&fault))?)));
+            }
+            let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES).collect().await;
+            let body = body.map_err(|fault| unreachable(&fault))?.to_bytes();
+            Ok(Err(Answer { status, headers, body }))
+        };
+        let late =
+            |_| Failure::Late(format!("{address}: no answer within {} s", PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, exchange).await.map_err(late)?
     }
 
     /// Sends one request and reads its answer.

@@ -17,6 +17,7 @@ mod event;
 mod fmt;
 mod form;
 mod gallery;
+mod key;
 mod listing;
 mod login;
 mod man;
@@ -31,6 +32,7 @@ mod render;
 mod send;
 mod serve;
 mod snippet;
+mod socket;
 mod sources;
 mod splice;
 mod spool;
@@ -98,6 +100,9 @@ enum Command {
     /// Send a real request to a webhook of a running gateway
     #[command(after_help = send::EXAMPLE)]
     Send(Box<send::Args>),
+    /// API keys of your own, and of service accounts
+    #[command(subcommand)]
+    Key(key::Command),
     /// Copy webhooks from Prefect Cloud or another gateway
     #[command(after_help = migrate::EXAMPLE)]
     Migrate(Box<migrate::Args>),
@@ -186,6 +191,7 @@ pub fn run() -> ExitCode {
         Command::Webhook(command) => webhook::run(&command),
         Command::Login(args) => login::run(&args),
         Command::Context(command) => context::run(&command),
+        Command::Key(command) => key::run(&command),
         Command::Migrate(args) => migrate::run(&args),
         Command::Event(command) => event::run(&command),
         Command::Completions(args) => completions::run(&args, Cli::command()),

@@ -1,4 +1,4 @@
-//! Moments as people say them: a point in time, or so long ago. In: `15m`, `7d`, RFC 3339. Out: a time.
+//! Moments as people say them: a point in time, or so long before or after now. In: `15m`, `7d`, RFC 3339. Out: a time.
 
 use crate::clock::Time;
 
@@ -17,6 +17,14 @@ impl Moment {
             Self::Away { seconds } => now.plus_seconds(-seconds),
         }
     }
+
+    /// So long from now.
+    pub(super) fn after(self, now: Time) -> Time {
+        match self {
+            Self::At(time) => time,
+            Self::Away { seconds } => now.plus_seconds(seconds),
+        }
+    }
 }
 
 /// Reads a moment.
@@ -29,7 +37,7 @@ pub(super) fn moment(text: &str) -> Result<Moment, String> {
 }
 
 /// Reads a length of time.
-fn seconds(text: &str) -> Result<i64, String> {
+pub(super) fn seconds(text: &str) -> Result<i64, String> {
     let last = text.chars().last().map_or(0, char::len_utf8);
     let (number, unit) = text.split_at(text.len() - last);
     let unit = match unit {
@@ -52,15 +60,16 @@ mod tests {
     #[test]
     fn moments_are_points_in_time_or_lengths() {
         let now = Time::parse("2026-11-23T22:00:00Z").expect("a moment");
-        for (text, before) in [
-            ("90s", "2026-11-23T21:58:30Z"),
-            ("15m", "2026-11-23T21:45:00Z"),
-            ("1h", "2026-11-23T21:00:00Z"),
-            ("1w", "2026-11-16T22:00:00Z"),
-            ("2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z"),
+        for (text, before, after) in [
+            ("90s", "2026-11-23T21:58:30Z", "2026-11-23T22:01:30Z"),
+            ("15m", "2026-11-23T21:45:00Z", "2026-11-23T22:15:00Z"),
+            ("1h", "2026-11-23T21:00:00Z", "2026-11-23T23:00:00Z"),
+            ("1w", "2026-11-16T22:00:00Z", "2026-11-30T22:00:00Z"),
+            ("2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z"),
         ] {
             let moment = moment(text).expect(text);
             assert_eq!(Some(moment.before(now)), Time::parse(before), "{text}");
+            assert_eq!(Some(moment.after(now)), Time::parse(after), "{text}");
         }
         for wrong in ["", "h", "1", "1y", "-1h", "ü", "yesterday", "99999999999h"] {
             assert!(moment(wrong).is_err(), "{wrong}");

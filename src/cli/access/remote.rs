@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::client::{Answer, Client};
 use crate::cli::output::{Failure, say};
+use crate::cli::socket::Socket;
 use crate::id::Secret;
 
 /// Rows of one page of a list.
@@ -28,6 +29,7 @@ pub(in crate::cli) struct Remote {
     /// Where the gateway is, without `/api`.
     pub(in crate::cli) base: String,
     headers: HeaderMap,
+    key: Secret,
     /// The path of the account or workspace that is meant.
     pub(in crate::cli) place: String,
 }
@@ -43,8 +45,8 @@ impl Remote {
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let client = Client::fit(base)?;
-        let (base, place) = (base.to_owned(), String::new());
-        Ok(Self { client, base, headers, place })
+        let (base, key, place) = (base.to_owned(), key.clone(), String::new());
+        Ok(Self { client, base, headers, key, place })
     }
 
     pub(super) fn below(self, place: String) -> Self {
@@ -99,6 +101,26 @@ impl Remote {
             }
         }
         Err(Failure::Late(format!("{}: no end of waiting", self.base)))
+    }
+
+    /// A websocket to a path below the account or workspace that is meant.
+    pub(in crate::cli) async fn socket(
+        &self,
+        path: &str,
+        protocol: &'static str,
+    ) -> Result<Socket, Failure> {
+        let address = format!("{}{}/{path}", self.base, self.place);
+        match Socket::open(&self.client, &address, self.headers.clone(), protocol).await? {
+            Ok(socket) => Ok(socket),
+            Err(answer) => Err(settle(answer)
+                .err()
+                .unwrap_or_else(|| Failure::No(format!("{}: {path} is no websocket", self.base)))),
+        }
+    }
+
+    /// The key, for a first frame.
+    pub(in crate::cli) fn key(&self) -> &Secret {
+        &self.key
     }
 
     /// Every row of a `…/filter`, page by page.

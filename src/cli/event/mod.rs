@@ -5,6 +5,7 @@ mod emit;
 mod line;
 mod list;
 mod names;
+mod tail;
 mod wanted;
 
 use super::access::Access;
@@ -34,6 +35,9 @@ pub(super) enum Command {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Follow events as they happen
+    #[command(after_help = tail::EXAMPLE)]
+    Tail(Box<tail::Args>),
     /// Emit an event of your own
     #[command(after_help = emit::EXAMPLE)]
     Emit(Box<emit::Args>),
@@ -49,6 +53,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             runtime()?.block_on(list::show(access, *id, *whole_account, *listing))
         }
         Command::Emit(args) => runtime()?.block_on(emit::run(args)),
+        Command::Tail(args) => runtime()?.block_on(tail::run(args)),
         Command::Names(args) => names::run(args),
     }
 }

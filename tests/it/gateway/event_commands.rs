@@ -1,5 +1,8 @@
-//! The commands about events, as programs: events emitted, listed and shown. In: arguments and a key. Out: what they
-//! print, and their exit codes.
+//! The commands about events and keys, as programs: events emitted, listed, shown and followed; keys made, rotated
+//! and ended. In: arguments and a key. Out: what they print, and their exit codes.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -10,6 +13,33 @@ const LATER: &str = "2026-11-23T22:00:01Z";
 
 fn rows(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn keys_of_service_accounts_are_made_rotated_and_ended() {
+    let served = Served::start(|_| ());
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&served.answered(&[arguments, &["-o", "json"]].concat()))
+            .expect("JSON")
+    };
+    let made = json(&["key", "create", "--service-account", "shop", "--expires", "90d"]);
+    assert!(made["key"].as_str().expect("a key").starts_with("pnb_"));
+    assert_eq!(made["owner"], "shop");
+    assert!(made["expiration"].is_string());
+    let shown = served.answered(&["key", "rotate", "shop", "--overlap", "1h"]);
+    assert!(shown.contains("pnb_") && shown.contains("shown once"), "{shown}");
+    let keys = rows(&served.answered(&["key", "ls", "--service-account", "shop", "-o", "ndjson"]));
+    assert_eq!(keys.len(), 2, "the old one lives on for a while");
+    assert!(keys.iter().all(|key| key.get("key").is_none()), "no key is told twice");
+    let old = keys[1]["id"].as_str().expect("an id");
+    served.answered(&["key", "rm", old, "--service-account", "shop", "--yes"]);
+    let all = served.answered(&["key", "ls", "--service-accounts"]);
+    assert_eq!(all.lines().count(), 2, "{all}");
+    served.answered(&["key", "rm", "--service-account", "shop", "--yes"]);
+    let (code, said) = served.refused(&["key", "rotate", "shop"], &served.key);
+    assert!(code == 5 && said.contains("no service account is called"), "{code}: {said}");
+    let (code, said) = served.refused(&["key", "rotate", "shop", "--overlap", "3d"], &served.key);
+    assert!(code == 2 && said.contains("at most 172800 s"), "{code}: {said}");
 }
 
 #[test]
@@ -58,4 +88,41 @@ fn an_event_is_emitted_listed_and_shown() {
     let broken = ["event", "emit", "a", "--resource-id", "x", "--payload", "{"];
     let (code, said) = served.refused(&broken, &served.key);
     assert!(code == 2 && said.contains("no JSON"), "{code}: {said}");
+}
+
+#[test]
+fn a_tail_outlives_the_gateway_and_prints_each_event_once() {
+    let mut served = Served::start(|_| ());
+    // The same port again, as a gateway has that is started anew.
+    served.config.server.listen = vec![served.address()];
+    served.stop();
+    served.resume();
+    let emit = |served: &Served, name: &str, occurred: &str| {
+        served.answered(&["event", "emit", name, "--resource-id", "r", "--occurred", occurred]);
+    };
+    let follow = ["event", "tail", "--since", EARLIER, "--event", "deploy.*", "--count", "3"];
+    let mut tail = served.alone(&[&follow[..], &["-o", "ndjson"]].concat());
+    tail.env("HOOKGATE_URL", format!("http://{}", served.address()));
+    tail.env("HOOKGATE_API_KEY", &served.key);
+    emit(&served, "deploy.before", EARLIER);
+    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(tail.stdout.take().expect("its output")).lines();
+    let mut next = || -> Value {
+        let line = lines.next().expect("a line").expect("text");
+        serde_json::from_str::<Value>(&line).expect("JSON")["event"].clone()
+    };
+    assert_eq!(next(), "deploy.before", "what was kept comes first");
+    served.stop();
+    served.resume();
+    emit(&served, "other", LATER);
+    emit(&served, "deploy.between", LATER);
+    assert_eq!(next(), "deploy.between");
+    emit(&served, "deploy.after", EARLIER);
+    assert_eq!(next(), "deploy.after");
+    let ended = tail.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("; again in "), "{said}");
+
+    let (code, said) = served.refused(&["event", "tail"], "pnu_none");
+    assert_eq!(code, 4, "{said}");
 }
