@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""Performs every act that leaves an event, over HTTP against a fresh gateway, and finds the events at a file
+destination: each with its resource, its related resources and its payload as in tests/data/acts, and no other. An
+update repeated with equal values leaves nothing; nor does a request that is refused. No secret is in any of them.
+
+Takes HOOKGATE_BIN; HOOKGATE_BLESS=1 writes the goldens. Ends with `N passed, N failed`.
+"""
+
+import json
+import os
+import re
+
+import gateway
+
+GOLDENS = gateway.ROOT / "tests/data/acts"
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+PREFIX = "prefect-cloud."
+# A template that anybody can see is one, and two requests: one that it makes an event of, one that it does not.
+TEMPLATE = '{"event": "acts.sent", "resource": {"prefect.resource.id": "{{ body.id }}"}}'
+OTHER_TEMPLATE = '{"event": "acts.other", "resource": {"prefect.resource.id": "{{ body.id }}"}}'
+
+
+class Acts:
+    """The gateway, who acts on it, and what must come of it."""
+
+    def __init__(self, checks, server):
+        self.checks, self.server = checks, server
+        self.account = f"/api/accounts/{server.account['account_id']}"
+        self.workspace = f"{self.account}/workspaces/{server.account['workspace_id']}"
+        self.key = server.account["api_key"]
+        self.secrets = {self.key}
+        self.expected = []
+        self.names = {server.account["account_id"]: "account", server.account["workspace_id"]: "workspace"}
+
+    def ask(self, what, status, method, path, value=None, key=None, source=None):
+        """One request, which must be answered so; returns the answer's JSON."""
+        connection = self.server.connect(source)
+        headers = {"authorization": f"Bearer {key or self.key}", "content-type": "application/json"}
+        body = b"" if value is None else gateway.json_bytes(value)
+        answer = connection.ask(method, path, body, headers)
+        connection.close()
+        self.checks.equal(f"{what}: status", answer.status, status) or print(answer.body.decode()[:500])
+        found = answer.json() if answer.body else None
+        self._keep_secrets(found)
+        return found
+
+    def act(self, names, status, method, path, value=None, key=None):
+        """An act, and the names of the events it leaves, in their order."""
+        what = f"{method} {path.removeprefix(self.workspace).removeprefix(self.account)}"
+        self.expected += [(name, what) for name in names.split()]
+        return self.ask(what, status, method, path, value, key)
+
+    def change(self, names, status, method, path, value, key=None):
+        """A change; the same once more leaves nothing."""
+        self.act(names, status, method, path, value, key)
+        self.ask(f"{method} {path}, again", status, method, path, value, key)
+
+    def refused(self, status, method, path, value=None, key=None):
+        """A request that is refused, and leaves nothing."""
+        self.ask(f"refused {method} {path}", status, method, path, value, key)
+
+    def known(self, name, record):
+        """Names the ids of a record in the goldens."""
+        for field, ending in (("id", ""), ("actor_id", "'s actor"), ("user_id", "'s user")):
+            if record.get(field):
+                self.names.setdefault(record[field], name + ending)
+        for field, held in record.items():
+            if isinstance(held, dict) and held.get("id"):
+                self.names.setdefault(held["id"], f"{name}'s {field}")
+        return record
+
+    def _keep_secrets(self, value):
+        """What an answer told once: no event may tell it again."""
+        if isinstance(value, dict):
+            told = (value.get(name) for name in ("key", "slug", "invite_code"))
+            self.secrets.update(one for one in told if isinstance(one, str) and one)
+            value = list(value.values())
+        if isinstance(value, list):
+            for one in value:
+                self._keep_secrets(one)
+
+    def normal(self, value):
+        """A value without ids and times of this run."""
+        if isinstance(value, dict):
+            return {name: self.normal(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self.normal(one) for one in value]
+        if not isinstance(value, str):
+            return value
+        value = UUID.sub(lambda found: f"<{self.names.get(found[0], 'id')}>", value)
+        return TIME.sub("<time>", value)
+
+
+def make_account(acts):
+    """What bootstrap made, before anybody could act over HTTP."""
+    names = "account account-settings user account-membership workspace workspace-settings api-key"
+    acts.expected += [(f"{name}.created", "hookgate bootstrap") for name in names.split()]
+    acts.me = acts.known("owner", acts.ask("who am I", 200, "GET", "/api/me"))
+    rows = acts.ask("members", 200, "POST", f"{acts.account}/account_memberships/filter")
+    acts.membership = acts.known("membership", rows[0])
+    acts.known("owner", {"id": acts.me["id"], "actor_id": rows[0]["actor_id"]})
+    for place, name in (("account_roles", "account"), ("workspace_roles", "workspace")):
+        for role in acts.ask(f"{name} roles", 200, "POST", f"{acts.account}/{place}/filter"):
+            acts.names[role["id"]] = f"{name} role {role['name']}"
+            setattr(acts, f"{name}_{role['name'].lower()}", role["id"])
+
+
+def change_settings(acts):
+    """Of the account, and of a workspace."""
+    acts.change("account-settings.updated", 204, "PATCH", f"{acts.account}/settings", {"ai_log_summaries": True})
+    acts.refused(422, "PATCH", f"{acts.account}/settings", {"ai_log_summaries": 1})
+    settings = {"inherit_default_result_storage": False}
+    acts.change("workspace-settings.updated", 204, "PATCH", f"{acts.workspace}/settings", settings)
+    acts.refused(422, "PATCH", f"{acts.workspace}/settings", {"unknown": 1})
+
+
+def restrict_addresses(acts):
+    """An allowlist without one of loopback's addresses: who calls from there is refused, and that is told."""
+    allowlist = f"{acts.account}/ip_allowlist"
+    entries = {"entries": [{"ip_network": "127.0.0.1/32", "enabled": True, "description": "here"}]}
+    acts.change("account-settings.updated", 204, "PUT", allowlist, entries)
+    acts.change("account-settings.updated", 204, "PATCH", f"{acts.account}/settings", {"enforce_ip_allowlist": True})
+    elsewhere = {"entries": [{"ip_network": "203.0.113.0/24", "enabled": True, "description": None}]}
+    acts.refused(422, "PUT", allowlist, elsewhere)
+    what = "from an address that is not allowed"
+    acts.expected.append(("request.access-denied.ip-allowlist", what))
+    for _ in range(2):
+        acts.ask(what, 403, "GET", f"{acts.workspace}/webhooks", source="127.0.0.2")
+    acts.act("account-settings.updated", 204, "PATCH", f"{acts.account}/settings", {"enforce_ip_allowlist": False})
+
+
+def change_roles(acts):
+    """Roles of one's own, in accounts and workspaces."""
+    roles = f"{acts.account}/account_roles"
+    made = acts.act(
+        "account-role.created", 201, "POST", f"{roles}/", {"name": "auditor", "permissions": ["read:account"]}
+    )
+    acts.known("account role", made)
+    acts.refused(409, "POST", roles, {"name": "auditor", "permissions": []})
+    acts.change("account-role.updated", 204, "PATCH", f"{roles}/{made['id']}", {"name": "reader"})
+    acts.act("account-role.deleted", 204, "DELETE", f"{roles}/{made['id']}")
+    acts.refused(404, "DELETE", f"{roles}/{made['id']}")
+    roles = f"{acts.account}/workspace_roles"
+    made = acts.act("workspace-role.created", 201, "POST", f"{roles}/", {"name": "watcher", "scopes": ["see_webhooks"]})
+    acts.known("workspace role", made)
+    scopes = {"scopes": ["see_webhooks", "see_events"]}
+    acts.change("workspace-role.updated", 204, "PATCH", f"{roles}/{made['id']}", scopes)
+    acts.act("workspace-role.deleted", 204, "DELETE", f"{roles}/{made['id']}")
+
+
+def change_service_accounts(acts):
+    """A service account, its keys, its place in account and workspace."""
+    bots = f"{acts.account}/bots"
+    names = "service-account.created account-membership.created api-key.created"
+    bot = acts.act(names, 201, "POST", f"{bots}/", {"name": "robot"})
+    acts.known("bot", bot)
+    acts.refused(422, "POST", bots, {"name": "robot", "surplus": 1})
+    acts.refused(403, "POST", bots, {"name": "other"}, key=bot["api_key"]["key"])
+    acts.change("service-account.updated", 204, "PATCH", f"{bots}/{bot['id']}", {"name": "renamed"})
+    acts.change(
+        "account-membership.updated", 204, "PATCH", f"{bots}/{bot['id']}", {"account_role_id": acts.account_admin}
+    )
+    rotated = acts.act("api-key.rotated", 201, "POST", f"{bots}/{bot['id']}/rotate_api_key")
+    acts.known("second", rotated)
+    grants = f"{acts.workspace}/bot_access"
+    grant = {"bot_id": bot["id"], "workspace_role_id": acts.workspace_viewer}
+    access = acts.act("workspace-access.created", 200, "POST", f"{grants}/", [grant])[0]
+    acts.known("access", access)
+    grant["workspace_role_id"] = acts.workspace_developer
+    acts.change("workspace-access.updated", 200, "POST", f"{grants}/", grant)
+    acts.act("workspace-access.deleted", 204, "DELETE", f"{grants}/{access['id']}")
+    names = "account-membership.deleted api-key.deleted service-account.deleted"
+    acts.act(names, 204, "DELETE", f"{bots}/{bot['id']}")
+
+
+def change_keys(acts):
+    """A person, and keys of their own."""
+    me = f"/api/users/{acts.me['id']}"
+    acts.change("user.updated", 204, "PATCH", me, {"first_name": "Rin", "last_name": "Okada"})
+    acts.refused(404, "PATCH", f"/api/users/{acts.server.account['account_id']}", {"first_name": "x"})
+    made = acts.act("api-key.created", 201, "POST", f"{me}/api_keys", {"name": "laptop"})
+    acts.known("key", made)
+    acts.change("api-key.updated", 204, "PATCH", f"{me}/api_keys/{made['id']}", {"name": "desktop"})
+    acts.act("api-key.deleted", 204, "DELETE", f"{me}/api_keys/{made['id']}")
+    acts.refused(401, "GET", "/api/me", key=made["key"])
+
+
+def change_workspaces(acts):
+    """A workspace, and all that ends with it."""
+    places = f"{acts.account}/workspaces"
+    names = "workspace.created workspace-settings.created"
+    made = acts.act(names, 201, "POST", f"{places}/", {"name": "Second", "handle": "second"})
+    acts.known("second workspace", made)
+    acts.refused(409, "POST", places, {"name": "Second", "handle": "second"})
+    acts.change("workspace.updated", 204, "PATCH", f"{places}/{made['id']}", {"description": "größe"})
+    names = "workspace-settings.deleted workspace.deleted"
+    acts.act(names, 204, "DELETE", f"{places}/{made['id']}")
+
+
+def change_webhooks(acts):
+    """A webhook, and what it is sent."""
+    hooks = f"{acts.workspace}/webhooks"
+    made = acts.act("webhook.created", 201, "POST", f"{hooks}/", {"name": "hook", "template": TEMPLATE})
+    acts.known("webhook", made)
+    acts.refused(422, "POST", hooks, {"name": "hook", "template": "{{ nowhere"})
+    hook = f"{hooks}/{made['id']}"
+    sent = acts.server.post(f"/hooks/{made['slug']}", {"id": "1"}).status
+    acts.checks.equal("it receives", sent, 204)
+    acts.expected.append(("webhook.received", "POST /hooks"))
+    sent = acts.server.post(f"/hooks/{made['slug']}", {}).status
+    acts.checks.equal("what it makes no event of is refused", sent, 400)
+    acts.expected += [("webhook.received", "POST /hooks"), ("webhook.failed", "POST /hooks")]
+    acts.change("webhook.updated", 204, "PATCH", hook, {"enabled": False})
+    whole = {"name": "renamed", "template": OTHER_TEMPLATE, "enabled": True, "service_account_id": None}
+    acts.change("webhook.updated", 204, "PUT", hook, whole)
+    acts.act("webhook.updated", 200, "POST", f"{hook}/rotate")
+    acts.act("webhook.deleted", 204, "DELETE", hook)
+    acts.refused(404, "DELETE", hook)
+
+
+def kind_of(name):
+    return name.split(".")[0]
+
+
+def check_order(checks, acts, events):
+    """Of each kind, the events that were to come, in their order, and no other."""
+    found = [event["event"].removeprefix(PREFIX) for event in events]
+    expected = [name for name, _ in acts.expected]
+    for kind in sorted({kind_of(name) for name in found + expected}):
+        of_kind = lambda names: [name for name in names if kind_of(name) == kind]
+        checks.equal(f"the events of {kind}", of_kind(found), of_kind(expected))
+
+
+def check_names(checks, server, events):
+    """The command lists every name that arrived."""
+    told = server.run("event", "names")
+    checks.equal("`hookgate event names` works", (told.returncode, told.stderr), (0, ""))
+    arrived = {event["event"] for event in events}
+    checks.equal("left by an act and not listed", sorted(arrived - set(told.stdout.split())), [])
+    print(f"{len(arrived)} names of {len(events)} events")
+
+
+def check_goldens(checks, acts, events):
+    """Each event as it is written down, ids and times of the run apart."""
+    shown = {}
+    for event in events:
+        told = {name: acts.normal(event[name]) for name in ("event", "resource", "related", "payload")}
+        told["related"].sort(key=lambda one: one["prefect.resource.role"])
+        shown.setdefault(kind_of(event["event"].removeprefix(PREFIX)), []).append(told)
+    if os.environ.get("HOOKGATE_BLESS"):
+        for old in GOLDENS.glob("*.json"):
+            old.unlink()
+        for kind, told in shown.items():
+            (GOLDENS / f"{kind}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    kinds = {path.stem for path in GOLDENS.glob("*.json")}
+    checks.equal("there are goldens of these kinds", sorted(shown), sorted(kinds))
+    for kind in sorted(kinds & set(shown)):
+        golden = json.loads((GOLDENS / f"{kind}.json").read_text())
+        checks.equal(f"{kind}: as many as in its golden", len(shown[kind]), len(golden))
+        for number, (found, expected) in enumerate(zip(shown[kind], golden)):
+            checks.equal(f"{kind}.json, event {number}", found, expected)
+
+
+def check_secrets(checks, acts, server):
+    """What answers told once stands nowhere else."""
+    for place in (server.destination, server.log):
+        text = place.read_text()
+        checks.true(f"no secret stands in {place.name}", not any(secret in text for secret in acts.secrets))
+
+
+def check(checks, folder):
+    """The whole script."""
+    with gateway.Gateway(folder) as server:
+        server.start()
+        acts = Acts(checks, server)
+        make_account(acts)
+        change_settings(acts)
+        restrict_addresses(acts)
+        change_roles(acts)
+        change_service_accounts(acts)
+        change_keys(acts)
+        change_workspaces(acts)
+        change_webhooks(acts)
+        count = len(acts.expected)
+        arrived = lambda: [one for one in server.events() if one["event"].startswith(PREFIX)]
+        gateway.until(lambda: len(arrived()) >= count, 30)
+        checks.equal("it ends cleanly", server.stop(), 0)
+        # What senders leave goes another way into the spool than what managers do.
+        events = sorted(arrived(), key=lambda one: one["occurred"].rstrip("Z"))
+        check_order(checks, acts, events)
+        check_goldens(checks, acts, events)
+        check_names(checks, server, events)
+        check_secrets(checks, acts, server)
+
+
+if __name__ == "__main__":
+    gateway.perform(check, seconds=180)
