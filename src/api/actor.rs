@@ -115,6 +115,16 @@ impl Api {
         Ok(Admission::Call(Box::new(Call { kind, verb, scene, caller, parts })))
     }
 
+    /// Whoever calls what needs no key, if they show one; one that does not count is refused.
+    pub(super) async fn visitor(&self, arrival: &Arrival) -> Result<Option<Record>, Problem> {
+        if !arrival.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        let key = self.authenticate(arrival)?;
+        let (caller, _) = self.identify(&key, None, None, &Origin::of(arrival)).await?;
+        Ok(Some(caller.owner))
+    }
+
     /// The key of a request; the same reply whatever is wrong with it.
     pub(super) fn authenticate(&self, arrival: &Arrival) -> Result<Arc<KeyFacts>, Problem> {
         let token = arrival.header(AUTHORIZATION.as_str()).and_then(credential);

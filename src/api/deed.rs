@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::invitation::is_revoked;
 use super::problem::Problem;
 use super::{Api, Call};
 use crate::catalogue::{
@@ -81,7 +82,9 @@ impl Deed<'_> {
 
     /// A record that ends.
     pub(super) fn delete(&mut self, record: Record) {
-        self.emit(&record, &[], catalogue::deleted);
+        if !is_revoked(&record) {
+            self.emit(&record, &[], catalogue::deleted);
+        }
         self.batch.writes.push(Write::Delete(record));
     }
 

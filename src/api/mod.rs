@@ -7,12 +7,14 @@ mod actor;
 mod change;
 mod deed;
 pub mod events;
+mod invitation;
 mod key;
 mod member;
 mod openapi;
 mod origin;
 mod outbox;
 mod pages;
+mod password;
 mod present;
 mod problem;
 mod question;
@@ -85,6 +87,8 @@ pub struct Api {
     events: Events,
     /// Turns of renderings that try a draft.
     trials: Semaphore,
+    /// Turns of passwords that are hashed.
+    passwords: Semaphore,
     /// Sources that accounts do not allow.
     refusals: origin::Refusals,
 }
@@ -176,6 +180,7 @@ impl Api {
             options,
             events,
             trials,
+            passwords: Semaphore::new(password::HASHES_MAX),
             refusals: origin::Refusals::default(),
         })
     }
@@ -277,12 +282,16 @@ impl Api {
         call: &Call,
         act: Act,
         values: &Values,
-        _arrival: &Arrival,
+        arrival: &Arrival,
     ) -> Result<Reply, Problem> {
         match act {
             Act::BotKeys => self.bot_keys(call).await,
             Act::DropBotKey => self.drop_bot_key(call).await,
             Act::MembershipOf => self.membership_of(call).await,
+            Act::InviteAgain => self.invite_again(call).await,
+            Act::Revoke => self.revoke(call).await,
+            Act::Accept => self.accept(call, values, arrival).await,
+            Act::Reject => self.reject(call, arrival).await,
             Act::MakeKey => self.make_key(call, values).await,
             Act::SetActive => self.set_active(call, values).await,
             Act::LeaveAccount => self.leave_account(call).await,
@@ -290,7 +299,7 @@ impl Api {
             Act::DropAccess(of) => self.drop_access(call, of).await,
             Act::TeamAccess => self.team_access(call, values).await,
             Act::Inhabitants => self.inhabitants(call).await,
-            Act::GiveAccess(_) => Err(Problem::NotFound),
+            Act::GiveAccess(_) | Act::Invite => Err(Problem::NotFound),
             Act::Allowlist => self.allowlist(call).await,
             Act::SetAllowlist => self.set_allowlist(call, values).await,
             Act::MyAccess => self.my_access(call).await,
@@ -307,6 +316,7 @@ impl Api {
     ) -> Result<Reply, Problem> {
         let mut told = match act {
             Act::GiveAccess(to) => self.give_access(call, to, all).await?,
+            Act::Invite => self.invite(call, all).await?,
             _ => return Err(Problem::NotFound),
         };
         let told = if is_list { told.into() } else { told.pop().unwrap_or_default() };

@@ -170,7 +170,7 @@ pub(super) fn key(key: &Record, secret: Option<&Secret>) -> Value {
 pub(super) fn webhook(record: &Record) -> Value {
     let slug = match &record.hidden {
         Hidden::Slug(slug) => slug.expose(),
-        Hidden::Nothing | Hidden::Key(_) => "",
+        _ => "",
     };
     let mut told = head(record);
     told.insert("account".to_owned(), record.account.to_string().into());

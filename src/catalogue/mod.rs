@@ -366,6 +366,16 @@ pub enum Act {
     Inhabitants,
     /// Tells the place that a person or a service account has in an account.
     MembershipOf,
+    /// Invites somebody.
+    Invite,
+    /// Invites somebody again.
+    InviteAgain,
+    /// Takes an invitation back.
+    Revoke,
+    /// Joins what an invitation is to.
+    Accept,
+    /// Declines an invitation.
+    Reject,
     /// Makes a key for a person.
     MakeKey,
     /// Lets many in, or keeps them out.

@@ -117,7 +117,8 @@ static WORKSPACE_RUNNER: BuiltIn = BuiltIn::new(
     |scope| is_seeing(scope) || scope.starts_with("run_") || scope == "manage_events",
 );
 
-static WORKSPACE_VIEWER: BuiltIn =
+/// Sees what is in a workspace.
+pub static WORKSPACE_VIEWER: BuiltIn =
     BuiltIn::new(0x24, Where::Workspace, ("Viewer", "Sees what is in the workspace"), is_seeing);
 
 static WORKSPACE_WORKER: BuiltIn = BuiltIn::new(

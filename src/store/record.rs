@@ -15,8 +15,10 @@ pub enum Hidden {
     Nothing,
     /// A secret path part, as it is.
     Slug(Secret),
-    /// All that is kept of a key.
+    /// All that is kept of a key, or of another secret that is told once.
     Key(KeptKey),
+    /// What is kept of a person's password.
+    Password(Secret),
 }
 
 /// How a key is looked up, and its digest.
@@ -169,6 +171,11 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
         .map_err(|error| StoreError::Failed(format!("a {} without fields: {error}", kind.name)))?;
     let hidden = match (row.get::<_, Option<String>>(5)?, row.get::<_, Option<Vec<u8>>>(6)?) {
         (_, None) => Hidden::Nothing,
+        (None, Some(kept)) if kind.name == catalogue::USER.name => {
+            let kept = String::from_utf8(kept)
+                .map_err(|_| StoreError::Failed("a password is no text".to_owned()))?;
+            Hidden::Password(Secret::new(kept))
+        }
         (None, Some(slug)) => {
             let slug = String::from_utf8(slug)
                 .map_err(|_| StoreError::Failed("a slug is no text".to_owned()))?;

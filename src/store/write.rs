@@ -269,7 +269,7 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
 fn hidden(hidden: &Hidden) -> (Option<&str>, Option<&[u8]>) {
     match hidden {
         Hidden::Nothing => (None, None),
-        Hidden::Slug(slug) => (None, Some(slug.expose().as_bytes())),
+        Hidden::Slug(secret) | Hidden::Password(secret) => (None, Some(secret.expose().as_bytes())),
         Hidden::Key(key) => (Some(&key.lookup), Some(&key.digest)),
     }
 }

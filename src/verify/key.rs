@@ -70,6 +70,12 @@ pub fn hash(key: &str) -> [u8; 32] {
     out
 }
 
+/// Whether a digest is that of a presented secret, in the same time whatever differs.
+#[must_use]
+pub fn is_digest_of(presented: &str, digest: &[u8; 32]) -> bool {
+    verify_slices_are_equal(&hash(presented), digest).is_ok()
+}
+
 /// How a key is shown after its creation: prefix, dots, its last four characters.
 #[must_use]
 pub fn mask(key: &Secret) -> String {

@@ -3,3 +3,4 @@
 
 pub mod allowlist;
 pub mod key;
+pub mod password;

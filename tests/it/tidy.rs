@@ -28,6 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("governor::", &["limit.rs", "forward/pace.rs"]),
     ("rusqlite::", &["store/", "feed/"]),
     ("uuid::", &["id.rs"]),
+    ("argon2::", &["verify/"]),
     ("prometheus_client::", &["telemetry/", "admin.rs"]),
     ("tracing_subscriber::", &["telemetry/"]),
     ("clap::", &["cli/", "main.rs", "config"]),

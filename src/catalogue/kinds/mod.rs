@@ -1,11 +1,13 @@
 //! The rows. A kind's row says all that routes, checks, permissions and audit events need to know of it. One file for
 //! each part of the house: people, places, programs, settings.
 
+mod invitations;
 mod people;
 mod places;
 mod programs;
 mod settings;
 
+pub use invitations::*;
 pub use people::*;
 pub use places::*;
 pub use programs::*;
@@ -28,12 +30,14 @@ pub const KINDS: &[&Kind] = &[
     &USER,
     &ACCOUNT_ROLE,
     &ACCOUNT_MEMBERSHIP,
+    &ACCOUNT_INVITATION,
     &TEAM,
     &TEAM_MEMBERSHIP,
     &WORKSPACE,
     &WORKSPACE_SETTINGS,
     &WORKSPACE_ROLE,
     &WORKSPACE_ACCESS,
+    &WORKSPACE_INVITATION,
     &SERVICE_ACCOUNT,
     &API_KEY,
     &WEBHOOK,
