@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives the gateway with the unmodified `prefect` command: login, workspaces, profiles, `api`, and every verb of
-`cloud webhook`. Each exits 0, the audit events are at the destination without slug or key, and what was made that way
-receives.
+`cloud ip-allowlist` and `cloud webhook`. Each exits 0, the audit events are at the destination without slug or key, and
+what was made that way receives.
 
 Takes HOOKGATE_BIN; installs the pinned prefect once (setup.sh). Ends with `N passed, N failed`.
 """
@@ -94,6 +94,36 @@ def check_api(checks, prefect, server):
     checks.true("what is wrong is told", wrong.returncode != 0 and "uuid_parsing" in wrong.stdout + wrong.stderr, wrong)
 
 
+def entries(server):
+    """The allowlist as the API has it: what is enabled, by network."""
+    connection = server.connect()
+    path = f"/api/accounts/{server.account['account_id']}/ip_allowlist"
+    answer = connection.ask("GET", path, headers={"authorization": f"Bearer {server.account['api_key']}"})
+    connection.close()
+    return {one["ip_network"]: one["enabled"] for one in answer.json()["entries"]}
+
+
+def check_allowlist(checks, prefect, server):
+    """Each verb of `cloud ip-allowlist`; nobody locks themselves out."""
+    verb = lambda *words: check_command(checks, prefect, "cloud", "ip-allowlist", *words)
+    verb("ls")
+    verb("add", "127.0.0.0/8", "-d", "loopback")
+    verb("add", "2001:db8::/32")
+    checks.equal("both are there", entries(server), {"127.0.0.0/8": True, "2001:db8::/32": True})
+    listed = verb("ls")
+    checks.true("it lists them", "127.0.0.0/8" in listed and "2001:db8::/32" in listed, listed)
+    verb("toggle", "2001:db8::/32")
+    checks.equal("one is switched off", entries(server), {"127.0.0.0/8": True, "2001:db8::/32": False})
+    verb("enable")
+    locked = prefect.run("cloud", "ip-allowlist", "remove", "127.0.0.0/8")
+    checks.true("a lock-out is refused, and told", locked.returncode and "Traceback" not in locked.stderr, locked)
+    checks.equal("it is as it was", entries(server), {"127.0.0.0/8": True, "2001:db8::/32": False})
+    verb("disable")
+    verb("remove", "2001:db8::/32")
+    verb("remove", "127.0.0.0/8")
+    checks.equal("none is left", entries(server), {})
+
+
 def record(server, name):
     """The webhook of that name as the API has it."""
     return next(one for one in server.api("POST", "/webhooks/filter").json() if one["name"] == name)
@@ -169,6 +199,7 @@ def check(checks, folder):
         check_login(checks, prefect, server)
         check_places(checks, prefect, server)
         check_api(checks, prefect, server)
+        check_allowlist(checks, prefect, server)
         webhook, slugs = check_webhook(checks, prefect, server)
         check_audit(checks, server, webhook, server.drained_events())
         check_command(checks, prefect, "cloud", "logout")
@@ -180,4 +211,4 @@ def check(checks, folder):
 
 
 if __name__ == "__main__":
-    gateway.perform(check, seconds=180)
+    gateway.perform(check, seconds=280)

@@ -11,7 +11,7 @@ import subprocess
 import gateway
 
 SEED = 1
-EXAMPLES = 20
+EXAMPLES = 8
 SECONDS = 240
 # What ends the caller or their place: tried by itself, last.
 ENDS = ["user.delete", "account-membership.leave", "workspace.delete"]
