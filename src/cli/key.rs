@@ -5,7 +5,6 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::access::{Access, Remote};
-use super::caller;
 use super::client::runtime;
 use super::listing::{Listing, text};
 use super::moment::{Moment, moment, seconds};
@@ -136,7 +135,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             Command::Create(args) => create(args).await,
             Command::Rotate { service_account, overlap, expires, access, listing } => {
                 let remote = access.account().await?;
-                let bot = caller::find(&remote, service_account).await?;
+                let bot = remote.caller(service_account).await?;
                 let path = format!("bots/{}/rotate_api_key", text(&bot, "id"));
                 let body = json!({
                     "api_key_expiration": expiration(*expires),
@@ -176,7 +175,7 @@ async fn remove(
     let remote = access.account().await?;
     let (what, path) = match (&owner.service_account, key) {
         (Some(wanted), None) => {
-            let bot = caller::find(&remote, wanted).await?;
+            let bot = remote.caller(wanted).await?;
             let what = format!("end the service account {:?} and its keys", text(&bot, "name"));
             (what, format!("{}/bots/{}", remote.place, text(&bot, "id")))
         }
@@ -226,7 +225,7 @@ async fn own_keys(remote: &Remote) -> Result<Vec<Value>, Failure> {
 }
 
 async fn bot_keys(remote: &Remote, wanted: &str) -> Result<Vec<Value>, Failure> {
-    let bot = caller::find(remote, wanted).await?;
+    let bot = remote.caller(wanted).await?;
     let path = format!("bots/{}/read_bot_api_keys", text(&bot, "id"));
     let keys = remote.call(Method::GET, &path, None).await?;
     let rotating = keys["rotating_keys"].as_array().into_iter().flatten();

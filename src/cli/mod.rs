@@ -5,7 +5,6 @@ mod access;
 mod audit;
 mod bench;
 mod bootstrap;
-mod caller;
 mod case;
 mod check;
 mod client;
@@ -115,7 +114,7 @@ enum Command {
     /// Look at the durable log of a data folder
     #[command(subcommand)]
     Spool(spool::Command),
-    /// Prove the chain of audit events of a data folder or an export
+    /// Who did what: asked of a gateway, or proven from a data folder or an export
     #[command(subcommand)]
     Audit(audit::Command),
     /// Show settings and where they come from

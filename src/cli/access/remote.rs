@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::client::{Answer, Client};
 use crate::cli::output::{Failure, say};
 use crate::cli::socket::Socket;
-use crate::id::Secret;
+use crate::id::{Secret, Uuid};
 
 /// Rows of one page of a list.
 const PAGE: usize = 100;
@@ -103,6 +103,26 @@ impl Remote {
         Err(Failure::Late(format!("{}: no end of waiting", self.base)))
     }
 
+    /// The record of a name or id. Names may be doubled; then only the id says which.
+    pub(in crate::cli) async fn find(
+        &self,
+        what: &str,
+        path: &str,
+        wanted: &str,
+    ) -> Result<Value, Failure> {
+        if Uuid::try_parse(wanted).is_ok() {
+            return self.call(Method::GET, &format!("{path}/{wanted}"), None).await;
+        }
+        let mut found = self.rows(&format!("{path}/filter"), &json!({})).await?;
+        found.retain(|row| row["name"] == wanted);
+        only(what, wanted, found)
+    }
+
+    /// The account's service account of a name or id.
+    pub(in crate::cli) async fn caller(&self, wanted: &str) -> Result<Value, Failure> {
+        self.account().find("service account", "bots", wanted).await
+    }
+
     /// A websocket to a path below the account or workspace that is meant.
     pub(in crate::cli) async fn socket(
         &self,
@@ -145,6 +165,20 @@ impl Remote {
         }
         say(&format!("only the first {} are looked at", all.len()));
         Ok(all)
+    }
+}
+
+/// The one row among those of a name; or why it is none, with what to say instead.
+fn only(what: &str, wanted: &str, mut found: Vec<Value>) -> Result<Value, Failure> {
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Failure::NotFound(format!("no {what} is called {wanted:?}"))),
+        several => {
+            let ids: Vec<_> = found.iter().filter_map(|row| row["id"].as_str()).collect();
+            let ids = ids.join(", ");
+            let says = format!("{several} {what}s are called {wanted:?}: say one of {ids}");
+            Err(Failure::No(says))
+        }
     }
 }
 

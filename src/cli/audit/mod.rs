@@ -1,7 +1,9 @@
-//! `hookgate audit`: the chain of audit events, proven, exported, or anchored. In: a data folder, with or without a
-//! gateway on it, or an export. Out: each account's chain, or the first break. Changes nothing.
+//! `hookgate audit`: audit events, listed by a running gateway; their chain, proven, exported, or anchored. In: a
+//! gateway, or a data folder, with or without one on it, or an export. Out: who did what; each account's chain, or the
+//! first break. Changes nothing.
 
 mod line;
+mod list;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Form;
+use super::client::runtime;
 use super::output::{Failure, print_line, print_text};
 use crate::catalogue::chain::Hash;
 use crate::id::Uuid;
@@ -19,6 +22,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
+    /// List who did what, as a running gateway tells it
+    #[command(visible_alias = "list", after_help = list::EXAMPLE)]
+    Ls(Box<list::Args>),
     /// Walk every account's chain, and name the first break
     #[command(after_help = "\
 Prints each account's number of events, first and last moment and head. Exits 1 at the first event
@@ -93,6 +99,7 @@ pub(super) struct Folder {
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Ls(args) => runtime()?.block_on(list::run(args)),
         Command::Verify(args) => verify::run(args),
         Command::Export { folder, account } => export(&folder.data, *account),
         Command::Head { folder, form } => head(&folder.data, *form),

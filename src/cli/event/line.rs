@@ -5,8 +5,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::cli::output::clean;
-
 /// A page of events.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page<'a> {
@@ -20,15 +18,17 @@ pub(super) struct Page<'a> {
 
 /// What commands look at in an event.
 #[derive(Debug, Deserialize)]
-pub(super) struct Seen {
+pub(in crate::cli) struct Seen {
     #[serde(default)]
     pub(super) id: String,
     #[serde(default)]
-    pub(super) occurred: String,
+    pub(in crate::cli) occurred: String,
     #[serde(default)]
-    event: String,
+    pub(in crate::cli) event: String,
     #[serde(default)]
-    resource: Value,
+    pub(in crate::cli) resource: Value,
+    #[serde(default)]
+    pub(in crate::cli) related: Vec<Value>,
 }
 
 impl Seen {
@@ -40,8 +40,7 @@ impl Seen {
     /// The line for people.
     pub(super) fn line(&self) -> String {
         let resource = self.resource["prefect.resource.id"].as_str().unwrap_or_default();
-        let line = format!("{}  {}  {}  {resource}", self.occurred, self.id, self.event);
-        clean(&line).replace(['\n', '\t'], " ")
+        format!("{}  {}  {}  {resource}", self.occurred, self.id, self.event)
     }
 }
 

@@ -1,23 +1,22 @@
 //! `hookgate event ls` and `event show`: events that a gateway keeps. In: what is asked for. Out: events, a page at a
 //! time. The key goes only to the gateway that was asked, wherever the next page is said to be.
 
+use bytes::Bytes;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::line::{Page, Seen, flat};
 use super::wanted::Wanted;
 use crate::cli::access::{Access, Remote};
 use crate::cli::listing::Listing;
 use crate::cli::moment::{Moment, moment};
-use crate::cli::output::{Failure, print_line, print_text, say};
+use crate::cli::output::{Failure, clean, print_line, print_text, say};
 use crate::cli::pretty;
 use crate::clock::Clock;
 use crate::id::Uuid;
 
 /// Most events of one page.
 const PAGE: u64 = 100;
-/// Most events of one call.
-const LIMIT_MAX: u64 = 1_000_000;
 
 pub(super) const EXAMPLE: &str = "\
 Newest first. A line has the moment, the id, the name and the resource of an event; `-o ndjson` is the event
@@ -26,7 +25,7 @@ itself. On stderr stands how many there are, when not all are shown.
 Examples:
   hookgate event ls --since 1h
   hookgate event ls --event 'github.*' --text 'release -draft' --limit 500 -o ndjson
-  hookgate event ls --whole-account --event 'prefect-cloud.*' --related actor=prefect-cloud.user.ID";
+  hookgate event ls --whole-account --event 'prefect-cloud.*' --related actor=prefect-cloud.actor.ID";
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -37,7 +36,7 @@ pub(in crate::cli) struct Args {
     until: Option<Moment>,
     /// Most events that are printed
     #[arg(long, value_name = "N", default_value_t = 50,
-          value_parser = clap::value_parser!(u64).range(1..=LIMIT_MAX))]
+          value_parser = clap::value_parser!(u64).range(1..=Question::LIMIT_MAX))]
     limit: u64,
     /// Oldest first
     #[arg(long)]
@@ -49,54 +48,87 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
-    let now = Clock::System.now();
-    let mut occurred = json!({});
-    if let Some(since) = args.wanted.since(now) {
-        occurred["since"] = since.to_string().into();
-    }
-    if let Some(until) = args.until {
-        occurred["until"] = until.before(now).to_string().into();
-    }
-    let mut filter = Value::from(args.wanted.filter());
-    filter["occurred"] = occurred;
-    filter["order"] = if args.oldest_first { "ASC" } else { "DESC" }.into();
     let remote = args.wanted.open(&args.access).await?;
-    let body = json!({ "filter": filter, "limit": args.limit.min(PAGE) }).to_string();
-    let mut answer = first(&remote, body).await?;
-    let mut shown = 0;
-    if args.listing.is_json() {
-        print_text("[")?;
-    }
-    loop {
-        let page = page(&remote, &answer)?;
-        for event in &page.events {
-            if shown == args.limit {
-                break;
+    let question = Question {
+        filter: args.wanted.filter(),
+        since: args.wanted.since,
+        until: args.until,
+        limit: args.limit,
+        oldest_first: args.oldest_first,
+    };
+    question.print(&remote, args.listing, Seen::line).await
+}
+
+/// A question for events.
+pub(in crate::cli) struct Question {
+    /// Which, but for their time.
+    pub(in crate::cli) filter: Map<String, Value>,
+    pub(in crate::cli) since: Option<Moment>,
+    pub(in crate::cli) until: Option<Moment>,
+    pub(in crate::cli) limit: u64,
+    pub(in crate::cli) oldest_first: bool,
+}
+
+impl Question {
+    /// Most events of one answer.
+    pub(in crate::cli) const LIMIT_MAX: u64 = 1_000_000;
+
+    fn body(&self) -> String {
+        let now = Clock::System.now();
+        let mut occurred = json!({});
+        for (name, moment) in [("since", self.since), ("until", self.until)] {
+            if let Some(moment) = moment {
+                occurred[name] = moment.before(now).to_string().into();
             }
-            if args.listing.is_table() {
-                print_line(&Seen::of(event).map(|seen| seen.line()).unwrap_or_default())?;
-            } else if args.listing.is_json() {
-                let separator = if shown == 0 { "" } else { "," };
-                print_text(&format!("{separator}{}", flat(event)))?;
-            } else {
-                print_line(&flat(event))?;
-            }
-            shown += 1;
         }
-        match &page.next {
-            Some(next) if shown < args.limit && !page.events.is_empty() => {
-                let address = here(&remote, next)?;
-                answer = remote.exchange(Method::GET, &address, String::new()).await?;
-            }
-            next => {
-                if next.is_some() || page.total > shown {
-                    say(&format!("{shown} of {} events; --limit shows more", page.total));
+        let mut filter = Value::from(self.filter.clone());
+        filter["occurred"] = occurred;
+        filter["order"] = if self.oldest_first { "ASC" } else { "DESC" }.into();
+        json!({ "filter": filter, "limit": self.limit.min(PAGE) }).to_string()
+    }
+
+    /// Prints the answer, page by page; `line` is what people see of an event.
+    pub(in crate::cli) async fn print(
+        &self,
+        remote: &Remote,
+        listing: Listing,
+        line: impl Fn(&Seen) -> String,
+    ) -> Result<(), Failure> {
+        let mut answer = first(remote, self.body()).await?;
+        let mut shown = 0;
+        if listing.is_json() {
+            print_text("[")?;
+        }
+        loop {
+            let page = page(remote, &answer)?;
+            let room = self.limit - shown;
+            for event in page.events.iter().take(room as usize) {
+                if listing.is_table() {
+                    let line = Seen::of(event).map(|seen| line(&seen)).unwrap_or_default();
+                    print_line(&clean(&line).replace(['\n', '\t'], " "))?;
+                } else if listing.is_json() {
+                    let separator = if shown == 0 { "" } else { "," };
+                    print_text(&format!("{separator}{}", flat(event)))?;
+                } else {
+                    print_line(&flat(event))?;
                 }
-                break;
+                shown += 1;
+            }
+            match &page.next {
+                Some(next) if shown < self.limit && !page.events.is_empty() => {
+                    let address = here(remote, next)?;
+                    answer = remote.exchange(Method::GET, &address, String::new()).await?;
+                }
+                next => {
+                    if next.is_some() || page.total > shown {
+                        say(&format!("{shown} of {} events; --limit shows more", page.total));
+                    }
+                    break;
+                }
             }
         }
+        if listing.is_json() { print_line("]") } else { Ok(()) }
     }
-    if args.listing.is_json() { print_line("]") } else { Ok(()) }
 }
 
 /// Shows one event.
@@ -121,7 +153,7 @@ pub(super) async fn show(
     }
 }
 
-async fn first(remote: &Remote, body: String) -> Result<bytes::Bytes, Failure> {
+async fn first(remote: &Remote, body: String) -> Result<Bytes, Failure> {
     let address = format!("{}{}/events/filter", remote.base, remote.place);
     remote.exchange(Method::POST, &address, body).await
 }

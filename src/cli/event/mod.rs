@@ -8,6 +8,9 @@ mod names;
 mod tail;
 mod wanted;
 
+pub(super) use line::Seen;
+pub(super) use list::Question;
+
 use super::access::Access;
 use super::client::runtime;
 use super::listing::Listing;

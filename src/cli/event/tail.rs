@@ -13,7 +13,7 @@ use super::line::{Seen, flat};
 use super::wanted::Wanted;
 use crate::cli::access::{Access, Remote};
 use crate::cli::listing::Way;
-use crate::cli::output::{Failure, print_line, say};
+use crate::cli::output::{Failure, clean, print_line, say};
 use crate::cli::socket::{Ended, Socket};
 use crate::clock::{Clock, Time};
 
@@ -91,7 +91,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let mut tail = Tail {
         args,
         filter: args.wanted.filter().into(),
-        seen: Window::new(args.wanted.since(now).unwrap_or(now)),
+        seen: Window::new(args.wanted.since.map_or(now, |since| since.before(now))),
         shown: 0,
         is_table: match args.output {
             Some(way) => way == Way::Table,
@@ -183,7 +183,11 @@ impl Tail<'_> {
         if !self.seen.is_new(&seen.id, &seen.occurred) {
             return Ok(());
         }
-        let line = if self.is_table { seen.line() } else { flat(event) };
+        let line = if self.is_table {
+            clean(&seen.line()).replace(['\n', '\t'], " ")
+        } else {
+            flat(event)
+        };
         print_line(&line).map_err(End::Final)?;
         self.shown += 1;
         if Some(self.shown) == self.args.count { Err(End::Enough) } else { Ok(()) }

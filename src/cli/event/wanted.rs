@@ -7,7 +7,6 @@ use super::pair;
 use crate::cli::access::{Access, Remote};
 use crate::cli::moment::{Moment, moment};
 use crate::cli::output::Failure;
-use crate::clock::Time;
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(in crate::cli) struct Wanted {
@@ -31,7 +30,7 @@ pub(in crate::cli) struct Wanted {
     text: Option<String>,
     /// Not before this moment: an age such as 90s, 15m, 1h, 7d, or RFC 3339
     #[arg(long, value_name = "WHEN", value_parser = moment)]
-    since: Option<Moment>,
+    pub(super) since: Option<Moment>,
     /// Of the whole account, not only of one workspace: audit events of the account are only there
     #[arg(long)]
     whole_account: bool,
@@ -41,11 +40,6 @@ impl Wanted {
     /// The gateway, and the account or workspace whose events are asked for.
     pub(super) async fn open(&self, access: &Access) -> Result<Remote, Failure> {
         if self.whole_account { access.account().await } else { access.workspace().await }
-    }
-
-    /// The first moment of which events are asked for, when one is said.
-    pub(super) fn since(&self, now: Time) -> Option<Time> {
-        self.since.map(|moment| moment.before(now))
     }
 
     /// The filter, but for its time.
@@ -113,6 +107,7 @@ fn put(map: &mut Map<String, Value>, name: &str, value: Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Time;
 
     #[test]
     fn flags_become_the_filter_the_api_reads() {

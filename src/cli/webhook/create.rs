@@ -6,9 +6,9 @@ use serde_json::json;
 use super::source::Source;
 use super::with_hook;
 use crate::cli::access::Access;
+use crate::cli::gallery;
 use crate::cli::listing::{Listing, text};
 use crate::cli::output::{Failure, print_line};
-use crate::cli::{caller, gallery};
 
 pub(super) const EXAMPLE: &str = "\
 `hookgate send --list` shows what the gallery has.
@@ -55,8 +55,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     });
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {
-        body["service_account_id"] =
-            text(&caller::find(&remote.account(), wanted).await?, "id").into();
+        body["service_account_id"] = remote.caller(wanted).await?["id"].clone();
     }
     let made = remote.call(Method::POST, "webhooks/", Some(&body)).await;
     args.source.look_through(&template, made.is_ok());

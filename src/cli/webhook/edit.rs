@@ -4,8 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::source::Source;
-use super::{Which, find, print};
-use crate::cli::caller;
+use super::{Which, print};
 use crate::cli::listing::{Listing, text};
 use crate::cli::output::Failure;
 
@@ -56,8 +55,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     if let Some(wanted) = &args.service_account {
-        body["service_account_id"] =
-            text(&caller::find(&remote.account(), wanted).await?, "id").into();
+        body["service_account_id"] = remote.caller(wanted).await?["id"].clone();
     }
     if args.no_service_account {
         body["service_account_id"] = Value::Null;
@@ -68,5 +66,5 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         args.source.look_through(template, set.is_ok());
     }
     set?;
-    print(&remote, find(&remote, &id).await?, args.listing)
+    print(&remote, remote.find("webhook", "webhooks", &id).await?, args.listing)
 }

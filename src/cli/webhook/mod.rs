@@ -14,7 +14,6 @@ use super::client::runtime;
 use super::listing::{Listing, text};
 use super::output::{Failure, print_text};
 use super::{prompt, send};
-use crate::id::Uuid;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -143,26 +142,8 @@ impl Which {
     /// The gateway, and the webhook as it is now.
     async fn find(&self) -> Result<(Remote, Value), Failure> {
         let remote = self.access.workspace().await?;
-        let webhook = find(&remote, &self.webhook).await?;
+        let webhook = remote.find("webhook", "webhooks", &self.webhook).await?;
         Ok((remote, webhook))
-    }
-}
-
-/// The webhook of a name or id. Names may be doubled; then only the id says which.
-async fn find(remote: &Remote, wanted: &str) -> Result<Value, Failure> {
-    if Uuid::try_parse(wanted).is_ok() {
-        return remote.call(Method::GET, &format!("webhooks/{wanted}"), None).await;
-    }
-    let mut found = remote.rows("webhooks/filter", &json!({})).await?;
-    found.retain(|webhook| webhook["name"] == wanted);
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(Failure::NotFound(format!("no webhook is called {wanted:?}"))),
-        several => {
-            let ids: Vec<_> = found.iter().map(|webhook| text(webhook, "id")).collect();
-            let ids = ids.join(", ");
-            Err(Failure::No(format!("{several} webhooks are called {wanted:?}: say one of {ids}")))
-        }
     }
 }
 

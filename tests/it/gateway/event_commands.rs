@@ -43,6 +43,30 @@ fn keys_of_service_accounts_are_made_rotated_and_ended() {
 }
 
 #[test]
+fn keys_of_ones_own_and_who_did_what() {
+    let served = Served::start(|_| ());
+    let made = served.answered(&["key", "create", "laptop", "--expires", "2030-01-01T00:00:00Z"]);
+    assert!(made.contains("pnu_") && made.contains("2030-01-01"), "{made}");
+    let listed = served.answered(&["key", "ls"]);
+    let row = listed.lines().find(|line| line.contains("laptop")).expect("a row");
+    assert!(row.contains("pnu_..."), "masked: {row}");
+    served.answered(&["key", "rm", "laptop", "--yes"]);
+    let (code, said) = served.refused(&["key", "rm", "laptop", "--yes"], &served.key);
+    assert!(code == 5 && said.contains("no key is called \"laptop\""), "{code}: {said}");
+
+    let list = |more: &[&str]| served.answered(&[&["audit", "ls"], more].concat());
+    let of_keys = ["--kind", "api-key", "--oldest-first", "--since", EARLIER];
+    super::wait("the last act", || list(&of_keys).contains("api-key.deleted").then_some(()));
+    let acts = list(&of_keys);
+    let acts: Vec<_> = acts.lines().filter(|line| line.contains("  laptop  by ")).collect();
+    assert_eq!(acts.len(), 2, "{acts:?}");
+    assert!(acts[0].contains("  api-key.created  ") && acts[1].contains("  api-key.deleted  "));
+    assert!(list(&["--by", "nobody"]).is_empty());
+    let rows = rows(&list(&["--kind", "api-key", "--limit", "1", "-o", "ndjson"]));
+    assert_eq!(rows[0]["event"], "prefect-cloud.api-key.deleted");
+}
+
+#[test]
 fn an_event_is_emitted_listed_and_shown() {
     let served = Served::start(|_| ());
     let payload = r#"{"seconds":41.50,"digits":12345678901234567890}"#;
