@@ -207,7 +207,7 @@ fn criteria(fields: &[&str]) -> Value {
         let mut criterion =
             json!({"type": "object", "properties": operators, "additionalProperties": false});
         if *name == IS_GLOBAL {
-            criterion = json!({"type": "boolean"});
+            criterion["type"] = json!(["boolean", "object", "null"]);
         }
         ((*name).to_owned(), or_null(criterion))
     };

@@ -18,6 +18,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PREFIX = "prefect-cloud."
 # A template that anybody can see is one, and two requests: one that it makes an event of, one that it does not.
 TEMPLATE = '{"event": "acts.sent", "resource": {"prefect.resource.id": "{{ body.id }}"}}'
+PASSWORD = "correct horse battery staple"
 OTHER_TEMPLATE = '{"event": "acts.other", "resource": {"prefect.resource.id": "{{ body.id }}"}}'
 
 
@@ -29,14 +30,15 @@ class Acts:
         self.account = f"/api/accounts/{server.account['account_id']}"
         self.workspace = f"{self.account}/workspaces/{server.account['workspace_id']}"
         self.key = server.account["api_key"]
-        self.secrets = {self.key}
+        self.secrets = {self.key, PASSWORD}
         self.expected = []
         self.names = {server.account["account_id"]: "account", server.account["workspace_id"]: "workspace"}
 
     def ask(self, what, status, method, path, value=None, key=None, source=None):
         """One request, which must be answered so; returns the answer's JSON."""
         connection = self.server.connect(source)
-        headers = {"authorization": f"Bearer {key or self.key}", "content-type": "application/json"}
+        key = self.key if key is None else key
+        headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
         body = b"" if value is None else gateway.json_bytes(value)
         answer = connection.ask(method, path, body, headers)
         connection.close()
@@ -186,6 +188,47 @@ def change_keys(acts):
     acts.refused(401, "GET", "/api/me", key=made["key"])
 
 
+def invite(acts):
+    """People are asked in, again, and not; they come or they do not."""
+    asked = f"{acts.account}/invitations"
+    one = lambda email: {"email": email, "account_role_id": acts.account_member}
+    made = acts.act("account-invitation.created", 201, "POST", f"{asked}/", [one("rin@acme.example")])[0]
+    acts.known("invitation", made)
+    acts.refused(422, "POST", f"{asked}/", [one("nobody")])
+    made = acts.act("account-invitation.updated", 200, "POST", f"{asked}/{made['id']}/resend")
+    answer = f"/api/invitations/{made['id']}"
+    acts.refused(404, "POST", f"{answer}/accept?invite_code=wrong", {"handle": "rin", "password": "correct horse"})
+    newcomer = {"handle": "rin", "first_name": "Rin", "password": PASSWORD}
+    names = "account-invitation.accepted user.created account-membership.created"
+    acts.act(names, 204, "POST", f"{answer}/accept?invite_code={made['invite_code']}", newcomer, key="")
+    acts.refused(409, "POST", f"{answer}/accept?invite_code={made['invite_code']}", newcomer, key="")
+    made = acts.act("account-invitation.created", 201, "POST", f"{asked}/", [one("ann@acme.example")])[0]
+    acts.known("second invitation", made)
+    path = f"/api/invitations/{made['id']}/reject?invite_code={made['invite_code']}"
+    acts.act("account-invitation.rejected", 204, "POST", path, key="")
+    made = acts.act("account-invitation.created", 201, "POST", f"{asked}/", [one("bob@acme.example")])[0]
+    acts.known("third invitation", made)
+    acts.act("account-invitation.deleted", 204, "POST", f"{asked}/{made['id']}/revoke")
+
+
+def invite_guests(acts):
+    """The same, into a workspace."""
+    asked = f"{acts.workspace}/invitations"
+    made = acts.act("workspace-invitation.created", 201, "POST", f"{asked}/", {"email": "guest@acme.example"})
+    acts.known("guest invitation", made)
+    made = acts.act("workspace-invitation.updated", 200, "POST", f"{asked}/{made['id']}/resend")
+    path = f"/api/invitations/{made['id']}/accept?invite_code={made['invite_code']}"
+    names = "workspace-invitation.accepted user.created account-membership.created workspace-access.created"
+    acts.act(names, 204, "POST", path, {"handle": "guest", "password": PASSWORD}, key="")
+    made = acts.act("workspace-invitation.created", 201, "POST", f"{asked}/", {"email": "other@acme.example"})
+    acts.known("second guest invitation", made)
+    path = f"/api/invitations/{made['id']}/reject?invite_code={made['invite_code']}"
+    acts.act("workspace-invitation.rejected", 204, "POST", path, key="")
+    made = acts.act("workspace-invitation.created", 201, "POST", f"{asked}/", {"email": "third@acme.example"})
+    acts.known("third guest invitation", made)
+    acts.act("workspace-invitation.deleted", 204, "POST", f"{asked}/{made['id']}/revoke")
+
+
 def change_workspaces(acts):
     """A workspace, and all that ends with it."""
     places = f"{acts.account}/workspaces"
@@ -280,6 +323,8 @@ def check(checks, folder):
         change_roles(acts)
         change_service_accounts(acts)
         change_keys(acts)
+        invite(acts)
+        invite_guests(acts)
         change_workspaces(acts)
         change_webhooks(acts)
         count = len(acts.expected)

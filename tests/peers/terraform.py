@@ -18,6 +18,7 @@ from pathlib import Path
 import gateway
 
 CONFIGURATION = gateway.ROOT / "tests/data/terraform"
+EMAIL = "rin@acme.example"
 TEMPLATE_CHARS = 30_000
 # A plan says with these codes that nothing, or something, is to be changed.
 NOTHING, SOMETHING = 0, 2
@@ -58,6 +59,7 @@ class Terraform:
             "PREFECT_API_KEY": account["api_key"],
             "PREFECT_CLOUD_ACCOUNT_ID": account["account_id"],
             "TF_VAR_workspace_id": account["workspace_id"],
+            "TF_VAR_email": EMAIL,
         }
 
     def run(self, *words):
@@ -73,7 +75,8 @@ class Terraform:
 
 def check_run(checks, what, terraform, expected, *words):
     """A command that must end with that code."""
-    done = terraform.run(*words, "-no-color", "-input=false")
+    plain = ["-no-color"] if words[0] == "state" else ["-no-color", "-input=false"]
+    done = terraform.run(words[0], *plain, *words[1:]) if words[0] != "state" else terraform.run(*words)
     checks.equal(what, done.returncode, expected) or print(done.stdout[-6000:], done.stderr[-6000:])
     return done
 
@@ -92,7 +95,8 @@ def named(server, collection):
 def check_webhooks(checks, server, outputs, template):
     """The first round's webhooks."""
     made = named(server, "webhooks")
-    checks.equal("the webhooks are there", sorted(made), ["document", "large"])
+    checks.equal("the webhooks are there", sorted(made), ["bound", "document", "large", "released"])
+    checks.true("a service account is bound", made["bound"]["service_account_id"])
     checks.true("the large template is as it was, byte for byte", made["large"]["template"] == template)
     template = made["document"]["template"]
     checks.equal("the data source reads the template", outputs["read_template"], template)
@@ -106,21 +110,47 @@ def check_webhooks(checks, server, outputs, template):
 def check_changed_webhooks(checks, server):
     """The second round's."""
     made = named(server, "webhooks")
-    large = made.get("large, renamed", {})
+    large, bound = made.get("large, renamed", {}), made["bound"]
     checks.equal("renamed, emptied, switched off", (large.get("description"), large.get("enabled")), ("", False))
+    checks.true("the bound one is on and still bound", bound["enabled"] and bound["service_account_id"], bound)
+    checks.equal("the released one is bound no more", made["released"]["service_account_id"], None)
 
 
 def check_audit(checks, events):
     """Each act left its event, and nothing else did."""
     found = [event["event"].removeprefix("prefect-cloud.") for event in events]
-    counted = {name: found.count(name) for name in sorted(set(found)) if name.startswith("webhook.")}
+    kinds = ("service-account", "user", "webhook", "workspace-access", "workspace-role")
+    counted = {name: found.count(name) for name in sorted(set(found)) if name.split(".")[0] in kinds}
+    checks.equal("each keeper and expiry rotated its key once", found.count("api-key.rotated"), 2)
     expected = {
-        "webhook.created": 2,
-        "webhook.deleted": 2,
+        "service-account.created": 3,
+        "service-account.deleted": 3,
+        "service-account.updated": 1,
+        "user.created": 1,
+        "user.updated": 1,
+        "webhook.created": 5,
+        "webhook.deleted": 5,
         "webhook.received": 1,
-        "webhook.updated": 2,
+        "webhook.updated": 3,
+        "workspace-access.created": 2,
+        "workspace-access.deleted": 2,
+        "workspace-access.updated": 1,
+        "workspace-role.created": 2,
+        "workspace-role.deleted": 2,
+        "workspace-role.updated": 1,
     }
     checks.equal("each act left its event", counted, expected)
+
+
+def owner(server):
+    """Who the key belongs to: with an e-mail address, by which Terraform finds people."""
+    connection = server.connect()
+    headers = {"authorization": f"Bearer {server.account['api_key']}", "content-type": "application/json"}
+    me = connection.ask("GET", "/api/me", headers=headers).json()["id"]
+    named = {"email": EMAIL, "first_name": "Rin", "last_name": "Okada"}
+    connection.ask("PATCH", f"/api/users/{me}", gateway.json_bytes(named), headers)
+    connection.close()
+    return me
 
 
 def check(checks, folder):
@@ -130,12 +160,18 @@ def check(checks, folder):
         template = large_template()
         (terraform.folder / "large.j2").write_bytes(template.encode())
         server.start()
+        check_run(checks, "a person is imported", terraform, 0, "import", "prefect_user.owner", owner(server))
         check_applied(checks, terraform, "made")
-        check_webhooks(checks, server, terraform.outputs(), template)
+        first = terraform.outputs()
+        check_webhooks(checks, server, first, template)
         changed = ("-var", "changed=true")
         check_run(checks, "a change is seen", terraform, SOMETHING, "plan", "-detailed-exitcode", *changed)
         check_applied(checks, terraform, "changed", *changed)
         check_changed_webhooks(checks, server)
+        second = terraform.outputs()
+        checks.true("the keeper's change made another key", first["rotating_key"] != second["rotating_key"])
+        # Who ends themselves can do nothing else any more.
+        check_run(checks, "a person is let go", terraform, 0, "state", "rm", "prefect_user.owner")
         check_run(checks, "destroyed", terraform, 0, "destroy", "-auto-approve", *changed)
         checks.equal("no webhook is left", named(server, "webhooks"), {})
         check_audit(checks, server.drained_events())

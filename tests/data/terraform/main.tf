@@ -17,6 +17,10 @@ variable "workspace_id" {
   type = string
 }
 
+variable "email" {
+  type = string
+}
+
 provider "prefect" {
   workspace_id = var.workspace_id
 }

@@ -18,6 +18,19 @@ resource "prefect_webhook" "document" {
   })
 }
 
+resource "prefect_webhook" "bound" {
+  name               = "bound"
+  enabled            = var.changed
+  template           = "{{ body|from_cloud_event(headers) }}"
+  service_account_id = prefect_service_account.rotating.id
+}
+
+resource "prefect_webhook" "released" {
+  name               = "released"
+  template           = "{{ body|tojson }}"
+  service_account_id = var.changed ? null : prefect_service_account.rotating.id
+}
+
 data "prefect_webhook" "by_id" {
   id = prefect_webhook.document.id
 }
