@@ -11,9 +11,14 @@ data "prefect_workspace" "by_handle" {
 }
 
 resource "prefect_workspace_role" "made" {
-  name        = "Watcher"
+  name        = var.changed ? "Watchers" : "Watcher"
   description = "sees webhooks"
   scopes      = var.changed ? ["see_webhooks", "see_events"] : ["see_webhooks"]
+
+  # The provider makes another one for each change; one that is in use cannot be ended.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "prefect_workspace_role" "inheriting" {
