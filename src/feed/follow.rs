@@ -24,6 +24,8 @@ const PACE: Duration = Duration::from_millis(50);
 /// Between two moments of durability, while anything is not durable; and the most bytes of events till then.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 const UNSYNCED_MAX_BYTES: usize = 16 << 20;
+/// Between two looks for runs of words that can be closed.
+const RUNS_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks for what is too old.
 const RETAIN_EVERY: Duration = Duration::from_mins(1);
 /// Slices of retention between two batches.
@@ -57,6 +59,8 @@ struct Run {
     unsynced: usize,
     retained: Instant,
     is_retaining: bool,
+    /// When to look for runs of words again.
+    runs: Instant,
 }
 
 impl Follower {
@@ -114,12 +118,20 @@ impl Follower {
             self.add_past(&mut index)?;
         }
         let now = Instant::now();
-        let mut run =
-            Run { index, reader, synced: now, unsynced: 1, retained: now, is_retaining: true };
+        let mut run = Run {
+            index,
+            reader,
+            synced: now,
+            unsynced: 1,
+            retained: now,
+            is_retaining: true,
+            runs: now,
+        };
         self.reach.send_replace(Some(run.index.cursor()));
         loop {
             self.await_room(&mut run, stopped).await?;
-            let waits = if run.is_retaining { Duration::ZERO } else { SYNC_EVERY };
+            let is_idle = !run.is_retaining && run.runs > Instant::now();
+            let waits = if is_idle { RUNS_EVERY } else { Duration::ZERO };
             let frames = tokio::select! {
                 biased;
                 stop = stopped.wait_for(|stop| *stop) => {
@@ -234,6 +246,13 @@ impl Follower {
             run.retained = Instant::now();
             run.index.restart_retention();
             run.is_retaining = true;
+        }
+        if Instant::now() >= run.runs {
+            if run.index.close_runs(self.clock.now())? {
+                run.unsynced += 1;
+            } else {
+                run.runs = Instant::now() + RUNS_EVERY;
+            }
         }
         for _ in 0..SLICES_MAX {
             if !run.is_retaining {

@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, params};
 
 use super::slot::Slots;
-use super::{FeedError, Options, file, slot, terms};
+use super::{FeedError, Options, file, runs, slot, terms};
 use crate::clock::{Clock, Time};
 use crate::event::{Event, RESERVED_PREFIX};
 use crate::filter::Seen;
@@ -17,6 +17,10 @@ use crate::spool::Kept;
 
 /// Most rows that one slice of retention looks at.
 const SLICE_ROWS: u32 = 500;
+/// Age at which events are in runs of words: what comes later than that costs a run's rewriting.
+const RUN_SECONDS_MIN: i64 = 10;
+/// Most runs that are closed at once.
+const RUNS_MAX: u32 = 16;
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// An audit event of earlier days, as the store kept it.
@@ -59,6 +63,8 @@ pub(super) struct Index {
     overflows: bool,
     /// The last frame whose events are in.
     cursor: u64,
+    /// The last slot of the last run of words.
+    closed: Option<i64>,
     /// Where retention goes on looking.
     swept: i64,
 }
@@ -72,7 +78,9 @@ impl Index {
             fact(&connection, "cursor")?.unwrap_or(0),
             fact(&connection, "overflows")?.unwrap_or(0),
         );
+        let closed = fact(&connection, "closed")?;
         let index = Self {
+            closed,
             slots: Slots::open(&connection, spill)?,
             connection,
             places: HashMap::new(),
@@ -145,6 +153,7 @@ impl Index {
             slots: &mut self.slots,
             places: &mut self.places,
             overflows: &mut self.overflows,
+            closed: self.closed,
         }
         .write(&batch, &mut added);
         let spill = self.slots.spill_micros;
@@ -189,6 +198,27 @@ impl Index {
         Ok(value.map(i64::unsigned_abs)?)
     }
 
+    /// Closes runs of words that are a while old; whether there may be more of them.
+    pub(super) fn close_runs(&mut self, now: Time) -> Result<bool, FeedError> {
+        let until = slot::last(now.plus_seconds(-RUN_SECONDS_MIN));
+        if self.closed.is_some_and(|closed| closed >= until) {
+            return Ok(false);
+        }
+        let transaction = self.connection.unchecked_transaction()?;
+        let mut closed = self.closed;
+        for _ in 0..RUNS_MAX {
+            let Some(next) = runs::close(&transaction, closed, until)? else { break };
+            closed = Some(next);
+        }
+        let is_more = closed != self.closed;
+        if let Some(closed) = closed.filter(|_| is_more) {
+            set_fact(&transaction, "closed", closed)?;
+        }
+        transaction.commit()?;
+        self.closed = closed;
+        Ok(is_more)
+    }
+
     /// Begins to look for what is too old from the start again.
     pub(super) fn restart_retention(&mut self) {
         self.swept = -1;
@@ -224,6 +254,7 @@ impl Index {
         }
         drop(rows);
         drop((statement, removal));
+        runs::forget(&transaction, audit.min(other))?;
         transaction.commit()?;
         Ok((looked > 0).then_some(gone))
     }
@@ -235,6 +266,7 @@ struct Writing<'a> {
     slots: &'a mut Slots,
     places: &'a mut HashMap<(Uuid, Option<Uuid>), i64>,
     overflows: &'a mut bool,
+    closed: Option<i64>,
 }
 
 impl Writing<'_> {
@@ -269,6 +301,9 @@ impl Writing<'_> {
             let (terms, is_whole) = terms::of_event(seen, incoming.account, incoming.workspace);
             *self.overflows |= !is_whole;
             words.execute(params![slot, terms])?;
+            if self.closed.is_some_and(|closed| slot <= closed) {
+                runs::amend(self.transaction, slot, seen)?;
+            }
             added.new += 1;
         }
         Ok(())

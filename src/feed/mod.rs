@@ -8,6 +8,7 @@ mod desk;
 mod file;
 mod follow;
 mod index;
+mod runs;
 mod search;
 mod slot;
 mod terms;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::terms::{self, Plan};
-use super::{FeedError, index, slot};
+use super::{FeedError, index, runs, slot};
 use crate::clock::Time;
 use crate::event;
 use crate::filter::{Filter, Order, Seen};
@@ -105,6 +105,32 @@ impl<'a> Search<'a> {
         if self.filter.account.is_some_and(|account| account != self.account) || low > high {
             return Ok(Reached::End);
         }
+        let text = self.filter.text.as_ref().filter(|_| self.filter.ids.is_empty());
+        let Some(text) = text else { return self.each_in((low, high), order, end, &mut take) };
+        let mut reached = Reached::End;
+        runs::each_part(self.connection, text, (low, high), order, |part| {
+            let mut is_told = false;
+            reached = self.each_in(part, order, end, &mut |row: &Row<'_>, seen: &Seen<'_>| {
+                let go = take(row, seen);
+                is_told |= go == Go::Stop;
+                go
+            })?;
+            if reached == Reached::End && Instant::now() > end {
+                reached = Reached::Time(if order == Order::Ascending { part.1 } else { part.0 });
+            }
+            Ok(!is_told && reached == Reached::End)
+        })?;
+        Ok(reached)
+    }
+
+    /// The same without passing over anything.
+    fn each_in(
+        &self,
+        (low, high): (i64, i64),
+        order: Order,
+        end: Instant,
+        take: &mut impl FnMut(&Row<'_>, &Seen<'_>) -> Go,
+    ) -> Result<Reached, FeedError> {
         let direction = if order == Order::Ascending { "ASC" } else { "DESC" };
         let of_ids = !self.filter.ids.is_empty();
         let sql = if of_ids {

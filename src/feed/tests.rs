@@ -210,6 +210,39 @@ fn unskipped(filter: &Filter) -> Filter {
 }
 
 #[test]
+fn words_are_found_in_runs_and_beside_them() {
+    let folder = Folder::new();
+    let mut index = filled(&folder, 400);
+    assert!(index.close_runs(now()).expect("runs"));
+    assert!(!index.close_runs(now()).expect("no more runs"));
+    let connection = file::open_again(&folder.0).expect("a connection");
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    assert_eq!(count("SELECT count(*) FROM run"), Ok(3), "of 400 events, 16 are in none");
+    // Events that come late, into runs, before them and behind them.
+    let frames: Vec<Kept> = (401..=500).map(frame).collect();
+    index.add(&frames).expect("a batch");
+    for (query, limit) in [
+        ("\"number\\\":7,\"", 7),
+        ("+paid \"number\\\":412,\"", 7),
+        ("grüße", 50),
+        ("nowhere", 7),
+        ("nowhere order.9 -paid", 7),
+        ("17", 7),
+    ] {
+        for order in ["ASC", "DESC"] {
+            let filter = json!({"text": {"query": query}, "order": order});
+            let question = question(Some(WORKSPACE), &filter, limit);
+            let wanted = expected(&question, 500);
+            let (found, total) = pages(&folder, question);
+            assert_eq!((found, total), (wanted.clone(), wanted.len() as u64), "{filter}");
+        }
+    }
+    let options = Options { audit_days: 0, days: 0, ..Options::default() };
+    while index.retain(&options, now()).expect("a slice").is_some() {}
+    assert_eq!(count("SELECT count(*) FROM run"), Ok(0));
+}
+
+#[test]
 fn the_latest_event_of_each_resource() {
     let folder = Folder::new();
     let _index = filled(&folder, 300);

@@ -40,6 +40,18 @@ impl Text {
         read
     }
 
+    /// Terms of which one must be there, when there are any.
+    #[must_use]
+    pub fn either(&self) -> &[String] {
+        &self.either
+    }
+
+    /// Terms that must all be there.
+    #[must_use]
+    pub fn must(&self) -> &[String] {
+        &self.must
+    }
+
     /// Whether nothing is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {

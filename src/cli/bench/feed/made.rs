@@ -99,9 +99,11 @@ impl Made {
             ("one name", json!({"event": {"name": [name]}})),
             ("a prefix", json!({"event": {"prefix": [format!("shop.{kind}.")]}})),
             ("one resource", json!({"resource": {"id": [order]}})),
-            ("a related one", json!({"related": {"id": [customer], "role": ["customer"]}})),
+            ("a related one", json!({"related": {"id": [customer.clone()], "role": ["customer"]}})),
             ("name and related", json!({"event": {"name": [name]}, "related": {"id": [customer]}})),
             ("a label", json!({"any_resource": {"labels": {"country": format!("c{}", place)}}})),
+            ("words of an id", json!({"text": {"query": customer}})),
+            ("a payload's", json!({"text": {"query": format!("+parcel +number\":{middle},")}})),
             ("a time", json!({"occurred": window, "order": "ASC"})),
             (
                 "name and time",

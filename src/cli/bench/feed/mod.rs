@@ -35,6 +35,9 @@ const TOTALS: u64 = 5;
 /// What is to be reached.
 const EVENTS_PER_SECOND_MIN: f64 = 10_000.0;
 const PAGE_P99_MAX_MS: f64 = 50.0;
+/// After the last event, as the index sees it; and the time it has to put its words in order.
+const AGE_SECONDS: i64 = 60;
+const SETTLE: Duration = Duration::from_secs(5);
 /// Longest wait for the index after the last event.
 const INDEX_MAX: Duration = Duration::from_hours(1);
 
@@ -87,13 +90,14 @@ fn failed(fault: &impl std::fmt::Display) -> Failure {
 }
 
 async fn measure_in(folder: &Folder, events: u64) -> Result<Report, Failure> {
-    let (clock, telemetry) = (Arc::new(Clock::System), Telemetry::new());
+    let made = Made::new(events, Clock::System.now());
+    // The index's clock goes as fast as the events come, not as they were made.
+    let (clock, telemetry) = (Arc::new(Clock::fixed(made.moment(0))), Telemetry::new());
     let options = spool::Options {
         spool_max_bytes: u64::MAX,
         retention_max_bytes: 256 << 20,
         ..spool::Options::default()
     };
-    let made = Made::new(events, clock.now());
     let spool = Spool::open(folder.path(), options, &clock, &telemetry);
     let (spool, _) = spool.map_err(|fault| failed(&fault))?;
     let limits = feed::Options { bytes_max: u64::MAX, ..feed::Options::default() };
@@ -101,12 +105,14 @@ async fn measure_in(folder: &Folder, events: u64) -> Result<Report, Failure> {
     let feed = Feed::start(folder.path(), limits, &spool, &clock, &telemetry, history);
     let feed = feed.map_err(|fault| failed(&fault))?;
     let began = Instant::now();
-    keep(&spool, made).await?;
+    keep(&spool, &clock, made).await?;
     let kept = began.elapsed();
     say(&format!("{events} events kept in {:.1} s", kept.as_secs_f64()));
     await_index(&feed, made).await?;
     let indexed = began.elapsed();
     say(&format!("all of them indexed after {:.1} s", indexed.as_secs_f64()));
+    clock.advance_seconds(AGE_SECONDS);
+    tokio::time::sleep(SETTLE).await;
     let per_second = |time: Duration| events as f64 / time.as_secs_f64();
     let (lines, page_p99_ms) = ask(&feed, made).await?;
     feed.stop().await;
@@ -127,10 +133,10 @@ async fn measure_in(folder: &Folder, events: u64) -> Result<Report, Failure> {
 }
 
 /// Hands all events to the spool, as fast as it takes them.
-async fn keep(spool: &Spool, made: Made) -> Result<(), Failure> {
+async fn keep(spool: &Spool, clock: &Arc<Clock>, made: Made) -> Result<(), Failure> {
     let mut senders = JoinSet::new();
     for sender in 0..SENDERS {
-        let spool = spool.clone();
+        let (spool, clock) = (spool.clone(), Arc::clone(clock));
         senders.spawn(async move {
             let body = Bytes::from(vec![b'x'; BODY_BYTES]);
             let mut number = sender * EVENTS_PER_REQUEST;
@@ -140,6 +146,10 @@ async fn keep(spool: &Spool, made: Made) -> Result<(), Failure> {
                 let capture = Capture { webhook: ACCOUNT, body: body.clone() };
                 let workspace = Some(Made::workspace(number));
                 let received = made.moment(number);
+                let is_second = received.micros() - clock.now().micros() >= 1_000_000;
+                if sender == 0 && is_second {
+                    clock.advance_seconds(1);
+                }
                 let frame = Frame::encode(ACCOUNT, workspace, received, &events, Some(&capture));
                 spool.append(frame).await?;
                 number += SENDERS * EVENTS_PER_REQUEST;
