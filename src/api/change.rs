@@ -8,7 +8,7 @@ use super::question::reply;
 use super::user::complete_user;
 use super::{Api, Call};
 use crate::accept::Reply;
-use crate::catalogue::{self, ACCOUNT_SETTINGS, SERVICE_ACCOUNT, Shape, Values};
+use crate::catalogue::{self, ACCOUNT, ACCOUNT_SETTINGS, SERVICE_ACCOUNT, Shape, Values};
 use crate::clock::Time;
 use crate::id;
 use crate::store::{Hidden, Record, StoreError, Write};
@@ -48,6 +48,9 @@ impl Api {
         if call.kind.scope == catalogue::Scope::Workspace {
             record.workspace = call.workspace();
         }
+        if call.kind.name == ACCOUNT.name {
+            record.account = record.id;
+        }
         for field in call.kind.fields {
             if field.shape == Shape::Id {
                 let fresh = id::now(&self.clock).to_string();
@@ -73,6 +76,7 @@ impl Api {
             self.vet(call, &mut deed, Some(&standing), Some(&record)).await?;
             deed.update(&before, record.clone());
             self.rename(&before, &record, &mut deed).await?;
+            self.amend_inside(call, values, &mut deed).await?;
             if call.kind.name == SERVICE_ACCOUNT.name {
                 self.give_role(call, &record, values, &mut deed).await?;
             }
@@ -121,6 +125,7 @@ impl Api {
     pub(super) async fn delete(&self, call: &Call) -> Result<Reply, Problem> {
         for _ in 0..ATTEMPTS_MAX {
             let record = self.record(call).await?;
+            self.move_out(&record).await?;
             let mut deed = self.deed(call);
             self.vet(call, &mut deed, Some(&record), None).await?;
             let Some(mut ending) = self.store.ending(record.clone(), ENDING_MAX).await? else {

@@ -9,8 +9,8 @@ use super::invitation::is_revoked;
 use super::problem::Problem;
 use super::{Api, Call};
 use crate::catalogue::{
-    self, API_KEY, Actor, Beside, Notice, Party, SERVICE_ACCOUNT, Scene, Subject, USER, Values,
-    WORKSPACE,
+    self, ACCOUNT, API_KEY, Actor, Beside, Notice, Party, SERVICE_ACCOUNT, Scene, Subject, USER,
+    Values, WORKSPACE,
 };
 use crate::clock::Time;
 use crate::event::Event;
@@ -53,7 +53,7 @@ impl Deed<'_> {
     /// A new record, and what a place has from its first moment.
     pub(super) fn insert(&mut self, record: Record) {
         let is_place = record.kind.name == WORKSPACE.name;
-        if is_place {
+        if is_place || record.kind.name == ACCOUNT.name {
             self.know(&record);
         }
         let (account, workspace) = (record.account, is_place.then_some(record.id));

@@ -8,7 +8,9 @@ use super::problem::Problem;
 use super::question::reply;
 use super::{Api, Call, present};
 use crate::accept::Reply;
-use crate::catalogue::{ACCOUNT_MEMBERSHIP, API_KEY, SERVICE_ACCOUNT, Values, WORKSPACE, role};
+use crate::catalogue::{
+    ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, SERVICE_ACCOUNT, Values, WORKSPACE, role,
+};
 use crate::id::{self, Secret};
 use crate::store::{Hidden, KeptKey, Record, Write};
 use crate::verify::key;
@@ -26,6 +28,9 @@ impl Api {
         values: &Values,
         deed: &mut Deed<'_>,
     ) -> Result<Option<Fresh>, Problem> {
+        if record.kind.name == ACCOUNT.name {
+            self.own(call, record, deed);
+        }
         if record.kind.name == WORKSPACE.name {
             self.settle_in(call, record, deed);
         }

@@ -3,6 +3,7 @@
 //! slug or a key in a log.
 
 mod access;
+mod account;
 mod actor;
 mod change;
 mod deed;

@@ -11,8 +11,8 @@ use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
 use super::settings;
 use crate::catalogue::{
-    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source, USER,
-    WEBHOOK, WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source,
+    USER, WEBHOOK, WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
 };
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
@@ -48,6 +48,9 @@ impl Api {
                 service_account(record, role, bots.get(&record.id).map(|(_, key)| key), None)
             };
             return Ok(records.iter().map(one).collect());
+        }
+        if kind == ACCOUNT.name {
+            return self.present_accounts(records).await;
         }
         if kind == ACCOUNT_MEMBERSHIP.name {
             return self.members(records, form).await;

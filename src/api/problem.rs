@@ -93,6 +93,9 @@ impl From<StoreError> for Problem {
                 let are = if holders == 1 { "record refers" } else { "records refer" };
                 Self::Conflict(format!("{holders} other {are} to it"))
             }
+            StoreError::LastAccount => {
+                Self::Conflict("It is the only account: make another one first".to_owned())
+            }
             StoreError::Dangling { field } => {
                 let says = "Value error, nothing of that id belongs to the account";
                 Self::Invalid(vec![Fault::new("value_error", &["body", field], says)])

@@ -7,8 +7,8 @@ use super::problem::Problem;
 use super::role::texts;
 use super::{Api, Call, settings};
 use crate::catalogue::{
-    ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE,
-    role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, USER, WEBHOOK, WORKSPACE,
+    WORKSPACE_ROLE, role,
 };
 use crate::store::{Criterion, Query, Record, Write};
 
@@ -44,6 +44,13 @@ impl Api {
         }
         if call.kind.name == USER.name && after.is_none() {
             self.vet_parting(before, deed).await?;
+        }
+        if call.kind.name == ACCOUNT.name && before.is_none() {
+            let is_person = call.caller.as_ref().is_some_and(|caller| caller.is_user());
+            if !is_person {
+                let says = "An account is owned by a person: make it with a person's key";
+                return Err(Problem::Conflict(says.to_owned()));
+            }
         }
         Ok(())
     }

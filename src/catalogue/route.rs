@@ -119,9 +119,9 @@ mod tests {
             ("GET", "/api/accounts/a/webhooks", "nothing"),
             ("GET", "/api/accounts/a/workspaces/w//webhooks", "nothing"),
             ("GET", "/api/accounts/a/workspaces/w/webhooks//", "nothing"),
-            ("GET", "/api/accounts/a/", "nothing"),
+            ("GET", "/api/accounts/a/", "account read -"),
             ("GET", "/api/accounts/a//", "nothing"),
-            ("GET", "/api/accounts", "nothing"),
+            ("GET", "/api/accounts", "POST"),
             ("GET", "/api", "nothing"),
             ("GET", "/api/accounts/a/workspaces/w/webhooks/i/rotate/x/y/z", "nothing"),
         ] {

@@ -89,6 +89,9 @@ pub enum StoreError {
     /// Other records refer to it.
     #[error("{holders} other records refer to it")]
     InUse { holders: u64 },
+    /// It is the only account there is.
+    #[error("it is the only account")]
+    LastAccount,
     /// What a field refers to is not there.
     #[error("what {field} refers to is not there")]
     Dangling { field: &'static str },

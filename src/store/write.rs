@@ -188,8 +188,15 @@ fn delete(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
     let sql = "DELETE FROM record WHERE id = ?1 AND revision = ?2";
     match transaction.execute(sql, params![id, record.revision])? {
         0 => Err(StoreError::Stale),
-        _ => Ok(()),
+        _ => stay_somewhere(transaction, record),
     }
+}
+
+/// Holds that an account is left: without one nobody could come in again.
+fn stay_somewhere(transaction: &Transaction<'_>, gone: &Record) -> Result<(), StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM record WHERE kind = ?1)";
+    let stays: bool = transaction.query_row(sql, [ACCOUNT.name], |row| row.get(0))?;
+    if stays || gone.kind.name != ACCOUNT.name { Ok(()) } else { Err(StoreError::LastAccount) }
 }
 
 /// Notes what of a record must stay the only one, and what it refers to.

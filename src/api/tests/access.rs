@@ -105,6 +105,7 @@ impl House {
         let stranger = self.person_of(other, "stranger", ACCOUNT_ROLES[0]);
         let stranger = Visitor {
             id: Some(stranger.id),
+            powers: Powers { account: ACCOUNT_ROLES[0].powers(), workspace: None },
             ..Visitor::nobody("another account", Some(stranger.bearer))
         };
         let bots = format!("{}/bots/", self.account);

@@ -1,6 +1,7 @@
 //! The API on a real store: requests made by hand, replies and audit events looked at.
 
 mod access;
+mod accounts;
 mod allowlist;
 mod bots;
 mod chain;

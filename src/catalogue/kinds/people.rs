@@ -60,9 +60,40 @@ pub static ACCOUNT: Kind = Kind {
     fields: &[
         Field::text("name").required(),
         Field::new("handle", Shape::Handle).required().unique(Reach::Everywhere),
+        Field::text("location"),
+        Field::text("link"),
+        Field::text("billing_email"),
+        Field::new("auth_expiration_seconds", Shape::Count(u32::MAX as u64)),
     ],
-    verbs: &[],
-    actions: &[Action::new("created", "hookgate bootstrap", "an account was made")],
+    verbs: &[
+        Verb::new(
+            "create",
+            ("POST", "/accounts", 201),
+            Permission::Account("administrate:account"),
+            Effect::Create,
+        )
+        .takes(None),
+        Verb::new("read", ("GET", "", 200), Permission::Account("read:account"), Effect::Read),
+        Verb::new(
+            "change",
+            ("PATCH", "", 204),
+            Permission::Account("update:account"),
+            Effect::Change,
+        )
+        .takes(None)
+        .also(&[Field::new("settings", Shape::Json(SETTINGS_MAX_BYTES))]),
+        Verb::new(
+            "delete",
+            ("DELETE", "", 204),
+            Permission::Account("delete:account"),
+            Effect::Delete,
+        ),
+    ],
+    actions: &[
+        Action::new("created", "POST /api/accounts/", "an account was made"),
+        Action::new("updated", "PATCH {account}/", "something of it changed"),
+        Action::new("deleted", "DELETE {account}/", "it was ended, and all that was in it"),
+    ],
 };
 
 /// A person. Belongs to the account it was made in, and to others by membership.
