@@ -89,7 +89,7 @@ impl Api {
     }
 
     /// Whoever of that id belongs to the account: a person or a service account by membership, a team as it is.
-    async fn insider(&self, call: &Call, id: Uuid) -> Result<Option<Record>, Problem> {
+    pub(super) async fn insider(&self, call: &Call, id: Uuid) -> Result<Option<Record>, Problem> {
         let found = self.store.records(vec![id]).await?.pop();
         let Some(found) = found else { return Ok(None) };
         if found.kind.name == TEAM.name {

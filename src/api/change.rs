@@ -88,7 +88,11 @@ impl Api {
                 if changes {
                     note(call, &record);
                 }
-                return Ok(reply(call, &Value::Null));
+                let told = match call.verb.status {
+                    204 => Value::Null,
+                    _ => self.present_new(record, None).await?,
+                };
+                return Ok(reply(call, &told));
             }
         }
         Err(StoreError::Stale.into())

@@ -21,6 +21,7 @@ mod problem;
 mod question;
 mod role;
 mod settings;
+mod team;
 mod template;
 mod text;
 mod trial;
@@ -301,6 +302,10 @@ impl Api {
             Act::TeamAccess => self.team_access(call, values).await,
             Act::Inhabitants => self.inhabitants(call).await,
             Act::GiveAccess(_) | Act::Invite => Err(Problem::NotFound),
+            Act::FilterTeams => self.filter_teams(call, values).await,
+            Act::AddMembers => self.add_members(call, values).await,
+            Act::RemoveMember => self.remove_member(call).await,
+            Act::Domains => self.domains(call).await,
             Act::Allowlist => self.allowlist(call).await,
             Act::SetAllowlist => self.set_allowlist(call, values).await,
             Act::MyAccess => self.my_access(call).await,

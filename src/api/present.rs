@@ -12,7 +12,7 @@ use super::role::DEFAULT_ROLE;
 use super::settings;
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source,
-    USER, WEBHOOK, WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
+    TEAM, USER, WEBHOOK, WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
 };
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
@@ -75,6 +75,9 @@ impl Api {
                 told
             };
             return Ok(records.iter().map(one).collect());
+        }
+        if kind == TEAM.name {
+            return self.present_teams(records).await;
         }
         if kind == WORKSPACE_ACCESS.name {
             return self.present_accesses(records).await;

@@ -168,7 +168,7 @@ fn flags(values: &Values) -> Vec<Criterion> {
 }
 
 /// A criterion as the catalogue leaves it.
-fn criterion((field, asked): (&String, &Value)) -> Criterion {
+pub(super) fn criterion((field, asked): (&String, &Value)) -> Criterion {
     let texts = |operator| {
         let list: Option<&Vec<Value>> = asked.get(operator).and_then(Value::as_array);
         list.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 use super::change::ENDING_MAX;
 use super::deed::Deed;
 use super::problem::Problem;
+use super::question::reply;
+use super::role::texts;
 use super::{Api, Call, origin};
-use crate::catalogue::{ACCOUNT_SETTINGS, Fault, Source, Values, WEBHOOK};
+use crate::accept::Reply;
+use crate::catalogue::{self, ACCOUNT_SETTINGS, Fault, Source, Values, WEBHOOK};
 use crate::id::Uuid;
 use crate::store::Record;
 
@@ -19,6 +22,22 @@ const RESULT_STORAGE: &str = "default_result_storage";
 impl Api {
     pub(super) async fn settings(&self, account: Uuid) -> Result<Record, Problem> {
         self.only_of(&ACCOUNT_SETTINGS, account, None).await
+    }
+
+    /// The domains of an account, each with an id that stays while it is there.
+    pub(super) async fn domains(&self, call: &Call) -> Result<Reply, Problem> {
+        let record = self.record(call).await?;
+        let one = |name: String| {
+            json!({
+                "id": catalogue::derived(record.id, &name).to_string(),
+                "created": record.created.to_string(),
+                "updated": record.updated.to_string(),
+                "account_id": record.account.to_string(),
+                "name": name,
+            })
+        };
+        let told: Value = texts(&record, "domain_names").into_iter().map(one).collect();
+        Ok(reply(call, &told))
     }
 
     /// Refuses a webhook that anybody may call, where the account demands a service account.

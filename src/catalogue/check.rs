@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::criteria::{read_criteria, read_operands};
-use super::{Effect, Fallback, Field, Kind, LIST_MAX, Shape, Source, Verb};
+use super::{Effect, Fallback, Field, Kind, LIST_MAX, Shape, Source, Verb, domain};
 use crate::clock::Time;
 use crate::id::Uuid;
 
@@ -212,6 +212,7 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             Ok(value.clone())
         }
         (Shape::Texts(most, chars_max), _) => read_texts(field.name, value, most, chars_max),
+        (Shape::Domains(most), _) => read_domains(field.name, value, most),
         (Shape::Json(max_bytes), _) => {
             if value.to_string().len() > max_bytes {
                 let says = format!("Value error, at most {max_bytes} bytes of JSON");
@@ -275,6 +276,17 @@ fn read_ids(name: &str, value: &Value, most: usize) -> Result<Value, Fault> {
         Value::Array(list) => read_operands(list.clone(), true, &["body", name]),
         _ => fault("list_type", "Input should be a valid list".to_owned()),
     }
+}
+
+/// Names of domains in their one form: a set has no other.
+fn read_domains(name: &str, value: &Value, most: usize) -> Result<Value, Fault> {
+    read_texts(name, value, most, domain::NAME_MAX_CHARS)?;
+    let names = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let Some(names) = domain::read(names) else {
+        let says = "Value error, a domain is written as in mail.example.com";
+        return Err(Fault::new("value_error", &["body", name], says));
+    };
+    Ok(names.into_iter().map(Value::from).collect::<Vec<_>>().into())
 }
 
 /// Words in the order the table has them, however they were sent.

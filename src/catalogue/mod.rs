@@ -5,7 +5,9 @@
 mod audit;
 pub mod chain;
 mod check;
+mod companion;
 mod criteria;
+mod domain;
 mod kinds;
 mod notice;
 pub mod openapi;
@@ -17,13 +19,12 @@ pub use audit::{
     Actor, Beside, Party, Scene, Subject, changed, created, deleted, noted, told, updated, whole,
 };
 pub use check::{Fault, Values, check, check_each, is_id};
+pub use companion::{companions, derived};
 pub use criteria::OPERATOR;
 pub use kinds::*;
-pub use notice::{ACCESS_DENIED, NOTICES, Notice};
+pub use notice::{ACCESS_DENIED, NOTICES, Notice, event_names};
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
-
-use crate::id::Uuid;
 
 /// Most rows of one list.
 pub const LIST_MAX: u64 = 200;
@@ -98,19 +99,6 @@ impl Kind {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// The id of the only record that a place has of the kind: the place's own with other last digits, so that it is
-    /// known without being looked for.
-    #[must_use]
-    pub fn id_in(&self, place: Uuid) -> Uuid {
-        derived(place, self.name)
-    }
-
-    /// What its records hold before anybody said anything.
-    #[must_use]
-    pub fn defaults(&self) -> Values {
-        self.fields.iter().map(|field| (field.name.to_owned(), check::fallback(field))).collect()
-    }
-
     /// The name of its event for an action.
     #[must_use]
     pub fn event(&self, action: &str) -> String {
@@ -158,6 +146,8 @@ pub enum Shape {
     Ids(usize),
     /// At most so many texts of at most so many characters.
     Texts(usize, u64),
+    /// At most so many names of domains, each once, in the order of letters.
+    Domains(usize),
     /// Any JSON of at most so many bytes, kept as it was sent.
     Json(usize),
     /// Lower-case letters, digits and dashes.
@@ -382,6 +372,14 @@ pub enum Act {
     SetActive,
     /// The caller gives up their place in an account.
     LeaveAccount,
+    /// Tells the teams that are described by who is in them and where they may go, too.
+    FilterTeams,
+    /// Lets people and programs into a team, or gives them another role there.
+    AddMembers,
+    /// Lets somebody out of a team.
+    RemoveMember,
+    /// Tells the domains of an account, one by one.
+    Domains,
     /// Tells from where an account may be called.
     Allowlist,
     /// Says anew from where an account may be called.
@@ -482,37 +480,8 @@ impl Verb {
     }
 }
 
-/// The kinds of which a place of that kind has one, from its first moment to its last.
-pub fn companions(place: &Kind) -> impl Iterator<Item = &'static Kind> {
-    let scope = match place.name {
-        name if name == ACCOUNT.name => Some(Scope::Account),
-        name if name == WORKSPACE.name => Some(Scope::Workspace),
-        _ => None,
-    };
-    let fits = move |kind: &&Kind| kind.number == Number::One && Some(kind.scope) == scope;
-    KINDS.iter().copied().filter(fits)
-}
-
-/// An id that follows from another and a word: its last digits are others (FNV-1a of the word).
-#[must_use]
-pub fn derived(id: Uuid, word: &str) -> Uuid {
-    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325, mix);
-    Uuid::from_u128(id.as_u128() ^ u128::from(hash >> 16))
-}
-
 /// The kind of that name.
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.name == name)
-}
-
-/// Every name an audit event can have.
-#[must_use]
-pub fn event_names() -> Vec<String> {
-    KINDS
-        .iter()
-        .flat_map(|kind| kind.actions.iter().map(|action| kind.event(action.name)))
-        .chain(NOTICES.iter().map(|notice| notice.event()))
-        .collect()
 }

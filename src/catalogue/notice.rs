@@ -1,6 +1,7 @@
-//! What happens in an account and is no record's: the names of such events, and by which act each arises.
+//! What happens in an account and is no record's: the names of such events, and by which act each arises. And every
+//! name there is.
 
-use super::Action;
+use super::{Action, KINDS};
 
 /// An event about an account itself.
 #[derive(Debug)]
@@ -31,3 +32,13 @@ pub static ACCESS_DENIED: Notice = Notice {
 
 /// All of them.
 pub static NOTICES: &[&Notice] = &[&ACCESS_DENIED];
+
+/// Every name an audit event can have.
+#[must_use]
+pub fn event_names() -> Vec<String> {
+    KINDS
+        .iter()
+        .flat_map(|kind| kind.actions.iter().map(|action| kind.event(action.name)))
+        .chain(NOTICES.iter().map(|notice| notice.event()))
+        .collect()
+}

@@ -8,6 +8,7 @@ use super::check::{
     HANDLE_MAX_CHARS, PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS, demands, inputs, is_required,
     is_whole,
 };
+use super::domain::NAME_MAX_CHARS;
 use super::{
     Effect, Fallback, Field, IS_GLOBAL, KINDS, Kind, LIST_MAX, Permission, Shape, Source, Verb,
 };
@@ -165,6 +166,10 @@ fn input(field: &Field) -> Value {
         Shape::Texts(most, chars_max) => {
             json!({"type": "array", "maxItems": most,
                 "items": {"type": "string", "maxLength": chars_max}})
+        }
+        Shape::Domains(most) => {
+            json!({"type": "array", "maxItems": most,
+                "items": {"type": "string", "maxLength": NAME_MAX_CHARS}})
         }
         Shape::Json(max_bytes) => {
             json!({"description": format!("Any JSON of at most {max_bytes} bytes.")})

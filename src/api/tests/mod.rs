@@ -10,6 +10,7 @@ mod invitations;
 mod members;
 mod people;
 mod settings;
+mod teams;
 mod users;
 mod webhooks;
 mod workspaces;

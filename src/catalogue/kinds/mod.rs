@@ -1,17 +1,19 @@
 //! The rows. A kind's row says all that routes, checks, permissions and audit events need to know of it. One file for
-//! each part of the house: people, places, programs, settings.
+//! each part of the house: people, places, programs, settings, teams.
 
 mod invitations;
 mod people;
 mod places;
 mod programs;
 mod settings;
+mod teams;
 
 pub use invitations::*;
 pub use people::*;
 pub use places::*;
 pub use programs::*;
 pub use settings::*;
+pub use teams::*;
 
 use super::{Field, Kind, LIST_MAX, Shape};
 
@@ -27,6 +29,7 @@ pub const IS_GLOBAL: &str = "is_global";
 pub const KINDS: &[&Kind] = &[
     &ACCOUNT,
     &ACCOUNT_SETTINGS,
+    &ACCOUNT_DOMAIN_NAMES,
     &USER,
     &ACCOUNT_ROLE,
     &ACCOUNT_MEMBERSHIP,

@@ -2,7 +2,7 @@
 
 use super::super::{
     ACCOUNT_PERMISSIONS, Act, Action, Effect, Fallback, Field, IN_ACCOUNT, Kind, Number,
-    Permission, Reach, Scope, Shape, TEXT_MAX_CHARS, Verb,
+    Permission, Reach, Scope, Shape, Verb,
 };
 use super::{LIMIT, OFFSET};
 
@@ -213,45 +213,4 @@ pub static ACCOUNT_MEMBERSHIP: Kind = Kind {
             "somebody left the account",
         ),
     ],
-};
-
-/// People and service accounts that are given access together.
-pub static TEAM: Kind = Kind {
-    name: "team",
-    scope: Scope::Account,
-    number: Number::Many,
-    base: "accounts/{account}/teams",
-    id_name: "team_id",
-    criteria: "teams",
-    fields: &[
-        Field::text("name").required(),
-        Field::new("description", Shape::Text(TEXT_MAX_CHARS)).or(Fallback::Text("")),
-    ],
-    verbs: &[],
-    actions: &[],
-};
-
-/// A place in a team.
-pub static TEAM_MEMBERSHIP: Kind = Kind {
-    name: "team-membership",
-    scope: Scope::Account,
-    number: Number::Many,
-    base: "accounts/{account}/teams/{team}/members",
-    id_name: "member_id",
-    criteria: "team_memberships",
-    fields: &[
-        Field::text("name").made(),
-        Field::new("team_id", Shape::Reference(&["team"])).made().follows().relates("team"),
-        Field::new("user_id", Shape::Reference(&["user"])).made().follows().relates("member"),
-        Field::new("bot_id", Shape::Reference(&["service-account"]))
-            .made()
-            .follows()
-            .relates("member"),
-    ],
-    verbs: &[],
-    actions: &[Action::new(
-        "deleted",
-        "DELETE {account}/account_memberships/{id}",
-        "somebody left a team",
-    )],
 };

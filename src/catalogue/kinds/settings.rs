@@ -8,6 +8,8 @@ use super::super::{
 const RESULT_STORAGE_MAX_BYTES: usize = 64 << 10;
 /// Largest list of networks, in bytes of JSON.
 const ALLOWLIST_MAX_BYTES: usize = 128 << 10;
+/// Most domains of an account.
+const DOMAINS_MAX: usize = 100;
 
 const fn flag(name: &'static str, fallback: bool) -> Field {
     Field::new(name, Shape::Flag).or(Fallback::Flag(fallback))
@@ -68,5 +70,31 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
             "a setting or the allowlist changed",
         ),
         Action::new("deleted", "DELETE {account}", "an account was ended, its settings with it"),
+    ],
+};
+
+/// Names of the domains that belong to an account.
+pub static ACCOUNT_DOMAIN_NAMES: Kind = Kind {
+    name: "account-domain-names",
+    scope: Scope::Account,
+    number: Number::One,
+    base: "accounts/{account}/domains",
+    id_name: "account_id",
+    criteria: "account_domain_names",
+    fields: &[Field::new("domain_names", Shape::Domains(DOMAINS_MAX)).or(Fallback::List)],
+    verbs: &[
+        Verb::own("read", ("GET", "", 200), Permission::Account("read:account"), Act::Domains),
+        Verb::new(
+            "change",
+            ("PATCH", "", 204),
+            Permission::Account("update:account"),
+            Effect::Change,
+        )
+        .takes(None),
+    ],
+    actions: &[
+        Action::new("created", "POST /api/accounts/", "an account was made, without any domain"),
+        Action::new("updated", "PATCH {account}/domains", "the set of domains changed"),
+        Action::new("deleted", "DELETE {account}", "an account was ended, its domains with it"),
     ],
 };
