@@ -291,10 +291,10 @@ impl Api {
         F: Future<Output = ()> + Send + 'static,
     {
         let (api, known) = (Arc::clone(self), self.authenticate(arrival).ok());
-        let origin = Origin::of(arrival);
+        let (origin, is_open) = (Origin::of(arrival), self.is_open(arrival));
         let needs = row.needs(base);
         websocket::accept(&arrival.headers, protocol, move |mut socket| async move {
-            match Visitor::greet(api, base, needs, known, origin, &mut socket).await {
+            match Visitor::greet(api, base, needs, known, is_open, origin, &mut socket).await {
                 Ok(visitor) => run(visitor, socket).await,
                 Err(Goodbye(code, reason)) => socket.close(code, &reason).await,
             }

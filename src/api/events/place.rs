@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+use http::header::{HOST, ORIGIN};
+
 use super::super::Api;
 use super::super::origin::Origin;
 use super::super::problem::Problem;
@@ -71,9 +74,14 @@ impl Api {
     ) -> Result<Option<Arc<KeyFacts>>, Problem> {
         match self.authenticate(arrival) {
             Ok(key) => Ok(Some(key)),
-            Err(_) if asked.is_server_mode() && self.options.events.open_server_mode => Ok(None),
+            Err(_) if asked.is_server_mode() && self.is_open(arrival) => Ok(None),
             Err(problem) => Err(problem),
         }
+    }
+
+    /// Whether the paths without an account need no key; pages of other sites, which a browser asks for, always do.
+    pub(super) fn is_open(&self, arrival: &Arrival) -> bool {
+        self.options.events.open_server_mode && !is_foreign(&arrival.headers)
     }
 
     /// Lets a caller in by key.
@@ -131,4 +139,12 @@ impl Api {
         let first = self.store.list(query).await?.pop().ok_or(Problem::NotFound)?;
         Ok(Place { account, workspace: Some(first.id) })
     }
+}
+
+/// Whether a page of another site made a browser ask this.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    origin.map(|(_, authority)| authority) != host
 }

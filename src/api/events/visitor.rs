@@ -94,12 +94,14 @@ impl Visitor {
         Ok(Self { api, place, sees_all, base, needs, key, origin, checked: now, admitted: now })
     }
 
-    /// Waits for the frame that says who a client is, and lets it in; `known` is the key of the upgrade's head.
+    /// Waits for the frame that says who a client is, and lets it in; `known` is the key of the upgrade's
+    /// head, and `is_open` says that the paths without an account need none.
     pub(super) async fn greet(
         api: Arc<Api>,
         base: Base,
         needs: Permission,
         known: Option<Arc<KeyFacts>>,
+        is_open: bool,
         origin: Origin,
         socket: &mut Socket,
     ) -> Result<Self, Goodbye> {
@@ -116,7 +118,7 @@ impl Visitor {
                 Some(key.ok_or(Problem::Unauthorized)?)
             }
             None if known.is_some() => known,
-            None if base == Base::Server && api.options.events.open_server_mode => None,
+            None if base == Base::Server && is_open => None,
             None => {
                 return Err(Goodbye::refused(
                     "A token is needed: set PREFECT_API_AUTH_STRING to 'user:KEY'",

@@ -3,6 +3,7 @@
 mod floods;
 mod http1;
 mod life;
+mod upgrades;
 mod versions;
 
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hookgate::accept::websocket::{self, Heard, Socket};
 use hookgate::accept::{Body, BodyError, Handler, Options, Reply, Sockets};
 use hookgate::clock::{Clock, Time};
 use hookgate::request::Arrival;
@@ -40,12 +42,30 @@ impl Handler for Small {
                 Bytes::from_static(b"at last")
             }
             "/big" => vec![b'x'; 32 << 20].into(),
+            "/socket" => return websocket::accept(&arrival.headers, None, echo),
             "/none" => return Reply::empty(StatusCode::NO_CONTENT),
             _ => return Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
         };
         let mut reply = Reply::empty(StatusCode::OK);
         reply.body = text;
         reply
+    }
+}
+
+/// Sends every text back, until there is a reason to end.
+async fn echo(mut socket: Socket) {
+    loop {
+        match socket.hear().await {
+            Heard::Text(text) => {
+                if socket.say(text).await.is_err() {
+                    return;
+                }
+            }
+            Heard::Ping | Heard::Binary => {}
+            Heard::Draining => return socket.close(1012, "later").await,
+            Heard::Fault(code, reason) => return socket.close(code, reason).await,
+            Heard::Closed | Heard::Lost => return socket.close(1000, "").await,
+        }
     }
 }
 

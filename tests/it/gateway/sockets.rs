@@ -124,6 +124,10 @@ fn the_servers_dialect_says_in_its_first_frame_who_it_is() {
     client.say(&event(4));
     client.ping();
     assert_eq!(numbers(&served, 3), [0, 1, 4]);
+    let page = [("sec-websocket-protocol", "prefect"), ("origin", "https://elsewhere.example")];
+    let mut client = served.connect("/api/events/in", &page).expect("it switches");
+    client.say(&json!({"type": "auth", "token": null}));
+    assert_eq!(client.end().0, 1008, "a page of another site is not the operator");
 }
 
 #[test]
