@@ -96,7 +96,7 @@ class Acts:
 
 def make_account(acts):
     """What bootstrap made, before anybody could act over HTTP."""
-    names = "account account-settings user account-membership workspace workspace-settings api-key"
+    names = "account account-settings account-domain-names user account-membership workspace workspace-settings api-key"
     acts.expected += [(f"{name}.created", "hookgate bootstrap") for name in names.split()]
     acts.me = acts.known("owner", acts.ask("who am I", 200, "GET", "/api/me"))
     rows = acts.ask("members", 200, "POST", f"{acts.account}/account_memberships/filter")
@@ -241,6 +241,42 @@ def change_workspaces(acts):
     acts.act(names, 204, "DELETE", f"{places}/{made['id']}")
 
 
+def change_teams(acts):
+    """A team, and who is in it."""
+    teams = f"{acts.account}/teams"
+    made = acts.act("team.created", 201, "POST", teams, {"name": "on call"})
+    acts.known("team", made)
+    acts.change("team.updated", 200, "PUT", f"{teams}/{made['id']}", {"name": "by night", "description": "größe"})
+    member = {"member_id": acts.me["id"], "member_type": "user"}
+    acts.change("team-membership.created", 200, "PUT", f"{teams}/{made['id']}/members", {"members": [member]})
+    member["role"] = "maintainer"
+    acts.change("team-membership.updated", 200, "PUT", f"{teams}/{made['id']}/members", {"members": [member]})
+    acts.refused(422, "PUT", f"{teams}/{made['id']}/members", {"members": [{"member_type": "user"}]})
+    actor = acts.membership["actor_id"]
+    acts.act("team-membership.deleted", 204, "DELETE", f"{teams}/{made['id']}/members/{actor}")
+    acts.act("team.deleted", 204, "DELETE", f"{teams}/{made['id']}")
+
+
+def change_domains(acts):
+    """The domains of the account."""
+    domains = f"{acts.account}/domains"
+    acts.change("account-domain-names.updated", 204, "PATCH", domains, {"domain_names": ["acme.example"]})
+    acts.refused(422, "PATCH", domains, {"domain_names": ["not a domain"]})
+
+
+def change_accounts(acts):
+    """The account; and another, with all that is made and ends with it."""
+    acts.change("account.updated", 204, "PATCH", f"{acts.account}/", {"link": "https://acme.example"})
+    acts.refused(422, "PATCH", acts.account, {"plan_tier": "FREE"})
+    names = "account account-settings account-domain-names account-membership"
+    created = " ".join(f"{name}.created" for name in names.split())
+    made = acts.act(created, 201, "POST", "/api/accounts/", {"name": "Second", "handle": "second-account"})
+    acts.known("second account", made)
+    acts.refused(409, "POST", "/api/accounts/", {"name": "Second", "handle": "second-account"})
+    deleted = " ".join(f"{name}.deleted" for name in reversed(names.split()))
+    acts.act(deleted, 204, "DELETE", f"/api/accounts/{made['id']}")
+
+
 def change_webhooks(acts):
     """A webhook, and what it is sent."""
     hooks = f"{acts.workspace}/webhooks"
@@ -326,6 +362,9 @@ def check(checks, folder):
         invite(acts)
         invite_guests(acts)
         change_workspaces(acts)
+        change_teams(acts)
+        change_domains(acts)
+        change_accounts(acts)
         change_webhooks(acts)
         count = len(acts.expected)
         arrived = lambda: [one for one in server.events() if one["event"].startswith(PREFIX)]

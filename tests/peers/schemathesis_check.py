@@ -14,7 +14,7 @@ SEED = 1
 EXAMPLES = 8
 SECONDS = 240
 # What ends the caller or their place: tried by itself, last.
-ENDS = ["user.delete", "account-membership.leave", "workspace.delete"]
+ENDS = ["user.delete", "account-membership.leave", "workspace.delete", "account.delete"]
 # What is wrong may be known to the store alone: that nothing of an id is there, or a template does not compile.
 EXCLUDED = "positive_data_acceptance"
 

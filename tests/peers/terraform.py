@@ -119,21 +119,26 @@ def check_changed_webhooks(checks, server):
 def check_audit(checks, events):
     """Each act left its event, and nothing else did."""
     found = [event["event"].removeprefix("prefect-cloud.") for event in events]
-    kinds = ("service-account", "user", "webhook", "workspace-access", "workspace-role")
+    kinds = ("service-account", "team", "team-membership", "user", "webhook", "workspace-access", "workspace-role")
     counted = {name: found.count(name) for name in sorted(set(found)) if name.split(".")[0] in kinds}
     checks.equal("each keeper and expiry rotated its key once", found.count("api-key.rotated"), 2)
     expected = {
         "service-account.created": 3,
         "service-account.deleted": 3,
         "service-account.updated": 1,
+        "team-membership.created": 2,
+        "team-membership.deleted": 2,
+        "team.created": 1,
+        "team.deleted": 1,
+        "team.updated": 1,
         "user.created": 1,
         "user.updated": 1,
         "webhook.created": 5,
         "webhook.deleted": 5,
         "webhook.received": 1,
         "webhook.updated": 3,
-        "workspace-access.created": 2,
-        "workspace-access.deleted": 2,
+        "workspace-access.created": 3,
+        "workspace-access.deleted": 3,
         "workspace-access.updated": 2,
         "workspace-role.created": 3,
         "workspace-role.deleted": 3,
@@ -159,7 +164,13 @@ def check(checks, folder):
         template = large_template()
         (terraform.folder / "large.j2").write_bytes(template.encode())
         server.start()
-        check_run(checks, "a person is imported", terraform, 0, "import", "prefect_user.owner", owner(server))
+        imported = {
+            "prefect_user.owner": owner(server),
+            "prefect_account.ours": server.account["account_id"],
+            "prefect_account_member.owner": EMAIL,
+        }
+        for name, identity in imported.items():
+            check_run(checks, f"{name} is imported", terraform, 0, "import", name, identity)
         check_applied(checks, terraform, "made")
         first = terraform.outputs()
         check_webhooks(checks, server, first, template)
@@ -169,8 +180,8 @@ def check(checks, folder):
         check_changed_webhooks(checks, server)
         second = terraform.outputs()
         checks.true("the keeper's change made another key", first["rotating_key"] != second["rotating_key"])
-        # Who ends themselves can do nothing else any more.
-        check_run(checks, "a person is let go", terraform, 0, "state", "rm", "prefect_user.owner")
+        # Who ends themselves, or their account, can do nothing else any more.
+        check_run(checks, "what was imported is let go", terraform, 0, "state", "rm", *imported)
         check_run(checks, "destroyed", terraform, 0, "destroy", "-auto-approve", *changed)
         checks.equal("no webhook is left", named(server, "webhooks"), {})
         check_audit(checks, server.drained_events())
