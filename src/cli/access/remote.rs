@@ -221,7 +221,11 @@ fn detail(told: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::cli::client::runtime;
 
     fn answer(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Answer {
         let mut headers = HeaderMap::new();
@@ -238,6 +242,35 @@ mod tests {
         assert_eq!(patience(&answer(429, Some("Wed, 21 Oct 2026"), "")), None);
         assert_eq!(patience(&answer(429, None, "")), None);
         assert_eq!(patience(&answer(503, Some("3"), "")), None);
+    }
+
+    #[test]
+    fn a_call_is_made_again_once_the_wait_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let answers = [
+            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\n",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 86400\r\n",
+        ];
+        let asked = std::thread::spawn(move || {
+            answers.map(|head| {
+                let (mut stream, _) = listener.accept().expect("a call");
+                let mut asked = [0; 4096];
+                let read = stream.read(&mut asked).expect("a request");
+                let answer = format!("{head}connection: close\r\ncontent-length: 2\r\n\r\n{{}}");
+                stream.write_all(answer.as_bytes()).expect("an answer");
+                String::from_utf8_lossy(&asked[..read]).into_owned()
+            })
+        });
+        let remote = Remote::new(&base, &Secret::new("pnu_x")).expect("a remote");
+        let call =
+            || runtime().expect("threads").block_on(remote.ask(Method::GET, "/api/me", None));
+        assert_eq!(call().expect("the second answer"), json!({}));
+        let said = call().expect_err("too long to wait").to_string();
+        assert!(said.starts_with("429 Too Many Requests"), "{said}");
+        let asked = asked.join().expect("all calls came");
+        assert!(asked[1].to_lowercase().contains("authorization: bearer pnu_x"), "{}", asked[1]);
     }
 
     #[test]
