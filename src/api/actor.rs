@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
 
 use super::origin::Origin;
 use super::problem::Problem;
@@ -61,6 +62,9 @@ pub(super) struct Part {
     pub(super) id: Option<Uuid>,
 }
 
+/// The part of a path that is a resource's id: any text.
+const RESOURCE: &str = "resource";
+
 impl Api {
     /// Lets a request in, or says why not.
     pub(super) async fn admit(
@@ -111,8 +115,9 @@ impl Api {
             account: caller.account.party(),
             workspace: place.as_ref().map(Record::party),
         };
+        let resource = read_resource(&route);
         let (kind, verb, caller) = (route.kind, route.verb, Some(Box::new(caller)));
-        Ok(Admission::Call(Box::new(Call { kind, verb, scene, caller, parts })))
+        Ok(Admission::Call(Box::new(Call { kind, verb, scene, caller, parts, resource })))
     }
 
     /// Whoever calls what needs no key, if they show one; one that does not count is refused.
@@ -182,7 +187,16 @@ impl Api {
 fn open_call(route: &Route<'_>, parts: Vec<Part>) -> Call {
     let nowhere = Party { id: Uuid::nil(), name: String::new(), handle: String::new() };
     let scene = Scene { actor: Actor::system(), account: nowhere, workspace: None };
-    Call { kind: route.kind, verb: route.verb, scene, caller: None, parts }
+    let resource = read_resource(route);
+    Call { kind: route.kind, verb: route.verb, scene, caller: None, parts, resource }
+}
+
+/// The resource that a path names, decoded; empty when it names none.
+fn read_resource(route: &Route<'_>) -> String {
+    let found = route.parts.iter().find(|(name, _)| *name == RESOURCE);
+    found
+        .map(|(_, text)| percent_decode_str(text).decode_utf8_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The parts of a path; every one that should be an id and is none is a fault.
@@ -190,7 +204,7 @@ fn read_parts(route: &Route<'_>) -> Result<Vec<Part>, Problem> {
     let mut faults = Vec::new();
     let mut read = |(name, text): &(&'static str, &str)| {
         let id = catalogue::is_id(text);
-        if id.is_none() {
+        if id.is_none() && *name != RESOURCE {
             let named = match *name {
                 "id" => route.kind.id_name.to_owned(),
                 name => format!("{name}_id"),

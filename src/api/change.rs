@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::question::reply;
 use super::user::complete_user;
-use super::{Api, Call};
+use super::{Api, Call, incident};
 use crate::accept::Reply;
-use crate::catalogue::{self, ACCOUNT, ACCOUNT_SETTINGS, SERVICE_ACCOUNT, Shape, Values};
+use crate::catalogue::{
+    self, ACCOUNT, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT, SERVICE_ACCOUNT, Shape, USER, Values,
+};
 use crate::clock::Time;
 use crate::id;
 use crate::store::{Hidden, Record, StoreError, Write};
@@ -27,6 +29,7 @@ impl Api {
             if call.kind.fields.iter().any(|field| field.shape == Shape::Slug) {
                 record.hidden = Hidden::Slug(id::slug(&self.clock));
             }
+            self.complete(call, None, &mut record, deed.now);
             self.vet(call, &mut deed, None, Some(&record)).await?;
             deed.insert(record.clone());
             let secret = self.found(call, &record, values, &mut deed).await?;
@@ -37,6 +40,22 @@ impl Api {
             }
         }
         Err(StoreError::Stale.into())
+    }
+
+    /// Sets what follows from what was sent, for kinds of which more is to be said.
+    fn complete(&self, call: &Call, before: Option<&Record>, record: &mut Record, now: Time) {
+        match record.kind.name {
+            kind if kind == AUTOMATION.name => {
+                self.complete_automation(record, before, &call.scene.actor);
+            }
+            kind if kind == USER.name => {
+                if let Some(before) = before {
+                    complete_user(&before.fields, record);
+                }
+            }
+            kind if kind == INCIDENT.name && before.is_none() => incident::complete(record, now),
+            _ => {}
+        }
     }
 
     /// A record of a call's kind and place with these values, and what is made for it.
@@ -72,7 +91,7 @@ impl Api {
                     record.fields.insert(name.clone(), value.clone());
                 }
             }
-            complete_user(&before, &mut record);
+            self.complete(call, Some(&standing), &mut record, deed.now);
             self.vet(call, &mut deed, Some(&standing), Some(&record)).await?;
             deed.update(&before, record.clone());
             self.rename(&before, &record, &mut deed).await?;

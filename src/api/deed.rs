@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::invitation::is_revoked;
 use super::problem::Problem;
@@ -60,19 +60,34 @@ impl Deed<'_> {
         let companions = catalogue::companions(record.kind);
         let companions: Vec<Record> =
             companions.map(|kind| Record::only(kind, account, workspace, self.now)).collect();
-        self.emit(&record, &[], catalogue::created);
+        if record.kind.tells("created") {
+            self.emit(&record, &[], catalogue::created);
+        }
         self.batch.writes.push(Write::Insert(record));
         for companion in companions {
             self.insert(companion);
         }
     }
 
-    /// A record that was `before`; whether anything that is told of it changed. Otherwise nothing is done.
+    /// A record that was `before`, and what the kind says of single fields; whether anything that is told of it
+    /// changed. Otherwise nothing is done.
     pub(super) fn update(&mut self, before: &Values, mut record: Record) -> bool {
-        if catalogue::changed(record.kind, before, &record.fields).is_empty() {
+        let changed = catalogue::changed(record.kind, before, &record.fields);
+        if changed.is_empty() {
             return false;
         }
         record.updated = record.updated.max(self.now);
+        for field in changed {
+            let action = format!("updated.{}", field.name);
+            if record.kind.tells(&action) {
+                let mut tells = json!({ "id": record.id.to_string(), "field": field.name });
+                let difference = catalogue::difference(field, before, &record.fields);
+                for (name, value) in difference.as_object().into_iter().flatten() {
+                    tells[name] = value.clone();
+                }
+                self.tell(&record, &[], &action, &tells);
+            }
+        }
         self.emit(&record, &[], |scene, subject, now, id| {
             catalogue::updated(scene, subject, before, now, id)
         });
@@ -82,7 +97,7 @@ impl Deed<'_> {
 
     /// A record that ends.
     pub(super) fn delete(&mut self, record: Record) {
-        if !is_revoked(&record) {
+        if record.kind.tells("deleted") && !is_revoked(&record) {
             self.emit(&record, &[], catalogue::deleted);
         }
         self.batch.writes.push(Write::Delete(record));

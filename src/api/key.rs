@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::deed::Deed;
 use super::problem::Problem;
 use super::question::reply;
-use super::{Api, Call, present};
+use super::{Api, Call, incident, present};
 use crate::accept::Reply;
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, SERVICE_ACCOUNT, Values, WORKSPACE, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, INCIDENT, SERVICE_ACCOUNT, Values, WORKSPACE, role,
 };
 use crate::id::{self, Secret};
 use crate::store::{Hidden, KeptKey, Record, Write};
@@ -33,6 +33,9 @@ impl Api {
         }
         if record.kind.name == WORKSPACE.name {
             self.settle_in(call, record, deed);
+        }
+        if record.kind.name == INCIDENT.name {
+            incident::declare(record, deed);
         }
         if record.kind.name != SERVICE_ACCOUNT.name {
             return Ok(None);

@@ -5,9 +5,11 @@
 mod access;
 mod account;
 mod actor;
+mod automation;
 mod change;
 mod deed;
 pub mod events;
+mod incident;
 mod invitation;
 mod key;
 mod member;
@@ -111,6 +113,8 @@ struct Call {
     caller: Option<Box<actor::Caller>>,
     /// The parts of the path.
     parts: Vec<actor::Part>,
+    /// The resource that the path names.
+    resource: String,
 }
 
 impl Call {
@@ -300,6 +304,12 @@ impl Api {
             Act::Access(of) => self.read_access(call, of).await,
             Act::DropAccess(of) => self.drop_access(call, of).await,
             Act::TeamAccess => self.team_access(call, values).await,
+            Act::RelatedAutomations => self.related_automations(call).await,
+            Act::DropOwnedAutomations => self.drop_owned(call).await,
+            Act::Resolve => self.resolve(call, values).await,
+            Act::Reopen => self.reopen(call).await,
+            Act::Comment => self.comment(call, values).await,
+            Act::Comments => self.comments(call).await,
             Act::Inhabitants => self.inhabitants(call).await,
             Act::GiveAccess(_) | Act::Invite => Err(Problem::NotFound),
             Act::FilterTeams => self.filter_teams(call, values).await,

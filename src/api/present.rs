@@ -9,10 +9,11 @@ use super::Api;
 use super::key::Fresh;
 use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
-use super::settings;
+use super::{automation, settings};
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, SERVICE_ACCOUNT, Source,
-    TEAM, USER, WEBHOOK, WORKSPACE, WORKSPACE_ACCESS, WORKSPACE_ROLE,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, AUTOMATION,
+    INCIDENT_COMMENT, SERVICE_ACCOUNT, Source, TEAM, USER, WEBHOOK, WORKSPACE, WORKSPACE_ACCESS,
+    WORKSPACE_ROLE,
 };
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
@@ -84,6 +85,8 @@ impl Api {
         }
         let one = |record: &Record| match kind {
             kind if kind == WORKSPACE.name => workspace(record),
+            kind if kind == AUTOMATION.name => automation::present(record),
+            kind if kind == INCIDENT_COMMENT.name => comment(record),
             kind if kind == WORKSPACE_ROLE.name => workspace_role(record),
             kind if kind == ACCOUNT_ROLE.name => account_role(record),
             kind if kind == API_KEY.name => key(record, None),
@@ -270,6 +273,16 @@ fn workspace_role(record: &Record) -> Value {
     }
     told["permissions"] = value(record, "scopes");
     told
+}
+
+/// A comment, with who wrote it.
+fn comment(record: &Record) -> Value {
+    let mut told = head(record);
+    for name in ["incident_id", "comment", "author_id"] {
+        told.insert(name.to_owned(), value(record, name));
+    }
+    told.insert("author".to_owned(), value(record, "name"));
+    told.into()
 }
 
 /// What every record begins with.

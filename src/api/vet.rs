@@ -5,10 +5,10 @@ use super::deed::Deed;
 use super::member::{is_owner, refuse_program};
 use super::problem::Problem;
 use super::role::texts;
-use super::{Api, Call, settings};
+use super::{Api, Call, automation, incident, settings};
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, USER, WEBHOOK, WORKSPACE,
-    WORKSPACE_ROLE, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT, USER,
+    WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
 };
 use crate::store::{Criterion, Query, Record, Write};
 
@@ -41,6 +41,12 @@ impl Api {
         }
         if call.kind.name == WORKSPACE_ROLE.name {
             self.vet_scopes(call, before, after).await?;
+        }
+        if call.kind.name == AUTOMATION.name {
+            automation::vet(after)?;
+        }
+        if call.kind.name == INCIDENT.name {
+            incident::vet(after)?;
         }
         if call.kind.name == USER.name && after.is_none() {
             self.vet_parting(before, deed).await?;

@@ -103,8 +103,8 @@ pub fn updated(
     let fields = changed(subject.kind, before, subject.fields);
     let mut updates = Map::new();
     for field in &fields {
-        let value = |values: &Values| values.get(field.name).cloned().unwrap_or_default();
-        updates.insert(field.name.to_owned(), update(value(before), value(subject.fields)));
+        let change = difference(field, before, subject.fields);
+        updates.insert(field.name.to_owned(), change);
     }
     let names: Vec<_> = fields.iter().map(|field| field.name).collect();
     let payload = json!({ "updated_fields": names, "updates": updates });
@@ -153,6 +153,13 @@ pub fn whole(kind: &Kind, fields: &Values) -> Value {
     payload.into()
 }
 
+/// What a field was, and what it is: both cut where they are long.
+#[must_use]
+pub fn difference(field: &Field, before: &Values, after: &Values) -> Value {
+    let value = |values: &Values| values.get(field.name).cloned().unwrap_or_default();
+    update(value(before), value(after))
+}
+
 fn update(from: Value, to: Value) -> Value {
     let (from, from_cut) = cut(from);
     let (to, to_cut) = cut(to);
@@ -193,7 +200,11 @@ fn compose(
         (Number::One, Some(workspace)) => (workspace.id, workspace.name.as_str()),
         (Number::One, None) => (account.id, account.name.as_str()),
     };
-    let resource = labels(&resource_id(kind.name, id_of), "", name, &[]);
+    let labelled = kind.fields.iter().filter(|field| !field.label.is_empty());
+    let labelled: Vec<_> = labelled
+        .filter_map(|field| Some((field.label, subject.fields.get(field.name)?.as_str()?)))
+        .collect();
+    let resource = labels(&resource_id(kind.name, id_of), "", name, &labelled);
     let beside = relations(kind, subject.fields);
     let beside = beside.iter().chain(subject.beside);
     let beside =

@@ -14,9 +14,11 @@ pub mod openapi;
 mod permission;
 pub mod role;
 mod route;
+mod verb;
 
 pub use audit::{
-    Actor, Beside, Party, Scene, Subject, changed, created, deleted, noted, told, updated, whole,
+    Actor, Beside, Party, Scene, Subject, changed, created, deleted, difference, noted, told,
+    updated, whole,
 };
 pub use check::{Fault, Values, check, check_each, is_id};
 pub use companion::{companions, derived};
@@ -25,6 +27,7 @@ pub use kinds::*;
 pub use notice::{ACCESS_DENIED, NOTICES, Notice, event_names};
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
+pub use verb::{Act, Effect, Verb};
 
 /// Most rows of one list.
 pub const LIST_MAX: u64 = 200;
@@ -99,14 +102,16 @@ impl Kind {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// Whether its events say so.
+    #[must_use]
+    pub fn tells(&self, action: &str) -> bool {
+        self.actions.iter().any(|known| known.name == action)
+    }
+
     /// The name of its event for an action.
     #[must_use]
     pub fn event(&self, action: &str) -> String {
-        debug_assert!(
-            self.actions.iter().any(|known| known.name == action),
-            "{} is never {action}",
-            self.name
-        );
+        debug_assert!(self.tells(action), "{} is never {action}", self.name);
         format!("{}{}.{action}", crate::event::RESERVED_PREFIX, self.name)
     }
 
@@ -226,6 +231,8 @@ pub struct Field {
     pub on_end: OnEnd,
     /// The role in which events relate what this refers to; empty when they do not.
     pub relates: &'static str,
+    /// The label of the events' resource that has its value; empty when none has.
+    pub label: &'static str,
 }
 
 impl Field {
@@ -240,6 +247,7 @@ impl Field {
             fallback: Fallback::Null,
             on_end: OnEnd::Refuse,
             relates: "",
+            label: "",
         }
     }
 
@@ -302,181 +310,10 @@ impl Field {
         self.relates = role;
         self
     }
-}
 
-/// What a verb does; each is built once, for all kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Makes a record and its secret.
-    Create,
-    /// Tells one record.
-    Read,
-    /// Tells the records of a place, by name when one is asked for.
-    List,
-    /// Tells those that a body describes.
-    Filter,
-    /// Tells how many a body describes.
-    Count,
-    /// Sets all fields.
-    Replace,
-    /// Sets the fields that are named.
-    Change,
-    /// Makes the secret of that field anew.
-    Rotate(&'static str),
-    /// Ends a record.
-    Delete,
-    /// Tells whether a template would be taken.
-    Validate,
-    /// Renders a draft with a request.
-    Render,
-    /// Renders a record's template, or a draft of it, with a request.
-    Test,
-    /// What only this kind knows.
-    Own(Act),
-    /// The same, for each of the objects that are its body: one of them, or a list.
-    Each(Act),
-}
-
-/// What only one kind knows; each has its function in `api/`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// Tells a service account's key and those that still overlap with it.
-    BotKeys,
-    /// Ends one key of a service account.
-    DropBotKey,
-    /// Gives whoever the field names a place in a workspace, or their place another role.
-    GiveAccess(&'static str),
-    /// Tells a place whose that field names.
-    Access(&'static str),
-    /// Ends a place whose that field names.
-    DropAccess(&'static str),
-    /// Tells the places of teams in a workspace.
-    TeamAccess,
-    /// Tells everybody who may enter a workspace.
-    Inhabitants,
-    /// Tells the place that a person or a service account has in an account.
-    MembershipOf,
-    /// Invites somebody.
-    Invite,
-    /// Invites somebody again.
-    InviteAgain,
-    /// Takes an invitation back.
-    Revoke,
-    /// Joins what an invitation is to.
-    Accept,
-    /// Declines an invitation.
-    Reject,
-    /// Makes a key for a person.
-    MakeKey,
-    /// Lets many in, or keeps them out.
-    SetActive,
-    /// The caller gives up their place in an account.
-    LeaveAccount,
-    /// Tells the teams that are described by who is in them and where they may go, too.
-    FilterTeams,
-    /// Lets people and programs into a team, or gives them another role there.
-    AddMembers,
-    /// Lets somebody out of a team.
-    RemoveMember,
-    /// Tells the domains of an account, one by one.
-    Domains,
-    /// Tells from where an account may be called.
-    Allowlist,
-    /// Says anew from where an account may be called.
-    SetAllowlist,
-    /// Tells whether the caller may call from where they are.
-    MyAccess,
-}
-
-/// One thing that can be done with a kind.
-#[derive(Debug)]
-pub struct Verb {
-    /// Its name in logs and metrics.
-    pub name: &'static str,
-    /// The method.
-    pub method: &'static str,
-    /// What follows the kind's base in the path; `{id}` is the record's id. With a slash before it, it is the whole
-    /// path below `/api`. Both slash forms at its end mean the same.
-    pub suffix: &'static str,
-    /// What the actor must be allowed.
-    pub needs: Permission,
-    /// What it does.
-    pub effect: Effect,
-    /// Only these of the kind's fields may be in its body; `None`: all that are not made.
-    pub takes: Option<&'static [&'static str]>,
-    /// What its body may hold beside the kind's fields.
-    pub also: &'static [Field],
-    /// Status of its success.
-    pub status: u16,
-}
-
-impl Verb {
-    const fn new(
-        name: &'static str,
-        (method, suffix, status): (&'static str, &'static str, u16),
-        needs: Permission,
-        effect: Effect,
-    ) -> Self {
-        Self { name, method, suffix, needs, effect, takes: Some(&[]), also: &[], status }
-    }
-
-    const fn create(needs: Permission) -> Self {
-        Self::new("create", ("POST", "", 201), needs, Effect::Create).takes(None)
-    }
-
-    const fn read(needs: Permission) -> Self {
-        Self::new("read", ("GET", "{id}", 200), needs, Effect::Read)
-    }
-
-    const fn list(needs: Permission) -> Self {
-        Self::new("list", ("GET", "", 200), needs, Effect::List)
-    }
-
-    const fn filter(needs: Permission, also: &'static [Field]) -> Self {
-        Self::new("filter", ("POST", "filter", 200), needs, Effect::Filter).also(also)
-    }
-
-    const fn count(needs: Permission, also: &'static [Field]) -> Self {
-        Self::new("count", ("POST", "count", 200), needs, Effect::Count).also(also)
-    }
-
-    const fn change(needs: Permission, takes: &'static [&'static str]) -> Self {
-        Self::new("change", ("PATCH", "{id}", 204), needs, Effect::Change).takes(Some(takes))
-    }
-
-    const fn delete(needs: Permission) -> Self {
-        Self::new("delete", ("DELETE", "{id}", 204), needs, Effect::Delete)
-    }
-
-    const fn own(
-        name: &'static str,
-        (method, suffix, status): (&'static str, &'static str, u16),
-        needs: Permission,
-        act: Act,
-    ) -> Self {
-        Self::new(name, (method, suffix, status), needs, Effect::Own(act))
-    }
-
-    const fn takes(mut self, takes: Option<&'static [&'static str]>) -> Self {
-        self.takes = takes;
+    const fn labels(mut self, label: &'static str) -> Self {
+        self.label = label;
         self
-    }
-
-    const fn also(mut self, also: &'static [Field]) -> Self {
-        self.also = also;
-        self
-    }
-
-    /// Whether its body is looked at.
-    #[must_use]
-    pub fn has_body(&self) -> bool {
-        !matches!(self.method, "GET" | "DELETE")
-    }
-
-    /// Whether its body is checked against the table before it is performed.
-    #[must_use]
-    pub fn is_checked(&self) -> bool {
-        !matches!(self.effect, Effect::Validate | Effect::Render | Effect::Test)
     }
 }
 

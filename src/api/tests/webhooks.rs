@@ -289,7 +289,7 @@ fn changes_at_the_same_moment_all_count() {
         let kind = &catalogue::WEBHOOK;
         let verb = kind.verbs.iter().find(|row| row.name == verb).expect("a verb");
         let part = actor::Part { name: "id", id };
-        Call { kind, verb, scene, caller: None, parts: vec![part] }
+        Call { kind, verb, scene, caller: None, parts: vec![part], resource: String::new() }
     };
     let values = |value: Value| value.as_object().cloned().expect("an object");
     let (change, replace, rotate) = (call("change"), call("replace"), call("rotate"));

@@ -1,6 +1,7 @@
 //! The rows. A kind's row says all that routes, checks, permissions and audit events need to know of it. One file for
-//! each part of the house: people, places, programs, settings, teams.
+//! each part of the house: affairs, people, places, programs, settings, teams.
 
+mod affairs;
 mod invitations;
 mod people;
 mod places;
@@ -8,6 +9,7 @@ mod programs;
 mod settings;
 mod teams;
 
+pub use affairs::*;
 pub use invitations::*;
 pub use people::*;
 pub use places::*;
@@ -44,6 +46,9 @@ pub const KINDS: &[&Kind] = &[
     &SERVICE_ACCOUNT,
     &API_KEY,
     &WEBHOOK,
+    &AUTOMATION,
+    &INCIDENT,
+    &INCIDENT_COMMENT,
 ];
 
 #[cfg(test)]
