@@ -50,6 +50,11 @@ impl Deed<'_> {
         self.places.insert(place.id, place.party());
     }
 
+    /// What is done from now on is done in another account, and told there.
+    pub(super) fn enter(&mut self, account: Party) {
+        self.account = account;
+    }
+
     /// A new record, and what a place has from its first moment.
     pub(super) fn insert(&mut self, record: Record) {
         let is_place = record.kind.name == WORKSPACE.name;

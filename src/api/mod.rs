@@ -26,6 +26,7 @@ mod settings;
 mod team;
 mod template;
 mod text;
+mod transfer;
 mod trial;
 mod user;
 mod vet;
@@ -304,6 +305,8 @@ impl Api {
             Act::Access(of) => self.read_access(call, of).await,
             Act::DropAccess(of) => self.drop_access(call, of).await,
             Act::TeamAccess => self.team_access(call, values).await,
+            Act::Transfer => self.transfer(call, values).await,
+            Act::ValidateTransfer => self.validate_transfer(call, values).await,
             Act::RelatedAutomations => self.related_automations(call).await,
             Act::DropOwnedAutomations => self.drop_owned(call).await,
             Act::Resolve => self.resolve(call, values).await,

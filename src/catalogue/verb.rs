@@ -53,6 +53,10 @@ pub enum Act {
     TeamAccess,
     /// Tells everybody who may enter a workspace.
     Inhabitants,
+    /// Moves a workspace to another account.
+    Transfer,
+    /// Tells what is in the way of moving it.
+    ValidateTransfer,
     /// Tells the automations that are about a resource.
     RelatedAutomations,
     /// Ends the automations that a resource owns.

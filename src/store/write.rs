@@ -63,7 +63,10 @@ pub(super) fn apply(
     }
     for write in &batch.writes {
         match write {
-            Write::Insert(record) | Write::Update(record) => hold_guarded(transaction, record)?,
+            Write::Insert(record) | Write::Update(record) => {
+                hold_together(transaction, record)?;
+                hold_guarded(transaction, record)?;
+            }
             Write::Delete(_) => {}
         }
     }
@@ -116,6 +119,24 @@ fn stands_somewhere(transaction: &Transaction<'_>, record: &Record) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Holds that what is in a workspace belongs to the workspace's account: it may have moved since it was looked at, or
+/// something may have been put into it.
+fn hold_together(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let sql = match (record.kind.name, record.workspace) {
+        (kind, _) if kind == WORKSPACE.name => {
+            "SELECT count(*) FROM record WHERE workspace = ?1 AND account <> ?2"
+        }
+        (_, Some(_)) => "SELECT count(*) FROM record WHERE id = ?1 AND account <> ?2",
+        (_, None) => return Ok(()),
+    };
+    let place = record.workspace.unwrap_or(record.id);
+    let parameters = params![place.as_bytes(), record.account.as_bytes()];
+    match transaction.query_row(sql, parameters, |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        _ => Err(StoreError::Stale),
+    }
 }
 
 /// Holds that no webhook is enabled without a service account while its account demands one. Somebody else changed

@@ -12,6 +12,7 @@ mod members;
 mod people;
 mod settings;
 mod teams;
+mod transfer;
 mod users;
 mod webhooks;
 mod workspaces;

@@ -13,6 +13,16 @@ const SEE_BOTS: Permission = Permission::Workspace("see_workspace_service_accoun
 const MANAGE_BOTS: Permission = Permission::Workspace("manage_workspace_service_accounts");
 const MANAGE_TEAMS: Permission = Permission::Workspace("manage_workspace_teams");
 
+const MOVED: &str = "POST {workspace}/transfer";
+
+/// What an account loses a workspace by.
+const LEAVE: Permission = Permission::Account("delete:workspace");
+/// Where a workspace moves to.
+const TARGET: [Field; 2] = [
+    Field::new("to_account_id", Shape::Reference(&["account"])).required(),
+    Field::new("new_handle", Shape::Handle),
+];
+
 /// Where webhooks live. A caller without a role in it may still be a member of its account: what makes and ends
 /// workspaces is a permission of the account.
 pub static WORKSPACE: Kind = Kind {
@@ -45,17 +55,23 @@ pub static WORKSPACE: Kind = Kind {
             Effect::Change,
         )
         .takes(None),
-        Verb::new(
-            "delete",
-            ("DELETE", "{workspace}", 204),
-            Permission::Account("delete:workspace"),
-            Effect::Delete,
-        ),
+        Verb::new("delete", ("DELETE", "{workspace}", 204), LEAVE, Effect::Delete),
+        Verb::own("transfer", ("POST", "{workspace}/transfer", 204), LEAVE, Act::Transfer)
+            .also(&TARGET),
+        Verb::own(
+            "validate_transfer",
+            ("POST", "{workspace}/validate_transfer", 200),
+            LEAVE,
+            Act::ValidateTransfer,
+        )
+        .also(&TARGET),
     ],
     actions: &[
         Action::new("created", "POST {account}/workspaces/", "a workspace was made"),
         Action::new("updated", "PATCH {workspace}", "its name, handle or default role changed"),
         Action::new("deleted", "DELETE {workspace}", "it was ended, and all that was in it"),
+        Action::new("transferred-out", MOVED, "it left the account"),
+        Action::new("transferred-in", MOVED, "it came into the account"),
     ],
 };
 
