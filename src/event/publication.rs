@@ -108,6 +108,8 @@ fn epoch(number: &str) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ID: &str = "019AB2F06F4E7CC19A8B0D8B1C4F9F10";
@@ -197,6 +199,28 @@ mod tests {
         };
         assert!(publish(&deep(188), false).is_ok());
         assert!(publish(&deep(189), false).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_published_is_canonical_or_refused(
+            name in ".{0,20}",
+            label in ".{0,20}",
+            payload in "[\\[\\]{}:,\"a0.e-]{0,40}",
+            more in "(,\"follows\":(null|7|\"x\"))?",
+        ) {
+            let quoted = |text: &str| serde_json::Value::from(text).to_string();
+            let text = format!(
+                r#"{{"occurred":"2026-11-23T22:52:30Z","event":{},"id":"{ID}","resource":
+                {{"prefect.resource.id":"r","l":{}}},"payload":{{"p":{payload}}}{more}}}"#,
+                quoted(&name), quoted(&label)
+            );
+            if let Ok(event) = publish(&text, false) {
+                let canonical = std::str::from_utf8(&event.json).expect("text");
+                prop_assert!(serde_json::from_str::<serde_json::Value>(canonical).is_ok());
+                prop_assert_eq!(publish(canonical, false), Ok(event.clone()));
+            }
+        }
     }
 
     #[test]

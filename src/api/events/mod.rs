@@ -301,3 +301,25 @@ impl Api {
         })
     }
 }
+
+/// The table as tests knock at it: method, what stands behind `events`, what it takes in an account and a workspace.
+#[cfg(test)]
+pub(super) fn doors() -> impl Iterator<Item = (&'static str, String, [Permission; 2])> {
+    let nil = crate::id::Uuid::nil();
+    let needs =
+        move |row: &Row| [row.needs(Base::Account(nil)), row.needs(Base::Workspace(nil, nil))];
+    ROWS.iter().map(move |row| (row.method, row.suffix.join("/"), needs(row)))
+}
+
+#[cfg(test)]
+impl Api {
+    /// Why a request of events' is turned away; the call itself is not made.
+    pub(super) async fn knock_at_events(&self, arrival: &Arrival) -> Result<(), Problem> {
+        let asked = find(arrival.method.as_str(), arrival.path()).ok_or(Problem::NotFound)?;
+        let What::Row(row) = &asked.what else { return Err(Problem::NotFound) };
+        let key = self.known(&asked, arrival)?;
+        let base = Base::read(asked.account, asked.workspace)?;
+        let origin = Origin::of(arrival);
+        self.enter(base, row.needs(base), key.as_deref(), &origin).await.map(|_| ())
+    }
+}

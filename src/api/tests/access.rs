@@ -180,3 +180,33 @@ fn every_page_wants_a_key_unless_it_is_open() {
         }
     }
 }
+
+#[test]
+fn every_route_of_events_lets_in_whom_its_table_says() {
+    let house = House::new();
+    let mut visitors = house.insiders();
+    visitors.extend(house.outsiders());
+    house.api.clock.advance_seconds(2);
+    let mut knocks = 0;
+    for (method, suffix, needs) in crate::api::events::doors() {
+        let bases = ["accounts/{account}", "accounts/{account}/workspaces/{workspace}"];
+        for (base, needs) in bases.into_iter().zip(needs) {
+            for visitor in &visitors {
+                let path = house.fill(&format!("{base}/events/{suffix}"));
+                let arrival = house.arrival(visitor.bearer.as_deref(), method, &path);
+                let found = wait(house.api.knock_at_events(&arrival)).err();
+                let found = found.map(|problem| problem.reply().status.as_u16());
+                let wanted = visitor.refusal(needs, base);
+                assert_eq!(found, wanted, "{method} {path} by {}", visitor.says);
+                knocks += 1;
+            }
+        }
+        for visitor in visitors.iter().filter(|visitor| visitor.id.is_none()) {
+            let path = house.fill(&format!("events/{suffix}"));
+            let arrival = house.arrival(visitor.bearer.as_deref(), method, &path);
+            let found = wait(house.api.knock_at_events(&arrival)).err();
+            assert_eq!(found, Some(Problem::Unauthorized), "{path} by {}", visitor.says);
+        }
+    }
+    assert!(knocks > 300, "{knocks}");
+}
