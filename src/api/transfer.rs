@@ -151,9 +151,10 @@ impl Api {
         let found = self.store.records(outside.into_iter().collect()).await?;
         for record in records() {
             for (field, id) in references(record) {
-                let stays =
+                // People are not left behind: they belong to any number of accounts.
+                let left =
                     found.iter().find(|other| other.id == id && other.kind.name != USER.name);
-                if let Some(other) = stays {
+                if let Some(other) = left {
                     let (kind, name) = (record.kind.name, record.text("name"));
                     let (what, which) = (other.kind.name, other.text("name"));
                     let says =
