@@ -18,6 +18,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PREFIX = "prefect-cloud."
 # A template that anybody can see is one, and two requests: one that it makes an event of, one that it does not.
 TEMPLATE = '{"event": "acts.sent", "resource": {"prefect.resource.id": "{{ body.id }}"}}'
+INCIDENT_FIELDS = ["name", "summary", "severity", "start_time", "tags", "related_resources"]
 PASSWORD = "correct horse battery staple"
 OTHER_TEMPLATE = '{"event": "acts.other", "resource": {"prefect.resource.id": "{{ body.id }}"}}'
 
@@ -264,6 +265,22 @@ def change_domains(acts):
     acts.refused(422, "PATCH", domains, {"domain_names": ["not a domain"]})
 
 
+def move_workspace(acts, target):
+    """A workspace leaves the account for another one; each account is told."""
+    moved = acts.act(
+        "workspace.created workspace-settings.created",
+        201,
+        "POST",
+        f"{acts.account}/workspaces",
+        {"name": "Moving", "handle": "moving"},
+    )
+    acts.known("moved workspace", moved)
+    there = {"to_account_id": target["id"], "new_handle": "moved"}
+    place = f"{acts.account}/workspaces/{moved['id']}"
+    acts.refused(422, "POST", f"{place}/transfer", {"to_account_id": moved["id"]})
+    acts.act("workspace.transferred-out workspace.transferred-in", 204, "POST", f"{place}/transfer", there)
+
+
 def change_accounts(acts):
     """The account; and another, with all that is made and ends with it."""
     acts.change("account.updated", 204, "PATCH", f"{acts.account}/", {"link": "https://acme.example"})
@@ -273,8 +290,48 @@ def change_accounts(acts):
     made = acts.act(created, 201, "POST", "/api/accounts/", {"name": "Second", "handle": "second-account"})
     acts.known("second account", made)
     acts.refused(409, "POST", "/api/accounts/", {"name": "Second", "handle": "second-account"})
+    move_workspace(acts, made)
+    names += " workspace workspace-settings"
     deleted = " ".join(f"{name}.deleted" for name in reversed(names.split()))
     acts.act(deleted, 204, "DELETE", f"/api/accounts/{made['id']}")
+
+
+def change_automations(acts):
+    """An automation, kept as it was sent."""
+    automations = f"{acts.workspace}/automations"
+    trigger = {"type": "event", "posture": "Reactive", "expect": ["acts.sent"], "threshold": 1, "within": 0}
+    whole = {"name": "watch", "trigger": trigger, "actions": [{"type": "do-nothing"}], "actions_on_trigger": None}
+    made = acts.act("automation.created", 201, "POST", automations, whole)
+    acts.known("automation", made)
+    acts.names.setdefault(made["trigger"]["id"], "trigger")
+    acts.change("automation.updated", 204, "PATCH", f"{automations}/{made['id']}", {"enabled": False})
+    acts.change("automation.updated", 204, "PUT", f"{automations}/{made['id']}", {**whole, "name": "renamed"})
+    acts.refused(422, "POST", automations, {"name": "watch", "trigger": {"type": "unknown"}})
+    acts.act("automation.deleted", 204, "DELETE", f"{automations}/{made['id']}")
+
+
+def change_incidents(acts):
+    """An incident from its declaration to its end."""
+    incidents = f"{acts.workspace}/incidents"
+    made = acts.act("incident.created incident.declared", 201, "POST", f"{incidents}/", {"name": "down", "tags": ["a"]})
+    acts.known("incident", made)
+    incident = f"{incidents}/{made['id']}"
+    changed = {
+        "name": "still down",
+        "summary": "nobody knows",
+        "severity": "high",
+        "start_time": "2026-01-02T03:04:05Z",
+        "tags": ["a", "b"],
+        "related_resources": [{"prefect.resource.id": "acts.resource"}],
+    }
+    names = " ".join(f"incident.updated.{name}" for name in INCIDENT_FIELDS)
+    acts.change(f"{names} incident.updated", 204, "PATCH", incident, changed)
+    acts.act("incident.comment.added", 201, "POST", f"{incident}/comments", {"comment": "it burns"})
+    acts.act("incident.resolved incident.updated", 204, "POST", f"{incident}/resolve")
+    acts.refused(409, "POST", f"{incident}/resolve")
+    acts.act("incident.reopened incident.updated", 204, "POST", f"{incident}/reopen")
+    acts.refused(409, "POST", f"{incident}/reopen")
+    acts.act("incident.deleted", 204, "DELETE", incident)
 
 
 def change_webhooks(acts):
@@ -364,6 +421,8 @@ def check(checks, folder):
         change_workspaces(acts)
         change_teams(acts)
         change_domains(acts)
+        change_automations(acts)
+        change_incidents(acts)
         change_accounts(acts)
         change_webhooks(acts)
         count = len(acts.expected)

@@ -82,7 +82,7 @@ def check_places(checks, prefect, server):
 
 
 def check_api(checks, prefect, server):
-    """Raw calls, below each of the three bases that the command knows."""
+    """Raw calls, below each of the three bases that the command knows; and a list of what there is none of."""
     account = server.account
     found = json.loads(check_command(checks, prefect, "api", "GET", "/me/workspaces", "--root"))
     checks.equal("the root's", [one["workspace_id"] for one in found], [account["workspace_id"]])
@@ -90,6 +90,7 @@ def check_api(checks, prefect, server):
     checks.equal("the account's", found, [])
     found = json.loads(check_command(checks, prefect, "api", "POST", "/webhooks/filter", "--data", '{"limit": 1}'))
     checks.equal("the workspace's", found, [])
+    check_command(checks, prefect, "automation", "ls")
     wrong = prefect.run("api", "GET", "/webhooks/no-id")
     checks.true("what is wrong is told", wrong.returncode != 0 and "uuid_parsing" in wrong.stdout + wrong.stderr, wrong)
 

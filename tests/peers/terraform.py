@@ -119,10 +119,13 @@ def check_changed_webhooks(checks, server):
 def check_audit(checks, events):
     """Each act left its event, and nothing else did."""
     found = [event["event"].removeprefix("prefect-cloud.") for event in events]
-    kinds = ("service-account", "team", "team-membership", "user", "webhook", "workspace-access", "workspace-role")
+    kinds = ("automation", "service-account", "team", "team-membership", "user", "webhook", "workspace-access", "workspace-role")
     counted = {name: found.count(name) for name in sorted(set(found)) if name.split(".")[0] in kinds}
     checks.equal("each keeper and expiry rotated its key once", found.count("api-key.rotated"), 2)
     expected = {
+        "automation.created": 4,
+        "automation.deleted": 4,
+        "automation.updated": 2,
         "service-account.created": 3,
         "service-account.deleted": 3,
         "service-account.updated": 1,
