@@ -1,7 +1,7 @@
 //! Automations: kept as they were sent, and found by what they are about. In: triggers and actions of any sort. Out:
 //! the same, each trigger with an id that lasts. Executes none of them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::change::{ATTEMPTS_MAX, ENDING_MAX, note};
 use super::present::{Form, head, value};
@@ -51,6 +51,7 @@ impl Api {
             let id = kept.unwrap_or_else(|| id::now(&self.clock).to_string().into());
             trigger.insert("id".to_owned(), id);
         }
+        complete_trigger(trigger);
         let inside = trigger.get_mut("triggers").and_then(Value::as_array_mut);
         for (place, inner) in inside.into_iter().flatten().enumerate() {
             let standing = standing.get("triggers").and_then(|list| list.get(place));
@@ -85,6 +86,21 @@ impl Api {
             }
         }
         Err(StoreError::Stale.into())
+    }
+}
+
+/// Says what a trigger means where nothing was said; clients compare what they sent with what they read.
+fn complete_trigger(trigger: &mut Map<String, Value>) {
+    let (lists, objects): (&[&str], &[&str]) = match trigger.get("type").and_then(Value::as_str) {
+        Some("event") => (&["after", "expect", "for_each"], &["match", "match_related"]),
+        Some("metric") => (&[], &["match", "match_related"]),
+        _ => (&[], &[]),
+    };
+    let absent = lists.iter().map(|name| (name, json!([])));
+    for (name, value) in absent.chain(objects.iter().map(|name| (name, json!({})))) {
+        if trigger.get(*name).is_none_or(Value::is_null) {
+            trigger.insert((*name).to_owned(), value);
+        }
     }
 }
 

@@ -58,7 +58,11 @@ fn an_automation_comes_back_as_it_was_sent() {
     let mut stripped = read["trigger"].clone();
     let mut ids = vec![stripped.as_object_mut().and_then(|trigger| trigger.remove("id"))];
     for inner in stripped["triggers"].as_array_mut().expect("triggers") {
-        ids.push(inner.as_object_mut().and_then(|trigger| trigger.remove("id")));
+        let inner = inner.as_object_mut().expect("a trigger");
+        ids.push(inner.remove("id"));
+        for silent in ["after", "for_each"] {
+            assert_eq!(inner.remove(silent), Some(json!([])), "{silent}");
+        }
     }
     assert_eq!(stripped, sent["trigger"]);
     ids.sort_by_key(|id| id.as_ref().map(Value::to_string));
