@@ -16,6 +16,7 @@ mod event;
 mod fmt;
 mod form;
 mod gallery;
+mod incident;
 mod key;
 mod listing;
 mod login;
@@ -102,6 +103,9 @@ enum Command {
     /// API keys of your own, and of service accounts
     #[command(subcommand)]
     Key(key::Command),
+    /// Incidents of a workspace
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Copy webhooks from Prefect Cloud or another gateway
     #[command(after_help = migrate::EXAMPLE)]
     Migrate(Box<migrate::Args>),
@@ -191,6 +195,7 @@ pub fn run() -> ExitCode {
         Command::Login(args) => login::run(&args),
         Command::Context(command) => context::run(&command),
         Command::Key(command) => key::run(&command),
+        Command::Incident(command) => incident::run(&command),
         Command::Migrate(args) => migrate::run(&args),
         Command::Event(command) => event::run(&command),
         Command::Completions(args) => completions::run(&args, Cli::command()),

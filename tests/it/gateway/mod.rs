@@ -9,6 +9,7 @@ mod event_commands;
 mod feed;
 mod followers;
 mod hooks;
+mod incident_commands;
 mod life;
 mod migrated;
 mod socket;
