@@ -173,6 +173,31 @@ impl Budget {
     }
 }
 
+/// Tries at passwords: of one peer, and at one name.
+#[derive(Debug)]
+pub struct Attempts {
+    peers: Keyed<IpAddr>,
+    names: Keyed<String>,
+}
+
+impl Attempts {
+    /// Whole budgets of that rate, for each peer and for each name.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        let clock = DefaultClock::default;
+        Self { peers: Keyed::new(rate, clock()), names: Keyed::new(rate, clock()) }
+    }
+
+    /// Charges one try.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn charge(&self, peer: IpAddr, name: &str) -> Result<(), Exceeded> {
+        self.peers.charge(network(peer))?;
+        self.names.charge(name.to_lowercase())
+    }
+}
+
 /// Who shares a peer's budget: an IPv4 address alone, of IPv6 the /64 that one subscriber holds.
 #[must_use]
 pub fn network(peer: IpAddr) -> IpAddr {

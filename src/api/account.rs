@@ -7,7 +7,9 @@ use super::deed::Deed;
 use super::present::{PLAN_TIER, PLAN_TYPE, head, value};
 use super::problem::Problem;
 use super::{Api, Call, settings};
-use crate::catalogue::{self, ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, USER, Values, role};
+use crate::catalogue::{
+    self, ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, SESSION, USER, Values, role,
+};
 use crate::id;
 use crate::store::{Batch, Record, StoreError, Write};
 
@@ -79,7 +81,9 @@ impl Api {
             let Some(home) = held.iter().find(elsewhere).map(|place| place.account) else {
                 continue;
             };
-            for mut record in self.keys_of(&user).await?.into_iter().chain([user]) {
+            let sessions = self.store.holders(SESSION.name, vec![user.id]).await?;
+            let keys = self.keys_of(&user).await?.into_iter().chain(sessions);
+            for mut record in keys.chain([user]) {
                 record.account = home;
                 writes.push(Write::Update(record));
             }

@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::origin::Origin;
 use super::problem::Problem;
+use super::session;
 use super::{Admission, Api, Asked, Call};
 use crate::catalogue::{
     self, ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, Act, Actor, Effect, Fault, Party,
@@ -17,7 +18,7 @@ use crate::catalogue::{
 use crate::id::Uuid;
 use crate::request::Arrival;
 use crate::store::Record;
-use crate::verify::key::{KeyFacts, credential};
+use crate::verify::key::{self, KeyFacts, credential};
 
 /// Whoever presented a valid key.
 #[derive(Debug)]
@@ -76,6 +77,7 @@ impl Api {
             Asked::Page(page) if page.is_open => return Ok(Admission::Page(page, None)),
             Asked::Page(page) => {
                 let key = self.authenticate(arrival)?;
+                self.keep_alive(&key, arrival).await?;
                 let origin = Origin::of(arrival);
                 let (caller, _) = self.identify(&key, None, None, &origin).await?;
                 return Ok(Admission::Page(page, Some(Box::new(caller))));
@@ -87,6 +89,7 @@ impl Api {
             return Ok(Admission::Call(Box::new(open_call(&route, parts))));
         }
         let key = self.authenticate(arrival)?;
+        self.keep_alive(&key, arrival).await?;
         let parts = read_parts(&route)?;
         let id = |name| parts.iter().find(|part| part.name == name).and_then(|part| part.id);
         let (mut account, workspace) = (id("account"), id("workspace"));
@@ -122,7 +125,7 @@ impl Api {
 
     /// Whoever calls what needs no key, if they show one; one that does not count is refused.
     pub(super) async fn visitor(&self, arrival: &Arrival) -> Result<Option<Record>, Problem> {
-        if !arrival.headers.contains_key(AUTHORIZATION) {
+        if !arrival.headers.contains_key(AUTHORIZATION) && session::token(arrival).is_none() {
             return Ok(None);
         }
         let key = self.authenticate(arrival)?;
@@ -132,8 +135,15 @@ impl Api {
 
     /// The key of a request; the same reply whatever is wrong with it.
     pub(super) fn authenticate(&self, arrival: &Arrival) -> Result<Arc<KeyFacts>, Problem> {
-        let token = arrival.header(AUTHORIZATION.as_str()).and_then(credential);
-        let key = token.and_then(|token| self.keys.check(&token, self.clock.now()));
+        let now = self.clock.now();
+        let key = if arrival.headers.contains_key(AUTHORIZATION) {
+            let token = arrival.header(AUTHORIZATION.as_str()).and_then(credential);
+            // A session's token is for cookies, which other sites' pages cannot read.
+            let token = token.filter(|token| !token.starts_with(key::Kind::Session.prefix()));
+            token.and_then(|token| self.keys.check(&token, now))
+        } else {
+            session::token(arrival).and_then(|token| self.keys.check(token, now))
+        };
         key.ok_or(Problem::Unauthorized)
     }
 

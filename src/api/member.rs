@@ -13,8 +13,8 @@ use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, TEAM_MEMBERSHIP, USER, Values, WORKSPACE, WORKSPACE_ACCESS, is_id,
-    role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, SESSION, TEAM_MEMBERSHIP, USER, Values, WORKSPACE,
+    WORKSPACE_ACCESS, is_id, role,
 };
 use crate::id::Uuid;
 use crate::store::{Record, StoreError, Write};
@@ -208,7 +208,9 @@ impl Api {
         let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![id]).await?;
         let other = held.iter().find(|other| other.id != left.id).map(|other| other.account);
         if let Some((user, home)) = user.zip(other) {
-            for mut record in self.keys_of(&user).await?.into_iter().chain([user]) {
+            let sessions = self.store.holders(SESSION.name, vec![id]).await?;
+            let keys = self.keys_of(&user).await?.into_iter().chain(sessions);
+            for mut record in keys.chain([user]) {
                 record.account = home;
                 deed.write(Write::Update(record));
             }

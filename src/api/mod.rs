@@ -22,6 +22,7 @@ mod present;
 mod problem;
 mod question;
 mod role;
+mod session;
 mod settings;
 mod team;
 mod template;
@@ -43,6 +44,7 @@ use crate::catalogue::{self, Act, Effect, Kind, Scene, Values, Verb};
 use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::id::Uuid;
+use crate::limit::Attempts;
 use crate::render;
 use crate::request::{Arrival, Content};
 use crate::spool::Spool;
@@ -94,6 +96,8 @@ pub struct Api {
     trials: Semaphore,
     /// Turns of passwords that are hashed.
     passwords: Semaphore,
+    /// Tries at passwords.
+    attempts: Attempts,
     /// Sources that accounts do not allow.
     refusals: origin::Refusals,
 }
@@ -188,6 +192,7 @@ impl Api {
             events,
             trials,
             passwords: Semaphore::new(password::HASHES_MAX),
+            attempts: password::attempts(),
             refusals: origin::Refusals::default(),
         })
     }
@@ -299,6 +304,10 @@ impl Api {
             Act::Revoke => self.revoke(call).await,
             Act::Accept => self.accept(call, values, arrival).await,
             Act::Reject => self.reject(call, arrival).await,
+            Act::LogIn => self.log_in(call, values, arrival).await,
+            Act::LogOut => self.log_out(call, arrival).await,
+            Act::EndSession => self.end_session(call, arrival).await,
+            Act::SetPassword => self.set_password(call, values, arrival).await,
             Act::MakeKey => self.make_key(call, values).await,
             Act::SetActive => self.set_active(call, values).await,
             Act::LeaveAccount => self.leave_account(call).await,

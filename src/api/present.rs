@@ -9,11 +9,11 @@ use super::Api;
 use super::key::Fresh;
 use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
-use super::{automation, settings};
+use super::{automation, session, settings};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, AUTOMATION,
-    INCIDENT_COMMENT, SERVICE_ACCOUNT, Source, TEAM, USER, WEBHOOK, WORKSPACE, WORKSPACE_ACCESS,
-    WORKSPACE_ROLE,
+    INCIDENT_COMMENT, SERVICE_ACCOUNT, SESSION, Source, TEAM, USER, WEBHOOK, WORKSPACE,
+    WORKSPACE_ACCESS, WORKSPACE_ROLE,
 };
 use crate::id::{Secret, Uuid};
 use crate::store::{Hidden, Record};
@@ -91,6 +91,7 @@ impl Api {
             kind if kind == ACCOUNT_ROLE.name => account_role(record),
             kind if kind == API_KEY.name => key(record, None),
             kind if kind == USER.name => user(record),
+            kind if kind == SESSION.name => session::present(record),
             kind if kind == ACCOUNT_SETTINGS.name => settings::show(record),
             _ => plain(record),
         };

@@ -9,7 +9,8 @@ use super::{Api, Call, text};
 use crate::accept::Reply;
 use crate::catalogue::role::{self, BuiltIn};
 use crate::catalogue::{
-    ACCOUNT, API_KEY, IS_GLOBAL, Kind, LIST_MAX, Number, OPERATOR, Scope, USER, Values, WORKSPACE,
+    ACCOUNT, API_KEY, IS_GLOBAL, Kind, LIST_MAX, Number, OPERATOR, SESSION, Scope, USER, Values,
+    WORKSPACE,
 };
 use crate::clock::Time;
 use crate::id::Uuid;
@@ -192,7 +193,7 @@ pub(super) fn all(call: &Call) -> Query {
 /// Whose keys a call is about: the person's that the path names, or the caller's.
 fn holder(call: &Call) -> Option<Uuid> {
     let caller = call.caller.as_ref().map(|caller| caller.owner.id);
-    call.part("user").or(caller).filter(|_| call.kind.name == API_KEY.name)
+    call.part("user").or(caller).filter(|_| [API_KEY.name, SESSION.name].contains(&call.kind.name))
 }
 
 /// The verb's own success, with or without a body.

@@ -81,6 +81,14 @@ pub enum Act {
     Accept,
     /// Declines an invitation.
     Reject,
+    /// Begins a session of somebody.
+    LogIn,
+    /// Ends the session that a call came with.
+    LogOut,
+    /// Ends a session of the caller.
+    EndSession,
+    /// Sets the caller's password.
+    SetPassword,
     /// Makes a key for a person.
     MakeKey,
     /// Lets many in, or keeps them out.

@@ -261,6 +261,19 @@ impl Store {
         self.reader.ask(move |connection| read::within(connection, kind, account, most)).await
     }
 
+    /// At most two records of a kind, of any account, whose field is that text: enough to tell the only one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn named(
+        &self,
+        kind: &'static Kind,
+        field: &'static str,
+        text: String,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.reader.ask(move |connection| read::named(connection, kind, field, &text)).await
+    }
+
     /// The records of one kind that refer to any of these.
     ///
     /// # Errors

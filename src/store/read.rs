@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::record::{COLUMNS, FIELDS_COLUMN, from_row};
 use super::{Key, Record, StoreError, Webhook};
-use crate::catalogue::{ACCOUNT, API_KEY, Kind, LIST_MAX, OnEnd, WEBHOOK, WORKSPACE, role};
+use crate::catalogue::{
+    ACCOUNT, API_KEY, Kind, LIST_MAX, OnEnd, SESSION, WEBHOOK, WORKSPACE, role,
+};
 use crate::id::Uuid;
 
 /// Order of a list; the id decides between equals.
@@ -267,6 +269,20 @@ pub(super) fn records(connection: &Connection, ids: &[Uuid]) -> Result<Vec<Recor
     collect(connection, &sql, [as_json(ids)])
 }
 
+/// At most two records of a kind, of any account, that a text names: letter case aside.
+pub(super) fn named(
+    connection: &Connection,
+    kind: &Kind,
+    field: &str,
+    text: &str,
+) -> Result<Vec<Record>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM record WHERE kind = ?1 AND lower(fields ->> ?2) = lower(?3)
+         LIMIT 2"
+    );
+    collect(connection, &sql, [kind.name, field, text])
+}
+
 pub(super) fn holders(
     connection: &Connection,
     kind: &str,
@@ -363,7 +379,8 @@ pub(super) fn webhooks(connection: &Connection) -> Result<Vec<Webhook>, StoreErr
 }
 
 pub(super) fn keys(connection: &Connection) -> Result<Vec<Key>, StoreError> {
-    let records = of_kind(connection, &API_KEY)?;
+    let mut records = of_kind(connection, &API_KEY)?;
+    records.extend(of_kind(connection, &SESSION)?);
     records.iter().map(|record| key(connection, record)).collect()
 }
 

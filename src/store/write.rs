@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::record::Hidden;
 use super::{Change, Outgoing, Record, StoreError, audit, outbox, read};
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_SETTINGS, API_KEY, Reach, Shape, USER, WEBHOOK, WORKSPACE, role,
+    ACCOUNT, ACCOUNT_SETTINGS, API_KEY, Reach, SESSION, Shape, USER, WEBHOOK, WORKSPACE, role,
 };
 use crate::id::Uuid;
 
@@ -288,10 +288,14 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
         (kind, false) if kind == WEBHOOK.name => {
             vec![Change::Webhook(read::webhook(transaction, record)?)]
         }
-        (kind, true) if kind == API_KEY.name => vec![Change::KeyGone(record.id)],
-        (kind, false) if kind == API_KEY.name => vec![Change::Key(read::key(transaction, record)?)],
+        (kind, true) if is_key(kind) => vec![Change::KeyGone(record.id)],
+        (kind, false) if is_key(kind) => vec![Change::Key(read::key(transaction, record)?)],
         _ => Vec::new(),
     })
+}
+
+fn is_key(kind: &str) -> bool {
+    [API_KEY.name, SESSION.name].contains(&kind)
 }
 
 fn hidden(hidden: &Hidden) -> (Option<&str>, Option<&[u8]>) {

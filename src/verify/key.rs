@@ -30,6 +30,8 @@ pub enum Kind {
     User,
     /// A service account's.
     Service,
+    /// A user's for the time of a session: a cookie's.
+    Session,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Self::User => "pnu_",
             Self::Service => "pnb_",
+            Self::Session => "pns_",
         }
     }
 }

@@ -10,6 +10,7 @@ mod events;
 mod invitations;
 mod members;
 mod people;
+mod sessions;
 mod settings;
 mod teams;
 mod transfer;
@@ -113,7 +114,10 @@ impl House {
     }
 
     fn call_as(&self, bearer: Option<&str>, method: &str, path: &str, body: &str) -> Answer {
-        let arrival = self.arrival(bearer, method, path);
+        self.send(self.arrival(bearer, method, path), body)
+    }
+
+    fn send(&self, arrival: Arrival, body: &str) -> Answer {
         let raw = Bytes::copy_from_slice(body.as_bytes());
         let reply = wait(self.api.answer(arrival, Body::from_bytes(raw)));
         let body = if reply.body.is_empty() {

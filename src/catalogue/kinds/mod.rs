@@ -6,6 +6,7 @@ mod invitations;
 mod people;
 mod places;
 mod programs;
+mod sessions;
 mod settings;
 mod teams;
 
@@ -14,6 +15,7 @@ pub use invitations::*;
 pub use people::*;
 pub use places::*;
 pub use programs::*;
+pub use sessions::*;
 pub use settings::*;
 pub use teams::*;
 
@@ -45,6 +47,7 @@ pub const KINDS: &[&Kind] = &[
     &WORKSPACE_INVITATION,
     &SERVICE_ACCOUNT,
     &API_KEY,
+    &SESSION,
     &WEBHOOK,
     &AUTOMATION,
     &INCIDENT,

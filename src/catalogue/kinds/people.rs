@@ -122,11 +122,23 @@ pub static USER: Kind = Kind {
         Verb::new("change", ("PATCH", "{user}", 204), Permission::Oneself, Effect::Change)
             .takes(None),
         Verb::new("delete", ("DELETE", "{user}", 204), Permission::Oneself, Effect::Delete),
+        Verb::own(
+            "set_password",
+            ("POST", "{user}/password", 204),
+            Permission::Oneself,
+            Act::SetPassword,
+        )
+        .also(&[
+            Field::new("password", Shape::Password).required(),
+            Field::new("current_password", Shape::Text(1000)),
+        ]),
     ],
     actions: &[
         Action::new("created", "hookgate bootstrap", "a person was added"),
         Action::new("updated", "PATCH /api/users/{id}", "they changed what is known of them"),
         Action::new("deleted", "DELETE /api/users/{id}", "they ended their account"),
+        Action::new("logged-in", "POST /api/auth/login", "they came in by password"),
+        Action::new("logged-out", "POST /api/auth/logout", "they ended a session"),
     ],
 };
 
