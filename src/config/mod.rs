@@ -140,7 +140,7 @@ pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// Address of `/livez`, `/readyz` and `/metrics`; keep it away from strangers.
     pub admin_listen: SocketAddr,
-    /// How senders reach the gateway, such as `https://hooks.example`.
+    /// How senders and clients reach the gateway, such as `https://hooks.example`; links to next pages begin with it.
     pub public_url: Option<String>,
     /// Values of `Host` that are served; empty serves any.
     pub hosts: Vec<String>,
