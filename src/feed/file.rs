@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::{FILE_NAME, FeedError, runs};
 
 /// Raised when tables, slots or terms mean something else than before.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Pages of the writer's cache, in KiB.
 const WRITER_CACHE_KIB: u32 = 64 << 10;
 /// Pages of a reader's cache, in KiB.

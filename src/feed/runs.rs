@@ -1,5 +1,5 @@
 //! Where words can be at all. In: runs of neighbouring events, once they are a while old. Out: for each run a set of
-//! the triples of bytes that occur in its words, so that a question for words passes over the runs that cannot have
+//! the bytes, four by four, that occur in its words, so that a question for words passes over the runs that cannot have
 //! them. A set may say yes in vain, never no; what is in no run yet is always looked at.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -14,13 +14,13 @@ const RUN_WORDS_BYTES: usize = 128 << 10;
 const SET_BYTES: usize = 4032;
 
 pub(super) const TABLE: &str = "
-    CREATE TABLE run (low INTEGER PRIMARY KEY, high INTEGER NOT NULL, triples BLOB NOT NULL) STRICT;
+    CREATE TABLE run (low INTEGER PRIMARY KEY, high INTEGER NOT NULL, fours BLOB NOT NULL) STRICT;
 ";
 
-/// The bits of a text's triples.
+/// The bits of a text's bytes, four by four.
 fn bits(text: &str) -> impl Iterator<Item = usize> {
-    text.as_bytes().windows(3).map(|triple| {
-        let number = u32::from_be_bytes([0, triple[0], triple[1], triple[2]]);
+    text.as_bytes().windows(4).map(|four| {
+        let number = u32::from_be_bytes([four[0], four[1], four[2], four[3]]);
         let mixed = number.wrapping_mul(0x9E37_79B1) ^ (number.wrapping_mul(0x85EB_CA77) >> 15);
         ((u64::from(mixed) * (SET_BYTES as u64 * 8)) >> 32) as usize
     })
@@ -32,7 +32,7 @@ fn add(set: &mut [u8], words: &str) {
     }
 }
 
-/// The triples of a question for words.
+/// The bits of a question for words.
 struct Wanted {
     either: Vec<Vec<usize>>,
     must: Vec<Vec<usize>>,
@@ -82,7 +82,7 @@ pub(super) fn close(
     if events < RUN_EVENTS && bytes < RUN_WORDS_BYTES {
         return Ok(None);
     }
-    let sql = "INSERT INTO run (low, high, triples) VALUES (?1, ?2, ?3)";
+    let sql = "INSERT INTO run (low, high, fours) VALUES (?1, ?2, ?3)";
     transaction.execute(sql, params![low, last, set])?;
     Ok(Some(last))
 }
@@ -93,7 +93,7 @@ pub(super) fn amend(
     slot: i64,
     seen: &Seen<'_>,
 ) -> Result<(), FeedError> {
-    let sql = "SELECT low, triples FROM run WHERE low <= ?1 AND high >= ?1
+    let sql = "SELECT low, fours FROM run WHERE low <= ?1 AND high >= ?1
                ORDER BY low DESC LIMIT 1";
     let run: Option<(i64, Vec<u8>)> = transaction
         .prepare(sql)?
@@ -101,7 +101,7 @@ pub(super) fn amend(
         .optional()?;
     if let Some((low, mut set)) = run.filter(|(_, set)| set.len() == SET_BYTES) {
         add(&mut set, &seen.words());
-        transaction.execute("UPDATE run SET triples = ?2 WHERE low = ?1", params![low, set])?;
+        transaction.execute("UPDATE run SET fours = ?2 WHERE low = ?1", params![low, set])?;
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ pub(super) fn each_part(
     let is_up = order == Order::Ascending;
     let direction = if is_up { "ASC" } else { "DESC" };
     let sql = format!(
-        "SELECT low, high, triples FROM run WHERE high >= ?1 AND low <= ?2 ORDER BY low {direction}"
+        "SELECT low, high, fours FROM run WHERE high >= ?1 AND low <= ?2 ORDER BY low {direction}"
     );
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([low, high])?;
@@ -172,6 +172,6 @@ mod tests {
         }
         let bits: std::collections::BTreeSet<usize> =
             (0..20_000_u32).flat_map(|n| bits(&format!("{n:05}")).collect::<Vec<_>>()).collect();
-        assert!(bits.len() > 950, "{} bits for 1,000 triples", bits.len());
+        assert!(bits.len() > 7000, "{} bits for 10,000 fours", bits.len());
     }
 }
