@@ -1,5 +1,5 @@
-//! Accounts: made by who owns one, told with what has no meaning here as a constant, ended with all that is in them. In:
-//! calls about one. Out: its record, its settings, and where its people go.
+//! Accounts: made by who owns one, told with what has no meaning here as a constant, ended with all that is in them.
+//! In: calls about one. Out: its record, its settings, and where its people go.
 
 use serde_json::{Value, json};
 
@@ -61,8 +61,8 @@ impl Api {
         self.follow_settings(call, &before, &settings, deed).await
     }
 
-    /// Before an account ends: whoever was made in it and belongs to another belongs there from now on. Told by no event,
-    /// and right also when the account then stays.
+    /// Before an account ends: whoever was made in it and belongs to another belongs there from now on. Told by no
+    /// event, and right also when the account then stays.
     pub(super) async fn move_out(&self, account: &Record) -> Result<(), Problem> {
         if account.kind.name != ACCOUNT.name {
             return Ok(());

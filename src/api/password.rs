@@ -1,5 +1,5 @@
-//! Passwords of people. In: what they say. Out: what is kept of it, or whether it fits. Hashed on threads apart, so many
-//! at once; what a request waits for is only its turn.
+//! Passwords of people. In: what they say. Out: what is kept of it, or whether it fits. Hashed on threads apart, so
+//! many at once; what a request waits for is only its turn.
 
 use std::time::Duration;
 
