@@ -1,5 +1,5 @@
-//! Passwords: argon2id over a fresh salt, kept as the text that says how. In: a password, and what is kept. Out:
-//! what to keep, or whether they fit; as slow for somebody who has none. Slow on purpose: never call it where requests wait.
+//! Passwords: argon2id over a fresh salt, kept as the text that says how. In: a password, and what is kept. Out: what
+//! to keep, or whether they fit; as slow for somebody who has none. Slow on purpose: never where requests wait.
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
 
