@@ -1,5 +1,6 @@
 //! People who come in by password: sessions by cookie, their beginning and end. In: a handle or an address and a
-//! password, or a cookie. Out: a cookie, told once and kept as a digest. A cookie alone changes nothing for another site's page.
+//! password, or a cookie. Out: a cookie, told once and kept as a digest. A cookie alone changes nothing for a page of
+//! another site.
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, SET_COOKIE, UPGRADE, USER_AGENT};
 use http::{HeaderValue, Method, StatusCode};
