@@ -116,11 +116,11 @@ impl Deed<'_> {
     }
 
     /// Something that happened in the account, in that workspace perhaps, and is no record's.
-    pub(super) fn note(&mut self, notice: &Notice, workspace: Option<&Record>, tells: &Value) {
+    pub(super) fn note(&mut self, notice: &Notice, workspace: Option<&Party>, tells: &Value) {
         let scene = Scene {
             actor: self.actor.clone(),
             account: self.account.clone(),
-            workspace: workspace.map(Record::party),
+            workspace: workspace.cloned(),
         };
         let (account, occurred) = (self.account.id, self.now);
         let event = catalogue::noted(&scene, notice, tells, occurred, self.api.mint(occurred));

@@ -18,12 +18,14 @@ mod origin;
 mod outbox;
 mod pages;
 mod password;
+mod plan;
 mod present;
 mod problem;
 mod question;
 mod role;
 mod session;
 mod settings;
+mod support;
 mod team;
 mod template;
 mod text;
@@ -58,6 +60,7 @@ use problem::Problem;
 
 pub use openapi::text as openapi;
 pub use outbox::pump;
+pub use support::expire;
 
 /// Most drafts that are tried at once.
 const TRIALS_MAX: usize = 2;
@@ -331,6 +334,11 @@ impl Api {
             Act::Allowlist => self.allowlist(call).await,
             Act::SetAllowlist => self.set_allowlist(call, values).await,
             Act::MyAccess => self.my_access(call).await,
+            Act::Meter => self.meter(call, values).await,
+            Act::Usage => self.usage(call).await,
+            Act::Billing => self.billing(call).await,
+            Act::Restrictions => self.restrictions(call).await,
+            Act::Subscribe => self.subscribe(call, values).await,
         }
     }
 

@@ -136,7 +136,7 @@ impl Api {
                 "requests": requests,
             });
             let mut deed = self.deed_of(actor, account.party());
-            deed.note(&ACCESS_DENIED, workspace, &tells);
+            deed.note(&ACCESS_DENIED, workspace.map(Record::party).as_ref(), &tells);
             // They are refused, whether it can be told or not.
             if let Err(problem) = deed.commit().await {
                 tracing::warn!(account = %account.id, ?problem, "a refusal could not be told");

@@ -7,8 +7,8 @@ use super::problem::Problem;
 use super::role::texts;
 use super::{Api, Call, automation, incident, settings};
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT, USER,
-    WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT,
+    SUPPORT_ACCESS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
 };
 use crate::store::{Criterion, Query, Record, Write};
 
@@ -29,6 +29,9 @@ impl Api {
         }
         if call.kind.name == ACCOUNT_MEMBERSHIP.name {
             self.vet_membership(call, deed, before, after).await?;
+        }
+        if call.kind.name == SUPPORT_ACCESS.name {
+            self.vet_support(after).await?;
         }
         if call.kind.name == WEBHOOK.name {
             self.vet_webhook(after).await?;

@@ -24,7 +24,7 @@ pub use check::{Fault, Values, check, check_each, is_id};
 pub use companion::{companions, derived};
 pub use criteria::OPERATOR;
 pub use kinds::*;
-pub use notice::{ACCESS_DENIED, NOTICES, Notice, event_names};
+pub use notice::*;
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
 pub use verb::{Act, Effect, Verb};

@@ -30,8 +30,38 @@ pub static ACCESS_DENIED: Notice = Notice {
     ),
 };
 
+/// Something ran in managed execution.
+pub static MEX_USED: Notice = Notice {
+    kind: "managed-execution",
+    action: Action::new(
+        "used",
+        "POST {workspace}/managed_execution/usage",
+        "an agent reported what was used",
+    ),
+};
+
+/// More was used than the account's settings allow.
+pub static MEX_EXCEEDED: Notice = Notice {
+    kind: "managed-execution",
+    action: Action::new(
+        "exceeded",
+        "POST {workspace}/managed_execution/usage",
+        "a report crossed the limit of the settings, the first in its month",
+    ),
+};
+
+/// The plan of an account changed.
+pub static SUBSCRIPTION_UPDATED: Notice = Notice {
+    kind: "subscription",
+    action: Action::new(
+        "updated",
+        "PATCH /api/billing/{account}/subscription or POST …/cancel_org_subscription",
+        "a plan is to end with what is paid, or is to go on",
+    ),
+};
+
 /// All of them.
-pub static NOTICES: &[&Notice] = &[&ACCESS_DENIED];
+pub static NOTICES: &[&Notice] = &[&ACCESS_DENIED, &MEX_USED, &MEX_EXCEEDED, &SUBSCRIPTION_UPDATED];
 
 /// Every name an audit event can have.
 #[must_use]

@@ -109,6 +109,16 @@ pub enum Act {
     SetAllowlist,
     /// Tells whether the caller may call from where they are.
     MyAccess,
+    /// Adds to what an account used of managed execution.
+    Meter,
+    /// Tells what an account used of managed execution.
+    Usage,
+    /// Tells an account's plan.
+    Billing,
+    /// Tells what may be done about an account's plan.
+    Restrictions,
+    /// Says whether an account's plan ends with what is paid.
+    Subscribe,
 }
 
 /// One thing that can be done with a kind.

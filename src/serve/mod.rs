@@ -197,15 +197,15 @@ impl Gateway {
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
         let forwarder = Forwarder::start(destinations.collect::<Result<_, _>>()?, ground)?;
         let (stop_pump, stopped) = watch::channel(false);
+        tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
         let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
         let mut addresses: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
         addresses.dedup();
         let admin_address = admin_listener.local_addr();
         let admin = Admin::new(life.clone(), spool.clone(), lanes(&forwarder), telemetry.clone());
         let limits = Limits::new(config.limits.rates());
-        let hooks_options = config.hooks();
         let hooks =
-            Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, hooks_options);
+            Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, config.hooks());
         let front = Doors::open(sockets, listeners, handles, &Arc::new(Front { hooks, api }));
         let admin = Doors::open(
             admin_sockets,

@@ -274,6 +274,20 @@ impl Store {
         self.reader.ask(move |connection| read::named(connection, kind, field, &text)).await
     }
 
+    /// Records of a kind, in whichever account, whose field names a moment that has come; some at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn over(
+        &self,
+        kind: &'static Kind,
+        field: &'static str,
+        now: Time,
+        most: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.reader.ask(move |connection| read::over(connection, kind, field, now, most)).await
+    }
+
     /// The records of one kind that refer to any of these.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::{Key, Record, StoreError, Webhook};
 use crate::catalogue::{
     ACCOUNT, API_KEY, Kind, LIST_MAX, OnEnd, SESSION, WEBHOOK, WORKSPACE, role,
 };
+use crate::clock::Time;
 use crate::id::Uuid;
 
 /// Order of a list; the id decides between equals.
@@ -349,6 +350,26 @@ pub(super) fn within(
     let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
     let found = collect(connection, &sql, rusqlite::params![kind.name, account.as_bytes(), limit])?;
     Ok((found.len() <= most).then_some(found))
+}
+
+/// Records of a kind, in whichever account, whose field names a moment that has come.
+pub(super) fn over(
+    connection: &Connection,
+    kind: &Kind,
+    field: &str,
+    now: Time,
+    most: u32,
+) -> Result<Vec<Record>, StoreError> {
+    // Texts of moments are ordered as those are, but for parts of a second.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM record WHERE kind = ?1 AND substr(fields ->> ?2, 1, 19) <= ?3
+         ORDER BY fields ->> ?2 LIMIT ?4"
+    );
+    let text = now.to_string();
+    let second = text.get(..19).unwrap_or(&text);
+    let mut found = collect(connection, &sql, rusqlite::params![kind.name, field, second, most])?;
+    found.retain(|record| record.instant(field).is_some_and(|moment| moment <= now));
+    Ok(found)
 }
 
 /// The webhooks of an account or a workspace.

@@ -18,7 +18,8 @@ fn settings_are_one_flat_object_and_only_changes_are_told() {
     let told = json!({"allow_public_workspaces": false, "ai_log_summaries": false,
         "managed_execution": true, "enforce_ip_allowlist": false,
         "enforce_webhook_authentication": false, "self_healing_enabled": false,
-        "default_result_storage": null, "enabled_feature_flags": []});
+        "default_result_storage": null, "managed_execution_limit_seconds": null,
+        "enabled_feature_flags": []});
     assert_eq!(house.call("GET", &house.settings(), "").body, told);
     for _ in 0..2 {
         let body = r#"{"managed_execution":false,"ai_log_summaries":null,

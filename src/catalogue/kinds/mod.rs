@@ -8,6 +8,7 @@ mod places;
 mod programs;
 mod sessions;
 mod settings;
+mod support;
 mod teams;
 
 pub use affairs::*;
@@ -17,6 +18,7 @@ pub use places::*;
 pub use programs::*;
 pub use sessions::*;
 pub use settings::*;
+pub use support::*;
 pub use teams::*;
 
 use super::{Field, Kind, LIST_MAX, Shape};
@@ -34,6 +36,7 @@ pub const KINDS: &[&Kind] = &[
     &ACCOUNT,
     &ACCOUNT_SETTINGS,
     &ACCOUNT_DOMAIN_NAMES,
+    &SUPPORT_ACCESS,
     &USER,
     &ACCOUNT_ROLE,
     &ACCOUNT_MEMBERSHIP,
@@ -110,10 +113,11 @@ mod tests {
                     Permission::Oneself => assert!(path.contains("{user}"), "{path} says no user"),
                     Permission::Open | Permission::Caller => {}
                 }
-                assert_eq!(
-                    kind.scope == Scope::Workspace && !verb.suffix.starts_with('/'),
-                    path.starts_with("accounts/{account}/workspaces/{workspace}/")
-                        && kind.name != "workspace",
+                assert!(
+                    verb.suffix.starts_with('/')
+                        || (kind.scope == Scope::Workspace)
+                            == (path.starts_with("accounts/{account}/workspaces/{workspace}/")
+                                && kind.name != "workspace"),
                     "{path}"
                 );
             }

@@ -8,6 +8,12 @@ use super::super::{
 const RESULT_STORAGE_MAX_BYTES: usize = 64 << 10;
 /// Largest list of networks, in bytes of JSON.
 const ALLOWLIST_MAX_BYTES: usize = 128 << 10;
+/// The most that can be used in a month, by much.
+const SECONDS_MAX: u64 = 1 << 48;
+/// Longest time of one report: a month of a thousand machines.
+const REPORT_MAX_SECONDS: u64 = 31 * 86_400 * 1000;
+/// The setting that says how much may be used.
+pub const MEX_LIMIT: &str = "managed_execution_limit_seconds";
 /// Most domains of an account.
 const DOMAINS_MAX: usize = 100;
 
@@ -32,6 +38,13 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
         flag("self_healing_enabled", false),
         Field::new("default_result_storage", Shape::Json(RESULT_STORAGE_MAX_BYTES)).null_clears(),
         Field::new("ip_allowlist", Shape::Json(ALLOWLIST_MAX_BYTES)).made().or(Fallback::List),
+        // Seconds a calendar month; nothing when null.
+        Field::new(MEX_LIMIT, Shape::Count(SECONDS_MAX)).null_clears(),
+        // What was used, and in which month: events of their own tell it.
+        Field::new("managed_execution_seconds", Shape::Count(SECONDS_MAX)).secret(),
+        Field::text("managed_execution_period").secret(),
+        // The plan ends with what is paid; an event of its own tells it.
+        Field::new("cancel_at_period_end", Shape::Flag).secret().or(Fallback::Flag(false)),
     ],
     verbs: &[
         Verb::new("read", ("GET", "", 200), Permission::Account("read:account"), Effect::Read),
@@ -61,6 +74,47 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
             Permission::Account("read:account"),
             Act::MyAccess,
         ),
+        Verb::own(
+            "meter",
+            ("POST", "/accounts/{account}/workspaces/{workspace}/managed_execution/usage", 204),
+            Permission::Workspace("manage_work_pools"),
+            Act::Meter,
+        )
+        .also(&[
+            Field::new("seconds", Shape::Count(REPORT_MAX_SECONDS)).required(),
+            Field::new("flow_run_id", Shape::Foreign),
+        ]),
+        Verb::own(
+            "usage",
+            ("GET", "/accounts/{account}/workspaces/{workspace}/managed_execution/details", 200),
+            Permission::Workspace("see_work_pools"),
+            Act::Usage,
+        ),
+        Verb::own(
+            "billing",
+            ("GET", "/billing/{account}/details", 200),
+            Permission::Account("read:billing"),
+            Act::Billing,
+        ),
+        Verb::own(
+            "restrictions",
+            ("GET", "/billing/{account}/subscription_restrictions", 200),
+            Permission::Account("read:billing"),
+            Act::Restrictions,
+        ),
+        Verb::own(
+            "cancel",
+            ("POST", "/billing/{account}/cancel_org_subscription", 200),
+            Permission::Account("update:billing"),
+            Act::Subscribe,
+        ),
+        Verb::own(
+            "subscribe",
+            ("PATCH", "/billing/{account}/subscription", 204),
+            Permission::Account("update:billing"),
+            Act::Subscribe,
+        )
+        .also(&[Field::new("cancel_at_period_end", Shape::Flag).required()]),
     ],
     actions: &[
         Action::new("created", "POST /api/accounts/", "an account was made, its settings with it"),
