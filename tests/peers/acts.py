@@ -35,24 +35,26 @@ class Acts:
         self.expected = []
         self.names = {server.account["account_id"]: "account", server.account["workspace_id"]: "workspace"}
 
-    def ask(self, what, status, method, path, value=None, key=None, source=None):
+    def ask(self, what, status, method, path, value=None, key=None, source=None, cookie=None):
         """One request, which must be answered so; returns the answer's JSON."""
         connection = self.server.connect(source)
         key = self.key if key is None else key
         headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
+        headers |= {"cookie": cookie, "origin": f"http://{gateway.LOOPBACK}"} if cookie else {}
         body = b"" if value is None else gateway.json_bytes(value)
         answer = connection.ask(method, path, body, headers)
         connection.close()
         self.checks.equal(f"{what}: status", answer.status, status) or print(answer.body.decode()[:500])
         found = answer.json() if answer.body else None
         self._keep_secrets(found)
+        self.cookie = answer.headers.get("set-cookie", "").split(";")[0]
         return found
 
-    def act(self, names, status, method, path, value=None, key=None):
+    def act(self, names, status, method, path, value=None, key=None, cookie=None):
         """An act, and the names of the events it leaves, in their order."""
         what = f"{method} {path.removeprefix(self.workspace).removeprefix(self.account)}"
         self.expected += [(name, what) for name in names.split()]
-        return self.ask(what, status, method, path, value, key)
+        return self.ask(what, status, method, path, value, key, cookie=cookie)
 
     def change(self, names, status, method, path, value, key=None):
         """A change; the same once more leaves nothing."""
@@ -228,6 +230,17 @@ def invite_guests(acts):
     made = acts.act("workspace-invitation.created", 201, "POST", f"{asked}/", {"email": "third@acme.example"})
     acts.known("third guest invitation", made)
     acts.act("workspace-invitation.deleted", 204, "POST", f"{asked}/{made['id']}/revoke")
+
+
+def come_and_go(acts):
+    """Who was invited comes in by password, and goes."""
+    entry = "/api/auth/login"
+    acts.refused(401, "POST", entry, {"handle": "rin", "password": "not the password"}, key="")
+    acts.act("user.logged-in", 200, "POST", entry, {"handle": "rin", "password": PASSWORD}, key="")
+    cookie = acts.cookie
+    acts.secrets.add(cookie.partition("=")[2])
+    acts.act("user.logged-out", 204, "POST", "/api/auth/logout", key="", cookie=cookie)
+    acts.ask("who went is nobody", 401, "GET", "/api/me", key="", cookie=cookie)
 
 
 def change_workspaces(acts):
@@ -418,6 +431,7 @@ def check(checks, folder):
         change_keys(acts)
         invite(acts)
         invite_guests(acts)
+        come_and_go(acts)
         change_workspaces(acts)
         change_teams(acts)
         change_domains(acts)
