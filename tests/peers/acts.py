@@ -278,6 +278,31 @@ def change_domains(acts):
     acts.refused(422, "PATCH", domains, {"domain_names": ["not a domain"]})
 
 
+def lend_access(acts):
+    """Leave for somebody who helps, for a while."""
+    leave = f"{acts.account}/support_access"
+    asked = {"expires_at": "2100-01-01T00:00:00Z", "reason": "it burns"}
+    made = acts.act("support-access.created", 201, "POST", f"{leave}/", asked)
+    acts.known("leave", made)
+    acts.refused(422, "POST", leave, {"expires_at": "2001-01-01T00:00:00Z"})
+    acts.change("support-access.updated", 204, "PATCH", f"{leave}/{made['id']}", {"reason": "it burnt"})
+    acts.act("support-access.deleted", 204, "DELETE", f"{leave}/{made['id']}")
+
+
+def use_and_pay(acts):
+    """What runs is metered, and told once when it is too much; the plan ends, or does not."""
+    limit = {"managed_execution_limit_seconds": 100}
+    acts.change("account-settings.updated", 204, "PATCH", f"{acts.account}/settings", limit)
+    usage = f"{acts.workspace}/managed_execution/usage"
+    acts.act("managed-execution.used", 204, "POST", usage, {"seconds": 60})
+    acts.act("managed-execution.used managed-execution.exceeded", 204, "POST", usage, {"seconds": 60})
+    acts.act("managed-execution.used", 204, "POST", usage, {"seconds": 60})
+    acts.refused(422, "POST", usage, {"seconds": -1})
+    plan = f"/api/billing/{acts.server.account['account_id']}/subscription"
+    acts.change("subscription.updated", 204, "PATCH", plan, {"cancel_at_period_end": True})
+    acts.refused(422, "PATCH", plan, {"cancel_at_period_end": "yes"})
+
+
 def move_workspace(acts, target):
     """A workspace leaves the account for another one; each account is told."""
     moved = acts.act(
@@ -406,6 +431,7 @@ def check_goldens(checks, acts, events):
     checks.equal("there are goldens of these kinds", sorted(shown), sorted(kinds))
     for kind in sorted(kinds & set(shown)):
         golden = json.loads((GOLDENS / f"{kind}.json").read_text())
+        come_and_go(acts)
         checks.equal(f"{kind}: as many as in its golden", len(shown[kind]), len(golden))
         for number, (found, expected) in enumerate(zip(shown[kind], golden)):
             checks.equal(f"{kind}.json, event {number}", found, expected)
@@ -431,12 +457,13 @@ def check(checks, folder):
         change_keys(acts)
         invite(acts)
         invite_guests(acts)
-        come_and_go(acts)
         change_workspaces(acts)
         change_teams(acts)
         change_domains(acts)
         change_automations(acts)
         change_incidents(acts)
+        lend_access(acts)
+        use_and_pay(acts)
         change_accounts(acts)
         change_webhooks(acts)
         count = len(acts.expected)
