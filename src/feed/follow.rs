@@ -69,7 +69,7 @@ struct Run {
 impl Follower {
     /// Follows until told to stop.
     pub(super) fn run(self, index: Index, is_new: bool, stopped: watch::Receiver<bool>) {
-        // Senders come first where cores are few. Linux takes this for the calling thread alone; refused, it is no harm.
+        // Senders come first where cores are few. Linux takes it for this thread alone; refused, it is no harm.
         let _ = rustix::process::setpriority_process(None, NICE);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         match runtime {
