@@ -13,6 +13,7 @@ mod incident;
 mod invitation;
 mod key;
 mod member;
+mod mine;
 mod openapi;
 mod origin;
 mod outbox;
@@ -255,7 +256,10 @@ impl Api {
         content: &Content,
     ) -> Result<Reply, Problem> {
         let call = match admission {
-            Admission::Page(page, caller) => return self.show(page, caller.as_deref()).await,
+            Admission::Page(page, caller) => {
+                let query = arrival.target.query().unwrap_or_default();
+                return self.show(page, caller.as_deref(), query).await;
+            }
             Admission::Call(call) => call,
         };
         if matches!(call.verb.effect, Effect::Render | Effect::Test) {
@@ -314,6 +318,9 @@ impl Api {
             Act::MakeKey => self.make_key(call, values).await,
             Act::SetActive => self.set_active(call, values).await,
             Act::LeaveAccount => self.leave_account(call).await,
+            Act::LeaveWorkspace => self.leave_workspace(call).await,
+            Act::Powers => Self::powers_told(call),
+            Act::HasPower(name) => Self::has_power(call, name, arrival),
             Act::Access(of) => self.read_access(call, of).await,
             Act::DropAccess(of) => self.drop_access(call, of).await,
             Act::TeamAccess => self.team_access(call, values).await,

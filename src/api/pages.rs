@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::actor::Caller;
 use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
-use super::{Api, openapi, present};
+use super::{Api, mine, openapi, present};
 use crate::accept::Reply;
 use crate::catalogue::{ACCOUNT_MEMBERSHIP, ACCOUNT_PERMISSIONS, WORKSPACE, role};
 use crate::store::{Query, Record};
@@ -34,6 +34,8 @@ enum Shows {
     OpenApi,
     Me,
     Accounts,
+    Organizations,
+    Permitting,
     Workspaces,
     Permissions,
     Scopes,
@@ -46,6 +48,18 @@ pub(super) const PAGES: &[Page] = &[
     Page { path: "/api/openapi.json", name: "openapi", is_open: true, shows: Shows::OpenApi },
     Page { path: "/api/me", name: "me", is_open: false, shows: Shows::Me },
     Page { path: "/api/me/accounts", name: "accounts", is_open: false, shows: Shows::Accounts },
+    Page {
+        path: "/api/me/organizations",
+        name: "organizations",
+        is_open: false,
+        shows: Shows::Organizations,
+    },
+    Page {
+        path: "/api/me/accounts/has_permission",
+        name: "accounts_with",
+        is_open: false,
+        shows: Shows::Permitting,
+    },
     Page {
         path: "/api/me/workspaces",
         name: "workspaces",
@@ -84,6 +98,7 @@ impl Api {
         &self,
         page: &Page,
         caller: Option<&Caller>,
+        query: &str,
     ) -> Result<Reply, Problem> {
         let value = match (page.shows, caller) {
             (Shows::OpenApi, _) => return Ok(Reply::json(StatusCode::OK, openapi::text())),
@@ -95,7 +110,15 @@ impl Api {
                 json!({ "message": "OK" })
             }
             (Shows::Me, Some(caller)) => me(caller),
-            (Shows::Accounts, Some(caller)) => self.accounts(caller).await?,
+            (Shows::Accounts, Some(caller)) => {
+                let mut rows = self.accounts(caller).await?;
+                rows.iter_mut().for_each(add_plan);
+                rows.into()
+            }
+            (Shows::Organizations, Some(caller)) => self.accounts(caller).await?.into(),
+            (Shows::Permitting, Some(caller)) => {
+                self.accounts_with(caller, &mine::asked(query, "permission")?).await?
+            }
             (Shows::Workspaces, Some(caller)) => self.workspaces(caller).await?,
             (Shows::Scopes, Some(_)) => role::SCOPES.iter().flat_map(scopes).collect(),
             (Shows::Permissions, Some(_)) => json!(ACCOUNT_PERMISSIONS.as_slice()),
@@ -127,7 +150,10 @@ impl Api {
     }
 
     /// The accounts somebody belongs to, each with their place in it.
-    async fn memberships(&self, caller: &Caller) -> Result<Vec<(Record, Record)>, Problem> {
+    pub(super) async fn memberships(
+        &self,
+        caller: &Caller,
+    ) -> Result<Vec<(Record, Record)>, Problem> {
         let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![caller.owner.id]).await?;
         let ids = held.iter().map(|membership| membership.account).collect();
         let accounts = self.store.records(ids).await?;
@@ -138,7 +164,7 @@ impl Api {
         Ok(paired.collect())
     }
 
-    async fn accounts(&self, caller: &Caller) -> Result<Value, Problem> {
+    async fn accounts(&self, caller: &Caller) -> Result<Vec<Value>, Problem> {
         let mut rows = Vec::new();
         for (membership, account) in self.memberships(caller).await? {
             let role = match membership.reference("account_role_id") {
@@ -151,13 +177,16 @@ impl Api {
                 "account_name": account.text("name"),
                 "account_role_name": role,
                 "account_handle": account.text("handle"),
-                "account_plan_type": present::PLAN_TYPE,
-                "account_plan_tier": present::PLAN_TIER,
-                "account_plan_features": [],
             }));
         }
-        Ok(rows.into())
+        Ok(rows)
     }
+}
+
+fn add_plan(account: &mut Value) {
+    account["account_plan_type"] = present::PLAN_TYPE.into();
+    account["account_plan_tier"] = present::PLAN_TIER.into();
+    account["account_plan_features"] = json!([]);
 }
 
 fn row(account: &Record, workspace: &Record) -> Value {

@@ -95,6 +95,12 @@ pub enum Act {
     SetActive,
     /// The caller gives up their place in an account.
     LeaveAccount,
+    /// The caller gives up their own place in a workspace.
+    LeaveWorkspace,
+    /// Tells what the caller may do in an account, or in a workspace.
+    Powers,
+    /// Tells whether the caller may do what the parameter of that name says.
+    HasPower(&'static str),
     /// Tells the teams that are described by who is in them and where they may go, too.
     FilterTeams,
     /// Lets people and programs into a team, or gives them another role there.

@@ -211,6 +211,18 @@ pub static ACCOUNT_MEMBERSHIP: Kind = Kind {
             Permission::Caller,
             Act::LeaveAccount,
         ),
+        Verb::own(
+            "permissions",
+            ("GET", "/me/accounts/{account}/permissions", 200),
+            Permission::Caller,
+            Act::Powers,
+        ),
+        Verb::own(
+            "has_permission",
+            ("GET", "/me/accounts/{account}/has_permission", 200),
+            Permission::Caller,
+            Act::HasPower("permission"),
+        ),
     ],
     actions: &[
         Action::new("created", "POST {account}/bots/", "somebody got a place in an account"),

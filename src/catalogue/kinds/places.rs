@@ -214,6 +214,24 @@ pub static WORKSPACE_ACCESS: Kind = Kind {
             MANAGE_TEAMS,
             Act::DropAccess("team_id"),
         ),
+        Verb::own(
+            "leave",
+            ("DELETE", "/me/workspaces/{workspace}", 204),
+            Permission::Caller,
+            Act::LeaveWorkspace,
+        ),
+        Verb::own(
+            "scopes",
+            ("GET", "/me/workspaces/{workspace}/scopes", 200),
+            Permission::Caller,
+            Act::Powers,
+        ),
+        Verb::own(
+            "has_scope",
+            ("GET", "/me/workspaces/{workspace}/has_scope", 200),
+            Permission::Caller,
+            Act::HasPower("scope"),
+        ),
     ],
     actions: &[
         Action::new(
@@ -228,7 +246,8 @@ pub static WORKSPACE_ACCESS: Kind = Kind {
         ),
         Action::new(
             "deleted",
-            "DELETE {workspace}/user_access/{id}, bot_access/{id} or team_access/{team}",
+            "DELETE {workspace}/user_access/{id}, bot_access/{id} or team_access/{team}, or \
+             /api/me/workspaces/{workspace}",
             "somebody left a workspace",
         ),
     ],
