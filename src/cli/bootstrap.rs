@@ -1,5 +1,6 @@
 //! `hookgate bootstrap`: the first account, workspace and key of a data folder. In: a folder. Out: where the API is
-//! and, the first time only, the key. Run again it changes nothing and says so.
+//! and, the first time only, the key. Run again it changes nothing and says so, unless the account has no
+//! workspace any more: then it makes one.
 
 use std::path::PathBuf;
 
@@ -22,7 +23,8 @@ pub(super) struct Args {
 }
 
 pub(super) const EXAMPLE: &str = "\
-The key is shown once. Run again it changes nothing.
+The key is shown once. Run again it changes nothing, but for an account whose last workspace was ended: that one gets a
+new workspace, and keeps its keys.
 
 Example:
   hookgate bootstrap --data ./data -o json > first.json";
@@ -36,6 +38,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn print_json(first: &Bootstrap) -> Result<(), Failure> {
     let told = json!({
         "created": first.created,
+        "workspace_created": first.workspace_created,
         "account_id": first.account_id,
         "account_handle": first.account_handle,
         "workspace_id": first.workspace_id,
@@ -53,6 +56,11 @@ fn print_text(first: &Bootstrap, args: &Args) -> Result<(), Failure> {
     print_line(&format!("API path   {}", first.api_path))?;
     match &first.api_key {
         Some(key) => print_line(&format!("API key    {}  (shown once: keep it)", key.expose()))?,
+        None if first.workspace_created => {
+            print_line(
+                "API key    was shown when the account was made; only the workspace is new",
+            )?;
+        }
         None => print_line("API key    was shown when the account was made; nothing was changed")?,
     }
     print_line(&format!("\nNext: hookgate serve --data {data} --forward-to stdout"))

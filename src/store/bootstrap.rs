@@ -1,13 +1,13 @@
 //! The first records: one account, one workspace, one user with a membership and a key. In: a data folder whose lock
 //! the caller holds. Out: where the API is and, the first time only, the key. A folder that has an account is left
-//! as it is.
+//! as it is, but for a workspace when it has none.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::record::{Hidden, KeptKey};
 use super::write::{self, Batch, Write};
@@ -30,6 +30,8 @@ const KEY_NAME: &str = "bootstrap";
 pub struct Bootstrap {
     /// Whether it was made just now.
     pub created: bool,
+    /// Whether the workspace was made just now, with the account or because the account had none left.
+    pub workspace_created: bool,
     /// The account.
     pub account_id: Uuid,
     /// Its handle, the first half of what `prefect cloud login --workspace` wants.
@@ -44,7 +46,8 @@ pub struct Bootstrap {
     pub api_path: String,
 }
 
-/// Makes the folder and the first records, unless there is an account already. The caller holds the folder's lock.
+/// Makes the folder and the first records, unless there is an account already; of one that has no workspace any more,
+/// only that. The caller holds the folder's lock.
 ///
 /// # Errors
 /// When folder or file cannot be made, or the store fails; nothing was made then.
@@ -56,18 +59,35 @@ pub fn bootstrap(data: &Path, clock: &Clock) -> Result<Bootstrap, StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(fault)?;
     let mut connection = file::open(&data.join(FILE_NAME))?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if let Some((account, workspace)) = find(&transaction)? {
-        return Ok(tell(&account, &workspace, None));
-    }
-    let first = First::make(clock);
-    write::apply(&transaction, &first.batch(clock))?;
+    let (records, told) = match find(&transaction)? {
+        Some((account, Some(workspace))) => return Ok(tell(&account, &workspace, false, None)),
+        Some((account, None)) => {
+            let workspace = first_workspace(account.id, clock);
+            let told = tell(&account, &workspace, true, None);
+            let own = companions(&workspace);
+            let records: Vec<Record> = [workspace.clone()].into_iter().chain(own).collect();
+            (batch(&account, &workspace, records, clock), told)
+        }
+        None => {
+            let first = First::make(clock);
+            let told = tell(&first.account, &first.workspace, true, Some(first.secret));
+            (batch(&first.account, &first.workspace, first.records, clock), told)
+        }
+    };
+    write::apply(&transaction, &records)?;
     transaction.commit()?;
-    Ok(tell(&first.account, &first.workspace, Some(first.secret)))
+    Ok(told)
 }
 
-fn tell(account: &Record, workspace: &Record, api_key: Option<Secret>) -> Bootstrap {
+fn tell(
+    account: &Record,
+    workspace: &Record,
+    workspace_created: bool,
+    api_key: Option<Secret>,
+) -> Bootstrap {
     Bootstrap {
         created: api_key.is_some(),
+        workspace_created,
         account_id: account.id,
         account_handle: account.text("handle").to_owned(),
         workspace_id: workspace.id,
@@ -86,96 +106,137 @@ pub(super) fn oldest_account(connection: &Connection) -> Result<Option<Uuid>, St
     Ok(Some(Uuid::from_bytes(row.get(0)?)))
 }
 
-/// The oldest account and its oldest workspace.
-fn find(connection: &Connection) -> Result<Option<(Record, Record)>, StoreError> {
+/// The oldest account and its oldest workspace, when it has one.
+fn find(connection: &Connection) -> Result<Option<(Record, Option<Record>)>, StoreError> {
     let Some(account) = oldest_account(connection)? else { return Ok(None) };
     let sort = Sort::Created { descending: false };
     let query = Query { sort, limit: 1, ..Query::new(&WORKSPACE, account, None) };
     let workspace = read::list(connection, &query)?.pop();
     let account = read::records(connection, &[account])?.pop();
-    Ok(account.zip(workspace))
+    Ok(account.map(|account| (account, workspace)))
+}
+
+/// What an account or a workspace has from its first moment.
+fn companions(place: &Record) -> impl Iterator<Item = Record> + use<> {
+    let (account, now) = (place.account, place.created);
+    let inside = (place.kind.name == WORKSPACE.name).then_some(place.id);
+    let kinds = catalogue::companions(place.kind);
+    kinds.map(move |kind| Record::only(kind, account, inside, now))
+}
+
+fn handled(name: &str) -> Value {
+    json!({ "name": name, "handle": name })
+}
+
+fn record((id, account): (Uuid, Uuid), kind: &'static Kind, fields: Value, now: Time) -> Record {
+    let Value::Object(fields) = fields else {
+        return Record::new(id, kind, account, Values::new(), now);
+    };
+    Record::new(id, kind, account, fields, now)
+}
+
+fn first_workspace(account: Uuid, clock: &Clock) -> Record {
+    let mut fields = handled(WORKSPACE_NAME);
+    fields["description"] = "".into();
+    record((id::now(clock), account), &WORKSPACE, fields, clock.now())
 }
 
 /// The first records.
 struct First {
     account: Record,
     workspace: Record,
-    /// What account and workspace have from their first moment; user, membership and key.
-    others: Vec<Record>,
+    /// Account and workspace with what they have from their first moment; user, membership and key.
+    records: Vec<Record>,
     secret: Secret,
-    now: Time,
 }
 
 impl First {
     fn make(clock: &Clock) -> Self {
         let now = clock.now();
         let account_id = id::now(clock);
-        let record = |id: Uuid, kind: &'static Kind, fields: serde_json::Value| {
-            let fields: Values = fields.as_object().cloned().unwrap_or_default();
-            Record::new(id, kind, account_id, fields, now)
-        };
-        let handled = |name: &str| json!({ "name": name, "handle": name });
-        let account = record(account_id, &ACCOUNT, handled(ACCOUNT_NAME));
-        let mut workspace = record(id::now(clock), &WORKSPACE, handled(WORKSPACE_NAME));
-        workspace.fields.insert("description".to_owned(), "".into());
-        let user_id = id::now(clock);
-        let user = json!({
-            "name": USER_NAME, "handle": USER_NAME, "first_name": "", "last_name": "",
-            "email": "", "actor_id": id::now(clock).to_string(),
-        });
-        let membership = json!({
-            "name": USER_NAME, "user_id": user_id.to_string(),
-            "account_role_id": role::ACCOUNT_OWNER.id.to_string(), "active": true,
-        });
+        let of = |kind, fields| record((id::now(clock), account_id), kind, fields, now);
+        let account = record((account_id, account_id), &ACCOUNT, handled(ACCOUNT_NAME), now);
+        let workspace = first_workspace(account_id, clock);
+        let user = of(
+            &USER,
+            json!({
+                "name": USER_NAME, "handle": USER_NAME, "first_name": "", "last_name": "",
+                "email": "", "actor_id": id::now(clock).to_string(),
+            }),
+        );
+        let membership = of(
+            &ACCOUNT_MEMBERSHIP,
+            json!({
+                "name": USER_NAME, "user_id": user.id.to_string(),
+                "account_role_id": role::ACCOUNT_OWNER.id.to_string(), "active": true,
+            }),
+        );
         let (secret, lookup, digest) = key::mint(clock, &key::Kind::User);
-        let mut kept = record(
-            id::now(clock),
+        let mut kept = of(
             &API_KEY,
             json!({
-                "name": KEY_NAME, "expiration": null, "owner_id": user_id.to_string(),
+                "name": KEY_NAME, "expiration": null, "owner_id": user.id.to_string(),
                 "masked_key": key::mask(&secret),
             }),
         );
         kept.hidden = Hidden::Key(KeptKey { lookup, digest });
-        let companions = [(&account, None), (&workspace, Some(workspace.id))];
-        let companions = companions.into_iter().flat_map(|(place, inside)| {
-            let kinds = catalogue::companions(place.kind);
-            kinds.map(move |kind| Record::only(kind, account_id, inside, now))
-        });
-        let others = companions.collect::<Vec<_>>().into_iter().chain([
-            record(user_id, &USER, user),
-            record(id::now(clock), &ACCOUNT_MEMBERSHIP, membership),
-            kept,
-        ]);
-        let others = others.collect();
-        Self { account, workspace, others, secret, now }
+        let own = companions(&account).chain(companions(&workspace));
+        let places = [account.clone(), workspace.clone()].into_iter().chain(own);
+        let records = places.chain([user, membership, kept]).collect();
+        Self { account, workspace, records, secret }
     }
+}
 
-    /// The records and the events that say they were made.
-    fn batch(&self, clock: &Clock) -> Batch {
-        let records = [&self.account, &self.workspace].into_iter().chain(&self.others);
-        let mut batch = Batch::default();
-        for record in records {
-            let owner = record.reference("owner_id");
-            let beside: Vec<Beside> = owner
-                .map(|id| Beside { role: USER.name, kind: USER.name, id })
-                .into_iter()
-                .collect();
-            let subject = Subject {
-                kind: record.kind,
-                id: record.id,
-                fields: &record.fields,
-                beside: &beside,
-            };
-            let workspace = record.workspace;
-            let place = workspace.map(|_| self.workspace.party());
-            let scene =
-                Scene { actor: Actor::system(), account: self.account.party(), workspace: place };
-            let event = catalogue::created(&scene, subject, self.now, id::now(clock));
-            let account = self.account.id;
-            batch.events.push(Outgoing { account, workspace, occurred: self.now, event });
-            batch.writes.push(Write::Insert(record.clone()));
-        }
-        batch
+/// Records and the events that say they were made.
+fn batch(account: &Record, workspace: &Record, records: Vec<Record>, clock: &Clock) -> Batch {
+    let mut batch = Batch::default();
+    for record in records {
+        let owner = record.reference("owner_id");
+        let beside: Vec<Beside> =
+            owner.map(|id| Beside { role: USER.name, kind: USER.name, id }).into_iter().collect();
+        let subject =
+            Subject { kind: record.kind, id: record.id, fields: &record.fields, beside: &beside };
+        let place = record.workspace.map(|_| workspace.party());
+        let scene = Scene { actor: Actor::system(), account: account.party(), workspace: place };
+        let event = catalogue::created(&scene, subject, record.created, id::now(clock));
+        let (occurred, workspace) = (record.created, record.workspace);
+        batch.events.push(Outgoing { account: account.id, workspace, occurred, event });
+        batch.writes.push(Write::Insert(record));
+    }
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::store::tests::{Folder, bootstrapped, wait};
+
+    #[test]
+    fn an_account_that_has_no_workspace_left_gets_one() {
+        let folder = Folder::new();
+        let clock = Clock::fixed(Time::from_micros(1_000_000));
+        let first = bootstrap(&folder.0, &clock).expect("a first account");
+        assert!(first.created && first.workspace_created && first.api_key.is_some());
+        let again = bootstrap(&folder.0, &clock).expect("the same");
+        assert!(!again.created && !again.workspace_created && again.api_key.is_none());
+        assert_eq!(again.api_path, first.api_path);
+        let store = Store::open(&folder.0).expect("a store");
+        let workspace = wait(store.records(vec![first.workspace_id])).expect("rows").remove(0);
+        let ending = wait(store.ending(workspace, 100)).expect("its own");
+        let ending = ending.expect("few");
+        let writes: Vec<Write> = ending.into_iter().map(Write::Delete).collect();
+        wait(store.commit(Batch { writes, events: Vec::new() })).expect("ended");
+        drop(store);
+        let second = bootstrap(&folder.0, &clock).expect("a workspace");
+        assert!(!second.created && second.workspace_created && second.api_key.is_none());
+        assert_eq!(second.account_id, first.account_id);
+        assert_ne!(second.workspace_id, first.workspace_id);
+        assert_eq!(second.workspace_handle, WORKSPACE_NAME);
+        let third = bootstrap(&folder.0, &clock).expect("the same");
+        assert!(!third.workspace_created && third.workspace_id == second.workspace_id);
+        let store = Store::open(&folder.0).expect("a store");
+        // The workspace and its settings.
+        assert_eq!(wait(store.pending_count()), Ok(bootstrapped() + 2));
     }
 }
