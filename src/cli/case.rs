@@ -17,6 +17,7 @@ pub(super) enum Holds {
     Template,
     Event,
     Key,
+    Password,
 }
 
 impl Holds {
@@ -26,6 +27,7 @@ impl Holds {
             Self::Template => "a template",
             Self::Event => "an expected event or error",
             Self::Key => "a key file",
+            Self::Password => "a password file",
         }
     }
 
@@ -35,7 +37,7 @@ impl Holds {
             // A body of the largest size in base64, or what a template made of it, and room for all else.
             Self::Request | Self::Event => 16 << 20,
             Self::Template => Limits::default().source_max_bytes as u64,
-            Self::Key => 64 << 10,
+            Self::Key | Self::Password => 64 << 10,
         }
     }
 

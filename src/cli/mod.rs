@@ -26,6 +26,7 @@ mod moment;
 mod openapi;
 mod output;
 mod parked;
+mod password;
 mod pretty;
 mod prompt;
 mod render;
@@ -103,6 +104,9 @@ enum Command {
     /// API keys of your own, and of service accounts
     #[command(subcommand)]
     Key(key::Command),
+    /// Set your password, for people who log in without a key
+    #[command(after_help = password::EXAMPLE)]
+    Password(Box<password::Args>),
     /// Incidents of a workspace
     #[command(subcommand)]
     Incident(incident::Command),
@@ -195,6 +199,7 @@ pub fn run() -> ExitCode {
         Command::Login(args) => login::run(&args),
         Command::Context(command) => context::run(&command),
         Command::Key(command) => key::run(&command),
+        Command::Password(args) => password::run(&args),
         Command::Incident(command) => incident::run(&command),
         Command::Migrate(args) => migrate::run(&args),
         Command::Event(command) => event::run(&command),

@@ -35,6 +35,18 @@ pub(super) async fn key(question: &str) -> Result<Secret, Failure> {
     }
 }
 
+/// Asks for a password at the terminal, or reads it from a line of standard input. Blanks belong to it.
+pub(super) async fn password(question: &str) -> Result<Secret, Failure> {
+    let text = if io::stdin().is_terminal() { hidden(question).await? } else { line()? };
+    Ok(without_line_break(&text))
+}
+
+/// A secret without the break of its line.
+pub(super) fn without_line_break(text: &str) -> Secret {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Secret::new(text.strip_suffix('\r').unwrap_or(text))
+}
+
 async fn hidden(question: &str) -> Result<String, Failure> {
     let _ = write!(io::stderr(), "{question}: ");
     let _quiet = Quiet::begin();
@@ -75,6 +87,20 @@ impl Drop for Quiet {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
             // The line break that was not shown.
             say("");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_belong_to_a_password_and_its_line_break_does_not() {
+        for (text, password) in
+            [("a b ", "a b "), (" a\n", " a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("\n", "")]
+        {
+            assert_eq!(without_line_break(text).expose(), password, "{text:?}");
         }
     }
 }

@@ -150,3 +150,29 @@ fn a_tail_outlives_the_gateway_and_prints_each_event_once() {
     let (code, said) = served.refused(&["event", "tail"], "pnu_none");
     assert_eq!(code, 4, "{said}");
 }
+
+#[test]
+fn a_password_is_set_and_set_again_by_who_knows_it() {
+    let served = Served::start(|_| ());
+    let file = |name: &str, text: &str| {
+        let path = served.folder.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("text").to_owned()
+    };
+    let (old, new) = (file("old", "correct horse one\n"), file("new", "correct horse two\n"));
+    served.answered(&["password", "--password-file", &old]);
+    let (code, said) = served.refused(&["password", "--password-file", &new], &served.key);
+    assert!(code == 1 && said.contains("current_password"), "{code}: {said}");
+    assert!(!said.contains("horse"), "{said}");
+    served.answered(&["password", "--password-file", &new, "--current-password-file", &old]);
+    let (code, said) = served.refused(&["password"], &served.key);
+    assert!(code == 2 && said.contains("there is no password"), "{code}: {said}");
+    let both = ["password", "--password-file", "-", "--current-password-file", "-"];
+    let (code, said) = served.refused(&both, &served.key);
+    assert!(code == 2 && said.contains("one of the two"), "{code}: {said}");
+    let made = served.answered(&["key", "create", "--service-account", "shop", "-o", "json"]);
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    let key = made["key"].as_str().expect("a key");
+    let (code, said) = served.refused(&["password", "--password-file", &new], key);
+    assert!(code == 5 && said.contains("only people"), "{code}: {said}");
+}
