@@ -161,6 +161,14 @@ impl Api {
         }
     }
 
+    /// Refuses an address that an account does not allow, for a call that reaches into it from another account.
+    pub(super) async fn hold_address(&self, account: Uuid, peer: IpAddr) -> Result<(), Problem> {
+        let settings = self.settings(account).await?;
+        let is_allowed =
+            !settings.flag("enforce_ip_allowlist") || allowlist(&settings).allows(peer);
+        if is_allowed { Ok(()) } else { Err(Problem::Address(peer)) }
+    }
+
     /// From where an account may be called.
     pub(super) async fn allowlist(&self, call: &Call) -> Result<Reply, Problem> {
         let mut entries = allowlist(&self.record(call).await?).to_value();

@@ -13,7 +13,7 @@ use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{
     ACCOUNT, Beside, Fault, Permission, Powers, Shape, USER, Values, WORKSPACE, WORKSPACE_ACCESS,
-    is_id, role,
+    WORKSPACE_INVITATION, is_id, role,
 };
 use crate::id::Uuid;
 use crate::store::{Criterion, Query, Record, StoreError, Write};
@@ -94,6 +94,7 @@ impl Api {
             let at = ["body", "to_account_id"];
             return Err(Problem::Invalid(vec![Fault::new("value_error", &at, says)]));
         };
+        self.hold_address(to.id, caller.peer).await?;
         let powers = self.powers(&caller.owner, &held, None).await?;
         let may = powers.allow(Permission::Account("create:workspace"));
         if !may || held.fields.get("active") == Some(&false.into()) {
@@ -109,7 +110,11 @@ impl Api {
         inside.retain(|record| record.workspace == Some(workspace.id));
         let (mut goes, mut ends) = (Vec::new(), Vec::new());
         for record in inside {
-            if record.kind.name == WORKSPACE_ACCESS.name && !self.belongs(&record, to.id).await? {
+            let is_access = record.kind.name == WORKSPACE_ACCESS.name;
+            // Whoever was asked in was asked by people of the account it leaves.
+            let ends_here = record.kind.name == WORKSPACE_INVITATION.name
+                || is_access && !self.belongs(&record, to.id).await?;
+            if ends_here {
                 ends.push(record);
             } else {
                 goes.push(record);

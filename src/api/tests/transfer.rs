@@ -37,6 +37,8 @@ fn a_workspace_moves_with_all_that_is_in_it_and_both_accounts_are_told() {
     let viewer = role::WORKSPACE_ROLES[3].id.to_string();
     let access = json!({"bot_id": bot["id"], "workspace_role_id": viewer}).to_string();
     assert_eq!(house.call("POST", &format!("{path}/bot_access"), &access).status, 200);
+    let asked = house.call("POST", &format!("{path}/invitations/"), r#"{"email":"a@b.example"}"#);
+    assert_eq!(asked.status, 201, "{asked:?}");
     house.events();
 
     let body = json!({"to_account_id": other.to_string(), "new_handle": "moved"}).to_string();
@@ -47,9 +49,11 @@ fn a_workspace_moves_with_all_that_is_in_it_and_both_accounts_are_told() {
     let events = house.events();
     let name = |event: &Value| text(&event["event"]).replace("prefect-cloud.", "");
     let names: Vec<_> = events.iter().map(name).collect();
-    let expected =
-        ["workspace-access.deleted", "workspace.transferred-out", "workspace.transferred-in"];
-    assert_eq!(names, expected);
+    let mut ended = names[..2].to_vec();
+    ended.sort();
+    assert_eq!(ended, ["workspace-access.deleted", "workspace-invitation.deleted"]);
+    assert_eq!(names[2..], ["workspace.transferred-out", "workspace.transferred-in"]);
+    let events = &events[1..];
     let related = |event: &Value| {
         let rows = event["related"].as_array().expect("related").iter().skip(1);
         let row = |row: &Value| {
@@ -80,6 +84,8 @@ fn a_workspace_moves_with_all_that_is_in_it_and_both_accounts_are_told() {
     }
     assert_eq!(house.call("GET", &format!("{path}/settings"), "").status, 200);
     assert_eq!(house.call("GET", &format!("{path}/access/"), "").body, json!([]));
+    let left = house.call("POST", &format!("{path}/invitations/filter"), "").body;
+    assert_eq!(left, json!([]), "nobody joins whom the account did not ask");
     let served = wait(house.api.store.webhooks()).expect("webhooks");
     assert_eq!((served[0].account.id, served[0].workspace.handle.as_str()), (other, "moved"));
     let heads = crate::store::Audit::open(&house.folder.0).expect("a chain").heads();
@@ -125,4 +131,26 @@ fn what_stays_behind_is_in_the_way() {
     assert_eq!(transfer(Some(&bearer), &to), 422, "who does not belong there");
     assert!(house.events().is_empty());
     assert_eq!(house.call("GET", &path, "").status, 200);
+}
+
+#[test]
+fn a_move_obeys_the_allowlist_of_where_it_goes() {
+    let house = House::new();
+    let other = house.neighbour();
+    let target = format!("/api/accounts/{other}");
+    let list = r#"{"entries":[{"ip_network":"192.0.2.0/24","enabled":true}]}"#;
+    assert_eq!(house.call("PUT", &format!("{target}/ip_allowlist"), list).status, 204);
+    let enforce = r#"{"enforce_ip_allowlist":true}"#;
+    assert_eq!(house.call("PATCH", &format!("{target}/settings"), enforce).status, 204);
+    house.events();
+    house.peer.set([198, 51, 100, 7].into());
+    let body = json!({"to_account_id": other.to_string()}).to_string();
+    let path = &house.first.api_path;
+    for verb in ["validate_transfer", "transfer"] {
+        assert_eq!(house.call("POST", &format!("{path}/{verb}"), &body).status, 403, "{verb}");
+    }
+    assert_eq!(house.call("GET", path, "").status, 200, "where it is, nothing is enforced");
+    house.peer.set([192, 0, 2, 9].into());
+    let asked = house.call("POST", &format!("{path}/validate_transfer"), &body);
+    assert_eq!(asked.status, 200, "{asked:?}");
 }
