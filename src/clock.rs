@@ -38,9 +38,18 @@ impl Time {
     /// moment of the years 1 to 9999.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let moment: jiff::Timestamp = text.trim().parse().ok()?;
-        Some(Self(moment.as_microsecond()))
+        let text = text.trim();
+        // The parser knows more than the wire does: signed years of six digits, none of the dashes, names of zones.
+        let year = text.split('-').next().filter(|year| year.len() == 4)?;
+        if !year.bytes().all(|byte| byte.is_ascii_digit()) || text.contains('[') {
+            return None;
+        }
+        let moment: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(moment.as_microsecond())).filter(|time| *time >= Self::FIRST)
     }
+
+    /// The first moment of the year 1.
+    const FIRST: Self = Self(-62_135_596_800_000_000);
 
     /// The text of [`fmt::Display`], appended to bytes without an allocation.
     pub fn write(self, out: &mut Vec<u8>) {
@@ -170,6 +179,18 @@ mod tests {
         }
         let cut = Time::parse("2026-11-23T23:52:30.123456789+01:00").expect("a moment");
         assert_eq!(cut.to_string(), "2026-11-23T22:52:30.123456Z");
-        assert_eq!(Time::parse("yesterday"), None);
+        for other in [
+            "yesterday",
+            "",
+            "20261128T200000Z",
+            "2026-11-28",
+            "2026-11-28T20:00:00",
+            "2026-11-28T20:00:00+01:00[Europe/Berlin]",
+            "-009999-01-05T00:00:00Z",
+            "0000-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+01:00",
+        ] {
+            assert_eq!(Time::parse(other), None, "{other}");
+        }
     }
 }
