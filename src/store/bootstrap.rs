@@ -164,13 +164,6 @@ impl First {
                 "email": "", "actor_id": id::now(clock).to_string(),
             }),
         );
-        let membership = of(
-            &ACCOUNT_MEMBERSHIP,
-            json!({
-                "name": USER_NAME, "user_id": user.id.to_string(),
-                "account_role_id": role::ACCOUNT_OWNER.id.to_string(), "active": true,
-            }),
-        );
         let (secret, lookup, digest) = key::mint(clock, &key::Kind::User);
         let mut kept = of(
             &API_KEY,
@@ -180,6 +173,13 @@ impl First {
             }),
         );
         kept.hidden = Hidden::Key(KeptKey { lookup, digest });
+        let membership = of(
+            &ACCOUNT_MEMBERSHIP,
+            json!({
+                "name": USER_NAME, "user_id": user.id.to_string(),
+                "account_role_id": role::ACCOUNT_OWNER.id.to_string(), "active": true,
+            }),
+        );
         let own = companions(&account).chain(companions(&workspace));
         let places = [account.clone(), workspace.clone()].into_iter().chain(own);
         let records = places.chain([user, membership, kept]).collect();
