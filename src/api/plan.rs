@@ -96,6 +96,17 @@ impl Api {
         Ok(reply(call, &told))
     }
 
+    /// How much an account may use; null is without end.
+    pub(super) async fn usage_limits(&self, call: &Call) -> Result<Reply, Problem> {
+        let settings = self.record(call).await?;
+        let told = json!({
+            "mex_compute_limit": limit(&settings),
+            "mex_concurrency_limit": null,
+            "mex_work_pool_limit": null,
+        });
+        Ok(reply(call, &told))
+    }
+
     /// An account's plan: nothing is sold here, so there is no price and no end of anything.
     pub(super) async fn billing(&self, call: &Call) -> Result<Reply, Problem> {
         let settings = self.record(call).await?;

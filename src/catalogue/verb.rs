@@ -119,6 +119,8 @@ pub enum Act {
     Meter,
     /// Tells what an account used of managed execution.
     Usage,
+    /// Tells how much of managed execution an account may use.
+    UsageLimits,
     /// Tells an account's plan.
     Billing,
     /// Tells what may be done about an account's plan.

@@ -46,8 +46,15 @@ fn leave_is_given_changed_and_ends_by_itself() {
 #[test]
 fn usage_is_told_and_the_limit_once_in_a_month() {
     let house = House::new();
+    let limits = || house.call("GET", &format!("{}/usage_limits", house.account), "").body;
+    let told = |seconds: Value| {
+        json!({"mex_compute_limit": seconds, "mex_concurrency_limit": null,
+            "mex_work_pool_limit": null})
+    };
+    assert_eq!(limits(), told(Value::Null));
     let limit = r#"{"managed_execution_limit_seconds":100}"#;
     assert_eq!(house.call("PATCH", &format!("{}/settings", house.account), limit).status, 204);
+    assert_eq!(limits(), told(json!(100)));
     house.events();
     let base = format!("{}/managed_execution", house.first.api_path);
     let report = |seconds: u64| {

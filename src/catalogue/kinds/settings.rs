@@ -91,6 +91,12 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
             Act::Usage,
         ),
         Verb::own(
+            "usage_limits",
+            ("GET", "/accounts/{account}/usage_limits", 200),
+            Permission::Account("read:account"),
+            Act::UsageLimits,
+        ),
+        Verb::own(
             "billing",
             ("GET", "/billing/{account}/details", 200),
             Permission::Account("read:billing"),
