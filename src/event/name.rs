@@ -52,22 +52,35 @@ pub(super) fn check_owner(name: &str, has_nul: bool) -> Result<(), DraftError> {
     Ok(())
 }
 
-/// Whether a name reads as one of the gateway's own: after compatibility normalisation and case folding, and without
-/// what no eye sees.
+/// Whether a name reads as one of the gateway's own, or as what all of those begin with and nothing more: after
+/// compatibility normalisation and case folding, and without what no eye sees or blanks around it.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    let length = RESERVED_PREFIX.len();
     if name.is_ascii() {
-        let head = name.as_bytes().get(..length);
-        return head.is_some_and(|head| head.eq_ignore_ascii_case(RESERVED_PREFIX.as_bytes()));
+        return begins_reserved(name.chars().map(|c| c.to_ascii_lowercase()));
     }
-    let folded = name
-        .chars()
-        .filter(|c| !is_invisible(*c))
-        .nfkc()
-        .filter(|c| !is_invisible(*c))
-        .flat_map(char::to_lowercase);
-    folded.take(length).eq(RESERVED_PREFIX.chars())
+    begins_reserved(
+        name.chars()
+            .filter(|c| !is_invisible(*c))
+            .nfkc()
+            .filter(|c| !is_invisible(*c))
+            .flat_map(char::to_lowercase),
+    )
+}
+
+/// Whether folded text begins as the reserved names do, or ends where only their dot is left to come.
+fn begins_reserved(folded: impl Iterator<Item = char>) -> bool {
+    let mut rest = folded.skip_while(|c| is_blank(*c));
+    RESERVED_PREFIX.chars().all(|own| match rest.next() {
+        Some(c) if own == '.' => c == own || (is_blank(c) && rest.all(is_blank)),
+        Some(c) => c == own,
+        None => own == '.',
+    })
+}
+
+/// What may stand around a name without being of it.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
 }
 
 /// Code points that text shows nothing for (Unicode's `Default_Ignorable_Code_Point`).
@@ -96,11 +109,18 @@ mod tests {
             "𝐩𝐫𝐞𝐟𝐞𝐜𝐭-𝐜𝐥𝐨𝐮𝐝.x",
             "prefect-cloud․x",
             "ⓟrefect-ⓒloud.é",
+            " prefect-cloud.y",
+            "\t\r\n\u{1}Prefect-Cloud.y",
+            "\u{A0}\u{3000}prefect-cloud.é",
+            "prefect-cloud",
+            " prefect-cloud\n",
+            "\u{2003}prefect-cloud\u{A0}",
         ] {
             assert!(is_reserved(name), "{name}");
         }
         for name in [
-            "prefect-cloud",
+            "prefect",
+            "prefect-cloud is here.",
             "prefect.flow-run.Completed",
             "my.prefect-cloud.x",
             "prefect-clouds.x",
