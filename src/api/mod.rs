@@ -43,7 +43,7 @@ use http::header::CACHE_CONTROL;
 use tokio::sync::Semaphore;
 
 use crate::accept::{Body, Reply};
-use crate::catalogue::{self, Act, Effect, Kind, Scene, Values, Verb};
+use crate::catalogue::{self, Act, Effect, Kind, Permission, Scene, Values, Verb};
 use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::id::Uuid;
@@ -65,6 +65,8 @@ pub use support::expire;
 
 /// Most drafts that are tried at once.
 const TRIALS_MAX: usize = 2;
+/// Largest body of what needs no key: whoever sends it is a stranger until it is read.
+const OPEN_BODY_MAX_BYTES: u64 = 64 << 10;
 /// Where a call to this plane begins.
 pub const PATH_PREFIX: &str = "/api";
 
@@ -162,6 +164,11 @@ impl Admission {
     fn has_body(&self) -> bool {
         matches!(self, Self::Call(call) if call.verb.has_body())
     }
+
+    /// Whether anybody may ask for it.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Call(call) if call.verb.needs == Permission::Open)
+    }
 }
 
 impl Api {
@@ -222,7 +229,9 @@ impl Api {
     async fn run(&self, asked: Asked<'_>, arrival: &Arrival, body: Body) -> Result<Reply, Problem> {
         let admission = self.admit(asked, arrival).await?;
         let content = if admission.has_body() {
-            body.read(self.options.body_max_bytes).await?
+            let most = self.options.body_max_bytes;
+            let is_open = admission.is_open();
+            body.read(if is_open { most.min(OPEN_BODY_MAX_BYTES) } else { most }).await?
         } else {
             Content::default()
         };

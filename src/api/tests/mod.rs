@@ -307,7 +307,7 @@ fn every_verb_of_the_table_needs_a_key_and_has_its_effect() {
         for verb in kind.verbs {
             let path = house.fill(&kind.path(verb));
             let answer = house.call_as(None, verb.method, &path, "");
-            let is_open = verb.needs == catalogue::Permission::Open;
+            let is_open = verb.needs == Permission::Open;
             let refused: &[u16] = if is_open { &[404, 422] } else { &[401] };
             assert!(refused.contains(&answer.status), "{} {path}: {answer:?}", verb.method);
             if verb.effect == Effect::Delete && !path.contains(OTHER) {

@@ -155,3 +155,23 @@ fn one_ends_ones_own_sessions_and_none_of_others() {
     let names = house.event_names();
     assert!(names.iter().all(|name| !name.contains("session")), "{names:?}");
 }
+
+#[test]
+fn a_stranger_sends_little() {
+    let house = House::new();
+    let most = usize::try_from(OPEN_BODY_MAX_BYTES).expect("a size");
+    for path in [
+        LOGIN.to_owned(),
+        format!("/api/invitations/{OTHER}/accept?invite_code=x"),
+        format!("/api/invitations/{OTHER}/reject?invite_code=x"),
+    ] {
+        let answer = |bytes| {
+            let body = format!("{RIGHT}{}", " ".repeat(bytes - RIGHT.len()));
+            house.call_as(None, "POST", &path, &body).status
+        };
+        assert_ne!(answer(most), 413, "{path}");
+        assert_eq!(answer(most + 1), 413, "{path}");
+    }
+    let template = json!({"name": "x", "template": " ".repeat(most)}).to_string();
+    assert_ne!(house.call("POST", &format!("{}/", house.base), &template).status, 413);
+}
