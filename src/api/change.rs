@@ -13,7 +13,7 @@ use crate::catalogue::{
 };
 use crate::clock::Time;
 use crate::id;
-use crate::store::{Hidden, Record, StoreError, Write};
+use crate::store::{Former, Hidden, Record, Slug, StoreError, Write};
 
 /// Most times a change is begun anew because somebody else was faster.
 pub(super) const ATTEMPTS_MAX: usize = 5;
@@ -27,7 +27,7 @@ impl Api {
             let mut deed = self.deed(call);
             let mut record = self.fresh(call, values, deed.now);
             if call.kind.fields.iter().any(|field| field.shape == Shape::Slug) {
-                record.hidden = Hidden::Slug(id::slug(&self.clock));
+                record.hidden = Hidden::Slug(Slug::new(id::slug(&self.clock)));
             }
             self.complete(call, None, &mut record, deed.now);
             self.vet(call, &mut deed, None, Some(&record)).await?;
@@ -129,8 +129,12 @@ impl Api {
             record.updated = record.updated.max(deed.now);
             let is_slug = call.kind.field(field).is_some_and(|field| field.shape == Shape::Slug);
             let secret = if is_slug {
-                record.hidden = Hidden::Slug(id::slug(&self.clock));
-                deed.tell(&record, &[], "updated", &json!({ "updated_fields": [field] }));
+                let former = self.renew_slug(&mut record, values, deed.now);
+                let mut tells = json!({ "updated_fields": [field] });
+                if let Some(ends) = former {
+                    tells["old_slug_expires_at"] = ends.to_string().into();
+                }
+                deed.tell(&record, &[], "updated", &tells);
                 None
             } else {
                 Some(self.rotate_key(&record, values, &mut deed).await?)
@@ -142,6 +146,21 @@ impl Api {
             }
         }
         Err(StoreError::Stale.into())
+    }
+
+    /// A new slug for a record. The one before it lives on for as long as was asked, and until when is the answer;
+    /// one that lived on beside it ends at once.
+    fn renew_slug(&self, record: &mut Record, values: &Values, now: Time) -> Option<Time> {
+        let overlap = values.get("old_slug_expires_in_seconds").and_then(Value::as_u64);
+        let overlap = overlap.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
+        let mut fresh = Slug::new(id::slug(&self.clock));
+        if let (Hidden::Slug(old), 1..) = (&record.hidden, overlap) {
+            let (slug, ends) = (old.present.clone(), now.plus_seconds(overlap));
+            fresh.former = Some(Former { slug, ends });
+        }
+        let ends = fresh.former.as_ref().map(|former| former.ends);
+        record.hidden = Hidden::Slug(fresh);
+        ends
     }
 
     /// Ends a record, and all that ends with it.

@@ -179,7 +179,7 @@ pub(super) fn key(key: &Record, secret: Option<&Secret>) -> Value {
 /// A webhook, its slug among the rest.
 pub(super) fn webhook(record: &Record) -> Value {
     let slug = match &record.hidden {
-        Hidden::Slug(slug) => slug.expose(),
+        Hidden::Slug(slug) => slug.present.expose(),
         _ => "",
     };
     let mut told = head(record);

@@ -7,13 +7,10 @@ use serde_json::{Value, json};
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::{Listing, text};
-use super::moment::{Moment, moment, seconds};
+use super::moment::{Moment, moment, overlap};
 use super::output::Failure;
 use super::prompt;
 use crate::clock::Clock;
-
-/// Longest time an old key stays valid beside its follower.
-const OVERLAP_MAX_SECONDS: i64 = 172_800;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -261,12 +258,4 @@ fn tell(key: &Value, listing: Listing) -> Result<(), Failure> {
 
 fn expiration(moment: Option<Moment>) -> Option<String> {
     moment.map(|moment| moment.after(Clock::System.now()).to_string())
-}
-
-fn overlap(text: &str) -> Result<i64, String> {
-    let seconds = seconds(text)?;
-    if seconds > OVERLAP_MAX_SECONDS {
-        return Err(format!("at most {OVERLAP_MAX_SECONDS} s"));
-    }
-    Ok(seconds)
 }

@@ -2,6 +2,9 @@
 
 use crate::clock::Time;
 
+/// Longest time what was replaced stays good beside its follower.
+const OVERLAP_MAX_SECONDS: i64 = 172_800;
+
 /// A point in time, or how far away it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
@@ -51,6 +54,15 @@ pub(super) fn seconds(text: &str) -> Result<i64, String> {
     let number = number.parse::<u32>().ok().map(i64::from);
     let seconds = number.zip(unit).map(|(number, unit)| number * unit);
     seconds.ok_or_else(|| "say it as 90s, 15m, 1h, 7d".to_owned())
+}
+
+/// Reads how long what is replaced stays good.
+pub(super) fn overlap(text: &str) -> Result<i64, String> {
+    let seconds = seconds(text)?;
+    if seconds > OVERLAP_MAX_SECONDS {
+        return Err(format!("at most {OVERLAP_MAX_SECONDS} s"));
+    }
+    Ok(seconds)
 }
 
 #[cfg(test)]

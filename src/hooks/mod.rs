@@ -177,7 +177,8 @@ impl Hooks {
             return Err(Refusal::Method);
         }
         // An unknown slug is charged like a known one, so that nobody guesses for free.
-        let endpoint = slug(arrival.path()).and_then(|slug| self.routes.find(slug));
+        let slug = slug(arrival.path());
+        let endpoint = slug.and_then(|slug| self.routes.find(slug, arrival.received));
         self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
         let endpoint = endpoint.ok_or(Refusal::Unknown)?;
         self.spool.admit()?;

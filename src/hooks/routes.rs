@@ -1,5 +1,5 @@
 //! Slug to webhook, in memory. In: webhooks as the store keeps them, and their changes. Out: the [`Endpoint`] of a
-//! slug, by a keyed hash, so that unknown, disabled and misshapen slugs cost the same. Never keeps a slug.
+//! slug, by a keyed hash, so that unknown, disabled, ended and misshapen slugs cost the same. Never keeps a slug.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::event::write_labels;
 use crate::id::Uuid;
 use crate::render::{Diagnostic, Limits, Template};
@@ -89,7 +89,18 @@ impl Endpoint {
 }
 
 type Hash = [u8; 16];
-type Shard = HashMap<Hash, Arc<Endpoint>>;
+type Shard = HashMap<Hash, Place>;
+
+/// What stands under a hash.
+#[derive(Clone)]
+struct Place {
+    endpoint: Arc<Endpoint>,
+    /// From then on it is as if nothing stood here: a slug that was replaced lives on for a while.
+    ends: Time,
+}
+
+/// The end of what has none.
+const NEVER: Time = Time::from_micros(i64::MAX);
 
 /// All enabled webhooks by the hash of their slug. Readers never wait.
 pub struct Routes {
@@ -104,6 +115,8 @@ pub struct Routes {
 struct Written {
     /// Where each enabled webhook stands.
     places: HashMap<Uuid, Hash>,
+    /// Where those stand once more whose former slug lives on; at most one place each.
+    formers: HashMap<Uuid, Hash>,
     /// One text for all webhooks of a workspace.
     tenants: HashMap<Uuid, Arc<str>>,
 }
@@ -123,19 +136,21 @@ impl Routes {
         let mut shards: Vec<Shard> = vec![Shard::new(); SHARDS];
         let mut written = Written::default();
         for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
-            let hash = hash(&key, webhook.slug.expose().as_bytes());
-            let endpoint = written.place(webhook, hash);
-            shards[shard(hash)].insert(hash, endpoint);
+            for (hash, place) in written.place(&key, webhook) {
+                shards[shard(hash)].insert(hash, place);
+            }
         }
         let shards = shards.into_iter().map(ArcSwap::from_pointee).collect();
         Self { key, shards, written: Mutex::new(written) }
     }
 
-    /// The webhook of a slug.
+    /// The webhook of a slug, for a request that arrived then.
     #[must_use]
-    pub fn find(&self, slug: &str) -> Option<Arc<Endpoint>> {
+    pub fn find(&self, slug: &str, arrived: Time) -> Option<Arc<Endpoint>> {
         let hash = hash(&self.key, slug.as_bytes());
-        self.shards[shard(hash)].load().get(&hash).cloned()
+        let shard = self.shards[shard(hash)].load();
+        let place = shard.get(&hash).filter(|place| arrived < place.ends);
+        place.map(|place| Arc::clone(&place.endpoint))
     }
 
     /// Takes a committed change: the next request already sees it. Keys are none of its business.
@@ -163,27 +178,29 @@ impl Routes {
         if !webhook.enabled {
             return self.drop_webhook(webhook.id);
         }
-        let hash = hash(&self.key, webhook.slug.expose().as_bytes());
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = written.places.get(&webhook.id).copied();
-        let endpoint = written.place(webhook, hash);
-        self.change(hash, |shard| {
-            shard.insert(hash, endpoint);
-        });
-        if let Some(before) = before.filter(|before| *before != hash) {
-            self.change(before, |shard| {
-                shard.remove(&before);
+        let before = written.forget(webhook.id);
+        for (hash, place) in written.place(&self.key, webhook) {
+            self.change(hash, |shard| {
+                shard.insert(hash, place);
             });
+        }
+        // Last: what stays is there all the time.
+        let kept = written.hashes(webhook.id);
+        for hash in before.into_iter().flatten().filter(|hash| !kept.contains(&Some(*hash))) {
+            self.clear(hash);
         }
     }
 
     fn drop_webhook(&self, id: Uuid) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hash) = written.places.remove(&id) {
-            self.change(hash, |shard| {
-                shard.remove(&hash);
-            });
-        }
+        written.forget(id).into_iter().flatten().for_each(|hash| self.clear(hash));
+    }
+
+    fn clear(&self, hash: Hash) {
+        self.change(hash, |shard| {
+            shard.remove(&hash);
+        });
     }
 
     /// Swaps one shard for a changed copy; the caller holds the lock of changes.
@@ -196,9 +213,34 @@ impl Routes {
 }
 
 impl Written {
-    /// Notes where a webhook stands, and makes its endpoint.
-    fn place(&mut self, webhook: &Webhook, hash: Hash) -> Arc<Endpoint> {
-        self.places.insert(webhook.id, hash);
+    /// Where a webhook stands.
+    fn hashes(&self, id: Uuid) -> [Option<Hash>; 2] {
+        [self.places.get(&id).copied(), self.formers.get(&id).copied()]
+    }
+
+    /// Forgets where a webhook stands; where that was.
+    fn forget(&mut self, id: Uuid) -> [Option<Hash>; 2] {
+        [self.places.remove(&id), self.formers.remove(&id)]
+    }
+
+    /// Notes where a webhook stands, and what is to stand there: one endpoint, at all of its slugs.
+    fn place(
+        &mut self,
+        key: &[u8; KEY_BYTES],
+        webhook: &Webhook,
+    ) -> impl Iterator<Item = (Hash, Place)> + use<> {
+        let present = hash(key, webhook.slug.expose().as_bytes());
+        let endpoint = self.endpoint(webhook);
+        self.places.insert(webhook.id, present);
+        let former = webhook.former.as_ref().map(|former| {
+            let hash = hash(key, former.slug.expose().as_bytes());
+            self.formers.insert(webhook.id, hash);
+            (hash, Place { endpoint: Arc::clone(&endpoint), ends: former.ends })
+        });
+        std::iter::once((present, Place { endpoint, ends: NEVER })).chain(former)
+    }
+
+    fn endpoint(&mut self, webhook: &Webhook) -> Arc<Endpoint> {
         let account = related("account", &webhook.account);
         let workspace = related("workspace", &webhook.workspace);
         let text = format!("{account},{workspace}");
@@ -255,8 +297,8 @@ fn shard(hash: Hash) -> usize {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::clock::Time;
     use crate::id::Secret;
+    use crate::store::Former;
 
     pub(crate) fn webhook(number: u128, slug: &str, template: &str) -> Webhook {
         let party = |name: &str, id| Party {
@@ -270,20 +312,23 @@ pub(super) mod tests {
             workspace: party("Prod", 2),
             name: format!("hook {number}\0"),
             slug: Secret::new(slug),
+            former: None,
             template: template.to_owned(),
             enabled: true,
             service_account: None,
         }
     }
 
+    const NOW: Time = Time::from_micros(0);
+
     fn clock() -> Clock {
-        Clock::fixed(Time::from_micros(0))
+        Clock::fixed(NOW)
     }
 
     #[test]
     fn a_change_is_seen_at_once() {
         let routes = Routes::new(&clock(), &[webhook(10, "first", "t")]);
-        let found = |slug: &str| routes.find(slug).map(|endpoint| endpoint.id.as_u128());
+        let found = |slug: &str| routes.find(slug, NOW).map(|endpoint| endpoint.id.as_u128());
         assert_eq!(found("first"), Some(10));
         assert_eq!(found("second"), None);
         routes.apply(&Change::Webhook(webhook(11, "second", "t")));
@@ -291,7 +336,7 @@ pub(super) mod tests {
         // Rotated: the old slug stops at once.
         routes.apply(&Change::Webhook(webhook(10, "third", "u")));
         assert_eq!((found("first"), found("third"), routes.len()), (None, Some(10), 2));
-        assert_eq!(&*routes.find("third").expect("known").source, "u");
+        assert_eq!(&*routes.find("third", NOW).expect("known").source, "u");
         let mut disabled = webhook(10, "third", "u");
         disabled.enabled = false;
         routes.apply(&Change::Webhook(disabled.clone()));
@@ -305,21 +350,65 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_former_slug_answers_until_its_end() {
+        let routes = Routes::new(&clock(), &[webhook(10, "a", "t"), webhook(11, "x", "t")]);
+        let now = Time::from_micros(5_000_000);
+        let found = |slug: &str, seconds: i64| {
+            let arrived = now.plus_seconds(seconds);
+            routes.find(slug, arrived).map(|endpoint| endpoint.id.as_u128())
+        };
+        let rotated = |slug: &str, former: &str, seconds: i64| {
+            let (former, ends) = (Secret::new(former), now.plus_seconds(seconds));
+            Webhook { former: Some(Former { slug: former, ends }), ..webhook(10, slug, "u") }
+        };
+        routes.apply(&Change::Webhook(rotated("b", "a", 60)));
+        assert_eq!((found("a", 59), found("b", 59), routes.len()), (Some(10), Some(10), 2));
+        assert_eq!((found("a", 60), found("b", 60)), (None, Some(10)), "at its end it is unknown");
+        let (old, new) = (routes.find("a", now), routes.find("b", now));
+        let (old, new) = (old.expect("lives on"), new.expect("known"));
+        assert!(Arc::ptr_eq(&old, &new) && &*old.source == "u", "one webhook at both");
+        // A change of something else leaves both; another rotation ends the older one.
+        routes.apply(&Change::Webhook(rotated("b", "a", 60)));
+        assert_eq!((found("a", 0), found("b", 0)), (Some(10), Some(10)));
+        routes.apply(&Change::Webhook(rotated("c", "b", 60)));
+        assert_eq!((found("a", 0), found("b", 0), found("c", 0)), (None, Some(10), Some(10)));
+        let mut disabled = rotated("c", "b", 60);
+        disabled.enabled = false;
+        routes.apply(&Change::Webhook(disabled));
+        assert_eq!((found("b", 0), found("c", 0), found("x", 0)), (None, None, Some(11)));
+        routes.apply(&Change::Webhook(rotated("c", "b", 60)));
+        assert_eq!((found("b", 0), found("c", 0)), (Some(10), Some(10)));
+        routes.apply(&Change::WebhookGone(Uuid::from_u128(10)));
+        assert_eq!((found("b", 0), found("c", 0), routes.len()), (None, None, 1));
+        let entries: usize = routes.shards.iter().map(|shard| shard.load().len()).sum();
+        assert_eq!(entries, 1, "nothing of it is left");
+        // As at start-up, with an end that was, and one that is to come.
+        for (seconds, until) in [(-1, None), (60, Some(10))] {
+            let routes = Routes::new(&clock(), &[rotated("c", "b", seconds)]);
+            assert_eq!(routes.find("b", now).map(|endpoint| endpoint.id.as_u128()), until);
+            assert!(routes.find("c", now).is_some());
+        }
+    }
+
+    #[test]
     fn misshapen_slugs_are_only_unknown() {
         let known = "k".repeat(SLUG_MAX_BYTES);
         let routes = Routes::new(&clock(), &[webhook(1, "kZ3v0yJm0mV3pQ9xg2bB4A", "t")]);
         for slug in
             ["", "kZ3v0yJm0mV3pQ9xg2bB4", "kZ3v0yJm0mV3pQ9xg2bB4a", &known, &"x".repeat(9999)]
         {
-            assert!(routes.find(slug).is_none());
+            assert!(routes.find(slug, NOW).is_none());
         }
-        assert!(!format!("{routes:?}{:?}", routes.find("kZ3v0yJm0mV3pQ9xg2bB4A")).contains("kZ3v"));
+        assert!(
+            !format!("{routes:?}{:?}", routes.find("kZ3v0yJm0mV3pQ9xg2bB4A", NOW)).contains("kZ3v")
+        );
     }
 
     #[test]
     fn what_events_need_is_text_already() {
         let routes = Routes::new(&clock(), &[webhook(10, "a", "t"), webhook(11, "b", "t")]);
-        let (one, two) = (routes.find("a").expect("known"), routes.find("b").expect("known"));
+        let (one, two) = (routes.find("a", NOW), routes.find("b", NOW));
+        let (one, two) = (one.expect("known"), two.expect("known"));
         assert!(Arc::ptr_eq(&one.tenant, &two.tenant), "one text for a workspace");
         assert_eq!(
             &*one.related,
@@ -344,6 +433,6 @@ pub(super) mod tests {
         routes.apply(&Change::WebhookGone(Uuid::from_u128(7)));
         let largest = routes.shards.iter().map(|shard| shard.load().len()).max();
         assert!(largest.is_some_and(|size| size < 100), "{largest:?} entries are copied");
-        assert!(routes.find("slug7").is_none() && routes.find("slug8").is_some());
+        assert!(routes.find("slug7", NOW).is_none() && routes.find("slug8", NOW).is_some());
     }
 }

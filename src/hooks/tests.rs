@@ -29,7 +29,7 @@ fn arrival(method: Method, headers: &[(&str, &str)]) -> Arrival {
 fn submission(method: Method, headers: &[(&str, &str)], body: &str) -> Submission {
     let clock = Clock::fixed(Time::from_micros(0));
     let routes = Routes::new(&clock, &[webhook(10, SLUG, "{{ body }}")]);
-    let endpoint = routes.find(SLUG).expect("known");
+    let endpoint = routes.find(SLUG, clock.now()).expect("known");
     let raw = Bytes::copy_from_slice(body.as_bytes());
     let content = Content { decoded: raw.clone(), raw };
     Submission::new(Admission { endpoint, arrival: arrival(method, headers) }, content, false)

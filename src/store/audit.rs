@@ -276,7 +276,8 @@ mod tests {
         let path = folder.0.join(FILE_NAME);
         let old = Connection::open(&path).expect("a file");
         let back = "DROP TABLE audit; DROP INDEX record_account; DROP INDEX record_workspace;
-            PRAGMA user_version = 1;";
+            DROP INDEX record_former; ALTER TABLE record DROP COLUMN former;
+            ALTER TABLE record DROP COLUMN former_ends; PRAGMA user_version = 1;";
         old.execute_batch(back).expect("version 1");
         drop(old);
         let fault = Audit::open(&folder.0).expect_err("no chain yet");

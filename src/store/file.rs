@@ -94,6 +94,12 @@ const STEPS: &[&str] = &[
     UPDATE record SET fields = json_remove(fields, '$.account_role_name')
     WHERE kind = 'service-account';
 ",
+    // A secret that was replaced, until it ends.
+    "
+    ALTER TABLE record ADD COLUMN former BLOB;
+    ALTER TABLE record ADD COLUMN former_ends INTEGER;
+    CREATE UNIQUE INDEX record_former ON record (kind, former) WHERE former IS NOT NULL;
+",
 ];
 /// The version that all steps lead to.
 const KNOWN: i64 = STEPS.len().cast_signed() as i64;

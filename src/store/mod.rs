@@ -28,7 +28,7 @@ pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
-pub use record::{Hidden, KeptKey, Record};
+pub use record::{Former, Hidden, KeptKey, Record, Slug};
 pub use write::{Batch, Write};
 
 /// The store's file in the data folder.
@@ -47,6 +47,8 @@ pub struct Webhook {
     pub name: String,
     /// The secret path part.
     pub slug: Secret,
+    /// The one before it, while both are good.
+    pub former: Option<Former>,
     /// The template, byte for byte as it was saved.
     pub template: String,
     /// A disabled webhook answers as if it were not there.

@@ -13,12 +13,38 @@ use crate::id::{Secret, Uuid};
 pub enum Hidden {
     /// Nothing.
     Nothing,
-    /// A secret path part, as it is.
-    Slug(Secret),
+    /// Secret path parts, as they are.
+    Slug(Slug),
     /// All that is kept of a key, or of another secret that is told once.
     Key(KeptKey),
     /// What is kept of a person's password.
     Password(Secret),
+}
+
+/// A secret path part, and the one before it while both are good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slug {
+    /// The one that is told.
+    pub present: Secret,
+    /// The one before it; `None` when it ended at once.
+    pub former: Option<Former>,
+}
+
+/// A secret path part that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// What it was.
+    pub slug: Secret,
+    /// From then on it is unknown.
+    pub ends: Time,
+}
+
+impl Slug {
+    /// A path part without one before it.
+    #[must_use]
+    pub fn new(present: Secret) -> Self {
+        Self { present, former: None }
+    }
 }
 
 /// How a key is looked up, and its digest.
@@ -130,7 +156,8 @@ impl Record {
             account,
             workspace,
             name: self.text("name").to_owned(),
-            slug: slug.clone(),
+            slug: slug.present.clone(),
+            former: slug.former.clone(),
             template: self.text("template").to_owned(),
             enabled: self.flag("enabled"),
             service_account: self.reference("service_account_id"),
@@ -155,11 +182,12 @@ impl Record {
 /// The columns [`from_row`] reads, in its order.
 pub(super) const COLUMNS: &str = concat!(
     "record.id, record.kind, record.account, record.workspace, record.fields, ",
-    "record.lookup, record.secret, record.revision, record.created, record.updated",
+    "record.lookup, record.secret, record.revision, record.created, record.updated, ",
+    "record.former, record.former_ends",
 );
 
 /// The place of what is asked for behind [`COLUMNS`].
-pub(super) const FIELDS_COLUMN: usize = 10;
+pub(super) const FIELDS_COLUMN: usize = 12;
 
 /// A row of [`COLUMNS`] as a record.
 pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
@@ -177,9 +205,13 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
             Hidden::Password(Secret::new(kept))
         }
         (None, Some(slug)) => {
-            let slug = String::from_utf8(slug)
-                .map_err(|_| StoreError::Failed("a slug is no text".to_owned()))?;
-            Hidden::Slug(Secret::new(slug))
+            let former = match (row.get(10)?, row.get(11)?) {
+                (Some(former), Some(ends)) => {
+                    Some(Former { slug: slug_text(former)?, ends: moment(ends) })
+                }
+                _ => None,
+            };
+            Hidden::Slug(Slug { present: slug_text(slug)?, former })
         }
         (Some(lookup), Some(digest)) => {
             let digest = <[u8; 32]>::try_from(digest)
@@ -198,6 +230,11 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
         created: moment(row.get(8)?),
         updated: moment(row.get(9)?),
     })
+}
+
+fn slug_text(kept: Vec<u8>) -> Result<Secret, StoreError> {
+    let text = String::from_utf8(kept);
+    text.map(Secret::new).map_err(|_| StoreError::Failed("a slug is no text".to_owned()))
 }
 
 pub(super) fn uuid(bytes: [u8; 16]) -> Uuid {

@@ -66,7 +66,7 @@ impl House {
             "service_account_id": null});
         let mut record = self.record(&WEBHOOK, &fields);
         record.workspace = Some(self.first.workspace_id);
-        record.hidden = Hidden::Slug(Secret::new(slug));
+        record.hidden = Hidden::Slug(Slug::new(Secret::new(slug)));
         record
     }
 
@@ -162,7 +162,7 @@ fn a_commit_is_seen_by_watchers_before_it_returns() {
         store.commit(batch).await.expect("made");
         assert_eq!(*heard.lock().unwrap(), ["a slug-a"]);
         record.fields["name"] = "b".into();
-        record.hidden = Hidden::Slug(Secret::new("slug-b"));
+        record.hidden = Hidden::Slug(Slug::new(Secret::new("slug-b")));
         let update = Batch { writes: vec![Write::Update(record.clone())], events: Vec::new() };
         store.commit(update.clone()).await.expect("changed");
         assert_eq!(store.commit(update).await, Err(StoreError::Stale));
@@ -292,6 +292,38 @@ fn lists_are_sorted_filtered_and_bounded() {
 }
 
 #[test]
+fn a_former_slug_is_kept_and_is_nobody_elses() {
+    let house = House::new();
+    let store = house.open();
+    let mut record = house.webhook("a", "slug-a");
+    wait(store.commit(insert(&record))).expect("made");
+    let former = Former { slug: Secret::new("slug-a"), ends: Time::from_micros(7) };
+    let slug = Slug { present: Secret::new("slug-b"), former: Some(former.clone()) };
+    record.hidden = Hidden::Slug(slug.clone());
+    let update =
+        |record: &Record| Batch { writes: vec![Write::Update(record.clone())], events: Vec::new() };
+    wait(store.commit(update(&record))).expect("changed");
+    drop(store);
+    let store = house.open();
+    let read = wait(store.records(vec![record.id])).expect("records").remove(0);
+    assert_eq!(read.hidden, Hidden::Slug(slug));
+    assert_eq!(wait(store.webhooks()).expect("webhooks")[0].former, Some(former.clone()));
+    let taken = Err(StoreError::Taken { kind: "webhook", field: "slug" });
+    assert_eq!(wait(store.commit(insert(&house.webhook("b", "slug-a")))), taken, "it is a former");
+    assert!(wait(store.commit(insert(&house.webhook("b", "slug-b")))).is_err());
+    let mut other = house.webhook("c", "slug-c");
+    for former in [Former { slug: Secret::new("slug-b"), ..former.clone() }, former.clone()] {
+        let present = Secret::new("slug-c");
+        other.hidden = Hidden::Slug(Slug { present, former: Some(former) });
+        assert!(wait(store.commit(insert(&other))).is_err(), "it is another's");
+    }
+    let mut read = read;
+    read.hidden = Hidden::Slug(Slug::new(Secret::new("slug-d")));
+    wait(store.commit(update(&read))).expect("changed");
+    wait(store.commit(insert(&house.webhook("b", "slug-a")))).expect("free again");
+}
+
+#[test]
 fn roles_of_an_older_file_become_memberships() {
     let house = House::new();
     let file = house.file();
@@ -303,7 +335,9 @@ fn roles_of_an_older_file_become_memberships() {
     file.execute_batch(
         "UPDATE record SET fields = json_set(json_remove(fields, '$.account_role_id'),
             '$.account_role_name', 'Owner') WHERE kind = 'account-membership';
-        DROP INDEX record_account; DROP INDEX record_workspace; PRAGMA user_version = 2;",
+        DROP INDEX record_account; DROP INDEX record_workspace;
+        DROP INDEX record_former; ALTER TABLE record DROP COLUMN former;
+        ALTER TABLE record DROP COLUMN former_ends; PRAGMA user_version = 2;",
     )
     .expect("version 2");
     drop(file);
@@ -322,7 +356,7 @@ fn a_newer_file_is_left_alone_and_a_full_queue_refuses() {
     let house = House::new();
     house.file().pragma_update(None, "user_version", 99).expect("set");
     let fault = Store::open(&house.folder.0).expect_err("a newer file");
-    assert!(matches!(fault, StoreError::Newer { found: 99, known: 3, .. }), "{fault}");
+    assert!(matches!(fault, StoreError::Newer { found: 99, known: 4, .. }), "{fault}");
 
     let connection = Connection::open_in_memory().expect("memory");
     let worker = Worker::start("test", connection).expect("a thread");

@@ -66,6 +66,7 @@ pub(super) fn apply(
             Write::Insert(record) | Write::Update(record) => {
                 hold_together(transaction, record)?;
                 hold_guarded(transaction, record)?;
+                hold_apart(transaction, record)?;
             }
             Write::Delete(_) => {}
         }
@@ -84,9 +85,11 @@ pub(super) fn apply(
 fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
     stands_somewhere(transaction, record)?;
     let (lookup, secret) = hidden(&record.hidden);
+    let (former, former_ends) = former(&record.hidden);
     transaction.execute(
         "INSERT INTO record (id, kind, account, workspace, name, fields, lookup, secret, revision,
-         created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         created, updated, former, former_ends)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             record.id.as_bytes(),
             record.kind.name,
@@ -99,6 +102,8 @@ fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
             record.revision.max(1),
             record.created.micros(),
             record.updated.micros(),
+            former,
+            former_ends,
         ],
     )?;
     bind(transaction, record)
@@ -161,15 +166,30 @@ fn hold_guarded(transaction: &Transaction<'_>, record: &Record) -> Result<(), St
     }
 }
 
+/// Holds that no secret of a record is another's former one. That two present ones, or two former ones, differ the
+/// indices hold.
+fn hold_apart(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    let Hidden::Slug(_) = &record.hidden else { return Ok(()) };
+    let ((_, secret), (former, _)) = (hidden(&record.hidden), former(&record.hidden));
+    let sql = "SELECT EXISTS (SELECT 1 FROM record WHERE kind = ?1 AND former = ?2)
+               OR EXISTS (SELECT 1 FROM record WHERE kind = ?1 AND secret = ?3)";
+    let parameters = params![record.kind.name, secret, former];
+    let is_taken: bool = transaction.query_row(sql, parameters, |row| row.get(0))?;
+    let fault = StoreError::Taken { kind: record.kind.name, field: "slug" };
+    if is_taken { Err(fault) } else { Ok(()) }
+}
+
 fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
     if record.is_unkept() {
         let is_kept = !read::records(transaction, &[record.id])?.is_empty();
         return if is_kept { Err(StoreError::Stale) } else { insert(transaction, record) };
     }
     let (lookup, secret) = hidden(&record.hidden);
+    let (former, former_ends) = former(&record.hidden);
     let rows = transaction.execute(
         "UPDATE record SET name = ?3, fields = ?4, lookup = ?5, secret = ?6, updated = ?7,
-         account = ?8, workspace = ?9, revision = revision + 1 WHERE id = ?1 AND revision = ?2",
+         account = ?8, workspace = ?9, former = ?10, former_ends = ?11, revision = revision + 1
+         WHERE id = ?1 AND revision = ?2",
         params![
             record.id.as_bytes(),
             record.revision,
@@ -180,6 +200,8 @@ fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
             record.updated.micros(),
             record.account.as_bytes(),
             record.workspace.map(Uuid::into_bytes),
+            former,
+            former_ends,
         ],
     )?;
     if rows == 0 {
@@ -301,9 +323,16 @@ fn is_key(kind: &str) -> bool {
 fn hidden(hidden: &Hidden) -> (Option<&str>, Option<&[u8]>) {
     match hidden {
         Hidden::Nothing => (None, None),
-        Hidden::Slug(secret) | Hidden::Password(secret) => (None, Some(secret.expose().as_bytes())),
+        Hidden::Slug(slug) => (None, Some(slug.present.expose().as_bytes())),
+        Hidden::Password(secret) => (None, Some(secret.expose().as_bytes())),
         Hidden::Key(key) => (Some(&key.lookup), Some(&key.digest)),
     }
+}
+
+fn former(hidden: &Hidden) -> (Option<&[u8]>, Option<i64>) {
+    let Hidden::Slug(slug) = hidden else { return (None, None) };
+    let former = slug.former.as_ref();
+    former.map(|former| (former.slug.expose().as_bytes(), former.ends.micros())).unzip()
 }
 
 fn text(record: &Record) -> Result<String, StoreError> {

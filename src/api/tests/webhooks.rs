@@ -100,6 +100,54 @@ fn an_update_keeps_what_it_does_not_say() {
 }
 
 #[test]
+fn a_replaced_slug_lives_on_as_long_as_asked() {
+    let house = House::new();
+    let made = house.make(&minimal());
+    let rotate = format!("{}/rotate", house.hook(&made["id"]));
+    let former = || {
+        let served = house.served().remove(0);
+        served.former.map(|former| (former.slug.expose().to_owned(), former.ends.to_string()))
+    };
+    let lives = |answer: &Value| Some(answer["slug"].as_str().expect("a slug").to_owned());
+    house.events();
+    let second = house.call("POST", &rotate, r#"{"old_slug_expires_in_seconds":60}"#);
+    assert_eq!(second.status, 200);
+    let keys = |value: &Value| -> Vec<String> {
+        value.as_object().expect("an object").keys().cloned().collect()
+    };
+    assert_eq!(keys(&second.body), keys(&made), "the reply tells no more than before");
+    let ends = "2023-11-14T22:14:20Z".to_owned();
+    assert_eq!(former(), lives(&made).zip(Some(ends.clone())));
+    let events = house.events();
+    let told = json!({"updated_fields": ["slug"], "old_slug_expires_at": ends});
+    assert_eq!((events.len(), &events[0]["payload"]), (1, &told));
+    for slug in [&made["slug"], &second.body["slug"]] {
+        assert!(!events[0].to_string().contains(slug.as_str().expect("a slug")));
+    }
+    // Other changes leave it, another rotation ends it.
+    assert_eq!(house.call("PATCH", &house.hook(&made["id"]), r#"{"enabled":false}"#).status, 204);
+    assert_eq!(former(), lives(&made).zip(Some(ends.clone())));
+    let third = house.call("POST", &rotate, r#"{"old_slug_expires_in_seconds":172800}"#).body;
+    assert_eq!(former().map(|former| former.0), lives(&second.body));
+    for body in ["", "{}", r#"{"old_slug_expires_in_seconds":null}"#] {
+        house.call("POST", &rotate, r#"{"old_slug_expires_in_seconds":1}"#);
+        house.events();
+        assert_eq!(house.call("POST", &rotate, body).status, 200, "{body}");
+        assert_eq!(former(), None, "{body}");
+        assert_eq!(house.events()[0]["payload"], json!({"updated_fields": ["slug"]}));
+    }
+    assert_eq!(house.call("POST", &rotate, r#"{"old_slug_expires_in_seconds":0}"#).status, 200);
+    assert_eq!(former(), None);
+    let now = house.served()[0].slug.expose().to_owned();
+    for wrong in ["172801", "-1", "1.5", "\"60\"", "true"] {
+        let body = format!(r#"{{"old_slug_expires_in_seconds":{wrong}}}"#);
+        assert_eq!(house.call("POST", &rotate, &body).status, 422, "{wrong}");
+    }
+    assert_eq!(house.served()[0].slug.expose(), now);
+    assert_ne!(Some(now), lives(&third));
+}
+
+#[test]
 fn toggle_rotate_and_delete() {
     let house = House::new();
     let made = house.make(&minimal());

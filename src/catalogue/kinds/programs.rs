@@ -7,7 +7,7 @@ use super::{LIMIT, OFFSET};
 
 /// Longest template, in characters.
 const TEMPLATE_MAX_CHARS: u64 = 30_000;
-/// Longest time two keys of one service account overlap.
+/// Longest time two keys of one service account, or two slugs of one webhook, overlap.
 const OVERLAP_MAX_SECONDS: u64 = 172_800;
 
 const EXPIRATION: Field = Field::new("api_key_expiration", Shape::Instant);
@@ -164,7 +164,8 @@ pub static WEBHOOK: Kind = Kind {
         Verb::read(SEE),
         Verb::new("replace", ("PUT", "{id}", 204), MANAGE, Effect::Replace).takes(None),
         Verb::change(MANAGE, &["enabled"]),
-        Verb::new("rotate", ("POST", "{id}/rotate", 200), MANAGE, Effect::Rotate("slug")),
+        Verb::new("rotate", ("POST", "{id}/rotate", 200), MANAGE, Effect::Rotate("slug"))
+            .also(&[Field::new("old_slug_expires_in_seconds", Shape::Count(OVERLAP_MAX_SECONDS))]),
         Verb::delete(MANAGE),
     ],
     actions: &[

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::{Listing, text};
+use super::moment::overlap;
 use super::output::{Failure, print_text};
 use super::{prompt, send};
 
@@ -57,15 +58,20 @@ Examples:
     /// Enable a disabled webhook, or disable an enabled one
     #[command(after_help = "Example:\n  hookgate webhook toggle github")]
     Toggle(Only),
-    /// Give a webhook another hook; the old one ends at once
+    /// Give a webhook another hook
     #[command(after_help = "\
-Whoever sends to the old hook gets 404 from then on. Asks first, unless --yes is said.
+The old hook ends at once, or after --overlap; whoever sends to it gets 404 from then on. A hook that an earlier
+rotation left for a while ends at once. Asks first, unless --yes is said.
 
-Example:
-  hookgate webhook rotate github --yes")]
+Examples:
+  hookgate webhook rotate github --yes
+  hookgate webhook rotate github --overlap 1h")]
     Rotate {
         #[command(flatten)]
         only: Only,
+        /// How long the old hook stays good: 90s, 15m, 1h, at most 2d
+        #[arg(long, value_name = "TIME", value_parser = overlap)]
+        overlap: Option<i64>,
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
@@ -126,7 +132,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             Command::Enable(only) => only.switch(|_| true).await,
             Command::Disable(only) => only.switch(|_| false).await,
             Command::Toggle(only) => only.switch(|is_on| !is_on).await,
-            Command::Rotate { only, yes } => rotate(only, *yes).await,
+            Command::Rotate { only, overlap, yes } => rotate(only, *overlap, *yes).await,
             Command::Rm { which, yes } => {
                 let (remote, webhook) = which.find().await?;
                 prompt::confirm(&format!("delete the webhook {}", named(&webhook)), *yes)?;
@@ -171,12 +177,14 @@ impl Only {
     }
 }
 
-async fn rotate(only: &Only, is_sure: bool) -> Result<(), Failure> {
+async fn rotate(only: &Only, overlap: Option<i64>, is_sure: bool) -> Result<(), Failure> {
     let (remote, webhook) = only.which.find().await?;
-    let what = format!("end the present hook of the webhook {}", named(&webhook));
+    let when = overlap.map_or_else(String::new, |seconds| format!(" in {seconds} s"));
+    let what = format!("end the present hook of the webhook {}{when}", named(&webhook));
     prompt::confirm(&what, is_sure)?;
     let path = format!("webhooks/{}/rotate", text(&webhook, "id"));
-    let rotated = with_hook(&remote, remote.call(Method::POST, &path, None).await?);
+    let body = overlap.map(|seconds| json!({ "old_slug_expires_in_seconds": seconds }));
+    let rotated = with_hook(&remote, remote.call(Method::POST, &path, body.as_ref()).await?);
     let lines = [("webhook", text(&rotated, "name")), ("hook", text(&rotated, "hook"))];
     only.listing.record(&rotated, &lines)
 }

@@ -30,8 +30,15 @@ fn a_webhook_lives_and_each_change_is_heard_at_once_and_audited() {
     let update = json!({"name": "renamed", "template": changed});
     assert_eq!(served.call("PUT", &path, &update).status, 204);
     assert_eq!(served.post(&webhook, "{}").status, 204);
+    let overlap = json!({"old_slug_expires_in_seconds": 3600});
+    let rotated = served.call("POST", &format!("{path}/rotate"), &overlap);
+    assert_eq!(rotated.status, 200);
+    assert_eq!(served.post(&webhook, "{}").status, 204, "the old slug lives on");
+    let (oldest, webhook) = (webhook, rotated.json());
+    assert_eq!(served.post(&webhook, "{}").status, 204);
     let rotated = served.call("POST", &format!("{path}/rotate"), &Value::Null);
     assert_eq!(rotated.status, 200);
+    assert_eq!(served.post(&oldest, "{}").status, 404, "another rotation ends it");
     assert_eq!(served.post(&webhook, "{}").status, 404, "the old slug stops at once");
     let webhook = rotated.json();
     assert_eq!(served.post(&webhook, "{}").status, 204);
@@ -39,13 +46,13 @@ fn a_webhook_lives_and_each_change_is_heard_at_once_and_audited() {
     assert_eq!(served.post(&webhook, "{}").status, 404);
     assert_eq!(served.call("GET", &path, &Value::Null).status, 404);
     let names: Vec<String> = served
-        .events(6)
+        .events(10)
         .iter()
         .map(|event| event["event"].as_str().expect("a name").to_owned())
         .filter(|name| !name.starts_with("prefect-cloud."))
         .collect();
-    assert_eq!(names, ["one", "two", "two"]);
-    let events = audit(&served, 4);
+    assert_eq!(names, ["one", "two", "two", "two", "two"]);
+    let events = audit(&served, 5);
     let told: Vec<_> = events
         .iter()
         .map(|event| {
@@ -58,11 +65,14 @@ fn a_webhook_lives_and_each_change_is_heard_at_once_and_audited() {
         ("created".to_owned(), Value::Null),
         ("updated".to_owned(), json!(["name", "template"])),
         ("updated".to_owned(), json!(["slug"])),
+        ("updated".to_owned(), json!(["slug"])),
         ("deleted".to_owned(), Value::Null),
     ];
     assert_eq!(told, expected);
-    let slug = webhook["slug"].as_str().expect("a slug");
-    assert!(events.iter().all(|event| !event.to_string().contains(slug)), "a slug got out");
+    for webhook in [oldest, webhook] {
+        let slug = webhook["slug"].as_str().expect("a slug");
+        assert!(events.iter().all(|event| !event.to_string().contains(slug)), "a slug got out");
+    }
 }
 
 #[test]

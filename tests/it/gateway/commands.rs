@@ -119,6 +119,16 @@ fn every_verb_of_a_webhook_takes_a_name_or_an_id() {
     assert!(shown.contains("state        off\n") && shown.contains("description  c\n"), "{shown}");
     let rotated = json(&["webhook", "rotate", "b", "--yes"]);
     assert_ne!(rotated["hook"], made["hook"]);
+    let again = json(&["webhook", "rotate", "b", "--yes", "--overlap", "1h"]);
+    json(&["webhook", "enable", "b"]);
+    for hook in [&rotated["hook"], &again["hook"]] {
+        let hook = hook.as_str().expect("a hook");
+        let sent = served.answered(&["send", hook, "--sample", "github/push"]);
+        assert!(sent.starts_with("204 "), "{sent}");
+    }
+    let (code, said) = served.refused(&["webhook", "rotate", "b", "--overlap", "3d"], &served.key);
+    assert!(code == 2 && said.contains("at most 172800 s"), "{code}: {said}");
+    json(&["webhook", "disable", "b"]);
 
     let (code, said) = served.refused(&["webhook", "update", "b"], &served.key);
     assert!(code == 2 && said.contains("nothing is to change"), "{code}: {said}");
