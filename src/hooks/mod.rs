@@ -229,12 +229,17 @@ impl Hooks {
             payload: &|| events::help(submission, body),
         };
         match Draft::read(&text).and_then(|draft| draft.event(&stamp)) {
-            Ok((event, true)) if !self.spool.remember(event.id, event.digest()) => {
+            Ok((event, true)) if !self.remember(&submission.endpoint, &event) => {
                 Err(Failure::of_known_id(text))
             }
             Ok((event, _)) => Ok(event),
             Err(fault) => Err(Failure::of_draft(fault, text)),
         }
+    }
+
+    /// Whether an id that a template gave is new to its workspace, or said the same before.
+    fn remember(&self, endpoint: &Endpoint, event: &Event) -> bool {
+        self.spool.remember(endpoint.account, Some(endpoint.workspace), event)
     }
 
     /// One frame: the request and its events live or die together.

@@ -255,7 +255,7 @@ impl Spool {
         Append::new(Arc::clone(&self.running.shared), frame)
     }
 
-    /// Appends an event unless its account has one of that id in the spool's window already: idempotent.
+    /// Appends an event unless its place has one of that id in the spool's window already: idempotent.
     ///
     /// # Errors
     /// As [`Spool::append`].
@@ -269,7 +269,7 @@ impl Spool {
         self.append_all_once(account, workspace, occurred, vec![event]).await.map(drop)
     }
 
-    /// Appends those of the events whose ids the account does not have in the spool's window yet, as one frame; ready
+    /// Appends those of the events whose ids their place does not have in the spool's window yet, as one frame; ready
     /// once all of them are on stable storage, whoever brought them. How many were new.
     ///
     /// # Errors
@@ -284,13 +284,16 @@ impl Spool {
         once::append(&self.running.shared, account, workspace, received, events).await
     }
 
-    /// Remembers an event id that a template supplied, with a digest of its content. `false`: the id is known with
-    /// other content. Bounded to the newest 100,000; what the journal still holds is remembered after a restart, as
-    /// far as start-up reads it.
+    /// Remembers an event id that a template of a workspace supplied, with a digest of its content. `false`: the id is
+    /// known there with other content. Bounded to the newest 100,000; what the journal still holds is remembered after
+    /// a restart, as far as start-up reads it.
     #[must_use]
-    pub fn remember(&self, id: Uuid, digest: u64) -> bool {
-        let given = &self.running.shared.given;
-        given.lock().unwrap_or_else(PoisonError::into_inner).agree(id, digest)
+    pub fn remember(&self, account: Uuid, workspace: Option<Uuid>, event: &Event) -> bool {
+        let (given, digest) = (&self.running.shared.given, event.digest());
+        given
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .agree((account, workspace, event.id), digest)
     }
 
     /// Opens the reader of that name with its durable cursor; a new one starts at the oldest kept frame.

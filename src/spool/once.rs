@@ -2,7 +2,6 @@
 //! as recovery finds them. Out: known or not, and the new ones appended. Bounded: the oldest is forgotten first.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::Hash;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -19,30 +18,24 @@ const IDS_MAX: usize = 100_000;
 const PAUSE: Duration = Duration::from_millis(2);
 const PAUSES_MAX: u32 = 500;
 
-/// An event of one account: nobody takes an id away from another account by using it first.
-pub(super) type Owned = (Uuid, Uuid);
+/// An event's account, workspace and id: nobody takes an id away from another tenant by using it first.
+pub(super) type Placed = (Uuid, Option<Uuid>, Uuid);
 
 /// The newest ids and a number for each.
-#[derive(Debug)]
-pub(super) struct Memory<K = Uuid> {
-    known: HashMap<K, u64>,
-    order: VecDeque<K>,
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    known: HashMap<Placed, u64>,
+    order: VecDeque<Placed>,
 }
 
-impl<K> Default for Memory<K> {
-    fn default() -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new() }
-    }
-}
-
-impl<K: Copy + Eq + Hash> Memory<K> {
+impl Memory {
     /// The number of an id.
-    pub(super) fn find(&self, id: K) -> Option<u64> {
+    pub(super) fn find(&self, id: Placed) -> Option<u64> {
         self.known.get(&id).copied()
     }
 
     /// Puts an id there, or gives it another number.
-    pub(super) fn insert(&mut self, id: K, number: u64) {
+    pub(super) fn insert(&mut self, id: Placed, number: u64) {
         if self.known.insert(id, number).is_some() {
             return;
         }
@@ -55,7 +48,7 @@ impl<K: Copy + Eq + Hash> Memory<K> {
     }
 
     /// Remembers an id with a digest; `false`: it is known with another one.
-    pub(super) fn agree(&mut self, id: K, digest: u64) -> bool {
+    pub(super) fn agree(&mut self, id: Placed, digest: u64) -> bool {
         if let Some(known) = self.find(id) {
             return known == digest;
         }
@@ -76,7 +69,7 @@ pub(super) async fn append(
     events.retain(|event| here.insert(event.id));
     let mut pauses = 0;
     loop {
-        let is_flying = keep_new(shared, account, &mut events);
+        let is_flying = keep_new(shared, (account, workspace), &mut events);
         if is_flying {
             // Somebody else brought one a moment ago: what becomes of it is not known yet.
             pauses += 1;
@@ -93,13 +86,14 @@ pub(super) async fn append(
         let frame = Frame::encode(account, workspace, received, &events, None);
         let waiting = {
             let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = |event: &Event| find(shared, &seen, account, event) != Once::New;
+            let known =
+                |event: &Event| find(shared, &seen, (account, workspace, event.id)) != Once::New;
             if events.iter().any(known) {
                 continue;
             }
             let sequence = shared.push(&frame, None)?;
             for event in &events {
-                seen.insert((account, event.id), sequence);
+                seen.insert((account, workspace, event.id), sequence);
             }
             Append::waiting(Arc::clone(shared), sequence)
         };
@@ -109,10 +103,14 @@ pub(super) async fn append(
 }
 
 /// Leaves only what is not kept; whether some of that is on its way.
-fn keep_new(shared: &Shared, account: Uuid, events: &mut Vec<Event>) -> bool {
+fn keep_new(
+    shared: &Shared,
+    (account, workspace): (Uuid, Option<Uuid>),
+    events: &mut Vec<Event>,
+) -> bool {
     let seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
     let mut is_flying = false;
-    events.retain(|event| match find(shared, &seen, account, event) {
+    events.retain(|event| match find(shared, &seen, (account, workspace, event.id)) {
         Once::Kept => false,
         Once::Flying => {
             is_flying = true;
@@ -123,8 +121,8 @@ fn keep_new(shared: &Shared, account: Uuid, events: &mut Vec<Event>) -> bool {
     is_flying
 }
 
-fn find(shared: &Shared, seen: &Memory<Owned>, account: Uuid, event: &Event) -> Once {
-    let sequence = seen.find((account, event.id));
+fn find(shared: &Shared, seen: &Memory, event: Placed) -> Once {
+    let sequence = seen.find(event);
     sequence.map_or(Once::New, |sequence| judge(shared.queue.fate(sequence).as_ref()))
 }
 
@@ -154,14 +152,15 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten_first() {
-        let mut memory: Memory = Memory::default();
+        let mut memory = Memory::default();
+        let id = |number: u64| (Uuid::nil(), None, Uuid::from_u128(number.into()));
         for number in 0..=IDS_MAX as u64 {
-            assert!(memory.agree(Uuid::from_u128(number.into()), number));
+            assert!(memory.agree(id(number), number));
         }
-        assert_eq!(memory.find(Uuid::from_u128(0)), None);
-        assert_eq!(memory.find(Uuid::from_u128(1)), Some(1));
-        assert!(memory.agree(Uuid::from_u128(5), 5));
-        assert!(!memory.agree(Uuid::from_u128(5), 6));
+        assert_eq!(memory.find(id(0)), None);
+        assert_eq!(memory.find(id(1)), Some(1));
+        assert!(memory.agree(id(5), 5));
+        assert!(!memory.agree(id(5), 6));
         assert_eq!(memory.known.len(), memory.order.len());
     }
 }

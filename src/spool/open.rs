@@ -11,13 +11,14 @@ use tokio::sync::Notify;
 
 use super::content::{OWN, decode};
 use super::gate::Gate;
-use super::once::{Memory, Owned};
+use super::once::Memory;
 use super::queue::Queue;
 use super::ring::{Pool, Ring};
 use super::shared::{Bell, Bounds, Shared};
 use super::tracks::Tracks;
 use super::{FolderLock, Options, Recovery, SpoolError, cursor, keeper, writer};
 use crate::clock::Clock;
+use crate::event::Event;
 use crate::journal::{
     Disk, Found, Journal, Mode, RealDisk, Recovered, Report, Scope, Start, count_damages, probe,
     recover,
@@ -167,14 +168,14 @@ fn make_folders(disk: &dyn Disk, data: &Path, folder: &Path) -> io::Result<()> {
 }
 
 /// What recovery reads of earlier frames: ids of our own events, and digests of events that templates made.
-fn note_ids(found: &Found, seen: &mut Memory<Owned>, given: &mut Memory) {
+fn note_ids(found: &Found, seen: &mut Memory, given: &mut Memory) {
     let Some(kept) = decode(&found.header, &found.payload) else { return };
+    let placed = |event: &Event| (kept.account, kept.workspace, event.id);
     if found.header.kind == OWN {
-        let ids = kept.events.iter().map(|event| (kept.account, event.id));
-        ids.for_each(|id| seen.insert(id, kept.sequence));
+        kept.events.iter().for_each(|event| seen.insert(placed(event), kept.sequence));
     } else {
         // The first event of a request is ours: its id is fresh.
-        kept.events.iter().skip(1).for_each(|event| given.insert(event.id, event.digest()));
+        kept.events.iter().skip(1).for_each(|event| given.insert(placed(event), event.digest()));
     }
 }
 

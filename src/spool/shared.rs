@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::gate::Gate;
-use super::once::{Memory, Owned};
+use super::once::Memory;
 use super::queue::Queue;
 use super::ring::Ring;
 use super::tracks::Tracks;
@@ -128,7 +128,7 @@ pub(super) struct Shared {
     pub(super) written: AtomicU64,
     pub(super) damaged: AtomicUsize,
     /// Sequence of events that are appended once.
-    pub(super) seen: Mutex<Memory<Owned>>,
+    pub(super) seen: Mutex<Memory>,
     /// Digest of events whose id a template gave.
     pub(super) given: Mutex<Memory>,
 }

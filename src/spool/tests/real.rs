@@ -167,7 +167,7 @@ async fn a_reader_in_passing_begins_at_a_moment_and_holds_nothing() {
 }
 
 #[tokio::test]
-async fn of_a_batch_only_what_is_new_is_appended_and_accounts_share_no_ids() {
+async fn of_a_batch_only_what_is_new_is_appended_and_tenants_share_no_ids() {
     let folder = Folder::new();
     let (mine, other, time) = (Uuid::from_u128(1), Uuid::from_u128(2), Time::default());
     let (spool, _) = open(&folder.0, options());
@@ -179,21 +179,29 @@ async fn of_a_batch_only_what_is_new_is_appended_and_accounts_share_no_ids() {
     assert_eq!(append(mine, &[1, 2]).await, Ok(0));
     assert_eq!(append(mine, &[]).await, Ok(0));
     assert_eq!(append(other, &[1]).await, Ok(1));
+    let beside = || spool.append_all_once(mine, Some(other), time, batch(&[1, 2]));
+    assert_eq!((beside().await, beside().await), (Ok(2), Ok(0)), "a workspace of the account");
     let (a, b) = tokio::join!(append(mine, &[7, 8, 9]), append(mine, &[9, 8, 10]));
     assert_eq!((a, b), (Ok(3), Ok(1)), "who comes second waits for the first");
-    assert_eq!(spool.status().durable, 5);
+    assert_eq!(spool.status().durable, 6);
 }
 
 #[tokio::test]
 async fn ids_of_templates_are_remembered_with_what_they_said() {
     let folder = Folder::new();
     let (spool, _) = open(&folder.0, options());
-    assert!(spool.remember(event(3).id, event(3).digest()));
+    let (own, place) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
+    assert!(spool.remember(own, None, &event(3)));
     spool.append(frame(3, 10)).await.expect("a receipt");
     spool.close();
     let (spool, _) = open(&folder.0, options());
-    assert!(spool.remember(event(3).id, event(3).digest()));
-    assert!(!spool.remember(event(3).id, event(4).digest()));
+    let other = Event { id: event(3).id, ..event(4) };
+    assert!(spool.remember(own, None, &event(3)));
+    assert!(!spool.remember(own, None, &other));
+    // What another tenant's template says under the same id is its own affair.
+    assert!(spool.remember(own, place, &other) && spool.remember(own, place, &other));
+    assert!(spool.remember(Uuid::from_u128(7), place, &event(3)));
+    assert!(!spool.remember(own, place, &event(3)));
 }
 
 #[tokio::test]
