@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::{FILE_NAME, FeedError, runs};
 
 /// Raised when tables, slots or terms mean something else than before.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// Pages of the writer's cache, in KiB.
 const WRITER_CACHE_KIB: u32 = 64 << 10;
 /// Pages of a reader's cache, in KiB.
@@ -37,7 +37,7 @@ const TABLES: &str = "
         received INTEGER NOT NULL,
         json BLOB NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX event_id ON event (id);
+    CREATE UNIQUE INDEX event_id ON event (id, place);
     CREATE VIRTUAL TABLE term USING fts5 (
         words, content = '', detail = none, columnsize = 0, tokenize = 'ascii'
     );

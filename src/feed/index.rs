@@ -1,6 +1,6 @@
 //! The index as it is written. In: frames of the spool, audit events of earlier days, the present moment. Out: rows
 //! and terms, together with how far the spool was read, in one transaction; and what is older than it may be, gone in
-//! slices. An event of a known id is left out; what is no event is counted and left out.
+//! slices. An event of an id that is known in its place is left out; what is no event is counted and left out.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub struct Past {
 pub(super) struct Added {
     /// Events that are new.
     pub(super) new: u64,
-    /// Events whose id was known.
+    /// Events whose id was known in their place.
     pub(super) known: u64,
     /// What was no event.
     pub(super) unreadable: u64,

@@ -293,6 +293,28 @@ fn later_events_shift_no_page_and_known_ones_stay_once() {
 }
 
 #[test]
+fn tenants_share_no_ids() {
+    let folder = Folder::new();
+    let (mut index, _) = Index::open(&folder.0).expect("an index");
+    let there = [(ACCOUNT, Some(WORKSPACE)), (ACCOUNT, None), (Uuid::from_u128(7), None)];
+    let frame = |sequence: usize| {
+        let (account, workspace) = there[sequence % 3];
+        Kept { account, workspace, sequence: sequence as u64, ..frame(1) }
+    };
+    let frames: Vec<Kept> = (1..=6).map(frame).collect();
+    let added = index.add(&frames).expect("a batch");
+    assert_eq!((added.new, added.known), (3, 3), "once in each place");
+    let by_id = json!({"id": {"id": [event(1).id]}});
+    assert_eq!(pages(&folder, question(Some(WORKSPACE), &by_id, 10)).1, 1);
+    assert_eq!(pages(&folder, question(None, &by_id, 10)).1, 2);
+    let connection = file::open_again(&folder.0).expect("a connection");
+    let sql = "EXPLAIN QUERY PLAN SELECT json FROM event WHERE id IN (?, ?) AND slot > 1";
+    let plan = connection.query_row(sql, [[0; 16], [1; 16]], |row| row.get::<_, String>(3));
+    let plan = plan.expect("a plan");
+    assert!(plan.contains("USING INDEX event_id (id=?"), "{plan}");
+}
+
+#[test]
 fn an_event_with_more_labels_than_terms_is_found() {
     let folder = Folder::new();
     let (mut index, _) = Index::open(&folder.0).expect("an index");
