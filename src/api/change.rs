@@ -137,6 +137,7 @@ impl Api {
                 deed.tell(&record, &[], "updated", &tells);
                 None
             } else {
+                self.check_reach(call, &record).await?;
                 Some(self.rotate_key(&record, values, &mut deed).await?)
             };
             deed.write(Write::Update(record.clone()));

@@ -85,6 +85,38 @@ impl Api {
         if wanted.iter().all(holds) { Ok(()) } else { Err(Problem::Forbidden) }
     }
 
+    /// Refuses to rule over somebody whose role in the account allows more than the caller may.
+    pub(super) async fn check_rank(&self, call: &Call, owner: &Record) -> Result<(), Problem> {
+        match self.membership_in(owner.id, call.account()).await? {
+            Some(held) => self.check_grant(call, held.text("account_role_id")).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to hand the caller a service account's key when it opens what they may not do themselves: in the
+    /// account, or in any workspace that it may enter.
+    pub(super) async fn check_reach(&self, call: &Call, bot: &Record) -> Result<(), Problem> {
+        let caller = call.caller.as_ref().ok_or(Problem::Unauthorized)?;
+        if caller.owner.id == bot.id {
+            return Ok(());
+        }
+        self.check_rank(call, bot).await?;
+        if caller.powers.bypass() {
+            return Ok(());
+        }
+        let own = self.membership_in(caller.owner.id, call.account()).await?;
+        let own = own.ok_or(Problem::Forbidden)?;
+        for place in self.accesses(bot).await? {
+            let Some(role) = place.reference("workspace_role_id") else { continue };
+            let workspace = self.store.records(place.workspace.into_iter().collect()).await?.pop();
+            let powers = self.powers(&caller.owner, &own, workspace.as_ref()).await?;
+            if !self.scopes(role).await?.iter().all(|scope| powers.include(scope)) {
+                return Err(Problem::Forbidden);
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses a role of a workspace that allows what the caller may not do there.
     pub(super) async fn check_scopes(&self, call: &Call, role: Uuid) -> Result<(), Problem> {
         let wanted = self.scopes(role).await?;

@@ -12,6 +12,7 @@ mod members;
 mod mine;
 mod people;
 mod plans;
+mod ranks;
 mod sessions;
 mod settings;
 mod teams;
