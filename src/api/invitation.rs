@@ -68,15 +68,22 @@ impl Api {
         set("email", email.into());
         set("status", PENDING.into());
         set("expiration", now.plus_seconds(LIVES_SECONDS).to_string().into());
-        if call.kind.name == ACCOUNT_INVITATION.name {
-            self.check_grant(call, record.text("account_role_id")).await?;
-        } else {
+        if call.kind.name != ACCOUNT_INVITATION.name {
             let role = record.reference("workspace_role_id").unwrap_or(role::WORKSPACE_VIEWER.id);
-            self.check_scopes(call, role).await?;
             record.fields.insert("workspace_role_id".to_owned(), role.to_string().into());
         }
+        self.check_invited(call, &record).await?;
         let code = self.renew(&mut record);
         Ok((record, code))
+    }
+
+    /// Whoever gets the code of an invitation has all that its role allows.
+    async fn check_invited(&self, call: &Call, invitation: &Record) -> Result<(), Problem> {
+        if call.kind.name == ACCOUNT_INVITATION.name {
+            return self.check_grant(call, invitation.text("account_role_id")).await;
+        }
+        let role = invitation.reference("workspace_role_id").ok_or(Problem::NotFound)?;
+        self.check_scopes(call, role).await
     }
 
     /// Gives an invitation a code; the one before counts no more.
@@ -115,6 +122,7 @@ impl Api {
         for _ in 0..ATTEMPTS_MAX {
             let mut record = self.record(call).await?;
             hold_pending(&record)?;
+            self.check_invited(call, &record).await?;
             let mut deed = self.deed(call);
             let before = record.fields.clone();
             let ends = deed.now.plus_seconds(LIVES_SECONDS).to_string();

@@ -159,6 +159,11 @@ fn nobody_invites_to_more_than_they_have() {
         assert_eq!(invite(&body), status, "{body}");
     }
     assert!(house.events().is_empty());
+    let body = json!([{"email": "o@x", "account_role_id": owner}]);
+    let invited = Invited::new(house.call("POST", &path, &body.to_string()).body[0].clone());
+    let again = format!("{path}/{}/resend", invited.id());
+    assert_eq!(house.call_as(Some(&admin.bearer), "POST", &again, "").status, 403);
+    assert_eq!(house.call("POST", &again, "").status, 200);
 }
 
 #[test]
