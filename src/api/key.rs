@@ -68,6 +68,7 @@ impl Api {
             return Ok(());
         };
         self.check_grant(call, role.as_str().unwrap_or_default()).await?;
+        self.check_rank(call, bot).await?;
         for mut membership in self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![bot.id]).await? {
             let before = membership.fields.clone();
             membership.fields.insert("account_role_id".to_owned(), role.clone());

@@ -8,7 +8,7 @@ use super::role::texts;
 use super::{Api, Call, automation, incident, settings};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT,
-    SUPPORT_ACCESS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
+    SERVICE_ACCOUNT, SUPPORT_ACCESS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
 };
 use crate::store::{Criterion, Query, Record, Write};
 
@@ -50,6 +50,9 @@ impl Api {
         }
         if call.kind.name == INCIDENT.name {
             incident::vet(after)?;
+        }
+        if let (true, Some(bot), None) = (call.kind.name == SERVICE_ACCOUNT.name, before, after) {
+            self.check_rank(call, bot).await?;
         }
         if call.kind.name == USER.name && after.is_none() {
             self.vet_parting(before, deed).await?;

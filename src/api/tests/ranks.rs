@@ -78,3 +78,19 @@ fn what_a_team_brings_a_service_account_counts() {
     house.give("team", team, WORKSPACE_VIEWER.id);
     assert_eq!(rotate(), 403);
 }
+
+#[test]
+fn nobody_lowers_or_ends_a_service_account_above_them() {
+    let house = House::new();
+    let keeper = house.keeper();
+    let call = |method, path: &str| {
+        let body = json!({ "account_role_id": ACCOUNT_MEMBER.id.to_string() }).to_string();
+        house.call_as(Some(&keeper.bearer), method, path, &body).status
+    };
+    let (weak, strong) =
+        (house.bot_of("weak", ACCOUNT_MEMBER.id), house.bot_of("strong", ACCOUNT_OWNER.id));
+    house.events();
+    assert_eq!((call("PATCH", &strong), call("DELETE", &strong)), (403, 403));
+    assert!(house.events().is_empty());
+    assert_eq!((call("PATCH", &weak), call("DELETE", &weak)), (204, 204));
+}
