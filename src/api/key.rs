@@ -104,7 +104,7 @@ impl Api {
         Ok(self.store.holders(API_KEY.name, vec![owner.id]).await?)
     }
 
-    /// A new key for a service account. The one before lives on for as long as was asked, the others as before; when
+    /// A new key for a service account. Those before live on for as long as was asked, none beyond its own end; when
     /// nothing was asked, all of them end at once. Those whose end has come are cleared away.
     pub(super) async fn rotate_key(
         &self,
@@ -117,16 +117,13 @@ impl Api {
         let overlap = values.get("old_key_expires_in_seconds").and_then(Value::as_u64).unwrap_or(0);
         let ends = now.plus_seconds(i64::try_from(overlap).unwrap_or(0));
         let mut old_key_expires_at = now;
-        let keys = self.keys_of(owner).await?;
-        let newest = keys.last().map(|key| key.id);
-        for mut key in keys {
-            let is_newest = Some(key.id) == newest;
+        for mut key in self.keys_of(owner).await? {
             let own_end = key.instant("expiration");
             if overlap == 0 || own_end.is_some_and(|end| end <= now) {
                 deed.write(Write::Delete(key));
-            } else if is_newest {
+            } else {
                 let end = own_end.map_or(ends, |end| end.min(ends));
-                old_key_expires_at = end;
+                old_key_expires_at = old_key_expires_at.max(end);
                 key.fields.insert("expiration".to_owned(), end.to_string().into());
                 key.updated = now;
                 deed.write(Write::Update(key));

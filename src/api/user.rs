@@ -57,9 +57,12 @@ impl Api {
         Ok(())
     }
 
-    /// A key for the person the path names.
+    /// A key for the person the path names; a service account's is made with it and rotated.
     pub(super) async fn make_key(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let caller = call.caller.as_ref().ok_or(Problem::Unauthorized)?;
+        if !caller.is_user() {
+            return Err(Problem::NotFound);
+        }
         let text = |name| values.get(name).cloned().unwrap_or_default();
         let mut deed = self.deed(call);
         let name = text("name").as_str().unwrap_or_default().to_owned();

@@ -96,6 +96,27 @@ fn rotation_overlaps_as_long_as_asked() {
 }
 
 #[test]
+fn every_key_before_ends_with_the_overlap() {
+    let house = House::new();
+    let first = house.bot(r#"{"name":"ci"}"#);
+    let id = first["id"].as_str().expect("an id");
+    let rotate = format!("{}/rotate_api_key", house.bots(id));
+    let overlap = |seconds: u32| {
+        house.advance(1);
+        let body = json!({ "old_key_expires_in_seconds": seconds }).to_string();
+        house.call("POST", &rotate, &body).body
+    };
+    let (second, third) = (overlap(600), overlap(60));
+    assert_eq!([&first, &second, &third].map(|bot| house.knock(bot)), [200, 200, 200]);
+    house.advance(60);
+    assert_eq!([&first, &second, &third].map(|bot| house.knock(bot)), [401, 401, 200]);
+    let bearer = format!("Bearer {}", third["api_key"]["key"].as_str().expect("a key"));
+    let own = format!("/api/users/{id}/api_keys");
+    let made = house.call_as(Some(&bearer), "POST", &own, r#"{"name":"k"}"#);
+    assert_eq!(made.status, 404, "{made:?}");
+}
+
+#[test]
 fn a_service_account_in_use_stays() {
     let house = House::new();
     let bot = house.bot(r#"{"name":"ci"}"#);
