@@ -35,7 +35,8 @@ impl Api {
             let mut rows: Vec<Value> = Vec::new();
             for values in all {
                 let email = values.get("email").and_then(Value::as_str).unwrap_or_default().trim();
-                let is_named = |row: &Value| row["email"] == email;
+                let is_named =
+                    |row: &Value| is_same(row["email"].as_str().unwrap_or_default(), email);
                 if !email.contains('@') || rows.iter().any(is_named) {
                     let says = "Value error, an e-mail address, each once";
                     let fault = Fault::new("value_error", &["body", "email"], says);
@@ -94,12 +95,25 @@ impl Api {
         code
     }
 
+    /// The invitations of an address that can still be answered: more than one when they were made at one moment.
     async fn pending_of(&self, call: &Call, email: &str) -> Result<Vec<Record>, Problem> {
+        let like = Some(email.to_owned());
         let criteria = vec![
-            Criterion::any("email", [email.to_owned()]),
+            Criterion { field: "email".to_owned(), like, ..Criterion::default() },
             Criterion::any("status", [PENDING.to_owned()]),
         ];
-        Ok(self.store.list(Query { criteria, ..all(call) }).await?)
+        let mut query = Query { criteria, ..all(call) };
+        let mut pending = Vec::new();
+        // Longer addresses may hold this one: a page of them is no end.
+        loop {
+            let page = self.store.list(query.clone()).await?;
+            let is_last = u64::try_from(page.len()).unwrap_or(u64::MAX) < query.limit;
+            pending.extend(page.into_iter().filter(|one| is_same(one.text("email"), email)));
+            if is_last {
+                return Ok(pending);
+            }
+            query.offset += query.limit;
+        }
     }
 
     /// Takes an invitation back.
@@ -274,6 +288,11 @@ impl Api {
         user.hidden = Hidden::Password(self.hash_password(Secret::new(password)).await?);
         Ok(user)
     }
+}
+
+/// Whether two addresses are one: letter case of ASCII aside, as nobody gives two people such addresses.
+fn is_same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 fn is_invitation(record: &Record) -> bool {
