@@ -3,6 +3,7 @@
 //! Never a route, never a slug.
 
 mod body;
+mod bounded;
 mod connection;
 mod decode;
 mod door;

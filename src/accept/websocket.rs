@@ -25,8 +25,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::Reply;
+use super::bounded::Bounded;
 use super::link::Link;
-use super::tunnel::{Bytes, Tunnel, Upgrade};
+use super::tunnel::{Tunnel, Upgrade};
 
 /// What the key of a handshake is hashed with (RFC 6455, 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -39,6 +40,8 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// For a peer to take our close frame and to answer it.
 const CLOSE: Duration = Duration::from_secs(2);
+/// Why a message was not read.
+const TOO_LARGE: &str = "The message is too large";
 /// Bytes of the reason in a close frame.
 pub const REASON_MAX_BYTES: usize = 123;
 
@@ -86,7 +89,7 @@ pub struct Unsent;
 
 /// One websocket, this end the server's.
 pub struct Socket {
-    stream: WebSocketStream<Box<dyn Bytes>>,
+    stream: WebSocketStream<Bounded>,
     link: std::sync::Arc<Link>,
     write: Duration,
     heard: Instant,
@@ -164,10 +167,16 @@ impl Socket {
             .write_buffer_size(BUFFER_BYTES)
             .max_message_size(Some(MESSAGE_MAX_BYTES))
             .max_frame_size(Some(MESSAGE_MAX_BYTES));
-        let role = Role::Server;
+        let (io, role) = (Bounded::new(io), Role::Server);
         let stream = WebSocketStream::from_partially_read(io, first, role, Some(config)).await;
         let now = Instant::now();
         Self { stream, link, write, heard: now, pinged: now }
+    }
+
+    /// Bounds all that the peer sends from now on, beyond what is read ahead; `None`: each message has its own bound
+    /// only. More than that is a [`Heard::Fault`], for good.
+    pub fn bound(&mut self, most: Option<usize>) {
+        self.stream.get_mut().bound(most);
     }
 
     /// Waits for the next message. Nothing is lost when the future is dropped before it is ready.
@@ -198,7 +207,10 @@ impl Socket {
                 Some(Ok(Message::Ping(_))) => Heard::Ping,
                 Some(Ok(Message::Close(_))) => Heard::Closed,
                 Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Err(Error::Capacity(_))) => Heard::Fault(1009, "The message is too large"),
+                Some(Err(Error::Capacity(_))) => Heard::Fault(1009, TOO_LARGE),
+                Some(Err(Error::Io(_))) if self.stream.get_ref().is_spent() => {
+                    Heard::Fault(1009, TOO_LARGE)
+                }
                 Some(Err(Error::Utf8(_))) => Heard::Fault(1007, "The text is not UTF-8"),
                 Some(Err(Error::Protocol(_))) => Heard::Fault(1002, "A frame breaks the protocol"),
                 Some(Err(_)) | None => Heard::Lost,

@@ -25,6 +25,8 @@ use crate::telemetry::events::Way;
 const BACKFILL_SECONDS: i64 = 15 * 60;
 /// Clocks of publishers may be ahead of ours by so much.
 const SKEW_SECONDS: i64 = 60;
+/// Most bytes of a filter; nothing else that a follower says is read.
+const FILTER_MAX_BYTES: usize = 256 << 10;
 /// Frames of one look back, and about so many bytes.
 const FRAMES_MAX: usize = 256;
 const LOOK_BYTES: usize = 256 << 10;
@@ -179,7 +181,9 @@ impl Follower {
 
     /// Waits for the filter.
     async fn ask(&mut self) -> Result<Wish, Goodbye> {
-        let said = frame(&mut self.socket).await?.unwrap_or_else(|| String::new().into());
+        let said = frame(&mut self.socket, FILTER_MAX_BYTES)
+            .await?
+            .unwrap_or_else(|| String::new().into());
         let raw = Bytes::copy_from_slice(said.as_bytes());
         let value = text::read(&Content { decoded: raw.clone(), raw }).ok().flatten();
         let Some(value) = value.filter(|value| value["type"] == "filter") else {

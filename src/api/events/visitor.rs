@@ -20,6 +20,8 @@ use crate::verify::key::{KeyFacts, password};
 
 /// For a client to send the frame it is waited for.
 const WAIT: Duration = Duration::from_secs(10);
+/// Most bytes of a client before it has said who it is: a key, with a frame around it.
+const AUTH_MAX_BYTES: usize = 16 << 10;
 /// Between two looks whether a key is still valid.
 pub(super) const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks whether its roles still allow it.
@@ -105,7 +107,7 @@ impl Visitor {
         origin: Origin,
         socket: &mut Socket,
     ) -> Result<Self, Goodbye> {
-        let said = frame(socket).await?;
+        let said = frame(socket, AUTH_MAX_BYTES).await?;
         let auth = said.as_deref().and_then(|text| serde_json::from_str::<Auth<'_>>(text).ok());
         let Some(auth) = auth.filter(|auth| auth.kind == "auth") else {
             return Err(Goodbye::refused("Expected 'auth' message"));
@@ -167,8 +169,9 @@ impl Visitor {
     }
 }
 
-/// Waits for a client's frame; `None` for one that is not text.
-pub(super) async fn frame(socket: &mut Socket) -> Result<Option<Text>, Goodbye> {
+/// Waits for a client's frame, and reads not many more bytes than those for it; `None` for one that is not text.
+pub(super) async fn frame(socket: &mut Socket, most_bytes: usize) -> Result<Option<Text>, Goodbye> {
+    socket.bound(Some(most_bytes));
     let hearing = async {
         loop {
             return match socket.hear().await {
@@ -182,5 +185,7 @@ pub(super) async fn frame(socket: &mut Socket) -> Result<Option<Text>, Goodbye> 
         }
     };
     let late = Goodbye::refused("The expected message did not come in time");
-    timeout(WAIT, hearing).await.unwrap_or(Err(late))
+    let said = timeout(WAIT, hearing).await.unwrap_or(Err(late))?;
+    socket.bound(None);
+    Ok(said)
 }

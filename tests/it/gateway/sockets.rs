@@ -163,3 +163,31 @@ fn a_restart_brings_publishers_back_and_loses_nothing_confirmed() {
     assert_eq!(numbers(&served, 2), [1, 2]);
     assert!(!arrived(&served.destination()).is_empty());
 }
+
+#[test]
+fn who_is_not_known_yet_says_little() {
+    let served = Served::start(|_| ());
+    let prefect = [("sec-websocket-protocol", "prefect")];
+    let connect = |way| {
+        served.connect(&format!("{}/events/{way}", served.api), &prefect).expect("it switches")
+    };
+    for way in ["in", "out"] {
+        let mut client = connect(way);
+        client.text(&json!({"type": "auth", "token": "x".repeat(40_000)}).to_string());
+        assert_eq!(client.end(), (1009, "The message is too large".to_owned()), "{way}");
+    }
+    let auth = json!({"type": "auth", "token": served.key});
+    // Once they are known, only what each message is for bounds it.
+    let mut client = connect("in");
+    client.say(&auth);
+    assert_eq!(client.hear()["type"], "auth_success");
+    let mut large = event(1);
+    large["payload"]["note"] = "x".repeat(100_000).into();
+    client.say(&large);
+    client.ping();
+    let mut client = connect("out");
+    client.say(&auth);
+    assert_eq!(client.hear()["type"], "auth_success");
+    client.text(&json!({"type": "filter", "note": "x".repeat(400_000)}).to_string());
+    assert_eq!(client.end().0, 1009);
+}
