@@ -29,6 +29,7 @@ mod settings;
 mod support;
 mod team;
 mod template;
+mod term;
 mod text;
 mod transfer;
 mod trial;
@@ -61,7 +62,7 @@ use problem::Problem;
 
 pub use openapi::text as openapi;
 pub use outbox::pump;
-pub use support::expire;
+pub use term::expire;
 
 /// Most drafts that are tried at once.
 const TRIALS_MAX: usize = 2;
@@ -79,13 +80,16 @@ pub struct Options {
     pub render: render::Limits,
     /// What clients may publish and follow.
     pub events: events::Options,
+    /// Days that the store keeps audit events; 0 keeps them for ever.
+    pub audit_days: u32,
 }
 
 impl Options {
     /// Bodies of 8 MiB: a request of the largest size fits in, to be tried.
     #[must_use]
     pub fn new(limits: render::Limits) -> Self {
-        Self { body_max_bytes: 8 << 20, render: limits, events: events::Options::default() }
+        let events = events::Options::default();
+        Self { body_max_bytes: 8 << 20, render: limits, events, audit_days: 0 }
     }
 }
 

@@ -63,7 +63,7 @@ impl Api {
 }
 
 /// Ends leave that is over, until `shutdown` says stop.
-pub async fn expire(api: Arc<Api>, mut shutdown: watch::Receiver<bool>) {
+pub(super) async fn expire(api: Arc<Api>, mut shutdown: watch::Receiver<bool>) {
     while !*shutdown.borrow_and_update() {
         if let Err(problem) = api.end_support().await {
             tracing::warn!(?problem, "leave for support could not be ended; it is tried again");

@@ -1,6 +1,7 @@
 //! The chain of audit events: each is bound to the one before it in its account by a hash. In: rows, by account and
-//! then by number. Out: the hash a row must have, the head of every chain, or the first place where one breaks. Store,
-//! export and verification all ask here.
+//! then by number, and before those of an account whose oldest were ended the anchor that stands for these. Out: the
+//! hash a row must have, the head of every chain, or the first place where one breaks. Store, export and verification
+//! all ask here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -118,12 +119,69 @@ pub struct Row<'a> {
     pub hash: Hash,
 }
 
+/// Where a chain goes on: the last row of those that were ended, or the last that was walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// Whose chain it is.
+    pub account: Uuid,
+    /// The row's number.
+    pub number: u64,
+    /// The row's hash.
+    pub hash: Hash,
+}
+
+impl Anchor {
+    /// Where a chain begins of which nothing was ended.
+    #[must_use]
+    pub const fn start(account: Uuid) -> Self {
+        Self { account, number: 0, hash: Hash::START }
+    }
+
+    /// Whether a row is what its hash was taken of, and the next.
+    #[must_use]
+    pub fn leads_to(&self, row: &Row<'_>) -> bool {
+        self.account == row.link.account
+            && self.number.checked_add(1) == Some(row.link.number)
+            && self.hash == row.previous
+            && row.is_intact()
+    }
+}
+
+impl Row<'_> {
+    /// Whether it is what its hash was taken of.
+    fn is_intact(&self) -> bool {
+        self.link.hash(&self.previous) == self.hash
+    }
+}
+
+/// What stands in the order of the chains.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// Before the rows of an account whose oldest were ended.
+    Anchor(Anchor),
+    /// A row.
+    Row(Row<'a>),
+}
+
+impl Entry<'_> {
+    /// The hash it says is the chain's up to here.
+    #[must_use]
+    pub const fn hash(&self) -> Hash {
+        match self {
+            Self::Anchor(anchor) => anchor.hash,
+            Self::Row(row) => row.hash,
+        }
+    }
+}
+
 /// A chain that holds from its first row to its last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Whose it is.
     pub account: Uuid,
-    /// How many rows; also the number of the last.
+    /// The number of its first row: 1, unless older ones were ended.
+    pub from: u64,
+    /// How many rows.
     pub events: u64,
     /// When its first event happened.
     pub first: Time,
@@ -160,7 +218,7 @@ pub struct Break {
     pub number: u64,
     /// What is wrong.
     pub what: What,
-    /// Which of all rows gave it away, from 1; when nothing came after, the last one.
+    /// Which of all entries gave it away, from 1; when nothing came after, the last one.
     pub row: u64,
 }
 
@@ -176,31 +234,46 @@ impl fmt::Display for What {
     }
 }
 
-/// A walk along all chains, row by row; keeps no row.
+/// A walk along all chains, entry by entry; keeps none.
 #[derive(Debug, Default)]
 pub struct Walk {
     chain: Option<Chain>,
-    rows: u64,
+    entries: u64,
 }
 
 impl Walk {
-    /// Takes the next row; a chain that ended with it, when it is of the next account.
+    /// Takes the next entry; a chain that ended before it, when it is of the next account.
     ///
     /// # Errors
     /// The first [`Break`]; the walk is over then.
-    pub fn step(&mut self, row: &Row<'_>) -> Result<Option<Summary>, Break> {
-        self.rows += 1;
-        let Link { account, number, .. } = row.link;
+    pub fn step(&mut self, entry: &Entry<'_>) -> Result<Option<Summary>, Break> {
+        self.entries += 1;
+        let (account, number) = match entry {
+            Entry::Anchor(anchor) => (anchor.account, anchor.number),
+            Entry::Row(row) => (row.link.account, row.link.number),
+        };
+        let out_of_order = Break { account, number, what: What::OutOfOrder, row: self.entries };
         let mut done = None;
         if let Some(chain) = self.chain.take_if(|chain| chain.told.account != account) {
             let before = chain.told.account;
             done = Some(chain.end()?);
             if account < before {
-                return Err(Break { account, number, what: What::OutOfOrder, row: self.rows });
+                return Err(out_of_order);
             }
         }
-        let chain = self.chain.get_or_insert_with(|| Chain::new(account));
-        chain.take(row, self.rows)?;
+        match (entry, self.chain.take()) {
+            (Entry::Anchor(anchor), None) => self.chain = Some(Chain::new(*anchor, self.entries)),
+            (Entry::Anchor(_), Some(chain)) => {
+                chain.end()?;
+                return Err(out_of_order);
+            }
+            (Entry::Row(row), chain) => {
+                let start = || Chain::new(Anchor::start(account), self.entries);
+                let mut chain = chain.unwrap_or_else(start);
+                chain.take(row, self.entries)?;
+                self.chain = Some(chain);
+            }
+        }
         Ok(done)
     }
 
@@ -217,22 +290,26 @@ impl Walk {
 #[derive(Debug)]
 struct Chain {
     told: Summary,
+    end: Anchor,
+    /// The entry it began with.
+    began: u64,
     /// A break whose cause only later rows can tell.
     suspect: Option<Break>,
 }
 
 impl Chain {
-    fn new(account: Uuid) -> Self {
+    fn new(anchor: Anchor, began: u64) -> Self {
+        let Anchor { account, number, hash: head } = anchor;
+        let from = number.saturating_add(1);
         let (first, last) = (Time::default(), Time::default());
-        let told = Summary { account, events: 0, first, last, head: Hash::START, whole: false };
-        Self { told, suspect: None }
+        let told = Summary { account, from, events: 0, first, last, head, whole: false };
+        Self { told, end: anchor, began, suspect: None }
     }
 
     fn take(&mut self, row: &Row<'_>, place: u64) -> Result<(), Break> {
         let link = &row.link;
-        let expected = self.told.events + 1;
-        let is_intact = link.hash(&row.previous) == row.hash;
-        let is_next = is_intact && link.number == expected && row.previous == self.told.head;
+        let expected = self.end.number.saturating_add(1);
+        let is_next = self.end.leads_to(row);
         if let Some(suspect) = self.suspect {
             if !is_next {
                 return Ok(());
@@ -245,18 +322,19 @@ impl Chain {
             return Err(Break { what, row: place, ..suspect });
         }
         if is_next {
-            if expected == 1 {
-                self.told.first = link.occurred;
-                self.told.whole = memmem::find(link.json, MADE).is_some();
+            let told = &mut self.told;
+            if told.events == 0 {
+                told.first = link.occurred;
+                told.whole = expected == 1 && memmem::find(link.json, MADE).is_some();
             }
-            (self.told.events, self.told.last, self.told.head) =
-                (expected, link.occurred, row.hash);
+            (told.events, told.last, told.head) = (told.events + 1, link.occurred, row.hash);
+            (self.end.number, self.end.hash) = (expected, row.hash);
             return Ok(());
         }
         let found =
             Break { account: link.account, number: expected, what: What::Changed, row: place };
         let what = match link.number {
-            _ if !is_intact => What::Changed,
+            _ if !row.is_intact() => What::Changed,
             number if number < expected => {
                 return Err(Break { what: What::Inserted, number, ..found });
             }
@@ -268,8 +346,13 @@ impl Chain {
     }
 
     fn end(self) -> Result<Summary, Break> {
+        let Summary { account, from: number, events, .. } = self.told;
         match self.suspect {
             Some(found) => Err(found),
+            // The last event of a chain is never ended: one at least stands behind an anchor.
+            None if events == 0 => {
+                Err(Break { account, number, what: What::Missing, row: self.began })
+            }
             None => Ok(self.told),
         }
     }

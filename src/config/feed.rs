@@ -11,7 +11,7 @@ use crate::feed;
 pub struct Feed {
     /// Days that events can be asked for.
     pub retention_days: u32,
-    /// The same for audit events; their chain in the store stays whatever is set here.
+    /// The same for audit events; how long the store keeps them is said by `audit`.
     pub audit_retention_days: u32,
     /// Most bytes of the index; past it the oldest events go first, audit events excepted.
     pub max_bytes: u64,

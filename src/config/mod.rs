@@ -1,6 +1,7 @@
 //! Settings: in a TOML file, `HOOKGATE_…` variables and flags; out one checked [`Config`], each value with where it
 //! came from. Never a secret: those stand in files that settings name.
 
+mod audit;
 mod feed;
 mod keys;
 mod load;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use audit::Audit;
 pub use feed::Feed;
 pub use keys::schema;
 pub(crate) use load::forwards;
@@ -34,6 +36,8 @@ pub struct Config {
     pub spool: Spool,
     /// How long events can be asked for.
     pub feed: Feed,
+    /// How long audit events can be proven.
+    pub audit: Audit,
     /// Bounds of templates and of one rendering.
     pub render: Render,
     /// What clients may publish and follow.
@@ -82,6 +86,7 @@ impl Config {
     pub fn api(&self) -> api::Options {
         let (events, limits) = (&self.events, &self.limits);
         let mut options = api::Options::new(self.render.limits());
+        options.audit_days = self.audit.retention_days;
         options.events = api::events::Options {
             reserved_names: events.reserved_names,
             open_server_mode: events.open_server_mode,

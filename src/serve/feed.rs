@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::ServeError;
+use crate::catalogue::chain::Entry;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::event::Event;
@@ -23,7 +24,8 @@ pub(super) fn start(
     let folder = data.clone();
     let history: History = Box::new(move |take| {
         let audit = Audit::open(&folder).map_err(|fault| fault.to_string())?;
-        let read = audit.each::<StoreError>(None, |row| {
+        let read = audit.each::<StoreError>(None, |entry| {
+            let Entry::Row(row) = entry else { return Ok(()) };
             let json = bytes::Bytes::copy_from_slice(row.link.json);
             let event = Event { id: row.link.id, json };
             take(Past { account: row.link.account, received: row.link.occurred, event });

@@ -1,7 +1,6 @@
 //! Audit events as they are kept for good, each chained to the one before it in its account. In: events, inside their
 //! change's transaction: a kill leaves change, event and link, or none of them. Out: all rows of a data folder, read
-//! beside a gateway or without one, and the file left as it was. Nothing here ends a row: a term for them
-//! (`retention`) would be a setting of its own, apart from the journal's.
+//! beside a gateway or without one, and the file left as it was. Nothing here ends a row (see `term.rs`).
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, param
 
 use super::record::uuid;
 use super::{FILE_NAME, Outgoing, StoreError, file, moment};
-use crate::catalogue::chain::{Hash, Link, Row};
+use crate::catalogue::chain::{Anchor, Entry, Hash, Link, Row};
 use crate::id::Uuid;
 
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
@@ -56,7 +55,7 @@ pub(super) fn add(transaction: &Transaction<'_>, outgoing: &Outgoing) -> Result<
 pub struct Head {
     /// Whose.
     pub account: Uuid,
-    /// The number of its last event; also how many there are.
+    /// The number of its last event; also how many there were.
     pub number: u64,
     /// The hash of its last event.
     pub hash: Hash,
@@ -67,6 +66,8 @@ pub struct Head {
 pub struct Audit {
     connection: Connection,
     path: PathBuf,
+    /// Whether the file is of a version that has anchors.
+    has_anchors: bool,
     /// How the file was when nobody had it open; `None` when somebody may.
     resting: Option<(SystemTime, u64)>,
 }
@@ -92,30 +93,33 @@ impl Audit {
         let name = percent_encode(path.as_os_str().as_bytes(), IN_PATH);
         let rest = if resting.is_some() { "?immutable=1" } else { "" };
         let connection = Connection::open_with_flags(format!("file:{name}{rest}"), flags)?;
-        file::check_version(&connection, &path)?;
-        Ok(Self { connection, path, resting })
+        // Anchors and rows are of one moment, whatever the gateway ends meanwhile.
+        connection.execute_batch("BEGIN")?;
+        let has_anchors = file::check_version(&connection, &path)?;
+        Ok(Self { connection, path, has_anchors, resting })
     }
 
-    /// Hands every row on, by account and number, as one moment had them.
+    /// Hands every row on, by account and number, as one moment had them; an account's anchor before its rows.
     ///
     /// # Errors
     /// What the receiver says, which ends it; a [`StoreError`] when a row is none.
     pub fn each<E: From<StoreError>>(
         &self,
         account: Option<Uuid>,
-        take: impl FnMut(&Row<'_>) -> Result<(), E>,
+        take: impl FnMut(&Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let read = self.rows(account, take);
+        let read = self.entries(account, take);
         self.stay()?;
         read
     }
 
-    fn rows<E: From<StoreError>>(
+    fn entries<E: From<StoreError>>(
         &self,
         account: Option<Uuid>,
-        mut take: impl FnMut(&Row<'_>) -> Result<(), E>,
+        mut take: impl FnMut(&Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let failed = |fault: rusqlite::Error| E::from(StoreError::from(fault));
+        let mut anchors = self.anchors(account).map_err(failed)?.into_iter().peekable();
         let place = if account.is_some() { "account = ?1" } else { "?1 IS NULL" };
         let sql = format!(
             "SELECT account, number, id, occurred, previous, hash, json FROM audit
@@ -124,9 +128,33 @@ impl Audit {
         let mut statement = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = statement.query([account.map(Uuid::into_bytes)]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            take(&read(row).map_err(failed)?)?;
+            let row = read(row).map_err(failed)?;
+            while let Some(anchor) = anchors.next_if(|next| next.account <= row.link.account) {
+                take(&Entry::Anchor(anchor))?;
+            }
+            take(&Entry::Row(row))?;
         }
-        Ok(())
+        // Those without a row: nothing makes them.
+        anchors.try_for_each(|anchor| take(&Entry::Anchor(anchor)))
+    }
+
+    /// One for each account at most.
+    fn anchors(&self, account: Option<Uuid>) -> Result<Vec<Anchor>, rusqlite::Error> {
+        if !self.has_anchors {
+            return Ok(Vec::new());
+        }
+        let mut statement = self.connection.prepare(
+            "SELECT account, number, hash FROM audit_anchor
+             WHERE ?1 IS NULL OR account = ?1 ORDER BY account",
+        )?;
+        let rows = statement.query_map([account.map(Uuid::into_bytes)], |row| {
+            Ok(Anchor {
+                account: uuid(row.get(0)?),
+                number: row.get::<_, i64>(1)?.cast_unsigned(),
+                hash: Hash::from_bytes(row.get(2)?),
+            })
+        })?;
+        rows.collect()
     }
 
     /// The end of every chain, by account.
@@ -167,7 +195,8 @@ fn state(path: &Path) -> Result<(SystemTime, u64), StoreError> {
     state.map_err(|fault| StoreError::File { path: path.to_path_buf(), why: fault.to_string() })
 }
 
-fn read<'a>(row: &'a rusqlite::Row<'_>) -> Result<Row<'a>, rusqlite::Error> {
+/// A row, whose columns stand as [`Audit::each`] asks for them.
+pub(super) fn read<'a>(row: &'a rusqlite::Row<'_>) -> Result<Row<'a>, rusqlite::Error> {
     Ok(Row {
         link: Link {
             account: uuid(row.get(0)?),
@@ -275,7 +304,8 @@ mod tests {
         let (folder, first) = house(0);
         let path = folder.0.join(FILE_NAME);
         let old = Connection::open(&path).expect("a file");
-        let back = "DROP TABLE audit; DROP INDEX record_account; DROP INDEX record_workspace;
+        let back = "DROP TABLE audit; DROP TABLE audit_anchor; DROP INDEX record_account;
+            DROP INDEX record_workspace;
             DROP INDEX record_former; ALTER TABLE record DROP COLUMN former;
             ALTER TABLE record DROP COLUMN former_ends; PRAGMA user_version = 1;";
         old.execute_batch(back).expect("version 1");
@@ -358,7 +388,8 @@ mod tests {
     fn a_thousand_spoiled_files_are_found_at_the_right_place() {
         let (folder, first) = house(40);
         let connection = Connection::open(folder.0.join(FILE_NAME)).expect("a file");
-        let audit = Audit { connection, path: folder.0.join(FILE_NAME), resting: None };
+        let path = folder.0.join(FILE_NAME);
+        let audit = Audit { connection, path, has_anchors: true, resting: None };
         walk(&audit).expect("it holds");
         let mut chance = fastrand::Rng::with_seed(5);
         for round in 0..1000 {
@@ -380,9 +411,11 @@ mod tests {
     fn a_row_written_anew_with_its_hash_shows_at_the_next() {
         let (folder, first) = house(4);
         let connection = Connection::open(folder.0.join(FILE_NAME)).expect("a file");
-        let audit = Audit { connection, path: folder.0.join(FILE_NAME), resting: None };
+        let path = folder.0.join(FILE_NAME);
+        let audit = Audit { connection, path, has_anchors: true, resting: None };
         let mut forged = None;
-        let forge = |row: &Row<'_>| {
+        let forge = |entry: &Entry<'_>| {
+            let Entry::Row(row) = entry else { return Ok(()) };
             if (row.link.account, row.link.number) == (first.account_id, 3) {
                 forged = Some(Link { json: b"{}", ..row.link }.hash(&row.previous));
             }

@@ -100,11 +100,21 @@ const STEPS: &[&str] = &[
     ALTER TABLE record ADD COLUMN former_ends INTEGER;
     CREATE UNIQUE INDEX record_former ON record (kind, former) WHERE former IS NOT NULL;
 ",
+    // What stands for the audit events of an account that were ended: the last of them.
+    "
+    CREATE TABLE audit_anchor (
+        account BLOB NOT NULL PRIMARY KEY,
+        number INTEGER NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 /// The version that all steps lead to.
 const KNOWN: i64 = STEPS.len().cast_signed() as i64;
 /// The first version whose events are chained.
 const CHAINED_SINCE: i64 = 2;
+/// The first version whose chains may begin with an anchor.
+const ANCHORED_SINCE: i64 = 5;
 
 /// Opens the file, makes it when there is none, and brings its tables up to this version. After a stop that was not
 /// clean its pages are checked first.
@@ -149,8 +159,9 @@ pub(super) fn is_open(path: &Path) -> bool {
     beside(path, "-wal").exists()
 }
 
-/// Holds that a file which stays as it is has the tables of the chain, and none this program does not know.
-pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Holds that a file which stays as it is has the tables of the chain, and none this program does not know. Whether it
+/// has anchors.
+pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let path = path.to_path_buf();
     match version(connection)? {
         found if found > KNOWN => Err(StoreError::Newer { path, found, known: KNOWN }),
@@ -159,7 +170,7 @@ pub(super) fn check_version(connection: &Connection, path: &Path) -> Result<(), 
                        after the gateway's next start";
             Err(StoreError::Unchained { path, why })
         }
-        _ => Ok(()),
+        found => Ok(found >= ANCHORED_SINCE),
     }
 }
 

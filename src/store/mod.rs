@@ -8,6 +8,7 @@ mod file;
 mod outbox;
 mod read;
 mod record;
+mod term;
 mod worker;
 mod write;
 
@@ -29,6 +30,7 @@ pub use bootstrap::{Bootstrap, bootstrap};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
 pub use record::{Former, Hidden, KeptKey, Record, Slug};
+pub use term::Slice;
 pub use write::{Batch, Write};
 
 /// The store's file in the data folder.
@@ -324,6 +326,19 @@ impl Store {
     /// [`StoreError`].
     pub async fn handed(&self, ids: Vec<Uuid>) -> Result<(), StoreError> {
         self.writer.ask(move |connection| outbox::forget(connection, &ids)).await
+    }
+
+    /// Ends the oldest audit events of one account, the next behind `after`, that happened before a moment; some at a
+    /// time. `None` when no account is behind it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was ended then.
+    pub async fn end_audit(
+        &self,
+        after: Option<Uuid>,
+        before: Time,
+    ) -> Result<Option<Slice>, StoreError> {
+        self.writer.ask(move |connection| term::end(connection, after, before)).await
     }
 
     /// Ready once a commit has put events into the outbox since the last time; may be ready without.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::catalogue::chain::{Hash, Row, Walk};
+use crate::catalogue::chain::{Entry, Hash, Walk};
 use crate::store::tests::bootstrapped;
 use crate::store::{Audit, Batch, Hidden, KeptKey, Outgoing, Record, StoreError, Write};
 use crate::verify::key;
@@ -80,8 +80,9 @@ fn every_change_is_chained_in_its_account() {
     let (mut walk, mut chains) = (Walk::default(), Vec::new());
     let mut kept: BTreeMap<Uuid, Vec<Bytes>> = BTreeMap::new();
     let audit = Audit::open(&house.folder.0).expect("a chain");
-    let take = |row: &Row<'_>| {
-        chains.extend(walk.step(row).expect("it holds"));
+    let take = |entry: &Entry<'_>| {
+        chains.extend(walk.step(entry).expect("it holds"));
+        let Entry::Row(row) = entry else { return Ok(()) };
         let rows = kept.entry(row.link.account).or_default();
         rows.push(Bytes::copy_from_slice(row.link.json));
         Ok::<_, StoreError>(())
@@ -96,4 +97,40 @@ fn every_change_is_chained_in_its_account() {
     assert_eq!(counts, [bootstrapped() + 8 * 3, sent[&chains[1].account].len() as u64]);
     let heads: Vec<Hash> = audit.heads().expect("heads").iter().map(|head| head.hash).collect();
     assert_eq!(heads, chains.iter().map(|chain| chain.head).collect::<Vec<_>>());
+}
+
+#[test]
+fn audit_events_end_after_their_term_and_the_rest_is_proven() {
+    let mut house = House::new();
+    let hook = house.make(&json!({"name": "a", "template": "{}"}));
+    let hook = format!("{}/{}", house.base, hook["id"].as_str().expect("an id"));
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let end = |house: &House| wait(house.api.end_audit(&stopped));
+    let day = 24 * 60 * 60;
+    house.api.clock.advance_seconds(400 * day);
+    house.outgoing();
+    assert_eq!(end(&house), Ok(0), "for ever, unless somebody says otherwise");
+
+    Arc::get_mut(&mut house.api).expect("nobody else's").options.audit_days = 30;
+    house.api.clock.advance_seconds(-400 * day + 20 * day);
+    assert_eq!(house.call("PATCH", &hook, r#"{"enabled":false}"#).status, 204);
+    assert_eq!(end(&house), Ok(0), "none is older than thirty days");
+    house.api.clock.advance_seconds(11 * day);
+    let gone = bootstrapped() + 1;
+    assert_eq!(end(&house), Ok(gone));
+    assert_eq!(house.call("DELETE", &hook, "").status, 204);
+    house.api.clock.advance_seconds(100 * day);
+    assert_eq!(end(&house), Ok(0), "what was not handed on stays");
+    house.outgoing();
+    stop.send(true).expect("somebody listens");
+    assert_eq!(end(&house), Ok(0), "the gateway stops");
+
+    let (mut walk, audit) = (Walk::default(), Audit::open(&house.folder.0).expect("a chain"));
+    let take = |entry: &Entry<'_>| {
+        walk.step(entry).expect("it holds");
+        Ok::<_, StoreError>(())
+    };
+    audit.each(Some(house.first.account_id), take).expect("entries");
+    let chain = walk.end().expect("it holds").expect("a chain");
+    assert_eq!((chain.from, chain.events), (gone + 1, 2));
 }

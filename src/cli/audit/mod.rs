@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Form;
 use super::client::runtime;
 use super::output::{Failure, print_line, print_text};
-use crate::catalogue::chain::Hash;
+use crate::catalogue::chain::{Entry, Hash};
 use crate::id::Uuid;
 use crate::store::Audit;
 
@@ -35,6 +35,10 @@ Events cut from the end leave a shorter chain that holds: keep what `hookgate au
 elsewhere, and give it with --head. A folder that is older than the chain has events from before it;
 its chain begins with the first change after the update, and it is said.
 
+Where events were ended after audit.retention_days, their last one's number and hash stand for them,
+and the chain is proven from there on; from which number and when is said: events that were cut from
+the beginning by somebody else show there, as a chain that begins later than it should.
+
 Example:
   hookgate audit verify --data ./data
   hookgate audit export --data ./data | hookgate audit verify --file -")]
@@ -45,6 +49,8 @@ Each line is an object: account, number, id, occurred, hash, previous, event. Th
 byte for byte. hash is SHA-256 over: `hookgate audit chain 1`, previous, number, account, id,
 occurred, event; each with its length in front; length, number and occurred (microseconds since
 1970) as 8 bytes, highest first; hashes and ids as their bytes. The first row's previous is zeros.
+Where older rows were ended after audit.retention_days, the account's rows follow one line with
+account, ended and hash: the number and the hash of the last of them, the next row's previous.
 
 Example:
   hookgate audit export --data ./data > audit.ndjson")]
@@ -109,11 +115,14 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 fn export(data: &Path, account: Option<Uuid>) -> Result<(), Failure> {
     let mut chunk = String::new();
     let mut is_empty = true;
-    Audit::open(data)?.each(account, |row| {
+    Audit::open(data)?.each(account, |entry| {
         is_empty = false;
-        let line = line::write(row).map_err(|fault| {
-            let (account, number) = (row.link.account, row.link.number);
-            Failure::No(format!("account {account}, number {number}: {fault}"))
+        let line = line::write(entry).map_err(|fault| match entry {
+            Entry::Anchor(anchor) => Failure::No(format!("account {}: {fault}", anchor.account)),
+            Entry::Row(row) => {
+                let (account, number) = (row.link.account, row.link.number);
+                Failure::No(format!("account {account}, number {number}: {fault}"))
+            }
         })?;
         chunk.push_str(&line);
         if chunk.len() >= CHUNK_BYTES {

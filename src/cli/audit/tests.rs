@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::line;
 use super::verify::Walker;
 use super::*;
-use crate::catalogue::chain::{Link, Row, Summary};
+use crate::catalogue::chain::{Anchor, Link, Row, Summary};
 use crate::clock::Time;
 
 const EVENTS: u64 = 20;
@@ -26,7 +26,7 @@ fn export() -> (Vec<String>, Vec<Hash>) {
                 json: json.as_bytes(),
             };
             let hash = link.hash(&previous);
-            lines.push(line::write(&Row { link, previous, hash }).expect("a line"));
+            lines.push(line::write(&Entry::Row(Row { link, previous, hash })).expect("a line"));
             previous = hash;
         }
         heads.push(previous);
@@ -192,4 +192,42 @@ fn a_thousand_spoiled_exports_are_found_at_the_right_place() {
     }
     assert!(counts.len() == 9 && counts.values().all(|count| *count > 50), "{counts:?}");
     assert_eq!(said(&whole, &heads), "it holds");
+}
+
+#[test]
+fn an_export_whose_oldest_were_ended_is_proven_alone() {
+    let (whole, heads) = export();
+    let Ok(Entry::Row(last)) = line::read(&whole[4]) else { panic!("a row") };
+    let anchor = Anchor { account: last.link.account, number: 5, hash: last.hash };
+    let anchor = line::write(&Entry::Anchor(anchor)).expect("a line");
+    assert!(anchor.contains("\"ended\":5,"), "{anchor}");
+    let mut lines = vec![anchor.clone()];
+    lines.extend_from_slice(&whole[5..]);
+    let (done, told) = walked(&lines.concat(), &[heads[0], last.hash]);
+    done.expect("it holds");
+    let told: Vec<_> = told.iter().map(|chain| (chain.from, chain.events)).collect();
+    assert_eq!(told, [(6, EVENTS - 5), (1, EVENTS)]);
+
+    let account = last.link.account;
+    let at = |line: u64, number: u64, what: &str| {
+        format!("1: x, line {line}: account {account}, number {number}: {what}")
+    };
+    assert!(said(&lines[1..], &[]).starts_with(&at(1, 1, "missing")), "no anchor");
+    let with = |first: String| [&[first], &lines[1..]].concat();
+    let other = anchor.replace("\"hash\":\"", "\"hash\":\"00");
+    assert!(said(&with(other), &[]).starts_with("3: x, line 1: not a row"));
+    let zeros = anchor.replace(&last.hash.to_string(), &Hash::START.to_string());
+    assert!(said(&with(zeros), &[]).starts_with(&at(2, 6, "hash of predecessor")));
+    let later = anchor.replace("\"ended\":5", "\"ended\":6");
+    assert!(said(&with(later), &[]).starts_with(&at(2, 6, "inserted")));
+    let most = anchor.replace("\"ended\":5", &format!("\"ended\":{}", u64::MAX));
+    assert!(said(&with(most), &[]).starts_with(&at(2, 6, "inserted")));
+    lines.remove(1);
+    assert!(said(&lines, &[]).starts_with(&at(2, 6, "missing")), "behind the anchor");
+    assert!(
+        said(std::slice::from_ref(&anchor), &[]).starts_with(&at(1, 6, "missing")),
+        "nothing behind it"
+    );
+    let moved = [&whole[..5], &[anchor], &whole[5..]].concat();
+    assert!(said(&moved, &[]).starts_with(&at(6, 5, "out of order")), "between rows");
 }

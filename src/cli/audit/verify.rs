@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::line::{self, LINE_MAX_BYTES};
 use super::{Form, Verify};
-use crate::catalogue::chain::{Break, Hash, Row, Summary, Walk};
+use crate::catalogue::chain::{Break, Entry, Hash, Summary, Walk};
 use crate::cli::output::{Failure, print_line, say};
 use crate::store::Audit;
 
@@ -33,15 +33,20 @@ pub(super) fn run(args: &Verify) -> Result<(), Failure> {
 
 /// Says what is known of a chain that holds.
 fn print(chain: &Summary, form: Form) -> Result<(), Failure> {
-    let Summary { account, events, first, last, head, whole } = chain;
+    let Summary { account, from, events, first, last, head, whole } = chain;
     if form.is_json() {
         let told = json!({
-            "account": account, "events": events, "first": first.to_string(),
+            "account": account, "from": from, "events": events, "first": first.to_string(),
             "last": last.to_string(), "head": head.to_string(), "whole": whole,
         });
         return print_line(&told.to_string());
     }
-    if !whole {
+    if *from > 1 {
+        say(&format!(
+            "hookgate: account {account}: the chain begins at number {from}, {first}; {} older events were ended",
+            from - 1
+        ));
+    } else if !whole {
         say(&format!("hookgate: account {account}: events from before {first} are not chained"));
     }
     print_line(&format!("{account}  {events} events  {first} to {last}  head {head}"))
@@ -62,9 +67,9 @@ impl<T: FnMut(&Summary) -> Result<(), Failure>> Walker<T> {
         Self { walk, heads, tell, chains: 0 }
     }
 
-    fn step(&mut self, row: &Row<'_>) -> Result<(), Stop> {
-        let ended = self.walk.step(row)?;
-        self.heads.remove(&row.hash);
+    fn step(&mut self, entry: &Entry<'_>) -> Result<(), Stop> {
+        let ended = self.walk.step(entry)?;
+        self.heads.remove(&entry.hash());
         self.note(ended.as_ref()).map_err(Stop::Failure)
     }
 
@@ -77,7 +82,7 @@ impl<T: FnMut(&Summary) -> Result<(), Failure>> Walker<T> {
     /// Walks along a data folder.
     pub(super) fn folder(&mut self, data: &Path) -> Result<(), Failure> {
         let audit = Audit::open(data)?;
-        audit.each(None, |row| self.step(row)).map_err(|stop| match stop {
+        audit.each(None, |entry| self.step(entry)).map_err(|stop| match stop {
             Stop::Break(found) => Failure::No(found.to_string()),
             Stop::Failure(failure) => failure,
         })
@@ -100,8 +105,8 @@ impl<T: FnMut(&Summary) -> Result<(), Failure>> Walker<T> {
                 return Err(unreadable(&format!("more than {LINE_MAX_BYTES} bytes")));
             }
             let text = std::str::from_utf8(&bytes).map_err(|fault| unreadable(&fault))?;
-            let row = match line::read(text) {
-                Ok(row) => row,
+            let entry = match line::read(text) {
+                Ok(entry) => entry,
                 // A break that was found before is the first, whatever comes now.
                 Err(fault) => {
                     let walk = std::mem::take(&mut self.walk);
@@ -109,7 +114,7 @@ impl<T: FnMut(&Summary) -> Result<(), Failure>> Walker<T> {
                     return Err(unreadable(&fault));
                 }
             };
-            self.step(&row).map_err(|stop| match stop {
+            self.step(&entry).map_err(|stop| match stop {
                 Stop::Break(found) => broken(name, &found),
                 Stop::Failure(failure) => failure,
             })?;
@@ -127,7 +132,7 @@ impl<T: FnMut(&Summary) -> Result<(), Failure>> Walker<T> {
         if let Some(head) = self.heads.iter().min_by_key(ToString::to_string) {
             return Err(Failure::No(format!(
                 "the head {head} is in no chain: events were cut from the end, the chain was made \
-                 anew, or it is another gateway's"
+                 anew, it is another gateway's, or older than what audit.retention_days leaves"
             )));
         }
         if self.chains == 0 {
