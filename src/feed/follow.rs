@@ -18,7 +18,7 @@ use crate::telemetry::feed::Facts;
 
 /// Most frames and bytes of one batch.
 const FRAMES_MAX: usize = 4096;
-const BYTES_MAX: usize = 8 << 20;
+const BYTES_MAX: usize = 2 << 20;
 /// Between two batches, while nobody waits for one: each costs something, whatever is in it.
 const PACE: Duration = Duration::from_millis(50);
 /// Between two moments of durability, while anything is not durable; and the most bytes of events till then.
@@ -38,8 +38,16 @@ const SPARE_MIN_BYTES: u64 = 64 << 20;
 /// Audit events of earlier days that are added at once.
 const PAST_BATCH: usize = 1000;
 
+/// Frames kept in a second above which senders need the machine for themselves.
+const HOT_FRAMES: f64 = 10_000.0;
+/// Events, and bytes of them, indexed in a second meanwhile; what is left behind is made up for once it is quieter.
+const HOT_EVENTS: f64 = 10_000.0;
+const HOT_BYTES: f64 = (8 << 20) as f64;
+/// Between two looks at how much is kept.
+const HEAT_EVERY: Duration = Duration::from_millis(100);
+
 /// How far the index steps back for everybody else, from 0 to 19.
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 
 pub(super) struct Follower {
     pub(super) data: PathBuf,
@@ -64,6 +72,37 @@ struct Run {
     is_retaining: bool,
     /// When to look for runs of words again.
     runs: Instant,
+    heat: Heat,
+}
+
+/// How much is being kept right now.
+struct Heat {
+    looked: Instant,
+    durable: u64,
+    is_hot: bool,
+}
+
+impl Heat {
+    fn new(durable: u64) -> Self {
+        Self { looked: Instant::now(), durable, is_hot: false }
+    }
+
+    /// For how long to let senders have the machine, behind a batch that took so long.
+    fn pause(&mut self, durable: u64, batch: &[Kept], took: Duration) -> Duration {
+        let passed = self.looked.elapsed();
+        if passed >= HEAT_EVERY {
+            let frames = durable.saturating_sub(self.durable) as f64;
+            self.is_hot = frames > HOT_FRAMES * passed.as_secs_f64();
+            (self.looked, self.durable) = (Instant::now(), durable);
+        }
+        if !self.is_hot {
+            return Duration::ZERO;
+        }
+        let events = || batch.iter().flat_map(|frame| &frame.events);
+        let bytes: usize = events().map(|event| event.json.len()).sum();
+        let share = (events().count() as f64 / HOT_EVENTS).max(bytes as f64 / HOT_BYTES);
+        Duration::from_secs_f64(share).saturating_sub(took)
+    }
 }
 
 impl Follower {
@@ -131,6 +170,7 @@ impl Follower {
             retained: now,
             is_retaining: true,
             runs: now,
+            heat: Heat::new(self.spool.status().durable),
         };
         self.reach.send_replace(Some(run.index.cursor()));
         loop {
@@ -147,11 +187,14 @@ impl Follower {
                 frames = run.reader.next(FRAMES_MAX, BYTES_MAX) => frames?,
                 () = tokio::time::sleep(waits) => Vec::new(),
             };
+            let began = Instant::now();
             self.add(&mut run, &frames)?;
             self.keep(&mut run)?;
-            if !frames.is_empty() && frames.len() < FRAMES_MAX {
+            let pause = run.heat.pause(self.spool.status().durable, &frames, began.elapsed());
+            let pace = if frames.len() < FRAMES_MAX { PACE } else { Duration::ZERO };
+            if !frames.is_empty() && !pause.max(pace).is_zero() {
                 tokio::select! {
-                    () = tokio::time::sleep(PACE) => {}
+                    () = tokio::time::sleep(pause.max(pace)) => {}
                     () = self.hurry.notified() => {}
                     stop = stopped.wait_for(|stop| *stop) => drop(stop),
                 }
