@@ -1,10 +1,7 @@
 //! Leave for whoever helps from outside: what may be given, and its end, which nobody has to ask for. In: leave to be
 //! given, the clock. Out: the reason why not, or an event when it is over. Ends some at a time, also after a restart.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::watch;
 
 use super::Api;
 use super::problem::Problem;
@@ -14,7 +11,7 @@ use crate::id::Uuid;
 use crate::store::Record;
 
 /// Between two looks for leave that is over.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Most that are ended at one look.
 const ENDED_MAX: u32 = 100;
 
@@ -60,21 +57,11 @@ impl Api {
         }
         Ok(over.len())
     }
-}
 
-/// Ends leave that is over, until `shutdown` says stop.
-pub(super) async fn expire(api: Arc<Api>, mut shutdown: watch::Receiver<bool>) {
-    while !*shutdown.borrow_and_update() {
-        if let Err(problem) = api.end_support().await {
+    /// Ends leave that is over, or says in the log why not.
+    pub(super) async fn look_after_support(&self) {
+        if let Err(problem) = self.end_support().await {
             tracing::warn!(?problem, "leave for support could not be ended; it is tried again");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            changed = shutdown.changed() => {
-                if changed.is_err() {
-                    break;
-                }
-            }
         }
     }
 }

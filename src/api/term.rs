@@ -35,25 +35,37 @@ impl Api {
         }
         Ok(ended)
     }
-}
 
-/// Ends what is over, leave for support and audit events, until `shutdown` says stop.
-pub async fn expire(api: Arc<Api>, shutdown: watch::Receiver<bool>) {
-    tokio::join!(support::expire(Arc::clone(&api), shutdown.clone()), retain(api, shutdown));
-}
-
-/// Ends audit events that are older than their term, until `shutdown` says stop.
-async fn retain(api: Arc<Api>, mut shutdown: watch::Receiver<bool>) {
-    while !*shutdown.borrow_and_update() {
-        match api.end_audit(&shutdown).await {
+    /// Ends audit events that are older than their term, or says in the log why not.
+    async fn look_after_audit(&self, stop: &watch::Receiver<bool>) {
+        match self.end_audit(stop).await {
             Ok(0) => {}
             Ok(ended) => tracing::info!(ended, "audit events older than audit.retention_days"),
             Err(fault) => {
                 tracing::warn!(%fault, "audit events could not be ended; it is tried again");
             }
         }
+    }
+}
+
+/// Ends what is over, leave for support and audit events, until `shutdown` says stop.
+pub async fn expire(api: Arc<Api>, shutdown: watch::Receiver<bool>) {
+    tokio::join!(
+        regularly(support::LOOK_EVERY, shutdown.clone(), || api.look_after_support()),
+        regularly(LOOK_EVERY, shutdown.clone(), || api.look_after_audit(&shutdown)),
+    );
+}
+
+/// Does something now and again and again, until `shutdown` says stop.
+async fn regularly<W: Future<Output = ()>>(
+    every: Duration,
+    mut shutdown: watch::Receiver<bool>,
+    work: impl Fn() -> W,
+) {
+    while !*shutdown.borrow_and_update() {
+        work().await;
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(every) => {}
             changed = shutdown.changed() => {
                 if changed.is_err() {
                     break;

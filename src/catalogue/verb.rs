@@ -213,10 +213,4 @@ impl Verb {
     pub fn has_body(&self) -> bool {
         !matches!(self.method, "GET" | "DELETE")
     }
-
-    /// Whether its body is checked against the table before it is performed.
-    #[must_use]
-    pub fn is_checked(&self) -> bool {
-        !matches!(self.effect, Effect::Validate | Effect::Render | Effect::Test)
-    }
 }

@@ -75,6 +75,20 @@ struct Run {
     heat: Heat,
 }
 
+/// How much a batch holds.
+#[derive(Clone, Copy)]
+struct Load {
+    events: usize,
+    bytes: usize,
+}
+
+impl Load {
+    fn of(frames: &[Kept]) -> Self {
+        let events = || frames.iter().flat_map(|frame| &frame.events);
+        Self { events: events().count(), bytes: events().map(|event| event.json.len()).sum() }
+    }
+}
+
 /// How much is being kept right now.
 struct Heat {
     looked: Instant,
@@ -88,7 +102,7 @@ impl Heat {
     }
 
     /// For how long to let senders have the machine, behind a batch that took so long.
-    fn pause(&mut self, durable: u64, batch: &[Kept], took: Duration) -> Duration {
+    fn pause(&mut self, durable: u64, batch: Load, took: Duration) -> Duration {
         let passed = self.looked.elapsed();
         if passed >= HEAT_EVERY {
             let frames = durable.saturating_sub(self.durable) as f64;
@@ -98,9 +112,7 @@ impl Heat {
         if !self.is_hot {
             return Duration::ZERO;
         }
-        let events = || batch.iter().flat_map(|frame| &frame.events);
-        let bytes: usize = events().map(|event| event.json.len()).sum();
-        let share = (events().count() as f64 / HOT_EVENTS).max(bytes as f64 / HOT_BYTES);
+        let share = (batch.events as f64 / HOT_EVENTS).max(batch.bytes as f64 / HOT_BYTES);
         Duration::from_secs_f64(share).saturating_sub(took)
     }
 }
@@ -188,9 +200,10 @@ impl Follower {
                 () = tokio::time::sleep(waits) => Vec::new(),
             };
             let began = Instant::now();
-            self.add(&mut run, &frames)?;
+            let load = Load::of(&frames);
+            self.add(&mut run, &frames, load)?;
             self.keep(&mut run)?;
-            let pause = run.heat.pause(self.spool.status().durable, &frames, began.elapsed());
+            let pause = run.heat.pause(self.spool.status().durable, load, began.elapsed());
             let pace = if frames.len() < FRAMES_MAX { PACE } else { Duration::ZERO };
             if !frames.is_empty() && !pause.max(pace).is_zero() {
                 tokio::select! {
@@ -265,7 +278,7 @@ impl Follower {
         }
     }
 
-    fn add(&self, run: &mut Run, frames: &[Kept]) -> Result<(), FeedError> {
+    fn add(&self, run: &mut Run, frames: &[Kept], load: Load) -> Result<(), FeedError> {
         if let Some(last) = frames.last() {
             let began = Instant::now();
             let added = run.index.add(frames)?;
@@ -273,8 +286,7 @@ impl Follower {
             if added.unreadable > 0 {
                 tracing::warn!(added.unreadable, "what is no event is not in the index");
             }
-            let events = frames.iter().flat_map(|frame| &frame.events);
-            run.unsynced += 1 + events.map(|event| event.json.len()).sum::<usize>();
+            run.unsynced += 1 + load.bytes;
             self.reach.send_replace(Some(run.index.cursor()));
             let behind = self.spool.status().durable.saturating_sub(run.index.cursor());
             let micros = self.clock.now().micros().saturating_sub(last.received.micros());

@@ -36,9 +36,9 @@ pub(super) fn read(value: &Value, now: Time) -> Result<Filter, Vec<Fault>> {
         match key {
             "occurred" => occurred(notes, value, &mut filter),
             "event" => filter.names = names(notes, value),
-            "resource" => filter.resource = own(notes, value, &mut filter.distinct),
-            "related" => filter.related = several(notes, value, related),
-            "any_resource" => filter.any = several(notes, value, any),
+            "resource" => filter.resource = resource(notes, value, OWN, &mut filter.distinct),
+            "related" => filter.related = several(notes, value, RELATED),
+            "any_resource" => filter.any = several(notes, value, ANY),
             "id" => notes.object(value, |notes, key, value| {
                 key == "id" && {
                     filter.ids = notes.ids(value);
@@ -102,12 +102,23 @@ fn names(notes: &mut Notes, value: &Value) -> Names {
     names
 }
 
-fn own(notes: &mut Notes, value: &Value, distinct: &mut bool) -> Wanted {
+/// Keys of the resource an event is about, of one it relates, and of either.
+const OWN: &[&str] = &["id", "id_prefix", "labels", "distinct"];
+const RELATED: &[&str] = &["id", "role", "resources_in_roles", "labels"];
+const ANY: &[&str] = &["id", "id_prefix", "labels"];
+
+/// What a resource is asked for, by those of these keys that are there.
+fn resource(notes: &mut Notes, value: &Value, takes: &[&str], distinct: &mut bool) -> Wanted {
     let mut wanted = Wanted::default();
     notes.object(value, |notes, key, value| {
+        if !takes.contains(&key) {
+            return false;
+        }
         match key {
             "id" => wanted.id = notes.texts(value),
             "id_prefix" => wanted.id_prefix = notes.texts(value),
+            "role" => wanted.role = notes.texts(value),
+            "resources_in_roles" => wanted.pairs = pairs(notes, value),
             "labels" => wanted.labels = labels(notes, value),
             "distinct" => match value {
                 Value::Bool(flag) => *distinct = *flag,
@@ -120,41 +131,9 @@ fn own(notes: &mut Notes, value: &Value, distinct: &mut bool) -> Wanted {
     wanted
 }
 
-fn related(notes: &mut Notes, value: &Value) -> Wanted {
-    let mut wanted = Wanted::default();
-    notes.object(value, |notes, key, value| {
-        match key {
-            "id" => wanted.id = notes.texts(value),
-            "role" => wanted.role = notes.texts(value),
-            "resources_in_roles" => wanted.pairs = pairs(notes, value),
-            "labels" => wanted.labels = labels(notes, value),
-            _ => return false,
-        }
-        true
-    });
-    wanted
-}
-
-fn any(notes: &mut Notes, value: &Value) -> Wanted {
-    let mut wanted = Wanted::default();
-    notes.object(value, |notes, key, value| {
-        match key {
-            "id" => wanted.id = notes.texts(value),
-            "id_prefix" => wanted.id_prefix = notes.texts(value),
-            "labels" => wanted.labels = labels(notes, value),
-            _ => return false,
-        }
-        true
-    });
-    wanted
-}
-
 /// One of them, or a list; what asks nothing is left out.
-fn several(
-    notes: &mut Notes,
-    value: &Value,
-    one: impl Fn(&mut Notes, &Value) -> Wanted,
-) -> Vec<Wanted> {
+fn several(notes: &mut Notes, value: &Value, takes: &[&str]) -> Vec<Wanted> {
+    let one = |notes: &mut Notes, value: &Value| resource(notes, value, takes, &mut false);
     let mut all = match value {
         Value::Array(_) => notes.list(value, |notes, item| Some(one(notes, item))),
         _ => vec![one(notes, value)],
