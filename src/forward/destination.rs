@@ -4,11 +4,14 @@
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::Uri;
+use ipnet::IpNet;
 
 use super::ForwardError;
+use super::egress::Egress;
 use crate::limit::{Rate, read_rate};
 use crate::spool::OnFull;
 
@@ -41,6 +44,8 @@ pub struct Destination {
     pub(super) bearer_file: Option<PathBuf>,
     /// It is asked whether it keeps what it has acknowledged, before the cursor moves.
     pub(super) confirms: bool,
+    /// Where it may connect to.
+    pub(super) egress: Egress,
 }
 
 impl Destination {
@@ -71,6 +76,7 @@ impl Destination {
             on_full,
             bearer_file: settings.bearer_file,
             confirms: settings.confirms.unwrap_or(is_prefect),
+            egress: Egress::Free,
         })
     }
 
@@ -90,6 +96,20 @@ impl Destination {
     #[must_use]
     pub fn with_bearer_file(self, path: PathBuf) -> Self {
         Self { bearer_file: Some(path), ..self }
+    }
+
+    /// Binds it to the network rules, because others than the operator named it: it reaches public addresses and
+    /// `allowed` networks, checked at each connection, and nothing of this machine.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`]: standard output and files are the operator's.
+    pub fn bound_to(self, allowed: Arc<[IpNet]>) -> Result<Self, ForwardError> {
+        let is_local = matches!(self.target, Target::Stdout | Target::File(_));
+        if is_local || self.bearer_file.is_some() {
+            let why = "is for the operator alone: it uses this machine's own files".into();
+            return Err(ForwardError::Destination { text: self.name, why });
+        }
+        Ok(Self { egress: Egress::Bound(allowed), ..self })
     }
 
     /// The lane's text without secrets, for operators, metrics and the cursor.
@@ -294,6 +314,18 @@ mod tests {
         let cloud = parse("prefect+https://api.example/api/accounts/a/workspaces/w");
         let Target::Prefect { events, .. } = cloud.target else { panic!("{cloud:?}") };
         assert_eq!(events.path(), "/api/accounts/a/workspaces/w/events");
+    }
+
+    #[test]
+    fn what_others_name_uses_nothing_of_this_machine() {
+        let bound = |text| parse(text).bound_to(Arc::from([]));
+        for text in ["stdout", "file:out", "https://example.com/?bearer_file=/etc/shadow"] {
+            let fault = bound(text).expect_err(text).to_string();
+            assert!(fault.contains("for the operator alone"), "{fault}");
+        }
+        let made = bound("https://example.com/in").expect("a destination");
+        assert_eq!(made.egress, Egress::Bound(Arc::from([])));
+        assert_eq!(parse("https://example.com/in").egress, Egress::Free);
     }
 
     #[test]

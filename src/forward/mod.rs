@@ -4,6 +4,7 @@
 
 mod backoff;
 mod destination;
+mod egress;
 mod lane;
 mod lines;
 mod load;

@@ -34,11 +34,13 @@ pub enum Outcome {
     Timeout,
     /// No connection, or one that broke.
     Unreachable,
+    /// The network rules refuse its address.
+    Forbidden,
     /// A file or a pipe did not take it.
     Failed,
 }
 
-const OUTCOMES: [&str; 9] = [
+const OUTCOMES: [&str; 10] = [
     "taken",
     "refused",
     "unauthorized",
@@ -47,6 +49,7 @@ const OUTCOMES: [&str; 9] = [
     "unexpected",
     "timeout",
     "unreachable",
+    "forbidden",
     "failed",
 ];
 

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("futures_util::", &["accept/websocket.rs", "cli/socket.rs"]),
     ("minijinja::", &["render/"]),
     ("governor::", &["limit.rs", "forward/pace.rs"]),
+    ("tower_service::", &["forward/egress.rs"]),
     ("rusqlite::", &["store/", "feed/"]),
     ("uuid::", &["id.rs"]),
     ("argon2::", &["verify/"]),

@@ -6,6 +6,7 @@ mod http;
 mod prefect;
 mod secret;
 mod stream;
+mod tls;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Lanes against real sockets and real files: what arrives, what is parked, what a restart sends again.
 
+mod egress;
 mod files;
 mod prefect;
 mod requests;
