@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::change::{ATTEMPTS_MAX, note};
+use super::change::note;
 
 use super::deed::Deed;
 use super::present::{Form, head, value};
@@ -58,7 +58,8 @@ impl Api {
         to: &'static str,
         all: &[Values],
     ) -> Result<Vec<Value>, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let mut places = Vec::new();
             for (number, values) in all.iter().enumerate() {
@@ -152,7 +153,8 @@ impl Api {
         call: &Call,
         of: &'static str,
     ) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let place = self.access_of(call, of).await?;
             let mut deed = self.deed(call);
             deed.delete(place.clone());

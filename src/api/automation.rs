@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::change::{ATTEMPTS_MAX, ENDING_MAX, note};
+use super::change::{ENDING_MAX, note};
 use super::present::{Form, head, value};
 use super::problem::Problem;
 use super::question::{all, reply};
@@ -70,7 +70,8 @@ impl Api {
 
     /// Ends the automations of a workspace that a resource owns.
     pub(super) async fn drop_owned(&self, call: &Call) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let criteria = vec![Criterion::any("owner_resource", [call.resource.clone()])];
             let limit = ENDING_MAX as u64;
             let owned = self.store.list(Query { criteria, limit, ..all(call) }).await?;

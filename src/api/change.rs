@@ -15,15 +15,14 @@ use crate::clock::Time;
 use crate::id;
 use crate::store::{Former, Hidden, Record, Slug, StoreError, Write};
 
-/// Most times a change is begun anew because somebody else was faster.
-pub(super) const ATTEMPTS_MAX: usize = 5;
 /// Most records that end with one.
 pub(super) const ENDING_MAX: usize = 20_000;
 
 impl Api {
     pub(super) async fn create(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         self.check_template(values)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let mut record = self.fresh(call, values, deed.now);
             if call.kind.fields.iter().any(|field| field.shape == Shape::Slug) {
@@ -82,7 +81,8 @@ impl Api {
     /// Sets fields; those that are not among the values stay.
     pub(super) async fn amend(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         self.check_template(values)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let mut record = self.record(call).await?;
             let (standing, before) = (record.clone(), record.fields.clone());
@@ -123,7 +123,8 @@ impl Api {
         field: &str,
         values: &Values,
     ) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let mut record = self.record(call).await?;
             record.updated = record.updated.max(deed.now);
@@ -166,7 +167,8 @@ impl Api {
 
     /// Ends a record, and all that ends with it.
     pub(super) async fn delete(&self, call: &Call) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let record = self.record(call).await?;
             self.move_out(&record).await?;
             let mut deed = self.deed(call);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::change::{ATTEMPTS_MAX, note};
+use super::change::note;
 use super::deed::Deed;
 use super::present::{Form, value};
 use super::problem::Problem;
@@ -45,7 +45,8 @@ impl Api {
         action: &str,
         set: impl Fn(&mut Record, Time),
     ) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let mut incident = self.record(call).await?;
             let before = incident.fields.clone();

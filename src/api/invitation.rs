@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::actor::actor;
-use super::change::{ATTEMPTS_MAX, note};
+use super::change::note;
 use super::deed::Deed;
 use super::present::plain;
 use super::problem::Problem;
@@ -30,7 +30,8 @@ const REVOKED: &str = "REVOKED";
 impl Api {
     /// Invites all who are named, or nobody. Those who were invited before are invited by this instead.
     pub(super) async fn invite(&self, call: &Call, all: &[Values]) -> Result<Vec<Value>, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let mut rows: Vec<Value> = Vec::new();
             for values in all {
@@ -118,7 +119,8 @@ impl Api {
 
     /// Takes an invitation back.
     pub(super) async fn revoke(&self, call: &Call) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let record = self.record(call).await?;
             hold_pending(&record)?;
             let mut deed = self.deed(call);
@@ -133,7 +135,8 @@ impl Api {
 
     /// Invites again: another code, and as long to answer as at first.
     pub(super) async fn invite_again(&self, call: &Call) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut record = self.record(call).await?;
             hold_pending(&record)?;
             self.check_invited(call, &record).await?;
@@ -188,7 +191,8 @@ impl Api {
             Some(_) => None,
             None => Some(self.newcomer(&first, values).await?),
         };
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(first.account);
+        while tries.again().await {
             let mut invitation = self.invited(call, arrival).await?;
             let person = person.as_ref().or(newcomer.as_ref()).ok_or(Problem::Unauthorized)?;
             let mut deed = self.deed_at(&invitation, actor(person)).await?;
@@ -208,7 +212,9 @@ impl Api {
     /// Declines an invitation.
     pub(super) async fn reject(&self, call: &Call, arrival: &Arrival) -> Result<Reply, Problem> {
         let person = self.visitor(arrival).await?;
-        for _ in 0..ATTEMPTS_MAX {
+        let first = self.invited(call, arrival).await?;
+        let mut tries = self.tries(first.account);
+        while tries.again().await {
             let mut invitation = self.invited(call, arrival).await?;
             let by = person.as_ref().map_or_else(Actor::system, actor);
             let mut deed = self.deed_at(&invitation, by).await?;

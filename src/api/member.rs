@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::change::{ATTEMPTS_MAX, note};
+use super::change::note;
 use super::deed::Deed;
 use super::present::Form;
 use super::problem::Problem;
@@ -112,7 +112,8 @@ impl Api {
         let ids: Vec<Uuid> =
             ids.into_iter().flatten().filter_map(|id| is_id(id.as_str()?)).collect();
         let active = values.get("active").cloned().unwrap_or_default();
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let found = self.store.records(ids.clone()).await?;
             let ours = |record: &&Record| {
@@ -173,7 +174,8 @@ impl Api {
     /// The caller gives up their place in an account.
     pub(super) async fn leave_account(&self, call: &Call) -> Result<Reply, Problem> {
         let caller = call.caller.as_ref().ok_or(Problem::Unauthorized)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let held = self.membership_in(caller.owner.id, call.account()).await?;
             let held = held.ok_or(Problem::NotFound)?;

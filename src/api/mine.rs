@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::actor::Caller;
-use super::change::{ATTEMPTS_MAX, note};
+use super::change::note;
 use super::problem::Problem;
 use super::question::reply;
 use super::{Api, Call, text};
@@ -73,7 +73,8 @@ impl Api {
     /// stays.
     pub(super) async fn leave_workspace(&self, call: &Call) -> Result<Reply, Problem> {
         let caller = call.caller.as_ref().ok_or(Problem::Unauthorized)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let held = self.store.holders(WORKSPACE_ACCESS.name, vec![caller.owner.id]).await?;
             let held = held.into_iter().find(|place| place.workspace == call.workspace());
             let held = held.ok_or(Problem::NotFound)?;

@@ -33,6 +33,7 @@ mod term;
 mod text;
 mod transfer;
 mod trial;
+mod turn;
 mod user;
 mod vet;
 
@@ -110,6 +111,8 @@ pub struct Api {
     attempts: Attempts,
     /// Sources that accounts do not allow.
     refusals: origin::Refusals,
+    /// Where changes wait that were beaten by others.
+    turns: turn::Turns,
 }
 
 impl std::fmt::Debug for Api {
@@ -209,6 +212,7 @@ impl Api {
             passwords: Semaphore::new(password::HASHES_MAX),
             attempts: password::attempts(),
             refusals: origin::Refusals::default(),
+            turns: turn::Turns::default(),
         })
     }
 

@@ -10,7 +10,7 @@ use http::Method;
 use http::header::USER_AGENT;
 use serde_json::{Value, json};
 
-use super::change::{ATTEMPTS_MAX, note};
+use super::change::note;
 use super::problem::Problem;
 use super::question::reply;
 use super::{Api, Call};
@@ -189,7 +189,8 @@ impl Api {
             return Err(Problem::Refused("`entries` is a list".to_owned()));
         };
         let list = Allowlist::read(list).map_err(|fault| Problem::Refused(fault.to_string()))?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut settings = self.record(call).await?;
             let before = settings.fields.clone();
             settings.fields.insert("ip_allowlist".to_owned(), list.to_value());

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::change::{ATTEMPTS_MAX, note};
+use super::change::note;
 use super::present::{PLAN_TIER, PLAN_TYPE};
 use super::problem::Problem;
 use super::question::reply;
@@ -49,7 +49,8 @@ impl Api {
     /// Adds to what an account used; whoever sends the same report twice used it twice.
     pub(super) async fn meter(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let seconds = values.get("seconds").and_then(Value::as_u64).unwrap_or(0);
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             if seconds == 0 {
                 break;
             }
@@ -138,7 +139,8 @@ impl Api {
     /// Says whether a plan is to end; without a word it is.
     pub(super) async fn subscribe(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let cancel = values.get(CANCEL).and_then(Value::as_bool).unwrap_or(true);
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut settings = self.record(call).await?;
             let mut deed = self.deed(call);
             let changes = settings.flag(CANCEL) != cancel;

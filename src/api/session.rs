@@ -7,7 +7,6 @@ use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::actor::actor;
-use super::change::ATTEMPTS_MAX;
 use super::deed::Deed;
 use super::problem::Problem;
 use super::question::reply;
@@ -57,7 +56,8 @@ impl Api {
         let kept = user.as_ref().and_then(kept_password);
         let fits = self.password_fits(Secret::new(text("password")), kept.clone()).await?;
         let user = user.filter(|_| fits).ok_or(Problem::Unauthorized)?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(user.account);
+        while tries.again().await {
             let found = self.store.records(vec![user.id, user.account]).await?;
             let now = found.iter().find(|now| now.id == user.id && kept_password(now) == kept);
             let mut user = now.cloned().ok_or(Problem::Unauthorized)?;
@@ -160,7 +160,8 @@ impl Api {
             }
         }
         let fresh = self.hash_password(Secret::new(text("password"))).await?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let mut deed = self.deed(call);
             let mut user = self.record(call).await?;
             if kept_password(&user) != kept {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::actor::actor;
-use super::change::{ATTEMPTS_MAX, ENDING_MAX, note};
+use super::change::{ENDING_MAX, note};
 use super::deed::Deed;
 use super::member::owner_of;
 use super::present::{Form, head, value};
@@ -37,7 +37,8 @@ impl Api {
     /// Lets people and programs into a team; those who are in it stay, perhaps with another role.
     pub(super) async fn add_members(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let wanted = read_members(values.get("members").unwrap_or(&Value::Null))?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let team = self.team(call).await?;
             let mut deed = self.deed(call);
             let places = self.store.holders(TEAM_MEMBERSHIP.name, vec![team.id]).await?;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::change::{ATTEMPTS_MAX, ENDING_MAX, note};
+use super::change::{ENDING_MAX, note};
 use super::problem::Problem;
 use super::question::reply;
 use super::{Api, Call};
@@ -65,7 +65,8 @@ impl Api {
     }
 
     pub(super) async fn transfer(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
             let planned = self.plan(call, values).await?;
             let problems = self.obstacles(&planned).await?;
             if !problems.0.is_empty() {

@@ -17,6 +17,7 @@ mod sessions;
 mod settings;
 mod teams;
 mod transfer;
+mod turns;
 mod users;
 mod webhooks;
 mod workspaces;
