@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::record::Hidden;
 use super::{Change, Outgoing, Record, StoreError, audit, outbox, read};
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_SETTINGS, API_KEY, Reach, SESSION, Shape, USER, WEBHOOK, WORKSPACE, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, API_KEY, Reach, SESSION, Shape, USER, WEBHOOK,
+    WORKSPACE, WORKSPACE_ROLE, role,
 };
 use crate::id::Uuid;
 
@@ -67,6 +68,7 @@ pub(super) fn apply(
                 hold_together(transaction, record)?;
                 hold_guarded(transaction, record)?;
                 hold_apart(transaction, record)?;
+                hold_descent(transaction, record)?;
             }
             Write::Delete(_) => {}
         }
@@ -177,6 +179,21 @@ fn hold_apart(transaction: &Transaction<'_>, record: &Record) -> Result<(), Stor
     let is_taken: bool = transaction.query_row(sql, parameters, |row| row.get(0))?;
     let fault = StoreError::Taken { kind: record.kind.name, field: "slug" };
     if is_taken { Err(fault) } else { Ok(()) }
+}
+
+/// Holds that no role inherits from itself by a detour: somebody else changed one that it inherits from since it was
+/// looked at.
+fn hold_descent(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+    if record.kind.name != WORKSPACE_ROLE.name {
+        return Ok(());
+    }
+    let sql = "WITH RECURSIVE above (role) AS (
+                   SELECT target FROM reference WHERE holder = ?1 AND field = 'inherited_role_id'
+                   UNION SELECT target FROM above JOIN reference ON holder = role
+                   WHERE field = 'inherited_role_id'
+               ) SELECT EXISTS (SELECT 1 FROM above WHERE role = ?1)";
+    let is_ring: bool = transaction.query_row(sql, [record.id.as_bytes()], |row| row.get(0))?;
+    if is_ring { Err(StoreError::Stale) } else { Ok(()) }
 }
 
 fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {

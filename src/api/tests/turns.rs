@@ -37,3 +37,27 @@ fn as_many_changes_of_one_record_as_come_at_once_are_all_made() {
     let told: Vec<_> = house.events().iter().map(to).collect();
     assert!(!told.is_empty() && told.windows(2).all(|pair| pair[0] != pair[1]), "{told:?}");
 }
+
+#[test]
+fn roles_do_not_come_to_inherit_from_each_other() {
+    let house = House::new();
+    let base = format!("{}/workspace_roles", house.account);
+    let made = |name: &str| {
+        let body = json!({ "name": name }).to_string();
+        let answer = house.call("POST", &base, &body);
+        answer.body["id"].as_str().expect("an id").to_owned()
+    };
+    for round in 0..10 {
+        let ring = ["a", "b", "c"].map(|name| made(&format!("{name}{round}")));
+        let calls: Vec<_> = (0..ring.len())
+            .map(|at| {
+                let above = &ring[(at + 1) % ring.len()];
+                let body = json!({ "inherited_role_id": above }).to_string();
+                (format!("{base}/{}", ring[at]), body)
+            })
+            .collect();
+        let mut statuses = house.at_once(&calls);
+        statuses.sort_unstable();
+        assert_eq!(statuses, [204, 204, 422], "round {round}");
+    }
+}
