@@ -173,10 +173,8 @@ impl Api {
         let workspace = workspace.filter(|workspace| workspace.account == place);
         let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![owner.id]).await?;
         let membership = held.into_iter().find(|membership| membership.account == place);
-        let is_active =
-            |membership: &Record| membership.fields.get("active") != Some(&false.into());
         let powers = match &membership {
-            Some(membership) if is_active(membership) => {
+            Some(membership) if membership.lets_in() => {
                 self.powers(&owner, membership, workspace.as_ref()).await?
             }
             // Belonging nowhere they can still be told who they are.

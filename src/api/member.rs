@@ -72,7 +72,7 @@ impl Api {
             "account_role_name": role,
             "account_role_id": field("account_role_id"),
             "last_login": last_login,
-            "active": membership.fields.get("active") != Some(&false.into()),
+            "active": membership.lets_in(),
         }))
     }
 
@@ -243,5 +243,5 @@ pub(super) fn refuse_program(membership: &Record) -> Result<(), Problem> {
 pub(super) fn is_owner(membership: &Record) -> bool {
     membership.reference("account_role_id") == Some(role::ACCOUNT_OWNER.id)
         && membership.reference("user_id").is_some()
-        && membership.fields.get("active") != Some(&false.into())
+        && membership.lets_in()
 }

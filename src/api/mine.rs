@@ -60,9 +60,8 @@ impl Api {
     ) -> Result<Value, Problem> {
         let mut ids = Vec::new();
         for (membership, account) in self.memberships(caller).await? {
-            let is_active = membership.fields.get("active") != Some(&false.into());
             let powers = self.powers(&caller.owner, &membership, None).await?;
-            if is_active && powers.account.iter().any(|held| held == permission) {
+            if membership.lets_in() && powers.account.iter().any(|held| held == permission) {
                 ids.push(account.id.to_string());
             }
         }

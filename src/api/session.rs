@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
-use crate::catalogue::{Fault, SESSION, USER, Values};
+use crate::catalogue::{ACCOUNT_MEMBERSHIP, Fault, SESSION, USER, Values};
 use crate::clock::Time;
 use crate::id::{self, Secret};
 use crate::request::{self, Arrival};
@@ -63,6 +63,10 @@ impl Api {
             let mut user = now.cloned().ok_or(Problem::Unauthorized)?;
             let home = found.iter().find(|place| place.id == user.account);
             let home = home.ok_or(Problem::Unauthorized)?;
+            let held = self.store.holders(ACCOUNT_MEMBERSHIP.name, vec![user.id]).await?;
+            if !held.is_empty() && !held.iter().any(Record::lets_in) {
+                return Err(Problem::Unauthorized);
+            }
             let mut deed = self.deed_of(actor(&user), home.party());
             deed.tell(&user, &[], "logged-in", &origin(arrival));
             user.fields.insert("last_login".to_owned(), deed.now.to_string().into());

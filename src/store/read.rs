@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::record::{COLUMNS, FIELDS_COLUMN, from_row};
 use super::{Key, Record, StoreError, Webhook};
 use crate::catalogue::{
-    ACCOUNT, API_KEY, Kind, LIST_MAX, OnEnd, SESSION, WEBHOOK, WORKSPACE, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, Kind, LIST_MAX, OnEnd, SESSION, WEBHOOK, WORKSPACE, role,
 };
 use crate::clock::Time;
 use crate::id::Uuid;
@@ -414,11 +414,21 @@ pub(super) fn webhook(connection: &Connection, record: &Record) -> Result<Webhoo
     webhook.and_then(|(account, workspace)| record.webhook(account, workspace)).ok_or_else(torn)
 }
 
-/// One key with its owner's kind.
+/// One key with its owner's kind, and whether they are let in anywhere: whoever belongs nowhere may still ask who they
+/// are.
 pub(super) fn key(connection: &Connection, record: &Record) -> Result<Key, StoreError> {
     let owner = record.reference("owner_id").ok_or_else(torn)?;
     let owners = records(connection, &[owner])?;
-    owners.first().and_then(|owner| record.key(owner.kind.name)).ok_or_else(torn)
+    let held = holders(connection, ACCOUNT_MEMBERSHIP.name, &[owner])?;
+    let active = held.is_empty() || held.iter().any(Record::lets_in);
+    owners.first().and_then(|owner| record.key(owner.kind.name, active)).ok_or_else(torn)
+}
+
+/// All keys of somebody.
+pub(super) fn keys_of(connection: &Connection, owner: Uuid) -> Result<Vec<Key>, StoreError> {
+    let mut records = holders(connection, API_KEY.name, &[owner])?;
+    records.extend(holders(connection, SESSION.name, &[owner])?);
+    records.iter().map(|record| key(connection, record)).collect()
 }
 
 fn torn() -> StoreError {

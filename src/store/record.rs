@@ -141,6 +141,12 @@ impl Record {
         self.fields.get(field).and_then(Value::as_bool).unwrap_or(false)
     }
 
+    /// Whether a membership lets its holder in: unless it says that it does not.
+    #[must_use]
+    pub fn lets_in(&self) -> bool {
+        self.fields.get("active") != Some(&false.into())
+    }
+
     /// The record as events name an owner.
     #[must_use]
     pub fn party(&self) -> Party {
@@ -164,8 +170,8 @@ impl Record {
         })
     }
 
-    /// The record as a key, given its owner's kind; `None` when it is none.
-    pub(super) fn key(&self, owner_kind: &str) -> Option<Key> {
+    /// The record as a key, given its owner's kind and whether they are let in; `None` when it is none.
+    pub(super) fn key(&self, owner_kind: &str, active: bool) -> Option<Key> {
         let Hidden::Key(kept) = &self.hidden else { return None };
         Some(Key {
             id: self.id,
@@ -175,6 +181,7 @@ impl Record {
             owner: self.reference("owner_id")?,
             service: owner_kind == catalogue::SERVICE_ACCOUNT.name,
             expires: self.instant("expiration"),
+            active,
         })
     }
 }

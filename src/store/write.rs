@@ -310,6 +310,10 @@ fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError
 
 /// What watchers hear of a change, as things stand when all of its batch is made.
 fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, StoreError> {
+    if let Some(owner) = member(write) {
+        let keys = read::keys_of(transaction, owner)?;
+        return Ok(keys.into_iter().map(Change::Key).collect());
+    }
     let (record, gone) = match write {
         Write::Insert(record) => (record, false),
         Write::Update(record) => {
@@ -331,6 +335,14 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
         (kind, false) if is_key(kind) => vec![Change::Key(read::key(transaction, record)?)],
         _ => Vec::new(),
     })
+}
+
+/// Whose keys count, or not, by a change of a membership.
+fn member(write: &Write) -> Option<Uuid> {
+    let (Write::Insert(record) | Write::Update(record) | Write::Delete(record)) = write;
+    let is_membership = record.kind.name == ACCOUNT_MEMBERSHIP.name;
+    let owner = record.reference("user_id").or_else(|| record.reference("bot_id"));
+    owner.filter(|_| is_membership)
 }
 
 fn is_key(kind: &str) -> bool {

@@ -133,6 +133,15 @@ pub struct KeyFacts {
     pub service: bool,
     /// From then on it is nobody's.
     pub expires: Option<Time>,
+    /// Whether its owner is let in anywhere: one whom every account keeps out proves nothing.
+    pub active: bool,
+}
+
+impl KeyFacts {
+    /// Whether it proves anything at that moment.
+    fn counts(&self, now: Time) -> bool {
+        self.active && self.expires.is_none_or(|expires| now < expires)
+    }
 }
 
 impl fmt::Debug for KeyFacts {
@@ -142,6 +151,7 @@ impl fmt::Debug for KeyFacts {
             .field("owner", &self.owner)
             .field("service", &self.service)
             .field("expires", &self.expires)
+            .field("active", &self.active)
             .finish_non_exhaustive()
     }
 }
@@ -196,10 +206,11 @@ impl Keyring {
         let table = self.keys.load();
         let known = table.get(&key.lookup).into_iter().flatten();
         let mut same = known.filter(|known| known.id == key.id && known.digest == key.digest);
-        same.any(|known| known.expires.is_none_or(|expires| now < expires))
+        same.any(|known| known.counts(now))
     }
 
-    /// Whose key was presented; `None` for one that is unknown, wrong or expired, without a hint which.
+    /// Whose key was presented; `None` for one that is unknown, wrong, expired, or of somebody who is kept out, without
+    /// a hint which.
     #[must_use]
     pub fn check(&self, presented: &str, now: Time) -> Option<Arc<KeyFacts>> {
         if presented.len() != KEY_BYTES || !presented.is_ascii() {
@@ -216,7 +227,7 @@ impl Keyring {
         let found = candidates
             .iter()
             .find(|key| verify_slices_are_equal(&shown, &key.digest).is_ok())
-            .filter(|key| key.expires.is_none_or(|expires| now < expires))?;
+            .filter(|key| key.counts(now))?;
         Some(Arc::clone(found))
     }
 }
@@ -242,6 +253,7 @@ mod tests {
             owner: crate::id::now(clock),
             service: kind == Kind::Service,
             expires,
+            active: true,
         };
         (secret, key)
     }
@@ -340,6 +352,18 @@ mod tests {
         assert!(!ring.holds(&before, Time::from_micros(10)));
         ring.remove(before.id);
         assert!(!ring.holds(&before, Time::from_micros(1)));
+    }
+
+    #[test]
+    fn a_key_of_somebody_who_is_kept_out_proves_nothing_until_they_are_let_in() {
+        let clock = Clock::fixed(Time::from_micros(0));
+        let ring = Keyring::new();
+        let (secret, key) = facts(&clock, Kind::Service, None);
+        for active in [true, false, true] {
+            ring.put(KeyFacts { active, ..key.clone() });
+            assert_eq!(ring.check(secret.expose(), clock.now()).is_some(), active);
+            assert_eq!(ring.holds(&key, clock.now()), active);
+        }
     }
 
     #[test]

@@ -144,3 +144,29 @@ fn a_service_account_in_use_stays() {
         ]
     );
 }
+
+#[test]
+fn keys_of_who_is_kept_out_open_nothing_until_they_are_let_in() {
+    let house = House::new();
+    let bot = house.bot(r#"{"name":"ci"}"#);
+    let text = bot["api_key"]["key"].as_str().expect("a key").to_owned();
+    let path = format!("{}/account_memberships", house.account);
+    let by_bot = format!("{path}/by-bot/{}", bot["id"].as_str().expect("an id"));
+    let place = house.call("GET", &by_bot, "").body;
+    let place = format!("{path}/{}/active", place["id"].as_str().expect("an id"));
+    // Hooks ask the same ring.
+    let opens = |key: &str| house.api.keys.check(key, house.api.clock.now()).is_some();
+    let key = house.api.keys.check(&text, house.api.clock.now()).expect("let in");
+    for (body, status) in [(r#"{"active":false}"#, 401), (r#"{"active":true}"#, 200)] {
+        assert_eq!(house.call("PATCH", &place, body).status, 204);
+        assert_eq!((house.knock(&bot), opens(&text)), (status, status == 200), "{body}");
+        assert_eq!(house.api.keys.holds(&key, house.api.clock.now()), status == 200);
+        let kept = wait(house.api.store.keys()).expect("keys");
+        let kept = kept.iter().find(|kept| kept.id == key.id).expect("its key");
+        assert_eq!(kept.active, status == 200, "as start-up reads it");
+    }
+    assert_eq!(house.call("PATCH", &place, r#"{"active":false}"#).status, 204);
+    let rotate = house.bots(&format!("{}/rotate_api_key", bot["id"].as_str().expect("an id")));
+    let fresh = house.call("POST", &rotate, "").body;
+    assert_eq!(house.knock(&fresh), 401, "a new key of theirs neither");
+}

@@ -179,3 +179,20 @@ fn a_stranger_sends_little() {
     let template = json!({"name": "x", "template": " ".repeat(most)}).to_string();
     assert_ne!(house.call("POST", &format!("{}/", house.base), &template).status, 413);
 }
+
+#[test]
+fn who_is_kept_out_everywhere_neither_stays_nor_comes_in() {
+    let house = House::new();
+    let rin = house.rin();
+    let (_, cookie) = house.log_in();
+    let place = format!("{}/account_memberships/{}/active", house.account, rin.membership);
+    assert_eq!(house.call("PATCH", &place, r#"{"active":false}"#).status, 204);
+    house.events();
+    assert_eq!(house.by_cookie(&cookie, None, "GET", "/api/me").status, 401);
+    assert_eq!(house.call_as(Some(&rin.bearer), "GET", "/api/me", "").status, 401);
+    assert_eq!(house.call_as(None, "POST", LOGIN, RIGHT).status, 401);
+    assert!(house.events().is_empty());
+    assert_eq!(house.call("PATCH", &place, r#"{"active":true}"#).status, 204);
+    assert_eq!(house.by_cookie(&cookie, None, "GET", "/api/me").status, 200);
+    house.log_in();
+}
