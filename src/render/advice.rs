@@ -1,6 +1,7 @@
 //! What to do about a fault. In: our own words for it, and where it happened. Out: the way out in one sentence, when
 //! one is known. One place for all of it, so that every message ends with something to do.
 
+use super::chars::is_space;
 use super::trace::Mark;
 use crate::event::{DraftError, Reject};
 
@@ -195,7 +196,8 @@ pub(super) fn around(text: &str, at: usize, source: &str, mark: Mark) -> Around 
     if !is_in_string(text, at) {
         return Around::Nothing;
     }
-    let left = before.trim_end().trim_end_matches(['-', '+']).trim_end_matches("{{");
+    let left =
+        before.trim_end_matches(is_space).trim_end_matches(['-', '+']).trim_end_matches("{{");
     let right = behind.find("}}").map_or("", |at| &behind[at + 2..]);
     let left = &left[left.rfind(['"', '}', '\n']).unwrap_or(0)..];
     let right = &right[..right.find(['"', '{', '\n']).map_or(right.len(), |at| at + 1)];
@@ -239,12 +241,13 @@ pub(super) fn plain(words: &str) -> String {
 pub(super) fn split(words: &str) -> Option<(&str, String)> {
     if let Some(inner) = words.strip_suffix(']') {
         let place = inner.rfind('[')?;
-        let key = inner[place + 1..].trim();
+        let key = inner[place + 1..].trim_matches(is_space);
         let key = key.strip_prefix(['\'', '"'])?.strip_suffix(['\'', '"'])?;
-        return Some((inner[..place].trim_end(), key.to_owned()));
+        return Some((inner[..place].trim_end_matches(is_space), key.to_owned()));
     }
     let place = words.rfind('.')?;
-    Some((words[..place].trim_end(), words[place + 1..].trim().to_owned()))
+    let name = words[place + 1..].trim_matches(is_space);
+    Some((words[..place].trim_end_matches(is_space), name.to_owned()))
 }
 
 /// The lookup of a key.

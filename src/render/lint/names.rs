@@ -103,9 +103,8 @@ impl<'s, 'a> Walk<'s, 'a> {
             return;
         }
         let range = self.range(expr);
-        let source = &self.source[range.clone()];
-        let of = source.strip_suffix(node.name).map(|of| of.trim_end().trim_end_matches('.'));
-        let Some(of) = of.map(str::trim_end) else { return };
+        let [.., last, _dot, _name] = self.tokens_in(range.clone()) else { return };
+        let of = &self.source[range.start..last.end()];
         let name = node.name;
         let what = format!("'.{name}' of an object is its method, never its key '{name}'");
         let help = format!("read the key with brackets: {of}['{name}']");

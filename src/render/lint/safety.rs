@@ -6,7 +6,9 @@ use std::ops::Range;
 
 use minijinja::machinery::ast::{BinOpKind, Expr, ForLoop, UnaryOpKind};
 
+use super::super::chars::is_space;
 use super::super::code::Code;
+use super::super::syntax::lexer::Token;
 use super::Edit;
 use super::prints::{Prints, prints};
 use super::skeleton::{Piece, Skeleton, Spot, Text};
@@ -73,7 +75,6 @@ impl<'s, 'a> Walk<'s, 'a> {
             let source = &self.source[start..end];
             if let Some(inner) = written_as_json(expr) {
                 let inner = self.inner_source(inner, start);
-                let source = source.trim();
                 // What was written inside quotes so far was no string: as a string, or as JSON in one.
                 return vec![
                     edit(format!("{{{{ {source} }}}}")),
@@ -81,7 +82,7 @@ impl<'s, 'a> Walk<'s, 'a> {
                     edit(format!("{{{{ {source}|tojson }}}}")),
                 ];
             }
-            let value = operand(source.trim(), expr);
+            let value = operand(source, expr);
             let text = edit(format!("{{{{ {value}|string|tojson }}}}"));
             // A key is a string, and so is what is joined; anything else may be a number as well.
             return match expr {
@@ -120,10 +121,9 @@ impl<'s, 'a> Walk<'s, 'a> {
                         return None;
                     }
                     at = tag.end;
-                    let source = self.source[start..end].trim();
                     parts.push(match written_as_json(expr) {
                         Some(inner) if !keeps => self.inner_source(inner, start),
-                        _ => operand(source, expr),
+                        _ => operand(&self.source[start..end], expr),
                     });
                 }
             }
@@ -131,10 +131,19 @@ impl<'s, 'a> Walk<'s, 'a> {
         (at == range.end - 1).then_some(parts)
     }
 
-    /// What `|tojson` is applied to, as it is written.
-    fn inner_source(&self, (inner, bar): (&Expr<'a>, usize), start: usize) -> String {
-        let before = self.source[start..bar].trim_end();
-        operand(before.strip_suffix('|').unwrap_or(before).trim(), inner)
+    /// What `|tojson` is applied to, as it is written: what stands before the bar, without the brackets that are closed
+    /// only behind the filter.
+    pub(super) fn inner_source(&self, (inner, name): (&Expr<'a>, usize), start: usize) -> String {
+        let Some((_bar, before)) = self.tokens_in(start..name).split_last() else {
+            return String::new();
+        };
+        let count = |brackets: [&str; 3]| {
+            before.iter().filter(|token| brackets.iter().any(|one| token.is_op(one))).count()
+        };
+        let open = count(["(", "[", "{"]).saturating_sub(count([")", "]", "}"]));
+        let first = before.get(open).map_or(name, |token| token.start);
+        let end = before.last().map_or(name, Token::end);
+        operand(self.source.get(first..end).unwrap_or_default(), inner)
     }
 
     /// A value without quotes.
@@ -182,7 +191,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         let end = if spot == Spot::Other { "|tojson" } else { "|string|tojson" };
         let help = format!("let tojson write it: {{{{ {}{end} }}}}", operand(&shown, expr));
         let fixes = whole.map(|whole| {
-            let mended = operand(self.source[whole.clone()].trim(), expr);
+            let mended = operand(&self.source[whole.clone()], expr);
             let edit = |end: &str| Edit {
                 start: whole.start,
                 end: whole.end,
@@ -205,7 +214,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         let text = |source: &str| format!("{}|string|tojson", operand(source, expr));
         let help = format!("let tojson write it: {{{{ {} }}}}", text(&shown));
         let fix = whole.map(|whole| {
-            let text = text(self.source[whole.clone()].trim());
+            let text = text(&self.source[whole.clone()]);
             Edit { start: whole.start, end: whole.end, text }
         });
         self.fail(Code::BareValue, range, what, help, fix.into_iter().collect());
@@ -317,7 +326,9 @@ impl<'s, 'a> Walk<'s, 'a> {
 
     /// A part of the source for a message.
     pub(super) fn quote(&self, start: usize, end: usize) -> String {
-        let text = self.source[start..end].split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = &self.source[start..end];
+        let words = text.split(is_space).filter(|word| !word.is_empty());
+        let text = words.collect::<Vec<_>>().join(" ");
         if text.chars().count() <= QUOTE_MAX_CHARS {
             return text;
         }
@@ -355,7 +366,7 @@ fn is_bare_word(text: &str) -> bool {
 }
 
 /// What `tojson` is applied to, when that is what writes an expression, and where its name stands.
-fn written_as_json<'s, 'a>(expr: &'s Expr<'a>) -> Option<(&'s Expr<'a>, usize)> {
+pub(super) fn written_as_json<'s, 'a>(expr: &'s Expr<'a>) -> Option<(&'s Expr<'a>, usize)> {
     match expr {
         Expr::Filter(node) if node.name == "tojson" && node.args.is_empty() => {
             Some((node.expr.as_ref()?, node.span().start_offset as usize))
@@ -365,7 +376,7 @@ fn written_as_json<'s, 'a>(expr: &'s Expr<'a>) -> Option<(&'s Expr<'a>, usize)> 
 }
 
 /// An expression as it is written, in brackets when what follows would bind tighter.
-fn operand(source: &str, expr: &Expr<'_>) -> String {
+pub(super) fn operand(source: &str, expr: &Expr<'_>) -> String {
     let is_loose = match expr {
         Expr::BinOp(_) | Expr::Compare(_) | Expr::IfExpr(_) | Expr::Test(_) | Expr::Tuple(_) => {
             true
@@ -379,9 +390,13 @@ fn operand(source: &str, expr: &Expr<'_>) -> String {
 /// Whether one pair of brackets is around all of it.
 fn is_bracketed(source: &str) -> bool {
     let (mut depth, mut quote) = (0_usize, None);
-    for (place, c) in source.char_indices() {
+    let mut chars = source.char_indices();
+    while let Some((place, c)) = chars.next() {
         match (quote, c) {
             (Some(open), _) if c == open => quote = None,
+            (Some(_), '\\') => {
+                chars.next();
+            }
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,

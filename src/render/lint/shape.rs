@@ -10,6 +10,7 @@ use crate::event::{RESERVED_PREFIX, is_reserved};
 use super::super::code::Code;
 use super::Edit;
 use super::prints::{begins_with_text, first_text, is_data, kind};
+use super::safety::{operand, written_as_json};
 use super::scope::Origin;
 use super::skeleton::{Frame, Piece, Skeleton, Spot, Text};
 use super::tree::{last_name, shown};
@@ -178,12 +179,12 @@ impl<'s, 'a> Walk<'s, 'a> {
         let help = "make it one: |string|tojson".to_owned();
         let mut fixes = Vec::new();
         if is_whole {
-            let source = self.source[range.clone()].trim();
-            let inner = if is_json { source.strip_suffix("tojson") } else { Some(source) };
-            let inner = inner.map(|inner| inner.trim_end().trim_end_matches('|').trim_end());
-            if let Some(inner) = inner.filter(|inner| !inner.is_empty()) {
-                let bracketed = !is_json && matches!(value, Expr::BinOp(_) | Expr::Compare(_));
-                let inner = if bracketed { format!("({inner})") } else { inner.to_owned() };
+            let inner = if is_json {
+                written_as_json(expr).map(|inner| self.inner_source(inner, range.start))
+            } else {
+                Some(operand(&self.source[range.clone()], expr))
+            };
+            if let Some(inner) = inner {
                 let text = format!("{inner}|string|tojson");
                 fixes.push(Edit { start: range.start, end: range.end, text });
             }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::chars::is_space;
 use super::super::code::{Entry, Part, all};
 use super::*;
 
@@ -76,6 +77,42 @@ fn what_is_found_is_mended() {
         assert_eq!(codes(&case.source), [case.code], "{}: {seen:#?}", case.source);
         let fix = seen[0].fixes.first().map(|fix| mended(&case.source, fix));
         assert_eq!(fix, case.mended, "{}", case.source);
+    }
+}
+
+/// White space is what Python takes for it, wherever it stands in a tag, and never hides what is written around it.
+#[test]
+fn what_is_found_is_mended_whatever_the_white_space() {
+    let forms = [
+        Part::Payload.within("\"a\": \"{{_body.x_|_tojson_}}\""),
+        Part::Payload.within("\"a\": \"{{_(_body.x_|_tojson_)_}}\""),
+        Part::Payload.within("\"a\": \"n {{_(_body.a_~_1_)_|_tojson_}} {{_body.b_}}\""),
+        Part::Payload.within("\"a\": \"n {{_(_(_body.a_~_')_')_|_tojson_)_}}\""),
+        Part::Payload.within("\"a\": \"{{_body_._t_}}\", \"b\": {{_body_._u_}}"),
+        Part::Payload.within("\"a\": {{_body_._values_|_tojson_}}"),
+        Part::Payload.within("{{_body.k_}}: 1"),
+        Part::Resource.within("\"n\": {{_body.n_|_int_}}, \"m\": {{_body.m_|_int_|_tojson_}}"),
+    ];
+    for form in &forms {
+        let plain = form.replace('_', " ");
+        let expected = found(&plain);
+        assert!(expected.iter().any(|finding| !finding.fixes.is_empty()), "{plain}");
+        for blank in ('\0'..=char::MAX).filter(|c| is_space(*c)) {
+            let source = form.replace('_', &blank.to_string());
+            let seen = found(&source);
+            assert_eq!(seen.len(), expected.len(), "{blank:?} in {plain}: {seen:#?}");
+            for (seen, expected) in seen.iter().zip(&expected) {
+                let (fixes, expected) = (seen.fixes.iter(), expected.fixes.iter());
+                // The lines are counted, and so written, with one kind of end.
+                let fixes = fixes.map(|fix| mended(&source, fix).replace([blank, '\n'], " "));
+                let expected = expected.map(|fix| mended(&plain, fix).replace('\n', " "));
+                let (fixes, expected) = (fixes.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+                assert_eq!(fixes, expected, "{blank:?} in {plain}");
+                for fix in &fixes {
+                    assert!(Template::compile(fix, Limits::default()).is_ok(), "{fix}");
+                }
+            }
+        }
     }
 }
 

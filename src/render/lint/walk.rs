@@ -358,6 +358,13 @@ impl<'s, 'a> Walk<'s, 'a> {
         self.skeleton.take()
     }
 
+    /// The tokens of a part of the source.
+    pub(super) fn tokens_in(&self, range: Range<usize>) -> &'s [Token<'a>] {
+        let first = self.tokens.partition_point(|token| token.start < range.start);
+        let behind = self.tokens.partition_point(|token| token.end() <= range.end);
+        self.tokens.get(first..behind).unwrap_or_default()
+    }
+
     /// The tag around an expression: from its first brace to behind its last. `None` when the tag strips around
     /// itself, or is not one of `{{ }}`.
     pub(super) fn tag(&self, start: usize, end: usize) -> Option<Range<usize>> {

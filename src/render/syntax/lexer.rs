@@ -1,6 +1,7 @@
 //! Source to tokens, with Jinja's rules for white space around tags. In: a source. Out: tokens that point into it,
 //! the end of the source last. Never a copy of a text.
 
+use super::super::chars::is_space;
 use super::super::error::Fault;
 
 /// What a token is.
@@ -59,11 +60,6 @@ impl Token<'_> {
             _ => format!("'{}'", self.text),
         }
     }
-}
-
-/// White space as Python's `str.isspace` and `\s` know it.
-pub(in super::super) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1C}'..='\u{1F}').contains(&c)
 }
 
 /// All tokens of a source.

@@ -6,6 +6,7 @@ use minijinja::machinery::ast::{
     FromImport, IfCond, Import, Include, Macro, Set, SetBlock, Spanned, Stmt, Var, WithBlock,
 };
 
+use super::super::chars::is_space;
 use super::super::code::Code;
 use super::super::error::Fault;
 use super::lexer::What;
@@ -260,9 +261,9 @@ impl<'a> Parser<'a> {
         let required = self.skip_name("required");
         let span = self.since(start);
         let (body, _) = self.inner(&["endblock"])?;
-        let is_space =
-            |stmt: &Stmt<'_>| matches!(stmt, Stmt::EmitRaw(raw) if raw.raw.trim().is_empty());
-        if required && !body.iter().all(is_space) {
+        let is_blank =
+            |stmt: &Stmt<'_>| matches!(stmt, Stmt::EmitRaw(raw) if raw.raw.chars().all(is_space));
+        if required && !body.iter().all(is_blank) {
             return Err(self.fault("a required block has no content of its own"));
         }
         self.skip_name(name);

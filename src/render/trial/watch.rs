@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::super::advice::{self, joined, plain, split};
 use super::super::blame::{self, Blame};
+use super::super::chars::is_space;
 use super::super::code::Code;
 use super::super::diagnostic::{Diagnostic, Lines, Place};
 use super::super::error::nearest;
@@ -149,9 +150,9 @@ impl<'t> Watch<'t> {
     /// Whether a mark is an expression of values, rather than a call or a block that puts text together.
     fn is_written_plainly(&self, mark: Mark) -> bool {
         let words = self.source.get(mark.start..mark.end).unwrap_or_default();
-        let before = self.source.get(..mark.start).unwrap_or_default().trim_end();
+        let before = self.source.get(..mark.start).unwrap_or_default().trim_end_matches(is_space);
         let in_braces = before.trim_end_matches(['-', '+']).ends_with("{{");
-        in_braces && !words.trim_end().ends_with(')')
+        in_braces && !words.trim_end_matches(is_space).ends_with(')')
     }
 
     /// What is there in place of what is not.
