@@ -190,6 +190,12 @@ pub(super) fn webhook(record: &Record) -> Value {
     }
     told.insert("slug".to_owned(), slug.into());
     told.insert("service_account_id".to_owned(), value(record, "service_account_id"));
+    for field in record.kind.fields.iter().filter(|field| field.is_own) {
+        let value = value(record, field.name);
+        if field.says(&value) {
+            told.insert(field.name.to_owned(), value);
+        }
+    }
     told.into()
 }
 

@@ -8,18 +8,27 @@ use super::problem::Problem;
 use super::{Api, Call, text};
 use crate::accept::Reply;
 use crate::catalogue::{Fault, Values};
-use crate::render::{Diagnostic, Finding, Template, lint};
+use crate::render::{Diagnostic, Finding, KeyRule, Template, lint};
 
 /// How many findings the saved template has; absent when there are none. What `templates/validate?warnings=true` lists.
 const WARNINGS: HeaderName = HeaderName::from_static("hookgate-warnings");
 
 impl Api {
-    /// Refuses values whose template does not compile.
+    /// Refuses values whose template does not compile, or that tell requests apart by what is no rule.
     pub(super) fn check_template(&self, values: &Values) -> Result<(), Problem> {
-        match values.get("template").and_then(Value::as_str) {
-            Some(source) => self.check(source).map_err(Problem::Template),
-            None => Ok(()),
+        if let Some(source) = values.get("template").and_then(Value::as_str) {
+            self.check(source).map_err(Problem::Template)?;
         }
+        let wrong = |field: &str, says: String| {
+            let says = format!("Value error, {says}");
+            Problem::Invalid(vec![Fault::new("value_error", &["body", field], says)])
+        };
+        if values.get("dedup_window_seconds").and_then(Value::as_u64) == Some(0) {
+            return Err(wrong("dedup_window_seconds", "a window has at least 1 second".to_owned()));
+        }
+        let Some(rule) = values.get("dedup_key").and_then(Value::as_str) else { return Ok(()) };
+        let rule = KeyRule::compile(rule, self.options.render).map(drop);
+        rule.map_err(|fault| wrong("dedup_key", fault.sentence()))
     }
 
     /// Whether a template compiles.

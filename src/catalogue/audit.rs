@@ -148,6 +148,9 @@ pub fn whole(kind: &Kind, fields: &Values) -> Value {
     let mut payload = Map::new();
     for field in kind.fields.iter().filter(|field| field.is_told()) {
         let value = fields.get(field.name).cloned().unwrap_or_default();
+        if !field.says(&value) {
+            continue;
+        }
         payload.insert(field.name.to_owned(), cut(value).0);
     }
     payload.into()

@@ -76,8 +76,9 @@ pub fn check(kind: &Kind, verb: &Verb, body: Option<&Value>) -> Result<Values, V
             },
             (None | Some(Value::Null), false) => {}
             (None | Some(Value::Null), true) => {
-                if !(field.kept && verb.effect == Effect::Replace) {
-                    values.insert(field.name.to_owned(), fallback(field));
+                let fallback = fallback(field);
+                if !(field.kept && verb.effect == Effect::Replace) && field.says(&fallback) {
+                    values.insert(field.name.to_owned(), fallback);
                 }
             }
             (Some(value), _) => match read(field, value) {

@@ -231,6 +231,8 @@ pub struct Field {
     pub on_end: OnEnd,
     /// The role in which events relate what this refers to; empty when they do not.
     pub relates: &'static str,
+    /// Prefect Cloud does not have it: it is told only where it says something.
+    pub is_own: bool,
     /// The label of the events' resource that has its value; empty when none has.
     pub label: &'static str,
 }
@@ -247,8 +249,15 @@ impl Field {
             fallback: Fallback::Null,
             on_end: OnEnd::Refuse,
             relates: "",
+            is_own: false,
             label: "",
         }
+    }
+
+    /// Whether there is a word to say of it, being that.
+    #[must_use]
+    pub fn says(&self, value: &serde_json::Value) -> bool {
+        !(self.is_own && value.is_null())
     }
 
     /// Whether events tell it.
@@ -308,6 +317,11 @@ impl Field {
 
     const fn relates(mut self, role: &'static str) -> Self {
         self.relates = role;
+        self
+    }
+
+    const fn own(mut self) -> Self {
+        self.is_own = true;
         self
     }
 

@@ -252,7 +252,8 @@ fn record(kind: &Kind) -> Value {
     for field in kind.fields.iter().filter(|field| field.source != Source::Secret) {
         properties.insert(field.name.to_owned(), output(field));
     }
-    let required: Vec<String> = properties.keys().cloned().collect();
+    let is_always = |name: &&String| kind.field(name).is_none_or(|field| !field.is_own);
+    let required: Vec<&String> = properties.keys().filter(is_always).collect();
     json!({"type": "object", "properties": properties, "required": required})
 }
 

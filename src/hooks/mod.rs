@@ -23,7 +23,7 @@ use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
 use crate::limit::Limits;
 use crate::request::{Arrival, Body, Content, SECRET_HEADERS, has_body};
-use crate::spool::{Capture, Frame, Receipt, Spool};
+use crate::spool::{Capture, Digest, First, Frame, Key, Receipt, Spool, Taken};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
 use crate::verify::key::{Keyring, bearer};
@@ -43,6 +43,8 @@ pub const PATH_PREFIX: &str = "/hooks/";
 /// What a template may see of the path: the slug is a secret.
 const HIDDEN_PATH: &str = "/hooks/***";
 static RECEIPT: HeaderName = HeaderName::from_static("hookgate-receipt");
+/// Says that the receipt is an earlier request's, which this one repeats.
+static DUPLICATE: HeaderName = HeaderName::from_static("hookgate-duplicate");
 
 /// Settings of the way in.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +113,23 @@ enum Verdict {
     Accepted,
     Failed(FailureKind),
     Handshake(Handshake),
+    /// It was kept before, and this one was not.
+    Duplicate,
+}
+
+/// How a request is known again.
+#[derive(Clone, Copy)]
+struct Known {
+    key: Key,
+    /// From when on.
+    since: Time,
+}
+
+impl Kept {
+    /// What was kept when the same request came before.
+    fn before(first: First) -> Self {
+        Self { receipt: first.receipt, id: first.id, verdict: Verdict::Duplicate }
+    }
 }
 
 impl Hooks {
@@ -154,6 +173,13 @@ impl Hooks {
             return Ok(Kept { receipt, id, verdict: Verdict::Handshake(handshake) });
         }
         let mut rendering = self.renderer.run(submission, &self.facts).await?;
+        let once = self.once(&rendering);
+        if let Some(once) = once {
+            // Apart: what few webhooks ask must not weigh on every request.
+            if let Some(first) = Box::pin(self.spool.first(once.key, once.since)).await? {
+                return Ok(Kept::before(first));
+            }
+        }
         let (event, verdict) = match self.draft(&mut rendering, event_id, id) {
             Ok(event) => (event, Verdict::Accepted),
             Err(failure) => {
@@ -162,8 +188,25 @@ impl Hooks {
             }
         };
         let received = events::received(&rendering.submission, id, &Sequel::Event(event.id));
-        let receipt = self.append(rendering.submission, &[received, event]).await?;
+        let events = [received, event];
+        // What failed is not remembered: its sender may try again once the template is mended.
+        if let (Some(once), Verdict::Accepted) = (once, &verdict) {
+            return Box::pin(self.append_once(rendering.submission, &events, once)).await;
+        }
+        let receipt = self.append(rendering.submission, &events).await?;
         Ok(Kept { receipt, id, verdict })
+    }
+
+    /// How a request is known again, when its webhook takes those sent again once.
+    fn once(&self, rendering: &Rendering) -> Option<Known> {
+        let Submission { endpoint, received, .. } = &rendering.submission;
+        let once = endpoint.once.as_ref()?;
+        let Some(digest) = rendering.key else {
+            self.facts.missed_key();
+            return None;
+        };
+        let since = received.plus_seconds(-once.window_seconds);
+        Some(Known { key: (endpoint.id, digest), since })
     }
 
     /// Method, slug, the peer's budget, the spool's gate: before a byte of the body is read.
@@ -242,21 +285,30 @@ impl Hooks {
         self.spool.remember(endpoint.account, Some(endpoint.workspace), event)
     }
 
-    /// One frame: the request and its events live or die together.
     async fn append(&self, submission: Submission, events: &[Event]) -> Result<Receipt, Refusal> {
-        let endpoint = &submission.endpoint;
-        let capture = Capture { webhook: endpoint.id, body: submission.content.raw };
-        let frame = Frame::encode(
-            endpoint.account,
-            Some(endpoint.workspace),
-            submission.received,
-            events,
-            Some(&capture),
-        );
+        let frame = frame(submission, events, None);
         let started = Instant::now();
         let receipt = self.spool.append(frame).await?;
         self.facts.appended(started.elapsed());
         Ok(receipt)
+    }
+
+    /// As [`Hooks::append`]; but when the same request came a moment ago, that one's receipt.
+    async fn append_once(
+        &self,
+        submission: Submission,
+        events: &[Event],
+        Known { key, since }: Known,
+    ) -> Result<Kept, Refusal> {
+        let named = (events[0].id, submission.received);
+        let frame = frame(submission, events, Some(key.1));
+        let started = Instant::now();
+        let taken = self.spool.append_first(key, since, named, frame).await?;
+        self.facts.appended(started.elapsed());
+        Ok(match taken {
+            Taken::New(receipt) => Kept { receipt, id: named.0, verdict: Verdict::Accepted },
+            Taken::Known(first) => Kept::before(first),
+        })
     }
 
     fn mint(&self, received: Time) -> Uuid {
@@ -269,6 +321,13 @@ impl Hooks {
         tracing::debug!(sequence = receipt.sequence(), event = %id, "kept a request");
         let (reply, outcome) = match verdict {
             Verdict::Accepted => (Reply::empty(StatusCode::NO_CONTENT), Outcome::Accepted),
+            Verdict::Duplicate => {
+                let same = HeaderValue::from_static("true");
+                (
+                    Reply::empty(StatusCode::NO_CONTENT).with(DUPLICATE.clone(), same),
+                    Outcome::Duplicate,
+                )
+            }
             Verdict::Failed(kind) => {
                 (Reply::detail(StatusCode::BAD_REQUEST, kind.detail()), Outcome::Failed)
             }
@@ -312,6 +371,14 @@ impl Rendering {
     fn failed(&self, failure: &Failure, id: Uuid, follows: Uuid) -> Event {
         events::failed(&self.submission, &self.body, failure, id, follows)
     }
+}
+
+/// One frame: the request and its events live or die together.
+fn frame(submission: Submission, events: &[Event], key: Option<Digest>) -> Frame {
+    let endpoint = &submission.endpoint;
+    let capture = Capture { webhook: endpoint.id, key, body: submission.content.raw };
+    let (account, workspace) = (endpoint.account, Some(endpoint.workspace));
+    Frame::encode(account, workspace, submission.received, events, Some(&capture))
 }
 
 /// The slug in a path: what stands behind the prefix, one trailing slash allowed.

@@ -10,7 +10,7 @@ use crate::json;
 use crate::parse;
 use crate::render;
 use crate::request::Body;
-use crate::spool::SpoolError;
+use crate::spool::{Digest, SpoolError};
 use crate::telemetry::hooks::Facts;
 
 use super::failure::Failure;
@@ -27,6 +27,8 @@ pub(super) struct Rendering {
     pub(super) submission: Submission,
     pub(super) body: Body,
     pub(super) text: Result<String, Box<Failure>>,
+    /// What tells the request from others, when it is to be taken once.
+    pub(super) key: Option<Digest>,
     /// How long that took.
     took: Duration,
 }
@@ -103,16 +105,16 @@ fn render_one(
     let started = Instant::now();
     // A bug of the engine that one template and body find must not cost the request.
     let made = catch_unwind(AssertUnwindSafe(|| interpret(&submission, json, limits)));
-    let (body, text) = made.unwrap_or_else(|_| (Body::Empty, Err(Failure::of_engine())));
+    let (body, text, key) = made.unwrap_or_else(|_| (Body::Empty, Err(Failure::of_engine()), None));
     let took = started.elapsed();
-    (Rendering { submission, body, text, took }, took)
+    (Rendering { submission, body, text, key, took }, took)
 }
 
 fn interpret(
     submission: &Submission,
     json: json::Limits,
     limits: render::Limits,
-) -> (Body, Result<String, Box<Failure>>) {
+) -> (Body, Result<String, Box<Failure>>, Option<Digest>) {
     let body = match parse::of_request(
         &submission.method,
         &submission.headers,
@@ -122,13 +124,15 @@ fn interpret(
         Ok(body) => body,
         Err(fault) => {
             let text = String::from_utf8_lossy(&submission.content.decoded).into_owned();
-            return (Body::Text(text), Err(Failure::of_body(&fault)));
+            return (Body::Text(text), Err(Failure::of_body(&fault)), None);
         }
     };
     let context = submission.context(&body);
+    let once = submission.endpoint.once.as_ref();
+    let key = once.and_then(|once| once.digest(&context, limits));
     let text =
         submission.endpoint.template(limits).map_err(Failure::of_template).and_then(|template| {
             template.render(&context).map_err(|fault| Failure::of_template(&fault))
         });
-    (body, text)
+    (body, text, key)
 }

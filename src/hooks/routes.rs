@@ -11,8 +11,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::clock::{Clock, Time};
 use crate::event::write_labels;
 use crate::id::Uuid;
-use crate::render::{Diagnostic, Limits, Template};
-use crate::store::{Change, Party, Webhook};
+use crate::render::{Context, Diagnostic, KeyRule, Limits, Template};
+use crate::spool;
+use crate::store::{Change, Dedup, Party, Webhook};
 
 /// A change copies one shard: with a million webhooks some thousand entries.
 const SHARDS: usize = 1024;
@@ -39,10 +40,38 @@ pub struct Endpoint {
     pub related: Box<str>,
     /// Account and workspace as related resources: JSON objects, a comma between them.
     pub tenant: Arc<str>,
+    /// What tells requests apart, when those sent again are to be taken once.
+    pub once: Option<Once>,
     /// The template, byte for byte as it was saved.
     pub source: Box<str>,
     compiled: OnceLock<Result<Template, Diagnostic>>,
     slow: AtomicBool,
+}
+
+/// How a webhook's requests are told apart.
+#[derive(Debug)]
+pub struct Once {
+    rule: Box<str>,
+    compiled: OnceLock<Option<KeyRule>>,
+    /// For how long a request is remembered.
+    pub window_seconds: i64,
+}
+
+impl Once {
+    fn new(dedup: &Dedup) -> Self {
+        let Dedup { key, window_seconds } = dedup;
+        let compiled = OnceLock::new();
+        Self { rule: key.as_str().into(), compiled, window_seconds: *window_seconds }
+    }
+
+    /// What tells a request apart, as a digest; another rule finds others.
+    #[must_use]
+    pub fn digest(&self, seen: &Context<'_>, limits: Limits) -> Option<spool::Digest> {
+        let rule = self.compiled.get_or_init(|| KeyRule::compile(&self.rule, limits).ok());
+        let key = rule.as_ref()?.key(seen)?;
+        let whole = digest(&SHA256, &[self.rule.as_bytes(), b"\0", &key].concat());
+        whole.as_ref().get(..16)?.try_into().ok()
+    }
 }
 
 impl Endpoint {
@@ -60,6 +89,7 @@ impl Endpoint {
             resource: object(&[id, name]),
             related: object(&[id, name, role]),
             tenant,
+            once: webhook.dedup.as_ref().map(Once::new),
             source: webhook.template.as_str().into(),
             compiled: OnceLock::new(),
             slow: AtomicBool::new(false),
@@ -313,6 +343,7 @@ pub(super) mod tests {
             name: format!("hook {number}\0"),
             slug: Secret::new(slug),
             former: None,
+            dedup: None,
             template: template.to_owned(),
             enabled: true,
             service_account: None,

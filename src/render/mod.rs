@@ -29,6 +29,7 @@ mod fold;
 mod globals;
 mod humanize;
 mod keeper;
+mod key;
 mod lazy;
 mod lint;
 mod lookup;
@@ -73,6 +74,7 @@ use diagnostic::Lines;
 use trace::Plan;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use key::KeyRule;
 pub use lint::{Edit, Finding, lint};
 pub use stock::{Stock, StockTemplate};
 pub use tidy::tidy;

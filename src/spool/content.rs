@@ -1,12 +1,12 @@
 //! What stands in a frame's payload. In: events and the request they came from. Out: a finished frame, and back. Knows
 //! no file; a payload whose layout makes no sense is no frame, never a panic.
 //!
-//! Payload: for each event its id (16) and length (u32); the webhook (16) when there is a request; the events' JSON one
-//! behind the other; the request's body to the end.
+//! Payload: for each event its id (16) and length (u32); the webhook (16) when there is a request, and the request's
+//! key (16) when it has one; the events' JSON one behind the other; the request's body to the end.
 
 use bytes::Bytes;
 
-use super::{Capture, Frame, Kept};
+use super::{Capture, Digest, Frame, Kept};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
@@ -18,13 +18,18 @@ pub(super) const REQUEST: u8 = 1;
 pub(super) const OWN: u8 = 2;
 /// Flag: the payload holds a request.
 const CAPTURE: u8 = 1;
+/// Flags: a request that has a key.
+const KEYED: u8 = CAPTURE | 2;
 const ENTRY_BYTES: usize = 20;
 const WEBHOOK_BYTES: usize = 16;
+const KEY_BYTES: usize = size_of::<Digest>();
 
 /// Bytes of a finished frame of these parts.
 fn measure(events: &[Event], capture: Option<&Capture>) -> usize {
     let texts: usize = events.iter().map(|event| ENTRY_BYTES + event.json.len()).sum();
-    let request = capture.map_or(0, |capture| WEBHOOK_BYTES + capture.body.len());
+    let request = capture.map_or(0, |capture| {
+        WEBHOOK_BYTES + capture.key.map_or(0, |_| KEY_BYTES) + capture.body.len()
+    });
     texts + request
 }
 
@@ -41,7 +46,7 @@ pub(super) fn encode(
         length: u32::try_from(length).unwrap_or(u32::MAX),
         payload_crc: 0,
         kind: if capture.is_some() { REQUEST } else { OWN },
-        flags: if capture.is_some() { CAPTURE } else { 0 },
+        flags: flags(capture),
         count: u16::try_from(events.len()).unwrap_or(u16::MAX),
         sequence: 0,
         received: received.micros(),
@@ -57,6 +62,7 @@ pub(super) fn encode(
     }
     if let Some(capture) = capture {
         bytes.extend_from_slice(capture.webhook.as_bytes());
+        bytes.extend_from_slice(capture.key.as_ref().map_or(&[], |key| &key[..]));
     }
     for event in events {
         bytes.extend_from_slice(&event.json);
@@ -70,9 +76,13 @@ pub(super) fn encode(
     Frame { bytes }
 }
 
+fn flags(capture: Option<&Capture>) -> u8 {
+    capture.map_or(0, |capture| if capture.key.is_some() { KEYED } else { CAPTURE })
+}
+
 /// Reads a frame back; events and body are slices of `payload`. `None`: a kind of a later release, or no sense.
 pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
-    if !matches!(header.kind, REQUEST | OWN) || header.flags & !CAPTURE != 0 {
+    if !matches!(header.kind, REQUEST | OWN) || !matches!(header.flags, 0 | CAPTURE | KEYED) {
         return None;
     }
     let mut at = usize::from(header.count) * ENTRY_BYTES;
@@ -84,6 +94,13 @@ pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
         at += WEBHOOK_BYTES;
         Some(Uuid::from_slice(id).ok()?)
     };
+    let key = if header.flags == KEYED {
+        let key = payload.get(at..at + KEY_BYTES)?;
+        at += KEY_BYTES;
+        Some(key.try_into().ok()?)
+    } else {
+        None
+    };
     let mut events = Vec::with_capacity(usize::from(header.count));
     for entry in table.chunks_exact(ENTRY_BYTES) {
         let (id, length) = entry.split_at(16);
@@ -92,7 +109,7 @@ pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
         events.push(Event { id: Uuid::from_slice(id).ok()?, json: payload.slice(at..end) });
         at = end;
     }
-    let capture = webhook.map(|webhook| Capture { webhook, body: payload.slice(at..) });
+    let capture = webhook.map(|webhook| Capture { webhook, key, body: payload.slice(at..) });
     Some(Kept {
         sequence: header.sequence,
         account: Uuid::from_bytes(header.account),
@@ -120,11 +137,15 @@ mod tests {
     #[test]
     fn a_frame_gives_back_what_it_was_made_of() {
         let events = [event(1, "{\"a\":1}"), event(2, "{}")];
-        let capture =
-            Capture { webhook: Uuid::from_u128(9), body: Bytes::from_static(b"\xff\0body") };
+        let capture = |key| Capture {
+            webhook: Uuid::from_u128(9),
+            key,
+            body: Bytes::from_static(b"\xff\0body"),
+        };
         let (account, workspace) = (Uuid::from_u128(3), Some(Uuid::from_u128(4)));
         let time = Time::from_micros(77);
-        for capture in [Some(&capture), None] {
+        for capture in [Some(capture(None)), Some(capture(Some([7; 16]))), None] {
+            let capture = capture.as_ref();
             for count in 0..=2 {
                 let frame = encode(account, workspace, time, &events[..count], capture);
                 assert_eq!(frame.bytes.len() % 8, 0);
@@ -136,8 +157,9 @@ mod tests {
                     (kept.account, kept.workspace, kept.received),
                     (account, workspace, time)
                 );
-                let body = kept.capture.map(|capture| (capture.webhook, capture.body));
-                assert_eq!(body, capture.map(|capture| (capture.webhook, capture.body.clone())));
+                let parts =
+                    |capture: &Capture| (capture.webhook, capture.key, capture.body.clone());
+                assert_eq!(kept.capture.as_ref().map(parts), capture.map(parts));
             }
         }
     }

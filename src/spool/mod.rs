@@ -99,8 +99,36 @@ pub enum SpoolError {
 pub struct Capture {
     /// The webhook that received it.
     pub webhook: Uuid,
+    /// What tells it from others, when it is to be taken once.
+    pub key: Option<Digest>,
     /// The body as it came over the wire.
     pub body: Bytes,
+}
+
+/// A digest of what tells a request from others of its webhook.
+pub type Digest = [u8; 16];
+
+/// A webhook and what tells a request from its others.
+pub type Key = (Uuid, Digest);
+
+/// The first request of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    /// Its received event's id.
+    pub id: Uuid,
+    /// When its head was complete.
+    pub received: Time,
+    /// The proof that it is kept.
+    pub receipt: Receipt,
+}
+
+/// What became of a request that is to be taken once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is kept.
+    New(Receipt),
+    /// It was kept before.
+    Known(First),
 }
 
 /// What lives or dies together: encoded and check-summed before the spool's lock is taken.
@@ -282,6 +310,30 @@ impl Spool {
         events: Vec<Event>,
     ) -> Result<usize, SpoolError> {
         once::append(&self.running.shared, account, workspace, received, events).await
+    }
+
+    /// The first request of that key since a moment, once it is kept. Bounded to the newest 1,000,000 keys; what the
+    /// journal still holds is known after a restart, as far as start-up reads it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Busy`] when it does not become durable.
+    pub async fn first(&self, key: Key, since: Time) -> Result<Option<First>, SpoolError> {
+        once::first(&self.running.shared, key, since).await
+    }
+
+    /// Appends the frame of a request, named by its received event and when it came, unless one of that key came since
+    /// a moment. The frame's capture holds the key.
+    ///
+    /// # Errors
+    /// As [`Spool::append`].
+    pub async fn append_first(
+        &self,
+        key: Key,
+        since: Time,
+        named: (Uuid, Time),
+        frame: Frame,
+    ) -> Result<Taken, SpoolError> {
+        once::append_first(&self.running.shared, key, since, named, frame).await
     }
 
     /// Remembers an event id that a template of a workspace supplied, with a digest of its content. `false`: the id is

@@ -1,19 +1,25 @@
-//! What was seen before: events that must be appended once, and ids that templates gave. In: events as they come, ids
-//! as recovery finds them. Out: known or not, and the new ones appended. Bounded: the oldest is forgotten first.
+//! What was seen before: events that must be appended once, ids that templates gave, keys of requests. In: events and
+//! requests as they come, ids and keys as recovery finds them. Out: known or not, and the new ones appended. Bounded:
+//! the oldest is forgotten first.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::append::Append;
 use super::shared::Shared;
-use super::{Frame, SpoolError};
+use super::{First, Frame, Key, Receipt, SpoolError, Taken};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
 
-/// Most ids each memory holds.
-const IDS_MAX: usize = 100_000;
+/// Most ids each memory of ids holds.
+pub(super) const IDS_MAX: usize = 100_000;
+/// Most keys of requests that are remembered, of all webhooks together.
+pub(super) const KEYS_MAX: usize = 1_000_000;
+/// Longest a key is remembered, whatever is asked.
+const KEY_MAX_SECONDS: i64 = 604_800;
 /// Between two looks at an event that somebody else brought, and how many there are.
 const PAUSE: Duration = Duration::from_millis(2);
 const PAUSES_MAX: u32 = 500;
@@ -21,35 +27,52 @@ const PAUSES_MAX: u32 = 500;
 /// An event's account, workspace and id: nobody takes an id away from another tenant by using it first.
 pub(super) type Placed = (Uuid, Option<Uuid>, Uuid);
 
-/// The newest ids and a number for each.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    known: HashMap<Placed, u64>,
-    order: VecDeque<Placed>,
+/// The newest things and what is known of each.
+#[derive(Debug)]
+pub(super) struct Memory<K, V = u64> {
+    known: HashMap<K, V>,
+    order: VecDeque<K>,
+    most: usize,
 }
 
-impl Memory {
-    /// The number of an id.
-    pub(super) fn find(&self, id: Placed) -> Option<u64> {
-        self.known.get(&id).copied()
+impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
+    pub(super) fn new(most: usize) -> Self {
+        Self { known: HashMap::new(), order: VecDeque::new(), most }
     }
 
-    /// Puts an id there, or gives it another number.
-    pub(super) fn insert(&mut self, id: Placed, number: u64) {
-        if self.known.insert(id, number).is_some() {
+    /// What is known of it.
+    pub(super) fn find(&self, key: &K) -> Option<V> {
+        self.known.get(key).copied()
+    }
+
+    /// Puts it there as the newest, or says something else of it.
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        if self.known.insert(key, value).is_some() {
             return;
         }
-        self.order.push_back(id);
-        if self.order.len() > IDS_MAX
+        self.order.push_back(key);
+        if self.order.len() > self.most
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
     }
 
+    /// Forgets the oldest as long as they are over.
+    pub(super) fn forget(&mut self, is_over: impl Fn(&V) -> bool) {
+        while let Some(oldest) = self.order.front()
+            && self.known.get(oldest).is_none_or(&is_over)
+        {
+            self.known.remove(oldest);
+            self.order.pop_front();
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Memory<K, u64> {
     /// Remembers an id with a digest; `false`: it is known with another one.
-    pub(super) fn agree(&mut self, id: Placed, digest: u64) -> bool {
-        if let Some(known) = self.find(id) {
+    pub(super) fn agree(&mut self, id: K, digest: u64) -> bool {
+        if let Some(known) = self.find(&id) {
             return known == digest;
         }
         self.insert(id, digest);
@@ -121,12 +144,65 @@ fn keep_new(
     is_flying
 }
 
-fn find(shared: &Shared, seen: &Memory, event: Placed) -> Once {
-    let sequence = seen.find(event);
+fn find(shared: &Shared, seen: &Memory<Placed>, event: Placed) -> Once {
+    let sequence = seen.find(&event);
     sequence.map_or(Once::New, |sequence| judge(shared.queue.fate(sequence).as_ref()))
 }
 
-/// What to do with an event that must be appended once.
+/// The first request of a key since a moment, once it is kept; nothing when there was none, or when it was not kept.
+pub(super) async fn first(
+    shared: &Shared,
+    key: Key,
+    since: Time,
+) -> Result<Option<First>, SpoolError> {
+    for _ in 0..PAUSES_MAX {
+        let known = {
+            let keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.find(&key).filter(|first| first.received >= since)
+        };
+        let Some(first) = known else { return Ok(None) };
+        match judge(shared.queue.fate(first.receipt.sequence).as_ref()) {
+            Once::Kept => return Ok(Some(first)),
+            Once::New => return Ok(None),
+            Once::Flying => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    Err(SpoolError::Busy)
+}
+
+/// Appends a request unless one of its key came since a moment; then waits for that one instead.
+pub(super) async fn append_first(
+    shared: &Arc<Shared>,
+    key: Key,
+    since: Time,
+    (id, received): (Uuid, Time),
+    frame: Frame,
+) -> Result<Taken, SpoolError> {
+    loop {
+        if let Some(first) = first(shared, key, since).await? {
+            return Ok(Taken::Known(first));
+        }
+        let waiting = {
+            let mut keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_new = keys.find(&key).is_none_or(|known| {
+                let fate = shared.queue.fate(known.receipt.sequence);
+                known.received < since || judge(fate.as_ref()) == Once::New
+            });
+            if !is_new {
+                continue;
+            }
+            let sequence = shared.push(&frame, None)?;
+            let horizon = received.plus_seconds(-KEY_MAX_SECONDS);
+            keys.forget(|first| first.received < horizon);
+            keys.insert(key, First { id, received, receipt: Receipt { sequence } });
+            Append::waiting(Arc::clone(shared), sequence)
+        };
+        drop(frame);
+        return waiting.await.map(Taken::New);
+    }
+}
+
+/// What to do with something that must be appended once.
 #[derive(Debug, PartialEq, Eq)]
 enum Once {
     /// It is kept already.
@@ -152,15 +228,27 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten_first() {
-        let mut memory = Memory::default();
-        let id = |number: u64| (Uuid::nil(), None, Uuid::from_u128(number.into()));
+        let mut memory = Memory::new(IDS_MAX);
+        let id = |number: u64| (Uuid::nil(), None::<Uuid>, Uuid::from_u128(number.into()));
         for number in 0..=IDS_MAX as u64 {
             assert!(memory.agree(id(number), number));
         }
-        assert_eq!(memory.find(id(0)), None);
-        assert_eq!(memory.find(id(1)), Some(1));
+        assert_eq!(memory.find(&id(0)), None);
+        assert_eq!(memory.find(&id(1)), Some(1));
         assert!(memory.agree(id(5), 5));
         assert!(!memory.agree(id(5), 6));
         assert_eq!(memory.known.len(), memory.order.len());
+    }
+
+    #[test]
+    fn what_is_over_goes() {
+        let mut memory: Memory<u8, u64> = Memory::new(3);
+        (1..=4).for_each(|key| memory.insert(key, 10 * u64::from(key)));
+        assert_eq!(memory.find(&1), None, "the oldest");
+        memory.insert(2, 50);
+        memory.forget(|&value| value < 45);
+        assert_eq!((memory.find(&2), memory.find(&3)), (Some(50), Some(30)), "in their order");
+        memory.forget(|&value| value < 55);
+        assert_eq!((memory.known.len(), memory.order.len()), (0, 0));
     }
 }

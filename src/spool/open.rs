@@ -11,12 +11,14 @@ use tokio::sync::Notify;
 
 use super::content::{OWN, decode};
 use super::gate::Gate;
-use super::once::Memory;
+use super::once::{IDS_MAX, KEYS_MAX, Memory, Placed};
 use super::queue::Queue;
 use super::ring::{Pool, Ring};
 use super::shared::{Bell, Bounds, Shared};
 use super::tracks::Tracks;
-use super::{FolderLock, Options, Recovery, SpoolError, cursor, keeper, writer};
+use super::{
+    First, FolderLock, Kept, Key, Options, Receipt, Recovery, SpoolError, cursor, keeper, writer,
+};
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::journal::{
@@ -86,9 +88,9 @@ pub(super) fn open(
     make_folders(&*disk, data, &folder).map_err(refuse)?;
     let mode = probe(&*disk, &folder, options.direct);
     let bounds = Bounds::new(options, disk.space(&folder).ok());
-    let (mut seen, mut given) = (Memory::default(), Memory::default());
+    let mut known = Known::default();
     let scope = Scope { repair: true, read_max_bytes: READ_MAX_BYTES };
-    let mut visit = |found: &Found| note_ids(found, &mut seen, &mut given);
+    let mut visit = |found: &Found| known.note(found);
     let recovered = recover(&*disk, &folder, scope, &mut visit).map_err(refuse)?;
     let Recovered { shelf, last, next, report, unread } = recovered;
     let saved = cursor::read_all(&*disk, &cursors);
@@ -128,8 +130,9 @@ pub(super) fn open(
         bell: Bell::default(),
         durable: AtomicU64::new(last),
         damaged: AtomicUsize::new(damaged),
-        seen: Mutex::new(seen),
-        given: Mutex::new(given),
+        seen: Mutex::new(known.seen),
+        given: Mutex::new(known.given),
+        keys: Mutex::new(known.keys),
     });
     let running = start_threads(shared, journal, unread, lock).map_err(refuse)?;
     Ok((running, report.into()))
@@ -167,16 +170,44 @@ fn make_folders(disk: &dyn Disk, data: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What recovery reads of earlier frames: ids of our own events, and digests of events that templates made.
-fn note_ids(found: &Found, seen: &mut Memory, given: &mut Memory) {
-    let Some(kept) = decode(&found.header, &found.payload) else { return };
-    let placed = |event: &Event| (kept.account, kept.workspace, event.id);
-    if found.header.kind == OWN {
-        kept.events.iter().for_each(|event| seen.insert(placed(event), kept.sequence));
-    } else {
-        // The first event of a request is ours: its id is fresh.
-        kept.events.iter().skip(1).for_each(|event| given.insert(placed(event), event.digest()));
+/// What recovery reads of earlier frames: ids of our own events, digests of events that templates made, and requests
+/// that are to be taken once.
+struct Known {
+    seen: Memory<Placed>,
+    given: Memory<Placed>,
+    keys: Memory<Key, First>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        let keys = Memory::new(KEYS_MAX);
+        Self { seen: Memory::new(IDS_MAX), given: Memory::new(IDS_MAX), keys }
     }
+}
+
+impl Known {
+    fn note(&mut self, found: &Found) {
+        let Some(kept) = decode(&found.header, &found.payload) else { return };
+        let placed = |event: &Event| (kept.account, kept.workspace, event.id);
+        if found.header.kind == OWN {
+            kept.events.iter().for_each(|event| self.seen.insert(placed(event), kept.sequence));
+        } else {
+            // The first event of a request is ours: its id is fresh.
+            let others = kept.events.iter().skip(1);
+            others.for_each(|event| self.given.insert(placed(event), event.digest()));
+            if let Some((key, first)) = first_of(&kept) {
+                self.keys.insert(key, first);
+            }
+        }
+    }
+}
+
+/// The request that a frame holds, when it is to be taken once.
+fn first_of(kept: &Kept) -> Option<(Key, First)> {
+    let capture = kept.capture.as_ref()?;
+    let key = (capture.webhook, capture.key?);
+    let receipt = Receipt { sequence: kept.sequence };
+    Some((key, First { id: kept.events.first()?.id, received: kept.received, receipt }))
 }
 
 fn log(folder: &Path, report: &Report, mode: Mode) {

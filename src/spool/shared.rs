@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::gate::Gate;
-use super::once::Memory;
+use super::once::{Memory, Placed};
 use super::queue::Queue;
 use super::ring::Ring;
 use super::tracks::Tracks;
-use super::{Frame, Lag, Options, SpoolError};
+use super::{First, Frame, Key, Lag, Options, SpoolError};
 use crate::clock::Clock;
 use crate::journal::{
     BLOCK_BYTES, Damage, Disk, DiskFile, Mode, SEGMENT_MIN_BYTES, Segment, Shelf, Space,
@@ -128,9 +128,11 @@ pub(super) struct Shared {
     pub(super) written: AtomicU64,
     pub(super) damaged: AtomicUsize,
     /// Sequence of events that are appended once.
-    pub(super) seen: Mutex<Memory>,
+    pub(super) seen: Mutex<Memory<Placed>>,
     /// Digest of events whose id a template gave.
-    pub(super) given: Mutex<Memory>,
+    pub(super) given: Mutex<Memory<Placed>>,
+    /// The first request of each key.
+    pub(super) keys: Mutex<Memory<Key, First>>,
 }
 
 impl Shared {

@@ -36,6 +36,18 @@ pub use write::{Batch, Write};
 /// The store's file in the data folder.
 pub const FILE_NAME: &str = "store.db";
 
+/// How requests that are sent again are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dedup {
+    /// A header's name, or a template.
+    pub key: String,
+    /// For how long one is remembered.
+    pub window_seconds: i64,
+}
+
+/// For how long a request is remembered when nothing is said.
+const WINDOW_SECONDS: i64 = 86_400;
+
 /// What the data plane needs to know of a webhook.
 #[derive(Clone, Debug)]
 pub struct Webhook {
@@ -51,6 +63,8 @@ pub struct Webhook {
     pub slug: Secret,
     /// The one before it, while both are good.
     pub former: Option<Former>,
+    /// What tells requests apart, when those sent again are to be taken once.
+    pub dedup: Option<Dedup>,
     /// The template, byte for byte as it was saved.
     pub template: String,
     /// A disabled webhook answers as if it were not there.

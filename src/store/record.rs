@@ -3,7 +3,7 @@
 use rusqlite::Row;
 use serde_json::Value;
 
-use super::{Key, Party, StoreError, Webhook, moment};
+use super::{Dedup, Key, Party, StoreError, WINDOW_SECONDS, Webhook, moment};
 use crate::catalogue::{self, Kind, Values};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
@@ -164,10 +164,17 @@ impl Record {
             name: self.text("name").to_owned(),
             slug: slug.present.clone(),
             former: slug.former.clone(),
+            dedup: self.dedup(),
             template: self.text("template").to_owned(),
             enabled: self.flag("enabled"),
             service_account: self.reference("service_account_id"),
         })
+    }
+
+    fn dedup(&self) -> Option<Dedup> {
+        let key = self.fields.get("dedup_key").and_then(Value::as_str)?.to_owned();
+        let window = self.fields.get("dedup_window_seconds").and_then(Value::as_i64);
+        Some(Dedup { key, window_seconds: window.unwrap_or(WINDOW_SECONDS) })
     }
 
     /// The record as a key, given its owner's kind and whether they are let in; `None` when it is none.

@@ -20,6 +20,8 @@ pub enum Outcome {
     Failed,
     /// Kept, as the answer to a validation handshake.
     Handshake,
+    /// Kept before.
+    Duplicate,
     /// Refused before anything was kept.
     Refused(Reason),
 }
@@ -96,6 +98,8 @@ pub struct Facts {
     accepted: Counter,
     failed: Counter,
     handshake: Counter,
+    duplicate: Counter,
+    keyless: Counter,
     refused: Counter,
     reasons: [Counter; REASONS.len()],
     render: Histogram,
@@ -116,9 +120,12 @@ impl Facts {
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
         let stages: Family<StageLabel, Histogram> = Family::new_with_constructor(histogram);
         let request = histogram();
+        let keyless = Counter::default();
         telemetry.register(|registry| {
             registry.register("hook_requests", "Requests by outcome", outcomes.clone());
             registry.register("hook_refusals", "Refused requests by reason", refusals.clone());
+            let help = "Requests without what tells those of their webhook apart";
+            registry.register("hook_keyless", help, keyless.clone());
             let help = "Seconds of one stage of a request";
             registry.register("hook_stage_seconds", help, stages.clone());
             let help = "Seconds from a request's head to its reply";
@@ -130,6 +137,8 @@ impl Facts {
             accepted: outcome("accepted"),
             failed: outcome("failed"),
             handshake: outcome("handshake"),
+            duplicate: outcome("duplicate"),
+            keyless,
             refused: outcome("refused"),
             reasons: REASONS.map(|reason| refusals.get_or_create(&ReasonLabel { reason }).clone()),
             render: stage("render"),
@@ -144,12 +153,18 @@ impl Facts {
             Outcome::Accepted => self.accepted.inc(),
             Outcome::Failed => self.failed.inc(),
             Outcome::Handshake => self.handshake.inc(),
+            Outcome::Duplicate => self.duplicate.inc(),
             Outcome::Refused(reason) => {
                 self.reasons[reason as usize].inc();
                 self.refused.inc()
             }
         };
         self.request.observe(took.as_secs_f64());
+    }
+
+    /// Counts a request that is to be taken once, and has no key to be known again by.
+    pub fn missed_key(&self) {
+        self.keyless.inc();
     }
 
     /// Notes how long a rendering took, also one that failed.

@@ -100,6 +100,48 @@ fn an_update_keeps_what_it_does_not_say() {
 }
 
 #[test]
+fn what_tells_requests_apart_is_told_only_where_it_is_set() {
+    let house = House::new();
+    let mut body = minimal();
+    body["dedup_key"] = "X-GitHub-Delivery".into();
+    let made = house.make(&body);
+    let path = house.hook(&made["id"]);
+    assert_eq!(made["dedup_key"], "X-GitHub-Delivery");
+    assert!(made.get("dedup_window_seconds").is_none());
+    assert_eq!(house.events()[0]["payload"]["dedup_key"], "X-GitHub-Delivery");
+    let served = || house.served().remove(0).dedup.map(|dedup| (dedup.key, dedup.window_seconds));
+    assert_eq!(served(), Some(("X-GitHub-Delivery".to_owned(), 86_400)));
+    // Clients that know nothing of it leave it alone.
+    assert_eq!(house.call("PUT", &path, &minimal().to_string()).status, 204);
+    assert!(house.events().is_empty() && served().is_some());
+    body["dedup_key"] = "{{ body.id }}".into();
+    body["dedup_window_seconds"] = 60.into();
+    assert_eq!(house.call("PUT", &path, &body.to_string()).status, 204);
+    assert_eq!(served(), Some(("{{ body.id }}".to_owned(), 60)));
+    let fields = json!(["dedup_key", "dedup_window_seconds"]);
+    assert_eq!(house.events()[0]["payload"]["updated_fields"], fields);
+    for (key, wrong) in [
+        ("dedup_key", json!("two words")),
+        ("dedup_key", json!("{{ body")),
+        ("dedup_key", json!("k".repeat(1001))),
+        ("dedup_window_seconds", json!(0)),
+        ("dedup_window_seconds", json!(604_801)),
+    ] {
+        let mut body = body.clone();
+        body[key] = wrong;
+        let refused = house.call("PUT", &path, &body.to_string());
+        let detail = &refused.body["detail"][0];
+        assert_eq!((refused.status, &detail["loc"][1]), (422, &json!(key)), "{detail}");
+    }
+    body["dedup_key"] = Value::Null;
+    body["dedup_window_seconds"] = Value::Null;
+    assert_eq!(house.call("PUT", &path, &body.to_string()).status, 204);
+    assert_eq!(served(), None);
+    let read = house.call("GET", &path, "").body;
+    assert!(read.get("dedup_key").is_none() && read.get("dedup_window_seconds").is_none());
+}
+
+#[test]
 fn a_replaced_slug_lives_on_as_long_as_asked() {
     let house = House::new();
     let made = house.make(&minimal());

@@ -9,6 +9,10 @@ use super::{LIMIT, OFFSET};
 const TEMPLATE_MAX_CHARS: u64 = 30_000;
 /// Longest time two keys of one service account, or two slugs of one webhook, overlap.
 const OVERLAP_MAX_SECONDS: u64 = 172_800;
+/// Longest rule for what tells requests apart, in characters.
+const KEY_MAX_CHARS: u64 = 1000;
+/// Longest time in which a request sent again is taken for the same.
+const WINDOW_MAX_SECONDS: u64 = 604_800;
 
 const EXPIRATION: Field = Field::new("api_key_expiration", Shape::Instant);
 const ROLE: Field = Field::new("account_role_id", Shape::Reference(&["account-role"]));
@@ -145,6 +149,11 @@ pub static WEBHOOK: Kind = Kind {
         Field::new("service_account_id", Shape::Reference(&["service-account"]))
             .kept()
             .null_clears(),
+        Field::new("dedup_key", Shape::Text(KEY_MAX_CHARS)).kept().null_clears().own(),
+        Field::new("dedup_window_seconds", Shape::Count(WINDOW_MAX_SECONDS))
+            .kept()
+            .null_clears()
+            .own(),
         Field::new("slug", Shape::Slug).secret(),
     ],
     verbs: &[

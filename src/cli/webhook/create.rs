@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::json;
 
+use super::once::Once;
 use super::source::Source;
 use super::with_hook;
 use crate::cli::access::Access;
@@ -18,6 +19,7 @@ Exit codes: 0 made, 1 refused (such as a template that does not parse), 4 no key
 
 Examples:
   HOOKGATE_API_KEY=$(jq -r .api_key first.json) hookgate webhook create --from github
+  hookgate webhook create --from github --name pushes --dedup-key X-GitHub-Delivery
   hookgate webhook create --name orders --template-file template.j2 --service-account shop";
 
 #[derive(Debug, clap::Args)]
@@ -33,6 +35,8 @@ pub(in crate::cli) struct Args {
     /// Who may call it, by a key: a service account's name or id
     #[arg(long, value_name = "NAME|ID")]
     service_account: Option<String>,
+    #[command(flatten)]
+    once: Once,
     /// Make it, and take no requests yet
     #[arg(long)]
     disabled: bool,
@@ -53,6 +57,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         "template": template,
         "enabled": !args.disabled,
     });
+    args.once.fill(&mut body);
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {
         body["service_account_id"] = remote.caller(wanted).await?["id"].clone();

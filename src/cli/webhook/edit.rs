@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::once::Once;
 use super::source::Source;
 use super::{Which, print};
 use crate::cli::listing::{Listing, text};
@@ -32,6 +33,11 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     no_service_account: bool,
     #[command(flatten)]
+    once: Once,
+    /// Take every request, also one that was sent before
+    #[arg(long, conflicts_with_all = ["dedup_key", "dedup_window"])]
+    no_dedup: bool,
+    #[command(flatten)]
     listing: Listing,
 }
 
@@ -39,9 +45,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let template = args.source.text()?;
     let texts = [("name", &args.name), ("description", &args.description), ("template", &template)];
     let is_said = texts.iter().any(|(_, text)| text.is_some());
-    if !(is_said || args.service_account.is_some() || args.no_service_account) {
-        let what =
-            "nothing is to change: --name, --description, --template-file, --service-account";
+    let is_more_said = args.once.is_said() || args.no_dedup;
+    if !(is_said || is_more_said || args.service_account.is_some() || args.no_service_account) {
+        let what = "nothing is to change: --name, --description, --template-file, --service-account, --dedup-key";
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
@@ -59,6 +65,11 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     }
     if args.no_service_account {
         body["service_account_id"] = Value::Null;
+    }
+    args.once.fill(&mut body);
+    if args.no_dedup {
+        body["dedup_key"] = Value::Null;
+        body["dedup_window_seconds"] = Value::Null;
     }
     let id = text(&webhook, "id");
     let set = remote.call(Method::PUT, &format!("webhooks/{id}"), Some(&body)).await;

@@ -3,6 +3,7 @@
 
 mod create;
 mod edit;
+mod once;
 mod source;
 mod trial;
 
@@ -203,6 +204,7 @@ fn print(remote: &Remote, webhook: Value, listing: Listing) -> Result<(), Failur
         ("hook", text(&webhook, "hook")),
         ("description", text(&webhook, "description")),
         ("service account", caller),
+        ("taken once", once::told(&webhook)),
         ("created", text(&webhook, "created")),
         ("updated", text(&webhook, "updated")),
         ("template", text(&webhook, "template")),

@@ -143,6 +143,45 @@ async fn an_event_of_our_own_is_appended_once() {
     }
 }
 
+/// A request's frame with a key.
+fn keyed(number: u64, digest: u8, bytes: usize) -> Frame {
+    let body = Bytes::from(vec![0; bytes]);
+    let capture = Capture { webhook: Uuid::from_u128(9), key: Some([digest; 16]), body };
+    let (time, events) = (Time::from_micros(1_000_000), [event(number), event(number + 1000)]);
+    Frame::encode(Uuid::from_u128(1), None, time, &events, Some(&capture))
+}
+
+#[tokio::test]
+async fn a_request_is_taken_once_also_after_a_restart() {
+    let folder = Folder::new();
+    let now = Time::from_micros(1_000_000);
+    let take = async |spool: &Spool, number: u64, digest: u8, since: Time| {
+        let named = (Uuid::from_u128(number.into()), now);
+        let key = (Uuid::from_u128(9), [digest; 16]);
+        spool.append_first(key, since, named, keyed(number, digest, 10)).await.expect("taken")
+    };
+    let known = |taken: Taken| match taken {
+        Taken::Known(first) => Some(first.id.as_u128()),
+        Taken::New(_) => None,
+    };
+    let (spool, _) = open(&folder.0, options());
+    // Two at once count once, whoever of them was first.
+    let (one, two) = tokio::join!(take(&spool, 1, 7, now), take(&spool, 2, 7, now));
+    assert_eq!((known(one), known(two)), (None, Some(1)));
+    assert_eq!(known(take(&spool, 3, 8, now).await), None, "another key");
+    assert_eq!(spool.status().durable, 2);
+    let key = (Uuid::from_u128(9), [7; 16]);
+    assert_eq!(spool.first(key, now).await.expect("kept").map(|first| first.id.as_u128()), Some(1));
+    assert_eq!(spool.first((Uuid::nil(), [7; 16]), now).await.expect("nothing"), None);
+    spool.close();
+    let (spool, _) = open(&folder.0, options());
+    assert_eq!(known(take(&spool, 4, 7, now).await), Some(1));
+    // Its window is over: it is new, and known from now on.
+    assert_eq!(known(take(&spool, 5, 7, now.plus_seconds(1)).await), None);
+    assert_eq!(known(take(&spool, 6, 7, now).await), Some(5));
+    assert_eq!(spool.status().durable, 3);
+}
+
 #[tokio::test]
 async fn a_reader_in_passing_begins_at_a_moment_and_holds_nothing() {
     let folder = Folder::new();

@@ -55,6 +55,46 @@ fn golden(name: &str, found: &str) {
 }
 
 #[test]
+fn a_request_that_is_sent_again_is_taken_once_and_gets_the_first_receipt() {
+    let mut served = Served::start(|_| ());
+    let template = format!("{{% if body.wrong %}}no event{{% else %}}{ECHO}{{% endif %}}");
+    let body = json!({"name": "once", "template": template, "dedup_key": "X-Delivery"});
+    let webhook = served.call("POST", "/webhooks/", &body).json();
+    let path = format!("/hooks/{}", webhook["slug"].as_str().expect("a slug"));
+    let send = |served: &Served, delivery: &str, body: &str| {
+        let headers = [("content-type", "application/json"), ("x-delivery", delivery)];
+        let answer = served.send("POST", &path, &headers, body.as_bytes());
+        let again = answer.header("hookgate-duplicate").is_some();
+        (answer.status, answer.header("hookgate-receipt").expect("a receipt").to_owned(), again)
+    };
+    let (status, first, again) = send(&served, "a", r#"{"kind":"x"}"#);
+    assert_eq!((status, again), (204, false));
+    // Whatever it says now: it was taken.
+    assert_eq!(send(&served, "a", r#"{"kind":"y"}"#), (204, first.clone(), true));
+    let (_, other, again) = send(&served, "b", r#"{"kind":"x"}"#);
+    assert!(other != first && !again);
+    // What failed may be tried again.
+    let (status, failed, _) = send(&served, "c", r#"{"wrong":true}"#);
+    assert_eq!(status, 400);
+    let (status, mended, again) = send(&served, "c", r#"{"kind":"x"}"#);
+    assert!(status == 204 && mended != failed && !again);
+    // Without the header there is nothing to know it by.
+    assert_eq!(served.post(&webhook, r#"{"kind":"x"}"#).status, 204);
+    assert_eq!(served.events(10).len(), 10, "two for each that was taken");
+    let metrics = served.ask("/metrics").text();
+    assert!(metrics.contains("hookgate_hook_requests_total{outcome=\"duplicate\"} 1"), "{metrics}");
+    assert!(metrics.contains("hookgate_hook_keyless_total 1"), "{metrics}");
+    served.stop();
+    served.resume();
+    assert_eq!(send(&served, "a", r#"{"kind":"x"}"#), (204, first, true));
+    assert_eq!(send(&served, "c", r#"{"kind":"x"}"#), (204, mended, true));
+    // The last second of its window is over.
+    served.clock.advance_seconds(86_401);
+    assert!(!send(&served, "b", r#"{"kind":"x"}"#).2);
+    assert_eq!(served.events(12).len(), 12);
+}
+
+#[test]
 fn a_request_becomes_two_events_that_arrive_as_they_were_kept() {
     let served = Served::start(|_| ());
     let webhook = served.webhook(ECHO);

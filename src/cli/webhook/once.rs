@@ -1,0 +1,53 @@
+//! How requests that are sent again are told, as flags. In: a header or template, and a time. Out: members of a body.
+
+use serde_json::{Value, json};
+
+use crate::cli::moment::seconds;
+
+/// Longest time a request is remembered.
+const WINDOW_MAX_SECONDS: i64 = 604_800;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Once {
+    /// Take a request that is sent again once: the header that tells requests apart, such as `X-GitHub-Delivery`, or a
+    /// template of what does, such as `{{ body.id }}`
+    #[arg(long, value_name = "HEADER|TEMPLATE")]
+    dedup_key: Option<String>,
+    /// For how long a request is remembered, at most 7d; 24h when nothing is said
+    #[arg(long, value_name = "TIME", value_parser = window)]
+    dedup_window: Option<i64>,
+}
+
+impl Once {
+    /// Whether anything is said.
+    pub(super) fn is_said(&self) -> bool {
+        self.dedup_key.is_some() || self.dedup_window.is_some()
+    }
+
+    /// Puts what is said into a body.
+    pub(super) fn fill(&self, body: &mut Value) {
+        if let Some(key) = &self.dedup_key {
+            body["dedup_key"] = json!(key);
+        }
+        if let Some(window) = self.dedup_window {
+            body["dedup_window_seconds"] = json!(window);
+        }
+    }
+}
+
+/// What a webhook takes once, in words; nothing when it takes all.
+pub(super) fn told(webhook: &Value) -> String {
+    let Some(key) = webhook["dedup_key"].as_str() else { return String::new() };
+    let window = webhook["dedup_window_seconds"].as_i64();
+    let window = window.map_or_else(|| "24 h".to_owned(), |seconds| format!("{seconds} s"));
+    format!("what has the same {key} within {window}")
+}
+
+fn window(text: &str) -> Result<i64, String> {
+    let seconds = seconds(text)?;
+    if (1..=WINDOW_MAX_SECONDS).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("1s to 7d".to_owned())
+    }
+}
