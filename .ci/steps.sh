@@ -8,7 +8,7 @@ FUZZ_VERSION=0.13.2
 export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0 PIP_DISABLE_PIP_VERSION_CHECK=1
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
-passed=0 failed=0 table=()
+passed=0 failed=0 skipped=0 table=()
 
 # Runs a command as a named step, for so long at most. What fails is counted; the other steps go on.
 step() { # NAME SECONDS COMMAND…
@@ -26,12 +26,19 @@ step() { # NAME SECONDS COMMAND…
   [ "$outcome" = passed ]
 }
 
+# Says that a step is not run, and why: it is counted, and stands in the table.
+skip() { # NAME REASON
+  skipped=$((skipped + 1))
+  printf '\n== %s\n-- %s: NOT RUN: %s\n' "$1" "$1" "$2"
+  table+=("$(printf '%5d s  %-12s %s' 0 'NOT RUN' "$1: $2")")
+}
+
 # Says how it went, and ends.
 finish() {
   printf '\n'
   printf '%s\n' "${table[@]}"
   printf '%5d s  in all\n\n' "$SECONDS"
-  echo "$passed passed, $failed failed"
+  echo "$passed passed, $failed failed, $skipped skipped"
   [ "$failed" -eq 0 ]
 }
 

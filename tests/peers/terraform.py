@@ -3,7 +3,8 @@
 planned again without a difference, changed, planned again, and destroyed. A template of 30,000 characters with CRLF,
 tabs, trailing spaces and more than ASCII comes back byte for byte.
 
-Run by hand, beside a provider built beforehand: HOOKGATE_TERRAFORM_PROVIDER names its `terraform-provider-prefect`,
+CI runs it where there is a provider that was built beforehand; the registries that CI asks have none, and it says so.
+HOOKGATE_TERRAFORM_PROVIDER names its `terraform-provider-prefect`,
 HOOKGATE_TERRAFORM the program (else `tofu` or `terraform` of the path), HOOKGATE_BIN the gateway. Ends with
 `N passed, N failed`.
 """
