@@ -360,6 +360,7 @@ impl Api {
             Act::MyAccess => self.my_access(call).await,
             Act::Meter => self.meter(call, values).await,
             Act::Usage => self.usage(call).await,
+            Act::UsageByWorkspace => self.usage_by_workspace(call).await,
             Act::UsageLimits => self.usage_limits(call).await,
             Act::Billing => self.billing(call).await,
             Act::Restrictions => self.restrictions(call).await,

@@ -119,6 +119,8 @@ pub enum Act {
     Meter,
     /// Tells what an account used of managed execution.
     Usage,
+    /// Tells what each workspace of an account used of managed execution.
+    UsageByWorkspace,
     /// Tells how much of managed execution an account may use.
     UsageLimits,
     /// Tells an account's plan.

@@ -108,6 +108,19 @@ const STEPS: &[&str] = &[
         hash BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    // Reports of what was used that were counted, so that none counts twice.
+    "
+    CREATE TABLE usage_report (
+        number INTEGER PRIMARY KEY,
+        workspace BLOB NOT NULL,
+        flow_run BLOB NOT NULL,
+        occurred INTEGER NOT NULL,
+        seconds INTEGER NOT NULL,
+        received INTEGER NOT NULL,
+        UNIQUE (workspace, flow_run, occurred)
+    ) STRICT;
+    CREATE INDEX usage_report_received ON usage_report (received);
+",
 ];
 /// The version that all steps lead to.
 const KNOWN: i64 = STEPS.len().cast_signed() as i64;

@@ -8,6 +8,7 @@ mod file;
 mod outbox;
 mod read;
 mod record;
+mod report;
 mod term;
 mod worker;
 mod write;
@@ -30,6 +31,7 @@ pub use bootstrap::{Bootstrap, bootstrap};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
 pub use record::{Former, Hidden, KeptKey, Record, Slug};
+pub use report::{KNOWN_DAYS, Report};
 pub use term::Slice;
 pub use write::{Batch, Write};
 
@@ -316,6 +318,14 @@ impl Store {
         targets: Vec<Uuid>,
     ) -> Result<Vec<Record>, StoreError> {
         self.reader.ask(move |connection| read::holders(connection, kind, &targets)).await
+    }
+
+    /// For how much a report was counted; `None` when it was not, or is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reported(&self, report: Report) -> Result<Option<u64>, StoreError> {
+        self.reader.ask(move |connection| report::find(connection, &report)).await
     }
 
     /// The oldest events that were not handed on, in the order of their commits.

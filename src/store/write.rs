@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 
 use super::record::Hidden;
-use super::{Change, Outgoing, Record, StoreError, audit, outbox, read};
+use super::{Change, Outgoing, Record, Report, StoreError, audit, outbox, read, report};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, API_KEY, Reach, SESSION, Shape, USER, WEBHOOK,
     WORKSPACE, WORKSPACE_ROLE, role,
@@ -21,6 +21,8 @@ pub enum Write {
     Update(Record),
     /// A record that ends; its revision is the one that was read.
     Delete(Record),
+    /// A report that the batch counts; nothing of the batch is kept when it was counted before.
+    Count(Report),
 }
 
 /// What is kept together.
@@ -60,6 +62,7 @@ pub(super) fn apply(
             Write::Insert(record) => insert(transaction, record)?,
             Write::Update(record) => update(transaction, record)?,
             Write::Delete(record) => delete(transaction, record)?,
+            Write::Count(counted) => report::add(transaction, counted)?,
         }
     }
     for write in &batch.writes {
@@ -70,7 +73,7 @@ pub(super) fn apply(
                 hold_apart(transaction, record)?;
                 hold_descent(transaction, record)?;
             }
-            Write::Delete(_) => {}
+            Write::Delete(_) | Write::Count(_) => {}
         }
     }
     for event in &batch.events {
@@ -325,6 +328,7 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
             (record, false)
         }
         Write::Delete(record) => (record, true),
+        Write::Count(_) => return Ok(Vec::new()),
     };
     Ok(match (record.kind.name, gone) {
         (kind, true) if kind == WEBHOOK.name => vec![Change::WebhookGone(record.id)],
@@ -339,7 +343,9 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
 
 /// Whose keys count, or not, by a change of a membership.
 fn member(write: &Write) -> Option<Uuid> {
-    let (Write::Insert(record) | Write::Update(record) | Write::Delete(record)) = write;
+    let (Write::Insert(record) | Write::Update(record) | Write::Delete(record)) = write else {
+        return None;
+    };
     let is_membership = record.kind.name == ACCOUNT_MEMBERSHIP.name;
     let owner = record.reference("user_id").or_else(|| record.reference("bot_id"));
     owner.filter(|_| is_membership)

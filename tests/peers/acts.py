@@ -9,6 +9,8 @@ Takes HOOKGATE_BIN; HOOKGATE_BLESS=1 writes the goldens. Ends with `N passed, N 
 import json
 import os
 import re
+import time
+import uuid
 
 import gateway
 
@@ -294,7 +296,10 @@ def use_and_pay(acts):
     limit = {"managed_execution_limit_seconds": 100}
     acts.change("account-settings.updated", 204, "PATCH", f"{acts.account}/settings", limit)
     usage = f"{acts.workspace}/managed_execution/usage"
-    acts.act("managed-execution.used", 204, "POST", usage, {"seconds": 60})
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    report = {"seconds": 60, "flow_run_id": str(uuid.uuid4()), "occurred": now}
+    acts.change("managed-execution.used", 204, "POST", usage, report)
+    acts.refused(409, "POST", usage, report | {"seconds": 61})
     acts.act("managed-execution.used managed-execution.exceeded", 204, "POST", usage, {"seconds": 60})
     acts.act("managed-execution.used", 204, "POST", usage, {"seconds": 60})
     acts.refused(422, "POST", usage, {"seconds": -1})

@@ -139,6 +139,12 @@ impl House {
         answer.body
     }
 
+    /// What another process would find: the store as it is on the disk.
+    fn reopen_store(&mut self) {
+        let store = Arc::new(Store::open(&self.folder.0).expect("a store"));
+        Arc::get_mut(&mut self.api).expect("nobody else has it").store = store;
+    }
+
     /// A path of the table, in the first account and workspace; what else it names is nobody's.
     fn fill(&self, path: &str) -> String {
         let fill = |part: &str| match part {

@@ -89,6 +89,49 @@ fn usage_is_told_and_the_limit_once_in_a_month() {
 }
 
 #[test]
+fn a_report_counts_once_and_what_is_used_is_told_by_workspace() {
+    let mut house = House::new();
+    let path = format!("{}/managed_execution/usage", house.first.api_path);
+    let report = |house: &House, seconds: u64, occurred: &str, status: u16| {
+        let body = json!({"seconds": seconds, "flow_run_id": OTHER, "occurred": occurred});
+        let answer = house.call("POST", &path, &body.to_string());
+        assert_eq!(answer.status, status, "{answer:?}");
+        house.event_names().len()
+    };
+    let moment = "2023-11-14T22:00:00Z";
+    assert_eq!(report(&house, 60, moment, 204), 1);
+    assert_eq!(report(&house, 60, moment, 204), 0);
+    assert_eq!(report(&house, 60, "2023-11-14T23:00:00+01:00", 204), 0, "the same moment");
+    assert_eq!(report(&house, 61, moment, 409), 0, "it was counted otherwise");
+    assert_eq!(report(&house, 30, "2023-11-14T22:01:00Z", 204), 1, "another moment");
+    // A restart: what was counted is on the disk.
+    house.reopen_store();
+    assert_eq!(report(&house, 60, moment, 204), 0);
+    let used = |house: &House| house.call("GET", &format!("{}/usage", house.account), "").body;
+    let workspace = house.first.workspace_id.to_string();
+    assert_eq!(used(&house), json!({"mex_compute": {workspace: 90}}));
+    for (occurred, status) in [
+        ("2023-10-14T22:13:19Z", 422),
+        ("2023-10-14T22:13:21Z", 204),
+        ("2023-11-15T22:13:21Z", 422),
+        ("2023-11-15T22:13:19Z", 204),
+    ] {
+        report(&house, 1, occurred, status);
+    }
+    // Whatever is still taken is still known.
+    house.api.clock.advance_seconds(31 * 86_400);
+    assert_eq!(report(&house, 1, "2023-11-15T22:13:19Z", 204), 0);
+    assert_eq!(report(&house, 60, moment, 422), 0);
+    assert_eq!(used(&house), json!({"mex_compute": {}}), "another month");
+    house.api.clock.advance_seconds(86_400);
+    for _ in 0..2 {
+        let body = json!({"seconds": 5, "flow_run_id": OTHER, "occurred": null}).to_string();
+        assert_eq!(house.call("POST", &path, &body).status, 204);
+    }
+    assert_eq!(house.event_names().len(), 2, "nothing tells them apart");
+}
+
+#[test]
 fn a_plan_ends_and_goes_on() {
     let house = House::new();
     let base = format!("/api/billing/{}", house.first.account_id);

@@ -3,7 +3,7 @@
 use super::super::{
     Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Reach, Scope, Shape, Verb,
 };
-use super::{IS_GLOBAL, LIMIT, OFFSET};
+use super::{IS_GLOBAL, LIMIT, MEX_USE, OFFSET};
 
 const SEE_SETTINGS: Permission = Permission::Workspace("see_workspace_settings");
 const SEE_ROLES: Permission = Permission::Account("read:workspace_role");
@@ -86,6 +86,8 @@ pub static WORKSPACE_SETTINGS: Kind = Kind {
     fields: &[
         Field::new("inherit_default_result_storage", Shape::Flag).or(Fallback::Flag(true)),
         Field::new("default_result_storage_block_id", Shape::Foreign).null_clears(),
+        MEX_USE[0],
+        MEX_USE[1],
     ],
     verbs: &[
         Verb::new("read", ("GET", "", 200), SEE_SETTINGS, Effect::Read),

@@ -14,6 +14,11 @@ const SECONDS_MAX: u64 = 1 << 48;
 const REPORT_MAX_SECONDS: u64 = 31 * 86_400 * 1000;
 /// The setting that says how much may be used.
 pub const MEX_LIMIT: &str = "managed_execution_limit_seconds";
+/// What was used, and in which month, of an account and of a workspace: events of their own tell it.
+pub const MEX_SECONDS: &str = "managed_execution_seconds";
+pub const MEX_PERIOD: &str = "managed_execution_period";
+pub(super) const MEX_USE: [Field; 2] =
+    [Field::new(MEX_SECONDS, Shape::Count(SECONDS_MAX)).secret(), Field::text(MEX_PERIOD).secret()];
 /// Most domains of an account.
 const DOMAINS_MAX: usize = 100;
 
@@ -40,9 +45,8 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
         Field::new("ip_allowlist", Shape::Json(ALLOWLIST_MAX_BYTES)).made().or(Fallback::List),
         // Seconds a calendar month; nothing when null.
         Field::new(MEX_LIMIT, Shape::Count(SECONDS_MAX)).null_clears(),
-        // What was used, and in which month: events of their own tell it.
-        Field::new("managed_execution_seconds", Shape::Count(SECONDS_MAX)).secret(),
-        Field::text("managed_execution_period").secret(),
+        MEX_USE[0],
+        MEX_USE[1],
         // The plan ends with what is paid; an event of its own tells it.
         Field::new("cancel_at_period_end", Shape::Flag).secret().or(Fallback::Flag(false)),
     ],
@@ -83,12 +87,19 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
         .also(&[
             Field::new("seconds", Shape::Count(REPORT_MAX_SECONDS)).required(),
             Field::new("flow_run_id", Shape::Foreign),
+            Field::new("occurred", Shape::Instant),
         ]),
         Verb::own(
             "usage",
             ("GET", "/accounts/{account}/workspaces/{workspace}/managed_execution/details", 200),
             Permission::Workspace("see_work_pools"),
             Act::Usage,
+        ),
+        Verb::own(
+            "usage_by_workspace",
+            ("GET", "/accounts/{account}/usage", 200),
+            Permission::Account("read:account"),
+            Act::UsageByWorkspace,
         ),
         Verb::own(
             "usage_limits",
