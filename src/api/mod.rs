@@ -23,6 +23,7 @@ mod plan;
 mod present;
 mod problem;
 mod question;
+mod rates;
 mod role;
 mod session;
 mod settings;
@@ -49,7 +50,7 @@ use crate::catalogue::{self, Act, Effect, Kind, Permission, Scene, Values, Verb}
 use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::id::Uuid;
-use crate::limit::Attempts;
+use crate::limit::{Attempts, Limits};
 use crate::render;
 use crate::request::{Arrival, Content};
 use crate::spool::Spool;
@@ -81,6 +82,8 @@ pub struct Options {
     pub render: render::Limits,
     /// What clients may publish and follow.
     pub events: events::Options,
+    /// The budgets, which hooks charge, too.
+    pub limits: Arc<Limits>,
     /// Days that the store keeps audit events; 0 keeps them for ever.
     pub audit_days: u32,
 }
@@ -90,7 +93,13 @@ impl Options {
     #[must_use]
     pub fn new(limits: render::Limits) -> Self {
         let events = events::Options::default();
-        Self { body_max_bytes: 8 << 20, render: limits, events, audit_days: 0 }
+        Self {
+            body_max_bytes: 8 << 20,
+            render: limits,
+            events,
+            limits: Arc::default(),
+            audit_days: 0,
+        }
     }
 }
 
@@ -220,6 +229,12 @@ impl Api {
     #[must_use]
     pub fn facts(&self) -> Arc<Facts> {
         Arc::clone(&self.facts)
+    }
+
+    /// The budgets, for hooks to charge, too.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.options.limits)
     }
 
     /// Answers one request; its body is read only once the caller is known and allowed.
@@ -362,6 +377,10 @@ impl Api {
             Act::Usage => self.usage(call).await,
             Act::UsageByWorkspace => self.usage_by_workspace(call).await,
             Act::UsageLimits => self.usage_limits(call).await,
+            Act::Rates => self.rates(call, arrival).await,
+            Act::RateStatus => self.rate_status(call).await,
+            Act::RateUsage => self.rate_usage(call, arrival).await,
+            Act::RateDownload => self.rate_download(call, arrival).await,
             Act::Billing => self.billing(call).await,
             Act::Restrictions => self.restrictions(call).await,
             Act::Subscribe => self.subscribe(call, values).await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Api, support};
+use super::{Api, rates, support};
 use crate::store::StoreError;
 
 /// Between two looks for events that are older than their term.
@@ -48,12 +48,15 @@ impl Api {
     }
 }
 
-/// Ends what is over, leave for support and audit events, until `shutdown` says stop.
+/// Ends what is over, leave for support and audit events, and writes down what was asked of budgets, until `shutdown`
+/// says stop.
 pub async fn expire(api: Arc<Api>, shutdown: watch::Receiver<bool>) {
     tokio::join!(
         regularly(support::LOOK_EVERY, shutdown.clone(), || api.look_after_support()),
         regularly(LOOK_EVERY, shutdown.clone(), || api.look_after_audit(&shutdown)),
+        regularly(rates::WRITE_EVERY, shutdown.clone(), || api.look_after_tallies()),
     );
+    api.look_after_tallies().await;
 }
 
 /// Does something now and again and again, until `shutdown` says stop.

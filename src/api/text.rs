@@ -42,8 +42,13 @@ pub(super) fn read(content: &Content) -> Result<Option<Value>, Problem> {
 
 /// The first value of a name in a query, decoded.
 pub(super) fn find(query: &str, name: &str) -> Option<String> {
+    find_all(query, name).next()
+}
+
+/// Every value of a name in a query, decoded.
+pub(super) fn find_all(query: &str, name: &str) -> impl Iterator<Item = String> {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.into_iter().find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
+    pairs.filter(move |(key, _)| decode(key) == name).map(|(_, value)| decode(value))
 }
 
 /// Form decoding: `+` is a space, `%` and two digits a byte; what is no UTF-8 is replaced.
@@ -101,6 +106,12 @@ mod tests {
             let Problem::Invalid(faults) = fault else { panic!("{fault:?}") };
             assert_eq!((faults[0].rule, faults[0].at[0].as_str()), ("json_invalid", "body"));
         }
+    }
+
+    #[test]
+    fn a_name_may_be_said_again() {
+        let all: Vec<_> = find_all("k=a&x=1&k=b%20c&k", "k").collect();
+        assert_eq!(all, ["a", "b c", ""]);
     }
 
     #[test]

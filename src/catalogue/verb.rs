@@ -123,6 +123,14 @@ pub enum Act {
     UsageByWorkspace,
     /// Tells how much of managed execution an account may use.
     UsageLimits,
+    /// Tells which rates stand in a place, and what is used of them.
+    Rates,
+    /// Tells which of an account's budgets were used up a moment ago.
+    RateStatus,
+    /// Tells what was asked of budgets, by the minute.
+    RateUsage,
+    /// The same as a table.
+    RateDownload,
     /// Tells an account's plan.
     Billing,
     /// Tells what may be done about an account's plan.

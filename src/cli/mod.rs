@@ -18,6 +18,7 @@ mod form;
 mod gallery;
 mod incident;
 mod key;
+mod limit;
 mod listing;
 mod login;
 mod man;
@@ -110,6 +111,9 @@ enum Command {
     /// Incidents of a workspace
     #[command(subcommand)]
     Incident(incident::Command),
+    /// Limits of a running gateway, and what of them is used
+    #[command(subcommand)]
+    Limit(limit::Command),
     /// Copy webhooks from Prefect Cloud or another gateway
     #[command(after_help = migrate::EXAMPLE)]
     Migrate(Box<migrate::Args>),
@@ -201,6 +205,7 @@ pub fn run() -> ExitCode {
         Command::Key(command) => key::run(&command),
         Command::Password(args) => password::run(&args),
         Command::Incident(command) => incident::run(&command),
+        Command::Limit(command) => limit::run(&command),
         Command::Migrate(args) => migrate::run(&args),
         Command::Event(command) => event::run(&command),
         Command::Completions(args) => completions::run(&args, Cli::command()),

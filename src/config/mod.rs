@@ -9,6 +9,7 @@ mod rate;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -84,14 +85,14 @@ impl Config {
     /// The control plane.
     #[must_use]
     pub fn api(&self) -> api::Options {
-        let (events, limits) = (&self.events, &self.limits);
+        let events = &self.events;
         let mut options = api::Options::new(self.render.limits());
         options.audit_days = self.audit.retention_days;
+        options.limits = Arc::new(limit::Limits::new(self.limits.rates()));
         options.events = api::events::Options {
             reserved_names: events.reserved_names,
             open_server_mode: events.open_server_mode,
             public_url: self.server.public_url.clone(),
-            rate: limits.event_rate.and_then(|rate| rate.with(limits.event_burst)),
             followers_max: events.followers_max,
             followers_per_account_max: events.followers_per_account_max,
         };
@@ -252,7 +253,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The budgets of the way in.
+    /// The budgets of senders and of those who publish.
     #[must_use]
     pub fn rates(&self) -> limit::Rates {
         let rate = |rate: Option<RateText>, burst| rate.and_then(|rate| rate.with(burst));
@@ -260,6 +261,7 @@ impl Limits {
             peer: rate(self.peer_rate, self.peer_burst),
             webhook: rate(self.webhook_rate, self.webhook_burst),
             account: rate(self.account_rate, self.account_burst),
+            event: rate(self.event_rate, self.event_burst),
         }
     }
 }

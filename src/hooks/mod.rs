@@ -75,7 +75,7 @@ impl Default for Options {
 pub struct Hooks {
     routes: Arc<Routes>,
     keys: Arc<Keyring>,
-    limits: Limits,
+    limits: Arc<Limits>,
     spool: Spool,
     clock: Arc<Clock>,
     facts: Arc<Facts>,
@@ -138,7 +138,7 @@ impl Hooks {
     pub fn new(
         routes: Arc<Routes>,
         keys: Arc<Keyring>,
-        limits: Limits,
+        limits: Arc<Limits>,
         spool: Spool,
         clock: Arc<Clock>,
         telemetry: &Telemetry,
@@ -164,7 +164,7 @@ impl Hooks {
         let admission = self.admit(arrival)?;
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
-        self.charge(&admission.endpoint)?;
+        self.charge(&admission.endpoint, admission.arrival.received)?;
         let submission = Submission::new(admission, content, self.options.render.extensions);
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
         if let Some(handshake) = Handshake::recognise(&submission)? {
@@ -250,9 +250,11 @@ impl Hooks {
     }
 
     /// The webhook's and the account's quota: only what was verified uses it up.
-    fn charge(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
-        self.limits.charge_webhook(endpoint.id).map_err(Refusal::WebhookRate)?;
-        self.limits.charge_account(endpoint.account).map_err(Refusal::AccountRate)
+    fn charge(&self, endpoint: &Endpoint, received: Time) -> Result<(), Refusal> {
+        let place = (endpoint.account, endpoint.workspace);
+        let charged = self.limits.charge_webhook(place, endpoint.id, received);
+        charged.map_err(Refusal::WebhookRate)?;
+        self.limits.charge_account(endpoint.account, received).map_err(Refusal::AccountRate)
     }
 
     /// The rendered text as an event.

@@ -23,7 +23,6 @@ use crate::config::{Config, Forward};
 use crate::feed::{Feed, FeedError};
 use crate::forward::{ForwardError, Forwarder, Ground, Status};
 use crate::hooks::{self, Hooks, Routes};
-use crate::limit::Limits;
 use crate::request::Arrival;
 use crate::spool::{FolderLock, Spool, SpoolError};
 use crate::store::{self, Store, StoreError};
@@ -113,6 +112,7 @@ pub struct Gateway {
     front: Doors,
     admin: Doors,
     pump: JoinHandle<u64>,
+    upkeep: JoinHandle<()>,
     stop_pump: watch::Sender<bool>,
     cores: Cores,
     drain: Duration,
@@ -197,15 +197,14 @@ impl Gateway {
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
         let forwarder = Forwarder::start(destinations.collect::<Result<_, _>>()?, ground)?;
         let (stop_pump, stopped) = watch::channel(false);
-        tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
+        let upkeep = tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
         let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
         let mut addresses: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
         addresses.dedup();
         let admin_address = admin_listener.local_addr();
         let admin = Admin::new(life.clone(), spool.clone(), lanes(&forwarder), telemetry.clone());
-        let limits = Limits::new(config.limits.rates());
-        let hooks =
-            Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, config.hooks());
+        let (limits, options) = (api.limits(), config.hooks());
+        let hooks = Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, options);
         let front = Doors::open(sockets, listeners, handles, &Arc::new(Front { hooks, api }));
         let admin = Doors::open(
             admin_sockets,
@@ -225,6 +224,7 @@ impl Gateway {
             front,
             admin,
             pump,
+            upkeep,
             stop_pump,
             cores,
             drain: Duration::from_secs(config.server.drain_seconds),
@@ -260,6 +260,7 @@ impl Gateway {
             front,
             admin,
             pump,
+            upkeep,
             stop_pump,
             cores,
             drain,
@@ -273,6 +274,9 @@ impl Gateway {
                 Ok(0) => {}
                 Ok(left) => tracing::warn!(left, "audit events wait for the next start"),
                 Err(fault) => tracing::error!(%fault, "the outbox's task failed"),
+            }
+            if let Err(fault) = upkeep.await {
+                tracing::error!(%fault, "the task that ends what is over failed");
             }
             forwarder.stop().await;
             feed.stop().await;

@@ -121,6 +121,20 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX usage_report_received ON usage_report (received);
 ",
+    // What was asked of budgets, by the minute.
+    "
+    CREATE TABLE tally (
+        number INTEGER PRIMARY KEY,
+        account BLOB NOT NULL,
+        workspace BLOB,
+        bucket TEXT NOT NULL,
+        minute INTEGER NOT NULL,
+        granted INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        UNIQUE (account, bucket, minute)
+    ) STRICT;
+    CREATE INDEX tally_minute ON tally (account, minute);
+",
 ];
 /// The version that all steps lead to.
 const KNOWN: i64 = STEPS.len().cast_signed() as i64;

@@ -9,6 +9,7 @@ mod outbox;
 mod read;
 mod record;
 mod report;
+mod tally;
 mod term;
 mod worker;
 mod write;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 use crate::catalogue::Kind;
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
+use crate::limit::{Bucket, Tally};
 use crate::verify::key::KeyFacts;
 use worker::Worker;
 
@@ -32,6 +34,7 @@ pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
 pub use record::{Former, Hidden, KeptKey, Record, Slug};
 pub use report::{KNOWN_DAYS, Report};
+pub use tally::{Sum, TALLIED_DAYS};
 pub use term::Slice;
 pub use write::{Batch, Write};
 
@@ -326,6 +329,40 @@ impl Store {
     /// [`StoreError`].
     pub async fn reported(&self, report: Report) -> Result<Option<u64>, StoreError> {
         self.reader.ask(move |connection| report::find(connection, &report)).await
+    }
+
+    /// Adds tallies to those that are kept; `now` is the present minute.
+    ///
+    /// # Errors
+    /// [`StoreError`]; none was added then.
+    pub async fn add_tallies(&self, tallies: Vec<Tally>, now: i64) -> Result<(), StoreError> {
+        self.writer.ask(move |connection| tally::add(connection, &tallies, now)).await
+    }
+
+    /// The tallies of one budget from a minute up to another, both of them too.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tallies(
+        &self,
+        account: Uuid,
+        bucket: Bucket,
+        minutes: (i64, i64),
+    ) -> Result<Vec<Tally>, StoreError> {
+        self.reader.ask(move |connection| tally::series(connection, account, bucket, minutes)).await
+    }
+
+    /// The budgets of an account, or of a workspace in it, that were asked since a minute, summed up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sums(
+        &self,
+        account: Uuid,
+        workspace: Option<Uuid>,
+        since: i64,
+    ) -> Result<Vec<Sum>, StoreError> {
+        self.reader.ask(move |connection| tally::sums(connection, account, workspace, since)).await
     }
 
     /// The oldest events that were not handed on, in the order of their commits.

@@ -138,9 +138,11 @@ impl Visitor {
 
     /// Charges the account; over its budget, the publisher waits a little: nothing more is read meanwhile.
     async fn charge(&self, events: usize) -> Result<(), Goodbye> {
+        let (limits, account) = (&self.api.options.limits, self.place.account);
         let mut left = BUDGET_WAIT_SECONDS;
-        while let Err(exceeded) = self.api.events.budget.charge(self.place.account, events) {
+        while let Err(exceeded) = limits.charge_events(account, events) {
             if exceeded.retry_after_seconds > left {
+                limits.note_events(account, events, false, self.api.clock.now());
                 self.api.events.facts.published(Transport::Websocket, Outcome::Limited, events);
                 let seconds = exceeded.retry_after_seconds;
                 let reason = format!("Over the limit of events; again in {seconds} s");
@@ -149,6 +151,7 @@ impl Visitor {
             left -= exceeded.retry_after_seconds;
             sleep(Duration::from_secs(exceeded.retry_after_seconds)).await;
         }
+        limits.note_events(account, events, true, self.api.clock.now());
         Ok(())
     }
 }

@@ -28,7 +28,6 @@ use crate::accept::websocket::{self, Socket};
 use crate::accept::{Body, Reply};
 use crate::catalogue::Permission;
 use crate::feed::Feed;
-use crate::limit::{Budget, Rate};
 use crate::request::Arrival;
 use crate::spool::Spool;
 use crate::telemetry::Telemetry;
@@ -123,8 +122,6 @@ pub struct Options {
     pub open_server_mode: bool,
     /// How clients reach the gateway; as their requests say when absent.
     pub public_url: Option<String>,
-    /// Events that one account may publish.
-    pub rate: Option<Rate>,
     /// Who may follow events at once, in all.
     pub followers_max: usize,
     /// Who may follow events of one account at once.
@@ -137,7 +134,6 @@ impl Default for Options {
             reserved_names: false,
             open_server_mode: false,
             public_url: None,
-            rate: None,
             followers_max: 1000,
             followers_per_account_max: 100,
         }
@@ -152,7 +148,6 @@ const LOOKS_MAX: usize = 4;
 pub(super) struct Events {
     pub(super) spool: Spool,
     pub(super) feed: Feed,
-    pub(super) budget: Budget,
     facts: Arc<Facts>,
     /// Frames that were no events.
     damper: Damper,
@@ -169,7 +164,6 @@ impl Events {
             live: Live::new(spool.clone()),
             spool,
             feed,
-            budget: Budget::new(options.rate),
             facts: Facts::register(telemetry),
             damper: Damper::default(),
             epoch: Instant::now(),

@@ -51,9 +51,10 @@ impl Api {
             Problem::Invalid(faults)
         })?;
         let all = events.len();
-        self.events.budget.charge(place.account, all).inspect_err(|_| {
-            count(Outcome::Limited, all);
-        })?;
+        let (limits, now) = (&self.options.limits, arrival.received);
+        let charged = limits.charge_events(place.account, all);
+        limits.note_events(place.account, all, charged.is_ok(), now);
+        charged.inspect_err(|_| count(Outcome::Limited, all))?;
         let mut new = 0;
         for frame in frames(events) {
             let (account, workspace) = (place.account, place.workspace);

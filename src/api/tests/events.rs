@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
-use crate::limit::{Budget, Rate};
+use crate::limit::{Limits, Rate, Rates};
 use crate::spool::OnFull;
 
 fn event(number: u32) -> Value {
@@ -144,7 +144,8 @@ fn only_who_may_and_only_within_the_budget() {
     alone(&mut house).options.events.open_server_mode = false;
 
     let rate = Rate::new(2, Duration::from_mins(1), NonZeroU32::new(2));
-    alone(&mut house).events.budget = Budget::new(rate);
+    let limits = Limits::new(Rates { event: rate, ..Rates::default() });
+    alone(&mut house).options.limits = Arc::new(limits);
     assert_eq!(house.publish(&base, &json!([event(1), event(2)])).status, 204);
     let answer = house.publish(&base, &json!([event(3)]));
     assert_eq!(

@@ -13,6 +13,7 @@ mod mine;
 mod people;
 mod plans;
 mod ranks;
+mod rates;
 mod sessions;
 mod settings;
 mod teams;
@@ -127,7 +128,8 @@ impl House {
         let body = if reply.body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(&reply.body).expect("JSON")
+            serde_json::from_slice(&reply.body)
+                .unwrap_or_else(|_| String::from_utf8(reply.body.to_vec()).expect("text").into())
         };
         let status = reply.status.as_u16();
         Answer { status, body, headers: reply.headers, close: reply.close }

@@ -98,6 +98,24 @@ pub static WORKSPACE_SETTINGS: Kind = Kind {
             Effect::Change,
         )
         .takes(None),
+        Verb::own(
+            "rate_limits",
+            ("GET", "/accounts/{account}/workspaces/{workspace}/rate-limits", 200),
+            Permission::Workspace("see_webhooks"),
+            Act::Rates,
+        ),
+        Verb::own(
+            "rate_usage",
+            ("GET", "/accounts/{account}/workspaces/{workspace}/rate-limits/usage", 200),
+            Permission::Workspace("see_webhooks"),
+            Act::RateUsage,
+        ),
+        Verb::own(
+            "rate_download",
+            ("GET", "/accounts/{account}/workspaces/{workspace}/rate-limits/usage/download", 200),
+            Permission::Workspace("see_webhooks"),
+            Act::RateDownload,
+        ),
     ],
     actions: &[
         Action::new("created", "POST {account}/workspaces/", "a workspace was made with them"),

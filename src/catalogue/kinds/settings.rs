@@ -108,6 +108,30 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
             Act::UsageLimits,
         ),
         Verb::own(
+            "rate_limits",
+            ("GET", "/accounts/{account}/rate-limits", 200),
+            Permission::Account("read:account"),
+            Act::Rates,
+        ),
+        Verb::own(
+            "rate_status",
+            ("GET", "/accounts/{account}/rate-limits/status", 200),
+            Permission::Account("read:account"),
+            Act::RateStatus,
+        ),
+        Verb::own(
+            "rate_usage",
+            ("GET", "/accounts/{account}/rate-limits/usage", 200),
+            Permission::Account("read:account"),
+            Act::RateUsage,
+        ),
+        Verb::own(
+            "rate_download",
+            ("GET", "/accounts/{account}/rate-limits/usage/download", 200),
+            Permission::Account("read:account"),
+            Act::RateDownload,
+        ),
+        Verb::own(
             "billing",
             ("GET", "/billing/{account}/details", 200),
             Permission::Account("read:billing"),

@@ -1,6 +1,10 @@
 //! How much: rates by peer, webhook and account, and of events. In: who asks. Out: pass, or in how many seconds to ask
-//! again. Off unless set; bounded in memory whatever strangers send. governor stays inside, with its monotonic clock.
+//! again; and what was asked, by the minute. Off unless set; bounded in memory whatever strangers send. governor stays
+//! inside, with its monotonic clock.
 
+mod ledger;
+
+use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -12,7 +16,10 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{NotUntil, Quota, RateLimiter};
 
+use crate::clock::Time;
 use crate::id::Uuid;
+
+pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};
 
 /// Most keys with a budget of their own; those that come later share some.
 const KEYS_MAX: usize = 100_000;
@@ -24,6 +31,8 @@ const SWEEP_EVERY: u64 = 4096;
 /// So many in such a time, and so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
+    count: NonZeroU32,
+    per: Duration,
     period: Duration,
     burst: NonZeroU32,
 }
@@ -35,7 +44,7 @@ impl Rate {
     pub fn new(count: u32, per: Duration, burst: Option<NonZeroU32>) -> Option<Self> {
         let count = NonZeroU32::new(count)?;
         let period = per.checked_div(count.get()).filter(|period| !period.is_zero())?;
-        Some(Self { period, burst: burst.unwrap_or(count) })
+        Some(Self { count, per, period, burst: burst.unwrap_or(count) })
     }
 
     /// The time between two of them, in the long run.
@@ -55,6 +64,12 @@ impl Rate {
     pub fn per_minute(self) -> u64 {
         let count = Duration::from_mins(1).as_nanos() / self.period.as_nanos().max(1);
         u64::try_from(count).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, unit_of(self.per))
     }
 }
 
@@ -92,15 +107,19 @@ pub struct Rates {
     pub webhook: Option<Rate>,
     /// Requests to all webhooks of one account, charged once verified.
     pub account: Option<Rate>,
+    /// Events that clients publish to one account.
+    pub event: Option<Rate>,
 }
 
-/// The budgets of the way in.
+/// All budgets but those of tries at passwords, and what was asked of them.
 #[derive(Debug, Default)]
 pub struct Limits {
     rates: Rates,
     peer: Option<Keyed<IpAddr>>,
     webhook: Option<Keyed<Uuid>>,
     account: Option<Keyed<Uuid>>,
+    event: Option<Keyed<Uuid>>,
+    ledger: Ledger,
 }
 
 impl Limits {
@@ -112,7 +131,15 @@ impl Limits {
             peer: rates.peer.map(|rate| Keyed::new(rate, DefaultClock::default())),
             webhook: rates.webhook.map(|rate| Keyed::new(rate, DefaultClock::default())),
             account: rates.account.map(|rate| Keyed::new(rate, DefaultClock::default())),
+            event: rates.event.map(|rate| Keyed::new(rate, DefaultClock::default())),
+            ledger: Ledger::default(),
         }
+    }
+
+    /// What was asked of budgets since it was taken last, those without a limit too.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The rates it was made of.
@@ -133,43 +160,44 @@ impl Limits {
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn charge_webhook(&self, webhook: Uuid) -> Result<(), Exceeded> {
-        self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(webhook))
+    pub fn charge_webhook(
+        &self,
+        (account, workspace): (Uuid, Uuid),
+        id: Uuid,
+        now: Time,
+    ) -> Result<(), Exceeded> {
+        let passed = self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(id));
+        self.ledger.note(now, account, Bucket::Webhook { workspace, id }, 1, passed.is_ok());
+        passed
     }
 
     /// Charges an account one request.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn charge_account(&self, account: Uuid) -> Result<(), Exceeded> {
-        self.account.as_ref().map_or(Ok(()), |limit| limit.charge(account))
-    }
-}
-
-/// One budget of events for each account, off unless a rate is given.
-#[derive(Debug, Default)]
-pub struct Budget {
-    accounts: Option<Keyed<Uuid>>,
-}
-
-impl Budget {
-    /// Whole budgets of that rate.
-    #[must_use]
-    pub fn new(rate: Option<Rate>) -> Self {
-        Self { accounts: rate.map(|rate| Keyed::new(rate, DefaultClock::default())) }
+    pub fn charge_account(&self, account: Uuid, now: Time) -> Result<(), Exceeded> {
+        let passed = self.account.as_ref().map_or(Ok(()), |limit| limit.charge(account));
+        self.ledger.note(now, account, Bucket::Webhooks, 1, passed.is_ok());
+        passed
     }
 
     /// Charges an account so many events, all or none. More than may come at once are charged as that many: they
-    /// could never pass otherwise.
+    /// could never pass otherwise. Whoever asked says what came of it, by [`Self::note_events`]: they may wait a little
+    /// and ask again.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn charge(&self, account: Uuid, events: usize) -> Result<(), Exceeded> {
+    pub fn charge_events(&self, account: Uuid, events: usize) -> Result<(), Exceeded> {
         let count = NonZeroU32::new(u32::try_from(events).unwrap_or(u32::MAX));
-        match (&self.accounts, count) {
+        match (&self.event, count) {
             (Some(limit), Some(count)) => limit.charge_many(account, count),
             _ => Ok(()),
         }
+    }
+
+    /// Counts events that were let in, or turned away.
+    pub fn note_events(&self, account: Uuid, events: usize, is_granted: bool, now: Time) {
+        self.ledger.note(now, account, Bucket::Events, events as u64, is_granted);
     }
 }
 
@@ -231,8 +259,8 @@ struct Keyed<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
     hasher: RandomState,
 }
 
-impl<K: Hash + Eq + Clone, C: Clock> std::fmt::Debug for Keyed<K, C> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<K: Hash + Eq + Clone, C: Clock> fmt::Debug for Keyed<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyed").field("keys", &self.governor.len()).finish_non_exhaustive()
     }
 }
@@ -332,8 +360,8 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         assert_eq!(limit.charge_many(1, count(5000)), Ok(()), "all there is");
         assert_eq!(limit.charge(1), Err(Exceeded { retry_after_seconds: 1 }));
-        let off = Budget::new(None);
-        assert_eq!(off.charge(Uuid::nil(), usize::MAX), Ok(()));
+        let off = Limits::default();
+        assert_eq!(off.charge_events(Uuid::nil(), usize::MAX), Ok(()));
     }
 
     #[test]
@@ -373,10 +401,11 @@ mod tests {
     fn off_unless_set_and_one_budget_for_one_network() {
         let one = |text: &str| text.parse::<IpAddr>().expect("an address");
         let off = Limits::default();
+        let (nowhere, now) = ((Uuid::nil(), Uuid::nil()), Time::default());
         for _ in 0..1000 {
             assert_eq!(off.charge_peer(one("192.0.2.1")), Ok(()));
-            assert_eq!(off.charge_webhook(Uuid::nil()), Ok(()));
-            assert_eq!(off.charge_account(Uuid::nil()), Ok(()));
+            assert_eq!(off.charge_webhook(nowhere, Uuid::nil(), now), Ok(()));
+            assert_eq!(off.charge_account(Uuid::nil(), now), Ok(()));
         }
         let hourly = Rate::new(1, Duration::from_hours(1), None);
         let limits = Limits::new(Rates { peer: hourly, ..Rates::default() });
@@ -385,6 +414,6 @@ mod tests {
         assert_eq!(limits.charge_peer(one("2001:db8:0:1::1")), Ok(()));
         assert_eq!(limits.charge_peer(one("192.0.2.1")), Ok(()));
         assert!(limits.charge_peer(one("::ffff:192.0.2.1")).is_err(), "the same address");
-        assert_eq!(limits.charge_webhook(Uuid::nil()), Ok(()));
+        assert_eq!(limits.charge_webhook(nowhere, Uuid::nil(), now), Ok(()));
     }
 }
