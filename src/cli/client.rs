@@ -1,6 +1,7 @@
 //! A small HTTP client for commands that talk to a gateway. In: one request. Out: its whole answer, bounded in bytes
 //! and time. Never follows a redirect, never speaks to anybody but the address it was given.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,8 +80,8 @@ impl Client {
         address: &str,
         headers: HeaderMap,
     ) -> Result<Result<(HeaderMap, Upgraded), Answer>, Failure> {
-        let unreachable = |fault: &dyn std::fmt::Display| {
-            Failure::Unreachable(format!("{address} did not answer: {fault}"))
+        let unreachable = |fault: &dyn Error| {
+            Failure::Unreachable(format!("{address} did not answer: {}", cause(fault)))
         };
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.uri_mut() = address.parse().map_err(|fault| unreachable(&fault))?;
@@ -93,7 +94,7 @@ impl Client {
                 return Ok(Ok((headers, connection.map_err(|fault| unreachable(&fault))?)));
             }
             let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES).collect().await;
-            let body = body.map_err(|fault| unreachable(&fault))?.to_bytes();
+            let body = body.map_err(|fault| unreachable(&*fault))?.to_bytes();
             Ok(Err(Answer { status, headers, body }))
         };
         let late =
@@ -115,17 +116,26 @@ impl Client {
             address.parse().map_err(|fault| Failure::Unreachable(format!("{address}: {fault}")))?;
         *request.headers_mut() = headers;
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-        let unreachable = |fault: &dyn std::fmt::Display| {
-            Failure::Unreachable(format!("{host} did not answer: {fault}"))
+        let unreachable = |fault: &dyn Error| {
+            Failure::Unreachable(format!("{host} did not answer: {}", cause(fault)))
         };
         let exchange = async {
             let answer = self.0.request(request).await.map_err(|fault| unreachable(&fault))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await;
-            let body = body.map_err(|fault| unreachable(&fault))?.to_bytes();
+            let body = body.map_err(|fault| unreachable(&*fault))?.to_bytes();
             Ok(Answer { status: head.status, headers: head.headers, body })
         };
         let late = |_| Failure::Late(format!("{host}: no answer within {} s", PATIENCE.as_secs()));
         tokio::time::timeout(PATIENCE, exchange).await.map_err(late)?
     }
+}
+
+/// What led to a fault at last: what stands before it only says where it was met.
+fn cause(fault: &dyn Error) -> String {
+    let mut last = fault;
+    while let Some(before) = last.source() {
+        last = before;
+    }
+    last.to_string()
 }

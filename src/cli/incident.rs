@@ -20,6 +20,7 @@ Example:
   hookgate incident declare 'Shop is down' --severity high --tag shop --resource app.shop")]
     Declare {
         /// What is wrong, in few words
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
         facts: Facts,
@@ -81,7 +82,7 @@ Example:
         #[command(flatten)]
         which: Which,
         /// What is wrong, in few words
-        #[arg(short, long)]
+        #[arg(short, long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: Option<String>,
         #[command(flatten)]
         facts: Facts,

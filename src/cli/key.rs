@@ -99,10 +99,12 @@ pub(super) struct Owner {
 #[derive(Debug, clap::Args)]
 pub(super) struct Create {
     /// What the key is called
-    #[arg(value_name = "NAME", required_unless_present = "service_account")]
+    #[arg(value_name = "NAME", required_unless_present = "service_account",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Make this service account, and a key for it
-    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    #[arg(long, value_name = "NAME", conflicts_with = "name",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
     service_account: Option<String>,
     /// When it ends: 90d, or RFC 3339; never when nothing is said
     #[arg(long, value_name = "WHEN", value_parser = moment)]
@@ -135,7 +137,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
                 let bot = remote.caller(service_account).await?;
                 let path = format!("bots/{}/rotate_api_key", text(&bot, "id"));
                 let body = json!({
-                    "api_key_expiration": expiration(*expires),
+                    "api_key_expiration": expiration(*expires)?,
                     "old_key_expires_in_seconds": overlap,
                 });
                 let rotated = remote.call(Method::POST, &path, Some(&body)).await?;
@@ -150,7 +152,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 
 async fn create(args: &Create) -> Result<(), Failure> {
     let remote = args.access.account().await?;
-    let end = expiration(args.expires);
+    let end = expiration(args.expires)?;
     if let Some(name) = &args.service_account {
         let body = json!({ "name": name, "api_key_expiration": end });
         let made = remote.call(Method::POST, "bots/", Some(&body)).await?;
@@ -186,7 +188,8 @@ async fn remove(
             let found = pick(own_keys(&remote).await?, key.unwrap_or_default())?;
             let (user, id) = (text(&found, "owner_id"), text(&found, "id"));
             let name = text(&found, "name");
-            let what = format!("end your key {name:?} ({})", text(&found, "masked_key"));
+            let own = if is_own(&remote, &found) { ", which this command uses" } else { "" };
+            let what = format!("end your key {name:?} ({}{own})", text(&found, "masked_key"));
             (what, format!("/api/users/{user}/api_keys/{id}"))
         }
     };
@@ -256,6 +259,20 @@ fn tell(key: &Value, listing: Listing) -> Result<(), Failure> {
     listing.record(key, &lines)
 }
 
-fn expiration(moment: Option<Moment>) -> Option<String> {
-    moment.map(|moment| moment.after(Clock::System.now()).to_string())
+/// When a key ends, which must be to come.
+fn expiration(moment: Option<Moment>) -> Result<Option<String>, Failure> {
+    let now = Clock::System.now();
+    match moment.map(|moment| moment.after(now)) {
+        Some(end) if end <= now => {
+            Err(Failure::Usage(format!("--expires {end}: that is over already")))
+        }
+        end => Ok(end.map(|end| end.to_string())),
+    }
+}
+
+/// Whether a key is the one that this command comes with, as far as its mask tells.
+fn is_own(remote: &Remote, found: &Value) -> bool {
+    let masked = text(found, "masked_key");
+    let (key, parts) = (remote.key().expose(), masked.split_once("..."));
+    parts.is_some_and(|(start, end)| key.starts_with(start) && key.ends_with(end))
 }

@@ -2,6 +2,7 @@
 //! array, or a line of JSON each. What strangers wrote never reaches a terminal as more than text.
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::output::{Failure, clean, print_line, print_text};
 
@@ -71,11 +72,14 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let lines: Vec<Vec<String>> = [&head].into_iter().chain(rows).map(line).collect();
     let wide = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| cell.width()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(wide).collect();
     let text = |line: &Vec<String>| {
-        let cells = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        let fill = |(cell, width): (&String, &usize)| {
+            format!("{cell}{:1$}", "", width.saturating_sub(cell.width()))
+        };
+        let cells = line.iter().zip(&widths).map(fill);
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     lines.iter().map(text).collect()
@@ -93,11 +97,16 @@ mod tests {
     #[test]
     fn columns_stand_under_one_another() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let rows = [row(["ü", "on", "x"]), row(["a\x1b[31m\nb", "", "long"])];
+        let rows = [
+            row(["ü", "on", "x"]),
+            row(["a\x1b[31m\nb", "", "long"]),
+            row(["日本語", "off", "wide"]),
+        ];
         let expected = "\
 NAME      STATE  ID
 ü         on     x
 a\u{FFFD}[31m b         long
+日本語    off    wide
 ";
         assert_eq!(table(&["NAME", "STATE", "ID"], &rows), expected);
         assert_eq!(table(&["NAME"], &[]), "NAME\n");

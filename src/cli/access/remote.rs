@@ -97,7 +97,15 @@ impl Remote {
                     say(&format!("{}: asked to wait {seconds} s", self.base));
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
                 }
-                _ => return settle(answer),
+                _ => {
+                    return settle(answer).map_err(|failure| match failure {
+                        Failure::Denied(_) => failure.about(&self.base),
+                        Failure::NotFound(_) => {
+                            failure.about(address.split('?').next().unwrap_or(address))
+                        }
+                        other => other,
+                    });
+                }
             }
         }
         Err(Failure::Late(format!("{}: no end of waiting", self.base)))
@@ -195,7 +203,11 @@ fn settle(answer: Answer) -> Result<Bytes, Failure> {
         return Ok(answer.body);
     }
     let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let what = format!("{}: {}", answer.status, detail(&told));
+    let detail = detail(&told);
+    let what = match answer.status.canonical_reason() {
+        Some(reason) if reason == detail => answer.status.to_string(),
+        _ => format!("{}: {detail}", answer.status),
+    };
     Err(match answer.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied(what),
         StatusCode::NOT_FOUND => Failure::NotFound(what),
@@ -284,7 +296,7 @@ mod tests {
         };
         assert_eq!(said(204, ""), "done");
         assert_eq!(said(403, r#"{"detail":"Not permitted"}"#), "4 403 Forbidden: Not permitted");
-        assert_eq!(said(404, r#"{"detail":"Not Found"}"#), "5 404 Not Found: Not Found");
+        assert_eq!(said(404, r#"{"detail":"Not Found"}"#), "5 404 Not Found");
         let faults = r#"{"detail":[{"loc":["body","name"],"msg":"Field required"}]}"#;
         assert_eq!(said(422, faults), "1 422 Unprocessable Entity: body.name: Field required");
         assert_eq!(said(502, "<html>"), "1 502 Bad Gateway: this is no API of hookgate");

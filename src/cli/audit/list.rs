@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::catalogue::{KINDS, NOTICES};
 use crate::cli::access::Access;
 use crate::cli::event::{Question, Seen};
 use crate::cli::listing::Listing;
@@ -24,7 +25,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Only of this kind of record, such as webhook or api-key; may be given again
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Vec<String>,
     /// Only what this person or service account did, by handle
     #[arg(long, value_name = "HANDLE")]
@@ -80,6 +81,19 @@ fn filter(kinds: &[String], by: Option<&str>) -> Map<String, Value> {
         filter.insert("related".to_owned(), json!([{ "role": ["actor"], "labels": labels }]));
     }
     filter
+}
+
+/// A kind of record that audit events are about, or the nearest.
+fn kind(text: &str) -> Result<String, String> {
+    let mut kinds: Vec<&str> =
+        KINDS.iter().filter(|kind| !kind.actions.is_empty()).map(|kind| kind.name).collect();
+    kinds.extend(NOTICES.iter().map(|notice| notice.kind));
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("there are {}", kinds.join(", ")))
 }
 
 /// When, what, to which record, by whom.

@@ -101,7 +101,11 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let mut socket = Some(open(&remote).await?);
     let mut pause = PAUSE_MIN;
     loop {
-        let end = match socket.take().map_or(open(&remote).await, Ok) {
+        let opened = match socket.take() {
+            Some(open) => Ok(open),
+            None => open(&remote).await,
+        };
+        let end = match opened {
             Ok(mut open) => tail.follow(&remote, &mut open, &mut pause).await,
             Err(failure @ (Failure::Unreachable(_) | Failure::Late(_) | Failure::No(_))) => {
                 Err(End::Lost(failure.to_string()))

@@ -27,7 +27,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     source: Source,
     /// Its name; that of the template of the gallery when nothing is said
-    #[arg(short, long, value_name = "NAME", required_unless_present = "from")]
+    #[arg(short, long, value_name = "NAME", required_unless_present = "from",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// What it is for
     #[arg(short, long, value_name = "TEXT", default_value = "")]

@@ -21,7 +21,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     source: Source,
     /// Its new name
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// What it is for
     #[arg(short, long, value_name = "TEXT")]

@@ -166,11 +166,11 @@ async fn list(access: &Access, listing: Listing) -> Result<(), Failure> {
 impl Only {
     /// Turns a webhook on or off, by what it is now.
     async fn switch(&self, wanted: impl Fn(bool) -> bool) -> Result<(), Failure> {
-        let (remote, mut webhook) = self.which.find().await?;
+        let (remote, webhook) = self.which.find().await?;
         let enabled = wanted(webhook["enabled"] == true);
         let path = format!("webhooks/{}", text(&webhook, "id"));
         remote.call(Method::PATCH, &path, Some(&json!({ "enabled": enabled }))).await?;
-        webhook["enabled"] = enabled.into();
+        let webhook = remote.call(Method::GET, &path, None).await?;
         self.listing.record(
             &with_hook(&remote, webhook.clone()),
             &[("webhook", text(&webhook, "name")), ("state", state(&webhook))],
