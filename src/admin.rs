@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::accept::{Body, Handler, Reply};
+use crate::feed;
 use crate::request::Arrival;
 use crate::spool::{Lag, Spool, SpoolError};
 use crate::telemetry::Telemetry;
@@ -121,10 +122,17 @@ impl Admin {
                 "durable": status.durable,
                 "damaged_ranges": status.damaged,
             },
+            "index": { "frames_behind": self.index_lag() },
             "destinations": lanes.iter().map(behind).collect::<Vec<Value>>(),
         });
         let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         Reply::json(code, format!("{text:#}\n"))
+    }
+
+    /// Frames that the index of events does not hold durably.
+    fn index_lag(&self) -> Option<u64> {
+        let lags = self.spool.lags();
+        lags.iter().find(|(name, _)| name == feed::READER).map(|(_, lag)| lag.frames)
     }
 
     fn metrics(&self) -> Reply {

@@ -13,11 +13,11 @@ use super::{FILE_NAME, FeedError, runs};
 /// Raised when tables, slots or terms mean something else than before.
 const VERSION: i64 = 4;
 /// Pages of the writer's cache, in KiB.
-const WRITER_CACHE_KIB: u32 = 64 << 10;
+const WRITER_CACHE_KIB: u32 = 4 << 10;
 /// Pages of a reader's cache, in KiB.
 const READER_CACHE_KIB: u32 = 8 << 10;
 /// Terms that wait in memory before they become a segment of their own: more than a batch has.
-const TERMS_MAX_BYTES: u32 = 16 << 20;
+const TERMS_MAX_BYTES: u32 = 2 << 20;
 /// Longest wait for another connection's lock.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{Notify, watch};
 
 use super::desk::Turns;
@@ -17,8 +18,8 @@ use crate::spool::{Kept, OnFull, Reader, Spool};
 use crate::telemetry::feed::Facts;
 
 /// Most frames and bytes of one batch.
-const FRAMES_MAX: usize = 4096;
-const BYTES_MAX: usize = 2 << 20;
+const FRAMES_MAX: usize = 2048;
+const BYTES_MAX: usize = 512 << 10;
 /// Between two batches, while nobody waits for one: each costs something, whatever is in it.
 const PACE: Duration = Duration::from_millis(50);
 /// Between two moments of durability, while anything is not durable; and the most bytes of events till then.
@@ -38,13 +39,13 @@ const SPARE_MIN_BYTES: u64 = 64 << 20;
 /// Audit events of earlier days that are added at once.
 const PAST_BATCH: usize = 1000;
 
-/// Frames kept in a second above which senders need the machine for themselves.
-const HOT_FRAMES: f64 = 10_000.0;
+/// Share of all cores above which the rest of the program, senders first, needs the machine for itself.
+const BUSY_SHARE: f64 = 1.0 / 3.0;
 /// Events, and bytes of them, indexed in a second meanwhile; what is left behind is made up for once it is quieter.
-const HOT_EVENTS: f64 = 10_000.0;
-const HOT_BYTES: f64 = (8 << 20) as f64;
-/// Between two looks at how much is kept.
-const HEAT_EVERY: Duration = Duration::from_millis(100);
+const BUSY_EVENTS: f64 = 1_000.0;
+const BUSY_BYTES: f64 = (1 << 20) as f64;
+/// Between two looks at how busy it is.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How far the index steps back for everybody else, from 0 to 19.
 const NICE: i32 = 19;
@@ -72,7 +73,7 @@ struct Run {
     is_retaining: bool,
     /// When to look for runs of words again.
     runs: Instant,
-    heat: Heat,
+    bustle: Bustle,
 }
 
 /// How much a batch holds.
@@ -89,32 +90,42 @@ impl Load {
     }
 }
 
-/// How much is being kept right now.
-struct Heat {
+/// How busy the rest of the program is.
+struct Bustle {
     looked: Instant,
-    durable: u64,
-    is_hot: bool,
+    /// Processor time of everybody else till then.
+    others: Duration,
+    cores: f64,
+    is_busy: bool,
 }
 
-impl Heat {
-    fn new(durable: u64) -> Self {
-        Self { looked: Instant::now(), durable, is_hot: false }
+impl Bustle {
+    fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        Self { looked: Instant::now(), others: time_of_others(), cores, is_busy: false }
     }
 
     /// For how long to let senders have the machine, behind a batch that took so long.
-    fn pause(&mut self, durable: u64, batch: Load, took: Duration) -> Duration {
+    fn pause(&mut self, batch: Load, took: Duration) -> Duration {
         let passed = self.looked.elapsed();
-        if passed >= HEAT_EVERY {
-            let frames = durable.saturating_sub(self.durable) as f64;
-            self.is_hot = frames > HOT_FRAMES * passed.as_secs_f64();
-            (self.looked, self.durable) = (Instant::now(), durable);
+        if passed >= LOOK_EVERY {
+            let others = time_of_others();
+            let used = others.saturating_sub(self.others).as_secs_f64();
+            self.is_busy = used > BUSY_SHARE * self.cores * passed.as_secs_f64();
+            (self.looked, self.others) = (Instant::now(), others);
         }
-        if !self.is_hot {
+        if !self.is_busy {
             return Duration::ZERO;
         }
-        let share = (batch.events as f64 / HOT_EVENTS).max(batch.bytes as f64 / HOT_BYTES);
+        let share = (batch.events as f64 / BUSY_EVENTS).max(batch.bytes as f64 / BUSY_BYTES);
         Duration::from_secs_f64(share).saturating_sub(took)
     }
+}
+
+/// Processor time of this program so far, but for this thread's.
+fn time_of_others() -> Duration {
+    let time = |of| Duration::try_from(clock_gettime(of)).unwrap_or_default();
+    time(ClockId::ProcessCPUTime).saturating_sub(time(ClockId::ThreadCPUTime))
 }
 
 impl Follower {
@@ -182,7 +193,7 @@ impl Follower {
             retained: now,
             is_retaining: true,
             runs: now,
-            heat: Heat::new(self.spool.status().durable),
+            bustle: Bustle::new(),
         };
         self.reach.send_replace(Some(run.index.cursor()));
         loop {
@@ -203,8 +214,9 @@ impl Follower {
             let load = Load::of(&frames);
             self.add(&mut run, &frames, load)?;
             self.keep(&mut run)?;
-            let pause = run.heat.pause(self.spool.status().durable, load, began.elapsed());
-            let pace = if frames.len() < FRAMES_MAX { PACE } else { Duration::ZERO };
+            let pause = run.bustle.pause(load, began.elapsed());
+            let behind = self.spool.status().durable.saturating_sub(run.index.cursor());
+            let pace = if behind < frames.len() as u64 { PACE } else { Duration::ZERO };
             if !frames.is_empty() && !pause.max(pace).is_zero() {
                 tokio::select! {
                     () = tokio::time::sleep(pause.max(pace)) => {}

@@ -134,9 +134,11 @@ impl Shelf {
         Some(spares.swap_remove(at))
     }
 
-    /// Takes every spare away: the disk needs the room.
-    pub fn drop_spares(&self, disk: &dyn Disk) {
-        for spare in self.spares().drain(..) {
+    /// Takes spares away, at most `most`, so that `keep` of them stay.
+    pub fn drop_spares(&self, disk: &dyn Disk, keep: usize, most: usize) {
+        let mut spares = self.spares();
+        let gone = spares.len().saturating_sub(keep).min(most);
+        for spare in spares.drain(..gone) {
             let _ = disk.remove(&spare.path);
         }
     }

@@ -16,7 +16,7 @@ use super::frame::{self, Header};
 use super::{BLOCK_BYTES, HEADER_BYTES};
 
 /// Bytes read at a time.
-const WINDOW_BYTES: u64 = 1 << 20;
+const WINDOW_BYTES: u64 = 256 << 10;
 const HEADER: u64 = HEADER_BYTES as u64;
 const ALIGN: u64 = frame::FRAME_ALIGN as u64;
 

@@ -17,8 +17,12 @@ const SPACE_ROUNDS: u64 = 5;
 const SCRUB_ROUNDS: u64 = 10;
 /// After a spare could not be made.
 const FILL_PAUSE: Duration = Duration::from_secs(2);
-/// Most spares: one to go on with, one that was recycled meanwhile.
-const SPARES_MAX: usize = 2;
+/// Spares that are always kept: one to go on with, one that was recycled meanwhile.
+const SPARES_MIN: usize = 2;
+/// Most spares, as a share of all the spool's bytes: whoever was behind will be again, and a file that was written
+/// before costs half of a new one. Beyond [`SPARES_MIN`], one goes in so many rounds.
+const SPARES_SHARE: u64 = 2;
+const SPARE_ROUNDS: u64 = 600;
 
 struct Keeper<'a> {
     shared: &'a Shared,
@@ -60,6 +64,9 @@ impl Keeper<'_> {
         self.retire();
         self.keep_spool_gate();
         self.prepare_spare();
+        if self.round.is_multiple_of(SPARE_ROUNDS) {
+            shared.shelf.drop_spares(&*shared.disk, SPARES_MIN, 1);
+        }
         if self.round.is_multiple_of(SCRUB_ROUNDS) {
             self.scrub_one();
         }
@@ -94,7 +101,7 @@ impl Keeper<'_> {
         let Some(Space { free, total }) = self.space else { return };
         let used = total.saturating_sub(free);
         if free < shared.bounds.free_min_bytes {
-            shared.shelf.drop_spares(&*shared.disk);
+            shared.shelf.drop_spares(&*shared.disk, 0, usize::MAX);
             if shared.gate.set_disk(Some((used, total))) {
                 tracing::warn!(free, total, "the disk is nearly full: appends are refused");
             }
@@ -163,7 +170,9 @@ impl Keeper<'_> {
             tracing::warn!(reader, frames, "the spool is full: a reader lost its oldest frames");
         }
         let whole = segment.size() == shared.bounds.segment_bytes;
-        let recycle = may_recycle && whole && shared.shelf.spare_count() < SPARES_MAX;
+        let spares_bytes = shared.bounds.spool_max_bytes / SPARES_SHARE;
+        let spares_max = (spares_bytes / segment.size().max(1)).max(SPARES_MIN as u64);
+        let recycle = may_recycle && whole && (shared.shelf.spare_count() as u64) < spares_max;
         if let Err(fault) = shared.shelf.retire(&*shared.disk, &shared.folder, segment, recycle) {
             tracing::warn!(%fault, segment = segment.name, "a segment could not be retired");
         }

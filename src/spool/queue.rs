@@ -54,6 +54,8 @@ struct State {
     closed: bool,
     /// An empty list whose memory is used again.
     spent: Wakers,
+    /// Bytes of the batches of late: the next one will hold about as many.
+    usual_bytes: usize,
 }
 
 /// The queue.
@@ -81,6 +83,7 @@ impl Queue {
             asleep: false,
             closed: false,
             spent: Vec::new(),
+            usual_bytes: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -112,7 +115,7 @@ impl Queue {
         let fits = |batch: &Batch| batch.buffer.len() + frame.len() <= BATCH_MAX_BYTES;
         if !state.waiting.back().is_some_and(fits) {
             let wakers = std::mem::take(&mut state.spent);
-            let buffer = self.pool.take(frame.len());
+            let buffer = self.pool.take(frame.len().max(state.usual_bytes));
             let since = Instant::now();
             let batch = Batch { buffer, first: sequence, frames: 0, since, wakers };
             state.waiting.push_back(batch);
@@ -138,6 +141,7 @@ impl Queue {
             if let Some(mut batch) = state.waiting.pop_front() {
                 state.flying = std::mem::take(&mut batch.wakers);
                 state.flying_first = batch.first;
+                state.usual_bytes = batch.buffer.len().max(state.usual_bytes / 8 * 7);
                 return Some(batch);
             }
             if state.closed {

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use crate::journal::{Buffer, Segment};
 
 /// Bytes of memory that all batches together may take.
-const RING_MAX_BYTES: usize = 8 << 20;
-/// Buffers kept for the writer, and the largest worth keeping.
-const POOL_MAX: usize = 4;
-const POOLED_MAX_BYTES: usize = 4 << 20;
+const RING_MAX_BYTES: usize = 6 << 20;
+/// Bytes of all buffers kept for the writer, and the largest worth keeping. A reader lets go of many at once; those
+/// not kept would be made anew from their smallest size on, and all those sizes stay resident for a while.
+const POOL_MAX_BYTES: usize = 4 << 20;
+const POOLED_MAX_BYTES: usize = 2 << 20;
 const BUFFER_MIN_BYTES: usize = 64 << 10;
 
 /// Buffers that are used again.
@@ -23,10 +24,18 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// An empty buffer with room for at least `bytes`.
+    /// An empty buffer with room for about `bytes`. Never one much larger: the ring counts what a buffer could hold.
     pub(super) fn take(&self, bytes: usize) -> Buffer {
-        let pooled = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        pooled.unwrap_or_else(|| Buffer::with_capacity(bytes.max(BUFFER_MIN_BYTES)))
+        let wanted = bytes.max(BUFFER_MIN_BYTES).next_power_of_two();
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |buffer: &Buffer| (wanted..=2 * wanted).contains(&buffer.capacity());
+        if let Some(at) = buffers.iter().position(fits) {
+            return buffers.swap_remove(at);
+        }
+        // One of another size than is needed now makes room for those that are.
+        let gone = buffers.pop();
+        drop((buffers, gone));
+        Buffer::with_capacity(wanted)
     }
 
     fn put(&self, mut buffer: Buffer) {
@@ -35,7 +44,8 @@ impl Pool {
         }
         buffer.clear();
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < POOL_MAX {
+        let pooled: usize = buffers.iter().map(Buffer::capacity).sum();
+        if pooled + buffer.capacity() <= POOL_MAX_BYTES {
             buffers.push(buffer);
         }
     }
@@ -141,5 +151,30 @@ impl Ring {
         let state = self.lock();
         let at = state.slots.partition_point(|(slot, _)| slot.last < sequence);
         state.slots.get(at).map(|(slot, _)| slot).filter(|slot| slot.prior < sequence).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_used_again_by_batches_of_their_size_and_no_others() {
+        let pool = Pool::default();
+        let large = pool.take(700 << 10);
+        let (address, capacity) = (large.as_slice().as_ptr(), large.capacity());
+        pool.put(large);
+        let again = pool.take(600 << 10);
+        assert_eq!((again.as_slice().as_ptr(), again.capacity()), (address, capacity));
+        pool.put(again);
+        let small = pool.take(1);
+        assert!((BUFFER_MIN_BYTES..=2 * BUFFER_MIN_BYTES).contains(&small.capacity()));
+        let pooled = |pool: &Pool| -> usize {
+            pool.buffers.lock().expect("a lock").iter().map(Buffer::capacity).sum()
+        };
+        assert_eq!(pooled(&pool), 0, "the one of another size is gone");
+        (0..100).for_each(|_| pool.put(Buffer::with_capacity(256 << 10)));
+        assert!(pooled(&pool) <= POOL_MAX_BYTES);
+        assert!(pooled(&pool) > POOL_MAX_BYTES / 2);
     }
 }

@@ -27,6 +27,8 @@ use crate::store::{self, Bootstrap};
 const READY_MAX: Duration = Duration::from_secs(10);
 /// From the last request to the last event at the destination.
 const DELIVERY_MAX: Duration = Duration::from_mins(2);
+/// From there until the index of events has them all, so that it disturbs no other measurement.
+const INDEX_MAX: Duration = Duration::from_mins(5);
 /// Events of each accepted request: the received one and the template's.
 const EVENTS_PER_REQUEST: u64 = 2;
 /// Lines of its log that are shown when it fails.
@@ -111,6 +113,7 @@ impl Gateway {
         let all = there + self.count_lines(self.destination_bytes())?;
         let wanted = accepted * EVENTS_PER_REQUEST;
         let share = if wanted == 0 { 1.0 } else { there as f64 / wanted as f64 };
+        self.await_index().await?;
         Ok(Delivery { share, lag, missing: wanted.saturating_sub(all) })
     }
 
@@ -183,6 +186,19 @@ impl Gateway {
                 return Err(self.fail(&format!("its destination is still behind by {behind:?}")));
             }
             sleep(PAUSE).await;
+        }
+    }
+
+    async fn await_index(&self) -> Result<(), Failure> {
+        let since = Instant::now();
+        loop {
+            match self.readiness().await?["index"]["frames_behind"].as_u64() {
+                Some(0) => return Ok(()),
+                behind if since.elapsed() > INDEX_MAX => {
+                    return Err(self.fail(&format!("its index is still behind by {behind:?}")));
+                }
+                _ => sleep(PAUSE).await,
+            }
         }
     }
 
