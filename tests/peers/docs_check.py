@@ -36,7 +36,8 @@ HELD = {
     "target/peers/venv/bin/python tests/peers/templates_check.py": "tests/peers/templates_check.py",
     "cargo install cargo-fuzz --locked --version 0.13.2": "FUZZ_VERSION=0.13.2",
     "cargo fuzz run -s none body -- -max_total_time=60": "fuzz/smoke.sh",
-    "fuzz/smoke.sh 15": "fuzz/smoke.sh 15",
+    "fuzz/smoke.sh": '"tough?" 2700 fuzz/smoke.sh',
+    "fuzz/smoke.sh 15": 'fuzz/smoke.sh "$seconds"',
 }
 # How a line of a shell begins, in these documents.
 SHELL = re.compile(r"(\w+=\S* )*(cargo|hookgate|python3|curl|jq|tail|fuzz/|tests/|target/|\.ci/|\w+=\$\()")
