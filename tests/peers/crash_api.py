@@ -183,9 +183,10 @@ class Client(threading.Thread):
             self.records[change.kind][change.keys[0][2]][1] ^= 1
 
     def take(self, kind, identity):
-        """A record, until it is known what became of it."""
-        self.taken[kind, identity] = self.records[kind].pop(identity)
-        return self.taken[kind, identity]
+        """A record, until it is known what became of it; None if it is left alone."""
+        if identity in self.records[kind]:
+            self.taken[kind, identity] = self.records[kind].pop(identity)
+        return self.taken.get((kind, identity))
 
     def next_change(self, kind):
         row, known, possible = KINDS[kind], self.records[kind], verbs(kind)
