@@ -52,10 +52,20 @@ Destination, which gets every event; may be repeated. Its text names it: what it
 
   stdout                             a line of JSON for each event
   file:PATH                          the same, appended to a file
-  https://example.com/events         JSON arrays by POST
+  https://example.com/events         events by POST: JSON arrays, or another form
   prefect+http://127.0.0.1:4200/api  a Prefect server
 
-Behind a ? may stand rate=100/s (events), burst=500, on_full=hold or on_full=drop-oldest.";
+Behind a ? may stand rate=100/s (events), burst=500, on_full=hold or on_full=drop-oldest; for addresses also:
+
+  form=FORM             array, single, ndjson, cloudevents, cloudevents-binary or cloudevents-batch
+  batch_events=100      most events of one request; batch_bytes=65536 the same in bytes
+  bearer_file=FILE      its first line is the token; basic_file=FILE user:password
+  headers_file=FILE     further headers, one a line
+  sign_file=FILE        one or two secrets (whsec_...) that sign requests as Standard Webhooks says
+  tls_ca=FILE           the only authorities that are trusted
+  tls_certificate=FILE  shown to the server; tls_key=FILE is its key
+
+Other parameters stay the address's own; one of such a name is left to it when a letter is written as %xx.";
 
 pub(super) const EXAMPLE: &str = "\
 Example:

@@ -278,6 +278,9 @@ fn mask(value: &Value) -> Value {
     }
 }
 
+/// Settings of a destination's text that are no secrets.
+const SHOWN: &[&str] = &["rate", "burst", "on_full", "form", "batch_events", "batch_bytes"];
+
 fn mask_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let (host, path) = rest.find(['/', '?']).map_or((rest, ""), |place| rest.split_at(place));
@@ -286,7 +289,7 @@ fn mask_address(text: &str) -> String {
         return format!("{scheme}://{host}{path}");
     };
     let shown = |pair: &str| match pair.split_once('=') {
-        Some((name @ ("rate" | "burst" | "on_full"), value)) => format!("{name}={value}"),
+        Some((name, value)) if SHOWN.contains(&name) => format!("{name}={value}"),
         Some((name, _)) => format!("{name}=***"),
         None => "***".to_owned(),
     };

@@ -3,6 +3,7 @@
 
 mod audit;
 mod feed;
+mod forward;
 mod keys;
 mod load;
 mod rate;
@@ -17,12 +18,12 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::Audit;
 pub use feed::Feed;
+pub use forward::{Forward, OnFull};
 pub use keys::schema;
 pub(crate) use load::forwards;
 pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;
 
-use crate::forward::{Destination, ForwardError};
 use crate::{accept, api, hooks, limit, render, spool};
 
 /// Every setting. What is absent has its default.
@@ -406,59 +407,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// One destination.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Forward {
-    /// As `--forward-to` takes it, such as `file:events.ndjson` or `https://example.com/events`.
-    pub to: String,
-    /// Events per time, such as `100/s`; as fast as it goes when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateText>,
-    /// Events at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub burst: Option<u32>,
-    /// When the spool is full of what this one has not taken: let senders wait, or drop its oldest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_full: Option<OnFull>,
-    /// File whose first line is sent as `Authorization: Bearer …`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bearer_file: Option<PathBuf>,
-}
-
-impl Forward {
-    /// The same as a destination; what stands in its own fields wins over what its text says.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn destination(&self) -> Result<Destination, ForwardError> {
-        let mut destination = Destination::parse(&self.to)?;
-        if let Some(rate) = self.rate.and_then(|rate| rate.with(self.burst)) {
-            destination = destination.with_rate(Some(rate));
-        }
-        if let Some(on_full) = self.on_full {
-            destination = destination.with_on_full(match on_full {
-                OnFull::Hold => spool::OnFull::Hold,
-                OnFull::DropOldest => spool::OnFull::DropOldest,
-            });
-        }
-        if let Some(file) = &self.bearer_file {
-            destination = destination.with_bearer_file(file.clone());
-        }
-        Ok(destination)
-    }
-}
-
-/// What happens when the spool is full of what one destination has not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFull {
-    /// Senders get 503.
-    Hold,
-    /// The oldest are dropped for this destination, counted and evented.
-    DropOldest,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::ForwardError;
 use super::egress::Egress;
+use super::options::{self, Options};
 use crate::limit::{Rate, read_rate};
 use crate::spool::OnFull;
 
@@ -46,14 +47,16 @@ pub struct Destination {
     pub(super) confirms: bool,
     /// Where it may connect to.
     pub(super) egress: Egress,
+    /// How its requests look.
+    pub(super) options: Options,
 }
 
 impl Destination {
     /// Reads the whole text of `--forward-to`: `stdout`, `file:PATH`, `http(s)://…` or
     /// `prefect+http(s)://host:port/api`, with settings behind `?`: `rate=100/s`, `burst=500`,
     /// `on_full=hold|drop-oldest`, `bearer_file=PATH`, and for a Prefect server `confirm=stored|accepted`: whether an
-    /// event is delivered once the server has stored it, the default, or once it has acknowledged it. Other parts of
-    /// an address's query stay its own.
+    /// event is delivered once the server has stored it, the default, or once it has acknowledged it. For addresses
+    /// also what [`options::NAMES`] names. Other parts of an address's query stay its own.
     ///
     /// # Errors
     /// [`ForwardError::Destination`], with what to write instead.
@@ -69,7 +72,7 @@ impl Destination {
         let rate = settings.rate().map_err(&refuse)?;
         let on_full = settings.on_full.unwrap_or(OnFull::Hold);
         let is_prefect = matches!(target, Target::Prefect { .. });
-        Ok(Self {
+        let destination = Self {
             name: name(&plain),
             target,
             rate,
@@ -77,7 +80,9 @@ impl Destination {
             bearer_file: settings.bearer_file,
             confirms: settings.confirms.unwrap_or(is_prefect),
             egress: Egress::Free,
-        })
+            options: settings.options,
+        };
+        destination.checked()
     }
 
     /// Sets the pace; `None` leaves it as the text says.
@@ -98,6 +103,48 @@ impl Destination {
         Self { bearer_file: Some(path), ..self }
     }
 
+    /// Sets some of the settings that only addresses have, by their names.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`]: there is none of that name, or they do not fit.
+    pub fn with_all<'a>(
+        mut self,
+        settings: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ForwardError> {
+        for (name, value) in settings {
+            match self.options.set(name, value) {
+                Ok(true) => {}
+                Ok(false) => return Err(self.refuse(format!("has no setting `{name}`"))),
+                Err(why) => return Err(self.refuse(why)),
+            }
+        }
+        self.checked()
+    }
+
+    /// Whether its settings go together.
+    fn checked(self) -> Result<Self, ForwardError> {
+        let checked = match &self.target {
+            Target::Stdout | Target::File(_) if self.options == Options::default() => Ok(()),
+            Target::Stdout | Target::File(_) => {
+                Err(format!("is no address, which these settings are for: {}", options::NAMES))
+            }
+            Target::Prefect { events: uri, .. } => self.options.check(true, is_https(uri)),
+            Target::Http(uri) => self.options.check(false, is_https(uri)),
+        };
+        let twice = self.bearer_file.is_some() && self.options.basic_file.is_some();
+        match checked {
+            Ok(()) if twice => {
+                Err(self.refuse("has bearer_file and basic_file: one is enough".into()))
+            }
+            Ok(()) => Ok(self),
+            Err(why) => Err(self.refuse(why)),
+        }
+    }
+
+    fn refuse(&self, why: String) -> ForwardError {
+        ForwardError::Destination { text: self.name.clone(), why }
+    }
+
     /// Binds it to the network rules, because others than the operator named it: it reaches public addresses and
     /// `allowed` networks, checked at each connection, and nothing of this machine.
     ///
@@ -105,9 +152,9 @@ impl Destination {
     /// [`ForwardError::Destination`]: standard output and files are the operator's.
     pub fn bound_to(self, allowed: Arc<[IpNet]>) -> Result<Self, ForwardError> {
         let is_local = matches!(self.target, Target::Stdout | Target::File(_));
-        if is_local || self.bearer_file.is_some() {
-            let why = "is for the operator alone: it uses this machine's own files".into();
-            return Err(ForwardError::Destination { text: self.name, why });
+        if is_local || self.bearer_file.is_some() || self.options.names_file() {
+            let why = "is for the operator alone: it uses this machine's own files";
+            return Err(self.refuse(why.into()));
         }
         Ok(Self { egress: Egress::Bound(allowed), ..self })
     }
@@ -132,6 +179,7 @@ struct Settings {
     on_full: Option<OnFull>,
     bearer_file: Option<PathBuf>,
     confirms: Option<bool>,
+    options: Options,
 }
 
 impl Settings {
@@ -156,7 +204,11 @@ impl Settings {
                 "confirm" if plain.starts_with("prefect+") => {
                     settings.confirms = Some(read_confirm(value)?);
                 }
-                _ if plain.contains("://") => own.push(pair),
+                _ if plain.contains("://") => {
+                    if !settings.options.set(name, value)? {
+                        own.push(pair);
+                    }
+                }
                 _ => return Err(format!("unknown setting `{name}`; there are {SETTINGS}")),
             }
         }
@@ -173,6 +225,10 @@ impl Settings {
         let why = || format!("rate=`{text}` is no rate; write one as 100/s, 600/min or 10/h");
         rate.map(Some).ok_or_else(why)
     }
+}
+
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https")
 }
 
 fn read_on_full(text: &str) -> Result<OnFull, String> {
@@ -278,6 +334,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::forward::options::Shape;
 
     fn parse(text: &str) -> Destination {
         Destination::parse(text).expect(text)
@@ -317,9 +374,26 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_settings_for_its_requests() {
+        let set = parse("https://h/in?form=ndjson&a=b&batch_events=10&sign_file=/run/s");
+        assert_eq!(set.target, Target::Http(Uri::from_static("https://h/in?a=b")));
+        assert_eq!((set.options.shape, set.options.batch_events), (Some(Shape::Ndjson), Some(10)));
+        let with = |text, settings: &[(&'static str, &'static str)]| {
+            parse(text).with_all(settings.iter().copied())
+        };
+        let made = with("https://h/in?a=b", &[("form", "ndjson")]).expect("a form");
+        assert_eq!((made.options.shape, made.name()), (Some(Shape::Ndjson), set.name()));
+        assert!(with("https://h/", &[("tls_key", "a"), ("tls_certificate", "b")]).is_ok());
+        assert!(with("https://h/", &[("rate", "5/s")]).is_err());
+        assert!(with("stdout", &[("form", "single")]).is_err());
+    }
+
+    #[test]
     fn what_others_name_uses_nothing_of_this_machine() {
         let bound = |text| parse(text).bound_to(Arc::from([]));
-        for text in ["stdout", "file:out", "https://example.com/?bearer_file=/etc/shadow"] {
+        let secret = "https://example.com/?bearer_file=/etc/shadow";
+        let key = "https://example.com/?tls_certificate=a&tls_key=/etc/ssl/private/key.pem";
+        for text in ["stdout", "file:out", secret, key, "http://a/?headers_file=/etc/passwd"] {
             let fault = bound(text).expect_err(text).to_string();
             assert!(fault.contains("for the operator alone"), "{fault}");
         }
@@ -341,6 +415,14 @@ mod tests {
             ("stdout?on_full=drop", "neither `hold`"),
             ("stdout?confirm=stored", "unknown setting `confirm`"),
             ("prefect+http://127.0.0.1:4200/api?confirm=yes", "neither `stored`"),
+            ("http://host/?form=xml", "none of array, single"),
+            ("http://host/?batch_events=0", "from 1 to 10000"),
+            ("http://host/?form=single&batch_events=2", "of no use"),
+            ("http://host/?tls_ca=/ca.pem", "only for an https"),
+            ("https://host/?tls_key=/key.pem", "go together"),
+            ("https://host/?sign_file=", "needs a path"),
+            ("http://host/?bearer_file=a&basic_file=b", "one is enough"),
+            ("prefect+http://127.0.0.1:4200/api?form=single", "not for a Prefect server"),
             ("http://", "is no address"),
             ("https://u:hidden@host/x", "bearer_file"),
             ("prefect+http://127.0.0.1:4200", "the path of the API"),

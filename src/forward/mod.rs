@@ -9,6 +9,7 @@ mod lane;
 mod lines;
 mod load;
 mod notice;
+mod options;
 mod pace;
 mod parked;
 mod sinks;

@@ -20,7 +20,7 @@ use super::Telemetry;
 pub enum Outcome {
     /// Every event of it arrived.
     Taken,
-    /// The content was refused: 400, 413, 422.
+    /// The content was refused: 400, 413, 422, 431.
     Refused,
     /// 401, 403, 407.
     Unauthorized,

@@ -237,13 +237,8 @@ fn settings_text(
     admin_listen: SocketAddr,
     destination: &Path,
 ) -> String {
-    let forward = Forward {
-        to: format!("file:{}", destination.display()),
-        rate: None,
-        burst: None,
-        on_full: None,
-        bearer_file: None,
-    };
+    let to = format!("file:{}", destination.display());
+    let forward = Forward { to, ..Forward::default() };
     let server = Server {
         data: data.to_path_buf(),
         listen: vec![address],

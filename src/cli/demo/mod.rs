@@ -121,8 +121,7 @@ fn config(folder: &Folder, data: &Path, listen: SocketAddr) -> Config {
     config.server.listen = vec![listen];
     config.server.admin_listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let to = format!("file:{}", folder.destination().display());
-    config.forward =
-        vec![Forward { to, rate: None, burst: None, on_full: None, bearer_file: None }];
+    config.forward = vec![Forward { to, ..Forward::default() }];
     config
 }
 

@@ -2,6 +2,7 @@
 
 mod egress;
 mod files;
+mod forms;
 mod prefect;
 mod requests;
 mod server;

@@ -155,7 +155,7 @@ impl Drop for Served {
 }
 
 fn to(text: &str) -> Forward {
-    Forward { to: text.to_owned(), rate: None, burst: None, on_full: None, bearer_file: None }
+    Forward { to: text.to_owned(), ..Forward::default() }
 }
 
 /// The events in a file destination, as far as lines are whole.

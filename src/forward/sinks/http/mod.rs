@@ -1,8 +1,10 @@
-//! Batches over HTTP: JSON arrays, posted one after the other. In: a range of events. Out: what the status means for
-//! it. Redirects are not followed, nothing is decompressed, an answer is read only to its bound, every phase has a
-//! deadline; the length is always sent.
+//! Events over HTTP, one request after the other, in one of a few forms. In: a range of events. Out: what the status
+//! means for it. Redirects are not followed, nothing is decompressed, an answer is read only to its bound, every phase
+//! has a deadline; the length is always sent.
 
+mod papers;
 mod reply;
+mod shape;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,9 +17,10 @@ use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::RootCertStore;
 
+use self::papers::Papers;
 use self::reply::{Reply, judge};
+use self::shape::{Message, message_id};
 use super::prefect::{Csrf, Sieve, question, read_total};
 use super::secret::Secret;
 use super::{Answer, Bounds, Fault, Unconfirmed, tls};
@@ -25,6 +28,7 @@ use crate::clock::Clock;
 use crate::forward::destination::Target;
 use crate::forward::egress::Egress;
 use crate::forward::load::{Form, Load};
+use crate::forward::options::{Options, Shape};
 use crate::forward::{Destination, ForwardError};
 use crate::id::{self, Uuid};
 use crate::telemetry::forward::Outcome;
@@ -53,6 +57,10 @@ struct Prefect {
 pub(in crate::forward) struct Http {
     client: Client<HttpsConnector<Egress>, Full<Bytes>>,
     uri: Uri,
+    is_https: bool,
+    options: Options,
+    egress: Egress,
+    papers: Papers,
     secret: Option<Secret>,
     is_secret_old: bool,
     prefect: Option<Prefect>,
@@ -62,15 +70,6 @@ pub(in crate::forward) struct Http {
 
 impl Http {
     pub(super) fn new(
-        destination: &Destination,
-        clock: &Arc<Clock>,
-        deadline: Duration,
-    ) -> Result<Self, ForwardError> {
-        Self::trusting(tls::roots, destination, clock, deadline)
-    }
-
-    fn trusting(
-        roots: impl FnOnce() -> Result<RootCertStore, ForwardError>,
         destination: &Destination,
         clock: &Arc<Clock>,
         deadline: Duration,
@@ -90,12 +89,15 @@ impl Http {
         let is_prefect = prefect.is_some();
         let secret = destination.bearer_file.as_deref();
         let secret = secret.map(|path| Secret::read(path, is_prefect)).transpose()?;
-        // Read only where they are needed: a machine may have none.
         let is_https = uri.scheme_str() == Some("https");
-        let roots = if is_https { roots()? } else { RootCertStore::empty() };
+        let (options, egress) = (destination.options.clone(), destination.egress.clone());
         Ok(Self {
-            client: client(roots, destination.egress.clone())?,
+            client: client(is_https, &options, egress.clone())?,
             uri: uri.clone(),
+            is_https,
+            papers: Papers::read(&options)?,
+            options,
+            egress,
             secret,
             is_secret_old: false,
             prefect,
@@ -105,10 +107,22 @@ impl Http {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        if self.prefect.is_some() { PREFECT } else { PLAIN }
+        let own = if self.prefect.is_some() { PREFECT } else { PLAIN };
+        let events = self.options.batch_events.unwrap_or(own.events);
+        let events = if self.shape().is_single() { 1 } else { events };
+        let bytes = self.options.batch_bytes.unwrap_or(own.bytes);
+        let (frames, frame_bytes) = (own.frames.max(events), own.frame_bytes.max(bytes));
+        Bounds { frames, frame_bytes, events, bytes }
+    }
+
+    fn shape(&self) -> Shape {
+        self.options.shape.unwrap_or_default()
     }
 
     pub(super) fn check(&mut self, json: &[u8]) -> Result<(), String> {
+        if self.shape().is_cloudevents() && shape::is_nameless(json) {
+            return Err("its name is empty, and a CloudEvent has a type".into());
+        }
         self.prefect.as_mut().map_or(Ok(()), |prefect| prefect.sieve.check(json))
     }
 
@@ -117,14 +131,15 @@ impl Http {
     }
 
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
-        if std::mem::take(&mut self.is_secret_old)
-            && let Some(secret) = &mut self.secret
-        {
-            secret.refresh().await;
+        if std::mem::take(&mut self.is_secret_old) {
+            self.refresh().await;
         }
-        let form = if self.prefect.is_some() { Form::Bare } else { Form::Received };
-        let body = Bytes::from(load.array(range, form));
-        let reply = self.post(self.uri.clone(), body).await;
+        let id = message_id(load, range.clone());
+        let message = match &self.prefect {
+            Some(_) => Message::json(load.array(range, Form::Bare)),
+            None => Message::write(load, range, self.shape()),
+        };
+        let reply = self.post(self.uri.clone(), message, Some(&id)).await;
         let answer = reply.map_or_else(Answer::Failed, judge);
         // The secret may have been changed on both sides meanwhile.
         self.is_secret_old =
@@ -132,11 +147,35 @@ impl Http {
         answer
     }
 
+    /// Reads all files again, since they may have been changed; one that cannot be read changes nothing.
+    async fn refresh(&mut self) {
+        if let Some(secret) = &mut self.secret {
+            secret.refresh().await;
+        }
+        if !self.options.names_file() {
+            return;
+        }
+        let (is_https, options, egress) =
+            (self.is_https, self.options.clone(), self.egress.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            Ok::<_, ForwardError>((Papers::read(&options)?, client(is_https, &options, egress)?))
+        });
+        match read.await {
+            Ok(Ok((papers, client))) => {
+                self.papers = papers;
+                self.client = client;
+            }
+            Ok(Err(fault)) => tracing::warn!(%fault, "a file could not be read again"),
+            // The runtime ends.
+            Err(_) => {}
+        }
+    }
+
     /// How many of these events a Prefect server keeps.
     pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
         let Some(prefect) = &self.prefect else { return Ok(ids.len()) };
-        let (filter, body) = (prefect.filter.clone(), Bytes::from(question(ids)));
-        let reply = self.post(filter, body).await.map_err(Unconfirmed::Failed)?;
+        let (filter, question) = (prefect.filter.clone(), Message::json(question(ids)));
+        let reply = self.post(filter, question, None).await.map_err(Unconfirmed::Failed)?;
         if reply.status.is_success() {
             let why = || Unconfirmed::NotOffered("its answer has no total".to_owned());
             return read_total(&reply.text).ok_or_else(why);
@@ -152,11 +191,11 @@ impl Http {
         })
     }
 
-    /// Posts, with a token against forged requests if one is wanted.
-    async fn post(&mut self, uri: Uri, body: Bytes) -> Result<Reply, Fault> {
-        let reply = self.ask(Method::POST, uri.clone(), body.clone()).await?;
+    /// Posts, with a token against forged requests if one is wanted; with an id it is signed.
+    async fn post(&mut self, uri: Uri, message: Message, id: Option<&str>) -> Result<Reply, Fault> {
+        let reply = self.ask(uri.clone(), Some(&message), id).await?;
         if Csrf::is_asked(reply.status, &reply.text) && self.learn_token().await {
-            return self.ask(Method::POST, uri, body).await;
+            return self.ask(uri, Some(&message), id).await;
         }
         Ok(reply)
     }
@@ -166,30 +205,42 @@ impl Http {
         let Some(prefect) = &self.prefect else { return false };
         let address = format!("{}?client={}", prefect.token, prefect.csrf.client);
         let Ok(uri) = address.parse() else { return false };
-        let reply = self.ask(Method::GET, uri, Bytes::new()).await;
+        let reply = self.ask(uri, None, None).await;
         let Some(prefect) = &mut self.prefect else { return false };
         reply.is_ok_and(|reply| reply.status.is_success() && prefect.csrf.learn(&reply.text))
     }
 
-    /// One request and its answer, within the deadline.
-    async fn ask(&self, method: Method, uri: Uri, body: Bytes) -> Result<Reply, Fault> {
+    /// One request and its answer, within the deadline. Without a message it is a question.
+    async fn ask(
+        &self,
+        uri: Uri,
+        message: Option<&Message>,
+        id: Option<&str>,
+    ) -> Result<Reply, Fault> {
+        let body = message.map_or_else(Bytes::new, |message| message.body.clone());
         let mut request = Request::new(Full::new(body.clone()));
-        *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, AGENT);
         headers.insert(ACCEPT, JSON);
-        if request.method() == Method::POST {
-            let headers = request.headers_mut();
-            headers.insert(CONTENT_TYPE, JSON);
+        self.papers.carry(headers);
+        if let Some(message) = message {
+            headers.insert(CONTENT_TYPE, message.media.clone());
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            headers.extend(message.headers.clone());
             if let Some(prefect) = &self.prefect {
                 prefect.csrf.sign(headers);
+            }
+            if let Some(id) = id.filter(|_| self.papers.signs()) {
+                self.papers.sign(id, self.clock.now(), &body, headers);
             }
         }
         if let Some(secret) = &self.secret {
             let (name, value) = secret.header();
-            request.headers_mut().insert(name, value);
+            headers.insert(name, value);
+        }
+        if message.is_some() {
+            *request.method_mut() = Method::POST;
         }
         let seconds = self.deadline.as_secs_f32();
         tokio::time::timeout(self.deadline, self.exchange(request)).await.unwrap_or_else(|_| {
@@ -205,11 +256,14 @@ impl Http {
 
 /// A client for one server.
 fn client(
-    roots: RootCertStore,
+    is_https: bool,
+    options: &Options,
     egress: Egress,
 ) -> Result<Client<HttpsConnector<Egress>, Full<Bytes>>, ForwardError> {
+    // Authorities are read only where they are needed: a machine may have none.
+    let tls = if is_https { tls::client(&options.tls)? } else { tls::distrustful()? };
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls::client(roots)?)
+        .with_tls_config(tls)
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(egress);

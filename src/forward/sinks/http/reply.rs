@@ -59,7 +59,7 @@ pub(super) fn judge(reply: Reply) -> Answer {
     let passing = |outcome| Fault { after, ..Fault::new(outcome, what.clone()) };
     Answer::Failed(match status.as_u16() {
         200..=299 => return Answer::Taken,
-        400 | 413 | 422 => {
+        400 | 413 | 422 | 431 => {
             return Answer::Refused(Refusal { reason: what, answer: shown(&text) });
         }
         401 | 403 | 407 => lasting(Outcome::Unauthorized),
@@ -117,7 +117,7 @@ mod tests {
         for status in [200, 202, 204] {
             assert!(matches!(answer(status), Answer::Taken));
         }
-        for status in [400, 413, 422] {
+        for status in [400, 413, 422, 431] {
             let Answer::Refused(refusal) = answer(status) else { panic!("{status}") };
             assert_eq!(refusal.answer, "a b");
             assert!(refusal.reason.contains(&status.to_string()), "{}", refusal.reason);

@@ -1,0 +1,105 @@
+//! `[[forward]]`: where events go. What each field means is the destination's affair: here it is only handed on.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::RateText;
+use crate::forward::{Destination, ForwardError};
+use crate::spool;
+
+/// One destination.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forward {
+    /// As `--forward-to` takes it, such as `file:events.ndjson` or `https://example.com/events`.
+    pub to: String,
+    /// Events per time, such as `100/s`; as fast as it goes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateText>,
+    /// Events at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// When the spool is full of what this one has not taken: let senders wait, or drop its oldest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_full: Option<OnFull>,
+    /// How requests carry events: `array`, `single`, `ndjson`, `cloudevents`, `cloudevents-binary` or
+    /// `cloudevents-batch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
+    /// Most events of one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_events: Option<u32>,
+    /// Most bytes of one request, about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_bytes: Option<u32>,
+    /// File whose first line is sent as `Authorization: Bearer …`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_file: Option<PathBuf>,
+    /// File whose first line is `user:password`, sent as `Authorization: Basic …`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic_file: Option<PathBuf>,
+    /// File with further headers, one a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_file: Option<PathBuf>,
+    /// File with one or two secrets (`whsec_…`, one a line) that sign requests as Standard Webhooks says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_file: Option<PathBuf>,
+    /// PEM file of the only certificate authorities that are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<PathBuf>,
+    /// PEM file of the certificate that is shown to the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl Forward {
+    /// The same as a destination; what stands in its own fields wins over what its text says.
+    ///
+    /// # Errors
+    /// What is wrong with the text, or with a field.
+    pub fn destination(&self) -> Result<Destination, ForwardError> {
+        let mut destination = Destination::parse(&self.to)?;
+        if let Some(rate) = self.rate.and_then(|rate| rate.with(self.burst)) {
+            destination = destination.with_rate(Some(rate));
+        }
+        if let Some(on_full) = self.on_full {
+            destination = destination.with_on_full(match on_full {
+                OnFull::Hold => spool::OnFull::Hold,
+                OnFull::DropOldest => spool::OnFull::DropOldest,
+            });
+        }
+        if let Some(file) = &self.bearer_file {
+            destination = destination.with_bearer_file(file.clone());
+        }
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let settings = [
+            ("form", self.form.clone()),
+            ("batch_events", number(self.batch_events)),
+            ("batch_bytes", number(self.batch_bytes)),
+            ("basic_file", path(&self.basic_file)),
+            ("headers_file", path(&self.headers_file)),
+            ("sign_file", path(&self.sign_file)),
+            ("tls_ca", path(&self.tls_ca)),
+            ("tls_certificate", path(&self.tls_certificate)),
+            ("tls_key", path(&self.tls_key)),
+        ];
+        let given = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        destination.with_all(given)
+    }
+}
+
+/// What happens when the spool is full of what one destination has not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFull {
+    /// Senders get 503.
+    Hold,
+    /// The oldest are dropped for this destination, counted and evented.
+    DropOldest,
+}

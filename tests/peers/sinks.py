@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Every sink beside the real thing, through one and the same suite: one gateway with a destination of each kind, posted
+to for some seconds; meanwhile each sink's server is killed with -9 and started again. None of the events that the
+gateway has (a file destination tells which) may be missing at any sink; what comes twice must be from around the kill,
+and come with the same id. Prints a table of sent, received, unique, duplicates and lost.
+
+Requests over HTTP are read by programs that are not ours: CloudEvents by the CloudEvents SDK, signatures by the
+standardwebhooks library, with the new secret and with the old one. Takes HOOKGATE_BIN; installs the peers once
+(setup.sh). Ends with `N passed, N failed`.
+"""
+
+import base64
+import json
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import gateway
+
+SECONDS = 300
+EVENTS = 1500
+CLIENTS = 4
+PAUSE_SECONDS = 0.005
+AWAY_SECONDS = 1.5
+START_SECONDS = 30
+DRAIN_SECONDS = 120
+# How long before a kill an event can have come that is sent again after it.
+AROUND_SECONDS = 5
+
+
+class Process:
+    """A server that can be killed and started again on its port, in a folder of its own."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name, self.process = folder / name, name, None
+        self.folder.mkdir()
+        self.port = gateway.free_port()
+
+    def words(self):
+        """The command that serves."""
+        raise NotImplementedError
+
+    def is_up(self):
+        try:
+            gateway.Connection(self.port, seconds=2).close()
+            return True
+        except OSError:
+            return False
+
+    def start(self):
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(self.words(), stdout=log, stderr=log)
+        if not gateway.until(self.is_up, START_SECONDS):
+            raise RuntimeError(f"{self.name} is not up after {START_SECONDS} s")
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Http(Process):
+    """A receiver of one form, which keeps what it was sent in a file before it answers."""
+
+    def __init__(self, folder, form, signed=False):
+        super().__init__(folder, f"http-{form}{'-signed' if signed else ''}")
+        self.form, self.kept = form, self.folder / "kept.ndjson"
+        self.to = f"http://{gateway.LOOPBACK}:{self.port}/in?form={form}"
+        self.secrets = [f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}" for _ in range(2 if signed else 0)]
+        if signed:
+            file = self.folder / "secrets"
+            file.write_text("\n".join(self.secrets) + "\n")
+            self.to += f"&sign_file={file}&batch_events=50"
+
+    def words(self):
+        return [sys.executable, __file__, "--receive", str(self.port), self.kept, self.form, *self.secrets]
+
+    def received(self):
+        """Every event it was sent, in order, as its reader read it."""
+        *lines, _ = self.kept.read_bytes().split(b"\n") if self.kept.exists() else [b""]
+        return [json.loads(line) for line in lines]
+
+
+def read_events(form, headers, body):
+    """The events of one request, read by those who define its form; whatever is wrong raises."""
+    from cloudevents.core.bindings.http import HTTPMessage, from_binary, from_structured
+    from cloudevents.core.formats.json import JSONFormat
+
+    media = headers["content-type"]
+    if form == "array":
+        assert media == "application/json", media
+        return json.loads(body)
+    if form == "single":
+        assert media == "application/json", media
+        return [json.loads(body)]
+    if form == "ndjson":
+        assert media == "application/x-ndjson" and body.endswith(b"\n"), media
+        return [json.loads(line) for line in body.splitlines()]
+    if form == "cloudevents":
+        assert media == "application/cloudevents+json", media
+        return [plain(from_structured(HTTPMessage(headers, body), JSONFormat()))]
+    if form == "cloudevents-binary":
+        return [plain(from_binary(HTTPMessage(headers, body), JSONFormat()))]
+    assert form == "cloudevents-batch" and media == "application/cloudevents-batch+json", media
+    return [plain(JSONFormat().read(None, json.dumps(one).encode())) for one in json.loads(body)]
+
+
+def plain(cloudevent):
+    """The event inside, which all attributes must agree with."""
+    event = cloudevent.get_data()
+    source = f"/accounts/{event['account']}" + (f"/workspaces/{event['workspace']}" if event["workspace"] else "")
+    resource = event["resource"]["prefect.resource.id"]
+    found = [cloudevent.get_id(), cloudevent.get_type(), cloudevent.get_source(), cloudevent.get_subject()]
+    assert found == [event["id"], event["event"], source, resource], found
+    assert cloudevent.get_specversion() == "1.0" and cloudevent.get_datacontenttype() == "application/json"
+    moment = cloudevent.get_time().strftime("%Y-%m-%dT%H:%M:%S")
+    assert event["occurred"].startswith(moment), (event["occurred"], moment)
+    return event
+
+
+def receive(port, kept, form, *whsecs):
+    """Serves until it is killed."""
+    from standardwebhooks import Webhook
+
+    hooks, lock, file = [Webhook(secret) for secret in whsecs], threading.Lock(), open(kept, "ab", buffering=0)
+
+    class Receiver(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            try:
+                for hook in hooks:
+                    hook.verify(body, headers, json_parse=False)
+                assert hooks or "webhook-signature" not in headers
+                events, status = read_events(form, headers, body), 204
+                lines = b"".join(gateway.json_bytes(event) + b"\n" for event in events)
+                with lock:
+                    file.write(lines)
+            except Exception as fault:
+                print(f"{type(fault).__name__}: {fault}", body[:300], flush=True)
+                status = 400
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+    Server((gateway.LOOPBACK, int(port)), Receiver).serve_forever()
+
+
+SINKS = [
+    lambda folder: Http(folder, "array"),
+    lambda folder: Http(folder, "array", signed=True),
+    lambda folder: Http(folder, "single"),
+    lambda folder: Http(folder, "ndjson"),
+    lambda folder: Http(folder, "cloudevents"),
+    lambda folder: Http(folder, "cloudevents-binary"),
+    lambda folder: Http(folder, "cloudevents-batch"),
+]
+
+
+def post_all(server, path, statuses):
+    """Posts from several clients at once, as many requests as were asked for, some texts odd."""
+
+    def post(client):
+        connection = server.connect()
+        for number in range(client, EVENTS, CLIENTS):
+            text = ["plain", "naïve \u2028 \U0001f600", '"%', "\u0007"][number % 4]
+            answer = connection.post(path, {"number": number, "text": text, "float": 1.5})
+            statuses.append(answer and answer.status)
+            time.sleep(PAUSE_SECONDS)
+
+    threads = [threading.Thread(target=post, args=(client,)) for client in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def kill_each(sinks, downtimes):
+    """Kills every sink and starts it again, one after the other, each away for a while."""
+
+    def away(sink):
+        began = time.time()
+        sink.kill()
+        time.sleep(AWAY_SECONDS)
+        sink.start()
+        downtimes[sink.name] = (began, time.time())
+
+    threads = [threading.Thread(target=away, args=(sink,)) for sink in sinks]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.2)
+    for thread in threads:
+        thread.join()
+
+
+def check_sink(checks, sink, expected, downtime):
+    """What one sink has, against what the gateway had; returns its line of the table."""
+    received = sink.received()
+    counts = Counter(event["id"] for event in received)
+    by_id = {event["id"]: event for event in received}
+    lost = [id for id in expected if id not in counts]
+    checks.equal(f"{sink.name}: no event is lost", len(lost), 0)
+    checks.equal(f"{sink.name}: none is of unknown origin", len(counts.keys() - expected.keys()), 0)
+    changed = [(one, expected[id]) for id, one in by_id.items() if id in expected and one != expected[id]]
+    checks.equal(f"{sink.name}: each arrives as it was", changed[:1], [])
+    twice = [id for id, count in counts.items() if count > 1]
+    began, ended = (stamp(second) for second in (downtime[0] - AROUND_SECONDS, downtime[1]))
+    stray = [id for id in twice if not began <= expected[id]["received"] <= ended]
+    checks.equal(f"{sink.name}: what came twice is from around the kill", len(stray), 0)
+    return (sink.name, len(expected), len(received), len(counts), len(received) - len(counts), len(lost))
+
+
+def stamp(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def check(checks, folder):
+    sinks = [make(folder) for make in SINKS]
+    try:
+        for sink in sinks:
+            sink.start()
+        forward = [f"file:{folder / 'events.ndjson'}", *(sink.to for sink in sinks)]
+        with gateway.Gateway(folder, forward) as server:
+            server.start()
+            path = server.webhook("sinks").path
+            statuses, downtimes = [], {}
+            threads = post_all(server, path, statuses)
+            gateway.until(lambda: len(statuses) > EVENTS // 4, SECONDS)
+            kill_each(sinks, downtimes)
+            for thread in threads:
+                thread.join()
+            checks.equal("every request is taken", Counter(statuses), Counter({204: EVENTS}))
+            expected = {event["id"]: event for event in server.drained_events(DRAIN_SECONDS)}
+            sent = [event for event in expected.values() if event["event"] == "peer.sent"]
+            checks.equal("every request is an event", len(sent), EVENTS)
+            checks.equal("nothing is parked", server.metric("forward_parked"), 0)
+            print(f"{'sink':<26} {'sent':>6} {'received':>8} {'unique':>6} {'twice':>6} {'lost':>5}")
+            for sink in sinks:
+                name, *numbers = check_sink(checks, sink, expected, downtimes[sink.name])
+                print(f"{name:<26} {numbers[0]:>6} {numbers[1]:>8} {numbers[2]:>6} {numbers[3]:>6} {numbers[4]:>5}")
+            checks.equal("it stops", server.stop(), 0)
+    finally:
+        for sink in sinks:
+            sink.kill()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--receive"]:
+        receive(*sys.argv[2:])
+    gateway.installed("venv/bin/python")
+    gateway.perform(check, SECONDS)
