@@ -51,7 +51,7 @@ shown() { # FILE WORDS
 install_packages() {
   local missing=() pair
   for pair in cc:gcc c++:g++ make:make git:git python3:python3 npm:npm node:nodejs curl:curl jq:jq \
-    systemd-analyze:systemd unshare:util-linux mount:mount; do
+    systemd-analyze:systemd unshare:util-linux mount:mount nats-server:nats-server redis-server:redis-server; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

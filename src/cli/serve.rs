@@ -54,6 +54,8 @@ Destination, which gets every event; may be repeated. Its text names it: what it
   file:PATH                          the same, appended to a file
   https://example.com/events         events by POST: JSON arrays, or another form
   prefect+http://127.0.0.1:4200/api  a Prefect server
+  nats://127.0.0.1:4222/a.subject    messages that a JetStream stream keeps; nats+tls:// with TLS
+  redis://127.0.0.1:6379/stream      entries of a Redis stream; rediss:// with TLS
 
 Behind a ? may stand rate=100/s (events), burst=500, on_full=hold or on_full=drop-oldest; for addresses also:
 
@@ -64,6 +66,9 @@ Behind a ? may stand rate=100/s (events), burst=500, on_full=hold or on_full=dro
   sign_file=FILE        one or two secrets (whsec_...) that sign requests as Standard Webhooks says
   tls_ca=FILE           the only authorities that are trusted
   tls_certificate=FILE  shown to the server; tls_key=FILE is its key
+  maxlen=1000000        most entries that a Redis stream keeps, about
+
+NATS and Redis take batch_…, tls_… and a login: bearer_file with a token or password, basic_file with user:password.
 
 Other parameters stay the address's own; one of such a name is left to it when a letter is written as %xx.";
 

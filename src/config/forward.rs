@@ -55,6 +55,9 @@ pub struct Forward {
     /// PEM file of its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
+    /// Most entries that a Redis stream keeps, about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maxlen: Option<u64>,
 }
 
 impl Forward {
@@ -88,6 +91,7 @@ impl Forward {
             ("tls_ca", path(&self.tls_ca)),
             ("tls_certificate", path(&self.tls_certificate)),
             ("tls_key", path(&self.tls_key)),
+            ("maxlen", self.maxlen.map(|number| number.to_string())),
         ];
         let given = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         destination.with_all(given)

@@ -3,34 +3,22 @@
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use http::Uri;
 use ipnet::IpNet;
 
 use super::ForwardError;
 use super::egress::Egress;
 use super::options::{self, Options};
+pub(super) use super::target::Target;
+use super::target::read_target;
 use crate::limit::{Rate, read_rate};
 use crate::spool::OnFull;
 
 /// Longest text of a destination: it is a label, and stands in the cursor's file.
 const TEXT_MAX_BYTES: usize = 2048;
-
-/// What can be sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    /// Lines of JSON to this process's standard output.
-    Stdout,
-    /// Lines of JSON, appended to a file.
-    File(PathBuf),
-    /// JSON arrays, posted to this address.
-    Http(Uri),
-    /// A Prefect server: where events are posted, asked for, and tokens are fetched.
-    Prefect { events: Uri, filter: Uri, token: Uri },
-}
 
 /// Settings a text may carry behind `?`.
 const SETTINGS: &str = "rate, burst, on_full, bearer_file, confirm";
@@ -123,13 +111,10 @@ impl Destination {
 
     /// Whether its settings go together.
     fn checked(self) -> Result<Self, ForwardError> {
-        let checked = match &self.target {
-            Target::Stdout | Target::File(_) if self.options == Options::default() => Ok(()),
-            Target::Stdout | Target::File(_) => {
-                Err(format!("is no address, which these settings are for: {}", options::NAMES))
-            }
-            Target::Prefect { events: uri, .. } => self.options.check(true, is_https(uri)),
-            Target::Http(uri) => self.options.check(false, is_https(uri)),
+        let checked = match self.target.peer() {
+            Some((peer, is_tls)) => self.options.check(peer, is_tls),
+            None if self.options == Options::default() => Ok(()),
+            None => Err(format!("is no address, which these settings are for: {}", options::NAMES)),
         };
         let twice = self.bearer_file.is_some() && self.options.basic_file.is_some();
         match checked {
@@ -151,7 +136,7 @@ impl Destination {
     /// # Errors
     /// [`ForwardError::Destination`]: standard output and files are the operator's.
     pub fn bound_to(self, allowed: Arc<[IpNet]>) -> Result<Self, ForwardError> {
-        let is_local = matches!(self.target, Target::Stdout | Target::File(_));
+        let is_local = self.target.peer().is_none();
         if is_local || self.bearer_file.is_some() || self.options.names_file() {
             let why = "is for the operator alone: it uses this machine's own files";
             return Err(self.refuse(why.into()));
@@ -227,10 +212,6 @@ impl Settings {
     }
 }
 
-fn is_https(uri: &Uri) -> bool {
-    uri.scheme_str() == Some("https")
-}
-
 fn read_on_full(text: &str) -> Result<OnFull, String> {
     match text {
         "hold" => Ok(OnFull::Hold),
@@ -245,54 +226,6 @@ fn read_confirm(text: &str) -> Result<bool, String> {
         "accepted" => Ok(false),
         _ => Err(format!("confirm=`{text}` is neither `stored` nor `accepted`")),
     }
-}
-
-fn read_target(text: &str) -> Result<Target, String> {
-    if text == "stdout" {
-        return Ok(Target::Stdout);
-    }
-    if let Some(path) = text.strip_prefix("file:") {
-        return match path {
-            "" => Err("file: needs a path, such as file:events.ndjson".into()),
-            path => Ok(Target::File(Path::new(path).to_path_buf())),
-        };
-    }
-    if let Some(address) = text.strip_prefix("prefect+") {
-        let api = read_address(address)?;
-        let path = api.path().trim_end_matches('/');
-        if path.is_empty() || api.query().is_some() {
-            return Err("needs the path of the API and nothing behind it, such as \
-                        prefect+http://127.0.0.1:4200/api"
-                .into());
-        }
-        let root = address.find(path).map_or(address, |place| &address[..place + path.len()]);
-        let below = |name: &str| read_address(&format!("{root}/{name}"));
-        return Ok(Target::Prefect {
-            events: below("events")?,
-            filter: below("events/filter")?,
-            token: below("csrf-token")?,
-        });
-    }
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Ok(Target::Http(read_address(text)?));
-    }
-    Err("is no destination; there are stdout, file:PATH, http(s)://… and prefect+http(s)://…/api"
-        .into())
-}
-
-fn read_address(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|fault| format!("is no address: {fault}"))?;
-    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-    let authority = authority.ok_or("is no address: the host is missing")?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err("must begin with http:// or https://".into());
-    }
-    if authority.as_str().contains('@') {
-        return Err("holds a password, which process lists show: put it into a file, and name \
-                    that with bearer_file"
-            .into());
-    }
-    Ok(uri)
 }
 
 /// The text as operators may see it; two texts that differ only in what is hidden differ in a digest.
@@ -331,10 +264,14 @@ fn hex(text: &[u8], bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
+
+    use http::Uri;
 
     use super::*;
     use crate::forward::options::Shape;
+    use crate::forward::sinks::Place;
 
     fn parse(text: &str) -> Destination {
         Destination::parse(text).expect(text)
@@ -389,6 +326,20 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_speak_no_http_have_a_place() {
+        let place = |host: &str, port, is_tls| Place { host: host.into(), port, is_tls };
+        for (text, target) in [
+            ("nats://h/a.b", Target::Nats(place("h", 4222, false), "a.b".into())),
+            ("nats+tls://h:1/a", Target::Nats(place("h", 1, true), "a".into())),
+            ("redis://[::1]/s?maxlen=9", Target::Redis(place("[::1]", 6379, false), "s".into())),
+            ("rediss://h:7/s/t", Target::Redis(place("h", 7, true), "s/t".into())),
+        ] {
+            assert_eq!(parse(text).target, target, "{text}");
+        }
+        assert_eq!(parse("redis://h/s?maxlen=9").options.entries_max, Some(9));
+    }
+
+    #[test]
     fn what_others_name_uses_nothing_of_this_machine() {
         let bound = |text| parse(text).bound_to(Arc::from([]));
         let secret = "https://example.com/?bearer_file=/etc/shadow";
@@ -418,11 +369,23 @@ mod tests {
             ("http://host/?form=xml", "none of array, single"),
             ("http://host/?batch_events=0", "from 1 to 10000"),
             ("http://host/?form=single&batch_events=2", "of no use"),
-            ("http://host/?tls_ca=/ca.pem", "only for an https"),
+            ("http://host/?tls_ca=/ca.pem", "only where TLS is"),
             ("https://host/?tls_key=/key.pem", "go together"),
             ("https://host/?sign_file=", "needs a path"),
             ("http://host/?bearer_file=a&basic_file=b", "one is enough"),
-            ("prefect+http://127.0.0.1:4200/api?form=single", "not for a Prefect server"),
+            ("prefect+http://127.0.0.1:4200/api?form=single", "only for http"),
+            ("nats://127.0.0.1:4222", "needs a subject"),
+            ("nats://127.0.0.1/a.*", "without wildcards"),
+            ("nats://127.0.0.1/a..b", "without wildcards"),
+            ("nats://127.0.0.1/a?form=single", "only for http"),
+            ("nats://127.0.0.1/a?maxlen=5", "only for a Redis"),
+            ("nats://127.0.0.1/a?tls_ca=/ca.pem", "nats+tls"),
+            ("nats://t:hidden@host/a", "basic_file"),
+            ("redis://:hidden@host/a", "basic_file"),
+            ("redis://127.0.0.1:6379", "needs a stream"),
+            ("redis:///events", "is no address"),
+            ("redis://127.0.0.1/events?headers_file=/h", "only for http"),
+            ("redis://127.0.0.1/events?what=5", "unknown behind ?"),
             ("http://", "is no address"),
             ("https://u:hidden@host/x", "bearer_file"),
             ("prefect+http://127.0.0.1:4200", "the path of the API"),

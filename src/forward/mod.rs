@@ -13,6 +13,7 @@ mod options;
 mod pace;
 mod parked;
 mod sinks;
+mod target;
 mod watch;
 
 use std::collections::HashSet;

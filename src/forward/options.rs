@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use super::sinks::Bounds;
+
 /// How events become the bodies of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -82,11 +84,25 @@ pub(super) struct Options {
     /// One or two secrets of Standard Webhooks.
     pub(super) sign_file: Option<PathBuf>,
     pub(super) tls: TlsFiles,
+    /// Most entries that a stream keeps, about.
+    pub(super) entries_max: Option<usize>,
 }
+
+/// What speaks at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    Http,
+    Prefect,
+    Nats,
+    Redis,
+}
+
+/// Most entries that a stream can be told to keep.
+const ENTRIES_MAX: usize = 1 << 40;
 
 /// The names of all of them.
 pub(super) const NAMES: &str = "form, batch_events, batch_bytes, basic_file, headers_file, sign_file, tls_ca, \
-                                tls_certificate, tls_key";
+                                tls_certificate, tls_key, maxlen";
 
 impl Options {
     /// Takes a setting; `false`: it is none of these.
@@ -106,6 +122,7 @@ impl Options {
             "basic_file" => self.basic_file = path()?,
             "headers_file" => self.headers_file = path()?,
             "sign_file" => self.sign_file = path()?,
+            "maxlen" => self.entries_max = number(ENTRIES_MAX)?,
             "tls_ca" => self.tls.authorities = path()?,
             "tls_certificate" => self.tls.certificate = path()?,
             "tls_key" => self.tls.key = path()?,
@@ -115,21 +132,35 @@ impl Options {
     }
 
     /// Whether they go together, for an address.
-    pub(super) fn check(&self, is_prefect: bool, is_https: bool) -> Result<(), String> {
+    pub(super) fn check(&self, peer: Peer, is_tls: bool) -> Result<(), String> {
         let shape = self.shape.unwrap_or_default();
         let events = self.batch_events.filter(|events| *events > 1);
-        let why = if is_prefect && (self.shape.is_some() || self.sign_file.is_some()) {
-            "form and sign_file are not for a Prefect server: it takes one form, and reads no signature"
+        let is_http = matches!(peer, Peer::Http | Peer::Prefect);
+        let why = if peer != Peer::Http && (self.shape.is_some() || self.sign_file.is_some()) {
+            "form and sign_file are only for http and https: others take one form, and read no signature"
+        } else if !is_http && self.headers_file.is_some() {
+            "headers_file is only for http and https"
+        } else if peer != Peer::Redis && self.entries_max.is_some() {
+            "maxlen is only for a Redis stream"
         } else if shape.is_single() && events.is_some() {
             "batch_events is of no use beside a form with one event for each request"
         } else if self.tls.certificate.is_some() != self.tls.key.is_some() {
             "tls_certificate and tls_key go together"
-        } else if !is_https && !self.tls.is_empty() {
-            "tls_ca, tls_certificate and tls_key are of use only for an https address"
+        } else if !is_tls && !self.tls.is_empty() {
+            "tls_ca, tls_certificate and tls_key are of use only where TLS is: https, nats+tls, rediss"
         } else {
             return Ok(());
         };
         Err(why.into())
+    }
+
+    /// What one attempt carries, if nothing else was said.
+    pub(super) fn bounds(&self, own: Bounds) -> Bounds {
+        let events = self.batch_events.unwrap_or(own.events);
+        let events = if self.shape.unwrap_or_default().is_single() { 1 } else { events };
+        let bytes = self.batch_bytes.unwrap_or(own.bytes);
+        let (frames, frame_bytes) = (own.frames.max(events), own.frame_bytes.max(bytes));
+        Bounds { frames, frame_bytes, events, bytes }
     }
 
     /// Whether any of them names a file of this machine.

@@ -3,17 +3,24 @@
 
 mod desk;
 mod http;
+mod known;
+mod nats;
 mod prefect;
+mod redis;
 mod secret;
 mod stream;
 mod tls;
+mod wire;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::http::Http;
+use self::nats::Nats;
+use self::redis::Redis;
 use self::stream::Stream;
+pub(super) use self::wire::Place;
 use super::destination::Target;
 use super::load::Load;
 use super::{Destination, ForwardError};
@@ -90,6 +97,8 @@ pub(super) struct Bounds {
 pub(super) enum Sink {
     Stream(Stream),
     Http(Box<Http>),
+    Nats(Box<Nats>),
+    Redis(Box<Redis>),
 }
 
 impl Sink {
@@ -105,6 +114,14 @@ impl Sink {
             Target::Http(_) | Target::Prefect { .. } => {
                 Self::Http(Box::new(Http::new(destination, clock, deadline)?))
             }
+            Target::Nats(place, subject) => {
+                let at = (place, subject.as_str());
+                Self::Nats(Box::new(Nats::new(destination, at, clock, deadline)?))
+            }
+            Target::Redis(place, stream) => {
+                let at = (place, stream.as_str());
+                Self::Redis(Box::new(Redis::new(destination, at, deadline)?))
+            }
         })
     }
 
@@ -112,13 +129,15 @@ impl Sink {
         match self {
             Self::Stream(_) => stream::BOUNDS,
             Self::Http(http) => http.bounds(),
+            Self::Nats(nats) => nats.bounds(),
+            Self::Redis(redis) => redis.bounds(),
         }
     }
 
     /// Whether an event may be sent at all: some destinations lose without a word what they cannot keep.
     pub(super) fn check(&mut self, load: &Load, place: usize) -> Result<(), String> {
         match self {
-            Self::Stream(_) => Ok(()),
+            Self::Stream(_) | Self::Nats(_) | Self::Redis(_) => Ok(()),
             Self::Http(http) => http.check(&load.at(place).1.json),
         }
     }
@@ -128,13 +147,15 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.send(load, range).await,
             Self::Http(http) => http.send(load, range).await,
+            Self::Nats(nats) => nats.send(load, range).await,
+            Self::Redis(redis) => redis.send(load, range).await,
         }
     }
 
     /// How many of these events the destination keeps, beyond having acknowledged them.
     pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
         match self {
-            Self::Stream(_) => Ok(ids.len()),
+            Self::Stream(_) | Self::Nats(_) | Self::Redis(_) => Ok(ids.len()),
             Self::Http(http) => http.count_kept(ids).await,
         }
     }
@@ -144,6 +165,8 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.reopen(),
             Self::Http(http) => http.reopen(),
+            Self::Nats(nats) => nats.reopen(),
+            Self::Redis(redis) => redis.reopen(),
         }
     }
 }

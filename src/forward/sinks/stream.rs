@@ -1,23 +1,20 @@
 //! Lines of JSON to a file or to standard output. In: a range of events. Out: taken once every line is written whole
 //! and, in a file, on stable storage; events that stand at the file's end already are not written twice.
 
-use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
 
 use super::desk::{Desk, Medium};
+use super::known::Known;
 use super::{Answer, Bounds, Fault};
 use crate::forward::ForwardError;
 use crate::forward::load::{Form, Load};
-use crate::id::Uuid;
 use crate::telemetry::forward::Outcome;
 
 /// One write and one sync carry what has gathered, up to here.
 pub(super) const BOUNDS: Bounds =
     Bounds { frames: 16_384, frame_bytes: 2 << 20, events: usize::MAX, bytes: usize::MAX };
-/// So many new events in a row, and the file's end lies behind the cursor: nothing more is compared.
-const UNMET_MAX: usize = 100_000;
 /// A larger buffer is given back to the allocator.
 const BUFFER_MAX_BYTES: usize = 4 << 20;
 
@@ -51,7 +48,7 @@ impl Stream {
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         if !self.is_open {
             match self.desk.open().await {
-                Ok(ids) => self.known = Known { ids, ..Known::default() },
+                Ok(ids) => self.known = Known::new(ids),
                 Err(fault) => return failed(&fault),
             }
             self.is_open = true;
@@ -92,43 +89,4 @@ fn failed(fault: &io::Error) -> Answer {
     } else {
         Fault::lasting(Outcome::Failed, what)
     })
-}
-
-/// Events that stand at a file's end already: it has more than the cursor says after a crash, or after a write that
-/// failed half way.
-#[derive(Debug, Default)]
-struct Known {
-    ids: HashSet<Uuid>,
-    was_met: bool,
-    unmet: usize,
-}
-
-impl Known {
-    /// Whether the event stands there. Events come in the file's order: the first new one behind a known one ends it.
-    fn meets(&mut self, id: Uuid) -> bool {
-        if self.ids.is_empty() {
-            return false;
-        }
-        let meets = self.ids.contains(&id);
-        self.was_met |= meets;
-        self.unmet += usize::from(!meets);
-        if !meets && (self.was_met || self.unmet > UNMET_MAX) {
-            self.ids = HashSet::new();
-        }
-        meets
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn known_events_end_at_the_first_new_one() {
-        let id = Uuid::from_u128;
-        let mut known = Known { ids: [3, 4, 5].map(id).into(), ..Known::default() };
-        let met: Vec<_> = (1..=6).map(|number| known.meets(id(number))).collect();
-        assert_eq!(met, [false, false, true, true, true, false]);
-        assert!(!known.meets(id(4)), "the same id again is another event's");
-    }
 }

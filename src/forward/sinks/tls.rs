@@ -1,5 +1,5 @@
-//! How servers are trusted. In: the machine's certificate authorities, or a file of them, and what proves who calls. Out:
-//! a client's side of TLS, which always checks whom it speaks to.
+//! How servers are trusted. In: the machine's certificate authorities, or a file of them, and what proves who calls.
+//! Out: a client's side of TLS, which always checks whom it speaks to.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -39,6 +39,12 @@ async fn this_machine_is_reached_only_when_the_rules_say_so() {
         assert!(fault.contains("loopback") && fault.contains("egress.allow"), "{host}: {fault}");
         lanes.stop().await;
     }
+    for scheme in ["nats", "redis", "nats+tls", "rediss"] {
+        let lanes = bound(&house, &format!("{scheme}://{}/events", server.address), &[]);
+        let fault = fault(&lanes).await;
+        assert!(fault.contains("network rules refuse"), "{scheme}: {fault}");
+        lanes.stop().await;
+    }
     assert_eq!(server.until(|_| true).await.len(), 0);
     let to = format!("http://{}/allowed", server.address);
     let lanes = bound(&house, &to, &["127.0.0.0/8"]);

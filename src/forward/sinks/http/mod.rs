@@ -81,7 +81,7 @@ impl Http {
                 (events, Some(Prefect { filter, token, csrf, sieve }))
             }
             Target::Http(uri) => (uri, None),
-            Target::Stdout | Target::File(_) => {
+            Target::Stdout | Target::File(_) | Target::Nats(..) | Target::Redis(..) => {
                 let why = "is no address".to_owned();
                 return Err(ForwardError::Destination { text: destination.name().into(), why });
             }
@@ -107,12 +107,7 @@ impl Http {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        let own = if self.prefect.is_some() { PREFECT } else { PLAIN };
-        let events = self.options.batch_events.unwrap_or(own.events);
-        let events = if self.shape().is_single() { 1 } else { events };
-        let bytes = self.options.batch_bytes.unwrap_or(own.bytes);
-        let (frames, frame_bytes) = (own.frames.max(events), own.frame_bytes.max(bytes));
-        Bounds { frames, frame_bytes, events, bytes }
+        self.options.bounds(if self.prefect.is_some() { PREFECT } else { PLAIN })
     }
 
     fn shape(&self) -> Shape {

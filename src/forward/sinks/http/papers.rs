@@ -192,12 +192,13 @@ mod tests {
         assert!(!format!("{papers:?}").contains("MfKQ"), "{papers:?}");
     }
 
+    type Set = fn(&mut Options, &Path);
+
     #[test]
     fn files_say_what_is_wrong_with_them() {
         let folder = Folder::new();
         let path = folder.path().join("file");
         let long = "X: y\n".repeat(HEADERS_MAX + 1);
-        type Set = fn(&mut Options, &Path);
         let (headers, basic, sign): (Set, Set, Set) = (
             |options, path| options.headers_file = Some(path.to_owned()),
             |options, path| options.basic_file = Some(path.to_owned()),

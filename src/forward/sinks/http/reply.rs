@@ -14,12 +14,12 @@ use hyper::body::Incoming;
 use crate::clock::Clock;
 use crate::forward::backoff::retry_after;
 use crate::forward::egress::EgressFault;
+use crate::forward::sinks::wire::shown;
 use crate::forward::sinks::{Answer, Fault, Refusal};
 use crate::telemetry::forward::Outcome;
 
-/// Most bytes of an answer that are read, and of those the most that are shown.
+/// Most bytes of an answer that are read.
 const ANSWER_MAX_BYTES: usize = 64 << 10;
-const SHOWN_MAX_BYTES: usize = 512;
 
 /// What came back.
 pub(super) struct Reply {
@@ -68,12 +68,6 @@ pub(super) fn judge(reply: Reply) -> Answer {
         408 | 425 | 501..=599 => passing(Outcome::Unavailable),
         _ => lasting(Outcome::Unexpected),
     })
-}
-
-/// Foreign text as it may be shown: one line, bounded.
-fn shown(text: &str) -> String {
-    let text = &text[..text.floor_char_boundary(SHOWN_MAX_BYTES)];
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Why a request got no answer.

@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(whole.as_object().expect("an object").len(), 10);
         assert_eq!(values(Shape::Single, &["a.b"]), std::slice::from_ref(&whole));
         let lines = Message::write(&load(&["a", "b"]), 0..2, Shape::Ndjson);
-        assert_eq!((lines.media, lines.body.iter().filter(|b| **b == b'\n').count()), (NDJSON, 2));
+        assert_eq!((lines.media, memchr::memchr_iter(b'\n', &lines.body).count()), (NDJSON, 2));
         for shape in [Shape::CloudEvents, Shape::CloudEventsBatch] {
             let event = values(shape, &["a.b"]).remove(0);
             assert_eq!(event["data"], whole);

@@ -1,0 +1,184 @@
+//! Connections of sinks that do not speak HTTP. In: a host, the network rules, files for TLS. Out: a stream of lines
+//! and bytes, each read up to a bound. What goes wrong is a fault a lane knows.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls_pki_types::ServerName;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{Fault, tls};
+use crate::forward::egress::{Egress, EgressFault};
+use crate::forward::options::{Options, TlsFiles};
+use crate::telemetry::forward::Outcome;
+
+/// Longest line, and most bytes of one value, that a server may answer with.
+const LINE_MAX_BYTES: u64 = 64 << 10;
+pub(super) const VALUE_MAX_BYTES: usize = 4 << 20;
+/// Most of a foreign text that is shown.
+const SHOWN_MAX_BYTES: usize = 512;
+/// Largest file with a secret.
+const SECRET_MAX_BYTES: u64 = 64 << 10;
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::forward) struct Place {
+    pub(in crate::forward) host: String,
+    pub(in crate::forward) port: u16,
+    pub(in crate::forward) is_tls: bool,
+}
+
+/// A connection.
+pub(super) struct Wire(BufReader<Box<dyn Duplex>>);
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl Wire {
+    /// Connects, without TLS.
+    pub(super) async fn open(place: &Place, egress: &Egress) -> Result<Self, Fault> {
+        let socket = egress.connect(&place.host, place.port).await.map_err(|fault| {
+            let what = fault.to_string();
+            match fault {
+                EgressFault::Refused { .. } => Fault::lasting(Outcome::Forbidden, what),
+                _ => Fault::new(Outcome::Unreachable, what),
+            }
+        })?;
+        Ok(Self(BufReader::new(Box::new(socket))))
+    }
+
+    /// Goes on in TLS, once the server expects that.
+    pub(super) async fn secure(self, place: &Place, files: &TlsFiles) -> Result<Self, Fault> {
+        let lasting = |what: String| Fault::lasting(Outcome::Failed, what);
+        let files = files.clone();
+        let read = tokio::task::spawn_blocking(move || tls::client(&files)).await;
+        let config = match read {
+            Ok(Ok(config)) => config,
+            Ok(Err(fault)) => return Err(lasting(fault.to_string())),
+            Err(_) => return Err(lasting("the gateway stops".into())),
+        };
+        let bare = place.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(bare).map_err(|fault| lasting(fault.to_string()))?;
+        let connected = TlsConnector::from(Arc::new(config)).connect(name, self.0.into_inner());
+        let secured = connected.await.map_err(|fault| broken(&fault))?;
+        Ok(Self(BufReader::new(Box::new(secured))))
+    }
+
+    /// Sends all of it.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let socket = self.0.get_mut();
+        let written = async {
+            socket.write_all(bytes).await?;
+            socket.flush().await
+        };
+        written.await.map_err(|fault| broken(&fault))
+    }
+
+    /// The next line, without its end.
+    pub(super) async fn line(&mut self) -> Result<String, Fault> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.0).take(LINE_MAX_BYTES);
+        bounded.read_until(b'\n', &mut line).await.map_err(|fault| broken(&fault))?;
+        if line.pop() != Some(b'\n') {
+            let what =
+                if line.is_empty() { "it closed the connection" } else { "no end of a line" };
+            return Err(Fault::new(Outcome::Unreachable, what));
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// The next bytes, and the end of a line behind them.
+    pub(super) async fn value(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
+        if length > VALUE_MAX_BYTES {
+            let what = format!("an answer of {length} bytes, at most {VALUE_MAX_BYTES}");
+            return Err(Fault::new(Outcome::Unexpected, what));
+        }
+        let mut value = vec![0; length + 2];
+        self.0.read_exact(&mut value).await.map_err(|fault| broken(&fault))?;
+        value.truncate(length);
+        Ok(value)
+    }
+}
+
+fn broken(fault: &io::Error) -> Fault {
+    Fault::new(Outcome::Unreachable, fault.to_string())
+}
+
+/// Foreign text as it may be shown: one line, bounded.
+pub(super) fn shown(text: &str) -> String {
+    let text = &text[..text.floor_char_boundary(SHOWN_MAX_BYTES)];
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Who calls, as the files of a destination say.
+#[derive(Clone, Default)]
+pub(super) struct Login {
+    pub(super) user: Option<String>,
+    pub(super) secret: Option<String>,
+}
+
+/// The files a login stands in.
+#[derive(Clone, Debug)]
+pub(super) struct LoginFiles {
+    token: Option<PathBuf>,
+    password: Option<PathBuf>,
+}
+
+impl LoginFiles {
+    pub(super) fn new(bearer_file: Option<&Path>, options: &Options) -> Self {
+        let token = bearer_file.map(Path::to_path_buf);
+        Self { token, password: options.basic_file.clone() }
+    }
+
+    /// Reads them; at each connection anew, since they may have been changed.
+    pub(super) async fn read(&self) -> Result<Login, Fault> {
+        let files = self.clone();
+        let read = tokio::task::spawn_blocking(move || files.read_now()).await;
+        let read = read.map_err(|_| Fault::new(Outcome::Failed, "the gateway stops"))?;
+        read.map_err(|what| Fault::lasting(Outcome::Unauthorized, what))
+    }
+
+    /// The same, before anything runs.
+    pub(super) fn read_now(&self) -> Result<Login, String> {
+        let mut login = Login::default();
+        if let Some(path) = &self.token {
+            login.secret = Some(first_line(path)?);
+        }
+        if let Some(path) = &self.password {
+            let line = first_line(path)?;
+            let (user, secret) = line.split_once(':').ok_or_else(|| {
+                format!("{}: its first line should be user:password", path.display())
+            })?;
+            login.user = Some(user.to_owned());
+            login.secret = Some(secret.to_owned());
+        }
+        Ok(login)
+    }
+}
+
+fn first_line(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = File::open(path).map(|file| file.take(SECRET_MAX_BYTES));
+    let read = read.and_then(|mut file| file.read_to_string(&mut text));
+    read.map_err(|fault| format!("{}: {fault}", path.display()))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return Err(format!("{}: its first line is empty; it should be a secret", path.display()));
+    }
+    Ok(line.to_owned())
+}

@@ -1,0 +1,135 @@
+//! What can be sent to. In: the text of a destination without its settings. Out: a target, its addresses read; or what
+//! to write instead. Never I/O.
+
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+use http::uri::Authority;
+
+use super::options::Peer;
+use super::sinks::Place;
+
+/// What is said to a password in an address.
+const PASSWORD: &str = "holds a password, which process lists show: put it into a file, and name that with \
+                        bearer_file or basic_file";
+
+/// What can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Lines of JSON to this process's standard output.
+    Stdout,
+    /// Lines of JSON, appended to a file.
+    File(PathBuf),
+    /// JSON arrays, posted to this address.
+    Http(Uri),
+    /// A Prefect server: where events are posted, asked for, and tokens are fetched.
+    Prefect { events: Uri, filter: Uri, token: Uri },
+    /// Messages to a subject that a stream of NATS `JetStream` keeps.
+    Nats(Place, String),
+    /// Entries of a Redis stream.
+    Redis(Place, String),
+}
+
+impl Target {
+    /// What speaks there, and whether in TLS; `None`: it is no address.
+    pub(super) fn peer(&self) -> Option<(Peer, bool)> {
+        let is_https = |uri: &Uri| uri.scheme_str() == Some("https");
+        match self {
+            Self::Stdout | Self::File(_) => None,
+            Self::Http(uri) => Some((Peer::Http, is_https(uri))),
+            Self::Prefect { events, .. } => Some((Peer::Prefect, is_https(events))),
+            Self::Nats(place, _) => Some((Peer::Nats, place.is_tls)),
+            Self::Redis(place, _) => Some((Peer::Redis, place.is_tls)),
+        }
+    }
+}
+
+pub(super) fn read_target(text: &str) -> Result<Target, String> {
+    if text == "stdout" {
+        return Ok(Target::Stdout);
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        return match path {
+            "" => Err("file: needs a path, such as file:events.ndjson".into()),
+            path => Ok(Target::File(Path::new(path).to_path_buf())),
+        };
+    }
+    if let Some(address) = text.strip_prefix("prefect+") {
+        let api = read_address(address)?;
+        let path = api.path().trim_end_matches('/');
+        if path.is_empty() || api.query().is_some() {
+            return Err("needs the path of the API and nothing behind it, such as \
+                        prefect+http://127.0.0.1:4200/api"
+                .into());
+        }
+        let root = address.find(path).map_or(address, |place| &address[..place + path.len()]);
+        let below = |name: &str| read_address(&format!("{root}/{name}"));
+        return Ok(Target::Prefect {
+            events: below("events")?,
+            filter: below("events/filter")?,
+            token: below("csrf-token")?,
+        });
+    }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(Target::Http(read_address(text)?));
+    }
+    if let Some(read) = read_place(text, &["nats://", "nats+tls://"], 4222) {
+        let (place, subject) = read?;
+        let is_token = |token: &str| !token.is_empty() && !token.contains(['*', '>', ' ', '%']);
+        if !subject.split('.').all(is_token) {
+            return Err("needs a subject without wildcards, such as \
+                        nats://127.0.0.1:4222/hookgate.events"
+                .into());
+        }
+        return Ok(Target::Nats(place, subject));
+    }
+    if let Some(read) = read_place(text, &["redis://", "rediss://"], 6379) {
+        let (place, stream) = read?;
+        if stream.is_empty() {
+            return Err("needs a stream, such as redis://127.0.0.1:6379/events".into());
+        }
+        return Ok(Target::Redis(place, stream));
+    }
+    Err("is no destination; there are stdout, file:PATH, http(s)://…, prefect+http(s)://…/api, \
+         nats(+tls)://…/subject and redis(s)://…/stream"
+        .into())
+}
+
+/// A host, its port, and what stands behind the slash; `None`: the text begins with neither scheme. The second one is
+/// with TLS.
+fn read_place(
+    text: &str,
+    schemes: &[&str; 2],
+    port: u16,
+) -> Option<Result<(Place, String), String>> {
+    let scheme = schemes.iter().find(|scheme| text.starts_with(**scheme))?;
+    let (is_tls, rest) = (*scheme == schemes[1], &text[scheme.len()..]);
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let read = || {
+        if authority.contains('@') {
+            return Err(PASSWORD.into());
+        }
+        let authority: Authority =
+            authority.parse().map_err(|fault| format!("is no address: {fault}"))?;
+        let host = authority.host().to_owned();
+        if host.is_empty() || path.contains('?') {
+            return Err("is no address: there must be a host, and nothing unknown behind ?".into());
+        }
+        let port = authority.port_u16().unwrap_or(port);
+        Ok((Place { host, port, is_tls }, path.to_owned()))
+    };
+    Some(read())
+}
+
+fn read_address(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|fault| format!("is no address: {fault}"))?;
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+    let authority = authority.ok_or("is no address: the host is missing")?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("must begin with http:// or https://".into());
+    }
+    if authority.as_str().contains('@') {
+        return Err(PASSWORD.into());
+    }
+    Ok(uri)
+}
