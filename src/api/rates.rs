@@ -53,7 +53,7 @@ impl Span {
         let fault = |name, says: &str| {
             Problem::Invalid(vec![Fault::new("datetime_parsing", &["query", name], says)])
         };
-        let minute = |name| match text::find(query, name).filter(|text| !text.is_empty()) {
+        let minute = |name| match text::find(query, name) {
             Some(text) => match Time::parse(&text) {
                 Some(time) => Ok(Some(minute_of(time))),
                 None => Err(fault(name, "Input should be a valid datetime")),

@@ -119,10 +119,12 @@ fn questions_about_figures_are_bounded() {
     let house = House::new();
     let base = format!("{}/rate-limits/usage", house.account);
     let status = |query: &str| house.call("GET", &format!("{base}?{query}"), "").status;
-    for query in ["", "since=", "since=2001-01-01T00:00:00Z", "until=2100-01-01T00:00:00%2B01:00"] {
+    for query in ["", "since=2001-01-01T00:00:00Z", "until=2100-01-01T00:00:00%2B01:00"] {
         assert_eq!(status(query), 200, "{query}");
     }
-    for query in ["since=x", "until=1", "since=2023-11-14T22:00:00Z&until=2023-11-14T21:00:00Z"] {
+    for query in
+        ["since=x", "since=", "until=1", "since=2023-11-14T22:00:00Z&until=2023-11-14T21:00:00Z"]
+    {
         assert_eq!(status(query), 422, "{query}");
     }
     assert_eq!(status(&"keys=runs&".repeat(101)), 422);
