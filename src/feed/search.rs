@@ -11,7 +11,7 @@ use super::terms::{self, Plan};
 use super::{FeedError, index, runs, slot};
 use crate::clock::Time;
 use crate::event;
-use crate::filter::{Filter, Order, Seen};
+use crate::filter::{Filter, Order, Seen, Text};
 use crate::id::Uuid;
 
 /// Rows between two looks at the time.
@@ -153,7 +153,7 @@ impl<'a> Search<'a> {
         } else {
             statement.query(params![self.plan.matching, low, high])?
         };
-        let mut looked: u32 = 0;
+        let (mut looked, mut small): (u32, _) = (0, Vec::new());
         while let Some(row) = rows.next()? {
             let (slot, place) = (row.get(0)?, row.get(1)?);
             let (account, workspace) = self.place(place)?;
@@ -164,7 +164,8 @@ impl<'a> Search<'a> {
                 received: Time::from_micros(row.get(2)?),
                 json: row.get_ref(3)?.as_blob()?,
             };
-            if self.is_here(&row) {
+            let may = |text: &Text| text.may_be_in(row.json, &mut small);
+            if self.is_here(&row) && self.filter.text.as_ref().is_none_or(may) {
                 let seen = Seen::read(row.json).filter(|seen| self.filter.matches(seen));
                 if seen.is_some_and(|seen| take(&row, &seen) == Go::Stop) {
                     return Ok(Reached::End);

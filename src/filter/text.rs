@@ -2,6 +2,8 @@
 //! a text has them, anywhere in it and whatever the size of letters. Every text is a question; an empty one asks
 //! nothing.
 
+use memchr::memmem;
+
 /// Longest question.
 pub const QUERY_MAX_CHARS: usize = 200;
 
@@ -58,6 +60,22 @@ impl Text {
         self.either.is_empty() && self.must.is_empty() && self.must_not.is_empty()
     }
 
+    /// Whether an event may have such words, by its bytes alone: never no in vain, so that few need be read. `small`
+    /// is memory that is used again.
+    #[must_use]
+    pub fn may_be_in(&self, json: &[u8], small: &mut Vec<u8>) -> bool {
+        // Escapes and other alphabets are not the words they stand for.
+        if !json.is_ascii() || memchr::memchr(b'\\', json).is_some() {
+            return true;
+        }
+        small.clear();
+        small.extend_from_slice(json);
+        small.make_ascii_lowercase();
+        let is_in =
+            |term: &String| term.contains('\0') || memmem::find(small, term.as_bytes()).is_some();
+        (self.either.is_empty() || self.either.iter().any(is_in)) && self.must.iter().all(is_in)
+    }
+
     /// Whether words in small letters are like that.
     #[must_use]
     pub fn matches(&self, words: &str) -> bool {
@@ -92,6 +110,29 @@ fn term(text: &str) -> (String, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_alone_never_deny_what_words_have() {
+        let mut small = Vec::new();
+        for (query, json, expected) in [
+            ("PAID", r#"{"event":"Shop.Paid"}"#, true),
+            ("+shop +paid", r#"{"event":"Shop.Paid"}"#, true),
+            ("+shop +gone", r#"{"event":"Shop.Paid"}"#, false),
+            ("gone nowhere", r#"{"event":"Shop.Paid"}"#, false),
+            ("gone -paid", r#"{"event":"Shop.Paid gone"}"#, true),
+            ("-paid", r#"{"event":"Shop.Paid"}"#, true),
+            ("a\"b", r#"{"event":"a\"b"}"#, true),
+            ("anything", r#"{"event":"a\u0062"}"#, true),
+            ("anything", r#"{"event":"münchen"}"#, true),
+            ("", r#"{"event":"Shop.Paid"}"#, true),
+        ] {
+            assert_eq!(
+                Text::read(query).may_be_in(json.as_bytes(), &mut small),
+                expected,
+                "{query}"
+            );
+        }
+    }
 
     #[test]
     fn questions() {
