@@ -36,7 +36,7 @@ impl Api {
         }
     }
 
-    /// Whoever says what every member of the account is to have in a workspace has it too.
+    /// Whoever says what every member of the account is to have in a workspace, or no more, has it too.
     pub(super) async fn vet_workspace(
         &self,
         call: &Call,
@@ -44,10 +44,13 @@ impl Api {
         after: Option<&Record>,
     ) -> Result<(), Problem> {
         let role = |workspace: &Record| workspace.reference(DEFAULT_ROLE);
-        match after.and_then(role).filter(|wanted| before.and_then(role) != Some(*wanted)) {
-            Some(wanted) => self.check_scopes(call, wanted).await,
-            None => Ok(()),
+        let (before, after) = (before.and_then(role), after.map(role));
+        for role in [before, after.flatten()].into_iter().flatten() {
+            if after.is_some_and(|after| after != before) {
+                self.check_scopes(call, role).await?;
+            }
         }
+        Ok(())
     }
 
     /// Gives each of those that are named a place, or their place another role; what is equal stays. Their places, in
@@ -115,6 +118,7 @@ impl Api {
         let held = self.store.holders(WORKSPACE_ACCESS.name, vec![grantee.id]).await?;
         if let Some(mut place) = held.into_iter().find(|place| place.workspace == call.workspace())
         {
+            self.check_place(call, &place).await?;
             let before = place.fields.clone();
             place.fields.insert("workspace_role_id".to_owned(), role.to_string().into());
             deed.update(&before, place.clone());
@@ -124,6 +128,14 @@ impl Api {
         let place = self.access_in(workspace, call.account(), grantee, role, deed.now);
         deed.insert(place.clone());
         Ok(place)
+    }
+
+    /// Refuses to lower or end the place of somebody who may do more there than the caller.
+    async fn check_place(&self, call: &Call, place: &Record) -> Result<(), Problem> {
+        match place.reference("workspace_role_id") {
+            Some(role) => self.check_scopes(call, role).await,
+            None => Ok(()),
+        }
     }
 
     /// The place a call is about, if it is of that sort; a team's is found by the team.
@@ -156,6 +168,7 @@ impl Api {
         let mut tries = self.tries(call.account());
         while tries.again().await {
             let place = self.access_of(call, of).await?;
+            self.check_place(call, &place).await?;
             let mut deed = self.deed(call);
             deed.delete(place.clone());
             if deed.commit().await? {

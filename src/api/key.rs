@@ -157,6 +157,7 @@ impl Api {
         let wanted = call.part("api_key");
         let keys = self.keys_of(&bot).await?;
         let key = keys.into_iter().find(|key| Some(key.id) == wanted).ok_or(Problem::NotFound)?;
+        self.check_rank(call, &bot).await?;
         let mut deed = self.deed(call);
         deed.delete(key);
         if !deed.commit().await? {

@@ -30,6 +30,8 @@ pub(super) enum Problem {
     Unauthorized,
     /// It is there, and the caller may not.
     Forbidden,
+    /// A role that is given or taken allows what the caller may not: that.
+    Above(String),
     /// The account does not allow calls from where the caller is.
     Address(IpAddr),
     /// Path or body break rules of the table: all of them.
@@ -126,6 +128,10 @@ impl Problem {
                     .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
             Self::Forbidden => Reply::detail(StatusCode::FORBIDDEN, "Not permitted"),
+            Self::Above(power) => {
+                let says = format!("Not permitted: the role allows {power}, which you may not");
+                Reply::detail(StatusCode::FORBIDDEN, &says)
+            }
             Self::Address(peer) => {
                 let says = format!("The account's IP allowlist does not hold {peer}: not allowed");
                 Reply::detail(StatusCode::FORBIDDEN, &says)

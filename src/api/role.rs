@@ -72,7 +72,7 @@ impl Api {
         Ok(self.store.holders(WORKSPACE_ACCESS.name, holders).await?)
     }
 
-    /// Refuses a role of the account that allows what the caller may not do.
+    /// Refuses to give or take a role of the account that allows what the caller may not do.
     pub(super) async fn check_grant(&self, call: &Call, role: &str) -> Result<(), Problem> {
         let fault = || {
             let says = "Value error, nothing of that id belongs to the account";
@@ -81,8 +81,7 @@ impl Api {
         let id = is_id(role).ok_or_else(fault)?;
         let own = call.caller.as_ref().map(|caller| &caller.powers.account);
         let wanted = self.permissions(id).await?;
-        let holds = |one: &String| own.is_some_and(|own| own.contains(one));
-        if wanted.iter().all(holds) { Ok(()) } else { Err(Problem::Forbidden) }
+        within(wanted, |one| own.is_some_and(|own| own.contains(one)))
     }
 
     /// Refuses to rule over somebody whose role in the account allows more than the caller may.
@@ -110,19 +109,16 @@ impl Api {
             let Some(role) = place.reference("workspace_role_id") else { continue };
             let workspace = self.store.records(place.workspace.into_iter().collect()).await?.pop();
             let powers = self.powers(&caller.owner, &own, workspace.as_ref()).await?;
-            if !self.scopes(role).await?.iter().all(|scope| powers.include(scope)) {
-                return Err(Problem::Forbidden);
-            }
+            within(self.scopes(role).await?, |scope| powers.include(scope))?;
         }
         Ok(())
     }
 
-    /// Refuses a role of a workspace that allows what the caller may not do there.
+    /// Refuses to give or take a role of a workspace that allows what the caller may not do there.
     pub(super) async fn check_scopes(&self, call: &Call, role: Uuid) -> Result<(), Problem> {
         let wanted = self.scopes(role).await?;
         let powers = call.caller.as_ref().map(|caller| &caller.powers);
-        let holds = |one: &String| powers.is_some_and(|powers| powers.include(one));
-        if wanted.iter().all(holds) { Ok(()) } else { Err(Problem::Forbidden) }
+        within(wanted, |one| powers.is_some_and(|powers| powers.include(one)))
     }
 
     /// Holds that a role is written in scopes, has no built-in role's name, and inherits from something else. Whoever
@@ -184,6 +180,14 @@ impl Api {
         }
         let found = self.store.records(vec![role]).await?;
         Ok(found.first().map(|role| role.text("name").to_owned()).unwrap_or_default())
+    }
+}
+
+/// Refuses what somebody does not hold, and says which it is.
+fn within(wanted: Vec<String>, holds: impl Fn(&String) -> bool) -> Result<(), Problem> {
+    match wanted.into_iter().find(|one| !holds(one)) {
+        None => Ok(()),
+        Some(power) => Err(Problem::Above(power)),
     }
 }
 

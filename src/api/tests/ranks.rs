@@ -91,6 +91,58 @@ fn nobody_lowers_or_ends_a_service_account_above_them() {
         (house.bot_of("weak", ACCOUNT_MEMBER.id), house.bot_of("strong", ACCOUNT_OWNER.id));
     house.events();
     assert_eq!((call("PATCH", &strong), call("DELETE", &strong)), (403, 403));
+    let keys = house.call("GET", &format!("{strong}/read_bot_api_keys"), "").body;
+    let key = keys["active_key"]["id"].as_str().expect("an id");
+    assert_eq!(call("DELETE", &format!("{strong}/delete_bot_api_key/{key}")), 403);
     assert!(house.events().is_empty());
     assert_eq!((call("PATCH", &weak), call("DELETE", &weak)), (204, 204));
+}
+
+#[test]
+fn who_lets_others_into_a_workspace_takes_nothing_from_those_above_them() {
+    let house = House::new();
+    let path = house.first.api_path.clone();
+    let porter = house.person("kim", &ACCOUNT_MEMBER);
+    let scopes = ["manage_workspace_users", "manage_workspace_teams", "see_webhooks"];
+    let role = json!({ "name": "Porter", "scopes": scopes }).to_string();
+    let role = house.call("POST", &format!("{}/workspace_roles/", house.account), &role).body;
+    let role = catalogue::is_id(role["id"].as_str().expect("an id")).expect("an id");
+    house.give("user", &porter.id.to_string(), role);
+    let rin = house.person("rin", &ACCOUNT_MEMBER);
+    let team = house.call("POST", &format!("{}/teams", house.account), r#"{"name":"t"}"#).body;
+    let team = team["id"].as_str().expect("an id").to_owned();
+    let place = |who: &str, role: Uuid| {
+        let body = json!({ "user_id": who, "workspace_role_id": role.to_string() });
+        let body = body.to_string();
+        house.call_as(Some(&porter.bearer), "POST", &format!("{path}/user_access"), &body)
+    };
+    let end = |place: &str| house.call_as(Some(&porter.bearer), "DELETE", place, "").status;
+    let rins = rin.id.to_string();
+    house.give("user", &rins, WORKSPACE_OWNER.id);
+    house.give("team", &team, WORKSPACE_OWNER.id);
+    house.events();
+    let lowered = place(&rins, role);
+    let says = "Not permitted: the role allows see_secret_blocks, which you may not";
+    assert_eq!(lowered.status, 403, "{lowered:?}");
+    assert_eq!(lowered.body["detail"].as_str().map(|says| &says[..31]), Some(&says[..31]));
+    let found = house.call("GET", &format!("{path}/access/"), "").body;
+    assert!(found.to_string().contains(&rins));
+    assert_eq!(end(&format!("{path}/team_access/{team}")), 403);
+    assert!(house.events().is_empty());
+    // What they have themselves they may take as well as give.
+    house.give("user", &rins, role);
+    let given = place(&rins, role);
+    assert_eq!(given.status, 200, "{given:?}");
+    let one = given.body["id"].as_str().expect("an id");
+    assert_eq!(end(&format!("{path}/user_access/{one}")), 204);
+    let back = house.call(
+        "POST",
+        &format!("{path}/user_access"),
+        &json!({ "user_id": rins,
+        "workspace_role_id": WORKSPACE_OWNER.id.to_string() })
+        .to_string(),
+    );
+    let one = back.body["id"].as_str().expect("an id");
+    assert_eq!(end(&format!("{path}/user_access/{one}")), 403);
+    assert_eq!(house.call("DELETE", &format!("{path}/user_access/{one}"), "").status, 204);
 }
