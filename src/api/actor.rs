@@ -107,7 +107,9 @@ impl Api {
         if workspace.is_some() && (place.is_none() || !caller.powers.reach_workspace()) {
             return Err(Problem::NotFound);
         }
-        if route.verb.needs == Permission::Oneself && id("user") != Some(caller.owner.id) {
+        // A service account has an id, but is no user; its keys are its managers' to rename and end.
+        let is_oneself = caller.is_user() && id("user") == Some(caller.owner.id);
+        if route.verb.needs == Permission::Oneself && !is_oneself {
             return Err(Problem::NotFound);
         }
         if !caller.powers.allow(route.verb.needs) {

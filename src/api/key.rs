@@ -9,8 +9,9 @@ use super::question::reply;
 use super::{Api, Call, incident, present};
 use crate::accept::Reply;
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, INCIDENT, SERVICE_ACCOUNT, Values, WORKSPACE, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, API_KEY, Fault, INCIDENT, SERVICE_ACCOUNT, Values, WORKSPACE, role,
 };
+use crate::clock::Time;
 use crate::id::{self, Secret};
 use crate::store::{Hidden, KeptKey, Record, Write};
 use crate::verify::key;
@@ -50,7 +51,7 @@ impl Api {
         fields.insert("active".to_owned(), true.into());
         let (id, account) = (id::now(&self.clock), record.account);
         deed.insert(Record::new(id, &ACCOUNT_MEMBERSHIP, account, fields, deed.now));
-        let expiration = values.get("api_key_expiration").cloned().unwrap_or_default();
+        let expiration = expiration(values, "api_key_expiration", deed.now)?;
         let fresh = self.mint_key(record, record.text("name"), expiration, deed);
         deed.insert(fresh.0.clone());
         Ok(Some(fresh))
@@ -113,7 +114,7 @@ impl Api {
         deed: &mut Deed<'_>,
     ) -> Result<Fresh, Problem> {
         let now = deed.now;
-        let expiration = values.get("api_key_expiration").cloned().unwrap_or_default();
+        let expiration = expiration(values, "api_key_expiration", now)?;
         let overlap = values.get("old_key_expires_in_seconds").and_then(Value::as_u64).unwrap_or(0);
         let ends = now.plus_seconds(i64::try_from(overlap).unwrap_or(0));
         let mut old_key_expires_at = now;
@@ -165,4 +166,15 @@ impl Api {
         }
         Ok(reply(call, &Value::Null))
     }
+}
+
+/// When a new key is to end; null when never. One that ended before it began is a mistake.
+pub(super) fn expiration(values: &Values, field: &str, now: Time) -> Result<Value, Problem> {
+    let end = values.get(field).cloned().unwrap_or_default();
+    let moment = end.as_str().and_then(Time::parse);
+    if moment.is_some_and(|moment| moment <= now) {
+        let says = "Value error, it is in the past: the key would open nothing";
+        return Err(Problem::Invalid(vec![Fault::new("value_error", &["body", field], says)]));
+    }
+    Ok(end)
 }

@@ -2,6 +2,7 @@
 //! others see it by, and a key's text for the one reply that tells it.
 
 use super::deed::Deed;
+use super::key::expiration;
 use super::present;
 use super::problem::Problem;
 use super::question::reply;
@@ -60,13 +61,11 @@ impl Api {
     /// A key for the person the path names; a service account's is made with it and rotated.
     pub(super) async fn make_key(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let caller = call.caller.as_ref().ok_or(Problem::Unauthorized)?;
-        if !caller.is_user() {
-            return Err(Problem::NotFound);
-        }
         let text = |name| values.get(name).cloned().unwrap_or_default();
         let mut deed = self.deed(call);
         let name = text("name").as_str().unwrap_or_default().to_owned();
-        let (key, secret) = self.mint_key(&caller.owner, &name, text("expiration"), &deed);
+        let expiration = expiration(values, "expiration", deed.now)?;
+        let (key, secret) = self.mint_key(&caller.owner, &name, expiration, &deed);
         deed.insert(key.clone());
         deed.commit().await?;
         super::change::note(call, &key);

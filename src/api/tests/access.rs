@@ -13,13 +13,14 @@ struct Visitor {
     id: Option<Uuid>,
     bearer: Option<String>,
     is_inside: bool,
+    is_person: bool,
     powers: Powers,
 }
 
 impl Visitor {
     fn nobody(says: &str, bearer: Option<String>) -> Self {
         let powers = Powers::default();
-        Self { says: says.to_owned(), id: None, bearer, is_inside: false, powers }
+        Self { says: says.to_owned(), id: None, bearer, is_inside: false, is_person: true, powers }
     }
 
     /// The status that the table wants; `None` when the visitor is let in.
@@ -37,7 +38,7 @@ impl Visitor {
             return Some(404);
         }
         match needs {
-            Permission::Oneself if !path.contains(&own) => Some(404),
+            Permission::Oneself if !(self.is_person && path.contains(&own)) => Some(404),
             needs if !self.powers.allow(needs) => Some(403),
             _ => None,
         }
@@ -90,6 +91,7 @@ impl House {
                         id: Some(id),
                         bearer: Some(bearer),
                         is_inside: true,
+                        is_person: field == "user_id",
                         powers,
                     });
                 }

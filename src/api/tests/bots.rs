@@ -112,8 +112,43 @@ fn every_key_before_ends_with_the_overlap() {
     assert_eq!([&first, &second, &third].map(|bot| house.knock(bot)), [401, 401, 200]);
     let bearer = format!("Bearer {}", third["api_key"]["key"].as_str().expect("a key"));
     let own = format!("/api/users/{id}/api_keys");
-    let made = house.call_as(Some(&bearer), "POST", &own, r#"{"name":"k"}"#);
-    assert_eq!(made.status, 404, "{made:?}");
+    let key = format!("{own}/{}", third["api_key"]["id"].as_str().expect("an id"));
+    for (method, path) in [("POST", &own), ("GET", &own), ("PATCH", &key), ("DELETE", &key)] {
+        let answer = house.call_as(Some(&bearer), method, path, r#"{"name":"k"}"#);
+        assert_eq!(answer.status, 404, "no user, {method}: {answer:?}");
+    }
+    let own = house.call_as(Some(&bearer), "GET", "/api/me/api_keys", "");
+    assert_eq!(own.status, 200, "what it may be told of itself: {own:?}");
+}
+
+#[test]
+fn a_key_that_ended_before_it_began_is_not_made() {
+    let house = House::new();
+    let bot = house.bot(r#"{"name":"ci"}"#);
+    let rotate = house.bots(&format!("{}/rotate_api_key", bot["id"].as_str().expect("an id")));
+    let own = house.call("GET", "/api/me", "").body;
+    let own = format!("/api/users/{}/api_keys", own["id"].as_str().expect("an id"));
+    house.events();
+    for (path, field) in [
+        (house.bots(""), "api_key_expiration"),
+        (rotate, "api_key_expiration"),
+        (own, "expiration"),
+    ] {
+        for (end, status) in [("2023-11-14T22:13:20Z", 422), ("2023-11-14T22:13:20.000001Z", 201)] {
+            let mut body = json!({ field: end });
+            if !path.ends_with("rotate_api_key") {
+                body["name"] = "k".into();
+            }
+            let answer = house.call("POST", &path, &body.to_string());
+            assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
+            if status == 422 {
+                assert_eq!(answer.body["detail"][0]["loc"], json!(["body", field]));
+                assert!(house.events().is_empty());
+            }
+        }
+        house.events();
+    }
+    assert_eq!(house.knock(&bot), 401, "its key was rotated");
 }
 
 #[test]
