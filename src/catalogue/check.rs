@@ -1,6 +1,8 @@
 //! Bodies against the table. In: a kind, a verb, a JSON value. Out: the values of the fields it may set, whole and
 //! normalised, or every fault at once in the words clients of the original know. Never repeats what was sent.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::criteria::{read_criteria, read_operands};
@@ -213,6 +215,9 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             Ok(value.clone())
         }
         (Shape::Texts(most, chars_max), _) => read_texts(field.name, value, most, chars_max),
+        (Shape::Words(most, chars_max), _) => {
+            read_texts(field.name, value, most, chars_max).map(as_set)
+        }
         (Shape::Domains(most), _) => read_domains(field.name, value, most),
         (Shape::Json(max_bytes), _) => {
             if value.to_string().len() > max_bytes {
@@ -263,6 +268,13 @@ fn read_texts(name: &str, value: &Value, most: usize, chars_max: u64) -> Result<
         }
         _ => fault("list_type", "Input should be a valid list of strings".to_owned()),
     }
+}
+
+/// Texts each once, in the order of letters, however they were sent.
+fn as_set(list: Value) -> Value {
+    let Value::Array(list) = list else { return list };
+    let texts: BTreeSet<&str> = list.iter().filter_map(Value::as_str).collect();
+    texts.into_iter().collect()
 }
 
 fn read_ids(name: &str, value: &Value, most: usize) -> Result<Value, Fault> {

@@ -151,6 +151,8 @@ pub enum Shape {
     Ids(usize),
     /// At most so many texts of at most so many characters.
     Texts(usize, u64),
+    /// The same, each once, in the order of letters: a set.
+    Words(usize, u64),
     /// At most so many names of domains, each once, in the order of letters.
     Domains(usize),
     /// Any JSON of at most so many bytes, kept as it was sent.

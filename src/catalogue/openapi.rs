@@ -166,7 +166,7 @@ fn input(field: &Field) -> Value {
         Shape::Choices(words) => {
             json!({"type": "array", "items": {"type": "string", "enum": words}})
         }
-        Shape::Texts(most, chars_max) => {
+        Shape::Texts(most, chars_max) | Shape::Words(most, chars_max) => {
             json!({"type": "array", "maxItems": most,
                 "items": {"type": "string", "maxLength": chars_max}})
         }
@@ -228,7 +228,9 @@ fn criteria(fields: &[&str]) -> Value {
 fn output(field: &Field) -> Value {
     let schema = match field.shape {
         Shape::Handle | Shape::Text(_) => json!({"type": "string"}),
-        Shape::Texts(..) => json!({"type": "array", "items": {"type": "string"}}),
+        Shape::Texts(..) | Shape::Words(..) => {
+            json!({"type": "array", "items": {"type": "string"}})
+        }
         Shape::Json(_) => json!({}),
         Shape::Slug | Shape::Key | Shape::Password | Shape::Criteria(_) => json!(false),
         _ => input(field),

@@ -335,3 +335,29 @@ fn roles_of_workspaces_are_written_in_scopes() {
     let includes = &row.expect("a scope")["includes_scopes"];
     assert_eq!(includes, &json!(["see_incidents", "write_incidents"]));
 }
+
+#[test]
+fn what_roles_allow_is_a_set() {
+    let house = House::new();
+    let (see, manage) = ("see_webhooks", "manage_webhooks");
+    for (kind, field, one, other) in [
+        ("workspace_roles", "scopes", see, manage),
+        ("account_roles", "permissions", "read:bot", "read:account"),
+    ] {
+        let base = format!("{}/{kind}", house.account);
+        let made = json!({ "name": "r", field: [one, other] }).to_string();
+        let made = house.call("POST", &base, &made).body;
+        let path = format!("{base}/{}", text(&made["id"]));
+        let told = json!([other, one]);
+        assert_eq!(made[field], told);
+        house.events();
+        for list in [json!([other, one]), json!([one, other, one]), json!([other, one, one])] {
+            let answer = house.call("PATCH", &path, &json!({ field: list }).to_string());
+            assert_eq!(answer.status, 204, "{answer:?}");
+        }
+        assert!(house.events().is_empty(), "{kind}");
+        assert_eq!(house.call("GET", &path, "").body[field], told);
+        assert_eq!(house.call("PATCH", &path, &json!({ field: [one] }).to_string()).status, 204);
+        assert_eq!(house.events().len(), 1);
+    }
+}

@@ -135,7 +135,7 @@ pub static WORKSPACE_ROLE: Kind = Kind {
     fields: &[
         Field::text("name").required().unique(Reach::Account),
         Field::new("description", Shape::Text(140)).or(Fallback::Text("")),
-        Field::new("scopes", Shape::Texts(200, 100)).or(Fallback::List),
+        Field::new("scopes", Shape::Words(200, 100)).or(Fallback::List),
         Field::new("inherited_role_id", Shape::Reference(&["workspace-role"])).null_clears(),
     ],
     verbs: &[
