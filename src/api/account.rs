@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::deed::Deed;
 use super::present::{PLAN_TIER, PLAN_TYPE, head, value};
 use super::problem::Problem;
-use super::{Api, Call, settings};
+use super::{Api, Call, origin, settings};
 use crate::catalogue::{
     self, ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, SESSION, USER, Values, role,
 };
@@ -56,7 +56,7 @@ impl Api {
         let mut settings = self.only_of(&ACCOUNT_SETTINGS, call.account(), None).await?;
         let before = settings.fields.clone();
         settings.fields.extend(given);
-        settings::vet(call, Some(&settings))?;
+        origin::vet(call, &settings)?;
         deed.update(&before, settings.clone());
         self.follow_settings(call, &before, &settings, deed).await
     }

@@ -8,7 +8,7 @@ use super::deed::Deed;
 use super::problem::Problem;
 use super::question::reply;
 use super::role::texts;
-use super::{Api, Call, origin};
+use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{self, ACCOUNT_SETTINGS, Fault, Source, Values, WEBHOOK};
 use crate::id::Uuid;
@@ -16,8 +16,6 @@ use crate::store::Record;
 
 /// While it is on, a webhook without a service account cannot be enabled.
 const ENFORCE: &str = "enforce_webhook_authentication";
-/// Where results are kept.
-const RESULT_STORAGE: &str = "default_result_storage";
 
 impl Api {
     pub(super) async fn settings(&self, account: Uuid) -> Result<Record, Problem> {
@@ -83,20 +81,6 @@ impl Api {
 
 fn is_open(hook: &Record) -> bool {
     hook.flag("enabled") && hook.reference("service_account_id").is_none()
-}
-
-/// Refuses settings that lock their maker out, and a place of results that is none.
-pub(super) fn vet(call: &Call, after: Option<&Record>) -> Result<(), Problem> {
-    if let Some(after) = after {
-        origin::vet(call, after)?;
-    }
-    match after.and_then(|after| after.fields.get(RESULT_STORAGE)) {
-        None | Some(Value::Null | Value::Object(_)) => Ok(()),
-        Some(_) => {
-            let says = "Input should be a valid dictionary";
-            Err(Problem::Invalid(vec![Fault::new("dict_type", &["body", RESULT_STORAGE], says)]))
-        }
-    }
 }
 
 /// Settings as clients read them: one flat object.

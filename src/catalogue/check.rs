@@ -167,16 +167,13 @@ pub(super) fn fallback(field: &Field) -> Value {
 fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
     let fault = |rule, says: String| Err(Fault::new(rule, &["body", field.name], says));
     match (field.shape, value) {
-        (Shape::Text(_) | Shape::Handle | Shape::Password, other) if !other.is_string() => {
+        (Shape::Text(_) | Shape::Phrase(_) | Shape::Handle | Shape::Password, other)
+            if !other.is_string() =>
+        {
             fault("string_type", "Input should be a valid string".to_owned())
         }
-        (Shape::Text(chars_max), _) => {
-            let text = value.as_str().unwrap_or_default();
-            if text.len() as u64 > chars_max && text.chars().count() as u64 > chars_max {
-                let says = format!("String should have at most {chars_max} characters");
-                return fault("string_too_long", says);
-            }
-            Ok(value.clone())
+        (Shape::Text(chars_max) | Shape::Phrase(chars_max), _) => {
+            read_text(field, value.as_str().unwrap_or_default(), chars_max)
         }
         (Shape::Flag, Value::Bool(_)) => Ok(value.clone()),
         (Shape::Flag, _) => fault("bool_type", "Input should be a valid boolean".to_owned()),
@@ -219,7 +216,10 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             read_texts(field.name, value, most, chars_max).map(as_set)
         }
         (Shape::Domains(most), _) => read_domains(field.name, value, most),
-        (Shape::Json(max_bytes), _) => {
+        (Shape::Object(_), other) if !other.is_object() => {
+            fault("dict_type", "Input should be a valid dictionary".to_owned())
+        }
+        (Shape::Json(max_bytes) | Shape::Object(max_bytes), _) => {
             if value.to_string().len() > max_bytes {
                 let says = format!("Value error, at most {max_bytes} bytes of JSON");
                 return fault("value_error", says);
@@ -231,6 +231,21 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             fault("extra_forbidden", "Extra inputs are not permitted".to_owned())
         }
     }
+}
+
+/// Text as it was sent. What must be said says something.
+fn read_text(field: &Field, text: &str, chars_max: u64) -> Result<Value, Fault> {
+    let fault = |rule, says: String| Err(Fault::new(rule, &["body", field.name], says));
+    if text.len() as u64 > chars_max && text.chars().count() as u64 > chars_max {
+        let says = format!("String should have at most {chars_max} characters");
+        return fault("string_too_long", says);
+    }
+    let must_say = is_required(field) && matches!(field.shape, Shape::Text(_));
+    if must_say && text.trim().is_empty() {
+        let says = "String should have at least 1 character that is not blank";
+        return fault("string_too_short", says.to_owned());
+    }
+    Ok(text.into())
 }
 
 fn read_count(name: &str, value: &Value, most: u64) -> Result<Value, Fault> {
@@ -457,5 +472,26 @@ mod tests {
         assert!(absent(&WEBHOOK, "filter").is_ok());
         assert!(absent(&WEBHOOK, "rotate").is_ok());
         assert!(absent(&SERVICE_ACCOUNT, "rotate").is_ok());
+    }
+    #[test]
+    fn no_kind_takes_a_blank_where_something_must_be_said() {
+        let mut seen = 0;
+        for kind in super::super::KINDS {
+            for verb in kind.verbs {
+                for field in inputs(kind, verb) {
+                    if !(matches!(field.shape, Shape::Text(_)) && is_required(field)) {
+                        continue;
+                    }
+                    seen += 1;
+                    for blank in ["", " ", "\t\n\u{a0}"] {
+                        let told = checked(kind, verb.name, &json!({ field.name: blank }));
+                        let fault = format!("string_too_short {}", field.name);
+                        let all = told.as_array().cloned().unwrap_or_default();
+                        assert!(all.contains(&fault.as_str().into()), "{} {told}", kind.name);
+                    }
+                }
+            }
+        }
+        assert!(seen >= 20, "{seen}");
     }
 }

@@ -129,7 +129,7 @@ impl Kind {
 /// What a field holds, and its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// Text of at most so many characters.
+    /// Text of at most so many characters; what must be said is not blank.
     Text(u64),
     /// True or false.
     Flag,
@@ -157,12 +157,16 @@ pub enum Shape {
     Domains(usize),
     /// Any JSON of at most so many bytes, kept as it was sent.
     Json(usize),
+    /// An object of at most so many bytes of JSON, kept as it was sent.
+    Object(usize),
     /// Lower-case letters, digits and dashes.
     Handle,
     /// Criteria over id, name and these fields.
     Criteria(&'static [&'static str]),
     /// What a person proves themselves with; taken, digested, never told.
     Password,
+    /// The same as somebody typed it who wants to come in: at most so many characters.
+    Phrase(u64),
     /// A secret path part; made here, stored as it is, told to managers, never in an event.
     Slug,
     /// An API key: a record of its own, told once.

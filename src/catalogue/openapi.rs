@@ -160,6 +160,9 @@ fn one_or_all(schema: &Value) -> Value {
 /// What a body's field may hold.
 fn input(field: &Field) -> Value {
     match field.shape {
+        Shape::Text(chars_max) if is_required(field) => {
+            json!({"type": "string", "minLength": 1, "pattern": "\\S", "maxLength": chars_max})
+        }
         Shape::Text(chars_max) => json!({"type": "string", "maxLength": chars_max}),
         Shape::Count(most) => json!({"type": "integer", "minimum": 0, "maximum": most}),
         Shape::Choice(words) => json!({"type": "string", "enum": words}),
@@ -177,6 +180,10 @@ fn input(field: &Field) -> Value {
         Shape::Json(max_bytes) => {
             json!({"description": format!("Any JSON of at most {max_bytes} bytes.")})
         }
+        Shape::Object(max_bytes) => {
+            let says = format!("An object of at most {max_bytes} bytes of JSON.");
+            json!({"type": "object", "description": says})
+        }
         Shape::Handle => {
             json!({"type": "string", "pattern": "^[a-z0-9-]+$", "maxLength": HANDLE_MAX_CHARS})
         }
@@ -184,6 +191,10 @@ fn input(field: &Field) -> Value {
         Shape::Password => {
             json!({"type": "string", "format": "password", "writeOnly": true,
                 "minLength": PASSWORD_MIN_CHARS, "maxLength": PASSWORD_MAX_CHARS})
+        }
+        Shape::Phrase(chars_max) => {
+            json!({"type": "string", "format": "password", "writeOnly": true,
+                "maxLength": chars_max})
         }
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Instant => json!({"type": "string", "format": "date-time"}),
@@ -232,7 +243,9 @@ fn output(field: &Field) -> Value {
             json!({"type": "array", "items": {"type": "string"}})
         }
         Shape::Json(_) => json!({}),
-        Shape::Slug | Shape::Key | Shape::Password | Shape::Criteria(_) => json!(false),
+        Shape::Slug | Shape::Key | Shape::Password | Shape::Phrase(_) | Shape::Criteria(_) => {
+            json!(false)
+        }
         _ => input(field),
     };
     let may_be_null = field.fallback == Fallback::Null && field.source != Source::Required;
@@ -293,7 +306,7 @@ mod tests {
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(
             schema["properties"]["template"],
-            json!({"type": "string", "maxLength": 30_000})
+            json!({"type": "string", "minLength": 1, "pattern": "\\S", "maxLength": 30_000})
         );
         assert_eq!(schema["properties"]["enabled"], json!({"type": ["boolean", "null"]}));
         assert!(schema["properties"].get("slug").is_none());

@@ -24,6 +24,22 @@ fn an_account_is_read_and_changed_as_its_clients_do() {
         (&told["location"], &told["settings"]["ai_log_summaries"]),
         (&json!("Oslo"), &json!(true))
     );
+    for (settings, at) in [
+        (json!([]), json!(["body", "settings"])),
+        (json!("x"), json!(["body", "settings"])),
+        (json!({"managed_execution": 1}), json!(["body", "settings", "managed_execution"])),
+        (
+            json!({"default_result_storage": "x"}),
+            json!(["body", "settings", "default_result_storage"]),
+        ),
+        (
+            json!({"enabled_feature_flags": []}),
+            json!(["body", "settings", "enabled_feature_flags"]),
+        ),
+    ] {
+        let wrong = house.call("PATCH", &path, &json!({ "settings": settings }).to_string());
+        assert_eq!((wrong.status, &wrong.body["detail"][0]["loc"]), (422, &at), "{wrong:?}");
+    }
     let wrong = house.call("PATCH", &path, r#"{"settings":{"nonsense":true}}"#);
     assert_eq!(wrong.status, 422);
     assert_eq!(wrong.body["detail"][0]["loc"], json!(["body", "settings", "nonsense"]));

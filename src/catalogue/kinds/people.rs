@@ -81,7 +81,7 @@ pub static ACCOUNT: Kind = Kind {
             Effect::Change,
         )
         .takes(None)
-        .also(&[Field::new("settings", Shape::Json(SETTINGS_MAX_BYTES))]),
+        .also(&[Field::new("settings", Shape::Object(SETTINGS_MAX_BYTES))]),
         Verb::new(
             "delete",
             ("DELETE", "", 204),
@@ -113,7 +113,7 @@ pub static USER: Kind = Kind {
         Field::text("title").null_clears(),
         Field::text("location").null_clears(),
         Field::text("image_location").null_clears(),
-        Field::new("settings", Shape::Json(SETTINGS_MAX_BYTES)),
+        Field::new("settings", Shape::Object(SETTINGS_MAX_BYTES)),
         Field::new("actor_id", Shape::Id).made(),
         Field::new("last_login", Shape::Instant).copied(),
     ],
@@ -130,7 +130,7 @@ pub static USER: Kind = Kind {
         )
         .also(&[
             Field::new("password", Shape::Password).required(),
-            Field::new("current_password", Shape::Text(1000)),
+            Field::new("current_password", Shape::Phrase(1000)),
         ]),
     ],
     actions: &[

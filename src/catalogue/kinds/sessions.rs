@@ -28,7 +28,7 @@ pub static SESSION: Kind = Kind {
         Verb::own("log_in", ("POST", "/auth/login", 200), Permission::Open, Act::LogIn).also(&[
             Field::new("handle", Shape::Text(200)),
             Field::new("email", Shape::Text(320)),
-            Field::new("password", Shape::Text(1000)).required(),
+            Field::new("password", Shape::Phrase(1000)).required(),
         ]),
         Verb::new(
             "log_out",

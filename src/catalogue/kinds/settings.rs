@@ -41,7 +41,7 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
         flag("enforce_ip_allowlist", false),
         flag("enforce_webhook_authentication", false),
         flag("self_healing_enabled", false),
-        Field::new("default_result_storage", Shape::Json(RESULT_STORAGE_MAX_BYTES)).null_clears(),
+        Field::new("default_result_storage", Shape::Object(RESULT_STORAGE_MAX_BYTES)).null_clears(),
         Field::new("ip_allowlist", Shape::Json(ALLOWLIST_MAX_BYTES)).made().or(Fallback::List),
         // Seconds a calendar month; nothing when null.
         Field::new(MEX_LIMIT, Shape::Count(SECONDS_MAX)).null_clears(),
