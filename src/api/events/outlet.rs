@@ -32,7 +32,7 @@ const FRAMES_MAX: usize = 256;
 const LOOK_BYTES: usize = 256 << 10;
 /// How often somebody may fall behind what happens before having caught up once.
 const ROUNDS_MAX: u32 = 10;
-/// Ids that are remembered to send no event twice.
+/// Events that are remembered to send none twice.
 const IDS_MAX: usize = 1000;
 
 /// How many may follow at once.
@@ -81,20 +81,23 @@ impl Drop for Seat {
     }
 }
 
-/// The newest ids.
+/// An event's workspace and id: in another workspace the same id is another event.
+type Placed = (Option<Uuid>, Uuid);
+
+/// The newest events of an account.
 #[derive(Default)]
 struct Recent {
-    known: HashSet<Uuid>,
-    order: VecDeque<Uuid>,
+    known: HashSet<Placed>,
+    order: VecDeque<Placed>,
 }
 
 impl Recent {
-    /// Whether an id is new; it is not afterwards.
-    fn admit(&mut self, id: Uuid) -> bool {
-        if !self.known.insert(id) {
+    /// Whether an event is new; it is not afterwards.
+    fn admit(&mut self, event: Placed) -> bool {
+        if !self.known.insert(event) {
             return false;
         }
-        self.order.push_back(id);
+        self.order.push_back(event);
         if self.order.len() > IDS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -246,7 +249,7 @@ impl Follower {
                 continue;
             }
             let Some(message) = shown.message() else { continue };
-            if !self.recent.admit(shown.id) {
+            if !self.recent.admit((shown.workspace, shown.id)) {
                 continue;
             }
             self.socket.queue(message.text).await.map_err(slow)?;
@@ -264,5 +267,26 @@ fn is_end(heard: &Heard) -> Result<bool, Goodbye> {
         Heard::Closed | Heard::Lost => Ok(true),
         Heard::Draining => Err(Goodbye::RESTART),
         Heard::Fault(code, reason) => Err(Goodbye(*code, Cow::Borrowed(reason))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_its_id_in_its_place() {
+        let id = Uuid::from_u128;
+        let mut recent = Recent::default();
+        for (place, new) in
+            [(None, true), (Some(1), true), (Some(2), true), (Some(1), false), (None, false)]
+        {
+            assert_eq!(recent.admit((place.map(id), id(7))), new, "{place:?}");
+        }
+        for number in 0..10_000 {
+            recent.admit((None, id(number)));
+        }
+        assert_eq!((recent.known.len(), recent.order.len()), (IDS_MAX, IDS_MAX));
+        assert!(recent.admit((Some(id(1)), id(7))), "the oldest are forgotten");
     }
 }
