@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 
 use super::access::{
-    self, Address, Context, Contexts, KEY_VARIABLE, LOCAL, Wanted, choose, is_name,
+    self, Address, Chosen, Context, Contexts, KEY_VARIABLE, LOCAL, Remote, Wanted, choose, is_name,
 };
 use super::client::runtime;
 use super::listing::Listing;
@@ -72,6 +72,9 @@ async fn login(args: &Args) -> Result<(), Failure> {
     let remote = access::remote(&address, &key)?;
     let found = remote.ask(Method::GET, "/api/me/workspaces", None).await?;
     let chosen = choose(&found, &Wanted::new(None, args.workspace.as_deref(), &address))?;
+    if found.as_array().is_none_or(Vec::is_empty) {
+        find(&remote, &chosen).await?;
+    }
     let context = Context {
         url: address.base,
         place: chosen.place,
@@ -95,4 +98,17 @@ async fn login(args: &Args) -> Result<(), Failure> {
     contexts.current = Some(name);
     contexts.write(&path)?;
     args.listing.record(&told, &lines)
+}
+
+/// Whether a workspace is there, of which the key sees no list. One that it may not read is.
+async fn find(remote: &Remote, chosen: &Chosen) -> Result<(), Failure> {
+    let path = format!("/api/accounts/{}/workspaces/{}", chosen.account, chosen.workspace);
+    match remote.ask(Method::GET, &path, None).await {
+        Ok(_) | Err(Failure::Denied(_)) => Ok(()),
+        Err(Failure::NotFound(_)) => Err(Failure::NotFound(format!(
+            "no such workspace for this key: {}; it sees none",
+            chosen.place
+        ))),
+        Err(other) => Err(other),
+    }
 }

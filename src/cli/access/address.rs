@@ -30,6 +30,11 @@ impl Address {
         if authority.as_str().contains('@') {
             return Err(wrong("it holds a password; a key comes from a file or HOOKGATE_API_KEY"));
         }
+        if authority.as_str() != authority.host()
+            && authority.port_u16().is_none_or(|port| port == 0)
+        {
+            return Err(wrong("its port is no number from 1 to 65535"));
+        }
         if uri.query().is_some() {
             return Err(wrong("it has a query"));
         }
@@ -103,6 +108,9 @@ mod tests {
             ("https://gate.example/api/accounts/x", "no UUID"),
             (&format!("https://gate.example/api/accounts/{A}/workspaces/x"), "no UUID"),
             ("https://gate.example/?a=1", "a query"),
+            ("http://127.0.0.1:99999", "1 to 65535"),
+            ("http://127.0.0.1:0", "1 to 65535"),
+            ("http://[::1]:", "1 to 65535"),
             ("https://gate .example", "say it as"),
         ] {
             let said = Address::parse(text).expect_err(text).to_string();

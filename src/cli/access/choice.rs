@@ -63,7 +63,9 @@ impl Wanted {
     fn fits(&self, place: &Value) -> bool {
         let fits = |kind: &str, wanted: &Option<String>| {
             wanted.as_ref().is_none_or(|wanted| {
-                *wanted == text(place, &format!("{kind}_id"))
+                let id = text(place, &format!("{kind}_id"));
+                let is_same = |wanted| Uuid::try_parse(id).is_ok_and(|id| id == wanted);
+                Uuid::try_parse(wanted).is_ok_and(is_same)
                     || *wanted == text(place, &format!("{kind}_handle"))
             })
         };
@@ -96,18 +98,16 @@ pub(in crate::cli) fn choose(found: &Value, wanted: &Wanted) -> Result<Chosen, F
             workspace: text(only, "workspace_id").to_owned(),
             place: name(only),
         }),
-        // A service account's key may see no list; whoever names ids is believed.
-        ([], Some((account, workspace))) => {
+        // A service account's key may see no list; whoever names ids is believed, and asked by what follows.
+        ([], Some((account, workspace))) if all.is_empty() => {
             let place = format!("{account}/{workspace}");
             Ok(Chosen { account, workspace, place })
         }
-        ([], None) if all.is_empty() => Err(Failure::NotFound(
+        ([], _) if all.is_empty() => Err(Failure::NotFound(
             "the key sees no workspace: name one with --workspace ACCOUNT_ID/WORKSPACE_ID"
                 .to_owned(),
         )),
-        ([], None) => {
-            Err(Failure::NotFound(format!("no such workspace; there are {}", told(&all))))
-        }
+        ([], _) => Err(Failure::NotFound(format!("no such workspace; there are {}", told(&all)))),
         (several, _) => {
             Err(Failure::No(format!("choose with --workspace: the key sees {}", told(several))))
         }
@@ -189,6 +189,10 @@ mod tests {
         assert!(chosen(None, None, &json!([])).starts_with("the key sees no workspace"));
         let believed = format!("{A}/{W}");
         assert_eq!(chosen(None, Some(&believed), &json!([])), format!("{believed} is {W}"));
+        let nowhere = format!("{W}/{A}");
+        assert_eq!(chosen(None, Some(&nowhere), &two), none, "an id that is in no list");
+        let loud = W.to_uppercase();
+        assert_eq!(chosen(None, Some(&loud), &two), format!("acme/main is {W}"));
     }
 
     #[test]

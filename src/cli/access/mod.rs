@@ -14,7 +14,7 @@ use super::case;
 use super::output::Failure;
 use crate::id::Secret;
 pub(super) use address::{Address, LOCAL};
-pub(super) use choice::{Wanted, choose};
+pub(super) use choice::{Chosen, Wanted, choose};
 pub(super) use contexts::{Context, Contexts, is_name, path};
 pub(super) use remote::Remote;
 

@@ -37,6 +37,20 @@ fn a_login_is_all_that_commands_need() {
     let wrong = ["login", &url, "--workspace", "elsewhere/nowhere"];
     let output = fed(served.alone(&wrong), &served.key);
     assert!(code(&output) == 5 && said(&output).contains("there are "), "{}", said(&output));
+    let nowhere = "99999999-9999-4999-8999-999999999999";
+    let wrong = format!("{url}/api/accounts/{nowhere}/workspaces/{nowhere}");
+    let output = fed(served.alone(&["login", &wrong]), &served.key);
+    assert!(code(&output) == 5 && said(&output).contains("there are "), "{}", said(&output));
+    let stranger = served.answered(&["key", "create", "--service-account", "ci", "-o", "json"]);
+    let stranger: Value = serde_json::from_str(&stranger).expect("JSON");
+    let stranger = stranger["key"].as_str().expect("a key");
+    for place in [wrong, format!("{url}{}", served.api)] {
+        let output = fed(served.alone(&["login", &place]), stranger);
+        let said = said(&output);
+        assert!(code(&output) == 5 && said.contains("it sees none"), "{place}: {said}");
+    }
+    let output = fed(served.alone(&["login", "http://127.0.0.1:99999"]), &served.key);
+    assert!(code(&output) == 2 && said(&output).contains("port"), "{}", said(&output));
     let file = served.folder.join("config/hookgate/contexts.toml");
     assert!(!file.exists(), "nothing is kept of what failed");
 
