@@ -120,6 +120,8 @@ pub struct Api {
     attempts: Attempts,
     /// Sources that accounts do not allow.
     refusals: origin::Refusals,
+    /// Uses of the sources that accounts allow.
+    sightings: origin::Sightings,
     /// Where changes wait that were beaten by others.
     turns: turn::Turns,
 }
@@ -221,6 +223,7 @@ impl Api {
             passwords: Semaphore::new(password::HASHES_MAX),
             attempts: password::attempts(),
             refusals: origin::Refusals::default(),
+            sightings: origin::Sightings::default(),
             turns: turn::Turns::default(),
         })
     }

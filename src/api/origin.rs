@@ -1,9 +1,10 @@
 //! Where calls come from, and the accounts that allow only some of it. In: a request's head, an account's settings.
-//! Out: a refusal with its event, at most one a minute for each source; the list as clients keep it. Health is never
-//! asked.
+//! Out: a refusal with its event, at most one a minute for each source; the list as clients keep it, and when each of
+//! its entries was last used. Health is never asked.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use http::Method;
@@ -20,13 +21,19 @@ use crate::clock::Time;
 use crate::id::Uuid;
 use crate::limit;
 use crate::request::{self, Arrival};
-use crate::store::{Record, StoreError};
+use crate::store::{Batch, Record, StoreError, Write};
 use crate::verify::allowlist::Allowlist;
 
 /// Most sources whose last refusal is remembered; those beyond are refused without an event until there is room.
 const SOURCES_MAX: usize = 4096;
 /// Seconds in which refusals of one source are one event.
 const QUIET_SECONDS: i64 = 60;
+/// The field that keeps when networks were used.
+const SEEN: &str = "ip_allowlist_seen";
+/// A network's use is kept to so many seconds.
+const SEEN_EVERY_SECONDS: i64 = 60;
+/// Seconds between two such changes, whatever the number of accounts.
+const NOTED_EVERY_SECONDS: i64 = 1;
 /// Longest path and user agent that an event tells, in bytes.
 const TOLD_MAX_BYTES: usize = 500;
 
@@ -95,6 +102,26 @@ impl Refusals {
     }
 }
 
+/// When uses of networks were last noted, of whichever account.
+#[derive(Debug, Default)]
+pub(super) struct Sightings(AtomicI64);
+
+impl Sightings {
+    /// Whether it is time to note one more.
+    fn is_due(&self, now: Time) -> bool {
+        let due = |last: i64| {
+            let next = Time::from_micros(last).plus_seconds(NOTED_EVERY_SECONDS);
+            (next <= now).then(|| now.micros())
+        };
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok()
+    }
+}
+
+/// When somebody last called from each network of an account's list.
+fn sightings(settings: &Record) -> Values {
+    settings.fields.get(SEEN).and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
 /// The list that an account's settings hold.
 fn allowlist(settings: &Record) -> Allowlist {
     let kept = settings.fields.get("ip_allowlist").and_then(Value::as_array);
@@ -121,8 +148,10 @@ impl Api {
         workspace: Option<&Record>,
         origin: &Origin,
     ) -> Result<(), Problem> {
+        let list = allowlist(settings);
+        self.note_sighting(settings, &list, origin.peer);
         let is_enforced = settings.flag("enforce_ip_allowlist") && !origin.is_exempt;
-        if !is_enforced || allowlist(settings).allows(origin.peer) {
+        if !is_enforced || list.allows(origin.peer) {
             return Ok(());
         }
         let peer = origin.peer;
@@ -143,6 +172,25 @@ impl Api {
             }
         }
         Err(Problem::Address(peer))
+    }
+
+    /// Notes which networks of a list are used, now and then. Nobody waits for it, and whoever changes the settings
+    /// meanwhile goes first.
+    fn note_sighting(&self, settings: &Record, list: &Allowlist, peer: IpAddr) {
+        let (now, mut seen) = (self.clock.now(), sightings(settings));
+        let is_stale = |network: &String| {
+            let at = seen.get(network).and_then(Value::as_str).and_then(Time::parse);
+            at.is_none_or(|at| at.plus_seconds(SEEN_EVERY_SECONDS) <= now)
+        };
+        let used: Vec<String> = list.holding(peer).filter(is_stale).collect();
+        if used.is_empty() || !self.sightings.is_due(now) {
+            return;
+        }
+        seen.extend(used.into_iter().map(|network| (network, now.to_string().into())));
+        let mut settings = settings.clone();
+        settings.fields.insert(SEEN.to_owned(), seen.into());
+        self.store
+            .commit_later(Batch { writes: vec![Write::Update(settings)], events: Vec::new() });
     }
 
     /// Refuses somebody who is not known, from an address that an account does not allow.
@@ -171,10 +219,11 @@ impl Api {
 
     /// From where an account may be called.
     pub(super) async fn allowlist(&self, call: &Call) -> Result<Reply, Problem> {
-        let mut entries = allowlist(&self.record(call).await?).to_value();
-        // No entry's use is kept.
+        let settings = self.record(call).await?;
+        let (mut entries, seen) = (allowlist(&settings).to_value(), sightings(&settings));
         for entry in entries.as_array_mut().into_iter().flatten() {
-            entry["last_seen"] = Value::Null;
+            let last = entry["ip_network"].as_str().and_then(|network| seen.get(network));
+            entry["last_seen"] = last.cloned().unwrap_or_default();
         }
         Ok(reply(call, &json!({ "entries": entries })))
     }
@@ -194,6 +243,9 @@ impl Api {
             let mut settings = self.record(call).await?;
             let before = settings.fields.clone();
             settings.fields.insert("ip_allowlist".to_owned(), list.to_value());
+            let mut seen = sightings(&settings);
+            seen.retain(|network, _| list.names(network));
+            settings.fields.insert(SEEN.to_owned(), seen.into());
             vet(call, &settings)?;
             let mut deed = self.deed(call);
             let changes = deed.update(&before, settings.clone());

@@ -194,9 +194,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing was kept then.
     pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.writer.ask(self.committing(batch)).await
+    }
+
+    /// Leaves changes to be kept that nobody waits for and nobody misses: what stands against them ends them.
+    pub fn commit_later(&self, batch: Batch) {
+        let commit = self.committing(batch);
+        let _ = self.writer.leave(move |connection| {
+            let _ = commit(connection);
+        });
+    }
+
+    fn committing(
+        &self,
+        batch: Batch,
+    ) -> impl FnOnce(&mut Connection) -> Result<(), StoreError> + Send + 'static {
         let watchers = Arc::clone(&self.watchers);
         let outbox = Arc::clone(&self.outbox);
-        let commit = move |connection: &mut Connection| {
+        move |connection: &mut Connection| {
             let changes = write::commit(connection, &batch)?;
             // Here, not behind the wait: whoever asked may be gone by now.
             let watchers = watchers.read().unwrap_or_else(PoisonError::into_inner);
@@ -207,8 +222,7 @@ impl Store {
                 outbox.notify_one();
             }
             Ok(())
-        };
-        self.writer.ask(commit).await
+        }
     }
 
     /// The account that was there first: what the gateway has to say of itself is its.

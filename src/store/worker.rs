@@ -39,12 +39,19 @@ impl Worker {
         job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, wait) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        self.leave(move |connection| {
             let _ = answer.send(job(connection));
-        });
-        let jobs = self.jobs.as_ref().expect("jobs end only when the worker is dropped");
-        jobs.try_send(job).map_err(|_| StoreError::Busy)?;
+        })?;
         wait.await.map_err(|_| StoreError::Failed("its thread ended".to_owned()))?
+    }
+
+    /// Leaves a job to be done.
+    pub(super) fn leave(
+        &self,
+        job: impl FnOnce(&mut Connection) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let jobs = self.jobs.as_ref().expect("jobs end only when the worker is dropped");
+        jobs.try_send(Box::new(job)).map_err(|_| StoreError::Busy)
     }
 }
 

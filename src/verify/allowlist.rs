@@ -90,12 +90,23 @@ impl Allowlist {
         self.0.is_empty()
     }
 
+    /// The enabled networks that hold an address, in their one form.
+    pub fn holding(&self, peer: IpAddr) -> impl Iterator<Item = String> {
+        let peer = peer.to_canonical();
+        let holds = move |entry: &&Entry| entry.enabled && entry.network.contains(&peer);
+        self.0.iter().filter(holds).map(|entry| entry.network.to_string())
+    }
+
+    /// Whether a network, in its one form, is in it.
+    #[must_use]
+    pub fn names(&self, network: &str) -> bool {
+        self.0.iter().any(|entry| entry.network.to_string() == network)
+    }
+
     /// Whether an address may call.
     #[must_use]
     pub fn allows(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        let holds = |entry: &Entry| entry.enabled && entry.network.contains(&peer);
-        self.is_empty() || self.0.iter().any(holds)
+        self.is_empty() || self.holding(peer).next().is_some()
     }
 }
 

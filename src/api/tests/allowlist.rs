@@ -47,13 +47,13 @@ fn a_list_is_kept_in_its_one_form_and_told_as_clients_read_it() {
         "updates": {"ip_allowlist": {"from": [], "to": kept}}});
     assert_eq!(events[0]["payload"], payload);
     let read = house.call("GET", &format!("{}/", house.list()), "").body;
-    let seen = |entry: &Value| {
-        let mut entry = entry.clone();
-        entry["last_seen"] = Value::Null;
-        entry
+    let bare = |entry: &Value| {
+        let mut entry = entry.as_object().cloned().expect("an entry");
+        entry.remove("last_seen").map(|_| Value::from(entry))
     };
-    let told: Value = kept.as_array().expect("a list").iter().map(seen).collect();
-    assert_eq!(read, json!({ "entries": told }));
+    let told: Option<Value> =
+        read["entries"].as_array().expect("a list").iter().map(bare).collect();
+    assert_eq!(told, Some(kept));
     assert!(
         house
             .call("GET", &format!("{}/settings", house.account), "")
@@ -148,4 +148,47 @@ fn calls_from_elsewhere_are_refused_and_told_of_now_and_then() {
     assert_eq!(house.enforce(false).status, 204);
     house.come_from("198.51.100.7");
     assert_eq!(house.call("GET", "/api/me", "").status, 200);
+}
+
+#[test]
+fn each_entry_tells_when_it_was_last_used_without_a_change_for_each_call() {
+    let house = House::new();
+    let networks = ["192.0.2.0/24", "192.0.2.1", "2001:db8::/32"];
+    assert_eq!(house.allow(&networks).status, 204);
+    house.events();
+    let seen = || {
+        house.call("GET", &house.list(), "");
+        // What is left to the store is done before what it is asked next.
+        wait(house.api.store.handed(Vec::new())).expect("done");
+        let entries = house.call("GET", &house.list(), "").body["entries"].clone();
+        let last = |entry: &Value| entry["last_seen"].as_str().map(str::to_owned);
+        entries.as_array().expect("a list").iter().map(last).collect::<Vec<_>>()
+    };
+    let at = |time: &str| Some(format!("2023-11-14T22:{time}Z"));
+    let revision = || wait(house.api.settings(house.first.account_id)).expect("rows").revision;
+    assert_eq!(seen(), [at("13:20"), at("13:20"), None]);
+    let before = revision();
+    house.api.clock.advance_seconds(59);
+    assert_eq!(seen(), [at("13:20"), at("13:20"), None], "it was seen a moment ago");
+    assert_eq!(revision(), before);
+    house.come_from("192.0.2.9");
+    house.api.clock.advance_seconds(1);
+    assert_eq!(seen(), [at("14:20"), at("13:20"), None]);
+    house.come_from("2001:db8::9");
+    assert_eq!(seen()[2], None, "not twice in a second");
+    house.api.clock.advance_seconds(1);
+    assert_eq!(seen(), [at("14:20"), at("13:20"), at("14:21")]);
+    house.come_from("198.51.100.7");
+    house.api.clock.advance_seconds(600);
+    let before = revision();
+    assert_eq!(seen(), [at("14:20"), at("13:20"), at("14:21")]);
+    assert_eq!(revision(), before);
+    assert!(house.events().is_empty(), "nobody changed anything");
+    // An entry that went takes its use along.
+    house.come_from("192.0.2.9");
+    assert_eq!(house.allow(&networks[..1]).status, 204);
+    assert_eq!(seen(), [at("24:21")]);
+    let kept = wait(house.api.settings(house.first.account_id)).expect("rows");
+    let kept = kept.fields["ip_allowlist_seen"].as_object().map(serde_json::Map::len);
+    assert_eq!(kept, Some(1));
 }

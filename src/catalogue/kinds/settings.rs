@@ -43,6 +43,8 @@ pub static ACCOUNT_SETTINGS: Kind = Kind {
         flag("self_healing_enabled", false),
         Field::new("default_result_storage", Shape::Object(RESULT_STORAGE_MAX_BYTES)).null_clears(),
         Field::new("ip_allowlist", Shape::Json(ALLOWLIST_MAX_BYTES)).made().or(Fallback::List),
+        // When somebody last called from each of them: nobody changed it.
+        Field::new("ip_allowlist_seen", Shape::Object(ALLOWLIST_MAX_BYTES)).secret(),
         // Seconds a calendar month; nothing when null.
         Field::new(MEX_LIMIT, Shape::Count(SECONDS_MAX)).null_clears(),
         MEX_USE[0],
