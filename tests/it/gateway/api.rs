@@ -95,3 +95,34 @@ fn who_has_no_key_is_told_nothing() {
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     }
 }
+
+#[test]
+fn a_webhook_opens_to_its_service_account_while_that_is_let_in() {
+    let served = Served::start(|_| ());
+    let account = served.api.split("/workspaces").next().expect("an account");
+    let owner = format!("Bearer {}", served.key);
+    let ask = |method: &str, path: &str, body: &Value| {
+        let headers = [("authorization", &*owner), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        served.send(method, &format!("{account}/{path}"), &headers, body.as_bytes())
+    };
+    let bot = ask("POST", "bots/", &json!({"name": "ci"})).json();
+    let (id, key) = (bot["id"].as_str(), bot["api_key"]["key"].as_str());
+    let (id, key) = (id.expect("an id"), key.expect("a key"));
+    let body = json!({"name": "a", "template": TEMPLATE, "service_account_id": id});
+    let webhook = served.call("POST", "/webhooks/", &body).json();
+    let hook = format!("/hooks/{}", webhook["slug"].as_str().expect("a slug"));
+    let post = |bearer: &str| {
+        let headers = [("authorization", bearer), ("content-type", "application/json")];
+        served.send("POST", &hook, &headers, br#"{"id": 1}"#).status
+    };
+    let theirs = format!("Bearer {key}");
+    assert_eq!((post(&owner), post(&theirs)), (401, 204));
+    let path = format!("account_memberships/by-bot/{id}");
+    let place = ask("GET", &path, &Value::Null).json();
+    let path = format!("account_memberships/{}/active", place["id"].as_str().expect("an id"));
+    for (active, status) in [(false, 401), (true, 204)] {
+        assert_eq!(ask("PATCH", &path, &json!({ "active": active })).status, 204);
+        assert_eq!(post(&theirs), status, "switched to {active}");
+    }
+}
