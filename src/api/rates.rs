@@ -225,11 +225,10 @@ impl Api {
     async fn series(&self, call: &Call, arrival: &Arrival) -> Result<(Span, Vec<Series>), Problem> {
         let query = arrival.target.query().unwrap_or_default();
         let span = Span::read(query, self.clock.now(), USAGE_MINUTES)?;
-        let mut asked: Vec<String> = text::find_all(query, "keys")
-            .take(KEYS_MAX + 1)
-            .filter(|key| !key.is_empty())
-            .collect();
-        let (is_said, is_long) = (!asked.is_empty(), asked.len() > KEYS_MAX);
+        let mut asked: Vec<String> = text::find_all(query, "keys").take(KEYS_MAX + 1).collect();
+        let is_long = asked.len() > KEYS_MAX;
+        asked.retain(|key| !key.is_empty());
+        let is_said = !asked.is_empty();
         asked.sort_unstable();
         asked.dedup();
         let workspace = call.workspace();
