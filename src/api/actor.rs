@@ -63,8 +63,8 @@ pub(super) struct Part {
     pub(super) id: Option<Uuid>,
 }
 
-/// The part of a path that is a resource's id: any text.
-const RESOURCE: &str = "resource";
+/// The parts of a path that are no ids of records: a resource's id, which is any text, and a version's number.
+const WORDS: [&str; 2] = ["resource", "number"];
 
 impl Api {
     /// Lets a request in, or says why not.
@@ -201,9 +201,9 @@ fn open_call(route: &Route<'_>, parts: Vec<Part>) -> Call {
     Call { kind: route.kind, verb: route.verb, scene, caller: None, parts, resource }
 }
 
-/// The resource that a path names, decoded; empty when it names none.
+/// The resource or number that a path names, decoded; empty when it names none.
 fn read_resource(route: &Route<'_>) -> String {
-    let found = route.parts.iter().find(|(name, _)| *name == RESOURCE);
+    let found = route.parts.iter().find(|(name, _)| WORDS.contains(name));
     found
         .map(|(_, text)| percent_decode_str(text).decode_utf8_lossy().into_owned())
         .unwrap_or_default()
@@ -214,7 +214,7 @@ fn read_parts(route: &Route<'_>) -> Result<Vec<Part>, Problem> {
     let mut faults = Vec::new();
     let mut read = |(name, text): &(&'static str, &str)| {
         let id = catalogue::is_id(text);
-        if id.is_none() && *name != RESOURCE {
+        if id.is_none() && !WORDS.contains(name) {
             let named = match *name {
                 "id" => route.kind.id_name.to_owned(),
                 name => format!("{name}_id"),

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::question::reply;
 use super::user::complete_user;
-use super::{Api, Call, incident};
+use super::{Api, Call, incident, version};
 use crate::accept::Reply;
 use crate::catalogue::{
     self, ACCOUNT, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT, SERVICE_ACCOUNT, Shape, USER, Values,
+    WEBHOOK,
 };
 use crate::clock::Time;
 use crate::id;
@@ -31,6 +32,8 @@ impl Api {
             self.complete(call, None, &mut record, deed.now);
             self.vet(call, &mut deed, None, Some(&record)).await?;
             deed.insert(record.clone());
+            let word = version::word(values, "template_note");
+            version::keep(call, None, &record, word, &mut deed);
             let secret = self.found(call, &record, values, &mut deed).await?;
             if deed.commit().await? {
                 note(call, &record);
@@ -52,6 +55,7 @@ impl Api {
                     complete_user(&before.fields, record);
                 }
             }
+            kind if kind == WEBHOOK.name => version::complete(before, record),
             kind if kind == INCIDENT.name && before.is_none() => incident::complete(record, now),
             _ => {}
         }
@@ -94,6 +98,8 @@ impl Api {
             self.complete(call, Some(&standing), &mut record, deed.now);
             self.vet(call, &mut deed, Some(&standing), Some(&record)).await?;
             deed.update(&before, record.clone());
+            let word = version::word(values, "template_note");
+            version::keep(call, Some(&standing), &record, word, &mut deed);
             self.rename(&before, &record, &mut deed).await?;
             self.amend_inside(call, values, &mut deed).await?;
             if call.kind.name == SERVICE_ACCOUNT.name {

@@ -36,6 +36,7 @@ mod transfer;
 mod trial;
 mod turn;
 mod user;
+mod version;
 mod vet;
 
 use std::sync::Arc;
@@ -80,6 +81,8 @@ pub struct Options {
     pub body_max_bytes: u64,
     /// Bounds of templates, and of renderings that try them.
     pub render: render::Limits,
+    /// Drafts that render beside what is live.
+    pub shadows: Arc<render::Shadows>,
     /// What clients may publish and follow.
     pub events: events::Options,
     /// The budgets, which hooks charge, too.
@@ -96,6 +99,7 @@ impl Options {
         Self {
             body_max_bytes: 8 << 20,
             render: limits,
+            shadows: Arc::default(),
             events,
             limits: Arc::default(),
             audit_days: 0,
@@ -142,7 +146,7 @@ struct Call {
     caller: Option<Box<actor::Caller>>,
     /// The parts of the path.
     parts: Vec<actor::Part>,
-    /// The resource that the path names.
+    /// The resource, or the number of a version, that the path names.
     resource: String,
 }
 
@@ -386,6 +390,7 @@ impl Api {
             Act::RateDownload => self.rate_download(call, arrival).await,
             Act::Billing => self.billing(call).await,
             Act::Restrictions => self.restrictions(call).await,
+            Act::Template(what) => self.act_on_template(call, what, values).await,
             Act::Subscribe => self.subscribe(call, values).await,
         }
     }

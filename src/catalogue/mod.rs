@@ -27,7 +27,7 @@ pub use kinds::*;
 pub use notice::*;
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
-pub use verb::{Act, Effect, Verb};
+pub use verb::{Act, Effect, Verb, Versioning};
 
 /// Most rows of one list.
 pub const LIST_MAX: u64 = 200;

@@ -38,13 +38,14 @@ pub fn schemas() -> Map<String, Value> {
     told.map(|kind| (kind.name.to_owned(), record(kind))).collect()
 }
 
-/// The path parameters of a path: ids of records, and of resources of any kind.
+/// The path parameters of a path: ids of records, and of resources of any kind; numbers of versions.
 #[must_use]
 pub fn parameters(path: &str) -> Vec<Value> {
     let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let told = |name| {
         let schema = match name {
             "resource" => json!({"type": "string", "minLength": 1}),
+            "number" => json!({"type": "integer", "minimum": 1}),
             _ => json!({"type": "string", "format": "uuid"}),
         };
         json!({"name": name, "in": "path", "required": true, "schema": schema})

@@ -135,8 +135,31 @@ pub enum Act {
     Billing,
     /// Tells what may be done about an account's plan.
     Restrictions,
+    /// Something about the versions of a template.
+    Template(Versioning),
     /// Says whether an account's plan ends with what is paid.
     Subscribe,
+}
+
+/// What can be done with the versions of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioning {
+    /// Tells all of them.
+    List,
+    /// Tells one of them.
+    Read,
+    /// Makes one of them live again.
+    RollBack,
+    /// Tells the draft.
+    Draft,
+    /// Keeps a draft.
+    PutDraft,
+    /// Forgets it.
+    DropDraft,
+    /// Tells how it differs from what is live.
+    Shadow,
+    /// Makes it live.
+    Publish,
 }
 
 /// One thing that can be done with a kind.

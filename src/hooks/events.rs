@@ -54,6 +54,7 @@ pub(super) fn received(submission: &Submission, id: Uuid, sequel: &Sequel) -> Ev
     let mut out = Vec::with_capacity(512 + room);
     open(&mut out, submission.received, "prefect-cloud.webhook.received", endpoint);
     write_request(&mut out, submission);
+    write_version(&mut out, endpoint);
     out.extend_from_slice(b",\"content_length\":");
     let mut digits = itoa::Buffer::new();
     out.extend_from_slice(digits.format(submission.content.raw.len()).as_bytes());
@@ -91,6 +92,7 @@ pub(super) fn failed(
     if !write_excerpt_of_body(&mut out, submission, body) {
         cut.push("body");
     }
+    write_version(&mut out, endpoint);
     out.extend_from_slice(b",\"template\":");
     if !write_excerpt(&mut out, &endpoint.source, EXCERPT_MAX_BYTES) {
         cut.push("template");
@@ -153,6 +155,14 @@ fn write_request(out: &mut Vec<u8>, submission: &Submission) {
     write_str(out, submission.method.as_str());
     out.extend_from_slice(b",\"headers\":");
     write_headers(out, &submission.headers);
+}
+
+/// Which version of the template it was.
+fn write_version(out: &mut Vec<u8>, endpoint: &Endpoint) {
+    if endpoint.version > 0 {
+        out.extend_from_slice(b",\"template_version\":");
+        out.extend_from_slice(itoa::Buffer::new().format(endpoint.version).as_bytes());
+    }
 }
 
 /// Headers as an object: names in lower case, the values of a repeated one joined.

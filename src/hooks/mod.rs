@@ -8,6 +8,7 @@ mod handshake;
 mod refusal;
 mod rendering;
 mod routes;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use failure::{Failure, FailureKind};
 use handshake::Handshake;
 use refusal::Refusal;
 use rendering::{Renderer, Rendering};
+use shadow::Beside;
 
 pub use events::ACTIONS;
 pub use routes::{Endpoint, Routes};
@@ -80,6 +82,7 @@ pub struct Hooks {
     clock: Arc<Clock>,
     facts: Arc<Facts>,
     renderer: Renderer,
+    beside: Beside,
     options: Options,
 }
 
@@ -90,6 +93,7 @@ struct Admission {
 }
 
 /// A request that was read, verified and charged; its secrets are gone.
+#[derive(Clone)]
 struct Submission {
     endpoint: Arc<Endpoint>,
     method: Method,
@@ -145,8 +149,8 @@ impl Hooks {
         options: Options,
     ) -> Self {
         let facts = Facts::register(telemetry);
-        let renderer = Renderer::new(&options);
-        Self { routes, keys, limits, spool, clock, facts, renderer, options }
+        let (renderer, beside) = (Renderer::new(&options), Beside::new(&options));
+        Self { routes, keys, limits, spool, clock, facts, renderer, beside, options }
     }
 
     /// Answers one request: the whole way of a webhook.
@@ -187,14 +191,24 @@ impl Hooks {
                 (rendering.failed(&failure, event_id, id), Verdict::Failed(failure.kind))
             }
         };
+        let live = match &verdict {
+            Verdict::Failed(kind) => Err(kind.name()),
+            _ => Ok(&event),
+        };
+        let job = Beside::job(&rendering.submission, (id, event_id), live);
         let received = events::received(&rendering.submission, id, &Sequel::Event(event.id));
         let events = [received, event];
         // What failed is not remembered: its sender may try again once the template is mended.
-        if let (Some(once), Verdict::Accepted) = (once, &verdict) {
-            return Box::pin(self.append_once(rendering.submission, &events, once)).await;
+        let kept = if let (Some(once), Verdict::Accepted) = (once, &verdict) {
+            Box::pin(self.append_once(rendering.submission, &events, once)).await?
+        } else {
+            let receipt = self.append(rendering.submission, &events).await?;
+            Kept { receipt, id, verdict }
+        };
+        if let Some(job) = job {
+            self.beside.offer(job);
         }
-        let receipt = self.append(rendering.submission, &events).await?;
-        Ok(Kept { receipt, id, verdict })
+        Ok(kept)
     }
 
     /// How a request is known again, when its webhook takes those sent again once.

@@ -11,7 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::clock::{Clock, Time};
 use crate::event::write_labels;
 use crate::id::Uuid;
-use crate::render::{Context, Diagnostic, KeyRule, Limits, Template};
+use crate::render::{Context, Diagnostic, KeyRule, Limits, Shadow, Shadows, Template};
 use crate::spool;
 use crate::store::{Change, Dedup, Party, Webhook};
 
@@ -44,6 +44,10 @@ pub struct Endpoint {
     pub once: Option<Once>,
     /// The template, byte for byte as it was saved.
     pub source: Box<str>,
+    /// Which version of it that is; 0 when nobody counted.
+    pub version: u64,
+    /// A draft of it that renders beside it.
+    pub shadow: Option<Arc<Shadow>>,
     compiled: OnceLock<Result<Template, Diagnostic>>,
     slow: AtomicBool,
 }
@@ -75,7 +79,7 @@ impl Once {
 }
 
 impl Endpoint {
-    fn new(webhook: &Webhook, tenant: Arc<str>) -> Self {
+    fn new(webhook: &Webhook, tenant: Arc<str>, shadow: Option<Arc<Shadow>>) -> Self {
         let id = format!("prefect-cloud.webhook.{}", webhook.id);
         let name = clean(&webhook.name);
         let (id, name) = (("prefect.resource.id", &*id), ("prefect.resource.name", &*name));
@@ -89,8 +93,10 @@ impl Endpoint {
             resource: object(&[id, name]),
             related: object(&[id, name, role]),
             tenant,
-            once: webhook.dedup.as_ref().map(Once::new),
+            once: webhook.dedup.as_deref().map(Once::new),
             source: webhook.template.as_str().into(),
+            version: webhook.version,
+            shadow,
             compiled: OnceLock::new(),
             slow: AtomicBool::new(false),
         }
@@ -138,6 +144,7 @@ pub struct Routes {
     key: [u8; KEY_BYTES],
     shards: Box<[ArcSwap<Shard>]>,
     written: Mutex<Written>,
+    shadows: Arc<Shadows>,
 }
 
 /// What only changes need.
@@ -149,6 +156,7 @@ struct Written {
     formers: HashMap<Uuid, Hash>,
     /// One text for all webhooks of a workspace.
     tenants: HashMap<Uuid, Arc<str>>,
+    shadows: Arc<Shadows>,
 }
 
 impl std::fmt::Debug for Routes {
@@ -171,7 +179,14 @@ impl Routes {
             }
         }
         let shards = shards.into_iter().map(ArcSwap::from_pointee).collect();
-        Self { key, shards, written: Mutex::new(written) }
+        let shadows = Arc::clone(&written.shadows);
+        Self { key, shards, written: Mutex::new(written), shadows }
+    }
+
+    /// The drafts that render beside what is live.
+    #[must_use]
+    pub fn shadows(&self) -> Arc<Shadows> {
+        Arc::clone(&self.shadows)
     }
 
     /// The webhook of a slug, for a request that arrived then.
@@ -225,6 +240,7 @@ impl Routes {
     fn drop_webhook(&self, id: Uuid) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.forget(id).into_iter().flatten().for_each(|hash| self.clear(hash));
+        self.shadows.set(id, 0, None);
     }
 
     fn clear(&self, hash: Hash) {
@@ -279,7 +295,9 @@ impl Written {
         if **known != *text {
             *known = text.into();
         }
-        Arc::new(Endpoint::new(webhook, Arc::clone(known)))
+        let tenant = Arc::clone(known);
+        let shadow = self.shadows.set(webhook.id, webhook.version, webhook.shadow.as_deref());
+        Arc::new(Endpoint::new(webhook, tenant, shadow))
     }
 }
 
@@ -345,6 +363,8 @@ pub(super) mod tests {
             former: None,
             dedup: None,
             template: template.to_owned(),
+            version: 0,
+            shadow: None,
             enabled: true,
             service_account: None,
         }

@@ -42,6 +42,7 @@ mod pyformat;
 mod report;
 mod repr;
 mod routine;
+mod shadow;
 mod sort;
 mod stock;
 mod syntax;
@@ -76,6 +77,9 @@ use trace::Plan;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use key::KeyRule;
 pub use lint::{Edit, Finding, lint};
+pub use shadow::{
+    DIFFERENCES_MAX, Difference, Made, SHOWN_MAX_BYTES, Shadow, Shadows, Tally, Verdict,
+};
 pub use stock::{Stock, StockTemplate};
 pub use tidy::tidy;
 pub use trace::Branch;

@@ -174,13 +174,13 @@ impl Gateway {
         let (spool, _) = Spool::open_locked(lock, data, options, &clock, &telemetry)?;
         let feed = feed::start(config, &spool, &clock, &telemetry)?;
         let routes = Arc::new(Routes::new(&clock, &store.webhooks().await?));
-        let watching = Arc::clone(&routes);
-        store.watch(Box::new(move |change| watching.apply(change)));
+        watch_webhooks(&store, &routes);
         let keys = Arc::new(Keyring::new());
         let api = {
             let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
             let (spool, feed) = (spool.clone(), feed.clone());
-            Arc::new(Api::new(store, keys, spool, feed, clock, &telemetry, config.api()).await?)
+            let options = api::Options { shadows: routes.shadows(), ..config.api() };
+            Arc::new(Api::new(store, keys, spool, feed, clock, &telemetry, options).await?)
         };
         let destinations = config.forward.iter().map(Forward::destination);
         let ground = Ground {
@@ -297,6 +297,12 @@ impl Gateway {
             tracing::error!(%fault, "closing failed");
         }
     }
+}
+
+/// Lets the table of hooks hear of every change.
+fn watch_webhooks(store: &Store, routes: &Arc<Routes>) {
+    let routes = Arc::clone(routes);
+    store.watch(Box::new(move |change| routes.apply(change)));
 }
 
 /// The listeners of senders and managers.

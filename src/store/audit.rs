@@ -305,7 +305,8 @@ mod tests {
         let path = folder.0.join(FILE_NAME);
         let old = Connection::open(&path).expect("a file");
         let back = "DROP TABLE audit; DROP TABLE audit_anchor;
-            DROP TABLE usage_report; DROP TABLE tally; DROP INDEX record_account;
+            DROP TABLE usage_report; DROP TABLE tally; DROP TABLE template_version;
+            DROP INDEX record_account;
             DROP INDEX record_workspace;
             DROP INDEX record_former; ALTER TABLE record DROP COLUMN former;
             ALTER TABLE record DROP COLUMN former_ends; PRAGMA user_version = 1;";

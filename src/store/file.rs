@@ -135,6 +135,22 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX tally_minute ON tally (account, minute);
 ",
+    // What templates were saved as.
+    "
+    CREATE TABLE template_version (
+        webhook BLOB NOT NULL REFERENCES record (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        template TEXT NOT NULL,
+        note TEXT NOT NULL,
+        author BLOB,
+        author_name TEXT,
+        saved INTEGER NOT NULL,
+        PRIMARY KEY (webhook, number)
+    ) STRICT;
+    INSERT INTO template_version (webhook, number, template, note, saved)
+    SELECT id, 1, fields ->> 'template', '', updated FROM record WHERE kind = 'webhook';
+    UPDATE record SET fields = json_set(fields, '$.template_version', 1) WHERE kind = 'webhook';
+",
 ];
 /// The version that all steps lead to.
 const KNOWN: i64 = STEPS.len().cast_signed() as i64;

@@ -11,6 +11,7 @@ mod record;
 mod report;
 mod tally;
 mod term;
+mod version;
 mod worker;
 mod write;
 
@@ -36,6 +37,7 @@ pub use record::{Former, Hidden, KeptKey, Record, Slug};
 pub use report::{KNOWN_DAYS, Report};
 pub use tally::{Sum, TALLIED_DAYS};
 pub use term::Slice;
+pub use version::{VERSIONS_MAX, Version};
 pub use write::{Batch, Write};
 
 /// The store's file in the data folder.
@@ -69,9 +71,13 @@ pub struct Webhook {
     /// The one before it, while both are good.
     pub former: Option<Former>,
     /// What tells requests apart, when those sent again are to be taken once.
-    pub dedup: Option<Dedup>,
+    pub dedup: Option<Box<Dedup>>,
     /// The template, byte for byte as it was saved.
     pub template: String,
+    /// Which version of it that is.
+    pub version: u64,
+    /// A draft of it that is to render beside it.
+    pub shadow: Option<String>,
     /// A disabled webhook answers as if it were not there.
     pub enabled: bool,
     /// Only keys of this service account may call it.
@@ -296,6 +302,14 @@ impl Store {
         most: usize,
     ) -> Result<Option<Vec<Record>>, StoreError> {
         self.reader.ask(move |connection| read::within(connection, kind, account, most)).await
+    }
+
+    /// All versions that are kept of a webhook's template, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn versions(&self, webhook: Uuid) -> Result<Vec<Version>, StoreError> {
+        self.reader.ask(move |connection| version::list(connection, webhook)).await
     }
 
     /// At most two records of a kind, of any account, whose field is that text: enough to tell the only one.

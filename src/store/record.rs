@@ -166,15 +166,22 @@ impl Record {
             former: slug.former.clone(),
             dedup: self.dedup(),
             template: self.text("template").to_owned(),
+            version: self.fields.get("template_version").and_then(Value::as_u64).unwrap_or(0),
+            shadow: self.shadow(),
             enabled: self.flag("enabled"),
             service_account: self.reference("service_account_id"),
         })
     }
 
-    fn dedup(&self) -> Option<Dedup> {
+    fn shadow(&self) -> Option<String> {
+        let draft = self.fields.get("draft").filter(|draft| draft["shadow"] == true)?;
+        draft["template"].as_str().map(str::to_owned)
+    }
+
+    fn dedup(&self) -> Option<Box<Dedup>> {
         let key = self.fields.get("dedup_key").and_then(Value::as_str)?.to_owned();
         let window = self.fields.get("dedup_window_seconds").and_then(Value::as_i64);
-        Some(Dedup { key, window_seconds: window.unwrap_or(WINDOW_SECONDS) })
+        Some(Box::new(Dedup { key, window_seconds: window.unwrap_or(WINDOW_SECONDS) }))
     }
 
     /// The record as a key, given its owner's kind and whether they are let in; `None` when it is none.

@@ -336,6 +336,7 @@ fn roles_of_an_older_file_become_memberships() {
         "UPDATE record SET fields = json_set(json_remove(fields, '$.account_role_id'),
             '$.account_role_name', 'Owner') WHERE kind = 'account-membership';
         DROP TABLE audit_anchor; DROP TABLE usage_report; DROP TABLE tally;
+        DROP TABLE template_version;
         DROP INDEX record_account; DROP INDEX record_workspace;
         DROP INDEX record_former; ALTER TABLE record DROP COLUMN former;
         ALTER TABLE record DROP COLUMN former_ends; PRAGMA user_version = 2;",
@@ -350,6 +351,25 @@ fn roles_of_an_older_file_become_memberships() {
     let admin = wait(store.list(query)).expect("memberships").remove(0);
     assert_eq!(admin.reference("account_role_id"), Some(role::ACCOUNT_OWNER.id));
     assert!(admin.fields.get("account_role_name").is_none());
+}
+
+#[test]
+fn templates_of_an_older_file_are_first_versions() {
+    let house = House::new();
+    let (file, id) = (house.file(), id::now(&house.clock));
+    let sql = "INSERT INTO record (id, kind, account, workspace, name, fields, secret, revision,
+        created, updated) VALUES (?1, 'webhook', ?2, ?3, 'h', ?4, x'6161', 1, 0, 7)";
+    let (account, workspace) = (house.first.account_id, house.first.workspace_id);
+    let fields = r#"{"name":"h","template":"t"}"#;
+    let place = (id.as_bytes(), account.as_bytes(), workspace.as_bytes(), fields);
+    file.execute(sql, place).expect("a webhook");
+    file.execute_batch("DROP TABLE template_version; PRAGMA user_version = 7;").expect("version 7");
+    drop(file);
+    let store = house.open();
+    let versions = wait(store.versions(id)).expect("versions");
+    assert_eq!(versions.len(), 1);
+    assert_eq!((versions[0].number, &*versions[0].template, &versions[0].author), (1, "t", &None));
+    assert_eq!(wait(store.webhooks()).expect("webhooks")[0].version, 1);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::Value;
 
 use super::record::Hidden;
-use super::{Change, Outgoing, Record, Report, StoreError, audit, outbox, read, report};
+use super::{
+    Change, Outgoing, Record, Report, StoreError, Version, audit, outbox, read, report, version,
+};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, API_KEY, Reach, SESSION, Shape, USER, WEBHOOK,
     WORKSPACE, WORKSPACE_ROLE, role,
@@ -23,6 +25,8 @@ pub enum Write {
     Delete(Record),
     /// A report that the batch counts; nothing of the batch is kept when it was counted before.
     Count(Report),
+    /// What a webhook's template is saved as; behind the change that does.
+    Version(Version),
 }
 
 /// What is kept together.
@@ -63,6 +67,7 @@ pub(super) fn apply(
             Write::Update(record) => update(transaction, record)?,
             Write::Delete(record) => delete(transaction, record)?,
             Write::Count(counted) => report::add(transaction, counted)?,
+            Write::Version(version) => version::add(transaction, version)?,
         }
     }
     for write in &batch.writes {
@@ -73,7 +78,7 @@ pub(super) fn apply(
                 hold_apart(transaction, record)?;
                 hold_descent(transaction, record)?;
             }
-            Write::Delete(_) | Write::Count(_) => {}
+            Write::Delete(_) | Write::Count(_) | Write::Version(_) => {}
         }
     }
     for event in &batch.events {
@@ -328,7 +333,7 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
             (record, false)
         }
         Write::Delete(record) => (record, true),
-        Write::Count(_) => return Ok(Vec::new()),
+        Write::Count(_) | Write::Version(_) => return Ok(Vec::new()),
     };
     Ok(match (record.kind.name, gone) {
         (kind, true) if kind == WEBHOOK.name => vec![Change::WebhookGone(record.id)],

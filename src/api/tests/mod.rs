@@ -20,6 +20,7 @@ mod teams;
 mod transfer;
 mod turns;
 mod users;
+mod versions;
 mod webhooks;
 mod workspaces;
 

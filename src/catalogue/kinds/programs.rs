@@ -1,7 +1,7 @@
 //! Programs that call, what proves who they are, and the webhooks they call.
 
 use super::super::{
-    Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Scope, Shape, Verb,
+    Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Scope, Shape, Verb, Versioning,
 };
 use super::{LIMIT, OFFSET};
 
@@ -9,6 +9,8 @@ use super::{LIMIT, OFFSET};
 const TEMPLATE_MAX_CHARS: u64 = 30_000;
 /// Longest time two keys of one service account, or two slugs of one webhook, overlap.
 const OVERLAP_MAX_SECONDS: u64 = 172_800;
+/// Largest draft of a template with what is said of it.
+const DRAFT_MAX_BYTES: usize = 256 << 10;
 /// Longest rule for what tells requests apart, in characters.
 const KEY_MAX_CHARS: u64 = 1000;
 /// Longest time in which a request sent again is taken for the same.
@@ -133,6 +135,11 @@ pub static API_KEY: Kind = Kind {
     ],
 };
 
+/// A word to a version of a template.
+const NOTE: Field = Field::text("note");
+const TEMPLATE_NOTE: Field = Field::text("template_note").own();
+const TEMPLATE: Field = Field::new("template", Shape::Text(TEMPLATE_MAX_CHARS)).required();
+
 /// What turns requests into events.
 pub static WEBHOOK: Kind = Kind {
     name: "webhook",
@@ -145,7 +152,7 @@ pub static WEBHOOK: Kind = Kind {
         Field::text("name").required(),
         Field::text("description").or(Fallback::Text("")),
         Field::new("enabled", Shape::Flag).kept().or(Fallback::Flag(true)),
-        Field::new("template", Shape::Text(TEMPLATE_MAX_CHARS)).required(),
+        TEMPLATE,
         Field::new("service_account_id", Shape::Reference(&["service-account"]))
             .kept()
             .null_clears(),
@@ -155,9 +162,11 @@ pub static WEBHOOK: Kind = Kind {
             .null_clears()
             .own(),
         Field::new("slug", Shape::Slug).secret(),
+        Field::new("template_version", Shape::Count(i64::MAX as u64)).secret(),
+        Field::new("draft", Shape::Json(DRAFT_MAX_BYTES)).secret(),
     ],
     verbs: &[
-        Verb::create(MANAGE),
+        Verb::create(MANAGE).also(&[TEMPLATE_NOTE]),
         Verb::list(SEE),
         Verb::filter(
             SEE,
@@ -171,7 +180,49 @@ pub static WEBHOOK: Kind = Kind {
         Verb::new("render", ("POST", "render", 200), MANAGE, Effect::Render),
         Verb::new("test", ("POST", "{id}/test", 200), MANAGE, Effect::Test),
         Verb::read(SEE),
-        Verb::new("replace", ("PUT", "{id}", 204), MANAGE, Effect::Replace).takes(None),
+        Verb::new("replace", ("PUT", "{id}", 204), MANAGE, Effect::Replace)
+            .takes(None)
+            .also(&[TEMPLATE_NOTE]),
+        Verb::own("versions", ("GET", "{id}/versions", 200), SEE, Act::Template(Versioning::List)),
+        Verb::own(
+            "version",
+            ("GET", "{id}/versions/{number}", 200),
+            SEE,
+            Act::Template(Versioning::Read),
+        ),
+        Verb::own(
+            "rollback",
+            ("POST", "{id}/rollback", 200),
+            MANAGE,
+            Act::Template(Versioning::RollBack),
+        )
+        .also(&[Field::new("version", Shape::Count(i64::MAX as u64)).required(), NOTE]),
+        Verb::own("draft", ("GET", "{id}/draft", 200), SEE, Act::Template(Versioning::Draft)),
+        Verb::own(
+            "put_draft",
+            ("PUT", "{id}/draft", 200),
+            MANAGE,
+            Act::Template(Versioning::PutDraft),
+        )
+        .also(&[
+            TEMPLATE,
+            NOTE,
+            Field::new("shadow", Shape::Flag).or(Fallback::Flag(false)),
+        ]),
+        Verb::own("shadow", ("GET", "{id}/shadow", 200), SEE, Act::Template(Versioning::Shadow)),
+        Verb::own(
+            "drop_draft",
+            ("DELETE", "{id}/draft", 204),
+            MANAGE,
+            Act::Template(Versioning::DropDraft),
+        ),
+        Verb::own(
+            "publish",
+            ("POST", "{id}/publish", 200),
+            MANAGE,
+            Act::Template(Versioning::Publish),
+        )
+        .also(&[NOTE]),
         Verb::change(MANAGE, &["enabled"]),
         Verb::new("rotate", ("POST", "{id}/rotate", 200), MANAGE, Effect::Rotate("slug"))
             .also(&[Field::new("old_slug_expires_in_seconds", Shape::Count(OVERLAP_MAX_SECONDS))]),
@@ -181,8 +232,8 @@ pub static WEBHOOK: Kind = Kind {
         Action::new("created", "POST {workspace}/webhooks/", "a webhook was made"),
         Action::new(
             "updated",
-            "PUT or PATCH {workspace}/webhooks/{id}, or POST …/rotate",
-            "it changed, or its slug was made anew",
+            "PUT or PATCH {workspace}/webhooks/{id}, POST …/rotate, …/rollback, …/publish, or …/draft",
+            "it changed, its slug was made anew, or a draft of its template was kept or dropped",
         ),
         Action::new("deleted", "DELETE {workspace}/webhooks/{id}", "it was ended"),
     ],

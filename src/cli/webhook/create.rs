@@ -33,6 +33,9 @@ pub(in crate::cli) struct Args {
     /// What it is for
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     description: String,
+    /// A word to the first version of its template
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
     /// Who may call it, by a key: a service account's name or id
     #[arg(long, value_name = "NAME|ID")]
     service_account: Option<String>,
@@ -58,6 +61,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         "template": template,
         "enabled": !args.disabled,
     });
+    if args.note.is_some() {
+        body["template_note"] = json!(args.note);
+    }
     args.once.fill(&mut body);
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {

@@ -27,6 +27,9 @@ pub(in crate::cli) struct Args {
     /// What it is for
     #[arg(short, long, value_name = "TEXT")]
     description: Option<String>,
+    /// A word to the new version of its template
+    #[arg(long, value_name = "TEXT", requires = "source")]
+    note: Option<String>,
     /// Who may call it, by a key: a service account's name or id
     #[arg(long, value_name = "NAME|ID", conflicts_with = "no_service_account")]
     service_account: Option<String>,
@@ -66,6 +69,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     }
     if args.no_service_account {
         body["service_account_id"] = Value::Null;
+    }
+    if args.note.is_some() {
+        body["template_note"] = json!(args.note);
     }
     args.once.fill(&mut body);
     if args.no_dedup {

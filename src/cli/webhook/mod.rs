@@ -6,6 +6,7 @@ mod edit;
 mod once;
 mod source;
 mod trial;
+mod version;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -93,6 +94,18 @@ Example:
         #[arg(short, long)]
         yes: bool,
     },
+    /// Show what a webhook's template was saved as, when and by whom
+    #[command(after_help = version::VERSIONS)]
+    Versions(version::Versions),
+    /// Make an earlier version of a template live again
+    #[command(after_help = version::ROLLBACK)]
+    Rollback(version::Rollback),
+    /// Keep a template beside the live one, to be published later
+    #[command(after_help = version::DRAFT)]
+    Draft(Box<version::Draft>),
+    /// Make the draft of a template live
+    #[command(after_help = version::PUBLISH)]
+    Publish(version::Publish),
     /// See what a webhook would make of a request; nothing is kept, no event leaves
     #[command(after_help = trial::EXAMPLE)]
     Test(Box<trial::Args>),
@@ -140,6 +153,10 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
                 let path = format!("webhooks/{}", text(&webhook, "id"));
                 remote.call(Method::DELETE, &path, None).await.map(drop)
             }
+            Command::Versions(args) => version::versions(args).await,
+            Command::Rollback(args) => version::rollback(args).await,
+            Command::Draft(args) => version::draft(args).await,
+            Command::Publish(args) => version::publish(args).await,
             Command::Test(args) => trial::run(args).await,
         }
     })

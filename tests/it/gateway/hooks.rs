@@ -95,6 +95,36 @@ fn a_request_that_is_sent_again_is_taken_once_and_gets_the_first_receipt() {
 }
 
 #[test]
+fn a_draft_renders_beside_what_is_live_and_makes_no_event() {
+    let served = Served::start(|_| ());
+    let webhook = served.webhook(ECHO);
+    let path = |word: &str| format!("/webhooks/{}/{word}", webhook["id"].as_str().expect("an id"));
+    let draft = ECHO.replace("demo.1", "demo.{{ body.kind }}")
+        + "{% if body.kind == 'odd' %}no event{% endif %}";
+    let body = json!({"template": draft, "shadow": true});
+    assert_eq!(served.call("PUT", &path("draft"), &body).status, 200);
+    let counts = |served: &Served| {
+        let told = served.call("GET", &path("shadow"), &Value::Null).json();
+        let names = ["identical", "changed", "newly_failing", "skipped"];
+        (names.map(|name| told[name].as_u64().expect("a count")), told)
+    };
+    let expected = [("1", [1, 0, 0, 0]), ("2", [1, 1, 0, 0]), ("odd", [1, 1, 1, 0])];
+    for (kind, expected) in expected {
+        assert_eq!(served.post(&webhook, &json!({ "kind": kind }).to_string()).status, 204);
+        super::wait("a comparison", || (counts(&served).0 == expected).then_some(()));
+    }
+    let told = counts(&served).1;
+    let last = &told["last"];
+    assert_eq!(last[0]["places"], json!(["/resource/prefect.resource.id"]));
+    assert_eq!(last[0]["live"]["event"]["resource"]["prefect.resource.id"], "demo.1");
+    assert_eq!(last[0]["draft"]["event"]["resource"]["prefect.resource.id"], "demo.2");
+    assert_eq!(last[1]["verdict"], "newly_failing");
+    let error = last[1]["draft"]["error"].as_str().expect("an error");
+    assert!(error.contains("not JSON"), "{error}");
+    assert_eq!(served.events(6).len(), 6, "two for each request, none of the draft");
+}
+
+#[test]
 fn a_request_becomes_two_events_that_arrive_as_they_were_kept() {
     let served = Served::start(|_| ());
     let webhook = served.webhook(ECHO);
