@@ -22,7 +22,7 @@ use crate::accept::{self, Reply};
 use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
-use crate::limit::Limits;
+use crate::limit::{Limits, Over};
 use crate::request::{Arrival, Body, Content, SECRET_HEADERS, has_body};
 use crate::spool::{Capture, Digest, First, Frame, Key, Receipt, Spool, Taken};
 use crate::telemetry::Telemetry;
@@ -266,9 +266,10 @@ impl Hooks {
     /// The webhook's and the account's quota: only what was verified uses it up.
     fn charge(&self, endpoint: &Endpoint, received: Time) -> Result<(), Refusal> {
         let place = (endpoint.account, endpoint.workspace);
-        let charged = self.limits.charge_webhook(place, endpoint.id, received);
-        charged.map_err(Refusal::WebhookRate)?;
-        self.limits.charge_account(endpoint.account, received).map_err(Refusal::AccountRate)
+        self.limits.charge_request(place, endpoint.id, received).map_err(|over| match over {
+            Over::Webhook(exceeded) => Refusal::WebhookRate(exceeded),
+            Over::Account(exceeded) => Refusal::AccountRate(exceeded),
+        })
     }
 
     /// The rendered text as an event.

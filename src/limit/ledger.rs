@@ -89,10 +89,31 @@ pub struct Tally {
 
 type Place = (Uuid, Bucket, i64);
 
+/// What was asked of one webhook in one minute, and of its account by way of it.
+#[derive(Debug, Default)]
+struct Requests {
+    account: Uuid,
+    workspace: Uuid,
+    granted: u64,
+    refused: u64,
+    /// Of those the webhook's own budget granted.
+    refused_by_account: u64,
+}
+
+/// What a request to a webhook came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Granted,
+    RefusedByWebhook,
+    RefusedByAccount,
+}
+
 /// Tallies that wait to be written down.
 #[derive(Debug, Default)]
 pub struct Ledger {
     open: Mutex<HashMap<Place, (u64, u64)>>,
+    /// Requests to webhooks: all of them pass here, so each costs one look.
+    requests: Mutex<HashMap<(Uuid, i64), Requests>>,
 }
 
 impl Ledger {
@@ -102,9 +123,48 @@ impl Ledger {
         self.add([Tally { account, bucket, minute: minute_of(now), granted, refused }]);
     }
 
+    /// Counts a request to a webhook of an account and workspace.
+    pub(super) fn note_request(
+        &self,
+        now: Time,
+        (account, workspace): (Uuid, Uuid),
+        webhook: Uuid,
+        asked: Asked,
+    ) {
+        let place = (webhook, minute_of(now));
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.len() >= OPEN_MAX && !requests.contains_key(&place) {
+            return;
+        }
+        let tally = requests.entry(place).or_default();
+        (tally.account, tally.workspace) = (account, workspace);
+        match asked {
+            Asked::Granted => tally.granted += 1,
+            Asked::RefusedByWebhook => tally.refused += 1,
+            Asked::RefusedByAccount => {
+                tally.granted += 1;
+                tally.refused_by_account += 1;
+            }
+        }
+    }
+
+    /// Requests as tallies of the webhooks' budgets and of the accounts'.
+    fn fold_requests(&self) {
+        let requests =
+            std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
+        self.add(requests.into_iter().flat_map(|((id, minute), requests)| {
+            let Requests { account, workspace, granted, refused, refused_by_account } = requests;
+            let bucket = Bucket::Webhook { workspace, id };
+            let own = Tally { account, bucket, minute, granted, refused };
+            let (granted, refused) = (granted - refused_by_account, refused_by_account);
+            [own, Tally { bucket: Bucket::Webhooks, granted, refused, ..own }]
+        }));
+    }
+
     /// Hands out all that was counted, and begins anew.
     #[must_use]
     pub fn take(&self) -> Vec<Tally> {
+        self.fold_requests();
         let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
         let tally = |((account, bucket, minute), (granted, refused))| Tally {
             account,
@@ -155,6 +215,29 @@ mod tests {
         let granted: u64 = ledger.take().iter().map(|tally| tally.granted).sum();
         assert_eq!(granted, 4);
         assert_eq!(minute_start(minute_of(at(61))), at(60));
+    }
+
+    #[test]
+    fn a_request_counts_for_its_webhook_and_for_its_account() {
+        let (ledger, place) = (Ledger::default(), (ACCOUNT, Uuid::from_bytes([1; 16])));
+        let (one, other) = (Uuid::from_bytes([2; 16]), Uuid::from_bytes([3; 16]));
+        for (webhook, asked) in [
+            (one, Asked::Granted),
+            (one, Asked::RefusedByAccount),
+            (one, Asked::RefusedByWebhook),
+            (other, Asked::Granted),
+        ] {
+            ledger.note_request(Time::default(), place, webhook, asked);
+        }
+        let taken = ledger.take();
+        let of = |bucket| {
+            let found = taken.iter().find(|tally| tally.bucket == bucket).expect("a tally");
+            (found.granted, found.refused)
+        };
+        assert_eq!(of(Bucket::Webhook { workspace: place.1, id: one }), (2, 1));
+        assert_eq!(of(Bucket::Webhook { workspace: place.1, id: other }), (1, 0));
+        assert_eq!(of(Bucket::Webhooks), (2, 1));
+        assert_eq!((taken.len(), ledger.take().len()), (3, 0));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use governor::{NotUntil, Quota, RateLimiter};
 use crate::clock::Time;
 use crate::id::Uuid;
 
+use ledger::Asked;
 pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};
 
 /// Most keys with a budget of their own; those that come later share some.
@@ -98,6 +99,17 @@ pub struct Exceeded {
     pub retry_after_seconds: u64,
 }
 
+/// Whose budget a request is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Over {
+    /// The webhook's.
+    #[error("the webhook is {0}")]
+    Webhook(Exceeded),
+    /// The account's.
+    #[error("the account is {0}")]
+    Account(Exceeded),
+}
+
 /// Rates as they are configured; what is `None` is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
@@ -156,29 +168,26 @@ impl Limits {
         self.peer.as_ref().map_or(Ok(()), |limit| limit.charge(network(peer)))
     }
 
-    /// Charges a webhook one request.
+    /// Charges a webhook of an account and workspace one request, then the account.
     ///
     /// # Errors
-    /// [`Exceeded`].
-    pub fn charge_webhook(
+    /// [`Over`].
+    pub fn charge_request(
         &self,
-        (account, workspace): (Uuid, Uuid),
-        id: Uuid,
+        place: (Uuid, Uuid),
+        webhook: Uuid,
         now: Time,
-    ) -> Result<(), Exceeded> {
-        let passed = self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(id));
-        self.ledger.note(now, account, Bucket::Webhook { workspace, id }, 1, passed.is_ok());
-        passed
-    }
-
-    /// Charges an account one request.
-    ///
-    /// # Errors
-    /// [`Exceeded`].
-    pub fn charge_account(&self, account: Uuid, now: Time) -> Result<(), Exceeded> {
-        let passed = self.account.as_ref().map_or(Ok(()), |limit| limit.charge(account));
-        self.ledger.note(now, account, Bucket::Webhooks, 1, passed.is_ok());
-        passed
+    ) -> Result<(), Over> {
+        let own = || self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(webhook));
+        let shared = || self.account.as_ref().map_or(Ok(()), |limit| limit.charge(place.0));
+        let charged = own().map_err(Over::Webhook).and_then(|()| shared().map_err(Over::Account));
+        let asked = match charged {
+            Ok(()) => Asked::Granted,
+            Err(Over::Webhook(_)) => Asked::RefusedByWebhook,
+            Err(Over::Account(_)) => Asked::RefusedByAccount,
+        };
+        self.ledger.note_request(now, place, webhook, asked);
+        charged
     }
 
     /// Charges an account so many events, all or none. More than may come at once are charged as that many: they
@@ -404,8 +413,7 @@ mod tests {
         let (nowhere, now) = ((Uuid::nil(), Uuid::nil()), Time::default());
         for _ in 0..1000 {
             assert_eq!(off.charge_peer(one("192.0.2.1")), Ok(()));
-            assert_eq!(off.charge_webhook(nowhere, Uuid::nil(), now), Ok(()));
-            assert_eq!(off.charge_account(Uuid::nil(), now), Ok(()));
+            assert_eq!(off.charge_request(nowhere, Uuid::nil(), now), Ok(()));
         }
         let hourly = Rate::new(1, Duration::from_hours(1), None);
         let limits = Limits::new(Rates { peer: hourly, ..Rates::default() });
@@ -414,6 +422,6 @@ mod tests {
         assert_eq!(limits.charge_peer(one("2001:db8:0:1::1")), Ok(()));
         assert_eq!(limits.charge_peer(one("192.0.2.1")), Ok(()));
         assert!(limits.charge_peer(one("::ffff:192.0.2.1")).is_err(), "the same address");
-        assert_eq!(limits.charge_webhook(nowhere, Uuid::nil(), now), Ok(()));
+        assert_eq!(limits.charge_request(nowhere, Uuid::nil(), now), Ok(()));
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
-use crate::limit::{Limits, Rate, Rates};
+use crate::limit::{Limits, Over, Rate, Rates};
 
 fn per_minute(count: u32) -> Option<Rate> {
     Rate::new(count, Duration::from_mins(1), NonZeroU32::new(count))
@@ -26,8 +26,11 @@ fn charge(house: &House, hook: &Value) -> (bool, bool) {
     let id = hook["id"].as_str().and_then(catalogue::is_id).expect("an id");
     let (account, workspace) = (house.first.account_id, house.first.workspace_id);
     let (limits, now) = (&house.api.options.limits, house.api.clock.now());
-    let webhook = limits.charge_webhook((account, workspace), id, now).is_ok();
-    (webhook, webhook && limits.charge_account(account, now).is_ok())
+    match limits.charge_request((account, workspace), id, now) {
+        Ok(()) => (true, true),
+        Err(Over::Webhook(_)) => (false, false),
+        Err(Over::Account(_)) => (true, false),
+    }
 }
 
 #[test]
