@@ -3,14 +3,15 @@
 
 use serde_json::{Value, json};
 
+use super::deed::Deed;
 use super::problem::Problem;
 use super::question::reply;
 use super::user::complete_user;
-use super::{Api, Call, incident, version};
+use super::{Api, Call, destination, incident, version};
 use crate::accept::Reply;
 use crate::catalogue::{
-    self, ACCOUNT, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT, SERVICE_ACCOUNT, Shape, USER, Values,
-    WEBHOOK,
+    self, ACCOUNT, ACCOUNT_SETTINGS, AUTOMATION, DESTINATION, INCIDENT, SERVICE_ACCOUNT, Shape,
+    USER, Values, WEBHOOK,
 };
 use crate::clock::Time;
 use crate::id;
@@ -35,13 +36,23 @@ impl Api {
             let word = version::word(values, "template_note");
             version::keep(call, None, &record, word, &mut deed);
             let secret = self.found(call, &record, values, &mut deed).await?;
-            if deed.commit().await? {
+            let place = self.give_place(None, &record, values).await?;
+            if self.settle(deed, place).await? {
                 note(call, &record);
                 let told = self.present_new(record, secret).await?;
                 return Ok(reply(call, &told));
             }
         }
         Err(StoreError::Stale.into())
+    }
+
+    /// Keeps a change; the place that was given to what it makes is taken back unless it is kept.
+    async fn settle(&self, deed: Deed<'_>, place: Option<String>) -> Result<bool, Problem> {
+        let kept = deed.commit().await;
+        if !matches!(kept, Ok(true)) {
+            self.take_place(place);
+        }
+        kept
     }
 
     /// Sets what follows from what was sent, for kinds of which more is to be said.
@@ -57,6 +68,7 @@ impl Api {
             }
             kind if kind == WEBHOOK.name => version::complete(before, record),
             kind if kind == INCIDENT.name && before.is_none() => incident::complete(record, now),
+            kind if kind == DESTINATION.name => destination::complete(record, now),
             _ => {}
         }
     }
@@ -109,7 +121,8 @@ impl Api {
                 self.follow_settings(call, &before, &record, &mut deed).await?;
             }
             let changes = !deed.is_empty();
-            if deed.commit().await? {
+            let place = self.give_place(Some(&standing), &record, values).await?;
+            if self.settle(deed, place).await? {
                 if changes {
                     note(call, &record);
                 }

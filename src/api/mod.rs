@@ -8,6 +8,7 @@ mod actor;
 mod automation;
 mod change;
 mod deed;
+mod destination;
 pub mod events;
 mod incident;
 mod invitation;
@@ -63,6 +64,7 @@ use events::Events;
 use pages::Page;
 use problem::Problem;
 
+pub use destination::Vet;
 pub use openapi::text as openapi;
 pub use outbox::pump;
 pub use term::expire;
@@ -87,6 +89,8 @@ pub struct Options {
     pub events: events::Options,
     /// The budgets, which hooks charge, too.
     pub limits: Arc<Limits>,
+    /// Says what is wrong with a destination.
+    pub vet_destination: Vet,
     /// Days that the store keeps audit events; 0 keeps them for ever.
     pub audit_days: u32,
 }
@@ -102,6 +106,7 @@ impl Options {
             shadows: Arc::default(),
             events,
             limits: Arc::default(),
+            vet_destination: |_, _| Ok(()),
             audit_days: 0,
         }
     }
@@ -211,7 +216,7 @@ impl Api {
         store.watch(Box::new(move |change| match change {
             Change::Key(key) => ring.put(key.clone()),
             Change::KeyGone(id) => ring.remove(*id),
-            Change::Webhook(_) | Change::WebhookGone(_) => {}
+            _ => {}
         }));
         keys.load(store.keys().await?);
         let (facts, trials) = (Facts::register(telemetry), Semaphore::new(TRIALS_MAX));

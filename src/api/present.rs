@@ -11,8 +11,8 @@ use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
 use super::{automation, session, settings};
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, AUTOMATION,
-    INCIDENT_COMMENT, SERVICE_ACCOUNT, SESSION, Source, TEAM, USER, WEBHOOK, WORKSPACE,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, AUTOMATION, DESTINATION,
+    Field, INCIDENT_COMMENT, SERVICE_ACCOUNT, SESSION, Source, TEAM, USER, WEBHOOK, WORKSPACE,
     WORKSPACE_ACCESS, WORKSPACE_ROLE,
 };
 use crate::id::{Secret, Uuid};
@@ -91,6 +91,7 @@ impl Api {
             kind if kind == ACCOUNT_ROLE.name => account_role(record),
             kind if kind == API_KEY.name => key(record, None),
             kind if kind == USER.name => user(record),
+            kind if kind == DESTINATION.name => self.destination(record),
             kind if kind == SESSION.name => session::present(record),
             kind if kind == ACCOUNT_SETTINGS.name => settings::show(record),
             _ => plain(record),
@@ -155,7 +156,8 @@ pub(super) fn plain(record: &Record) -> Value {
     if let Some(workspace) = record.workspace {
         told.insert("workspace_id".to_owned(), workspace.to_string().into());
     }
-    for field in record.kind.fields.iter().filter(|field| field.source != Source::Secret) {
+    let is_shown = |field: &&Field| field.source != Source::Secret && !field.is_concealed();
+    for field in record.kind.fields.iter().filter(is_shown) {
         told.insert(field.name.to_owned(), value(record, field.name));
     }
     told.into()

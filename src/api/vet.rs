@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::role::texts;
 use super::{Api, Call, automation, incident, origin};
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, INCIDENT,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, DESTINATION, INCIDENT,
     SERVICE_ACCOUNT, SUPPORT_ACCESS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
 };
 use crate::store::{Criterion, Query, Record, Write};
@@ -44,6 +44,9 @@ impl Api {
         }
         if call.kind.name == WORKSPACE_ROLE.name {
             self.vet_scopes(call, before, after).await?;
+        }
+        if call.kind.name == DESTINATION.name {
+            self.vet_destination(call, before, after).await?;
         }
         if call.kind.name == AUTOMATION.name {
             automation::vet(after)?;

@@ -269,7 +269,7 @@ fn borrow(labels: &Owned) -> Vec<(&str, &str)> {
 }
 
 fn resource_id(kind: &str, id: Uuid) -> String {
-    format!("{}{kind}.{id}", event::RESERVED_PREFIX)
+    format!("{}{kind}.{id}", super::prefix_of(kind))
 }
 
 fn party(role: &str, party: &Party) -> Owned {

@@ -166,7 +166,7 @@ pub(super) fn fallback(field: &Field) -> Value {
 /// A value as its field keeps it.
 fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
     let fault = |rule, says: String| Err(Fault::new(rule, &["body", field.name], says));
-    match (field.shape, value) {
+    match (field.shape.as_taken(), value) {
         (Shape::Text(_) | Shape::Phrase(_) | Shape::Handle | Shape::Password, other)
             if !other.is_string() =>
         {
@@ -227,7 +227,7 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             Ok(value.clone())
         }
         (Shape::Criteria(about), _) => read_criteria(field.name, about, value),
-        (Shape::Id | Shape::Slug | Shape::Key, _) => {
+        (Shape::Id | Shape::Slug | Shape::Key | Shape::Concealed(_), _) => {
             fault("extra_forbidden", "Extra inputs are not permitted".to_owned())
         }
     }

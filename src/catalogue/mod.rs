@@ -52,6 +52,9 @@ pub enum Number {
     One,
 }
 
+/// What the names of events begin with that no client of the original knows.
+pub const OWN_PREFIX: &str = "hookgate.";
+
 /// Where the paths of an account's records begin.
 pub const IN_ACCOUNT: &str = "accounts/{account}";
 
@@ -108,11 +111,17 @@ impl Kind {
         self.actions.iter().any(|known| known.name == action)
     }
 
+    /// What the names of its events and resources begin with: our own kinds are none that clients of the original know.
+    #[must_use]
+    pub fn prefix(&self) -> &'static str {
+        prefix_of(self.name)
+    }
+
     /// The name of its event for an action.
     #[must_use]
     pub fn event(&self, action: &str) -> String {
         debug_assert!(self.tells(action), "{} is never {action}", self.name);
-        format!("{}{}.{action}", crate::event::RESERVED_PREFIX, self.name)
+        format!("{}{}.{action}", self.prefix(), self.name)
     }
 
     /// The path of a verb below `/api/`, without slashes at its ends.
@@ -167,10 +176,22 @@ pub enum Shape {
     Password,
     /// The same as somebody typed it who wants to come in: at most so many characters.
     Phrase(u64),
+    /// A secret of at most so many characters: taken, kept as it is, never told.
+    Concealed(u64),
     /// A secret path part; made here, stored as it is, told to managers, never in an event.
     Slug,
     /// An API key: a record of its own, told once.
     Key,
+}
+
+impl Shape {
+    /// As a body's value is looked at: a secret is text like any other.
+    fn as_taken(self) -> Self {
+        match self {
+            Self::Concealed(most) => Self::Phrase(most),
+            other => other,
+        }
+    }
 }
 
 /// Who sets a field.
@@ -269,7 +290,13 @@ impl Field {
     /// Whether events tell it.
     #[must_use]
     pub fn is_told(&self) -> bool {
-        !matches!(self.source, Source::Secret | Source::Copied)
+        !matches!(self.source, Source::Secret | Source::Copied) && !self.is_concealed()
+    }
+
+    /// Whether it is a secret that a body may set.
+    #[must_use]
+    pub fn is_concealed(&self) -> bool {
+        matches!(self.shape, Shape::Concealed(_))
     }
 
     const fn text(name: &'static str) -> Self {
@@ -335,6 +362,12 @@ impl Field {
         self.label = label;
         self
     }
+}
+
+/// What the names of events about a kind begin with.
+#[must_use]
+pub fn prefix_of(kind: &str) -> &'static str {
+    if kind == DESTINATION.name { OWN_PREFIX } else { crate::event::RESERVED_PREFIX }
 }
 
 /// The kind of that name.

@@ -63,11 +63,12 @@ pub static SUBSCRIPTION_UPDATED: Notice = Notice {
 /// All of them.
 pub static NOTICES: &[&Notice] = &[&ACCESS_DENIED, &MEX_USED, &MEX_EXCEEDED, &SUBSCRIPTION_UPDATED];
 
-/// Every name an audit event can have.
+/// Every name an audit event can have that clients of the original know.
 #[must_use]
 pub fn event_names() -> Vec<String> {
     KINDS
         .iter()
+        .filter(|kind| kind.prefix() == crate::event::RESERVED_PREFIX)
         .flat_map(|kind| kind.actions.iter().map(|action| kind.event(action.name)))
         .chain(NOTICES.iter().map(|notice| notice.event()))
         .collect()

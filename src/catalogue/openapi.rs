@@ -193,7 +193,7 @@ fn input(field: &Field) -> Value {
             json!({"type": "string", "format": "password", "writeOnly": true,
                 "minLength": PASSWORD_MIN_CHARS, "maxLength": PASSWORD_MAX_CHARS})
         }
-        Shape::Phrase(chars_max) => {
+        Shape::Phrase(chars_max) | Shape::Concealed(chars_max) => {
             json!({"type": "string", "format": "password", "writeOnly": true,
                 "maxLength": chars_max})
         }
@@ -244,9 +244,12 @@ fn output(field: &Field) -> Value {
             json!({"type": "array", "items": {"type": "string"}})
         }
         Shape::Json(_) => json!({}),
-        Shape::Slug | Shape::Key | Shape::Password | Shape::Phrase(_) | Shape::Criteria(_) => {
-            json!(false)
-        }
+        Shape::Slug
+        | Shape::Key
+        | Shape::Password
+        | Shape::Phrase(_)
+        | Shape::Criteria(_)
+        | Shape::Concealed(_) => json!(false),
         _ => input(field),
     };
     let may_be_null = field.fallback == Fallback::Null && field.source != Source::Required;
@@ -265,7 +268,8 @@ fn record(kind: &Kind) -> Value {
     if kind.scope == super::Scope::Workspace {
         properties.insert("workspace_id".to_owned(), json!({"type": "string", "format": "uuid"}));
     }
-    for field in kind.fields.iter().filter(|field| field.source != Source::Secret) {
+    let is_shown = |field: &&Field| field.source != Source::Secret && !field.is_concealed();
+    for field in kind.fields.iter().filter(is_shown) {
         properties.insert(field.name.to_owned(), output(field));
     }
     let is_always = |name: &&String| kind.field(name).is_none_or(|field| !field.is_own);

@@ -189,6 +189,7 @@ macro_rules! groups {
 pub static SCOPES: &[Group] = groups! {
     "events": "see" "manage";
     "webhooks": "see" "manage";
+    "destinations": "see" "manage";
     "automations": "see" "manage";
     "incidents": "see" "write" "manage";
     "event_publications": "see" "manage";

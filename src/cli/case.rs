@@ -18,6 +18,7 @@ pub(super) enum Holds {
     Event,
     Key,
     Password,
+    Filter,
 }
 
 impl Holds {
@@ -28,6 +29,7 @@ impl Holds {
             Self::Event => "an expected event or error",
             Self::Key => "a key file",
             Self::Password => "a password file",
+            Self::Filter => "a filter",
         }
     }
 
@@ -37,7 +39,7 @@ impl Holds {
             // A body of the largest size in base64, or what a template made of it, and room for all else.
             Self::Request | Self::Event => 16 << 20,
             Self::Template => Limits::default().source_max_bytes as u64,
-            Self::Key | Self::Password => 64 << 10,
+            Self::Key | Self::Password | Self::Filter => 64 << 10,
         }
     }
 

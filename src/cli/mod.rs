@@ -12,6 +12,7 @@ mod completions;
 mod config;
 mod context;
 mod demo;
+mod destination;
 mod event;
 mod fmt;
 mod form;
@@ -120,6 +121,9 @@ enum Command {
     /// Events of a running gateway
     #[command(subcommand)]
     Event(event::Command),
+    /// Where a workspace's events are sent
+    #[command(subcommand)]
+    Destination(destination::Command),
     /// Look at events that a destination did not take
     #[command(subcommand)]
     Parked(parked::Command),
@@ -210,6 +214,7 @@ pub fn run() -> ExitCode {
         Command::Event(command) => event::run(&command),
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
+        Command::Destination(command) => destination::run(&command),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),

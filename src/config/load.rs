@@ -11,6 +11,7 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use super::Config;
+use super::egress::read_network;
 use super::keys::{Key, Shape, keys, nearest};
 
 /// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
@@ -160,14 +161,15 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         let message = "server.tls_certificate and server.tls_key come only together";
         return Err(ConfigError::Conflict(message.into()));
     }
-    for network in &server.trusted_proxies {
-        network.parse::<ipnet::IpNet>().map(drop).or_else(|_| {
-            network.parse::<std::net::IpAddr>().map(drop).map_err(|_| {
-                let message =
-                    format!("server.trusted_proxies: `{network}` is no network; write 10.0.0.0/8");
-                ConfigError::Conflict(message)
-            })
-        })?;
+    let lists = [
+        ("server.trusted_proxies", &server.trusted_proxies),
+        ("egress.allow", &config.egress.allow),
+    ];
+    for (key, list) in lists {
+        if let Some(text) = list.iter().find(|text| read_network(text).is_none()) {
+            let message = format!("{key}: `{text}` is no network; write 10.0.0.0/8");
+            return Err(ConfigError::Conflict(message));
+        }
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 //! came from. Never a secret: those stand in files that settings name.
 
 mod audit;
+mod egress;
 mod feed;
 mod forward;
 mod keys;
 mod load;
 mod rate;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use audit::Audit;
+pub use egress::Egress;
 pub use feed::Feed;
 pub use forward::{Forward, OnFull};
 pub use keys::schema;
@@ -25,6 +27,7 @@ pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;
 
 use crate::{accept, api, hooks, limit, render, spool};
+use egress::networks;
 
 /// Every setting. What is absent has its default.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -46,6 +49,8 @@ pub struct Config {
     pub events: Events,
     /// What the gateway says of itself.
     pub log: Log,
+    /// Where destinations of workspaces may connect to.
+    pub egress: Egress,
     /// Destinations; each gets every event, at its own pace.
     pub forward: Vec<Forward>,
 }
@@ -55,9 +60,6 @@ impl Config {
     #[must_use]
     pub fn sockets(&self) -> accept::Options {
         let (server, limits) = (&self.server, &self.limits);
-        let network = |text: &String| {
-            text.parse().or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from)).ok()
-        };
         let seconds = Duration::from_secs;
         let tls = server.tls_certificate.clone().zip(server.tls_key.clone());
         accept::Options {
@@ -75,7 +77,7 @@ impl Config {
             drain: seconds(server.drain_seconds),
             streams_max: limits.streams_max,
             header_list_max_bytes: u32::try_from(limits.header_max_bytes).unwrap_or(u32::MAX),
-            trusted_proxies: server.trusted_proxies.iter().filter_map(network).collect(),
+            trusted_proxies: networks(&server.trusted_proxies).collect(),
             proxy_protocol: server.proxy_protocol,
             hosts: server.hosts.clone(),
             tls: tls.map(|(certificate, key)| accept::TlsFiles { certificate, key }),
@@ -90,6 +92,7 @@ impl Config {
         let mut options = api::Options::new(self.render.limits());
         options.audit_days = self.audit.retention_days;
         options.limits = Arc::new(limit::Limits::new(self.limits.rates()));
+        options.vet_destination = crate::forward::vet;
         options.events = api::events::Options {
             reserved_names: events.reserved_names,
             open_server_mode: events.open_server_mode,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderMap;
 use ipnet::IpNet;
 
 use super::ForwardError;
@@ -14,8 +15,11 @@ use super::egress::Egress;
 use super::options::{self, Options};
 pub(super) use super::target::Target;
 use super::target::read_target;
+use crate::event::Event;
+use crate::filter::{Filter, Seen};
+use crate::id::{Secret, Uuid};
 use crate::limit::{Rate, read_rate};
-use crate::spool::OnFull;
+use crate::spool::{Kept, OnFull, track_of};
 
 /// Longest text of a destination: it is a label, and stands in the cursor's file.
 const TEXT_MAX_BYTES: usize = 2048;
@@ -23,10 +27,21 @@ const TEXT_MAX_BYTES: usize = 2048;
 /// Settings a text may carry behind `?`.
 const SETTINGS: &str = "rate, burst, on_full, bearer_file, confirm";
 
-/// One destination, as its operator described it.
+/// Whose a destination is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The operator's: it gets everything.
+    Operator,
+    /// A record's: it gets the events of its workspace.
+    Workspace { account: Uuid, workspace: Uuid, record: Uuid },
+}
+
+/// One destination, as its operator or a record describes it.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    name: String,
+    /// As operators and metrics see it; without secrets.
+    pub(super) name: String,
+    pub(super) owner: Owner,
     pub(super) target: Target,
     pub(super) rate: Option<Rate>,
     pub(super) on_full: OnFull,
@@ -37,6 +52,12 @@ pub struct Destination {
     pub(super) egress: Egress,
     /// How its requests look.
     pub(super) options: Options,
+    /// What every request says beside what it must.
+    pub(super) headers: HeaderMap,
+    /// What authorizes requests, when no file does.
+    pub(super) bearer: Option<Secret>,
+    /// Only events that it matches; without one, all.
+    pub(super) filter: Option<Filter>,
 }
 
 impl Destination {
@@ -62,6 +83,7 @@ impl Destination {
         let is_prefect = matches!(target, Target::Prefect { .. });
         let destination = Self {
             name: name(&plain),
+            owner: Owner::Operator,
             target,
             rate,
             on_full,
@@ -69,6 +91,9 @@ impl Destination {
             confirms: settings.confirms.unwrap_or(is_prefect),
             egress: Egress::Free,
             options: settings.options,
+            headers: HeaderMap::new(),
+            bearer: None,
+            filter: None,
         };
         destination.checked()
     }
@@ -144,15 +169,38 @@ impl Destination {
         Ok(Self { egress: Egress::Bound(allowed), ..self })
     }
 
-    /// The lane's text without secrets, for operators, metrics and the cursor.
+    /// The lane's text without secrets, or the record's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Thirty-two hexadecimal digits that stand for the lane where its text cannot.
+    /// What stands for the lane where its text cannot: the record's id, or thirty-two hexadecimal digits.
     pub(super) fn key(&self) -> String {
-        hex(self.name.as_bytes(), 16)
+        match self.owner {
+            Owner::Operator => hex(self.name.as_bytes(), 16),
+            Owner::Workspace { record, .. } => record.to_string(),
+        }
+    }
+
+    /// What its reader is called: as long as that stays the same, it goes on where it was.
+    pub(super) fn track(&self) -> String {
+        match self.owner {
+            Owner::Operator => self.name.clone(),
+            Owner::Workspace { record, .. } => track_of(record),
+        }
+    }
+
+    /// Whether an event is one of those it gets.
+    pub(super) fn wants(&self, kept: &Kept, event: &Event) -> bool {
+        if let Owner::Workspace { account, workspace, .. } = self.owner
+            && (kept.account, kept.workspace) != (account, Some(workspace))
+        {
+            return false;
+        }
+        let Some(filter) = &self.filter else { return true };
+        filter.admits(kept.account, kept.workspace)
+            && Seen::read(&event.json).is_some_and(|seen| filter.matches(&seen))
     }
 }
 

@@ -28,11 +28,16 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(kept: Vec<Kept>) -> Self {
+    /// Those events of some frames that are wanted.
+    pub(super) fn new(kept: Vec<Kept>, wants: impl Fn(&Kept, &Event) -> bool) -> Self {
         let mut places = Vec::with_capacity(kept.len() * 2);
         let mut bytes = 0;
         for (frame, kept) in kept.iter().enumerate() {
-            places.extend((0..kept.events.len() as u32).map(|event| (frame as u32, event)));
+            for (place, event) in kept.events.iter().enumerate() {
+                if wants(kept, event) {
+                    places.push((frame as u32, place as u32));
+                }
+            }
             bytes += kept.events.iter().map(|event| event.json.len()).sum::<usize>();
             bytes += kept.capture.as_ref().map_or(0, |capture| capture.body.len());
         }
@@ -61,11 +66,12 @@ impl Load {
         (kept, &kept.events[event as usize])
     }
 
-    /// The frames whose last event lies in `range`.
+    /// The frames whose last event in hand lies in `range`.
     pub(super) fn ending_in(&self, range: Range<usize>) -> impl Iterator<Item = &Kept> {
-        self.places[range].iter().filter_map(|(frame, event)| {
-            let kept = &self.kept[*frame as usize];
-            (*event as usize + 1 == kept.events.len()).then_some(kept)
+        range.filter_map(|place| {
+            let (frame, _) = self.places[place];
+            let is_last = self.places.get(place + 1).is_none_or(|(next, _)| *next != frame);
+            is_last.then(|| &self.kept[frame as usize])
         })
     }
 
@@ -146,7 +152,7 @@ mod tests {
                 .collect(),
             capture: None,
         };
-        Load::new(events.iter().enumerate().map(kept).collect())
+        Load::new(events.iter().enumerate().map(kept).collect(), |_, _| true)
     }
 
     #[test]

@@ -12,30 +12,36 @@ mod notice;
 mod options;
 mod pace;
 mod parked;
+mod post;
+mod record;
 mod sinks;
 mod target;
 mod watch;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 
 use self::backoff::Tempo;
 use self::lane::Lane;
 use self::lane::state::State;
+use self::post::Posts;
 use crate::clock::Clock;
 use crate::id::Uuid;
 use crate::spool::{Lag, Spool, SpoolError};
+use crate::store::{Change, Record};
 use crate::telemetry::Telemetry;
 use crate::telemetry::forward::Facts;
 
 pub use destination::Destination;
 pub use notice::ACTIONS;
 pub use parked::{Parked, parked};
+pub use record::vet;
 
 /// Why nothing can be sent on.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,9 @@ pub enum ForwardError {
     /// The machine has no certificate authorities to check a server by.
     #[error("no certificate authorities: install ca-certificates, or name a file in SSL_CERT_FILE")]
     NoRoots,
+    /// What authorizes requests makes no header.
+    #[error("the secret of a destination: {0}")]
+    Secret(String),
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(String),
@@ -77,6 +86,8 @@ pub struct Ground {
     pub clock: Arc<Clock>,
     /// The registry.
     pub telemetry: Telemetry,
+    /// Networks that destinations of records may be in, beside public ones.
+    pub allowed: Arc<[IpNet]>,
     /// The account that events about destinations belong to.
     pub operator: Uuid,
 }
@@ -85,8 +96,17 @@ pub struct Ground {
 #[derive(Clone, Copy, Debug, Default)]
 struct Signal {
     stop: bool,
+    /// Rises with every change of the destination.
+    changed: u64,
     /// Rises with every call of [`Forwarder::reopen`].
     reopened: u64,
+}
+
+impl Signal {
+    /// Whether a lane ends that was made when `changed` was as it says.
+    fn ends(&self, changed: u64) -> bool {
+        self.stop || self.changed != changed
+    }
 }
 
 /// How one lane stands.
@@ -94,6 +114,8 @@ struct Signal {
 pub struct Status {
     /// The destination, without secrets.
     pub name: String,
+    /// The operator named it; else a record does.
+    pub is_operators: bool,
     /// How far it is behind.
     pub lag: Lag,
     /// Events that lie parked.
@@ -110,6 +132,7 @@ pub struct Forwarder {
     spool: Spool,
     signal: channel::Sender<Signal>,
     states: Vec<Arc<State>>,
+    posts: Posts,
     tasks: Vec<JoinHandle<()>>,
     tempo: Tempo,
 }
@@ -120,62 +143,83 @@ impl Forwarder {
     /// # Errors
     /// [`ForwardError`]: two equal destinations, a secret or a folder that cannot be read, a cursor that cannot be
     /// written.
-    pub fn start(destinations: Vec<Destination>, ground: Ground) -> Result<Self, ForwardError> {
-        Self::start_at(Tempo::default(), destinations, ground)
+    pub fn start(
+        destinations: Vec<Destination>,
+        records: &[Record],
+        ground: Ground,
+    ) -> Result<Self, ForwardError> {
+        Self::start_at(Tempo::default(), destinations, records, ground)
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "what lanes stand on is handed over")]
     fn start_at(
         tempo: Tempo,
         destinations: Vec<Destination>,
+        records: &[Record],
         ground: Ground,
     ) -> Result<Self, ForwardError> {
+        let ground = Arc::new(ground);
         let mut names = HashSet::new();
         if let Some(twice) = destinations.iter().find(|one| !names.insert(one.name())) {
             return Err(ForwardError::Twice(twice.name().to_owned()));
         }
         let facts = Facts::register(&ground.telemetry);
         let (signal, told) = channel::channel(Signal::default());
+        let state = |one: &Destination| Arc::new(State::new(one, facts.lane(one.name())));
+        let states: Vec<_> = destinations.iter().map(state).collect();
         let lanes = destinations
             .iter()
-            .map(|destination| Lane::open(destination, &ground, &facts, tempo, told.clone()))
+            .zip(&states)
+            .map(|(one, state)| Lane::open(one, &ground, state.clone(), tempo, told.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        let states: Vec<_> = lanes.iter().map(Lane::state).collect();
+        let posts = Posts::new(&ground, facts.records(), tempo);
+        for record in records {
+            posts.put(record);
+        }
         let mut tasks: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.run())).collect();
         tasks.push(tokio::spawn(watch::run(
             states.clone(),
+            posts.clone(),
             ground.spool.clone(),
             notice::Notices::of(&ground),
             tempo,
             told,
         )));
-        Ok(Self { spool: ground.spool, signal, states, tasks, tempo })
+        Ok(Self { spool: ground.spool.clone(), signal, states, posts, tasks, tempo })
+    }
+
+    /// Follows the changes of records, for the store to call.
+    pub fn watcher(&self) -> impl Fn(&Change) + Send + Sync + 'static {
+        let posts = self.posts.clone();
+        move |change| posts.apply(change)
     }
 
     /// Opens anew what is open: files that were moved away, secrets that were changed. Lanes that wait after a
     /// failure try at once.
     pub fn reopen(&self) {
         self.signal.send_modify(|signal| signal.reopened += 1);
+        self.posts.tell(|signal| signal.reopened += 1);
     }
 
-    /// Tells how each lane stands, in the order they were named, for as long as it is asked.
+    /// Tells how each lane stands, those of the operator first and as they were named, for as long as it is asked.
     pub fn board(&self) -> impl Fn() -> Vec<Status> + Send + Sync + 'static {
         let (spool, states) = (self.spool.clone(), self.states.clone());
+        let posts = self.posts.clone();
         move || {
-            let lags = spool.lags();
-            let lag = |state: &State| {
-                let found = lags.iter().find(|(name, _)| *name == state.name);
-                found.map_or_else(Lag::default, |(_, lag)| *lag)
-            };
-            states.iter().map(|state| state.status(lag(state))).collect()
+            let lags: HashMap<String, Lag> = spool.lags().into_iter().collect();
+            let records = posts.states();
+            let all = states.iter().chain(&records);
+            let lag = |state: &State| lags.get(&state.track).copied().unwrap_or_default();
+            all.map(|state| state.status(lag(state))).collect()
         }
     }
 
     /// Stops the lanes: an attempt in flight may finish, for a few seconds; cursors are saved.
     pub async fn stop(self) {
         self.signal.send_modify(|signal| signal.stop = true);
+        self.posts.tell(|signal| signal.stop = true);
         let deadline = tokio::time::Instant::now() + self.tempo.stop;
-        for mut task in self.tasks {
+        for mut task in self.tasks.into_iter().chain(self.posts.take_tasks()) {
             if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
                 // What it was sending will be sent again after the next start.
                 task.abort();

@@ -1,9 +1,11 @@
-//! Events about the lanes themselves. In: what happened to which lane. Out: an event of the operator's account in the
-//! spool, which every lane delivers. Never one about an event of this kind, so none calls forth another for ever.
+//! Events about the lanes themselves. In: what happened to which lane. Out: an event in the spool, of the operator's
+//! account or of the record's workspace, which lanes deliver. Never one about an event of this kind, so none calls
+//! forth another for ever.
 
 use std::sync::Arc;
 
 use super::Ground;
+use super::destination::Owner;
 use super::lane::state::State;
 use crate::catalogue::Action;
 use crate::clock::Clock;
@@ -77,7 +79,11 @@ impl Notices {
         let labels = [("prefect.resource.id", &*resource), ("prefect.resource.name", &lane.name)];
         let (now, id) = (self.clock.now(), id::now(&self.clock));
         let event = compose(now, name, &labels, &[], &payload, id, None);
-        self.spool.append_once(self.operator, None, now, event).await
+        let (account, workspace) = match lane.owner {
+            Owner::Operator => (self.operator, None),
+            Owner::Workspace { account, workspace, .. } => (account, Some(workspace)),
+        };
+        self.spool.append_once(account, workspace, now, event).await
     }
 }
 

@@ -75,6 +75,17 @@ impl Shelf {
         Ok(shelf)
     }
 
+    /// Forgets what lies parked for a destination that is gone.
+    pub(super) fn remove(data: &Path, key: &str) -> Result<(), ForwardError> {
+        let path = data.join(FOLDER).join(format!("{key}.ndjson"));
+        match fs::remove_file(&path) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => {
+                Err(ForwardError::file(&path, &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn look(&mut self) -> io::Result<()> {
         self.known.clear();
         self.bytes = 0;

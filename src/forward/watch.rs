@@ -1,17 +1,21 @@
 //! Looks at all lanes once a second, also at those that wait. In: how far each reader is behind. Out: gauges, and an
 //! event when a lane has lost frames, at most one a minute for each.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::Signal;
 use super::backoff::Tempo;
+use super::destination::Owner;
 use super::lane::state::State;
 use super::notice::Notices;
+use super::post::Posts;
+use super::{Signal, Status};
 use crate::spool::{Lag, Spool};
+use crate::telemetry::forward::Together;
 
 /// Between two events about the losses of one lane.
 const PAUSE: Duration = Duration::from_mins(1);
@@ -22,16 +26,22 @@ struct Told {
     next: Instant,
 }
 
+impl Told {
+    fn new() -> Self {
+        Self { frames: 0, next: Instant::now() }
+    }
+}
+
 /// Runs until the lanes are told to stop.
 pub(super) async fn run(
     states: Vec<Arc<State>>,
+    posts: Posts,
     spool: Spool,
     notices: Notices,
     tempo: Tempo,
     mut signal: Receiver<Signal>,
 ) {
-    let mut told: Vec<_> =
-        states.iter().map(|_| Told { frames: 0, next: Instant::now() }).collect();
+    let mut told: HashMap<String, Told> = HashMap::new();
     let mut ticks = interval(tempo.watch);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -39,14 +49,21 @@ pub(super) async fn run(
             _ = signal.wait_for(|signal| signal.stop) => return,
             _ = ticks.tick() => {}
         }
-        let lags = spool.lags();
-        for (state, told) in states.iter().zip(&mut told) {
-            let Some((_, lag)) = lags.iter().find(|(name, _)| *name == state.name) else {
-                continue;
-            };
+        let lags: HashMap<String, Lag> = spool.lags().into_iter().collect();
+        let records = posts.states();
+        let mut together = Together::default();
+        for state in states.iter().chain(&records) {
+            let Some(lag) = lags.get(&state.track) else { continue };
             state.facts.behind(lag.frames, lag.age, lag.dropped);
+            if state.owner != Owner::Operator {
+                let Status { parked, failing, .. } = state.status(*lag);
+                together.add((lag.frames, lag.age, lag.dropped), parked, failing);
+            }
+            let told = told.entry(state.track.clone()).or_insert_with(Told::new);
             tell(state, told, *lag, &notices).await;
         }
+        posts.facts().all(&together);
+        told.retain(|track, _| lags.contains_key(track));
     }
 }
 

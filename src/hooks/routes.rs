@@ -203,7 +203,10 @@ impl Routes {
         match change {
             Change::Webhook(webhook) => self.put(webhook),
             Change::WebhookGone(id) => self.drop_webhook(*id),
-            Change::Key(_) | Change::KeyGone(_) => {}
+            Change::Key(_)
+            | Change::KeyGone(_)
+            | Change::Destination(_)
+            | Change::DestinationGone(_) => {}
         }
     }
 

@@ -169,7 +169,9 @@ impl Gateway {
         let life = Arc::new(Life::default());
         let lock = FolderLock::take(data)?;
         let store = Arc::new(Store::open(data)?);
-        let operator = store.oldest_account().await?.ok_or(ServeError::Empty(data.clone()))?;
+        if store.oldest_account().await?.is_none() {
+            return Err(ServeError::Empty(data.clone()));
+        }
         let options = config.spool.options();
         let (spool, _) = Spool::open_locked(lock, data, options, &clock, &telemetry)?;
         let feed = feed::start(config, &spool, &clock, &telemetry)?;
@@ -182,20 +184,12 @@ impl Gateway {
             let options = api::Options { shadows: routes.shadows(), ..config.api() };
             Arc::new(Api::new(store, keys, spool, feed, clock, &telemetry, options).await?)
         };
-        let destinations = config.forward.iter().map(Forward::destination);
-        let ground = Ground {
-            spool: spool.clone(),
-            data: data.clone(),
-            clock: Arc::clone(&clock),
-            telemetry: telemetry.clone(),
-            operator,
-        };
         // Bound before anything runs: an address in use must leave no trace.
         let cores = Cores::start(std::thread::available_parallelism().map_or(2, usize::from))?;
         let handles = cores.handles();
         let (sockets, listeners) = bind(config, handles.len(), &clock, &telemetry)?;
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
-        let forwarder = Forwarder::start(destinations.collect::<Result<_, _>>()?, ground)?;
+        let forwarder = lanes_of(config, &store, &spool, &clock, &telemetry).await?;
         let (stop_pump, stopped) = watch::channel(false);
         let upkeep = tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
         let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
@@ -303,6 +297,32 @@ impl Gateway {
 fn watch_webhooks(store: &Store, routes: &Arc<Routes>) {
     let routes = Arc::clone(routes);
     store.watch(Box::new(move |change| routes.apply(change)));
+}
+
+/// The lanes of the operator's destinations and of those that records describe.
+async fn lanes_of(
+    config: &Config,
+    store: &Store,
+    spool: &Spool,
+    clock: &Arc<Clock>,
+    telemetry: &Telemetry,
+) -> Result<Forwarder, ServeError> {
+    let data = &config.server.data;
+    let operator = store.oldest_account().await?.ok_or(ServeError::Empty(data.clone()))?;
+    let ground = Ground {
+        spool: spool.clone(),
+        data: data.clone(),
+        clock: Arc::clone(clock),
+        telemetry: telemetry.clone(),
+        allowed: config.egress.networks(),
+        operator,
+    };
+    let destinations = config.forward.iter().map(Forward::destination);
+    let destinations = destinations.collect::<Result<_, _>>()?;
+    let forwarder = Forwarder::start(destinations, &store.destinations().await?, ground)?;
+    // Nobody can have changed one since it was read: nothing is served yet.
+    store.watch(Box::new(forwarder.watcher()));
+    Ok(forwarder)
 }
 
 /// The listeners of senders and managers.

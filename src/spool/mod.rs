@@ -14,6 +14,7 @@ mod queue;
 mod reader;
 mod ring;
 mod shared;
+mod start;
 mod tracks;
 mod writer;
 
@@ -35,6 +36,7 @@ use crate::telemetry::Telemetry;
 pub use append::Append;
 pub use lock::FolderLock;
 pub use reader::Reader;
+pub use start::{Start, track_of};
 
 /// Settings of the spool.
 #[derive(Clone, Debug)]
@@ -353,10 +355,23 @@ impl Spool {
     /// # Errors
     /// When its cursor file cannot be written.
     pub fn reader(&self, name: &str, on_full: OnFull) -> Result<Reader, SpoolError> {
+        self.reader_from(name, on_full, Start::Oldest)
+    }
+
+    /// The same; a new one starts there.
+    ///
+    /// # Errors
+    /// When its cursor file cannot be written.
+    pub fn reader_from(
+        &self,
+        name: &str,
+        on_full: OnFull,
+        start: Start,
+    ) -> Result<Reader, SpoolError> {
         let shared = &self.running.shared;
         let file = cursor::file_name(name);
-        let track = shared.tracks.open(name, &file, || {
-            let track = Track::new(name, on_full, self.start(name));
+        let track = shared.tracks.open((name, &file), on_full, || {
+            let track = Track::new(name, on_full, self.start(name, start));
             match reader::save(shared, &track) {
                 // On a full disk the keeper saves it once there is room.
                 Err(fault) if !is_full(&fault) => Err(shared.refuse_cursor(&fault)),
@@ -381,7 +396,7 @@ impl Spool {
     }
 
     /// What a reader has released before it is opened.
-    fn start(&self, name: &str) -> u64 {
+    fn start(&self, name: &str, start: Start) -> u64 {
         let shared = &self.running.shared;
         let before_oldest = shared.shelf.oldest().map_or(shared.durable(), |oldest| oldest - 1);
         match cursor::read(&*shared.disk, &shared.cursors, name) {
@@ -391,7 +406,13 @@ impl Spool {
                 tracing::warn!(lost, "a reader's next frames are no longer kept");
                 before_oldest
             }
-            cursor::Saved::Missing => before_oldest,
+            cursor::Saved::Missing => match start {
+                Start::Oldest => before_oldest,
+                Start::Now => shared.durable(),
+                Start::At(sequence) => {
+                    sequence.saturating_sub(1).clamp(before_oldest, shared.durable())
+                }
+            },
             cursor::Saved::Bad => {
                 tracing::warn!("a reader's cursor is damaged: it starts at the oldest kept frame");
                 before_oldest
@@ -408,6 +429,15 @@ impl Spool {
         shared.tracks.forget(name, &cursor::file_name(name));
         let removed = cursor::remove(&*shared.disk, &shared.cursors, name);
         removed.map_err(|fault| shared.refuse_cursor(&fault))
+    }
+
+    /// How far the reader of that name is behind, if there is one.
+    #[must_use]
+    pub fn lag(&self, name: &str) -> Option<Lag> {
+        let shared = &self.running.shared;
+        let track = shared.tracks.named(name)?;
+        let dropped = track.dropped.load(Ordering::Relaxed);
+        Some(shared.lag(track.released(), dropped))
     }
 
     /// How far each reader is behind, by name.

@@ -1,7 +1,7 @@
 //! Where the readers stand. In: openings, releases, drops. Out: what retention must leave alone, and what the ring is
 //! still needed for. A reader that was opened once holds for the life of the process, unless it is forgotten.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub(super) struct Track {
     /// Its name.
     pub(super) name: String,
     /// What it does when the spool is full.
-    pub(super) on_full: OnFull,
+    holds: AtomicBool,
     /// Everything up to and with this sequence is done with.
     pub(super) released: AtomicU64,
     /// The next sequence it will read.
@@ -32,12 +32,21 @@ impl Track {
     pub(super) fn new(name: &str, on_full: OnFull, released: u64) -> Self {
         Self {
             name: name.to_owned(),
-            on_full,
+            holds: AtomicBool::new(on_full == OnFull::Hold),
             released: AtomicU64::new(released),
             position: AtomicU64::new(released + 1),
             saved: AtomicU64::new(u64::MAX),
             dropped: AtomicU64::new(0),
         }
+    }
+
+    /// What it does from now on when the spool is full.
+    fn set(&self, on_full: OnFull) {
+        self.holds.store(on_full == OnFull::Hold, Ordering::Relaxed);
+    }
+
+    fn holds(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
     }
 
     /// Everything up to and with this sequence is done with.
@@ -90,15 +99,17 @@ impl Tracks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reader of that name, made by `make` when it was not opened before.
+    /// The reader of that name, made by `make` when it was not opened before; it does from now on what is said when
+    /// the spool is full.
     pub(super) fn open<E>(
         &self,
-        name: &str,
-        file: &str,
+        (name, file): (&str, &str),
+        on_full: OnFull,
         make: impl FnOnce() -> Result<Track, E>,
     ) -> Result<Arc<Track>, E> {
         let mut state = self.lock();
         if let Some(track) = state.tracks.iter().find(|track| track.name == name) {
+            track.set(on_full);
             return Ok(Arc::clone(track));
         }
         let track = Arc::new(make()?);
@@ -122,6 +133,11 @@ impl Tracks {
         let mut state = self.lock();
         state.tracks.retain(|track| track.name != name);
         state.sleepers.retain(|sleeper| sleeper.file != file);
+    }
+
+    /// The reader of that name, if it was opened.
+    pub(super) fn named(&self, name: &str) -> Option<Arc<Track>> {
+        self.lock().tracks.iter().find(|track| track.name == name).cloned()
     }
 
     /// All readers.
@@ -148,7 +164,7 @@ impl Tracks {
         for track in &state.tracks {
             let released = track.released();
             holds.all = holds.all.min(released);
-            if track.on_full == OnFull::Hold {
+            if track.holds() {
                 holds.holding = holds.holding.min(released);
             }
         }
@@ -159,7 +175,7 @@ impl Tracks {
     /// Frames up to `last` are about to go: who has not released them loses them. Returns how many each lost.
     pub(super) fn drop_until(&self, last: u64) -> Vec<(String, u64)> {
         let mut losses = Vec::new();
-        for track in self.lock().tracks.iter().filter(|track| track.on_full == OnFull::DropOldest) {
+        for track in self.lock().tracks.iter().filter(|track| !track.holds()) {
             let before = track.released.fetch_max(last, Ordering::AcqRel);
             if before < last {
                 track.dropped.fetch_add(last - before, Ordering::Relaxed);
@@ -176,7 +192,7 @@ mod tests {
 
     fn open(tracks: &Tracks, name: &str, on_full: OnFull, released: u64) -> Arc<Track> {
         let make = || Ok::<_, ()>(Track::new(name, on_full, released));
-        tracks.open(name, name, make).expect("a track")
+        tracks.open((name, name), on_full, make).expect("a track")
     }
 
     #[test]

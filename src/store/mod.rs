@@ -21,7 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::Notify;
 
-use crate::catalogue::Kind;
+use crate::catalogue::{DESTINATION, Kind};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
 use crate::limit::{Bucket, Tally};
@@ -98,6 +98,10 @@ pub enum Change {
     Key(Key),
     /// A key is gone.
     KeyGone(Uuid),
+    /// A destination was made or changed.
+    Destination(Box<Record>),
+    /// A destination is gone.
+    DestinationGone(Uuid),
 }
 
 /// Why the store did not take or give.
@@ -245,6 +249,14 @@ impl Store {
     /// [`StoreError`].
     pub async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
         self.reader.ask(|connection| read::webhooks(connection)).await
+    }
+
+    /// All destinations, for the lanes at start-up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn destinations(&self) -> Result<Vec<Record>, StoreError> {
+        self.reader.ask(|connection| read::of_kind(connection, &DESTINATION)).await
     }
 
     /// All keys, for the keyring at start-up.

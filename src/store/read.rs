@@ -435,7 +435,7 @@ fn torn() -> StoreError {
     StoreError::Failed("a record without what it belongs to".to_owned())
 }
 
-fn of_kind(connection: &Connection, kind: &Kind) -> Result<Vec<Record>, StoreError> {
+pub(super) fn of_kind(connection: &Connection, kind: &Kind) -> Result<Vec<Record>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM record WHERE kind = ?1");
     collect(connection, &sql, [kind.name])
 }

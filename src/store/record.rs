@@ -1,5 +1,7 @@
 //! A record and its row. In: a row, or a record. Out: the other. What is hidden in a record has no formatter.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Row;
 use serde_json::Value;
 
@@ -19,6 +21,8 @@ pub enum Hidden {
     Key(KeptKey),
     /// What is kept of a person's password.
     Password(Secret),
+    /// Secrets that bodies set, by the names of their fields; kept among the fields.
+    Concealed(BTreeMap<String, Secret>),
 }
 
 /// A secret path part, and the one before it while both are good.
@@ -147,6 +151,41 @@ impl Record {
         self.fields.get("active") != Some(&false.into())
     }
 
+    /// The secret of a field that a body set.
+    #[must_use]
+    pub fn concealed(&self, field: &str) -> Option<&Secret> {
+        let Hidden::Concealed(secrets) = &self.hidden else { return None };
+        secrets.get(field)
+    }
+
+    /// Puts the secrets that a body set where nothing shows them; a null ends one. Their names.
+    pub fn conceal(&mut self) -> Vec<&'static str> {
+        let mut secrets = match std::mem::replace(&mut self.hidden, Hidden::Nothing) {
+            Hidden::Concealed(secrets) => secrets,
+            other => {
+                self.hidden = other;
+                BTreeMap::new()
+            }
+        };
+        let mut set = Vec::new();
+        for field in self.kind.fields.iter().filter(|field| field.is_concealed()) {
+            match self.fields.remove(field.name) {
+                None => continue,
+                Some(Value::String(text)) => {
+                    secrets.insert(field.name.to_owned(), Secret::new(text));
+                }
+                Some(_) => {
+                    secrets.remove(field.name);
+                }
+            }
+            set.push(field.name);
+        }
+        if !secrets.is_empty() {
+            self.hidden = Hidden::Concealed(secrets);
+        }
+        set
+    }
+
     /// The record as events name an owner.
     #[must_use]
     pub fn party(&self) -> Party {
@@ -216,10 +255,10 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
     let kind = catalogue::kind(&kind)
         .ok_or_else(|| StoreError::Failed(format!("a record of an unknown kind: {kind}")))?;
     let fields: String = row.get(4)?;
-    let fields = serde_json::from_str(&fields)
+    let mut fields: Values = serde_json::from_str(&fields)
         .map_err(|error| StoreError::Failed(format!("a {} without fields: {error}", kind.name)))?;
     let hidden = match (row.get::<_, Option<String>>(5)?, row.get::<_, Option<Vec<u8>>>(6)?) {
-        (_, None) => Hidden::Nothing,
+        (_, None) => conceal(kind, &mut fields),
         (None, Some(kept)) if kind.name == catalogue::USER.name => {
             let kept = String::from_utf8(kept)
                 .map_err(|_| StoreError::Failed("a password is no text".to_owned()))?;
@@ -251,6 +290,18 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
         created: moment(row.get(8)?),
         updated: moment(row.get(9)?),
     })
+}
+
+/// Takes the secrets out of the fields that were kept: there they would be shown.
+fn conceal(kind: &Kind, fields: &mut Values) -> Hidden {
+    let concealed = kind.fields.iter().filter(|field| field.is_concealed());
+    let secrets: BTreeMap<String, Secret> = concealed
+        .filter_map(|field| {
+            let kept = fields.remove(field.name)?;
+            Some((field.name.to_owned(), Secret::new(kept.as_str()?)))
+        })
+        .collect();
+    if secrets.is_empty() { Hidden::Nothing } else { Hidden::Concealed(secrets) }
 }
 
 fn slug_text(kept: Vec<u8>) -> Result<Secret, StoreError> {

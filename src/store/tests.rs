@@ -151,6 +151,7 @@ fn a_commit_is_seen_by_watchers_before_it_returns() {
                 format!("{} {}", webhook.name, webhook.slug.expose())
             }
             Change::WebhookGone(_) => "gone".to_owned(),
+            Change::Destination(_) | Change::DestinationGone(_) => "destination".to_owned(),
             Change::Key(_) | Change::KeyGone(_) => "key".to_owned(),
         };
         ear.lock().unwrap().push(word);

@@ -9,8 +9,8 @@ use super::{
     Change, Outgoing, Record, Report, StoreError, Version, audit, outbox, read, report, version,
 };
 use crate::catalogue::{
-    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, API_KEY, Reach, SESSION, Shape, USER, WEBHOOK,
-    WORKSPACE, WORKSPACE_ROLE, role,
+    ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_SETTINGS, API_KEY, DESTINATION, Reach, SESSION, Shape,
+    USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
 };
 use crate::id::Uuid;
 
@@ -340,6 +340,10 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
         (kind, false) if kind == WEBHOOK.name => {
             vec![Change::Webhook(read::webhook(transaction, record)?)]
         }
+        (kind, true) if kind == DESTINATION.name => vec![Change::DestinationGone(record.id)],
+        (kind, false) if kind == DESTINATION.name => {
+            vec![Change::Destination(Box::new(record.clone()))]
+        }
         (kind, true) if is_key(kind) => vec![Change::KeyGone(record.id)],
         (kind, false) if is_key(kind) => vec![Change::Key(read::key(transaction, record)?)],
         _ => Vec::new(),
@@ -362,7 +366,8 @@ fn is_key(kind: &str) -> bool {
 
 fn hidden(hidden: &Hidden) -> (Option<&str>, Option<&[u8]>) {
     match hidden {
-        Hidden::Nothing => (None, None),
+        // Those stand among the fields.
+        Hidden::Nothing | Hidden::Concealed(_) => (None, None),
         Hidden::Slug(slug) => (None, Some(slug.present.expose().as_bytes())),
         Hidden::Password(secret) => (None, Some(secret.expose().as_bytes())),
         Hidden::Key(key) => (Some(&key.lookup), Some(&key.digest)),
@@ -377,5 +382,10 @@ fn former(hidden: &Hidden) -> (Option<&[u8]>, Option<i64>) {
 
 fn text(record: &Record) -> Result<String, StoreError> {
     let fault = |error: serde_json::Error| StoreError::Failed(error.to_string());
-    serde_json::to_string(&record.fields).map_err(fault)
+    let Hidden::Concealed(secrets) = &record.hidden else {
+        return serde_json::to_string(&record.fields).map_err(fault);
+    };
+    let mut fields = record.fields.clone();
+    fields.extend(secrets.iter().map(|(name, secret)| (name.clone(), secret.expose().into())));
+    serde_json::to_string(&fields).map_err(fault)
 }

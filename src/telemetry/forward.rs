@@ -64,6 +64,9 @@ struct AttemptLabel {
     outcome: &'static str,
 }
 
+/// The label of the destinations of all records.
+const RECORDS: &str = "records";
+
 /// From 1 ms, a file that keeps up, to an hour, a destination that was away.
 const SECONDS: [f64; 14] =
     [1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0];
@@ -116,21 +119,32 @@ impl Facts {
             registry.register("forward_lane_age_seconds", help, facts.age.clone());
             let help = "Frames lost to drop-oldest since the start";
             registry.register("forward_lane_dropped_frames", help, facts.dropped.clone());
-            let help = "1 while the last attempt of a lane failed";
+            let help = "1 while the last attempt of a lane failed; of records, how many failed";
             registry.register("forward_lane_failing", help, facts.failing.clone());
         });
         facts
     }
 
+    /// The children that the destinations of all records share: there may be too many for lines of their own.
+    #[must_use]
+    pub fn records(&self) -> Arc<LaneFacts> {
+        Arc::new(LaneFacts { is_shared: true, ..self.children(RECORDS) })
+    }
+
     /// The children of one destination.
     #[must_use]
     pub fn lane(&self, destination: &str) -> Arc<LaneFacts> {
+        Arc::new(self.children(destination))
+    }
+
+    fn children(&self, destination: &str) -> LaneFacts {
         let label = LaneLabel { destination: destination.to_owned() };
         let attempt = |outcome| {
             let label = AttemptLabel { destination: destination.to_owned(), outcome };
             self.attempts.get_or_create(&label).clone()
         };
-        Arc::new(LaneFacts {
+        LaneFacts {
+            is_shared: false,
             events: self.events.get_or_create(&label).clone(),
             attempts: OUTCOMES.map(attempt),
             parked: self.parked.get_or_create(&label).clone(),
@@ -140,13 +154,15 @@ impl Facts {
             age: self.age.get_or_create(&label).clone(),
             dropped: self.dropped.get_or_create(&label).clone(),
             failing: self.failing.get_or_create(&label).clone(),
-        })
+        }
     }
 }
 
 /// The facts of one destination.
 #[derive(Debug)]
 pub struct LaneFacts {
+    /// Many lanes tell it: what stands of one of them alone is told of all together.
+    is_shared: bool,
     events: Counter,
     attempts: [Counter; OUTCOMES.len()],
     parked: Counter,
@@ -166,7 +182,9 @@ impl LaneFacts {
 
     /// Whether the lane stands still.
     pub fn fails(&self, fails: bool) {
-        self.failing.set(i64::from(fails));
+        if !self.is_shared {
+            self.failing.set(i64::from(fails));
+        }
     }
 
     /// Events arrived.
@@ -187,14 +205,52 @@ impl LaneFacts {
 
     /// So many lie parked.
     pub fn lies_parked(&self, now: u64) {
-        self.parked_now.set(i64::try_from(now).unwrap_or(i64::MAX));
+        if !self.is_shared {
+            self.parked_now.set(signed(now));
+        }
     }
 
     /// How far the lane is behind.
     pub fn behind(&self, frames: u64, age: Duration, dropped: u64) {
-        self.frames.set(i64::try_from(frames).unwrap_or(i64::MAX));
-        self.age.set(age.as_secs_f64());
-        self.dropped.set(i64::try_from(dropped).unwrap_or(i64::MAX));
+        if !self.is_shared {
+            self.frames.set(signed(frames));
+            self.age.set(age.as_secs_f64());
+            self.dropped.set(signed(dropped));
+        }
+    }
+
+    /// How all that share these stand.
+    pub fn all(&self, together: &Together) {
+        self.frames.set(signed(together.frames));
+        self.age.set(together.age.as_secs_f64());
+        self.dropped.set(signed(together.dropped));
+        self.parked_now.set(signed(together.parked));
+        self.failing.set(signed(together.failing));
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// How many lanes stand: those that are worst, and sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Together {
+    frames: u64,
+    age: Duration,
+    dropped: u64,
+    parked: u64,
+    failing: u64,
+}
+
+impl Together {
+    /// One more of them.
+    pub fn add(&mut self, (frames, age, dropped): (u64, Duration, u64), parked: u64, fails: bool) {
+        self.frames = self.frames.max(frames);
+        self.age = self.age.max(age);
+        self.dropped += dropped;
+        self.parked += parked;
+        self.failing += u64::from(fails);
     }
 }
 

@@ -6,6 +6,7 @@ mod affairs;
 mod allowlist;
 mod bots;
 mod chain;
+mod destinations;
 mod events;
 mod invitations;
 mod members;

@@ -1,7 +1,8 @@
 //! The rows. A kind's row says all that routes, checks, permissions and audit events need to know of it. One file for
-//! each part of the house: affairs, people, places, programs, settings, teams.
+//! each part of the house: affairs, destinations, people, places, programs, settings, teams.
 
 mod affairs;
+mod destinations;
 mod invitations;
 mod people;
 mod places;
@@ -12,6 +13,7 @@ mod support;
 mod teams;
 
 pub use affairs::*;
+pub use destinations::*;
 pub use invitations::*;
 pub use people::*;
 pub use places::*;
@@ -55,6 +57,7 @@ pub const KINDS: &[&Kind] = &[
     &AUTOMATION,
     &INCIDENT,
     &INCIDENT_COMMENT,
+    &DESTINATION,
 ];
 
 #[cfg(test)]

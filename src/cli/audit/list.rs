@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::{KINDS, NOTICES};
+use crate::catalogue::{DESTINATION, KINDS, NOTICES, OWN_PREFIX, prefix_of};
 use crate::cli::access::Access;
 use crate::cli::event::{Question, Seen};
 use crate::cli::listing::Listing;
@@ -69,10 +69,11 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn filter(kinds: &[String], by: Option<&str>) -> Map<String, Value> {
-    let prefix = |kind: &String| format!("{RESERVED_PREFIX}{kind}.");
+    let prefix = |kind: &String| format!("{}{kind}.", prefix_of(kind));
     let mut prefixes: Vec<String> = kinds.iter().map(prefix).collect();
     if prefixes.is_empty() {
         prefixes.push(RESERVED_PREFIX.to_owned());
+        prefixes.extend(DESTINATION.actions.iter().map(|action| DESTINATION.event(action.name)));
     }
     let mut filter = Map::new();
     filter.insert("event".to_owned(), json!({ "prefix": prefixes, "exclude_name": NO_ACTS }));
@@ -98,7 +99,8 @@ fn kind(text: &str) -> Result<String, String> {
 
 /// When, what, to which record, by whom.
 fn line(seen: &Seen) -> String {
-    let act = seen.event.strip_prefix(RESERVED_PREFIX).unwrap_or(&seen.event);
+    let own = [RESERVED_PREFIX, OWN_PREFIX];
+    let act = own.iter().find_map(|prefix| seen.event.strip_prefix(prefix)).unwrap_or(&seen.event);
     let name = match seen.resource["prefect.resource.name"].as_str() {
         Some(name) if !name.is_empty() => name,
         _ => seen.resource["prefect.resource.id"].as_str().unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, KINDS, NOTICES, WEBHOOK};
+use crate::catalogue::{Action, DESTINATION, KINDS, NOTICES, OWN_PREFIX, WEBHOOK};
 use crate::cli::Form;
 use crate::cli::output::{Failure, print_line};
 use crate::event::RESERVED_PREFIX;
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// A row for each name, in the order of the tables.
 fn names(operators_too: bool) -> Vec<Value> {
     let mut all: Vec<Value> = Vec::new();
-    for kind in KINDS {
+    for kind in KINDS.iter().filter(|kind| kind.prefix() != OWN_PREFIX) {
         all.extend(kind.actions.iter().map(|action| row(RESERVED_PREFIX, kind.name, action)));
         if kind.name == WEBHOOK.name {
             all.extend(hooks::ACTIONS.iter().map(|action| row(RESERVED_PREFIX, kind.name, action)));
@@ -46,8 +46,8 @@ fn names(operators_too: bool) -> Vec<Value> {
     let notices = NOTICES.iter().map(|notice| row(RESERVED_PREFIX, notice.kind, &notice.action));
     all.extend(notices);
     if operators_too {
-        let operators = forward::ACTIONS.iter();
-        all.extend(operators.map(|action| row("hookgate.", "destination", action)));
+        let operators = DESTINATION.actions.iter().chain(forward::ACTIONS);
+        all.extend(operators.map(|action| row(OWN_PREFIX, DESTINATION.name, action)));
     }
     all
 }

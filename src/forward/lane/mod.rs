@@ -20,25 +20,28 @@ use self::confirm::LOSSES_MAX;
 use self::state::State;
 use self::tail::Tail;
 use super::backoff::{Backoff, Tempo, slow};
+use super::destination::Owner;
 use super::load::{Form, Load};
 use super::notice::Notices;
 use super::pace::{Pace, Pass};
 use super::parked::{Parked, Shelf};
 use super::sinks::{Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
+use crate::event::Event;
 use crate::id::Uuid;
 use crate::json::write_str;
-use crate::spool::Reader;
-use crate::telemetry::forward::{Facts, Outcome};
+use crate::spool::{Kept, Reader, Start};
+use crate::telemetry::forward::Outcome;
 
 /// So many events refused one after the other, and none taken between: it is not the events.
 const REFUSED_IN_A_ROW_MAX: u32 = 100;
 
-/// The gateway stops, and the lane with it.
+/// The gateway stops, or the destination is another one by now; the lane ends.
 struct Stopped;
 
 /// One destination and its reader.
 pub(super) struct Lane {
+    destination: Destination,
     reader: Reader,
     sink: Sink,
     pace: Pace,
@@ -48,6 +51,8 @@ pub(super) struct Lane {
     notices: Notices,
     tempo: Tempo,
     signal: Receiver<Signal>,
+    /// The [`Signal::changed`] that it is made of: with another one it ends.
+    changed: u64,
     /// The newest [`Signal::reopened`] that was followed.
     reopened: u64,
     refused_in_a_row: u32,
@@ -68,26 +73,32 @@ impl Lane {
     pub(super) fn open(
         destination: &Destination,
         ground: &Ground,
-        facts: &Facts,
+        state: Arc<State>,
         tempo: Tempo,
         signal: Receiver<Signal>,
     ) -> Result<Self, ForwardError> {
         let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
         let shelf = Shelf::open(&ground.data, destination)?;
-        let reader = ground.spool.reader(destination.name(), destination.on_full)?;
-        let (name, facts) = (destination.name(), facts.lane(destination.name()));
-        let state = State::new(name, destination.key(), facts, shelf.count());
+        let start = match destination.owner {
+            Owner::Operator => Start::Oldest,
+            Owner::Workspace { .. } => Start::Now,
+        };
+        let reader = ground.spool.reader_from(&destination.track(), destination.on_full, start)?;
+        state.lies_parked(shelf.count());
+        let Signal { changed, reopened, .. } = *signal.borrow();
         Ok(Self {
+            destination: destination.clone(),
             reader,
             sink,
             pace: Pace::new(destination.rate),
             backoff: Backoff::default(),
             shelf: Some(shelf),
-            state: Arc::new(state),
+            state,
             notices: Notices::of(ground),
             tempo,
             signal,
-            reopened: 0,
+            changed,
+            reopened,
             refused_in_a_row: 0,
             confirms: destination.confirms,
             tail: Tail::default(),
@@ -98,11 +109,7 @@ impl Lane {
         })
     }
 
-    pub(super) fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state)
-    }
-
-    /// Delivers until the gateway stops; the cursor is saved then.
+    /// Delivers until the gateway stops or the destination is changed; the cursor is saved then.
     pub(super) async fn run(mut self) {
         while self.go_round().await.is_ok() {}
         if let Err(fault) = self.reader.save() {
@@ -125,9 +132,12 @@ impl Lane {
         let started = Instant::now();
         let next = self.reader.next(bounds.frames, bounds.frame_bytes);
         let next = before(question, next);
-        let load = match unless_stopped(&mut self.signal, next).await? {
+        let load = match unless_stopped(&mut self.signal, self.changed, next).await? {
             None => return Ok(()),
-            Some(Ok(kept)) => Load::new(kept),
+            Some(Ok(kept)) => {
+                let wants = |kept: &Kept, event: &Event| self.destination.wants(kept, event);
+                Load::new(kept, wants)
+            }
             Some(Err(fault)) => {
                 self.reader.rewind();
                 self.state.failed(&fault.to_string(), false);
@@ -284,13 +294,13 @@ impl Lane {
     }
 
     async fn pause(&mut self, wait: Duration) -> Result<(), Stopped> {
-        unless_stopped(&mut self.signal, sleep(wait)).await
+        unless_stopped(&mut self.signal, self.changed, sleep(wait)).await
     }
 
     /// Waits, but not any more once the operator wants everything opened anew.
     async fn wait_for_news(&mut self, wait: Duration) -> Result<(), Stopped> {
-        let reopened = self.reopened;
-        let news = |signal: &Signal| signal.stop || signal.reopened != reopened;
+        let (changed, reopened) = (self.changed, self.reopened);
+        let news = |signal: &Signal| signal.ends(changed) || signal.reopened != reopened;
         tokio::select! {
             _ = self.signal.wait_for(news) => {}
             () = sleep(wait) => {}
@@ -305,7 +315,11 @@ impl Lane {
             self.reopened = signal.reopened;
             self.sink.reopen();
         }
-        if signal.stop || self.signal.has_changed().is_err() { Err(Stopped) } else { Ok(()) }
+        if signal.ends(self.changed) || self.signal.has_changed().is_err() {
+            Err(Stopped)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -327,15 +341,16 @@ fn raw(text: &str) -> Box<RawValue> {
     })
 }
 
-/// Lets something go on until it is ready or the gateway stops.
+/// Lets something go on until it is ready or the lane is to end.
 async fn unless_stopped<T>(
     signal: &mut Receiver<Signal>,
+    changed: u64,
     work: impl Future<Output = T>,
 ) -> Result<T, Stopped> {
     tokio::select! {
         biased;
         // An error: whoever could tell is gone.
-        _ = signal.wait_for(|signal| signal.stop) => Err(Stopped),
+        _ = signal.wait_for(|signal| signal.ends(changed)) => Err(Stopped),
         done = work => Ok(done),
     }
 }

@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::forward::Status;
+use crate::forward::destination::Owner;
+use crate::forward::{Destination, Status};
 use crate::spool::Lag;
 use crate::telemetry::forward::LaneFacts;
 
@@ -14,6 +15,9 @@ pub(in crate::forward) struct State {
     pub(in crate::forward) name: String,
     /// What stands for the name where an id is needed.
     pub(in crate::forward) key: String,
+    /// What its reader is called.
+    pub(in crate::forward) track: String,
+    pub(in crate::forward) owner: Owner,
     pub(in crate::forward) facts: Arc<LaneFacts>,
     parked: AtomicU64,
     health: Mutex<Health>,
@@ -26,10 +30,16 @@ struct Health {
 }
 
 impl State {
-    pub(super) fn new(name: &str, key: String, facts: Arc<LaneFacts>, parked: u64) -> Self {
-        facts.lies_parked(parked);
-        let (parked, health) = (AtomicU64::new(parked), Mutex::default());
-        Self { name: name.to_owned(), key, facts, parked, health }
+    pub(in crate::forward) fn new(destination: &Destination, facts: Arc<LaneFacts>) -> Self {
+        Self {
+            name: destination.name().to_owned(),
+            key: destination.key(),
+            track: destination.track(),
+            owner: destination.owner,
+            facts,
+            parked: AtomicU64::new(0),
+            health: Mutex::default(),
+        }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -37,7 +47,7 @@ impl State {
     }
 
     /// An attempt failed, or the lane cannot go on for another reason.
-    pub(super) fn failed(&self, what: &str, is_lasting: bool) {
+    pub(in crate::forward) fn failed(&self, what: &str, is_lasting: bool) {
         let mut health = self.health();
         let is_news = !health.is_failing || health.fault.as_deref() != Some(what);
         health.is_failing = true;
@@ -63,6 +73,12 @@ impl State {
         }
     }
 
+    /// So many events lie parked.
+    pub(super) fn lies_parked(&self, now: u64) {
+        self.parked.store(now, Ordering::Relaxed);
+        self.facts.lies_parked(now);
+    }
+
     /// One more event lies parked.
     pub(super) fn parked(&self, now: u64) {
         self.parked.store(now, Ordering::Relaxed);
@@ -73,6 +89,7 @@ impl State {
         let health = self.health();
         Status {
             name: self.name.clone(),
+            is_operators: self.owner == Owner::Operator,
             lag,
             parked: self.parked.load(Ordering::Relaxed),
             failing: health.is_failing,

@@ -1,5 +1,6 @@
-//! What authorizes requests: the first line of a file. In: a path, and whether a Prefect server is asked. Out: a header
-//! that no formatter prints. `Name: value` is that header, `user:password` for Prefect is Basic, all else a bearer.
+//! What authorizes requests: the first line of a file, or a secret that was given. In: that, and whether a Prefect
+//! server is asked. Out: a header that no formatter prints. `Name: value` is that header, `user:password` for Prefect
+//! is Basic, all else a bearer.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -11,6 +12,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
 use crate::forward::ForwardError;
+use crate::id;
 
 /// Largest file with a secret.
 const FILE_MAX_BYTES: u64 = 64 << 10;
@@ -18,7 +20,8 @@ const FILE_MAX_BYTES: u64 = 64 << 10;
 /// A file with a secret, and the header it makes.
 #[derive(Debug)]
 pub(super) struct Secret {
-    path: PathBuf,
+    /// Where it stands; nowhere, when it was given.
+    path: Option<PathBuf>,
     is_prefect: bool,
     header: (HeaderName, HeaderValue),
 }
@@ -27,17 +30,25 @@ impl Secret {
     /// Reads the file.
     pub(super) fn read(path: &Path, is_prefect: bool) -> Result<Self, ForwardError> {
         let header = read(path, is_prefect).map_err(|why| ForwardError::file(path, &why))?;
-        Ok(Self { path: path.to_owned(), is_prefect, header })
+        Ok(Self { path: Some(path.to_owned()), is_prefect, header })
+    }
+
+    /// One that was given.
+    pub(super) fn given(secret: &id::Secret, is_prefect: bool) -> Result<Self, ForwardError> {
+        let what = |why: io::Error| ForwardError::Secret(why.to_string());
+        let header = header(secret.expose(), is_prefect).map_err(what)?;
+        Ok(Self { path: None, is_prefect, header })
     }
 
     /// Reads it again, since it may have been changed; a file that cannot be read changes nothing.
     pub(super) async fn refresh(&mut self) {
-        let (path, is_prefect) = (self.path.clone(), self.is_prefect);
-        let read = tokio::task::spawn_blocking(move || read(&path, is_prefect)).await;
+        let (Some(path), is_prefect) = (self.path.clone(), self.is_prefect) else { return };
+        let from = path.clone();
+        let read = tokio::task::spawn_blocking(move || read(&from, is_prefect)).await;
         match read.map_err(io::Error::other).and_then(|read| read) {
             Ok(header) => self.header = header,
             Err(fault) => {
-                let path = self.path.display();
+                let path = path.display();
                 tracing::warn!(%path, %fault, "a secret could not be read again");
             }
         }
@@ -51,7 +62,12 @@ impl Secret {
 fn read(path: &Path, is_prefect: bool) -> io::Result<(HeaderName, HeaderValue)> {
     let mut text = String::new();
     File::open(path)?.take(FILE_MAX_BYTES).read_to_string(&mut text)?;
-    let line = text.lines().next().unwrap_or_default().trim();
+    header(text.lines().next().unwrap_or_default(), is_prefect)
+}
+
+/// The header that a secret makes.
+fn header(line: &str, is_prefect: bool) -> io::Result<(HeaderName, HeaderValue)> {
+    let line = line.trim();
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     if line.is_empty() {
         return Err(bad("its first line is empty; it should be a secret"));

@@ -20,7 +20,7 @@ fn bound(house: &House, to: &str, allowed: &[&str]) -> Forwarder {
     let destination = Destination::parse(to).expect("a destination");
     let destination = destination.bound_to(networks.collect::<Arc<[_]>>()).expect("its own");
     let tempo = Tempo { deadline: Duration::from_millis(300), ..brisk() };
-    Forwarder::start_at(tempo, vec![destination], house.ground()).expect("lanes")
+    Forwarder::start_at(tempo, vec![destination], &[], house.ground()).expect("lanes")
 }
 
 async fn fault(lanes: &Forwarder) -> String {

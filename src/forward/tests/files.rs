@@ -80,10 +80,10 @@ async fn two_equal_destinations_are_refused() {
     let house = House::new();
     let parse = |text: &str| Destination::parse(text).expect("a destination");
     let twice = vec![parse("stdout"), parse("stdout?rate=5/s")];
-    let fault = Forwarder::start(twice, house.ground()).expect_err("twice").to_string();
+    let fault = Forwarder::start(twice, &[], house.ground()).expect_err("twice").to_string();
     assert!(fault.contains("`stdout` is named twice"), "{fault}");
     let missing = vec![parse("http://127.0.0.1:1/?bearer_file=/no/secret")];
-    let fault = Forwarder::start(missing, house.ground()).expect_err("no secret").to_string();
+    let fault = Forwarder::start(missing, &[], house.ground()).expect_err("no secret").to_string();
     assert!(fault.contains("/no/secret"), "{fault}");
 }
 
@@ -96,7 +96,7 @@ async fn metrics_tell_what_each_lane_did() {
     let to = format!("http://{}/", server.address);
     let one = Destination::parse(&to).expect("a destination");
     let one = one.with_on_full(OnFull::Hold);
-    let lanes = Forwarder::start_at(brisk(), vec![one], ground).expect("lanes");
+    let lanes = Forwarder::start_at(brisk(), vec![one], &[], ground).expect("lanes");
     house.append(0..7).await;
     server.until_taken(7).await;
     let line = format!("hookgate_forward_events_total{{destination=\"{to}\"}} 7");

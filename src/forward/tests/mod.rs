@@ -4,6 +4,7 @@ mod egress;
 mod files;
 mod forms;
 mod prefect;
+mod records;
 mod requests;
 mod server;
 mod troubles;
@@ -80,6 +81,7 @@ impl House {
             data: self.data(),
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::new(),
+            allowed: ["127.0.0.0/8".parse().expect("a network")].into(),
             operator: OPERATOR,
         }
     }
@@ -92,7 +94,7 @@ impl House {
     fn lanes_at(&self, tempo: Tempo, texts: &[String]) -> Forwarder {
         let parse = |text: &String| Destination::parse(text).expect("a destination");
         let destinations = texts.iter().map(parse).collect();
-        Forwarder::start_at(tempo, destinations, self.ground()).expect("lanes")
+        Forwarder::start_at(tempo, destinations, &[], self.ground()).expect("lanes")
     }
 
     /// Appends one frame with one event for each number.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -61,6 +61,8 @@ pub(in crate::forward) struct Http {
     options: Options,
     egress: Egress,
     papers: Papers,
+    /// What each request says beside what it must.
+    headers: HeaderMap,
     secret: Option<Secret>,
     is_secret_old: bool,
     prefect: Option<Prefect>,
@@ -88,7 +90,11 @@ impl Http {
         };
         let is_prefect = prefect.is_some();
         let secret = destination.bearer_file.as_deref();
-        let secret = secret.map(|path| Secret::read(path, is_prefect)).transpose()?;
+        let secret = match (secret, &destination.bearer) {
+            (Some(path), _) => Some(Secret::read(path, is_prefect)?),
+            (None, Some(given)) => Some(Secret::given(given, is_prefect)?),
+            (None, None) => None,
+        };
         let is_https = uri.scheme_str() == Some("https");
         let (options, egress) = (destination.options.clone(), destination.egress.clone());
         Ok(Self {
@@ -98,6 +104,7 @@ impl Http {
             papers: Papers::read(&options)?,
             options,
             egress,
+            headers: destination.headers.clone(),
             secret,
             is_secret_old: false,
             prefect,
@@ -217,6 +224,7 @@ impl Http {
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, AGENT);
+        headers.extend(self.headers.clone());
         headers.insert(ACCEPT, JSON);
         self.papers.carry(headers);
         if let Some(message) = message {

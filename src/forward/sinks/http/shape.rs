@@ -187,7 +187,7 @@ mod tests {
                 capture: None,
             }
         };
-        Load::new(names.iter().enumerate().map(kept).collect())
+        Load::new(names.iter().enumerate().map(kept).collect(), |_, _| true)
     }
 
     fn values(shape: Shape, names: &[&str]) -> Vec<serde_json::Value> {

@@ -1,0 +1,162 @@
+//! Destinations of a workspace. In: what is said of one. Out: the record, its secret where nothing shows it, and its
+//! place in the spool: given before the record is kept, so that nothing from there on is missed whatever crashes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::present::plain;
+use super::problem::Problem;
+use super::question::all;
+use super::{Api, Call};
+use crate::catalogue::{DESTINATION, Fault, Values, is_id};
+use crate::clock::Time;
+use crate::feed::Question;
+use crate::filter::Filter;
+use crate::id::Uuid;
+use crate::spool::{OnFull, Start, track_of};
+use crate::store::Record;
+
+/// Most destinations of a workspace.
+const DESTINATIONS_MAX: u64 = 1000;
+/// Most frames that are looked through for an event, and the longest time.
+const LOOK_MAX_FRAMES: usize = 50_000;
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// Most times that the index is asked for it: each time it may take a second to catch up.
+const ASKED_MAX: usize = 5;
+
+/// Says which fields of a destination are wrong, and why.
+pub type Vet = fn(&Values, Time) -> Result<(), Vec<(&'static str, String)>>;
+
+/// Puts the secret of a destination where nothing shows it, and says when that was.
+pub(super) fn complete(record: &mut Record, now: Time) {
+    for name in record.conceal() {
+        let is_set = record.concealed(name).is_some();
+        let since = if is_set { Value::from(now.to_string()) } else { Value::Null };
+        record.fields.insert(format!("{name}_set"), since);
+    }
+}
+
+impl Api {
+    /// Refuses what makes no destination, and one too many.
+    pub(super) async fn vet_destination(
+        &self,
+        call: &Call,
+        before: Option<&Record>,
+        after: Option<&Record>,
+    ) -> Result<(), Problem> {
+        let Some(after) = after else { return Ok(()) };
+        let mut fields = after.fields.clone();
+        if let Some(bearer) = after.concealed("bearer") {
+            fields.insert("bearer".to_owned(), bearer.expose().into());
+        }
+        (self.options.vet_destination)(&fields, self.clock.now()).map_err(|flaws| {
+            let fault = |(field, why): (&'static str, String)| {
+                Fault::new("value_error", &["body", field], format!("Value error, {why}"))
+            };
+            Problem::Invalid(flaws.into_iter().map(fault).collect())
+        })?;
+        if before.is_none() && self.store.count(all(call)).await? >= DESTINATIONS_MAX {
+            let says = format!("A workspace has at most {DESTINATIONS_MAX} destinations");
+            return Err(Problem::Conflict(says));
+        }
+        Ok(())
+    }
+
+    /// Gives a destination that begins its place in the spool; the name of that, if it was given one.
+    pub(super) async fn give_place(
+        &self,
+        before: Option<&Record>,
+        record: &Record,
+        values: &Values,
+    ) -> Result<Option<String>, Problem> {
+        let begins = record.flag("enabled") && !before.is_some_and(|before| before.flag("enabled"));
+        if record.kind.name != DESTINATION.name || !(before.is_none() || begins) {
+            return Ok(None);
+        }
+        let said = values.get("start").and_then(Value::as_str).unwrap_or("now");
+        let start = self.read_start(record, said).await?;
+        if !begins {
+            return Ok(None);
+        }
+        let on_full = match record.text("on_full") {
+            "hold" => OnFull::Hold,
+            _ => OnFull::DropOldest,
+        };
+        let name = track_of(record.id);
+        self.events.spool.reader_from(&name, on_full, start)?;
+        Ok(Some(name))
+    }
+
+    /// Takes a place back whose record was not kept.
+    pub(super) fn take_place(&self, name: Option<String>) {
+        if let Some(name) = name
+            && let Err(fault) = self.events.spool.forget(&name)
+        {
+            tracing::warn!(name, %fault, "a place that nobody has stays");
+        }
+    }
+
+    async fn read_start(&self, record: &Record, said: &str) -> Result<Start, Problem> {
+        let refuse = |why: &str| {
+            let says = format!("Value error, {why}");
+            Problem::Invalid(vec![Fault::new("value_error", &["body", "start"], says)])
+        };
+        match said {
+            "now" => return Ok(Start::Now),
+            "oldest" => return Ok(Start::Oldest),
+            _ => {}
+        }
+        let id = is_id(said).ok_or_else(|| refuse("it is now, oldest, or the id of an event"))?;
+        let found = self.find_event(record, id).await?;
+        let gone = || refuse("no event of that id is kept in the workspace");
+        found.map(Start::At).ok_or_else(gone)
+    }
+
+    /// The frame that holds an event of the record's workspace.
+    async fn find_event(&self, record: &Record, id: Uuid) -> Result<Option<u64>, Problem> {
+        let asked = json!({ "id": { "id": [id.to_string()] } });
+        let filter = Filter::read(&asked, self.clock.now()).map_err(|_| Problem::NotFound)?;
+        let since = Time::from_micros(i64::MIN);
+        let question = Question {
+            account: record.account,
+            workspace: record.workspace,
+            filter: Filter { since, ..filter },
+            limit: 1,
+            after: None,
+            total: Some(0),
+        };
+        let mut told = None;
+        // An index that is behind is waited for, some seconds in all.
+        for _ in 0..ASKED_MAX {
+            let page = self.events.feed.page(question.clone()).await;
+            let page = page.map_err(|fault| Problem::Feed(fault.to_string()))?;
+            told = page.events.into_iter().next();
+            if told.is_some() {
+                break;
+            }
+        }
+        let told: Value = serde_json::from_slice(&told.unwrap_or_default()).unwrap_or_default();
+        let Some(received) = told["received"].as_str().and_then(Time::parse) else {
+            return Ok(None);
+        };
+        let spool = &self.events.spool;
+        let looking = timeout(LOOK_MAX, spool.find(id, received, LOOK_MAX_FRAMES));
+        looking.await.map_or(Ok(None), |found| found.map_err(Into::into))
+    }
+
+    /// A destination with how far it is.
+    pub(super) fn destination(&self, record: &Record) -> Value {
+        let mut told = plain(record);
+        let lag = self.events.spool.lag(&track_of(record.id));
+        told["status"] = lag.map_or(Value::Null, |lag| {
+            json!({
+                "frames_behind": lag.frames,
+                "age_seconds": lag.age.as_secs_f64(),
+                "frames_dropped": lag.dropped,
+            })
+        });
+        told
+    }
+}

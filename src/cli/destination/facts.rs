@@ -1,0 +1,107 @@
+//! What is said of a destination on the command line. In: flags. Out: the fields of a body; what is not said is not
+//! among them, an empty text empties what may be empty.
+
+use serde_json::{Map, Value, json};
+
+use super::SecretFile;
+use crate::cli::case::{Holds, read_input, read_text};
+use crate::cli::output::Failure;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Facts {
+    /// Only events of this name, or that begin so: `shop.*`; may be given again
+    #[arg(long, value_name = "NAME")]
+    event: Vec<String>,
+    /// Only events that this file's filter matches, the JSON that `events/filter` takes; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "event")]
+    filter: Option<SecretFile>,
+    /// All events of the workspace
+    #[arg(long, conflicts_with_all = ["event", "filter"])]
+    all_events: bool,
+    /// Events per time, such as 100/s, 600/min or 10/h; `''` for as fast as it goes
+    #[arg(long, value_name = "RATE")]
+    rate: Option<String>,
+    /// Events at once
+    #[arg(long, value_name = "N")]
+    burst: Option<u32>,
+    /// What becomes of what it has not taken when the spool is full: one workspace's `hold` lets all senders wait
+    #[arg(long, value_enum, value_name = "WHAT")]
+    on_full: Option<OnFull>,
+    /// A header of every request, `Name: value`; may be given again, and replaces those there were
+    #[arg(long, value_name = "HEADER", value_parser = header)]
+    header: Vec<(String, String)>,
+    /// File whose first line is sent as `Authorization: Bearer …`, or as the header `Name: value`; `-` is standard
+    /// input
+    #[arg(long, value_name = "FILE", conflicts_with = "no_bearer")]
+    bearer_file: Option<SecretFile>,
+    /// Send no secret any more
+    #[arg(long)]
+    no_bearer: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OnFull {
+    DropOldest,
+    Hold,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once(':').filter(|(name, _)| !name.trim().is_empty());
+    let (name, value) = pair.ok_or("a header is written `Name: value`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl Facts {
+    /// The fields that are said.
+    pub(super) fn body(&self) -> Result<Value, Failure> {
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
+        if !self.event.is_empty() {
+            put("filter", json!({ "event": { "name": self.event } }));
+        }
+        let read = |path: &SecretFile, holds| {
+            let is_input = path.as_os_str() == "-";
+            let text = if is_input { read_input(holds) } else { read_text(path, holds) };
+            text.map_err(|fault| Failure::NotLoaded(fault.to_string()))
+        };
+        if let Some(path) = &self.filter {
+            let filter: Value = serde_json::from_str(&read(path, Holds::Filter)?)
+                .map_err(|fault| Failure::NotLoaded(format!("{}: {fault}", path.display())))?;
+            put("filter", filter);
+        }
+        if self.all_events {
+            put("filter", Value::Null);
+        }
+        if let Some(rate) = &self.rate {
+            let none = rate.is_empty();
+            put("rate", if none { Value::Null } else { rate.as_str().into() });
+            if none {
+                put("burst", Value::Null);
+            }
+        }
+        if let Some(burst) = self.burst {
+            put("burst", burst.into());
+        }
+        if let Some(on_full) = self.on_full {
+            let word = match on_full {
+                OnFull::DropOldest => "drop-oldest",
+                OnFull::Hold => "hold",
+            };
+            put("on_full", word.into());
+        }
+        if !self.header.is_empty() {
+            let headers = self.header.iter();
+            let headers: Map<String, Value> =
+                headers.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+            put("headers", headers.into());
+        }
+        if let Some(path) = &self.bearer_file {
+            let text = read(path, Holds::Key)?;
+            put("bearer", text.lines().next().unwrap_or_default().trim().into());
+        }
+        if self.no_bearer {
+            put("bearer", Value::Null);
+        }
+        Ok(body.into())
+    }
+}

@@ -1,0 +1,233 @@
+//! `hookgate destination`: where a workspace's events are sent. In: a name or id, and what is to become of it. Out: the
+//! record, and how far it is. Never a secret in what is printed, nor as a flag's value.
+
+mod facts;
+
+use std::path::PathBuf;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use self::facts::Facts;
+use super::access::{Access, Remote};
+use super::client::runtime;
+use super::listing::{Listing, text};
+use super::output::Failure;
+use super::prompt;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Send a workspace's events somewhere, from now on
+    #[command(after_help = "\
+Addresses are http://…, https://…, prefect+http://…/api or prefect+https://…/api, and public unless the operator
+allows their network. Files and standard output are the operator's: `hookgate serve --forward-to`.
+
+Examples:
+  hookgate destination create shop https://shop.example/events --event 'shop.*' --rate 100/s
+  hookgate destination create prefect prefect+https://prefect.example/api --bearer-file key --start oldest")]
+    Create {
+        /// Its name
+        name: String,
+        /// Its address
+        #[arg(value_name = "ADDRESS")]
+        to: String,
+        #[command(flatten)]
+        facts: Facts,
+        /// Where it begins: `now`, `oldest` for all that is kept, or the id of an event
+        #[arg(long, value_name = "WHERE", default_value = "now")]
+        start: String,
+        #[command(flatten)]
+        access: Access,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// List the destinations of a workspace
+    #[command(visible_alias = "list", after_help = "Example:\n  hookgate destination ls -o json")]
+    Ls {
+        #[command(flatten)]
+        access: Access,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Show a destination, and how far it is
+    #[command(
+        visible_alias = "get",
+        after_help = "Example:\n  hookgate destination show shop -o json"
+    )]
+    Show(Which),
+    /// Change a destination: what is not said stays, and so does its place
+    #[command(after_help = "\
+Examples:
+  hookgate destination update shop --rate 20/s
+  hookgate destination update shop --bearer-file new-key
+  hookgate destination update shop --disable")]
+    Update {
+        #[command(flatten)]
+        which: Which,
+        /// Its new name
+        #[arg(short, long)]
+        name: Option<String>,
+        /// Its new address
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<String>,
+        #[command(flatten)]
+        facts: Facts,
+        /// Let it get events again, from now on
+        #[arg(long, conflicts_with = "disable")]
+        enable: bool,
+        /// Give it nothing, and keep no place for it: what comes meanwhile is not for it
+        #[arg(long)]
+        disable: bool,
+    },
+    /// Let a destination wait: it keeps its place
+    #[command(after_help = "\
+What comes meanwhile is sent after `resume`, as far as the spool keeps it.
+
+Example:
+  hookgate destination pause shop")]
+    Pause(Which),
+    /// Let a destination go on where it was
+    #[command(after_help = "Example:\n  hookgate destination resume shop")]
+    Resume(Which),
+    /// Delete a destination, and what lies parked for it
+    #[command(
+        visible_alias = "rm",
+        after_help = "\
+Asks first, unless --yes is said. What was not sent will not be.
+
+Example:
+  hookgate destination delete shop --yes"
+    )]
+    Delete {
+        #[command(flatten)]
+        which: Which,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// One destination, and how it is printed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Its name, or its id
+    #[arg(value_name = "NAME|ID")]
+    destination: String,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        match command {
+            Command::Create { name, to, facts, start, access, listing } => {
+                let mut body = facts.body()?;
+                body["name"] = name.as_str().into();
+                body["to"] = to.as_str().into();
+                body["start"] = start.as_str().into();
+                let remote = access.workspace().await?;
+                let made = remote.call(Method::POST, "destinations/", Some(&body)).await?;
+                print(&made, *listing)
+            }
+            Command::Ls { access, listing } => list(access, *listing).await,
+            Command::Show(which) => {
+                let (_, destination) = which.find().await?;
+                print(&destination, which.listing)
+            }
+            Command::Update { which, name, to, facts, enable, disable } => {
+                let mut body = facts.body()?;
+                for (key, text) in [("name", name), ("to", to)] {
+                    if let Some(text) = text {
+                        body[key] = text.as_str().into();
+                    }
+                }
+                if *enable || *disable {
+                    body["enabled"] = (*enable).into();
+                }
+                if body == json!({}) {
+                    let what = "nothing is to change: --to, --rate, --event, --bearer-file, …";
+                    return Err(Failure::Usage(what.to_owned()));
+                }
+                which.change(&body).await
+            }
+            Command::Pause(which) => which.change(&json!({ "hold": true })).await,
+            Command::Resume(which) => which.change(&json!({ "hold": false })).await,
+            Command::Delete { which, yes } => {
+                let (remote, destination) = which.find().await?;
+                let (name, id) = (text(&destination, "name"), text(&destination, "id"));
+                prompt::confirm(&format!("delete the destination {name:?} ({id})"), *yes)?;
+                remote.call(Method::DELETE, &format!("destinations/{id}"), None).await.map(drop)
+            }
+        }
+    })
+}
+
+impl Which {
+    /// The gateway, and the destination as it is now.
+    async fn find(&self) -> Result<(Remote, Value), Failure> {
+        let remote = self.access.workspace().await?;
+        let found = remote.find("destination", "destinations", &self.destination).await?;
+        Ok((remote, found))
+    }
+
+    /// Sets fields, and prints what it is then.
+    async fn change(&self, body: &Value) -> Result<(), Failure> {
+        let (remote, destination) = self.find().await?;
+        let path = format!("destinations/{}", text(&destination, "id"));
+        remote.call(Method::PATCH, &path, Some(body)).await?;
+        print(&remote.call(Method::GET, &path, None).await?, self.listing)
+    }
+}
+
+async fn list(access: &Access, listing: Listing) -> Result<(), Failure> {
+    let remote = access.workspace().await?;
+    let all = remote.rows("destinations/filter", &json!({})).await?;
+    listing.rows(&all, &["NAME", "STATE", "BEHIND", "ID", "TO"], |one| {
+        let name = text(one, "name");
+        vec![name, state(one).to_owned(), behind(one), text(one, "id"), text(one, "to")]
+    })
+}
+
+/// Prints all of a destination.
+fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
+    let json = |key: &str| match &destination[key] {
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let mut lines = vec![
+        ("destination", text(destination, "name")),
+        ("id", text(destination, "id")),
+        ("to", text(destination, "to")),
+        ("state", state(destination).to_owned()),
+        ("behind", behind(destination)),
+        ("filter", json("filter")),
+        ("rate", text(destination, "rate")),
+        ("burst", json("burst")),
+        ("on full", text(destination, "on_full")),
+        ("headers", json("headers")),
+        ("secret since", text(destination, "bearer_set")),
+        ("created", text(destination, "created")),
+        ("updated", text(destination, "updated")),
+    ];
+    lines.retain(|(_, value)| !value.is_empty());
+    listing.record(destination, &lines)
+}
+
+fn state(destination: &Value) -> &'static str {
+    match (&destination["enabled"], &destination["hold"]) {
+        (Value::Bool(false), _) => "off",
+        (_, Value::Bool(true)) => "paused",
+        _ => "on",
+    }
+}
+
+/// Requests it has not got yet, if that is known.
+fn behind(destination: &Value) -> String {
+    let status = &destination["status"];
+    status["frames_behind"].as_u64().map(|frames| frames.to_string()).unwrap_or_default()
+}
+
+/// A file with a secret, as flags name it.
+type SecretFile = PathBuf;

@@ -1,0 +1,272 @@
+//! Destinations that records describe. In: the fields of a record, as the catalogue's table has them. Out: a
+//! destination of one workspace that sees only its events; or each field that makes none, in words. Never a file or
+//! standard output: those are the operator's.
+
+use std::sync::Arc;
+
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::Destination;
+use super::destination::{Owner, Target};
+use crate::catalogue::Values;
+use crate::clock::Time;
+use crate::filter::{Filter, Order};
+use crate::limit::{Rate, read_rate};
+use crate::spool::OnFull;
+use crate::store::Record;
+
+/// Most headers of one destination.
+const HEADERS_MAX: usize = 20;
+/// Headers that are ours to set: what they say would not be so.
+const OWN_HEADERS: [HeaderName; 9] = [
+    ACCEPT,
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    HOST,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// A field that makes no destination, and why.
+type Flaw = (&'static str, String);
+
+/// What the fields of a record say.
+struct Said {
+    destination: Destination,
+    filter: Option<Filter>,
+}
+
+/// Whether a record's fields make a destination.
+///
+/// # Errors
+/// Every field that is wrong.
+pub fn vet(fields: &Values, now: Time) -> Result<(), Vec<Flaw>> {
+    read(fields, now).map(drop)
+}
+
+impl Destination {
+    /// The destination of a record.
+    ///
+    /// # Errors
+    /// What is wrong with it: it was kept by a version that took it.
+    pub(super) fn of_record(
+        record: &Record,
+        allowed: &Arc<[IpNet]>,
+        now: Time,
+    ) -> Result<Self, String> {
+        let told = |flaws: Vec<Flaw>| {
+            let each = flaws.iter().map(|(field, says)| format!("{field}: {says}"));
+            each.collect::<Vec<_>>().join("; ")
+        };
+        let Said { destination, filter } = read(&record.fields, now).map_err(told)?;
+        let workspace = record.workspace.ok_or("it has no workspace")?;
+        let bearer = record.concealed("bearer").cloned();
+        if let Some(bearer) = &bearer {
+            HeaderValue::from_str(bearer.expose()).map_err(|_| "bearer: is no header's value")?;
+        }
+        let owner = Owner::Workspace { account: record.account, workspace, record: record.id };
+        let name = record.text("name").to_owned();
+        let bound = destination.bound_to(Arc::clone(allowed)).map_err(|fault| fault.to_string())?;
+        Ok(Self { name, owner, bearer, filter, ..bound })
+    }
+}
+
+fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
+    let mut flaws: Vec<Flaw> = Vec::new();
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    let mut keep = |field, read: Result<(), String>| {
+        flaws.extend(read.err().map(|why| (field, why)));
+    };
+    let mut destination = None;
+    let mut take = |read| destination = Some(read);
+    keep("to", read_target(text("to")).map(&mut take));
+    let mut rate = None;
+    keep("rate", read_pace(fields).map(|read| rate = read));
+    let mut headers = HeaderMap::new();
+    let given = fields.get("headers").unwrap_or(&Value::Null);
+    keep("headers", read_headers(given).map(|read| headers = read));
+    let mut filter = None;
+    let asked = fields.get("filter").unwrap_or(&Value::Null);
+    keep("filter", read_filter(asked, now).map(|read| filter = read));
+    if let Some(bearer) = fields.get("bearer").and_then(Value::as_str) {
+        keep("bearer", check_bearer(bearer));
+    }
+    let on_full = match text("on_full") {
+        "hold" => OnFull::Hold,
+        _ => OnFull::DropOldest,
+    };
+    match destination {
+        Some(destination) if flaws.is_empty() => {
+            let destination = Destination { rate, on_full, headers, ..destination };
+            Ok(Said { destination, filter })
+        }
+        _ => Err(flaws),
+    }
+}
+
+/// A secret, or a header of another name with one.
+fn check_bearer(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() || HeaderValue::from_str(text).is_err() {
+        return Err("is no header's value".to_owned());
+    }
+    let named = text.split_once(": ").map(|(name, _)| HeaderName::from_bytes(name.as_bytes()));
+    match named {
+        Some(Ok(name)) if name != AUTHORIZATION && OWN_HEADERS.contains(&name) => {
+            Err(format!("{name} is the gateway's own"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An address, without the settings that a flag's text may carry: they have fields of their own.
+fn read_target(text: &str) -> Result<Destination, String> {
+    let plain = match Destination::parse(text) {
+        Ok(destination) => destination,
+        Err(super::ForwardError::Destination { why, .. }) => return Err(why),
+        Err(fault) => return Err(fault.to_string()),
+    };
+    if !matches!(plain.target, Target::Http { .. } | Target::Prefect { .. }) {
+        return Err("must begin with http://, https://, prefect+http:// or prefect+https://: \
+                    files and standard output are the operator's"
+            .to_owned());
+    }
+    if plain.bearer_file.is_some() || plain.options.names_file() {
+        return Err("names a file of the gateway's machine: use the field bearer".to_owned());
+    }
+    if plain.rate.is_some() || plain.on_full != OnFull::Hold {
+        return Err("has settings behind `?` that are fields: rate, burst, on_full".to_owned());
+    }
+    Ok(plain)
+}
+
+fn read_pace(fields: &Values) -> Result<Option<Rate>, String> {
+    let text = fields.get("rate").and_then(Value::as_str);
+    let burst = fields.get("burst").and_then(Value::as_u64);
+    let burst = burst.map(|burst| u32::try_from(burst).unwrap_or(u32::MAX));
+    let Some(text) = text else {
+        let alone = burst.is_some();
+        return if alone { Err("burst is of use only beside it".into()) } else { Ok(None) };
+    };
+    let burst = match burst {
+        Some(0) => return Err("a burst is at least 1".to_owned()),
+        burst => burst.and_then(std::num::NonZeroU32::new),
+    };
+    let rate = read_rate(text).and_then(|(count, per)| Rate::new(count.get(), per, burst));
+    rate.map(Some).ok_or_else(|| "is no rate; write one as 100/s, 600/min or 10/h".to_owned())
+}
+
+fn read_headers(given: &Value) -> Result<HeaderMap, String> {
+    let empty = Values::new();
+    let given = match given {
+        Value::Null => &empty,
+        Value::Object(given) => given,
+        _ => return Err("is no object of names and texts".to_owned()),
+    };
+    if given.len() > HEADERS_MAX {
+        return Err(format!("has more than {HEADERS_MAX} headers"));
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in given {
+        let read = HeaderName::from_bytes(name.as_bytes()).ok();
+        let read = read.zip(value.as_str().and_then(|text| HeaderValue::from_str(text).ok()));
+        let (header, value) = read.ok_or_else(|| format!("{name:?} is no header with a text"))?;
+        if OWN_HEADERS.contains(&header) {
+            return Err(format!("{name:?} is the gateway's own; a secret goes into bearer"));
+        }
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
+
+fn read_filter(asked: &Value, now: Time) -> Result<Option<Filter>, String> {
+    if asked.is_null() {
+        return Ok(None);
+    }
+    let read = Filter::read(asked, now);
+    let mut filter = read.map_err(|faults| match faults.first() {
+        Some(fault) if !fault.at.is_empty() => format!("{}: {}", fault.at.join("."), fault.says),
+        Some(fault) => fault.says.clone(),
+        None => "makes no sense".to_owned(),
+    })?;
+    // What is asked of a list and not of one event.
+    let is_paged = filter.limit.is_some() || filter.offset > 0 || filter.order != Order::default();
+    if filter.distinct || is_paged {
+        return Err("distinct, order, limit and offset say nothing of single events".to_owned());
+    }
+    let says_since = asked.get("occurred").and_then(|occurred| occurred.get("since"));
+    if says_since.is_none_or(Value::is_null) {
+        filter.since = Time::from_micros(i64::MIN);
+    }
+    Ok(Some(filter))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn flaws(fields: &Value) -> Vec<&'static str> {
+        let fields = fields.as_object().expect("fields");
+        let vetted = vet(fields, Time::default());
+        vetted.err().unwrap_or_default().into_iter().map(|(field, _)| field).collect()
+    }
+
+    #[test]
+    fn fields_that_make_no_destination_are_named() {
+        let sound = json!({"to": "https://example.com/in?topic=a", "rate": "10/s", "burst": 3,
+            "headers": {"X-Team": "shop"}, "filter": {"event": {"prefix": ["shop."]}},
+            "on_full": "hold"});
+        assert!(flaws(&sound).is_empty());
+        for (field, value) in [
+            ("to", json!("file:out")),
+            ("to", json!("stdout")),
+            ("to", json!("nats://127.0.0.1:4222/x")),
+            ("to", json!("https://example.com/?headers_file=/etc/shadow")),
+            ("to", json!("")),
+            ("to", json!("https://example.com/?rate=5/s")),
+            ("to", json!("https://example.com/?bearer_file=/etc/shadow")),
+            ("rate", json!("fast")),
+            ("rate", json!(null)),
+            ("headers", json!({"Authorization": "Bearer x"})),
+            ("headers", json!({"host": "other"})),
+            ("headers", json!({"a b": "x"})),
+            ("headers", json!({"x": "a\nb"})),
+            ("headers", json!({"x": 1})),
+            ("headers", json!([])),
+            ("filter", json!({"events": {}})),
+            ("filter", json!({"limit": 3})),
+            ("filter", json!({"resource": {"distinct": true}})),
+            ("bearer", json!("a\nb")),
+            ("bearer", json!(" ")),
+            ("bearer", json!("Host: other.example")),
+        ] {
+            let mut fields = sound.clone();
+            fields[field] = value.clone();
+            assert_eq!(flaws(&fields), [field], "{value}");
+        }
+        let many: Value = (0..=HEADERS_MAX).map(|n| (format!("x-{n}"), json!("y"))).collect();
+        assert_eq!(flaws(&json!({"to": "stdout", "headers": many})), ["to", "headers"]);
+    }
+
+    #[test]
+    fn a_filter_without_a_beginning_has_none() {
+        let now = Time::parse("2026-11-28T12:00:00Z").expect("a moment");
+        let read = |asked: Value| read_filter(&asked, now).expect("a filter");
+        assert_eq!(read(json!(null)), None);
+        let open = read(json!({"event": {"name": ["a"]}})).expect("a filter");
+        assert_eq!(open.since, Time::from_micros(i64::MIN));
+        let since = "2020-01-01T00:00:00Z";
+        let from = read(json!({"occurred": {"since": since}})).expect("a filter");
+        assert_eq!(Some(from.since), Time::parse(since));
+    }
+}
