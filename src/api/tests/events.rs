@@ -24,11 +24,13 @@ impl House {
 
     /// What the spool holds: account, workspace, and the numbers of events.
     fn spooled(&self) -> Vec<(Uuid, Option<Uuid>, Vec<u64>)> {
-        if self.api.events.spool.status().durable == 0 {
-            return Vec::new();
-        }
+        let durable = self.api.events.spool.status().durable;
         let mut reader = self.api.events.spool.reader("t", OnFull::Hold).expect("a reader");
-        let kept = wait(reader.next(1000, 16 << 20)).expect("frames");
+        let mut kept = Vec::new();
+        // One look gives what lies together: in memory, or in one file.
+        while kept.last().map_or(0, |last: &spool::Kept| last.sequence) < durable {
+            kept.extend(wait(reader.next(1000, 16 << 20)).expect("frames"));
+        }
         let number = |event: &crate::event::Event| {
             let event: Value = serde_json::from_slice(&event.json).expect("JSON");
             event["payload"]["number"].as_u64().unwrap_or_default()
