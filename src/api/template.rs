@@ -9,6 +9,7 @@ use super::{Api, Call, text};
 use crate::accept::Reply;
 use crate::catalogue::{Fault, Values};
 use crate::render::{Diagnostic, Finding, KeyRule, Template, lint};
+use crate::request::SECRET_HEADERS;
 
 /// How many findings the saved template has; absent when there are none. What `templates/validate?warnings=true` lists.
 const WARNINGS: HeaderName = HeaderName::from_static("hookgate-warnings");
@@ -27,6 +28,10 @@ impl Api {
             return Err(wrong("dedup_window_seconds", "a window has at least 1 second".to_owned()));
         }
         let Some(rule) = values.get("dedup_key").and_then(Value::as_str) else { return Ok(()) };
+        if SECRET_HEADERS.iter().any(|secret| rule.trim().eq_ignore_ascii_case(secret.as_str())) {
+            let says = format!("{} goes no further than the gateway's door", rule.trim());
+            return Err(wrong("dedup_key", format!("{says}: name a header of the request itself")));
+        }
         let rule = KeyRule::compile(rule, self.options.render).map(drop);
         rule.map_err(|fault| wrong("dedup_key", fault.sentence()))
     }

@@ -13,7 +13,7 @@ use super::deed::Deed;
 use super::problem::Problem;
 use super::{Api, Call};
 use crate::accept::Reply;
-use crate::catalogue::{Fault, Values, Versioning, WEBHOOK};
+use crate::catalogue::{Fault, Permission, Values, Versioning, WEBHOOK};
 use crate::render::{Difference, Made, Verdict};
 use crate::store::{Record, StoreError, Version, Write};
 
@@ -21,6 +21,7 @@ use crate::store::{Record, StoreError, Version, Write};
 const NUMBER: &str = "template_version";
 const TEMPLATE: &str = "template";
 const DRAFT: &str = "draft";
+const SEES_EVENTS: Permission = Permission::Workspace("see_events");
 
 /// Counts on when a webhook gets another template.
 pub(super) fn complete(before: Option<&Record>, record: &mut Record) {
@@ -208,7 +209,9 @@ impl Api {
             told[name] = tally.counts[verdict as usize].into();
         }
         told["skipped"] = tally.skipped.into();
-        told["last"] = tally.last.iter().map(tell_difference).collect();
+        // What was rendered is an event that some who see webhooks may not see.
+        let all = call.caller.as_ref().is_some_and(|caller| caller.powers.allow(SEES_EVENTS));
+        told["last"] = tally.last.iter().map(|one| tell_difference(one, all)).collect();
         Ok(json(&told))
     }
 
@@ -278,20 +281,22 @@ fn tell(version: &Version, webhook: &Record) -> Value {
     })
 }
 
-fn tell_difference(difference: &Difference) -> Value {
+fn tell_difference(difference: &Difference, with_events: bool) -> Value {
     let made = |made: &Made| match made {
         Made::Event(Some(text)) => json!({ "event": serde_json::from_str::<Value>(text).ok() }),
         Made::Event(None) => json!({ "event": null, "truncated": true }),
         Made::Fault(text) => json!({ "error": text }),
     };
-    json!({
+    let mut told = json!({
         "receipt": difference.receipt.to_string(),
         "received": difference.received.to_string(),
         "verdict": difference.verdict.name(),
         "places": difference.places,
-        "live": made(&difference.live),
-        "draft": made(&difference.draft),
-    })
+    });
+    if with_events {
+        (told["live"], told["draft"]) = (made(&difference.live), made(&difference.draft));
+    }
+    told
 }
 
 /// SHA-256 of a template, in hexadecimal.
@@ -305,4 +310,29 @@ fn hash(template: &str) -> String {
 
 fn json(told: &Value) -> Reply {
     Reply::json(StatusCode::OK, told.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+    use crate::id::Uuid;
+
+    #[test]
+    fn events_in_differences_are_for_those_who_see_events() {
+        let made = || Made::Event(Some(r#"{"payload":{"password":"p"}}"#.into()));
+        let difference = Difference {
+            receipt: Uuid::nil(),
+            received: Time::default(),
+            verdict: Verdict::Changed,
+            places: vec!["/payload/password".to_owned()],
+            live: made(),
+            draft: made(),
+        };
+        let all = tell_difference(&difference, true);
+        assert_eq!(all["live"]["event"]["payload"]["password"], "p");
+        let some = tell_difference(&difference, false);
+        assert_eq!((&some["live"], &some["draft"]), (&Value::Null, &Value::Null));
+        assert_eq!(some["places"], all["places"]);
+    }
 }

@@ -1,12 +1,15 @@
 //! A file of whole lines. In: a path, and lines to append. Out: the lines on stable storage, and the ids that stand at
 //! the file's end. A torn last line is cut on opening, if it is one of ours. Never touches what somebody else wrote.
 
+use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::event::Event;
 use crate::id::Uuid;
+use crate::spool::Kept;
 
 /// Longest torn line that is cut; a longer one is none of ours.
 const TORN_MAX_BYTES: u64 = 16 << 20;
@@ -111,44 +114,78 @@ impl Lines {
             && std::fs::metadata(&self.path).map_or(true, |now| identity(&now) != self.identity)
     }
 
-    /// Ids of the events in the last whole lines, as far as `bytes_max` goes.
-    pub(super) fn tail_ids(&self, bytes_max: u64) -> io::Result<Vec<Uuid>> {
+    /// The events in the last whole lines, as far as `bytes_max` goes.
+    pub(super) fn tail(&self, bytes_max: u64) -> io::Result<Vec<Mark>> {
         if !self.is_regular {
             return Ok(Vec::new());
         }
         let length = self.file.metadata()?.len();
         let from = length.saturating_sub(bytes_max);
-        let mut ids = Vec::new();
+        let mut marks = Vec::new();
         let mut text = vec![0; (length - from) as usize];
         self.file.read_exact_at(&mut text, from)?;
         let mut at = 0;
         for end in memchr::memchr_iter(b'\n', &text) {
-            ids.extend(find_id(&text[at..end]));
+            marks.extend(Mark::find(&text[at..end]));
             at = end + 1;
         }
-        Ok(ids)
+        Ok(marks)
     }
 }
 
-/// The id in a line. Nothing that a sender wrote stands behind it, so the last place that looks like one is it.
-fn find_id(line: &[u8]) -> Option<Uuid> {
-    const KEY: &[u8] = b",\"id\":\"";
-    let start = memchr::memmem::rfind(line, KEY)? + KEY.len();
-    Uuid::try_parse_ascii(line.get(start..start + 36)?).ok()
+/// What an event is known by where it stands: its place and its id. Two tenants may use one id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Mark {
+    /// Its workspace, else its account.
+    place: Uuid,
+    id: Uuid,
+}
+
+impl Mark {
+    pub(super) fn new(kept: &Kept, event: &Event) -> Self {
+        Self { place: kept.workspace.unwrap_or(kept.account), id: event.id }
+    }
+
+    /// The mark of an event as it was written out. Nothing that a sender wrote stands behind the id, so the last places
+    /// that look like one are it.
+    pub(super) fn find(text: &[u8]) -> Option<Self> {
+        let after = |key: &[u8]| {
+            let start = memchr::memmem::rfind(text, key)? + key.len();
+            Uuid::try_parse_ascii(text.get(start..start + 36)?).ok()
+        };
+        let place = after(b",\"workspace\":\"").filter(|_| text.ends_with(b"\"}"));
+        let place = place.or_else(|| after(b",\"account\":\""))?;
+        Some(Self { place, id: after(b",\"id\":\"")? })
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.place, self.id)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Time;
+    use crate::event::write_received;
     use crate::forward::tests::Folder;
 
     const STYLE: Style = Style { opening: b"{\"occurred\":\"", mode: 0o640 };
 
     fn line(number: u128) -> String {
-        let id = Uuid::from_u128(number);
-        format!(
-            "{{\"occurred\":\"x\",\"payload\":{{\"id\":\"no\"}},\"id\":\"{id}\",\"follows\":1}}\n"
-        )
+        let (id, account) = (Uuid::from_u128(number), Uuid::from_u128(1));
+        let workspace = number.is_multiple_of(2).then(|| Uuid::from_u128(2));
+        let json = format!("{{\"occurred\":\"x\",\"payload\":{{\"id\":\"no\"}},\"id\":\"{id}\"}}");
+        let mut line = Vec::new();
+        write_received(&mut line, json.as_bytes(), Time::default(), account, workspace);
+        String::from_utf8(line).expect("text") + "\n"
+    }
+
+    fn mark(number: u128) -> Mark {
+        let place = Uuid::from_u128(if number.is_multiple_of(2) { 2 } else { 1 });
+        Mark { place, id: Uuid::from_u128(number) }
     }
 
     #[test]
@@ -187,17 +224,17 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ids_are_found_and_a_moved_file_is_noticed() {
+    fn the_last_events_are_found_and_a_moved_file_is_noticed() {
         let folder = Folder::new();
         let path = folder.path().join("out");
         let mut lines = Lines::open(&path, STYLE).expect("a file");
         for number in 1..=100 {
             lines.append(line(number).as_bytes()).expect("an append");
         }
-        let all = lines.tail_ids(1 << 20).expect("ids");
-        assert_eq!(all, (1..=100).map(Uuid::from_u128).collect::<Vec<_>>());
-        let some = lines.tail_ids(3 * line(1).len() as u64 + 1).expect("ids");
-        assert_eq!(some, (98..=100).map(Uuid::from_u128).collect::<Vec<_>>());
+        let all = lines.tail(1 << 20).expect("marks");
+        assert_eq!(all, (1..=100).map(mark).collect::<Vec<_>>());
+        let some = lines.tail(3 * line(2).len() as u64 + 1).expect("marks");
+        assert_eq!(some, (98..=100).map(mark).collect::<Vec<_>>());
         assert!(!lines.is_moved());
         std::fs::rename(&path, folder.path().join("out.1")).expect("a rename");
         assert!(lines.is_moved());

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::lines::Mark;
 use crate::event::{Event, write_received};
 use crate::spool::Kept;
 
@@ -99,6 +100,12 @@ impl Load {
             end += 1;
         }
         end
+    }
+
+    /// What one event is known by at a destination.
+    pub(super) fn mark(&self, place: usize) -> Mark {
+        let (kept, event) = self.at(place);
+        Mark::new(kept, event)
     }
 
     /// Appends one event.

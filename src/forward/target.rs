@@ -115,7 +115,10 @@ fn read_place(
         if host.is_empty() || path.contains('?') {
             return Err("is no address: there must be a host, and nothing unknown behind ?".into());
         }
-        let port = authority.port_u16().unwrap_or(port);
+        // What stands behind a colon and is no port must not become the usual one.
+        let has_port = authority.as_str().len() > host.len();
+        let port = if has_port { authority.port_u16() } else { Some(port) };
+        let port = port.filter(|port| *port > 0).ok_or("is no address: a port is 1 to 65535")?;
         Ok((Place { host, port, is_tls }, path.to_owned()))
     };
     Some(read())

@@ -189,7 +189,8 @@ class Nats(Process):
             state = (await js.stream_info("EVENTS")).state
             messages = [await js.get_msg("EVENTS", number) for number in range(1, state.last_seq + 1)]
             events = [json.loads(message.data) for message in messages]
-            assert [event["id"] for event in events] == [message.headers["Nats-Msg-Id"] for message in messages]
+            named = [f"{event['workspace'] or event['account']}/{event['id']}" for event in events]
+            assert named == [message.headers["Nats-Msg-Id"] for message in messages]
             return events
 
         return asyncio.run(self._with_stream(read))

@@ -122,6 +122,8 @@ fn what_tells_requests_apart_is_told_only_where_it_is_set() {
     assert_eq!(house.events()[0]["payload"]["updated_fields"], fields);
     for (key, wrong) in [
         ("dedup_key", json!("two words")),
+        ("dedup_key", json!("authorization")),
+        ("dedup_key", json!("Cookie")),
         ("dedup_key", json!("{{ body")),
         ("dedup_key", json!("k".repeat(1001))),
         ("dedup_window_seconds", json!(0)),

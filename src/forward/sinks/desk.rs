@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::super::lines::{Lines, Style};
-use crate::id::Uuid;
+use super::super::lines::{Lines, Mark, Style};
 
 /// How a line of a file begins.
 const STYLE: Style = Style { opening: b"{\"occurred\":\"", mode: 0o640 };
@@ -29,7 +28,7 @@ pub(super) enum Medium {
     File(PathBuf),
 }
 
-type Opened = io::Result<HashSet<Uuid>>;
+type Opened = io::Result<HashSet<Mark>>;
 type Written = io::Result<Vec<u8>>;
 
 enum Job {
@@ -53,7 +52,7 @@ impl Desk {
         Ok(Self { jobs })
     }
 
-    /// Opens, or opens anew; gives the ids of the events that stand at a file's end.
+    /// Opens, or opens anew; gives the marks of the events that stand at a file's end.
     pub(super) async fn open(&self) -> Opened {
         self.ask(Job::Open).await
     }
@@ -113,7 +112,7 @@ impl Clerk {
                     let (path, bytes) = (path.display(), lines.cut_bytes);
                     tracing::warn!(%path, bytes, "a torn last line was cut");
                 }
-                let tail = lines.tail_ids(TAIL_MAX_BYTES)?.into_iter().collect();
+                let tail = lines.tail(TAIL_MAX_BYTES)?.into_iter().collect();
                 (Output::File(lines), tail)
             }
         };

@@ -202,7 +202,7 @@ impl Nats {
                 let reason = format!("{bytes} bytes; the NATS server takes {most}");
                 return Ok(Answer::Refused(Refusal { reason, answer: String::new() }));
             }
-            let head = format!("NATS/1.0\r\nNats-Msg-Id: {}\r\n\r\n", load.at(place).1.id);
+            let head = format!("NATS/1.0\r\nNats-Msg-Id: {}\r\n\r\n", load.mark(place));
             let (head_bytes, all_bytes) = (head.len(), head.len() + text.len());
             let (subject, inbox) = (&self.subject, &self.inbox);
             let line = format!("HPUB {subject} {inbox}.{number} {head_bytes} {all_bytes}\r\n");
@@ -259,11 +259,35 @@ impl Nats {
     }
 }
 
+/// What servers complain of, as they write it. Other words are not shown: they may be the login that was sent.
+const COMPLAINTS: [&str; 18] = [
+    "Authorization Violation",
+    "Authentication Timeout",
+    "Authentication Expired",
+    "Account Authentication Expired",
+    "Permissions Violation",
+    "Stale Connection",
+    "Maximum Connections Exceeded",
+    "Maximum Account Active Connections Exceeded",
+    "Maximum Subscriptions Exceeded",
+    "Maximum Control Line Exceeded",
+    "Maximum Payload Violation",
+    "Unknown Protocol Operation",
+    "Invalid Client Protocol",
+    "Invalid Publish Subject",
+    "Secure Connection - TLS Required",
+    "Attempted To Connect To Route Port",
+    "Slow Consumer",
+    "Parser Error",
+];
+
 /// What the server says of its own accord: errors end the attempt.
 fn complain(line: &str) -> Result<(), Fault> {
     let Some(error) = line.strip_prefix("-ERR ") else { return Ok(()) };
-    let what = format!("the NATS server said {}", shown(error));
     let lower = error.to_ascii_lowercase();
+    let known = COMPLAINTS.iter().find(|known| lower.contains(&known.to_ascii_lowercase()));
+    let what = known.copied().unwrap_or("something that no NATS server says");
+    let what = format!("the NATS server said {what}");
     let is_login = ["authorization", "authentication", "permissions"];
     Err(if is_login.iter().any(|word| lower.contains(word)) {
         Fault::lasting(Outcome::Unauthorized, what)
@@ -317,6 +341,8 @@ mod tests {
         assert!(complain("INFO {}").is_ok() && complain("+OK").is_ok());
         let fault = complain("-ERR 'Authorization Violation'").expect_err("an error");
         assert_eq!(fault.outcome, Outcome::Unauthorized);
+        let echo = complain("-ERR 'CONNECT {\"pass\":\"secret\"}'").expect_err("an error");
+        assert!(!echo.what.contains("secret"), "{}", echo.what);
         assert!(!complain("-ERR 'Stale Connection'").expect_err("an error").is_lasting);
     }
 }

@@ -11,10 +11,10 @@ use super::known::Known;
 use super::wire::{LoginFiles, Place, VALUE_MAX_BYTES, Wire, shown};
 use super::{Answer, Bounds, Fault};
 use crate::forward::egress::Egress;
+use crate::forward::lines::Mark;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::Options;
 use crate::forward::{Destination, ForwardError};
-use crate::id::Uuid;
 use crate::telemetry::forward::Outcome;
 
 /// What goes out together, before the answers are read.
@@ -111,7 +111,7 @@ impl Redis {
         let (mut out, mut text, mut count) = (Vec::new(), Vec::new(), 0);
         for place in range {
             let id = load.at(place).1.id;
-            if self.known.meets(id) {
+            if self.known.meets(load.mark(place)) {
                 continue;
             }
             text.clear();
@@ -128,8 +128,9 @@ impl Redis {
         wire.write(&out).await?;
         let mut fault = None;
         for _ in 0..count {
-            if let Reply::Error(what) = reply(&mut wire).await? {
-                fault = fault.or_else(|| Some(judge(&what)));
+            match reply(&mut wire).await? {
+                Reply::Text(id) if is_entry(&id) => {}
+                other => fault = fault.or_else(|| Some(unexpected(&other))),
             }
         }
         if let Some(fault) = fault {
@@ -140,6 +141,21 @@ impl Redis {
     }
 
     async fn connect(&mut self) -> Result<Wire, Fault> {
+        let mut wire = self.log_in().await?;
+        match self.tail(&mut wire).await {
+            Ok(marks) => self.known = Known::new(marks),
+            // Others put something there that is not read. Rather an event twice than a lane that stands still.
+            Err(fault) if fault.outcome == Outcome::Unexpected => {
+                tracing::warn!(fault = fault.what, "the end of a Redis stream is not compared");
+                self.known = Known::default();
+                wire = self.log_in().await?;
+            }
+            Err(fault) => return Err(fault),
+        }
+        Ok(wire)
+    }
+
+    async fn log_in(&self) -> Result<Wire, Fault> {
         let login = self.login.read().await?;
         let mut wire = Wire::open(&self.place, &self.egress).await?;
         if self.place.is_tls {
@@ -153,16 +169,18 @@ impl Redis {
             command(&mut out, &words);
             wire.write(&out).await?;
             if let Reply::Error(what) = reply(&mut wire).await? {
-                return Err(judge(&what));
+                // Some say again what they were told: only the first word is theirs for certain.
+                let code = what.split(' ').next().unwrap_or_default();
+                let what = format!("the Redis server refused the login: {}", shown(code));
+                return Err(Fault::lasting(Outcome::Unauthorized, what));
             }
         }
-        self.known = Known::new(self.tail(&mut wire).await?);
         Ok(wire)
     }
 
-    /// The ids of the last events, as far as the bounds go.
-    async fn tail(&self, wire: &mut Wire) -> Result<HashSet<Uuid>, Fault> {
-        let (mut ids, mut entries, mut bytes) = (HashSet::new(), 0, 0);
+    /// The last events, as far as the bounds go.
+    async fn tail(&self, wire: &mut Wire) -> Result<HashSet<Mark>, Fault> {
+        let (mut marks, mut entries, mut bytes) = (HashSet::new(), 0, 0);
         let (mut end, most) = (b"+".to_vec(), PAGE_ENTRIES.to_string());
         loop {
             let mut out = Vec::new();
@@ -177,17 +195,24 @@ impl Redis {
                 for _ in 0..open(wire).await? / 2 {
                     let (name, value) = (text(wire).await?, text(wire).await?);
                     bytes += value.len();
-                    if name == b"id" {
-                        ids.extend(Uuid::try_parse_ascii(&value).ok());
+                    if name == b"event" {
+                        marks.extend(Mark::find(&value));
                     }
                 }
             }
             entries += count;
             if count < PAGE_ENTRIES || entries >= TAIL_ENTRIES || bytes >= TAIL_BYTES {
-                return Ok(ids);
+                return Ok(marks);
             }
         }
     }
+}
+
+/// Whether an answer is the id of an entry: two numbers with a dash between.
+fn is_entry(id: &[u8]) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = id.splitn(2, |byte| *byte == b'-');
+    parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number)
 }
 
 /// Appends a command: its words, each with its length.
@@ -264,6 +289,20 @@ fn judge(what: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_id_of_an_entry_says_that_it_was_added() {
+        for (id, expected) in [
+            ("1764374400000-0", true),
+            ("QUEUED", false),
+            ("OK", false),
+            ("1-", false),
+            ("-1", false),
+            ("1", false),
+        ] {
+            assert_eq!(is_entry(id.as_bytes()), expected, "{id}");
+        }
+    }
 
     #[test]
     fn commands_have_lengths_and_errors_meanings() {

@@ -48,14 +48,14 @@ impl Stream {
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         if !self.is_open {
             match self.desk.open().await {
-                Ok(ids) => self.known = Known::new(ids),
+                Ok(marks) => self.known = Known::new(marks),
                 Err(fault) => return failed(&fault),
             }
             self.is_open = true;
         }
         let mut lines = std::mem::take(&mut self.buffer);
         for place in range {
-            if !self.known.meets(load.at(place).1.id) {
+            if !self.known.meets(load.mark(place)) {
                 load.write(place, Form::Received, &mut lines);
                 lines.push(b'\n');
             }
