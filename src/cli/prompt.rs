@@ -4,6 +4,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{Failure, say};
 use crate::id::Secret;
@@ -48,6 +49,9 @@ pub(super) fn without_line_break(text: &str) -> Secret {
 }
 
 async fn hidden(question: &str) -> Result<String, Failure> {
+    // Before anything is hidden: an end in between would leave the terminal so.
+    let interrupted = signal(SignalKind::interrupt());
+    let mut interrupted = interrupted.map_err(|fault| Failure::No(fault.to_string()))?;
     let _ = write!(io::stderr(), "{question}: ");
     let _quiet = Quiet::begin();
     let (answer, answered) = tokio::sync::oneshot::channel();
@@ -55,7 +59,7 @@ async fn hidden(question: &str) -> Result<String, Failure> {
     std::thread::spawn(move || answer.send(line()));
     tokio::select! {
         line = answered => line.unwrap_or(Err(Failure::Interrupted)),
-        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        _ = interrupted.recv() => Err(Failure::Interrupted),
     }
 }
 
