@@ -83,16 +83,12 @@ impl Nats {
         clock: &Arc<Clock>,
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        let options = destination.options.clone();
-        let login = LoginFiles::new(destination.bearer_file.as_deref(), &options);
-        let text = destination.name().to_owned();
-        login.read_now().map_err(|why| ForwardError::Destination { text, why })?;
         Ok(Self {
             place: place.clone(),
             subject: subject.to_owned(),
-            options,
+            options: destination.options.clone(),
             egress: destination.egress.clone(),
-            login,
+            login: LoginFiles::of(destination)?,
             deadline,
             inbox: format!("_INBOX.{}", id::now(clock).simple()),
             connection: None,

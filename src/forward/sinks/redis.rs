@@ -57,16 +57,12 @@ impl Redis {
         (place, stream): (&Place, &str),
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        let options = destination.options.clone();
-        let login = LoginFiles::new(destination.bearer_file.as_deref(), &options);
-        let text = destination.name().to_owned();
-        login.read_now().map_err(|why| ForwardError::Destination { text, why })?;
         Ok(Self {
             place: place.clone(),
             stream: stream.to_owned(),
-            options,
+            options: destination.options.clone(),
             egress: destination.egress.clone(),
-            login,
+            login: LoginFiles::of(destination)?,
             deadline,
             connection: None,
             known: Known::default(),

@@ -15,7 +15,8 @@ use tokio_rustls::TlsConnector;
 
 use super::{Fault, tls};
 use crate::forward::egress::{Egress, EgressFault};
-use crate::forward::options::{Options, TlsFiles};
+use crate::forward::options::TlsFiles;
+use crate::forward::{Destination, ForwardError};
 use crate::telemetry::forward::Outcome;
 
 /// Longest line, and most bytes of one value, that a server may answer with.
@@ -140,9 +141,13 @@ pub(super) struct LoginFiles {
 }
 
 impl LoginFiles {
-    pub(super) fn new(bearer_file: Option<&Path>, options: &Options) -> Self {
-        let token = bearer_file.map(Path::to_path_buf);
-        Self { token, password: options.basic_file.clone() }
+    /// Those of a destination, once they can be read.
+    pub(super) fn of(destination: &Destination) -> Result<Self, ForwardError> {
+        let password = destination.options.basic_file.clone();
+        let files = Self { token: destination.bearer_file.clone(), password };
+        let text = destination.name().to_owned();
+        files.read_now().map_err(|why| ForwardError::Destination { text, why })?;
+        Ok(files)
     }
 
     /// Reads them; at each connection anew, since they may have been changed.
