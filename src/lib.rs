@@ -32,6 +32,7 @@ pub mod journal;
 // Keeps: durable, strangers to HTTP.
 pub mod store;
 
+pub mod shelf;
 pub mod spool;
 
 // An index of what is kept.

@@ -19,6 +19,7 @@ mod openapi;
 mod origin;
 mod outbox;
 mod pages;
+mod parked;
 mod password;
 mod plan;
 mod present;
@@ -55,6 +56,7 @@ use crate::id::Uuid;
 use crate::limit::{Attempts, Limits};
 use crate::render;
 use crate::request::{Arrival, Content};
+use crate::shelf::Shelf;
 use crate::spool::Spool;
 use crate::store::{Change, Store, StoreError};
 use crate::telemetry::Telemetry;
@@ -121,6 +123,8 @@ pub struct Api {
     options: Options,
     /// Where published events go.
     events: Events,
+    /// What destinations did not take.
+    shelf: Shelf,
     /// Turns of renderings that try a draft.
     trials: Semaphore,
     /// Turns of passwords that are hashed.
@@ -207,7 +211,7 @@ impl Api {
         store: Arc<Store>,
         keys: Arc<Keyring>,
         spool: Spool,
-        feed: Feed,
+        (feed, shelf): (Feed, Shelf),
         clock: Arc<Clock>,
         telemetry: &Telemetry,
         options: Options,
@@ -228,6 +232,7 @@ impl Api {
             facts,
             options,
             events,
+            shelf,
             trials,
             passwords: Semaphore::new(password::HASHES_MAX),
             attempts: password::attempts(),
@@ -397,6 +402,10 @@ impl Api {
             Act::Restrictions => self.restrictions(call).await,
             Act::Template(what) => self.act_on_template(call, what, values).await,
             Act::Subscribe => self.subscribe(call, values).await,
+            Act::Parked => self.parked(call, values).await,
+            Act::ParkedEvent => self.parked_event(call).await,
+            Act::RetryParked => self.retry(call, values).await,
+            Act::DiscardParked => self.discard(call, values).await,
         }
     }
 
@@ -427,7 +436,9 @@ impl Api {
                 Problem::Store(fault) => {
                     tracing::error!(kind, verb, %fault, "a management call failed");
                 }
-                Problem::Feed(fault) => tracing::error!(verb, %fault, "a question failed"),
+                Problem::Feed(fault) | Problem::Shelf(fault) => {
+                    tracing::error!(verb, %fault, "a question failed");
+                }
                 _ => {}
             }
             problem.reply()

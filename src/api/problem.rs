@@ -54,6 +54,8 @@ pub(super) enum Problem {
     Store(StoreError),
     /// The index of events failed; likewise.
     Feed(String),
+    /// The shelf of parked events failed; likewise.
+    Shelf(String),
 }
 
 impl From<BodyError> for Problem {
@@ -160,7 +162,7 @@ impl Problem {
                 Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                     .with(RETRY_AFTER, (*retry_after_seconds).into())
             }
-            Self::Engine | Self::Store(_) | Self::Feed(_) => {
+            Self::Engine | Self::Store(_) | Self::Feed(_) | Self::Shelf(_) => {
                 Reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
         }

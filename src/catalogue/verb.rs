@@ -139,6 +139,14 @@ pub enum Act {
     Template(Versioning),
     /// Says whether an account's plan ends with what is paid.
     Subscribe,
+    /// Tells what lies parked for a destination.
+    Parked,
+    /// Tells one event that lies parked for a destination.
+    ParkedEvent,
+    /// Sends parked events again.
+    RetryParked,
+    /// Lets go of parked events.
+    DiscardParked,
 }
 
 /// What can be done with the versions of a template.

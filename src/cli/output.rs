@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::config::ConfigError;
 use crate::forward::ForwardError;
 use crate::serve::ServeError;
+use crate::shelf::ShelfError;
 use crate::spool::SpoolError;
 use crate::store::StoreError;
 
@@ -37,6 +38,9 @@ pub(super) enum Failure {
     /// A destination's text is none: 3.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// Parked events cannot be looked at: 1.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
     /// The gateway does not start: 1, and 5 for a folder without an account.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -87,7 +91,12 @@ impl Failure {
             Self::NotFound(_)
             | Self::Serve(ServeError::Empty(_))
             | Self::Store(StoreError::Unchained { .. }) => 5,
-            Self::No(_) | Self::Told | Self::Spool(_) | Self::Store(_) | Self::Serve(_) => 1,
+            Self::No(_)
+            | Self::Told
+            | Self::Shelf(_)
+            | Self::Spool(_)
+            | Self::Store(_)
+            | Self::Serve(_) => 1,
             Self::Usage(_) => 2,
             Self::Config(_) | Self::Forward(_) | Self::NotLoaded(_) => 3,
             Self::Denied(_) => 4,

@@ -1,49 +1,221 @@
-//! `hookgate parked`: events that a destination did not take and that were set aside. In: a data folder. Out: each with
-//! its reason and the last answer. Changes nothing; may run beside a gateway.
+//! `hookgate parked`: events that a destination did not take and that were set aside. In: a destination of a running
+//! gateway, or a data folder. Out: each with its reason and the last answer; or word that they go out again, or are let
+//! go of. A folder may be looked at beside a gateway, which then does what was said within a second.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use http::Method;
+use serde_json::{Value, json};
 
 use super::Form;
+use super::access::{Access, Remote};
+use super::client::runtime;
+use super::listing::text;
 use super::output::{Failure, print_line};
-use crate::forward;
+use super::prompt;
+use crate::id::Uuid;
+use crate::shelf::{Asked, Shelf};
 
 /// Most characters of an answer in a line.
 const ANSWER_MAX_CHARS: usize = 80;
+/// Most times that the next thousand is let go of.
+const ROUNDS_MAX: usize = 20;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List parked events, the oldest of each destination first
     #[command(after_help = "\
-With -o json each line is an object that holds the whole event.
+With -o json each line is an object that holds the whole event. A `refused` event lies there until it is retried or
+discarded; one that is `behind` waits for it, to keep the order of its resource.
 
-Example:
+Examples:
+  hookgate parked ls shop
   hookgate parked ls --data ./data -o json")]
     Ls {
-        /// Data folder
-        #[arg(long, env = "HOOKGATE_SERVER__DATA", value_name = "DIR")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: Place,
         #[command(flatten)]
         form: Form,
     },
+    /// Show a parked event
+    #[command(after_help = "\
+Example:
+  hookgate parked show shop --id 01993c3e-7d1b-7a9c-8000-3f0c6a1e0001")]
+    Show {
+        #[command(flatten)]
+        place: Place,
+        /// The event's id
+        #[arg(long, value_name = "ID")]
+        id: Uuid,
+    },
+    /// Send parked events again, in order, and what waits behind them
+    #[command(after_help = "\
+Examples:
+  hookgate parked retry shop --all
+  hookgate parked retry shop --reason 'answered 422'
+  hookgate parked retry --data ./data --all")]
+    Retry {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Let go of parked events for ever; what waits behind them is sent
+    #[command(after_help = "\
+Asks first, unless --yes is said. Through a gateway it is audited; with --data the ids are printed.
+
+Example:
+  hookgate parked discard shop --id 01993c3e-7d1b-7a9c-8000-3f0c6a1e0001 --yes")]
+    Discard {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        which: Which,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// Where they lie.
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    /// A destination's name or id, in a running gateway
+    #[arg(value_name = "NAME|ID", required_unless_present = "data")]
+    destination: Option<String>,
+    /// Data folder, with all destinations: those of the operator, too
+    #[arg(long, env = "HOOKGATE_SERVER__DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Which of them.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Which {
+    /// This event; may be given again
+    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    id: Vec<Uuid>,
+    /// Those whose reason has this in it
+    #[arg(long, value_name = "TEXT", conflicts_with = "all")]
+    reason: Option<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
-    let Command::Ls { data, form } = command;
-    if !data.is_dir() {
-        return Err(Failure::NotFound(format!("{}: no such folder", data.display())));
-    }
-    for parked in forward::parked(data)? {
-        if form.is_json() {
-            let line = serde_json::to_string(&parked);
-            print_line(&line.map_err(|fault| Failure::No(fault.to_string()))?)?;
-            continue;
+    match command {
+        Command::Ls { place, form } => {
+            let all = place.list(&Asked::default())?;
+            let is_json = form.is_json();
+            let text = |one: &Value| if is_json { one.to_string() } else { line(one) };
+            all.iter().try_for_each(|one| print_line(&text(one)))
         }
-        let answer = parked.answer.as_deref().unwrap_or_default();
-        let answer: String = answer.chars().take(ANSWER_MAX_CHARS).collect();
-        print_line(&format!(
-            "{}  {}  {}  {} attempts  {}  {}",
-            parked.parked, parked.id, parked.destination, parked.attempts, parked.reason, answer
-        ))?;
+        Command::Show { place, id } => {
+            let all = place.list(&Asked { ids: Some(vec![*id]), ..Asked::default() })?;
+            if all.is_empty() {
+                return Err(Failure::NotFound(format!("no event {id} lies parked there")));
+            }
+            all.iter().try_for_each(|one| print_line(&format!("{one:#}")))
+        }
+        Command::Retry { place, which } => {
+            let count = place.settle("retry", which)?;
+            print_line(&format!("{count} go out again"))
+        }
+        Command::Discard { place, which, yes } => {
+            let there = place.list(&which.asked())?.len();
+            prompt::confirm(&format!("let go of {there} parked events for ever"), *yes)?;
+            let count = place.settle("discard", which)?;
+            print_line(&format!("{count} discarded"))
+        }
     }
-    Ok(())
+}
+
+impl Which {
+    fn asked(&self) -> Asked {
+        let ids = Some(self.id.clone()).filter(|ids| !ids.is_empty());
+        Asked { ids, reason: self.reason.clone(), ..Asked::default() }
+    }
+
+    fn body(&self) -> Value {
+        let mut body = asked(&self.asked());
+        body["all"] = self.all.into();
+        body
+    }
+}
+
+/// What is asked of a gateway.
+fn asked(asked: &Asked) -> Value {
+    let ids = asked.ids.as_ref().map(|ids| ids.iter().map(Uuid::to_string).collect::<Vec<_>>());
+    json!({ "ids": ids, "reason": asked.reason })
+}
+
+impl Place {
+    /// What lies there of what is asked for.
+    fn list(&self, wanted: &Asked) -> Result<Vec<Value>, Failure> {
+        if let (None, Some(data)) = (&self.destination, &self.data) {
+            let all = Shelf::look(existing(data)?, wanted)?;
+            let told = |one: &crate::shelf::Lying| serde_json::to_value(one.describe());
+            return Ok(all.iter().filter_map(|one| told(one).ok()).collect());
+        }
+        runtime()?.block_on(async {
+            let (remote, path) = self.find().await?;
+            remote.rows(&format!("{path}/filter"), &asked(wanted)).await
+        })
+    }
+
+    /// Has parked events sent again, or let go of; how many.
+    fn settle(&self, how: &str, which: &Which) -> Result<u64, Failure> {
+        if let (None, Some(data)) = (&self.destination, &self.data) {
+            let kept = Shelf::open(existing(data)?)?;
+            return runtime()?.block_on(async {
+                if how == "retry" {
+                    return Ok(kept.retry(which.asked()).await?);
+                }
+                let gone = kept.discard(which.asked()).await?;
+                gone.iter().try_for_each(|id| print_line(&id.to_string()))?;
+                Ok(gone.len() as u64)
+            });
+        }
+        runtime()?.block_on(async {
+            let (remote, path) = self.find().await?;
+            let mut all = 0;
+            for _ in 0..ROUNDS_MAX {
+                let path = format!("{path}/{how}");
+                let done = remote.call(Method::POST, &path, Some(&which.body())).await?;
+                let count = done["count"].as_u64().unwrap_or(0);
+                all += count;
+                if count == 0 || how == "retry" {
+                    break;
+                }
+            }
+            Ok(all)
+        })
+    }
+
+    /// The gateway, and the path of what lies parked for the destination.
+    async fn find(&self) -> Result<(Remote, String), Failure> {
+        let remote = self.access.workspace().await?;
+        let wanted = self.destination.as_deref().unwrap_or_default();
+        let found = remote.find("destination", "destinations", wanted).await?;
+        let path = format!("destinations/{}/parked", text(&found, "id"));
+        Ok((remote, path))
+    }
+}
+
+fn existing(data: &Path) -> Result<&Path, Failure> {
+    if data.is_dir() {
+        return Ok(data);
+    }
+    Err(Failure::NotFound(format!("{}: no such folder", data.display())))
+}
+
+fn line(one: &Value) -> String {
+    let answer: String = text(one, "answer").chars().take(ANSWER_MAX_CHARS).collect();
+    let [parked, id, destination, standing, reason] =
+        ["parked", "id", "destination", "standing", "reason"].map(|name| text(one, name));
+    let attempts = &one["attempts"];
+    format!("{parked}  {id}  {destination}  {standing}  {attempts} attempts  {reason}  {answer}")
 }

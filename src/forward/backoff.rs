@@ -18,6 +18,8 @@ pub(super) struct Tempo {
     pub(super) slow: Duration,
     /// Between two starts while events keep coming, so that they go together.
     pub(super) linger: Duration,
+    /// What a destination has not taken after so long, while it takes nothing, is parked.
+    pub(super) window: Duration,
     /// For one attempt, from connecting to the end of the answer.
     pub(super) deadline: Duration,
     /// Between two questions whether what was acknowledged is kept.
@@ -37,6 +39,7 @@ impl Default for Tempo {
             most: Duration::from_secs(30),
             slow: Duration::from_secs(30),
             linger: Duration::from_millis(10),
+            window: Duration::from_hours(72),
             deadline: Duration::from_secs(30),
             confirm: Duration::from_secs(1),
             patience: Duration::from_secs(30),
@@ -50,6 +53,9 @@ impl Default for Tempo {
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
+/// Failures in a row after which a destination counts as down.
+const OPEN_AFTER: u32 = 8;
+
 /// Failures in a row.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
@@ -62,6 +68,11 @@ impl Backoff {
         let bound = tempo.first.saturating_mul(1 << self.failures.min(20)).min(tempo.most);
         self.failures = self.failures.saturating_add(1);
         bound.mul_f64(chance)
+    }
+
+    /// Whether so many failed that only one event goes out at a time, to see whether the destination is back.
+    pub(super) fn is_open(&self) -> bool {
+        self.failures >= OPEN_AFTER
     }
 
     /// It went well.
@@ -100,9 +111,11 @@ mod tests {
         let bounds: Vec<_> = (0..10).map(|_| backoff.wait(&tempo, 1.0).as_millis()).collect();
         let seen = [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000];
         assert_eq!(bounds, seen);
+        assert!(backoff.is_open());
         backoff.failures = u32::MAX;
         assert_eq!(backoff.wait(&tempo, 0.5), Duration::from_secs(15));
         backoff.reset();
+        assert!(!backoff.is_open());
         assert_eq!(backoff.wait(&tempo, 0.0), Duration::ZERO);
         assert_eq!(slow(&tempo, 0.0), Duration::from_millis(22_500));
     }

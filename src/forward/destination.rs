@@ -183,6 +183,14 @@ impl Destination {
         }
     }
 
+    /// What stands for it on the shelf.
+    pub(super) fn id(&self) -> Uuid {
+        match self.owner {
+            Owner::Operator => Uuid::from_bytes(short(self.name.as_bytes())),
+            Owner::Workspace { record, .. } => record,
+        }
+    }
+
     /// What its reader is called: as long as that stays the same, it goes on where it was.
     pub(super) fn track(&self) -> String {
         match self.owner {
@@ -299,6 +307,13 @@ fn mask(text: &str) -> String {
     };
     let query: Vec<String> = query.split('&').map(hide).collect();
     format!("{scheme}://{host}{path}?{}", query.join("&"))
+}
+
+/// The first sixteen bytes of a SHA-256.
+fn short(text: &[u8]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&digest(&SHA256, text).as_ref()[..16]);
+    short
 }
 
 /// The first `bytes` of a SHA-256 as hexadecimal digits.

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use super::lines::Mark;
 use crate::event::{Event, write_received};
+use crate::filter::Seen;
+use crate::shelf::{Key, Lying};
 use crate::spool::Kept;
 
 /// Bytes that a batch has for each event beside its JSON, at most: three keys and a separator.
@@ -26,6 +28,8 @@ pub(super) struct Load {
     /// For each event its frame and its place there.
     places: Vec<(u32, u32)>,
     bytes: usize,
+    /// Where the events lie on the shelf, when they come from there.
+    numbers: Vec<i64>,
 }
 
 impl Load {
@@ -42,7 +46,66 @@ impl Load {
             bytes += kept.events.iter().map(|event| event.json.len()).sum::<usize>();
             bytes += kept.capture.as_ref().map_or(0, |capture| capture.body.len());
         }
-        Self { kept, places, bytes }
+        Self { kept, places, bytes, numbers: Vec::new() }
+    }
+
+    /// Events from the shelf.
+    pub(super) fn shelved(lying: Vec<Lying>) -> Self {
+        let numbers = lying.iter().map(|lying| lying.number).collect();
+        let kept = |Lying { aside, .. }: Lying| Kept {
+            sequence: 0,
+            account: aside.account,
+            workspace: aside.workspace,
+            received: aside.received,
+            events: vec![aside.event],
+            capture: None,
+        };
+        let kept = lying.into_iter().map(kept).collect();
+        Self { numbers, ..Self::new(kept, |_, _| true) }
+    }
+
+    /// Whether its events come from the shelf.
+    pub(super) fn is_shelved(&self) -> bool {
+        !self.numbers.is_empty()
+    }
+
+    /// Where its events lie on the shelf.
+    pub(super) fn numbers(&self, range: Range<usize>) -> &[i64] {
+        self.numbers.get(range).unwrap_or_default()
+    }
+
+    /// The key of an event: its place and its resource's id.
+    pub(super) fn key(&self, place: usize) -> Key {
+        let (kept, event) = self.at(place);
+        Self::key_of(kept, event)
+    }
+
+    pub(super) fn key_of(kept: &Kept, event: &Event) -> Key {
+        let seen = Seen::read(&event.json);
+        let resource = seen.as_ref().map(|seen| seen.resource().id()).unwrap_or_default();
+        Key::new(kept.account, kept.workspace, &resource)
+    }
+
+    /// Takes events out; the cursor moves past them as if they were done.
+    pub(super) fn take(&mut self, is_taken: impl Fn(&Self, usize) -> bool) -> Vec<(u32, u32)> {
+        let taken: Vec<bool> = (0..self.len()).map(|place| is_taken(self, place)).collect();
+        let mut out = Vec::new();
+        let mut place = 0;
+        self.places.retain(|at| {
+            let goes = taken[place];
+            place += 1;
+            if goes {
+                out.push(*at);
+            }
+            !goes
+        });
+        out
+    }
+
+    /// An event that was taken out, and its frame.
+    pub(super) fn taken(&self, (frame, event): (u32, u32)) -> (&Kept, &Event) {
+        let kept = &self.kept[frame as usize];
+        (kept, &kept.events[event as usize])
     }
 
     /// Events in hand.

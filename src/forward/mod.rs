@@ -6,12 +6,12 @@ mod backoff;
 mod destination;
 mod egress;
 mod lane;
+mod ledger;
 mod lines;
 mod load;
 mod notice;
 mod options;
 mod pace;
-mod parked;
 mod post;
 mod record;
 mod sinks;
@@ -33,6 +33,7 @@ use self::lane::state::State;
 use self::post::Posts;
 use crate::clock::Clock;
 use crate::id::Uuid;
+use crate::shelf::Shelf;
 use crate::spool::{Lag, Spool, SpoolError};
 use crate::store::{Change, Record};
 use crate::telemetry::Telemetry;
@@ -40,7 +41,6 @@ use crate::telemetry::forward::Facts;
 
 pub use destination::Destination;
 pub use notice::ACTIONS;
-pub use parked::{Parked, parked};
 pub use record::vet;
 
 /// Why nothing can be sent on.
@@ -80,8 +80,10 @@ impl ForwardError {
 pub struct Ground {
     /// Where frames come from, and where the events about lanes go.
     pub spool: Spool,
-    /// The data folder; parked events lie in it.
+    /// The data folder; what paces have used is kept there.
     pub data: PathBuf,
+    /// Where events lie that a destination did not take.
+    pub shelf: Shelf,
     /// The time.
     pub clock: Arc<Clock>,
     /// The registry.
@@ -180,7 +182,7 @@ impl Forwarder {
         tasks.push(tokio::spawn(watch::run(
             states.clone(),
             posts.clone(),
-            ground.spool.clone(),
+            (ground.spool.clone(), ground.shelf.clone()),
             notice::Notices::of(&ground),
             tempo,
             told,

@@ -3,10 +3,11 @@
 //! forth another for ever.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Ground;
 use super::destination::Owner;
-use super::lane::state::State;
+use super::lane::state::{State, Told};
 use crate::catalogue::Action;
 use crate::clock::Clock;
 use crate::event::compose;
@@ -15,6 +16,9 @@ use crate::json::write_str;
 use crate::spool::{Spool, SpoolError};
 
 const DROPPED: &str = "hookgate.destination.dropped";
+const FAILING: &str = "hookgate.destination.failing";
+const RECOVERED: &str = "hookgate.destination.recovered";
+const HELD: &str = "hookgate.destination.held";
 const PARKED: &str = "hookgate.destination.parked";
 /// What the lanes' own events say of a destination.
 pub const ACTIONS: &[Action] = &[
@@ -24,11 +28,30 @@ pub const ACTIONS: &[Action] = &[
         when: "events were lost to it",
     },
     Action {
+        name: "failing",
+        act: "a destination cannot be reached, or answers what only an operator can mend",
+        when: "eight attempts failed one after the other, or one that waits for an operator",
+    },
+    Action {
+        name: "recovered",
+        act: "a destination that was failing took an event",
+        when: "delivery goes on",
+    },
+    Action {
+        name: "held",
+        act: "as much lies parked for a destination as may",
+        when: "it takes no more before some is retried or discarded; at most once an hour",
+    },
+    Action {
         name: "parked",
         act: "a destination refused an event for good",
         when: "the event was set aside",
     },
 ];
+/// Between two events that say that the same destination is down.
+const FAILING_PAUSE: Duration = Duration::from_mins(1);
+/// Between two events that say that the same lane is held.
+const HELD_PAUSE: Duration = Duration::from_hours(1);
 /// How the names of all of them begin, inside an event's JSON.
 const OPENING: &[u8] = b",\"event\":\"hookgate.destination.";
 
@@ -70,6 +93,39 @@ impl Notices {
         }
     }
 
+    /// A lane stands still because no more can be parked. Told again only after a while.
+    pub(super) async fn held(&self, lane: &State, why: &str) {
+        if !lane.may_tell(Told::Held, HELD_PAUSE) {
+            return;
+        }
+        let mut rest = b",\"reason\":".to_vec();
+        write_str(&mut rest, why);
+        rest.push(b'}');
+        if let Err(fault) = self.append(HELD, lane, &rest).await {
+            let destination = &lane.name;
+            tracing::debug!(destination, %fault, "no event tells of a lane that is held");
+        }
+    }
+
+    /// A destination is down: `false` when that was told of it just now.
+    pub(super) async fn failing(&self, lane: &State, fault: &str) -> bool {
+        if !lane.may_tell(Told::Failing, FAILING_PAUSE) {
+            return false;
+        }
+        let mut rest = b",\"fault\":".to_vec();
+        write_str(&mut rest, fault);
+        rest.push(b'}');
+        self.append(FAILING, lane, &rest).await.is_ok()
+    }
+
+    /// It is back.
+    pub(super) async fn recovered(&self, lane: &State) {
+        if let Err(fault) = self.append(RECOVERED, lane, b"}").await {
+            let destination = &lane.name;
+            tracing::debug!(destination, %fault, "no event tells that a destination is back");
+        }
+    }
+
     async fn append(&self, name: &str, lane: &State, rest: &[u8]) -> Result<(), SpoolError> {
         let mut payload = b"{\"destination\":".to_vec();
         write_str(&mut payload, &lane.name);
@@ -106,6 +162,7 @@ mod tests {
         };
         assert!(is_notice(&event(PARKED, "{}")));
         assert!(is_notice(&event(DROPPED, "{}")));
+        assert!(is_notice(&event(FAILING, "{}")));
         let payload = format!("{{\"a\":1,\"event\":\"{PARKED}\"}}");
         assert!(!is_notice(&event("shop.order.paid", &payload)));
         assert!(!is_notice(b"{}"));

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::backoff::{Tempo, slow};
 use super::lane::Lane;
 use super::lane::state::State;
-use super::parked::Shelf;
+use super::ledger::Ledger;
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::id::Uuid;
 use crate::spool::{Start, track_of};
@@ -165,7 +165,7 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
         let wanted = lock(&post.wanted).clone();
         let state = Arc::clone(&lock(&post.state));
         let done = match &wanted {
-            Wanted::End => return forget(ground, post.record),
+            Wanted::End => return forget(ground, post.record).await,
             Wanted::Nothing => ground.spool.forget(&track_of(post.record)).map_err(Into::into),
             Wanted::Hold(destination) => {
                 let (track, on_full) = (destination.track(), destination.on_full);
@@ -201,11 +201,14 @@ async fn run(
 }
 
 /// Leaves nothing of a record's lane behind.
-fn forget(ground: &Ground, record: Uuid) {
+async fn forget(ground: &Ground, record: Uuid) {
     if let Err(fault) = ground.spool.forget(&track_of(record)) {
         tracing::warn!(%record, %fault, "the cursor of a destination that is gone stays");
     }
-    if let Err(fault) = Shelf::remove(&ground.data, &record.to_string()) {
+    if let Err(fault) = Ledger::remove(&ground.data, &record.to_string()) {
+        tracing::warn!(%record, %fault, "the pace of a destination that is gone stays");
+    }
+    if let Err(fault) = ground.shelf.forget(record).await {
         tracing::warn!(%record, %fault, "the parked events of a destination that is gone stay");
     }
 }

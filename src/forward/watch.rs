@@ -14,6 +14,7 @@ use super::lane::state::State;
 use super::notice::Notices;
 use super::post::Posts;
 use super::{Signal, Status};
+use crate::shelf::Shelf;
 use crate::spool::{Lag, Spool};
 use crate::telemetry::forward::Together;
 
@@ -36,7 +37,7 @@ impl Told {
 pub(super) async fn run(
     states: Vec<Arc<State>>,
     posts: Posts,
-    spool: Spool,
+    (spool, shelf): (Spool, Shelf),
     notices: Notices,
     tempo: Tempo,
     mut signal: Receiver<Signal>,
@@ -48,6 +49,9 @@ pub(super) async fn run(
         tokio::select! {
             _ = signal.wait_for(|signal| signal.stop) => return,
             _ = ticks.tick() => {}
+        }
+        if let Err(fault) = shelf.notice_others().await {
+            tracing::debug!(%fault, "nobody knows what an operator did to parked events");
         }
         let lags: HashMap<String, Lag> = spool.lags().into_iter().collect();
         let records = posts.states();

@@ -24,6 +24,7 @@ use crate::feed::{Feed, FeedError};
 use crate::forward::{ForwardError, Forwarder, Ground, Status};
 use crate::hooks::{self, Hooks, Routes};
 use crate::request::Arrival;
+use crate::shelf::{Shelf, ShelfError};
 use crate::spool::{FolderLock, Spool, SpoolError};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::{Telemetry, accept, process};
@@ -59,6 +60,9 @@ pub enum ServeError {
     /// The index of events cannot be opened or made.
     #[error("the index of events: {0}")]
     Feed(#[from] FeedError),
+    /// The shelf of parked events cannot be opened.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
     /// An address or a certificate cannot be used.
     #[error(transparent)]
     Accept(#[from] AcceptError),
@@ -175,21 +179,22 @@ impl Gateway {
         let options = config.spool.options();
         let (spool, _) = Spool::open_locked(lock, data, options, &clock, &telemetry)?;
         let feed = feed::start(config, &spool, &clock, &telemetry)?;
+        let shelf = Shelf::open(data)?;
         let routes = Arc::new(Routes::new(&clock, &store.webhooks().await?));
         watch_webhooks(&store, &routes);
         let keys = Arc::new(Keyring::new());
         let api = {
             let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
-            let (spool, feed) = (spool.clone(), feed.clone());
+            let (spool, kept) = (spool.clone(), (feed.clone(), shelf.clone()));
             let options = api::Options { shadows: routes.shadows(), ..config.api() };
-            Arc::new(Api::new(store, keys, spool, feed, clock, &telemetry, options).await?)
+            Arc::new(Api::new(store, keys, spool, kept, clock, &telemetry, options).await?)
         };
         // Bound before anything runs: an address in use must leave no trace.
         let cores = Cores::start(std::thread::available_parallelism().map_or(2, usize::from))?;
         let handles = cores.handles();
         let (sockets, listeners) = bind(config, handles.len(), &clock, &telemetry)?;
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
-        let forwarder = lanes_of(config, &store, &spool, &clock, &telemetry).await?;
+        let forwarder = lanes_of(config, &store, (&spool, &shelf), &clock, &telemetry).await?;
         let (stop_pump, stopped) = watch::channel(false);
         let upkeep = tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
         let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
@@ -303,7 +308,7 @@ fn watch_webhooks(store: &Store, routes: &Arc<Routes>) {
 async fn lanes_of(
     config: &Config,
     store: &Store,
-    spool: &Spool,
+    (spool, shelf): (&Spool, &Shelf),
     clock: &Arc<Clock>,
     telemetry: &Telemetry,
 ) -> Result<Forwarder, ServeError> {
@@ -312,6 +317,7 @@ async fn lanes_of(
     let ground = Ground {
         spool: spool.clone(),
         data: data.clone(),
+        shelf: shelf.clone(),
         clock: Arc::clone(clock),
         telemetry: telemetry.clone(),
         allowed: config.egress.networks(),

@@ -197,9 +197,9 @@ impl LaneFacts {
         self.delivery.observe(since.as_secs_f64());
     }
 
-    /// One event was set aside; so many lie there now.
-    pub fn parked(&self, now: u64) {
-        self.parked.inc();
+    /// Some events were set aside; so many lie there now.
+    pub fn parked(&self, more: u64, now: u64) {
+        self.parked.inc_by(more);
         self.lies_parked(now);
     }
 
@@ -268,7 +268,7 @@ mod tests {
         lane.fails(true);
         lane.delivered(3);
         lane.waited(Duration::from_millis(7));
-        lane.parked(2);
+        lane.parked(1, 2);
         lane.behind(5, Duration::from_millis(1500), 1);
         let text = telemetry.print();
         let label = "destination=\"file:out \\\"x\\\"\"";

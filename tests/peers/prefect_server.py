@@ -30,7 +30,7 @@ PAUSE_SECONDS = 0.06
 MEMBERS = ("occurred", "event", "resource", "related", "payload", "id", "follows")
 TEMPLATE = """{
   "event": "server.sent",
-  "resource": {"prefect.resource.id": "server"{% for name in body.labels %}, {{ name|tojson }}: "x"{% endfor %}},
+  "resource": {"prefect.resource.id": "server.{{ body.number }}"{% for name in body.labels %}, {{ name|tojson }}: "x"{% endfor %}},
   "payload": {{ body|tojson }}
 }"""
 

@@ -2,6 +2,8 @@
 
 use super::workspaces::text;
 use super::*;
+use crate::event;
+use crate::shelf::{Aside, Key, Standing};
 use crate::spool::track_of;
 
 const SECRET: &str = "s3cret-of-shop";
@@ -115,4 +117,75 @@ fn a_destination_begins_at_an_event() {
     let made = house.call("POST", &house.destinations(), &body.to_string());
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(made.body["status"]["frames_behind"], 3);
+}
+
+/// Events of two resources that lie parked for a destination: of each the first was refused.
+fn park(house: &House, destination: &Value) {
+    let id = catalogue::is_id(text(&destination["id"])).expect("an id");
+    let aside = |number: u128| Aside {
+        name: "shop".to_owned(),
+        key: Key::new(
+            house.first.account_id,
+            None,
+            if number.is_multiple_of(2) { "even" } else { "odd" },
+        ),
+        standing: if number < 3 { Standing::Refused } else { Standing::Behind },
+        account: house.first.account_id,
+        workspace: Some(house.first.workspace_id),
+        received: Time::from_micros(1),
+        parked: Time::from_micros(2),
+        reason: format!("answered 42{number}"),
+        attempts: 1,
+        answer: None,
+        event: event::compose(
+            Time::from_micros(1),
+            "shop.paid",
+            &[],
+            &[],
+            "{}",
+            Uuid::from_u128(number),
+            None,
+        ),
+    };
+    wait(house.api.shelf.put(id, (1..=6).map(aside).collect())).expect("parked");
+}
+
+#[test]
+fn parked_events_are_told_sent_again_and_let_go_of() {
+    let house = House::new();
+    let made = house.call("POST", &house.destinations(), &shop().to_string()).body;
+    let own = format!("{}{}/parked", house.destinations(), text(&made["id"]));
+    park(&house, &made);
+    house.events();
+    let all = house.call("GET", &own, "").body;
+    let standings: Vec<_> =
+        all.as_array().expect("a list").iter().map(|one| text(&one["standing"])).collect();
+    assert_eq!(standings, ["refused", "refused", "behind", "behind", "behind", "behind"]);
+    assert_eq!(all[0]["event"]["event"], "shop.paid");
+    assert_eq!(all[0]["event"]["workspace"], house.first.workspace_id.to_string());
+    let first = text(&all[0]["id"]).to_owned();
+    assert_eq!(house.call("GET", &format!("{own}/{first}"), "").body, all[0]);
+    assert_eq!(house.call("GET", &format!("{own}/{OTHER}"), "").status, 404);
+    let some = house.call("POST", &format!("{own}/filter"), r#"{"reason":"421","limit":5}"#).body;
+    assert_eq!(some, json!([all[0]]));
+    for body in ["{}", r#"{"all":true,"reason":"x"}"#, r#"{"ids":[]}"#, r#"{"ids":["x"]}"#] {
+        for verb in ["retry", "discard"] {
+            assert_eq!(house.call("POST", &format!("{own}/{verb}"), body).status, 422, "{body}");
+        }
+    }
+    let only = json!({ "ids": [first] }).to_string();
+    let retried = house.call("POST", &format!("{own}/retry"), &only);
+    assert_eq!((retried.status, retried.body), (200, json!({"count": 1})));
+    let gone = house.call("POST", &format!("{own}/discard"), r#"{"reason":"answered 422"}"#);
+    assert_eq!((gone.status, gone.body), (200, json!({"count": 1})));
+    let standings = house.call("POST", &format!("{own}/filter"), r#"{"standing":"due"}"#).body;
+    assert_eq!(standings.as_array().map(Vec::len), Some(1));
+    assert_eq!(house.call("POST", &format!("{own}/discard"), r#"{"all":true}"#).body["count"], 5);
+    assert_eq!(house.call("POST", &format!("{own}/discard"), r#"{"all":true}"#).body["count"], 0);
+    let events = house.events();
+    let names: Vec<_> = events.iter().map(|event| text(&event["event"]).to_owned()).collect();
+    let name = |action: &str| format!("hookgate.destination.{action}");
+    assert_eq!(names, ["retried", "discarded", "discarded"].map(name));
+    assert_eq!(events[1]["payload"]["count"], 1);
+    assert_eq!(events[1]["payload"]["events"], json!([Uuid::from_u128(2).to_string()]));
 }

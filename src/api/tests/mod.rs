@@ -86,7 +86,9 @@ impl House {
         let feed = feed::Options::default();
         let feed = Feed::start(&folder.0, feed, &spool, &clock, &telemetry, history);
         let feed = feed.expect("a feed");
-        let api = Api::new(store, keys, spool, feed, clock, &telemetry, options);
+        let shelf = Shelf::open(&folder.0).expect("a shelf");
+        let kept = (feed, shelf);
+        let api = Api::new(store, keys, spool, kept, clock, &telemetry, options);
         let api = wait(api).expect("an API");
         wait(async {
             let pending = api.store.pending(100).await.expect("events");

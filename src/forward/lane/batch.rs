@@ -1,6 +1,7 @@
 //! One batch until nothing of it is left: each event taken or parked. In: a range of events in hand. Out: when it is
 //! over. A refused part is halved until one event is left, and that is parked; after 500s a part is halved too, but an
-//! event is parked only once the destination has taken another one meanwhile.
+//! event is parked only once the destination has taken one of another key meanwhile. Nothing overtakes an event of its
+//! own key.
 
 use std::ops::Range;
 
@@ -13,6 +14,9 @@ use crate::telemetry::forward::Outcome;
 const BROKEN_SPLIT: u32 = 3;
 /// 500s after which a single event may be to blame.
 const BROKEN_PARK: u32 = 8;
+
+/// Most events that are looked at for one of another key.
+const PROBE_LOOK_MAX: usize = 100;
 
 /// A part of a batch that is still to be sent.
 #[derive(Clone, Debug)]
@@ -69,30 +73,40 @@ impl Work {
         }
     }
 
-    /// Puts the event behind `suspect` in front of it; `false` when there is none.
-    fn probe(&mut self, suspect: Part) -> bool {
+    /// Puts the first event of another key behind `suspect` in front of it; `false` when there is none: of its own
+    /// key nothing may overtake it.
+    fn probe(&mut self, suspect: Part, are_alike: impl Fn(usize, usize) -> bool) -> bool {
+        let own = suspect.range.start;
         let next = self.0.pop();
-        let found = next.is_some();
-        if let Some(next) = next {
-            let (mut first, rest) = next.split(1);
-            if !rest.range.is_empty() {
-                self.0.push(rest);
+        let found = next.as_ref().and_then(|next| {
+            next.range.clone().take(PROBE_LOOK_MAX).find(|place| !are_alike(own, *place))
+        });
+        let Some((next, place)) = next.clone().zip(found) else {
+            self.0.extend(next);
+            self.0.push(suspect);
+            return false;
+        };
+        let (alike, rest) = {
+            let start = next.range.start;
+            next.split(place - start)
+        };
+        let (mut first, rest) = rest.split(1);
+        for part in [rest, alike] {
+            if !part.range.is_empty() {
+                self.0.push(part);
             }
-            first.is_probe = true;
-            self.0.push(suspect);
-            self.0.push(first);
-        } else {
-            self.0.push(suspect);
         }
-        found
+        first.is_probe = true;
+        self.0.push(suspect);
+        self.0.push(first);
+        true
     }
 
-    /// A probe failed: it goes back behind the suspect.
+    /// A probe failed: it goes back to its place behind the suspect.
     fn put_back(&mut self, mut probe: Part) {
-        let suspect = self.0.pop();
         probe.is_probe = false;
-        self.0.push(probe);
-        self.0.extend(suspect);
+        let place = self.0.iter().position(|part| part.range.start < probe.range.start);
+        self.0.insert(place.unwrap_or(self.0.len()), probe);
     }
 }
 
@@ -105,7 +119,20 @@ impl Lane {
     ) -> Result<bool, Stopped> {
         let mut work = Work(vec![Part::new(batch.clone())]);
         while let Some(part) = work.0.pop() {
-            let count = self.pass(part.range.len()).await?;
+            let Some((open, rest)) = self.pass_blocked(load, part.range.clone()).await? else {
+                return Ok(false);
+            };
+            if !rest.is_empty() {
+                work.0.push(Part { range: rest, ..part.clone() });
+            }
+            if open.is_empty() {
+                self.release(load, work.start(batch.end));
+                continue;
+            }
+            let part = Part { range: open, ..part };
+            // One event is enough to see whether a destination that was down is back.
+            let most = if self.backoff.is_open() { 1 } else { part.range.len() };
+            let count = self.pass(most).await?;
             self.follow_signal()?;
             let (mut part, rest) = part.split(count);
             if !rest.range.is_empty() {
@@ -114,10 +141,16 @@ impl Lane {
             part.attempts += 1;
             match self.sink.send(load, part.range.clone()).await {
                 Answer::Taken => {
-                    self.taken(load, part.range);
+                    if !self.taken(load, part.range).await? {
+                        return Ok(false);
+                    }
                     work.prove();
                 }
-                Answer::Refused(refusal) => self.refuse(load, part, refusal, &mut work).await?,
+                Answer::Refused(refusal) => {
+                    if !self.refuse(load, part, refusal, &mut work).await? {
+                        return Ok(false);
+                    }
+                }
                 Answer::Failed(fault) => {
                     if !self.fail(load, part, &fault, &mut work).await? {
                         return Ok(false);
@@ -129,23 +162,24 @@ impl Lane {
         Ok(true)
     }
 
-    /// The content of a part was refused.
+    /// The content of a part was refused; `false`: the batch must be read again.
     async fn refuse(
         &mut self,
         load: &Load,
         part: Part,
         refusal: Refusal,
         work: &mut Work,
-    ) -> Result<(), Stopped> {
+    ) -> Result<bool, Stopped> {
         if !part.is_single() {
             self.state.facts.attempted(Outcome::Refused);
             work.halve(part);
-            return Ok(());
+            return Ok(true);
         }
         if self.refused_in_a_row >= REFUSED_IN_A_ROW_MAX {
             let what = format!("{} to each event: it is not the events", refusal.reason);
             work.0.push(part);
-            return self.wait_after(&Fault::lasting(Outcome::Refused, what)).await;
+            let fault = Fault::lasting(Outcome::Refused, what);
+            return self.wait_after(&fault).await.map(|()| true);
         }
         self.state.facts.attempted(Outcome::Refused);
         self.refused_in_a_row += 1;
@@ -164,6 +198,15 @@ impl Lane {
             self.is_in_doubt = true;
             return self.wait_after(fault).await.map(|()| false);
         }
+        let overdue = self.park_overdue(load, part.range.clone(), fault, part.attempts).await?;
+        let Some(overdue) = overdue else { return Ok(false) };
+        if overdue > 0 {
+            let (_, rest) = part.split(overdue);
+            if !rest.range.is_empty() {
+                work.0.push(rest);
+            }
+            return Ok(true);
+        }
         if !fault.may_be_content {
             work.0.push(part);
             return self.wait_after(fault).await.map(|()| true);
@@ -175,12 +218,11 @@ impl Lane {
             work.halve(part);
         } else if !part.is_single() || part.broken < BROKEN_PARK {
             work.0.push(part);
-        } else if part.is_proven {
+        } else if part.is_proven || load.is_shelved() {
             self.state.facts.attempted(fault.outcome);
             let refusal = Refusal { reason: fault.what.clone(), answer: String::new() };
-            self.park(load, part.range.start, refusal, part.attempts).await?;
-            return Ok(true);
-        } else if !work.probe(part) {
+            return self.park(load, part.range.start, refusal, part.attempts).await;
+        } else if !work.probe(part, |one, other| load.key(one) == load.key(other)) {
             self.wait_after(fault).await?;
             return Ok(false);
         }
@@ -206,14 +248,23 @@ mod tests {
         work.halve(part);
         assert_eq!(ranges(&work), [0..1, 1..3, 3..7]);
         let suspect = work.0.pop().expect("a part");
-        assert!(work.probe(suspect));
+        assert!(work.probe(suspect, |_, _| false));
         assert_eq!(ranges(&work), [1..2, 0..1, 2..3, 3..7]);
         assert_eq!(work.start(7), 0, "the cursor waits for the suspect");
         let probe = work.0.pop().expect("a part");
         work.put_back(probe);
         assert_eq!(ranges(&work), [0..1, 1..2, 2..3, 3..7]);
         let mut alone = Work(Vec::new());
-        assert!(!alone.probe(Part::new(0..1)));
+        assert!(!alone.probe(Part::new(0..1), |_, _| false));
+        let mut alike = Work(vec![Part::new(1..5)]);
+        assert!(!alike.probe(Part::new(0..1), |_, _| true));
+        assert_eq!(ranges(&alike), [0..1, 1..5]);
+        alike.0.pop();
+        assert!(alike.probe(Part::new(0..1), |_, other| other < 3));
+        assert_eq!(ranges(&alike), [3..4, 0..1, 1..3, 4..5]);
+        let probe = alike.0.pop().expect("a part");
+        alike.put_back(probe);
+        assert_eq!(ranges(&alike), [0..1, 1..3, 3..4, 4..5]);
         assert_eq!((alone.0.len(), alone.start(9)), (1, 0));
     }
 }

@@ -139,6 +139,21 @@ impl Lane {
         Ok(Some(missing))
     }
 
+    /// Whether the destination keeps all of these: asked until it does, or patience is over.
+    pub(super) async fn is_kept(&mut self, ids: &[Uuid]) -> Result<bool, Stopped> {
+        let began = Instant::now();
+        while began.elapsed() < self.tempo.patience {
+            self.pause(self.tempo.confirm).await?;
+            match self.sink.count_kept(ids).await {
+                Ok(kept) if kept >= ids.len() => return Ok(true),
+                Ok(_) => {}
+                Err(Unconfirmed::Failed(fault)) => self.wait_after(&fault).await?,
+                Err(Unconfirmed::NotOffered(_)) => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether a failure casts doubt on what was acknowledged before it.
     pub(super) fn casts_doubt(&self, fault: &Fault) -> bool {
         let lost_touch = match fault.outcome {

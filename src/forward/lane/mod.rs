@@ -1,10 +1,12 @@
 //! One destination's way: read, pace, send, and on failure wait, split or park. In: frames from its own cursor. Out:
 //! every event taken or parked, in order, before the cursor moves past it. Waits for nobody but its destination.
 
+mod aside;
 mod batch;
 mod confirm;
 pub(in crate::forward) mod state;
 mod tail;
+mod window;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -12,24 +14,25 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
+use self::aside::Blocked;
 use self::confirm::LOSSES_MAX;
 use self::state::State;
 use self::tail::Tail;
 use super::backoff::{Backoff, Tempo, slow};
 use super::destination::Owner;
-use super::load::{Form, Load};
+use super::ledger::Ledger;
+use super::load::Load;
 use super::notice::Notices;
 use super::pace::{Pace, Pass};
-use super::parked::{Parked, Shelf};
 use super::sinks::{Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
+use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
-use crate::json::write_str;
+use crate::shelf::Shelf;
 use crate::spool::{Kept, Reader, Start};
 use crate::telemetry::forward::Outcome;
 
@@ -40,13 +43,21 @@ const REFUSED_IN_A_ROW_MAX: u32 = 100;
 struct Stopped;
 
 /// One destination and its reader.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Lane {
     destination: Destination,
     reader: Reader,
     sink: Sink,
     pace: Pace,
     backoff: Backoff,
-    shelf: Option<Shelf>,
+    shelf: Shelf,
+    /// What stands for the destination there.
+    id: Uuid,
+    blocked: Blocked,
+    /// Rises when something there may go out again.
+    news: Receiver<u64>,
+    /// Something there may go out again.
+    calls: bool,
     state: Arc<State>,
     notices: Notices,
     tempo: Tempo,
@@ -56,6 +67,10 @@ pub(super) struct Lane {
     /// The newest [`Signal::reopened`] that was followed.
     reopened: u64,
     refused_in_a_row: u32,
+    /// Since when the destination takes nothing, and whether that is kept.
+    failing_since: Option<(Time, bool)>,
+    /// An event told that the destination is down.
+    told_failing: bool,
     /// The destination is asked whether it keeps what it has acknowledged.
     confirms: bool,
     tail: Tail,
@@ -78,21 +93,31 @@ impl Lane {
         signal: Receiver<Signal>,
     ) -> Result<Self, ForwardError> {
         let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
-        let shelf = Shelf::open(&ground.data, destination)?;
+        let shelf = ground.shelf.clone();
+        let open = |rate| Ledger::open(&ground.data, &destination.key(), rate, &ground.clock);
+        let ledger = destination.rate.map(open).transpose().unwrap_or_else(|fault| {
+            let destination = destination.name();
+            tracing::warn!(destination, %fault, "a restart will give its pace anew");
+            None
+        });
         let start = match destination.owner {
             Owner::Operator => Start::Oldest,
             Owner::Workspace { .. } => Start::Now,
         };
         let reader = ground.spool.reader_from(&destination.track(), destination.on_full, start)?;
-        state.lies_parked(shelf.count());
         let Signal { changed, reopened, .. } = *signal.borrow();
         Ok(Self {
             destination: destination.clone(),
             reader,
             sink,
-            pace: Pace::new(destination.rate),
+            pace: Pace::new(destination.rate, ledger),
             backoff: Backoff::default(),
-            shelf: Some(shelf),
+            news: shelf.news(),
+            shelf,
+            id: destination.id(),
+            blocked: Blocked::default(),
+            // What was called up before the last stop still is.
+            calls: true,
             state,
             notices: Notices::of(ground),
             tempo,
@@ -100,6 +125,8 @@ impl Lane {
             changed,
             reopened,
             refused_in_a_row: 0,
+            failing_since: None,
+            told_failing: false,
             confirms: destination.confirms,
             tail: Tail::default(),
             asked: Instant::now(),
@@ -111,7 +138,10 @@ impl Lane {
 
     /// Delivers until the gateway stops or the destination is changed; the cursor is saved then.
     pub(super) async fn run(mut self) {
-        while self.go_round().await.is_ok() {}
+        self.recall_failing().await;
+        if self.recall().await.is_ok() {
+            while self.go_round().await.is_ok() {}
+        }
         if let Err(fault) = self.reader.save() {
             let destination = &self.state.name;
             tracing::warn!(destination, %fault, "the cursor could not be saved");
@@ -128,23 +158,42 @@ impl Lane {
             }
             return self.confirm().await;
         }
+        if self.calls || self.news.has_changed().unwrap_or(false) {
+            return self.carry_shelved().await;
+        }
         let bounds = self.sink.bounds();
         let started = Instant::now();
-        let next = self.reader.next(bounds.frames, bounds.frame_bytes);
+        let (reader, news) = (&mut self.reader, &mut self.news);
+        let next = async {
+            tokio::select! {
+                next = reader.next(bounds.frames, bounds.frame_bytes) => Some(next),
+                // Should nobody be left who could call something up, frames still come.
+                Ok(()) = news.changed() => None,
+            }
+        };
         let next = before(question, next);
-        let load = match unless_stopped(&mut self.signal, self.changed, next).await? {
+        let woken = unless_stopped(&mut self.signal, self.changed, next).await?;
+        let mut load = match woken {
             None => return Ok(()),
-            Some(Ok(kept)) => {
+            Some(None) => {
+                self.calls = true;
+                return Ok(());
+            }
+            Some(Some(Ok(kept))) => {
                 let wants = |kept: &Kept, event: &Event| self.destination.wants(kept, event);
                 Load::new(kept, wants)
             }
-            Some(Err(fault)) => {
+            Some(Some(Err(fault))) => {
                 self.reader.rewind();
                 self.state.failed(&fault.to_string(), false);
                 let wait = self.backoff.wait(&self.tempo, fastrand::f64());
                 return self.pause(wait).await;
             }
         };
+        if !self.lay_behind(&mut load).await? {
+            self.reader.rewind();
+            return Ok(());
+        }
         self.carry(&load).await?;
         let is_full =
             load.frames().len() >= bounds.frames || load.bytes() >= bounds.frame_bytes / 2;
@@ -176,7 +225,10 @@ impl Lane {
             }
             if let Some((reason, attempts)) = bad {
                 let refusal = Refusal { reason, answer: String::new() };
-                self.park(load, end, refusal, attempts).await?;
+                if !self.park(load, end, refusal, attempts).await? {
+                    self.reader.rewind();
+                    return Ok(());
+                }
                 end += 1;
                 self.release(load, end);
             }
@@ -196,7 +248,8 @@ impl Lane {
 
     /// Everything before `end` is done with, once what was acknowledged is kept.
     fn release(&mut self, load: &Load, end: usize) {
-        if let Some(sequence) = load.done(end)
+        if !load.is_shelved()
+            && let Some(sequence) = load.done(end)
             && !self.tail.mark(sequence)
         {
             self.reader.release(sequence);
@@ -213,15 +266,24 @@ impl Lane {
         }
     }
 
-    /// Events arrived.
-    fn taken(&mut self, load: &Load, range: Range<usize>) {
+    /// Events arrived; `false`: the destination does not say that it keeps those from the shelf.
+    async fn taken(&mut self, load: &Load, range: Range<usize>) -> Result<bool, Stopped> {
         self.backoff.reset();
-        if self.confirms {
+        if load.is_shelved() {
+            if !self.unshelve(load, range.clone()).await? {
+                return Ok(false);
+            }
+            self.refused_in_a_row = 0;
+        } else if self.confirms {
             self.acknowledged(range.clone().map(|place| load.at(place).1.id).collect());
         } else {
             self.refused_in_a_row = 0;
         }
         self.state.went_well();
+        self.note_working().await;
+        if std::mem::take(&mut self.told_failing) {
+            self.notices.recovered(&self.state).await;
+        }
         let facts = &self.state.facts;
         facts.attempted(Outcome::Taken);
         facts.delivered(range.len() as u64);
@@ -230,6 +292,7 @@ impl Lane {
             let micros = now.saturating_sub(kept.received.micros());
             facts.waited(Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
         }
+        Ok(true)
     }
 
     /// Waits after a failure, as long as it deserves.
@@ -240,57 +303,12 @@ impl Lane {
         let own = self.backoff.wait(&self.tempo, chance);
         let own = if fault.is_lasting { slow(&self.tempo, chance) } else { own };
         let wait = fault.after.map_or(own, |asked| asked.max(own));
-        self.wait_for_news(wait).await
-    }
-
-    /// Sets one event aside, and does not come back before it is kept.
-    async fn park(
-        &mut self,
-        load: &Load,
-        place: usize,
-        refusal: Refusal,
-        attempts: u32,
-    ) -> Result<(), Stopped> {
-        let (_, event) = load.at(place);
-        let mut text = Vec::with_capacity(event.json.len() + 256);
-        load.write(place, Form::Received, &mut text);
-        let text = String::from_utf8_lossy(&text);
-        let mut parked = Parked {
-            parked: self.notices.clock().now().to_string(),
-            destination: self.state.name.clone(),
-            reason: refusal.reason,
-            attempts,
-            answer: Some(refusal.answer).filter(|answer| !answer.is_empty()),
-            id: event.id,
-            event: raw(&text),
-        };
-        loop {
-            let (back, put) = self.shelve(parked).await?;
-            parked = back;
-            let Err(fault) = put else { break };
-            self.wait_after(&Fault::lasting(Outcome::Failed, fault)).await?;
+        let is_down = fault.is_lasting || self.backoff.is_open();
+        self.note_failing(is_down).await;
+        if !self.told_failing && is_down {
+            self.told_failing = self.notices.failing(&self.state, &fault.what).await;
         }
-        let count = self.shelf.as_ref().map_or(0, Shelf::count);
-        self.state.parked(count);
-        let (destination, reason) = (&self.state.name, &parked.reason);
-        tracing::warn!(destination, event = %event.id, reason, "an event was parked");
-        self.notices.parked(&self.state, event.id, reason, &event.json).await;
-        Ok(())
-    }
-
-    /// Puts an event on the shelf, on a thread where waiting for a disk harms nobody.
-    async fn shelve(&mut self, event: Parked) -> Result<(Parked, Result<(), String>), Stopped> {
-        let Some(mut store) = self.shelf.take() else {
-            return Err(Stopped);
-        };
-        let work = tokio::task::spawn_blocking(move || {
-            let put = store.put(&event).map_err(|fault| fault.to_string());
-            (store, event, put)
-        });
-        // An error: the runtime ends.
-        let (store, event, put) = work.await.map_err(|_| Stopped)?;
-        self.shelf = Some(store);
-        Ok((event, put))
+        self.wait_for_news(wait).await
     }
 
     async fn pause(&mut self, wait: Duration) -> Result<(), Stopped> {
@@ -329,16 +347,6 @@ async fn before<T>(moment: Option<Instant>, work: impl Future<Output = T>) -> Op
         None => Some(work.await),
         Some(moment) => tokio::time::timeout_at(moment.into(), work).await.ok(),
     }
-}
-
-/// Text as a JSON value; what is no JSON becomes a string.
-fn raw(text: &str) -> Box<RawValue> {
-    RawValue::from_string(text.to_owned()).unwrap_or_else(|_| {
-        let mut string = Vec::with_capacity(text.len() + 2);
-        write_str(&mut string, text);
-        let string = String::from_utf8_lossy(&string).into_owned();
-        RawValue::from_string(string).unwrap_or_else(|_| RawValue::NULL.to_owned())
-    })
 }
 
 /// Lets something go on until it is ready or the lane is to end.

@@ -3,11 +3,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::forward::destination::Owner;
 use crate::forward::{Destination, Status};
 use crate::spool::Lag;
 use crate::telemetry::forward::LaneFacts;
+
+/// What an event may say of a lane more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::forward) enum Told {
+    Held,
+    Failing,
+}
 
 /// Shared between a lane, the watch and whoever asks.
 #[derive(Debug)]
@@ -25,6 +33,8 @@ pub(in crate::forward) struct State {
 
 #[derive(Debug, Default)]
 struct Health {
+    /// When events last said that the lane is held, and that it fails.
+    told: [Option<Instant>; 2],
     is_failing: bool,
     fault: Option<String>,
 }
@@ -73,16 +83,26 @@ impl State {
         }
     }
 
+    /// Whether an event may say so of the lane: not again before `pause` is over.
+    pub(in crate::forward) fn may_tell(&self, what: Told, pause: Duration) -> bool {
+        let last = &mut self.health().told[what as usize];
+        let may = last.is_none_or(|told| told.elapsed() >= pause);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
+    }
+
     /// So many events lie parked.
     pub(super) fn lies_parked(&self, now: u64) {
         self.parked.store(now, Ordering::Relaxed);
         self.facts.lies_parked(now);
     }
 
-    /// One more event lies parked.
-    pub(super) fn parked(&self, now: u64) {
+    /// Some more events lie parked.
+    pub(super) fn parked(&self, more: u64, now: u64) {
         self.parked.store(now, Ordering::Relaxed);
-        self.facts.parked(now);
+        self.facts.parked(more, now);
     }
 
     pub(in crate::forward) fn status(&self, lag: Lag) -> Status {

@@ -3,6 +3,7 @@
 mod egress;
 mod files;
 mod forms;
+mod parking;
 mod prefect;
 mod records;
 mod requests;
@@ -50,6 +51,7 @@ const OPERATOR: Uuid = Uuid::from_u128(0x09E);
 struct House {
     folder: Folder,
     spool: Spool,
+    shelf: Shelf,
     clock: Arc<Clock>,
 }
 
@@ -64,7 +66,8 @@ impl House {
         let data = folder.path().join("data");
         let opened = Spool::open(&data, options, &clock, &Telemetry::new());
         let (spool, _) = opened.expect("a spool");
-        Self { folder, spool, clock }
+        let shelf = Shelf::open(&data).expect("a shelf");
+        Self { folder, spool, shelf, clock }
     }
 
     fn data(&self) -> PathBuf {
@@ -79,6 +82,7 @@ impl House {
         Ground {
             spool: self.spool.clone(),
             data: self.data(),
+            shelf: self.shelf.clone(),
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::new(),
             allowed: ["127.0.0.0/8".parse().expect("a network")].into(),
@@ -118,6 +122,7 @@ fn brisk() -> Tempo {
         most,
         slow: most,
         linger: short,
+        window: Duration::from_hours(72),
         deadline: long,
         confirm: most,
         patience: long,
@@ -126,11 +131,16 @@ fn brisk() -> Tempo {
     }
 }
 
-/// An event that says `number`, and `word`.
+/// An event that says `number`, and `word`; each is about a resource of its own.
 fn event(number: u64, word: &str) -> Event {
+    about(&format!("test.{number}"), number, word)
+}
+
+/// The same about a resource.
+fn about(resource: &str, number: u64, word: &str) -> Event {
     let id = Uuid::from_u128(number.into());
     let payload = format!("{{\"number\":{number},\"word\":\"{word}\"}}");
-    let labels = [("prefect.resource.id", "test")];
+    let labels = [("prefect.resource.id", resource)];
     event::compose(Time::from_micros(1_000_000), "test", &labels, &[], &payload, id, None)
 }
 

@@ -8,6 +8,7 @@ use http::Response;
 
 use super::server::{Asked, Body, Server, body, status};
 use super::*;
+use crate::shelf::{self, Lying};
 
 /// What such a server holds, by id of the event.
 #[derive(Default)]
@@ -82,7 +83,8 @@ async fn a_prefect_server_gets_seven_keys_and_no_event_it_would_lose() {
     let batch = asked.iter().find(|asked| asked.path == "/api/events").expect("a batch");
     assert_eq!(batch.events()[0].as_object().expect("an object").len(), 7);
     assert_eq!(batch.headers["authorization"], "Basic dXNlcjpwYXNz");
-    let list = parked(&house.data()).expect("a list");
+    let lying = Shelf::look(&house.data(), &shelf::Asked::default()).expect("a list");
+    let list: Vec<_> = lying.iter().map(Lying::describe).collect();
     assert_eq!(list.len(), 1);
     assert_eq!((list[0].id.as_u128(), list[0].attempts), (5, 0));
     assert!(list[0].reason.contains("U+0000"), "{}", list[0].reason);
@@ -130,7 +132,8 @@ async fn an_event_that_is_never_stored_is_found_and_parked() {
     let tempo = Tempo { patience: Duration::from_millis(40), ..brisk() };
     let lanes = house.lanes_at(tempo, &[prefect(&server)]);
     until(|| (lanes.board()()[0].parked == 1).then_some(())).await;
-    let list = parked(&house.data()).expect("a list");
+    let lying = Shelf::look(&house.data(), &shelf::Asked::default()).expect("a list");
+    let list: Vec<_> = lying.iter().map(Lying::describe).collect();
     assert_eq!(list[0].id.as_u128(), 7);
     assert!(list[0].reason.contains("never kept"), "{}", list[0].reason);
     until_drained(&lanes).await;

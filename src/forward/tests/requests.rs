@@ -2,6 +2,7 @@
 
 use super::server::{Server, body, status};
 use super::*;
+use crate::shelf::{Asked, Lying};
 
 fn http(server: &Server) -> String {
     format!("http://{}/in?key=k", server.address)
@@ -55,11 +56,12 @@ async fn the_one_bad_event_is_found_and_parked_and_told_of_once() {
     until(|| (lanes.board()()[0].parked == 6).then_some(())).await;
     house.append([50]).await;
     server.until_taken(48).await;
-    let list = parked(&house.data()).expect("a list");
+    let lying = Shelf::look(&house.data(), &Asked::default()).expect("a list");
+    let list: Vec<_> = lying.iter().map(Lying::describe).collect();
     let ids: Vec<_> = list.iter().take(3).map(|parked| parked.id.as_u128()).collect();
     assert_eq!((list.len(), ids), (6, vec![7, 8, 49]));
     assert!(list[0].reason.contains("422") && list[0].attempts > 1, "{:?}", list[0]);
-    assert_eq!(list[0].answer.as_deref(), Some("{\"detail\":\"no\"}"));
+    assert_eq!(list[0].answer, Some("{\"detail\":\"no\"}"));
     assert!(list[0].event.get().contains("\"received\""));
     until_lines(&other, 51).await;
     let notices: Vec<_> =
@@ -142,7 +144,7 @@ async fn a_new_secret_ends_an_alarm() {
     house.append(0..3).await;
     let status = until(|| lanes.board()().pop().filter(|status| status.failing)).await;
     assert!(status.last_fault.expect("a fault").contains("401"));
-    assert_eq!(status.lag.frames, 3);
+    assert!(status.lag.frames >= 3, "and the event that says that it is down");
     std::fs::write(&secret, "new").expect("a file");
     lanes.reopen();
     assert_eq!(server.until_taken(3).await, [0, 1, 2]);

@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod commands;
 mod contexts;
+mod destinations;
 mod event_commands;
 mod feed;
 mod followers;

@@ -1,0 +1,125 @@
+//! What a destination did not take. In: which of it. Out: the events with the reason and the last answer; or word that
+//! they go out again, or are let go of. Both are audited, and the second before it is done.
+
+use serde_json::{Value, json};
+
+use super::change::note;
+use super::problem::Problem;
+use super::question::reply;
+use super::{Api, Call};
+use crate::accept::Reply;
+use crate::catalogue::{Fault, LIST_MAX, Values, is_id};
+use crate::shelf::{Asked, Lying, ShelfError, Standing};
+use crate::store::StoreError;
+
+/// Most events that one call lets go of.
+const DISCARD_MAX: u64 = 1000;
+/// Bytes of events after which a list ends, however many were asked for.
+const LIST_MAX_BYTES: usize = 8 << 20;
+
+impl From<ShelfError> for Problem {
+    fn from(fault: ShelfError) -> Self {
+        Self::Shelf(fault.to_string())
+    }
+}
+
+impl Api {
+    /// Tells what lies parked for a destination, in the order it came.
+    pub(super) async fn parked(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
+        let destination = self.record(call).await?;
+        let count = |name, absent| values.get(name).and_then(Value::as_u64).unwrap_or(absent);
+        let (limit, offset) = (count("limit", LIST_MAX), count("offset", 0));
+        let asked = Asked { destination: Some(destination.id), ..asked(values) };
+        let lying = self.shelf.list(asked, limit, offset).await?;
+        let mut bytes = 0;
+        let within = lying.iter().take_while(|one| {
+            let fits = bytes < LIST_MAX_BYTES;
+            bytes += one.aside.event.json.len();
+            fits
+        });
+        Ok(reply(call, &within.map(told).collect::<Vec<_>>().into()))
+    }
+
+    /// Tells one event that lies parked.
+    pub(super) async fn parked_event(&self, call: &Call) -> Result<Reply, Problem> {
+        let destination = Some(self.record(call).await?.id);
+        let ids = Some(vec![call.part("event").ok_or(Problem::NotFound)?]);
+        let found = self.shelf.list(Asked { destination, ids, ..Asked::default() }, 1, 0).await?;
+        let told = found.first().map(told).ok_or(Problem::NotFound)?;
+        Ok(reply(call, &told))
+    }
+
+    /// Sends parked events again.
+    pub(super) async fn retry(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
+        let asked = self.chosen(call, values).await?;
+        let count = self.shelf.retry(asked).await?;
+        if count > 0 {
+            self.tell_of_parked(call, "retried", &json!({ "count": count })).await?;
+        }
+        Ok(reply(call, &json!({ "count": count })))
+    }
+
+    /// Lets go of parked events, for ever.
+    pub(super) async fn discard(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
+        let asked = self.chosen(call, values).await?;
+        let lying = self.shelf.list(asked.clone(), DISCARD_MAX, 0).await?;
+        let ids: Vec<_> = lying.iter().map(|one| one.aside.event.id).collect();
+        if !ids.is_empty() {
+            let texts: Vec<Value> = ids.iter().map(|id| id.to_string().into()).collect();
+            let tells = json!({ "count": ids.len(), "events": texts });
+            self.tell_of_parked(call, "discarded", &tells).await?;
+        }
+        let gone = self.shelf.discard(Asked { ids: Some(ids), ..asked }).await?;
+        Ok(reply(call, &json!({ "count": gone.len() })))
+    }
+
+    async fn tell_of_parked(
+        &self,
+        call: &Call,
+        action: &str,
+        tells: &Value,
+    ) -> Result<(), Problem> {
+        let mut tries = self.tries(call.account());
+        while tries.again().await {
+            let destination = self.record(call).await?;
+            let mut deed = self.deed(call);
+            deed.tell(&destination, &[], action, tells);
+            if deed.commit().await? {
+                note(call, &destination);
+                return Ok(());
+            }
+        }
+        Err(StoreError::Stale.into())
+    }
+
+    /// Which events a body means: it must say so, if it means all.
+    async fn chosen(&self, call: &Call, values: &Values) -> Result<Asked, Problem> {
+        let destination = Some(self.record(call).await?.id);
+        let asked = Asked { destination, ..asked(values) };
+        let is_all = values.get("all") == Some(&Value::Bool(true));
+        if is_all == (asked.ids.is_some() || asked.reason.is_some()) {
+            let says = "Value error, say which: ids, a part of the reason, or all";
+            return Err(Problem::Invalid(vec![Fault::new("value_error", &["body"], says)]));
+        }
+        Ok(asked)
+    }
+}
+
+/// What a body asks for.
+fn asked(values: &Values) -> Asked {
+    let ids = values.get("ids").and_then(Value::as_array);
+    let id = |id: &Value| id.as_str().and_then(is_id);
+    let reason = values.get("reason").and_then(Value::as_str).map(str::to_owned);
+    let standing = match values.get("standing").and_then(Value::as_str) {
+        Some("refused") => Some(Standing::Refused),
+        Some("behind") => Some(Standing::Behind),
+        Some("due") => Some(Standing::Due),
+        _ => None,
+    };
+    let ids = ids.map(|ids| ids.iter().filter_map(id).collect());
+    Asked { destination: None, ids, reason, standing }
+}
+
+fn told(lying: &Lying) -> Value {
+    serde_json::to_value(lying.describe()).unwrap_or_default()
+}

@@ -1,0 +1,128 @@
+//! What is refused is set aside by key: others go on, nothing overtakes, and what is called up goes out in order.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::server::{Server, status};
+use super::*;
+use crate::shelf::{Asked, Standing};
+
+fn http(server: &Server) -> String {
+    format!("http://{}/", server.address)
+}
+
+/// The numbers that were taken of one resource.
+fn of(taken: &[u64], resource: u64) -> Vec<u64> {
+    taken.iter().copied().filter(|number| number % 10 == resource).collect()
+}
+
+/// An event of the resource that its last digit names.
+fn of_ten(number: u64, word: &str) -> Event {
+    about(&format!("resource.{}", number % 10), number, word)
+}
+
+#[tokio::test]
+async fn a_refused_key_waits_alone_and_goes_on_in_order() {
+    for refusal in [422, 500] {
+        let house = House::new();
+        let is_mended = Arc::new(AtomicBool::new(false));
+        let mended = Arc::clone(&is_mended);
+        let mut server = Server::start(move |asked| {
+            let bad = !mended.load(Ordering::Relaxed) && asked.body.contains("poison");
+            Some(status(if bad { refusal } else { 204 }))
+        })
+        .await;
+        for number in 0..200 {
+            let word = if number == 23 { "poison" } else { "" };
+            house.append_event(of_ten(number, word)).await;
+        }
+        let lanes = house.lanes(&[http(&server)]);
+        let held: Vec<u64> = (23..200).step_by(10).collect();
+        let good: Vec<u64> = (0..200).filter(|number| !held.contains(number)).collect();
+        let mut taken = server.until_taken(good.len()).await;
+        until(|| (lanes.board()()[0].parked == held.len() as u64).then_some(())).await;
+        for resource in 0..10 {
+            assert!(of(&taken, resource).is_sorted(), "{refusal}: {taken:?}");
+        }
+        taken.sort_unstable();
+        assert_eq!(taken, good);
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        let lying = house.shelf.list(Asked::default(), 100, 0).await.expect("a list");
+        let standings: Vec<_> = lying.iter().map(|one| one.aside.standing.name()).collect();
+        assert_eq!(standings[..2], ["refused", "behind"]);
+        // Refused once more, nothing of its key goes out.
+        assert_eq!(house.shelf.retry(Asked::default()).await, Ok(held.len() as u64));
+        let attempts = lying[0].aside.attempts;
+        until(|| {
+            let lying = Shelf::look(&house.data(), &Asked::default()).expect("a list");
+            let first = &lying[0].aside;
+            (first.standing == Standing::Refused && first.attempts > attempts).then_some(())
+        })
+        .await;
+        is_mended.store(true, Ordering::Relaxed);
+        let again = async {
+            while lanes.board()()[0].parked > 0 {
+                house.shelf.retry(Asked::default()).await.expect("called up");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(server::PATIENCE, again).await.expect("an end");
+        house.append_event(of_ten(203, "")).await;
+        let all = server.until_taken(201).await;
+        let third: Vec<u64> = (3..204).step_by(10).collect();
+        assert_eq!(of(&all, 3), third, "{refusal}: in order, once each");
+        lanes.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_waits_longer_than_the_window_is_set_aside() {
+    let house = House::new();
+    let is_up = Arc::new(AtomicBool::new(false));
+    let up = Arc::clone(&is_up);
+    let mut server =
+        Server::start(move |_| Some(status(if up.load(Ordering::Relaxed) { 204 } else { 503 })))
+            .await;
+    house.append(0..3).await;
+    let lanes = house.lanes(&[http(&server)]);
+    server.until(|asked| asked.len() > 10).await;
+    lanes.stop().await;
+    house.clock.advance_seconds(72 * 3600);
+    house.append([3]).await;
+    let lanes = house.lanes(&[http(&server)]);
+    // The fourth is the event that says that the destination is down.
+    until(|| (lanes.board()()[0].parked == 4).then_some(())).await;
+    let lying = Shelf::look(&house.data(), &Asked::default()).expect("a list");
+    assert!(lying[0].aside.reason.contains("within 72 hours: answered 503"), "{lying:?}");
+    is_up.store(true, Ordering::Relaxed);
+    assert_eq!(server.until_taken(1).await, [3], "it has its own time");
+    assert_eq!(house.shelf.retry(Asked::default()).await, Ok(4));
+    assert_eq!(server.until_taken(4).await, [3, 0, 1, 2]);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn what_lies_aside_stays_over_a_restart_and_what_is_discarded_lets_the_rest_go() {
+    let house = House::new();
+    let mut server =
+        Server::start(|asked| Some(status(if asked.body.contains("poison") { 422 } else { 204 })))
+            .await;
+    house.append_event(of_ten(3, "poison")).await;
+    house.append_event(of_ten(4, "")).await;
+    let lanes = house.lanes(&[http(&server)]);
+    server.until_taken(1).await;
+    until(|| (lanes.board()()[0].parked == 1).then_some(())).await;
+    lanes.stop().await;
+    house.append_event(of_ten(13, "")).await;
+    house.append_event(of_ten(14, "")).await;
+    let lanes = house.lanes(&[http(&server)]);
+    assert_eq!(server.until_taken(2).await, [4, 14], "its key still waits");
+    until(|| (lanes.board()()[0].parked == 2).then_some(())).await;
+    let ids = Some(vec![Uuid::from_u128(3)]);
+    let gone = house.shelf.discard(Asked { ids, ..Asked::default() }).await;
+    assert_eq!(gone, Ok(vec![Uuid::from_u128(3)]));
+    assert_eq!(server.until_taken(3).await, [4, 14, 13]);
+    until(|| (lanes.board()()[0].parked == 0).then_some(())).await;
+    house.append_event(of_ten(23, "")).await;
+    assert_eq!(server.until_taken(4).await.last(), Some(&23));
+    lanes.stop().await;
+}

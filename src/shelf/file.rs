@@ -1,0 +1,86 @@
+//! The file: who may read it, how it syncs, what tables it has. In: a path. Out: a connection to tables of this
+//! program's version.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::ShelfError;
+
+const VERSION: i64 = 1;
+/// Longest wait for another connection's lock.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+const TABLE: &str = "
+    CREATE TABLE aside (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        destination BLOB NOT NULL,
+        name TEXT NOT NULL,
+        key BLOB NOT NULL,
+        standing INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        account BLOB NOT NULL,
+        workspace BLOB NOT NULL,
+        received INTEGER NOT NULL,
+        parked INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        answer TEXT,
+        json BLOB NOT NULL,
+        UNIQUE (destination, account, workspace, id)
+    ) STRICT;
+    CREATE INDEX aside_key ON aside (destination, key, standing, number);
+    CREATE TABLE failing (
+        destination BLOB NOT NULL PRIMARY KEY,
+        since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX aside_order ON aside (destination, number);
+";
+
+/// Opens the file, or makes it.
+pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
+    let fault = |fault: std::io::Error| ShelfError::Failed(fault.to_string());
+    let is_new = !path.exists();
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(fault)?;
+    if let Some(folder) = path.parent().filter(|_| is_new) {
+        // A new file is only there after a crash when its folder was synced too.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;",
+    )?;
+    match version(&connection)? {
+        0 => {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(TABLE)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.commit()?;
+        }
+        VERSION => {}
+        found => return Err(ShelfError::Newer { found, known: VERSION }),
+    }
+    Ok(connection)
+}
+
+/// A connection that changes nothing.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, ShelfError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+    match version(&connection)? {
+        VERSION => Ok(connection),
+        found => Err(ShelfError::Newer { found, known: VERSION }),
+    }
+}
+
+fn version(connection: &Connection) -> Result<i64, ShelfError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}

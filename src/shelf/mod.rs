@@ -1,0 +1,252 @@
+//! Set aside: events that a destination did not take, in one `SQLite` file of the data folder. In: an event with its
+//! key, the reason and the last answer. Out: what lies there, in the order it came; what may go out again, never past
+//! an earlier one of its key that was refused. Bounded for each destination; nothing goes unless somebody says so.
+
+mod ask;
+mod file;
+mod row;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::watch;
+
+use crate::clock::Time;
+use crate::id::Uuid;
+
+pub use ask::{Asked, Counts};
+pub use row::{Aside, Key, Lying, Standing, Told};
+
+/// The file in the data folder.
+pub const FILE_NAME: &str = "parked.db";
+/// Most events that lie there for one destination, and most bytes of them.
+pub const EVENTS_MAX: u64 = 10_000;
+pub const BYTES_MAX: u64 = 256 << 20;
+
+/// Why an event is not kept, or not given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShelfError {
+    /// As much lies there as may.
+    #[error("{events} events of {bytes} bytes lie parked: retry or discard some")]
+    Full { events: u64, bytes: u64 },
+    /// The file was written by a newer program.
+    #[error("{FILE_NAME} has version {found}, this program knows {known}: use a newer one")]
+    Newer { found: i64, known: i64 },
+    /// The disk is full, or the file cannot be used.
+    #[error("{FILE_NAME}: {0}")]
+    Failed(String),
+}
+
+impl From<rusqlite::Error> for ShelfError {
+    fn from(fault: rusqlite::Error) -> Self {
+        match fault.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Failed("the disk is full".to_owned()),
+            _ => Self::Failed(fault.to_string()),
+        }
+    }
+}
+
+/// The shelf of one data folder. Cheap to clone; whoever asks it waits on a thread where that harms nobody.
+#[derive(Clone)]
+pub struct Shelf {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Mutex<Connection>,
+    /// Rises when something may go out again.
+    news: watch::Sender<u64>,
+    /// The file's version at the last look for others.
+    version: AtomicI64,
+}
+
+/// Before the first look.
+const UNSEEN: i64 = i64::MIN;
+
+impl std::fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shelf").finish_non_exhaustive()
+    }
+}
+
+impl Shelf {
+    /// Opens (or makes) the shelf of a data folder.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn open(data: &Path) -> Result<Self, ShelfError> {
+        let connection = Mutex::new(file::open(&data.join(FILE_NAME))?);
+        let (news, _) = watch::channel(0);
+        Ok(Self { inner: Arc::new(Inner { connection, news, version: AtomicI64::new(UNSEEN) }) })
+    }
+
+    /// What lies parked in a data folder of what is asked for, in the order it came; may be asked while a gateway runs.
+    ///
+    /// # Errors
+    /// When there is a file and it cannot be read.
+    pub fn look(data: &Path, asked: &Asked) -> Result<Vec<Lying>, ShelfError> {
+        let path = data.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let connection = file::open_to_read(&path)?;
+        ask::list(&connection, asked, u64::MAX, 0)
+    }
+
+    /// Looks whether another process changed something: an operator at the file itself.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn notice_others(&self) -> Result<(), ShelfError> {
+        let version = self.ask(|connection| ask::version(connection)).await?;
+        let before = self.inner.version.swap(version, Ordering::Relaxed);
+        if before != version && before != UNSEEN {
+            self.inner.news.send_modify(|news| *news += 1);
+        }
+        Ok(())
+    }
+
+    /// Rises when something may go out again.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.inner.news.subscribe()
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, ShelfError> + Send + 'static,
+    ) -> Result<T, ShelfError> {
+        let inner = Arc::clone(&self.inner);
+        let work = move || {
+            let mut held = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            job(&mut held)
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|fault| ShelfError::Failed(fault.to_string()))?
+    }
+
+    /// Keeps events of one destination, durable when this is ready; one that lies there is not kept twice. What it
+    /// has there then.
+    ///
+    /// # Errors
+    /// [`ShelfError::Full`], or what the disk says; nothing of them is kept then.
+    pub async fn put(&self, destination: Uuid, all: Vec<Aside>) -> Result<Counts, ShelfError> {
+        self.ask(move |connection| ask::put(connection, destination, &all)).await
+    }
+
+    /// What a destination has there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn counts(&self, destination: Uuid) -> Result<Counts, ShelfError> {
+        self.ask(move |connection| ask::counts(connection, destination)).await
+    }
+
+    /// The keys of which something of a destination lies there: what comes of them lies down behind it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn keys(&self, destination: Uuid) -> Result<Vec<Key>, ShelfError> {
+        self.ask(move |connection| ask::keys(connection, destination)).await
+    }
+
+    /// The oldest events of a destination that may go out again: in order, none behind one of its key that was refused
+    /// and not called up again.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn due(&self, destination: Uuid, most: u64) -> Result<Vec<Lying>, ShelfError> {
+        self.ask(move |connection| ask::due(connection, destination, most)).await
+    }
+
+    /// Those went out; what the destination has there then.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn done(&self, destination: Uuid, numbers: Vec<i64>) -> Result<Counts, ShelfError> {
+        self.ask(move |connection| ask::done(connection, destination, &numbers)).await
+    }
+
+    /// That one was refused once more.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn refused(
+        &self,
+        number: i64,
+        reason: String,
+        answer: Option<String>,
+        attempts: u32,
+    ) -> Result<(), ShelfError> {
+        self.ask(move |connection| {
+            ask::refused(connection, number, &reason, answer.as_deref(), attempts)
+        })
+        .await
+    }
+
+    /// What lies there of what is asked for, in the order it came.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn list(
+        &self,
+        asked: Asked,
+        limit: u64,
+        offset: u64,
+    ) -> Result<Vec<Lying>, ShelfError> {
+        self.ask(move |connection| ask::list(connection, &asked, limit, offset)).await
+    }
+
+    /// Calls up what is asked for: it goes out again. How many.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn retry(&self, asked: Asked) -> Result<u64, ShelfError> {
+        let count = self.ask(move |connection| ask::retry(connection, &asked)).await?;
+        self.inner.news.send_modify(|news| *news += 1);
+        Ok(count)
+    }
+
+    /// Lets go of what is asked for, for ever; what lay behind it goes out. Their ids.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn discard(&self, asked: Asked) -> Result<Vec<Uuid>, ShelfError> {
+        let gone = self.ask(move |connection| ask::discard(connection, &asked)).await?;
+        self.inner.news.send_modify(|news| *news += 1);
+        Ok(gone)
+    }
+
+    /// Since when a destination takes nothing, if it was so when that was last said.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn failing(&self, destination: Uuid) -> Result<Option<Time>, ShelfError> {
+        self.ask(move |connection| ask::failing(connection, destination)).await
+    }
+
+    /// Keeps since when a destination takes nothing; nothing, once it does.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn set_failing(
+        &self,
+        destination: Uuid,
+        since: Option<Time>,
+    ) -> Result<(), ShelfError> {
+        self.ask(move |connection| ask::set_failing(connection, destination, since)).await
+    }
+
+    /// Forgets all of a destination that is gone.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn forget(&self, destination: Uuid) -> Result<(), ShelfError> {
+        self.ask(move |connection| ask::forget(connection, destination)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

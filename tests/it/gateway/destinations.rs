@@ -1,0 +1,154 @@
+//! `hookgate destination` and `parked` as programs, a gateway between them and a server that is made here: what is said
+//! is done, secrets are told to nobody but the server, and addresses of the inside are reached only where allowed.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use super::{Served, wait};
+
+const SECRET: &str = "tok-of-shop";
+const TEMPLATE: &str = r#"{"event": "shop.{{ body.what }}",
+    "resource": {"prefect.resource.id": "order.{{ body.order }}"}, "payload": {{ body|tojson }}}"#;
+
+/// What a server took, and how it was authorized.
+type Taken = Arc<Mutex<Vec<(Value, String)>>>;
+
+/// A server that refuses orders of 13, until it is told to take them.
+fn serve(served: &Served, takes_all: &Arc<Mutex<bool>>) -> (SocketAddr, Taken) {
+    let taken = Taken::default();
+    let (seen, takes_all) = (Arc::clone(&taken), Arc::clone(takes_all));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    served.runtime.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+        while let Ok((socket, _)) = listener.accept().await {
+            let (seen, takes_all) = (Arc::clone(&seen), Arc::clone(&takes_all));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (seen, takes_all) = (Arc::clone(&seen), Arc::clone(&takes_all));
+                async move {
+                    let bearer = request.headers().get("authorization").cloned();
+                    let bearer = bearer.map(|value| value.to_str().expect("text").to_owned());
+                    let body = request.into_body().collect().await.expect("a body").to_bytes();
+                    let events: Vec<Value> = serde_json::from_slice(&body).expect("JSON");
+                    let is_bad = |event: &Value| event["payload"]["order"] == 13;
+                    let mut response = Response::new(Full::new(Bytes::from_static(b"no 13")));
+                    if events.iter().any(is_bad) && !*takes_all.lock().expect("a flag") {
+                        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+                    } else {
+                        let mut seen = seen.lock().expect("a list");
+                        let bearer = bearer.unwrap_or_default();
+                        seen.extend(events.into_iter().map(|event| (event, bearer.clone())));
+                    }
+                    Ok::<_, Infallible>(response)
+                }
+            });
+            let http = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(http.serve_connection(TokioIo::new(socket), service));
+        }
+    });
+    (address, taken)
+}
+
+impl Served {
+    fn order(&self, webhook: &Value, what: &str, order: u32) {
+        let answer = self.post(webhook, &format!(r#"{{"what":"{what}","order":{order}}}"#));
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    }
+}
+
+fn until_taken(taken: &Taken, count: usize) -> Vec<u64> {
+    let order = |(event, _): &(Value, String)| event["payload"]["order"].as_u64();
+    wait("what must arrive", || {
+        let taken = taken.lock().expect("a list");
+        let orders: Vec<_> = taken.iter().filter_map(order).collect();
+        (orders.len() >= count).then_some(orders)
+    })
+}
+
+#[test]
+fn a_destination_is_made_changed_paused_and_mended() {
+    let served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let takes_all = Arc::new(Mutex::new(false));
+    let (address, taken) = serve(&served, &takes_all);
+    let webhook = served.webhook(TEMPLATE);
+    let key_file = served.folder.join("bearer");
+    std::fs::write(&key_file, format!("{SECRET}\n")).expect("a file");
+    let to = format!("http://{address}/in");
+    let key_file = key_file.display().to_string();
+    let made = served.answered(&[
+        "destination",
+        "create",
+        "shop",
+        &to,
+        "--event",
+        "shop.*",
+        "--bearer-file",
+        &key_file,
+    ]);
+    assert!(made.contains("shop") && !made.contains(SECRET), "{made}");
+    served.order(&webhook, "paid", 1);
+    assert_eq!(until_taken(&taken, 1), [1]);
+    assert_eq!(taken.lock().expect("a list")[0].1, format!("Bearer {SECRET}"));
+
+    served.answered(&["destination", "pause", "shop"]);
+    served.order(&webhook, "paid", 2);
+    let shown = served.answered(&["destination", "show", "shop"]);
+    assert!(shown.contains("paused"), "{shown}");
+    served.answered(&["destination", "resume", "shop"]);
+    assert_eq!(until_taken(&taken, 2), [1, 2]);
+
+    // One order is refused; what comes of it waits, the others do not.
+    for (what, order) in [("paid", 13), ("sent", 3), ("sent", 13), ("sent", 4)] {
+        served.order(&webhook, what, order);
+    }
+    assert_eq!(until_taken(&taken, 4), [1, 2, 3, 4]);
+    let listed = wait("two parked", || {
+        let listed = served.answered(&["parked", "ls", "shop"]);
+        (listed.lines().count() == 2).then_some(listed)
+    });
+    assert!(listed.contains("refused") && listed.contains("no 13"), "{listed}");
+    assert!(listed.contains("behind"), "{listed}");
+    *takes_all.lock().expect("a flag") = true;
+    let said = served.answered(&["parked", "retry", "shop", "--reason", "answered 422"]);
+    assert_eq!(said, "1 go out again\n");
+    assert_eq!(until_taken(&taken, 6)[4..], [13, 13]);
+    let names: Vec<_> = taken.lock().expect("a list")[4..]
+        .iter()
+        .map(|(event, _)| event["event"].as_str().expect("a name").to_owned())
+        .collect();
+    assert_eq!(names, ["shop.paid", "shop.sent"], "in order");
+    wait("nothing parked", || served.answered(&["parked", "ls", "shop"]).is_empty().then_some(()));
+    served.answered(&["destination", "delete", "shop", "--yes"]);
+    let (code, _) = served.refused(&["destination", "show", "shop"], &served.key);
+    assert_eq!(code, 5);
+    let acts = wait("the last act", || {
+        let acts = served.answered(&["audit", "ls", "--kind", "destination", "-o", "ndjson"]);
+        acts.contains("hookgate.destination.deleted").then_some(acts)
+    });
+    assert!(acts.contains("hookgate.destination.retried") && !acts.contains(SECRET), "{acts}");
+}
+
+#[test]
+fn the_inside_is_reached_only_where_it_is_allowed() {
+    let served = Served::start(|_| ());
+    let (address, taken) = serve(&served, &Arc::default());
+    let webhook = served.webhook(TEMPLATE);
+    served.answered(&["destination", "create", "inside", &format!("http://{address}/")]);
+    served.order(&webhook, "paid", 1);
+    wait("a refusal", || served.ask("/readyz").text().contains("the network rules").then_some(()));
+    assert!(taken.lock().expect("a list").is_empty());
+    for to in ["file:/etc/passwd", "stdout"] {
+        let (code, said) = served.refused(&["destination", "create", "x", to], &served.key);
+        assert!(code == 1 && said.contains("are the operator's"), "{code}: {said}");
+    }
+}
