@@ -42,7 +42,7 @@ pub(super) struct Args {
     /// Longest time from SIGTERM to the end
     #[arg(long, value_name = "SECONDS")]
     drain_seconds: Option<u32>,
-    /// Load the settings, say whether they are fit to serve, and end
+    /// Load the settings and the files they name, say whether they are fit to serve, and end
     #[arg(long)]
     check: bool,
 }
@@ -84,7 +84,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let check = args.check;
     let loaded = config::load(file.as_deref(), environment(), flags(args))?;
     for forward in &loaded.config.forward {
-        forward.destination()?;
+        let destination = forward.destination()?;
+        if check {
+            destination.check_files(&Arc::new(Clock::System))?;
+        }
     }
     start_log(&loaded)?;
     if check {

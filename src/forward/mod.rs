@@ -75,6 +75,17 @@ impl ForwardError {
     }
 }
 
+impl Destination {
+    /// Whether what it needs of this machine is there: files with authorities, keys and secrets, folders. Connects to
+    /// nothing.
+    ///
+    /// # Errors
+    /// The file or folder, and what is wrong with it.
+    pub fn check_files(&self, clock: &Arc<Clock>) -> Result<(), ForwardError> {
+        sinks::check(self, clock)
+    }
+}
+
 /// What lanes stand on.
 #[derive(Debug)]
 pub struct Ground {

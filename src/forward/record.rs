@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::Destination;
-use super::destination::{Owner, Target};
+use super::destination::Owner;
 use crate::catalogue::Values;
 use crate::clock::Time;
 use crate::filter::{Filter, Order};
@@ -94,6 +94,13 @@ fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
     let mut headers = HeaderMap::new();
     let given = fields.get("headers").unwrap_or(&Value::Null);
     keep("headers", read_headers(given).map(|read| headers = read));
+    if let Some(destination) = &destination
+        && !headers.is_empty()
+        && !destination.target.speaks_http()
+    {
+        let why = "are for addresses that begin with http or prefect+http".to_owned();
+        keep("headers", Err(why));
+    }
     let mut filter = None;
     let asked = fields.get("filter").unwrap_or(&Value::Null);
     keep("filter", read_filter(asked, now).map(|read| filter = read));
@@ -134,9 +141,9 @@ fn read_target(text: &str) -> Result<Destination, String> {
         Err(super::ForwardError::Destination { why, .. }) => return Err(why),
         Err(fault) => return Err(fault.to_string()),
     };
-    if !matches!(plain.target, Target::Http { .. } | Target::Prefect { .. }) {
-        return Err("must begin with http://, https://, prefect+http:// or prefect+https://: \
-                    files and standard output are the operator's"
+    if plain.target.peer().is_none() {
+        return Err("must be an address, such as https://example.com/events: files and standard \
+                    output are the operator's"
             .to_owned());
     }
     if plain.bearer_file.is_some() || plain.options.names_file() {
@@ -230,7 +237,7 @@ mod tests {
         for (field, value) in [
             ("to", json!("file:out")),
             ("to", json!("stdout")),
-            ("to", json!("nats://127.0.0.1:4222/x")),
+            ("to", json!("nats+tls://example.com/x?tls_ca=/etc/shadow")),
             ("to", json!("https://example.com/?headers_file=/etc/shadow")),
             ("to", json!("")),
             ("to", json!("https://example.com/?rate=5/s")),
@@ -256,6 +263,10 @@ mod tests {
         }
         let many: Value = (0..=HEADERS_MAX).map(|n| (format!("x-{n}"), json!("y"))).collect();
         assert_eq!(flaws(&json!({"to": "stdout", "headers": many})), ["to", "headers"]);
+        let mut broker = json!({"to": "nats://example.com/x", "bearer": "user:password"});
+        assert!(flaws(&broker).is_empty());
+        broker["headers"] = json!({"X-Team": "shop"});
+        assert_eq!(flaws(&broker), ["headers"]);
     }
 
     #[test]

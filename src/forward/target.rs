@@ -42,6 +42,11 @@ impl Target {
             Self::Redis(place, _) => Some((Peer::Redis, place.is_tls)),
         }
     }
+
+    /// Whether what is sent there are requests with headers.
+    pub(super) fn speaks_http(&self) -> bool {
+        matches!(self.peer(), Some((Peer::Http | Peer::Prefect, _)))
+    }
 }
 
 pub(super) fn read_target(text: &str) -> Result<Target, String> {

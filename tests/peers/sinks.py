@@ -4,16 +4,15 @@ to for some seconds; meanwhile each sink's server is killed with -9 and started 
 gateway has (a file destination tells which) may be missing at any sink; what comes twice must be from around the kill,
 and come with the same id. Prints a table of sent, received, unique, duplicates and lost.
 
-NATS and Redis are Debian's servers, asked by their own clients. Requests over HTTP are read by programs that are not ours: CloudEvents by the CloudEvents SDK, signatures by the
-standardwebhooks library, with the new secret and with the old one. Takes HOOKGATE_BIN; installs the peers once
-(setup.sh). Ends with `N passed, N failed`.
+Which servers, and who asks them, stands in sink_servers.py. Requests over HTTP are read by programs that are not ours:
+CloudEvents by the CloudEvents SDK, signatures by the standardwebhooks library, with the new secret and with the old one.
+Takes HOOKGATE_BIN, and perhaps words that names of sinks must have; installs the peers once (setup.sh). Ends with
+`N passed, N failed`.
 """
 
-import asyncio
 import base64
 import json
 import secrets
-import subprocess
 import sys
 import threading
 import time
@@ -21,47 +20,16 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gateway
+from sink_servers import Nats, Process, Redis
 
 SECONDS = 300
 EVENTS = 1500
 CLIENTS = 4
 PAUSE_SECONDS = 0.005
 AWAY_SECONDS = 1.5
-START_SECONDS = 30
 DRAIN_SECONDS = 120
 # How long before a kill an event can have come that is sent again after it.
 AROUND_SECONDS = 5
-
-
-class Process:
-    """A server that can be killed and started again on its port, in a folder of its own."""
-
-    def __init__(self, folder, name):
-        self.folder, self.name, self.process = folder / name, name, None
-        self.folder.mkdir()
-        self.port = gateway.free_port()
-
-    def words(self):
-        """The command that serves."""
-        raise NotImplementedError
-
-    def is_up(self):
-        try:
-            gateway.Connection(self.port, seconds=2).close()
-            return True
-        except OSError:
-            return False
-
-    def start(self):
-        with (self.folder / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(self.words(), stdout=log, stderr=log)
-        if not gateway.until(self.is_up, START_SECONDS):
-            raise RuntimeError(f"{self.name} is not up after {START_SECONDS} s")
-
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 class Http(Process):
@@ -159,78 +127,6 @@ def receive(port, kept, form, *whsecs):
     Server((gateway.LOOPBACK, int(port)), Receiver).serve_forever()
 
 
-class Nats(Process):
-    """A real NATS server with JetStream and one stream, which needs a token and takes messages of 64 KiB."""
-
-    SUBJECT, TOKEN = "hookgate.events", "t-o-k-e-n"
-
-    def __init__(self, folder):
-        super().__init__(folder, "nats")
-        token = self.folder / "token"
-        token.write_text(self.TOKEN)
-        self.config = self.folder / "server.conf"
-        self.config.write_text(
-            f'listen: "{gateway.LOOPBACK}:{self.port}"\nmax_payload: 65536\n'
-            f'jetstream {{ store_dir: "{self.folder}" }}\nauthorization {{ token: "{self.TOKEN}" }}\n'
-        )
-        self.to = f"nats://{gateway.LOOPBACK}:{self.port}/{self.SUBJECT}?bearer_file={token}"
-
-    def words(self):
-        return ["nats-server", "-c", self.config]
-
-    def start(self):
-        first = self.process is None
-        super().start()
-        if first:
-            asyncio.run(self._with_stream(lambda js: js.add_stream(name="EVENTS", subjects=[self.SUBJECT])))
-
-    def received(self):
-        async def read(js):
-            state = (await js.stream_info("EVENTS")).state
-            messages = [await js.get_msg("EVENTS", number) for number in range(1, state.last_seq + 1)]
-            events = [json.loads(message.data) for message in messages]
-            named = [f"{event['workspace'] or event['account']}/{event['id']}" for event in events]
-            assert named == [message.headers["Nats-Msg-Id"] for message in messages]
-            return events
-
-        return asyncio.run(self._with_stream(read))
-
-    async def _with_stream(self, work):
-        import nats
-
-        client = await nats.connect(f"nats://{gateway.LOOPBACK}:{self.port}", token=self.TOKEN)
-        try:
-            return await work(client.jetstream())
-        finally:
-            await client.close()
-
-
-class Redis(Process):
-    """A real Redis server that syncs each write, and needs a password."""
-
-    STREAM, PASSWORD = "events", "pass word"
-
-    def __init__(self, folder):
-        super().__init__(folder, "redis")
-        login = self.folder / "login"
-        login.write_text(f"default:{self.PASSWORD}\n")
-        self.to = f"redis://{gateway.LOOPBACK}:{self.port}/{self.STREAM}?basic_file={login}&maxlen=1000000"
-
-    def words(self):
-        flags = {"port": self.port, "bind": gateway.LOOPBACK, "dir": self.folder, "requirepass": self.PASSWORD}
-        flags |= {"appendonly": "yes", "appendfsync": "always", "save": ""}
-        return ["redis-server", *(str(word) for name, value in flags.items() for word in (f"--{name}", value))]
-
-    def received(self):
-        import redis
-
-        with redis.Redis(port=self.port, password=self.PASSWORD) as client:
-            entries = client.xrange(self.STREAM)
-        events = [json.loads(fields[b"event"]) for _, fields in entries]
-        assert [event["id"].encode() for event in events] == [fields[b"id"] for _, fields in entries]
-        return events
-
-
 SINKS = [
     lambda folder: Http(folder, "array"),
     lambda folder: Http(folder, "array", signed=True),
@@ -240,7 +136,9 @@ SINKS = [
     lambda folder: Http(folder, "cloudevents-binary"),
     lambda folder: Http(folder, "cloudevents-batch"),
     Nats,
+    lambda folder: Nats(folder, tls=True),
     Redis,
+    lambda folder: Redis(folder, tls=True),
 ]
 
 
@@ -301,7 +199,7 @@ def stamp(seconds):
 
 
 def check(checks, folder):
-    sinks = [make(folder) for make in SINKS]
+    sinks = [sink for sink in (make(folder) for make in SINKS) if all(word in sink.name for word in sys.argv[1:])]
     try:
         for sink in sinks:
             sink.start()

@@ -13,6 +13,7 @@ mod tls;
 mod wire;
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,20 @@ pub(super) struct Bounds {
     pub(super) frame_bytes: usize,
     pub(super) events: usize,
     pub(super) bytes: usize,
+}
+
+/// Whether what a destination needs of this machine is there: its files, and the folder of a file.
+pub(super) fn check(destination: &Destination, clock: &Arc<Clock>) -> Result<(), ForwardError> {
+    let Target::File(path) = &destination.target else {
+        return Sink::new(destination, clock, Duration::MAX).map(drop);
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    match std::fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(ForwardError::File { path: folder.into(), why: "is no folder".into() }),
+        Err(why) => Err(ForwardError::file(folder, &why)),
+    }
 }
 
 /// A destination's other end.

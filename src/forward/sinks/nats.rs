@@ -83,6 +83,7 @@ impl Nats {
         clock: &Arc<Clock>,
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
+        Wire::check_files(place, &destination.options.tls)?;
         Ok(Self {
             place: place.clone(),
             subject: subject.to_owned(),

@@ -57,6 +57,7 @@ impl Redis {
         (place, stream): (&Place, &str),
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
+        Wire::check_files(place, &destination.options.tls)?;
         Ok(Self {
             place: place.clone(),
             stream: stream.to_owned(),

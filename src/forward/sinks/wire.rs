@@ -17,6 +17,7 @@ use super::{Fault, tls};
 use crate::forward::egress::{Egress, EgressFault};
 use crate::forward::options::TlsFiles;
 use crate::forward::{Destination, ForwardError};
+use crate::id::Secret;
 use crate::telemetry::forward::Outcome;
 
 /// Longest line, and most bytes of one value, that a server may answer with.
@@ -58,6 +59,11 @@ impl Wire {
             }
         })?;
         Ok(Self(BufReader::new(Box::new(socket))))
+    }
+
+    /// Whether [`Self::secure`] finds its files as they must be: said before anything runs.
+    pub(super) fn check_files(place: &Place, files: &TlsFiles) -> Result<(), ForwardError> {
+        if place.is_tls { tls::client(files).map(drop) } else { Ok(()) }
     }
 
     /// Goes on in TLS, once the server expects that.
@@ -133,18 +139,20 @@ pub(super) struct Login {
     pub(super) secret: Option<String>,
 }
 
-/// The files a login stands in.
+/// What a login stands in: files, or a secret that was given.
 #[derive(Clone, Debug)]
 pub(super) struct LoginFiles {
     token: Option<PathBuf>,
     password: Option<PathBuf>,
+    given: Option<Secret>,
 }
 
 impl LoginFiles {
     /// Those of a destination, once they can be read.
     pub(super) fn of(destination: &Destination) -> Result<Self, ForwardError> {
         let password = destination.options.basic_file.clone();
-        let files = Self { token: destination.bearer_file.clone(), password };
+        let (token, given) = (destination.bearer_file.clone(), destination.bearer.clone());
+        let files = Self { token, password, given };
         let text = destination.name().to_owned();
         files.read_now().map_err(|why| ForwardError::Destination { text, why })?;
         Ok(files)
@@ -161,18 +169,28 @@ impl LoginFiles {
     /// The same, before anything runs.
     pub(super) fn read_now(&self) -> Result<Login, String> {
         let mut login = Login::default();
+        // Records have one field for both.
+        if let Some(given) = self.given.as_ref().map(Secret::expose) {
+            login = Login::pair(given)
+                .unwrap_or_else(|| Login { user: None, secret: Some(given.to_owned()) });
+        }
         if let Some(path) = &self.token {
             login.secret = Some(first_line(path)?);
         }
         if let Some(path) = &self.password {
-            let line = first_line(path)?;
-            let (user, secret) = line.split_once(':').ok_or_else(|| {
+            login = Login::pair(&first_line(path)?).ok_or_else(|| {
                 format!("{}: its first line should be user:password", path.display())
             })?;
-            login.user = Some(user.to_owned());
-            login.secret = Some(secret.to_owned());
         }
         Ok(login)
+    }
+}
+
+impl Login {
+    /// Reads `user:password`.
+    fn pair(text: &str) -> Option<Self> {
+        let (user, secret) = text.split_once(':')?;
+        Some(Self { user: Some(user.to_owned()), secret: Some(secret.to_owned()) })
     }
 }
 

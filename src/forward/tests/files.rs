@@ -105,3 +105,31 @@ async fn metrics_tell_what_each_lane_did() {
     assert!(telemetry.print().contains(&count), "{}", telemetry.print());
     lanes.stop().await;
 }
+
+#[test]
+fn what_is_missing_on_this_machine_is_named_before_anything_runs() {
+    let folder = Folder::new();
+    let login = folder.path().join("login");
+    std::fs::write(&login, "no colon\n").expect("a file");
+    let (clock, login) = (Arc::new(Clock::fixed(Time::default())), login.display());
+    let certificate = format!("{}/tests/data/tls/certificate.pem", env!("CARGO_MANIFEST_DIR"));
+    for (text, names) in [
+        ("file:/no/folder/out".to_owned(), Some("/no/folder")),
+        (format!("file:{login}/out"), Some("is no folder")),
+        ("https://h/?tls_ca=/no/ca.pem".into(), Some("/no/ca.pem")),
+        ("nats+tls://h/a?tls_ca=/no/ca.pem".into(), Some("/no/ca.pem")),
+        (format!("nats+tls://h/a?tls_ca={login}"), Some("holds no certificate")),
+        (format!("redis://h/a?basic_file={login}"), Some("user:password")),
+        ("https://h/?sign_file=/no/secret".into(), Some("/no/secret")),
+        (format!("rediss://h/a?tls_ca={certificate}"), None),
+        ("stdout".into(), None),
+    ] {
+        let checked = Destination::parse(&text).expect(&text).check_files(&clock);
+        let said = checked.err().map(|fault| fault.to_string());
+        match (names, &said) {
+            (None, None) => {}
+            (Some(names), Some(said)) if said.contains(names) => {}
+            _ => panic!("{text}: {said:?}"),
+        }
+    }
+}
