@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use uuid::Uuid;
@@ -22,6 +23,15 @@ pub fn fresh(time: Time, chance: [u8; 16]) -> Uuid {
 #[must_use]
 pub fn now(clock: &Clock) -> Uuid {
     fresh(clock.now(), clock.chance())
+}
+
+/// The one id that follows from another one for some purpose: a version 8 UUID.
+#[must_use]
+pub fn derived(from: Uuid, purpose: &str) -> Uuid {
+    let whole = digest(&SHA256, &[from.as_bytes(), purpose.as_bytes()].concat());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&whole.as_ref()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// A fresh slug: 16 random bytes as 22 characters of unpadded base64url.
@@ -75,6 +85,10 @@ mod tests {
         assert!(first < now(&clock));
         assert_eq!(first.get_version_num(), 7);
         assert!(now(&clock) < now(&clock), "two ids of one moment");
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert_eq!(derived(one, "a"), derived(one, "a"));
+        assert!(derived(one, "a") != derived(other, "a") && derived(one, "a") != derived(one, "b"));
+        assert_eq!(derived(one, "a").get_version_num(), 8);
         let slug = slug(&clock);
         assert_eq!(slug.expose().len(), 22);
         assert_eq!(format!("{slug} {slug:?}"), "*** ***");

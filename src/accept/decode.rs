@@ -75,6 +75,14 @@ impl Encoding {
     }
 }
 
+/// A body that came with these headers, decoded as it was then.
+///
+/// # Errors
+/// [`BodyError`].
+pub fn decode(headers: &HeaderMap, raw: &Bytes, max_bytes: u64) -> Result<Bytes, BodyError> {
+    Encoding::of(headers).decode(raw, max_bytes)
+}
+
 /// Whether the first two bytes are a header of zlib (RFC 1950, 2.2).
 fn is_zlib(raw: &[u8]) -> bool {
     raw.len() >= 2

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use crate::request::Arrival;
 
 pub use body::{Body, BodyError};
+pub use decode::decode;
 pub use listener::{Drained, Listener, Sockets};
 pub use options::{Options, TlsFiles};
 pub use reply::Reply;

@@ -26,6 +26,7 @@ mod present;
 mod problem;
 mod question;
 mod rates;
+mod requests;
 mod role;
 mod session;
 mod settings;
@@ -87,6 +88,8 @@ pub struct Options {
     pub render: render::Limits,
     /// Drafts that render beside what is live.
     pub shadows: Arc<render::Shadows>,
+    /// Largest body that a webhook takes.
+    pub hook_body_max_bytes: u64,
     /// What clients may publish and follow.
     pub events: events::Options,
     /// The budgets, which hooks charge, too.
@@ -106,6 +109,7 @@ impl Options {
             body_max_bytes: 8 << 20,
             render: limits,
             shadows: Arc::default(),
+            hook_body_max_bytes: 5 << 20,
             events,
             limits: Arc::default(),
             vet_destination: |_, _| Ok(()),
@@ -406,6 +410,10 @@ impl Api {
             Act::ParkedEvent => self.parked_event(call).await,
             Act::RetryParked => self.retry(call, values).await,
             Act::DiscardParked => self.discard(call, values).await,
+            Act::Requests => self.list_requests(call, arrival).await,
+            Act::Request => self.read_request(call).await,
+            Act::Replay => self.replay(call, values).await,
+            Act::Compare => self.compare(call, values).await,
         }
     }
 

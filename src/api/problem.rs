@@ -42,6 +42,8 @@ pub(super) enum Problem {
     Template(Box<Diagnostic>),
     /// The template engine failed on what was tried.
     Engine,
+    /// It was there, and is kept no longer.
+    Gone(String),
     /// The present state does not allow it.
     Conflict(String),
     /// The body was not taken.
@@ -151,6 +153,7 @@ impl Problem {
                 Reply::json(StatusCode::UNPROCESSABLE_ENTITY, text)
             }
             Self::Refused(detail) => Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, detail),
+            Self::Gone(detail) => Reply::detail(StatusCode::GONE, detail),
             Self::Conflict(detail) => Reply::detail(StatusCode::CONFLICT, detail),
             // What is left of such a body would be taken for the next request.
             Self::Body(fault) => answer_body(fault).closing(),

@@ -17,7 +17,7 @@ use crate::request::Content;
 /// Bounds of the whole: a request at its own bounds fits in.
 const LIMITS: json::Limits = json::Limits { depth_max: 110, nodes_max: 120_000 };
 /// Bounds of the body inside, as on the way of a webhook.
-const BODY: json::Limits = json::Limits { depth_max: 100, nodes_max: 100_000 };
+pub(super) const BODY: json::Limits = json::Limits { depth_max: 100, nodes_max: 100_000 };
 /// Most bytes of the body inside, as a gateway takes them unless it is told otherwise.
 const BODY_MAX_BYTES: usize = 5 << 20;
 

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ACCOUNT, Field, Kind, Notice, Number, Scope, Shape, Values, is_id};
+use super::{
+    ACCOUNT, Action, Field, Kind, Notice, Number, OWN_PREFIX, REQUEST, Scope, Shape, Values,
+    WORKSPACE, is_id,
+};
 use crate::clock::Time;
 use crate::event::{self, Event};
 use crate::id::Uuid;
@@ -130,6 +133,15 @@ pub fn noted(scene: &Scene, notice: &Notice, tells: &Value, occurred: Time, id: 
     let account = &scene.account;
     let resource = labels(&resource_id(ACCOUNT.name, account.id), "", &account.name, &[]);
     write(scene, &notice.event(), &resource, Vec::new(), tells, (occurred, id))
+}
+
+/// Somebody did something with requests of a workspace; `tells` is what there is to say.
+#[must_use]
+pub fn operated(scene: &Scene, action: &Action, tells: &Value, occurred: Time, id: Uuid) -> Event {
+    let place = scene.workspace.as_ref().unwrap_or(&scene.account);
+    let resource = labels(&resource_id(WORKSPACE.name, place.id), "", &place.name, &[]);
+    let name = format!("{OWN_PREFIX}{}.{}", REQUEST.name, action.name);
+    write(scene, &name, &resource, Vec::new(), tells, (occurred, id))
 }
 
 /// The public fields that differ, in the table's order.

@@ -17,8 +17,8 @@ mod route;
 mod verb;
 
 pub use audit::{
-    Actor, Beside, Party, Scene, Subject, changed, created, deleted, difference, noted, told,
-    updated, whole,
+    Actor, Beside, Party, Scene, Subject, changed, created, deleted, difference, noted, operated,
+    told, updated, whole,
 };
 pub use check::{Fault, Values, check, check_each, is_id};
 pub use companion::{companions, derived};

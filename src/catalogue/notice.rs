@@ -60,6 +60,18 @@ pub static SUBSCRIPTION_UPDATED: Notice = Notice {
     ),
 };
 
+/// A webhook received a request; its id is the request's.
+pub const RECEIVED: &str = "prefect-cloud.webhook.received";
+/// A webhook's template made no event of a request.
+pub const FAILED: &str = "prefect-cloud.webhook.failed";
+
+/// Requests were replayed. Its name is the gateway's own, beside those that clients of the original know.
+pub static REPLAYED: Action = Action::new(
+    "replayed",
+    "POST {workspace}/requests/replay",
+    "events of kept requests were made again, in a slice",
+);
+
 /// All of them.
 pub static NOTICES: &[&Notice] = &[&ACCESS_DENIED, &MEX_USED, &MEX_EXCEEDED, &SUBSCRIPTION_UPDATED];
 

@@ -147,6 +147,14 @@ pub enum Act {
     RetryParked,
     /// Lets go of parked events.
     DiscardParked,
+    /// Tells the requests that webhooks kept.
+    Requests,
+    /// Tells a request that a webhook kept, whole.
+    Request,
+    /// Makes events of kept requests again.
+    Replay,
+    /// Compares a draft with a webhook's template over kept requests.
+    Compare,
 }
 
 /// What can be done with the versions of a template.

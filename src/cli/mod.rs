@@ -32,6 +32,8 @@ mod password;
 mod pretty;
 mod prompt;
 mod render;
+mod replay;
+mod request;
 mod send;
 mod serve;
 mod snippet;
@@ -124,6 +126,12 @@ enum Command {
     /// Where a workspace's events are sent
     #[command(subcommand)]
     Destination(destination::Command),
+    /// Requests that webhooks kept
+    #[command(subcommand)]
+    Request(request::Command),
+    /// Make events of kept requests again, by today's templates
+    #[command(after_help = replay::EXAMPLE)]
+    Replay(Box<replay::Args>),
     /// Look at events that a destination did not take
     #[command(subcommand)]
     Parked(parked::Command),
@@ -215,6 +223,8 @@ pub fn run() -> ExitCode {
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Destination(command) => destination::run(&command),
+        Command::Request(command) => request::run(&command),
+        Command::Replay(args) => replay::run(&args),
         Command::Parked(command) => parked::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),

@@ -93,6 +93,7 @@ impl Config {
         options.audit_days = self.audit.retention_days;
         options.limits = Arc::new(limit::Limits::new(self.limits.rates()));
         options.vet_destination = crate::forward::vet;
+        options.hook_body_max_bytes = self.limits.body_max_bytes;
         options.events = api::events::Options {
             reserved_names: events.reserved_names,
             open_server_mode: events.open_server_mode,

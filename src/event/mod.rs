@@ -111,6 +111,20 @@ pub fn write_labels(out: &mut Vec<u8>, labels: Labels<'_>) {
     out.push(b'}');
 }
 
+/// A webhook as a related resource of its events: a JSON object.
+#[must_use]
+pub fn webhook_label(id: Uuid, name: &str) -> String {
+    let (id, name) = (format!("prefect-cloud.webhook.{id}"), name.replace('\0', "\u{FFFD}"));
+    let mut out = Vec::with_capacity(256);
+    let labels = [
+        ("prefect.resource.id", &*id),
+        ("prefect.resource.name", &*name),
+        ("prefect.resource.role", "webhook"),
+    ];
+    write_labels(&mut out, &labels);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends the last two keys and the closing brace.
 pub fn close(out: &mut Vec<u8>, id: Uuid, follows: Option<Uuid>) {
     let mut buffer = Uuid::encode_buffer();

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::{FILE_NAME, FeedError, runs};
+use super::{FILE_NAME, FeedError, requests, runs};
 
 /// Raised when tables, slots or terms mean something else than before.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 /// Pages of the writer's cache, in KiB.
 const WRITER_CACHE_KIB: u32 = 4 << 10;
 /// Pages of a reader's cache, in KiB.
@@ -60,6 +60,7 @@ pub(super) fn open(data: &Path) -> Result<(Connection, bool), FeedError> {
     let connection = connect(&path)?;
     connection.execute_batch(TABLES)?;
     connection.execute_batch(runs::TABLE)?;
+    connection.execute_batch(requests::TABLE)?;
     connection
         .execute("INSERT INTO term (term, rank) VALUES ('hashsize', ?1)", [TERMS_MAX_BYTES])?;
     connection.pragma_update(None, "user_version", VERSION)?;
@@ -102,6 +103,7 @@ fn check(connection: Connection) -> Result<Connection, FeedError> {
         "SELECT value FROM fact LIMIT 1",
         "SELECT number FROM place LIMIT 1",
         "SELECT low FROM run LIMIT 1",
+        "SELECT sequence FROM request LIMIT 1",
         "SELECT slot FROM event ORDER BY slot LIMIT 1",
         "SELECT slot FROM event ORDER BY slot DESC LIMIT 1",
         "SELECT id FROM event ORDER BY id DESC LIMIT 1",

@@ -259,7 +259,7 @@ impl Follower {
     fn reader(&self, index: &mut Index, is_new: bool) -> Result<Reader, FeedError> {
         if index.cursor() > self.spool.status().durable {
             // Another journal: its frames are told apart from those known by the ids of their events.
-            index.start_over();
+            index.start_over()?;
         }
         let reader = self.spool.reader(READER, OnFull::DropOldest)?;
         if !is_new && reader.released() <= index.cursor() {
@@ -334,7 +334,7 @@ impl Follower {
                 self.facts.expired(gone);
                 run.unsynced += usize::from(gone > 0);
             } else {
-                run.is_retaining = false;
+                run.is_retaining = run.index.forget_requests(self.spool.oldest())?;
                 self.facts.measured(run.index.used_bytes()?);
             }
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, params};
 
 use super::slot::Slots;
-use super::{FeedError, Options, file, runs, slot, terms};
+use super::{FeedError, Options, file, requests, runs, slot, terms};
 use crate::clock::{Clock, Time};
 use crate::event::{Event, RESERVED_PREFIX};
 use crate::filter::Seen;
@@ -91,6 +91,11 @@ impl Index {
         Ok((index, is_new))
     }
 
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// A secret that lives as long as the file.
     pub(super) fn seal(&self, clock: &Clock) -> Result<Secret, FeedError> {
         let sql = "INSERT OR IGNORE INTO fact (name, value) VALUES ('seal', ?1)";
@@ -107,8 +112,9 @@ impl Index {
     }
 
     /// The journal is another one than was read: its frames count from the start.
-    pub(super) fn start_over(&mut self) {
+    pub(super) fn start_over(&mut self) -> Result<(), FeedError> {
         self.cursor = 0;
+        requests::forget_all(&self.connection)
     }
 
     /// Adds the events of frames, and remembers that they are in.
@@ -123,7 +129,7 @@ impl Index {
             })
         });
         let last = frames.last().map_or(self.cursor, |frame| frame.sequence.max(self.cursor));
-        self.write(&incoming.collect::<Vec<_>>(), last)
+        self.write(&incoming.collect::<Vec<_>>(), frames, last)
     }
 
     /// Adds audit events of earlier days.
@@ -135,10 +141,15 @@ impl Index {
             is_own: true,
             event: &past.event,
         });
-        self.write(&incoming.collect::<Vec<_>>(), self.cursor)
+        self.write(&incoming.collect::<Vec<_>>(), &[], self.cursor)
     }
 
-    fn write(&mut self, incoming: &[Incoming<'_>], cursor: u64) -> Result<Added, FeedError> {
+    fn write(
+        &mut self,
+        incoming: &[Incoming<'_>],
+        frames: &[Kept],
+        cursor: u64,
+    ) -> Result<Added, FeedError> {
         let mut added = Added { unreadable: incoming.len() as u64, ..Added::default() };
         let mut batch: Vec<_> = incoming
             .iter()
@@ -148,14 +159,17 @@ impl Index {
         // Terms come in the order of their rows, or each step back would close a segment.
         batch.sort_by_key(|(seen, _)| seen.occurred());
         let transaction = self.connection.unchecked_transaction()?;
-        let written = Writing {
+        let mut writing = Writing {
             transaction: &transaction,
             slots: &mut self.slots,
             places: &mut self.places,
             overflows: &mut self.overflows,
             closed: self.closed,
-        }
-        .write(&batch, &mut added);
+        };
+        let written = writing.write(&batch, &mut added).and_then(|()| {
+            let place = |frame: &Kept| writing.place(frame.account, frame.workspace);
+            requests::add(&transaction, frames, self.cursor, place)
+        });
         let spill = self.slots.spill_micros;
         let kept = written.and_then(|()| {
             set_fact(&transaction, "cursor", cursor.cast_signed())?;
@@ -222,6 +236,11 @@ impl Index {
     /// Begins to look for what is too old from the start again.
     pub(super) fn restart_retention(&mut self) {
         self.swept = -1;
+    }
+
+    /// Forgets requests that the spool has let go; whether there may be more of them.
+    pub(super) fn forget_requests(&mut self, oldest: u64) -> Result<bool, FeedError> {
+        requests::forget(&self.connection, oldest)
     }
 
     /// Removes one slice of what is too old, or too much; how many events went, `None` when there was nothing left

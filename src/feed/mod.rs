@@ -8,11 +8,13 @@ mod desk;
 mod file;
 mod follow;
 mod index;
+mod requests;
 mod runs;
 mod search;
 mod slot;
 mod terms;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +25,7 @@ use tokio::sync::{Notify, watch};
 
 use self::desk::Desk;
 use crate::clock::Clock;
-use crate::id::Secret;
+use crate::id::{Secret, Uuid};
 use crate::spool::{Spool, SpoolError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::feed::Facts;
@@ -31,6 +33,7 @@ use crate::telemetry::feed::Facts;
 pub use ask::{Page, Question};
 pub use count::{BUCKETS_MAX, Countable, Group, buckets};
 pub use index::Past;
+pub use requests::{Outcome, Request, Requests, Wanted};
 
 /// The index's file in the data folder.
 pub const FILE_NAME: &str = "feed.db";
@@ -38,6 +41,8 @@ pub const FILE_NAME: &str = "feed.db";
 pub const READER: &str = "feed";
 /// Longest wait of a question for what was kept before it was asked.
 const REACH_MAX: Duration = Duration::from_secs(1);
+/// The same for questions about requests, which are replayed by the answer.
+const REQUESTS_REACH_MAX: Duration = Duration::from_secs(4);
 
 /// Settings of the feed.
 #[derive(Clone, Copy, Debug)]
@@ -175,7 +180,7 @@ impl Feed {
     /// [`FeedError`].
     pub async fn page(&self, question: Question) -> Result<Page, FeedError> {
         if question.after.is_none() {
-            self.reach().await;
+            self.reach(REACH_MAX).await;
         }
         self.ask(move |connection| ask::page(connection, &question)).await
     }
@@ -185,8 +190,42 @@ impl Feed {
     /// # Errors
     /// [`FeedError`].
     pub async fn count(&self, question: Question, by: Countable) -> Result<Vec<Group>, FeedError> {
-        self.reach().await;
+        self.reach(REACH_MAX).await;
         self.ask(move |connection| count::count(connection, &question, by)).await
+    }
+
+    /// The requests that are meant; nothing when there is none of the id they should stand behind.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn requests(&self, wanted: Wanted) -> Result<Option<Requests>, FeedError> {
+        self.reach(REQUESTS_REACH_MAX).await;
+        self.ask(move |connection| requests::page(connection, &wanted)).await
+    }
+
+    /// The request of an id in a workspace of an account.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn request(
+        &self,
+        whose: (Uuid, Uuid),
+        id: Uuid,
+    ) -> Result<Option<Request>, FeedError> {
+        self.reach(REQUESTS_REACH_MAX).await;
+        self.ask(move |connection| requests::find(connection, whose, id)).await
+    }
+
+    /// Which of these ids are events of a workspace of an account, as far as the index has come: nobody is waited for.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn known(
+        &self,
+        whose: (Uuid, Uuid),
+        ids: Vec<Uuid>,
+    ) -> Result<HashSet<Uuid>, FeedError> {
+        self.ask(move |connection| requests::known(connection, whose, &ids)).await
     }
 
     async fn ask<T: Send + 'static>(
@@ -200,7 +239,7 @@ impl Feed {
     }
 
     /// Waits, but not long, until what is kept now is in.
-    async fn reach(&self) {
+    async fn reach(&self, longest: Duration) {
         let kept = self.inner.spool.status().durable;
         let mut reached = self.inner.reached.clone();
         let is_there = |reached: &Option<u64>| reached.is_some_and(|reached| reached >= kept);
@@ -209,7 +248,14 @@ impl Feed {
         }
         self.inner.hurry.notify_one();
         let there = reached.wait_for(is_there);
-        let _ = tokio::time::timeout(REACH_MAX, there).await;
+        let _ = tokio::time::timeout(longest, there).await;
+    }
+
+    /// Frames that are kept and not in the index yet.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        let reached = self.inner.reached.borrow().unwrap_or(0);
+        self.inner.spool.status().durable.saturating_sub(reached)
     }
 
     /// What pages are sealed with: the same over starts, as long as the file is.

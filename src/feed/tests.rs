@@ -277,7 +277,7 @@ fn later_events_shift_no_page_and_known_ones_stay_once() {
     let frames: Vec<Kept> = (50..=400).map(frame).collect();
     let added = index.add(&frames).expect("a batch");
     assert_eq!((added.new, added.known), (300, 0), "frames that were read are not read again");
-    index.start_over();
+    index.start_over().expect("a new start");
     let added = index.add(&frames).expect("a batch");
     assert_eq!((added.new, added.known), (0, 351));
     (asked.after, asked.total) = (first.after, Some(first.total));

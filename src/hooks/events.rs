@@ -1,16 +1,15 @@
-//! The gateway's own events of a request (contract 2.8), and the help a template without payload gets (2.7). In: a
-//! request without its secrets, and what became of it. Out: JSON, appended to one buffer. Never a slug.
+//! The gateway's own events of a request (contract 2.8). In: a request without its secrets, and what became of it. Out:
+//! JSON, appended to one buffer. Never a slug.
 
 use bytes::Bytes;
-use http::HeaderMap;
 
-use crate::catalogue::Action;
+use crate::catalogue::{Action, FAILED, RECEIVED};
 use crate::clock::Time;
 use crate::event::{Event, close, write_json};
 use crate::id::Uuid;
 use crate::json::write_str;
 use crate::render::Diagnostic;
-use crate::request::Body;
+use crate::request::{Body, write_body, write_head};
 
 use super::Submission;
 use super::failure::Failure;
@@ -52,8 +51,8 @@ pub(super) fn received(submission: &Submission, id: Uuid, sequel: &Sequel) -> Ev
     let endpoint = &submission.endpoint;
     let room = endpoint.resource.len() + endpoint.tenant.len() + 96 * submission.headers.len();
     let mut out = Vec::with_capacity(512 + room);
-    open(&mut out, submission.received, "prefect-cloud.webhook.received", endpoint);
-    write_request(&mut out, submission);
+    open(&mut out, submission.received, RECEIVED, endpoint);
+    write_head(&mut out, &submission.method, &submission.headers);
     write_version(&mut out, endpoint);
     out.extend_from_slice(b",\"content_length\":");
     let mut digits = itoa::Buffer::new();
@@ -85,8 +84,8 @@ pub(super) fn failed(
 ) -> Event {
     let endpoint = &submission.endpoint;
     let mut out = Vec::with_capacity(4096);
-    open(&mut out, submission.received, "prefect-cloud.webhook.failed", endpoint);
-    write_request(&mut out, submission);
+    open(&mut out, submission.received, FAILED, endpoint);
+    write_head(&mut out, &submission.method, &submission.headers);
     let mut cut: Vec<&str> = Vec::new();
     out.extend_from_slice(b",\"body\":");
     if !write_excerpt_of_body(&mut out, submission, body) {
@@ -126,16 +125,6 @@ pub(super) fn failed(
     Event { id, json: Bytes::from(out) }
 }
 
-/// The payload of an event whose template gives none: method, headers and body as the template saw them.
-pub(super) fn help(submission: &Submission, body: &Body) -> String {
-    let mut out = Vec::with_capacity(1024 + submission.content.decoded.len());
-    write_request(&mut out, submission);
-    out.extend_from_slice(b",\"body\":");
-    write_body(&mut out, body);
-    out.push(b'}');
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// Everything up to the payload's value.
 fn open(out: &mut Vec<u8>, occurred: Time, name: &str, endpoint: &Endpoint) {
     out.extend_from_slice(b"{\"occurred\":\"");
@@ -149,66 +138,11 @@ fn open(out: &mut Vec<u8>, occurred: Time, name: &str, endpoint: &Endpoint) {
     out.extend_from_slice(b"],\"payload\":");
 }
 
-/// The first two members of each payload; the object stays open.
-fn write_request(out: &mut Vec<u8>, submission: &Submission) {
-    out.extend_from_slice(b"{\"method\":");
-    write_str(out, submission.method.as_str());
-    out.extend_from_slice(b",\"headers\":");
-    write_headers(out, &submission.headers);
-}
-
 /// Which version of the template it was.
 fn write_version(out: &mut Vec<u8>, endpoint: &Endpoint) {
     if endpoint.version > 0 {
         out.extend_from_slice(b",\"template_version\":");
         out.extend_from_slice(itoa::Buffer::new().format(endpoint.version).as_bytes());
-    }
-}
-
-/// Headers as an object: names in lower case, the values of a repeated one joined.
-fn write_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
-    let mut lines = headers.iter().peekable();
-    let mut between = b'{';
-    while let Some((name, value)) = lines.next() {
-        out.push(between);
-        between = b',';
-        write_str(out, name.as_str());
-        out.push(b':');
-        if lines.peek().is_none_or(|(next, _)| *next != name) {
-            write_str(out, &String::from_utf8_lossy(value.as_bytes()));
-            continue;
-        }
-        let mut joined = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        while let Some((_, value)) = lines.next_if(|(next, _)| *next == name) {
-            joined.push_str(", ");
-            joined.push_str(&String::from_utf8_lossy(value.as_bytes()));
-        }
-        write_str(out, &joined);
-    }
-    if between == b'{' {
-        out.push(b'{');
-    }
-    out.push(b'}');
-}
-
-/// A body as JSON: its own text when it is JSON.
-fn write_body(out: &mut Vec<u8>, body: &Body) {
-    match body {
-        Body::Empty => out.extend_from_slice(b"\"\""),
-        Body::Json(document) => out.extend_from_slice(document.text().as_bytes()),
-        Body::Form(fields) => {
-            out.push(b'{');
-            for (place, (name, value)) in fields.iter().enumerate() {
-                if place > 0 {
-                    out.push(b',');
-                }
-                write_str(out, name);
-                out.push(b':');
-                write_str(out, value);
-            }
-            out.push(b'}');
-        }
-        Body::Text(text) => write_str(out, text),
     }
 }
 

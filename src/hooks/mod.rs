@@ -23,7 +23,7 @@ use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
 use crate::limit::{Limits, Over};
-use crate::request::{Arrival, Body, Content, SECRET_HEADERS, has_body};
+use crate::request::{Arrival, Body, Content, HIDDEN_PATH, SECRET_HEADERS, has_body, help};
 use crate::spool::{Capture, Digest, First, Frame, Key, Receipt, Spool, Taken};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
@@ -42,8 +42,6 @@ pub use routes::{Endpoint, Routes};
 
 /// Where hooks live.
 pub const PATH_PREFIX: &str = "/hooks/";
-/// What a template may see of the path: the slug is a secret.
-const HIDDEN_PATH: &str = "/hooks/***";
 static RECEIPT: HeaderName = HeaderName::from_static("hookgate-receipt");
 /// Says that the receipt is an earlier request's, which this one repeats.
 static DUPLICATE: HeaderName = HeaderName::from_static("hookgate-duplicate");
@@ -98,8 +96,8 @@ struct Submission {
     endpoint: Arc<Endpoint>,
     method: Method,
     headers: HeaderMap,
-    /// Kept only when templates may see it.
-    query: Option<Box<str>>,
+    /// What stood behind `?`, without the slug.
+    query: String,
     received: Time,
     content: Content,
 }
@@ -169,7 +167,7 @@ impl Hooks {
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
         self.charge(&admission.endpoint, admission.arrival.received)?;
-        let submission = Submission::new(admission, content, self.options.render.extensions);
+        let submission = Submission::new(admission, content);
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
         if let Some(handshake) = Handshake::recognise(&submission)? {
             let received = events::received(&submission, id, &Sequel::Handshake(handshake.name()));
@@ -286,7 +284,7 @@ impl Hooks {
             received: submission.received,
             follows,
             webhook: &submission.endpoint.related,
-            payload: &|| events::help(submission, body),
+            payload: &|| help(&submission.method, &submission.headers, body),
         };
         match Draft::read(&text).and_then(|draft| draft.event(&stamp)) {
             Ok((event, true)) if !self.remember(&submission.endpoint, &event) => {
@@ -361,21 +359,22 @@ impl Hooks {
 }
 
 impl Submission {
-    fn new(admission: Admission, content: Content, extensions: bool) -> Self {
+    fn new(admission: Admission, content: Content) -> Self {
         let Admission { endpoint, arrival } = admission;
         let Arrival { method, target, mut headers, received, .. } = arrival;
-        let query = target.query().filter(|_| extensions).map(Into::into);
+        let slug = slug(target.path()).unwrap_or_default();
+        let query = target.query().map_or_else(String::new, |query| query.replace(slug, "***"));
         for name in SECRET_HEADERS {
             headers.remove(name);
         }
-        hide(&mut headers, slug(target.path()).unwrap_or_default());
+        hide(&mut headers, slug);
         Self { endpoint, method, headers, query, received, content }
     }
 
     /// What its template sees.
     fn context<'a>(&'a self, body: &'a Body) -> render::Context<'a> {
         let more = render::More {
-            query: self.query.as_deref().unwrap_or_default(),
+            query: &self.query,
             path: HIDDEN_PATH,
             webhook: &self.endpoint.name,
             received: Some(self.received),
@@ -393,7 +392,13 @@ impl Rendering {
 /// One frame: the request and its events live or die together.
 fn frame(submission: Submission, events: &[Event], key: Option<Digest>) -> Frame {
     let endpoint = &submission.endpoint;
-    let capture = Capture { webhook: endpoint.id, key, body: submission.content.raw };
+    let capture = Capture {
+        webhook: endpoint.id,
+        key,
+        version: endpoint.version,
+        query: submission.query.into(),
+        body: submission.content.raw,
+    };
     let (account, workspace) = (endpoint.account, Some(endpoint.workspace));
     Frame::encode(account, workspace, submission.received, events, Some(&capture))
 }

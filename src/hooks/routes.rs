@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::clock::{Clock, Time};
-use crate::event::write_labels;
+use crate::event::{webhook_label, write_labels};
 use crate::id::Uuid;
 use crate::render::{Context, Diagnostic, KeyRule, Limits, Shadow, Shadows, Template};
 use crate::spool;
@@ -83,7 +83,6 @@ impl Endpoint {
         let id = format!("prefect-cloud.webhook.{}", webhook.id);
         let name = clean(&webhook.name);
         let (id, name) = (("prefect.resource.id", &*id), ("prefect.resource.name", &*name));
-        let role = ("prefect.resource.role", "webhook");
         Self {
             id: webhook.id,
             account: webhook.account.id,
@@ -91,7 +90,7 @@ impl Endpoint {
             service_account: webhook.service_account,
             name: webhook.name.as_str().into(),
             resource: object(&[id, name]),
-            related: object(&[id, name, role]),
+            related: webhook_label(webhook.id, &webhook.name).into(),
             tenant,
             once: webhook.dedup.as_deref().map(Once::new),
             source: webhook.template.as_str().into(),

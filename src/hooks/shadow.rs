@@ -11,12 +11,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Options, Submission, events};
+use super::{Options, Submission};
 use crate::event::{Draft, Event, Stamp};
 use crate::id::Uuid;
 use crate::json;
 use crate::parse;
 use crate::render::{self, Difference, Made, SHOWN_MAX_BYTES, Shadow, Verdict};
+use crate::request::help;
 
 /// Most requests that wait, and the largest body of one.
 const JOBS_MAX: usize = 16;
@@ -150,7 +151,7 @@ impl Job {
             received: *received,
             follows: self.ids.0,
             webhook: &endpoint.related,
-            payload: &|| events::help(&self.submission, &body),
+            payload: &|| help(&self.submission.method, &self.submission.headers, &body),
         };
         let event = Draft::read(&text).and_then(|draft| draft.event(&stamp));
         event.map(|(event, _)| event).map_err(|fault| fault.what)

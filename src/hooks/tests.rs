@@ -32,7 +32,7 @@ fn submission(method: Method, headers: &[(&str, &str)], body: &str) -> Submissio
     let endpoint = routes.find(SLUG, clock.now()).expect("known");
     let raw = Bytes::copy_from_slice(body.as_bytes());
     let content = Content { decoded: raw.clone(), raw };
-    Submission::new(Admission { endpoint, arrival: arrival(method, headers) }, content, false)
+    Submission::new(Admission { endpoint, arrival: arrival(method, headers) }, content)
 }
 
 fn read(event: &Event) -> serde_json::Value {
@@ -181,7 +181,7 @@ fn help_shows_each_kind_of_body() {
         (Body::Text("plain \"text\"".to_owned()), serde_json::json!("plain \"text\"")),
     ];
     for (body, shown) in cases {
-        let text = events::help(&submission, &body);
+        let text = help(&submission.method, &submission.headers, &body);
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let expected = serde_json::json!({"method": "PUT", "headers": {"x": "y"}, "body": shown});
         assert_eq!(value, expected);

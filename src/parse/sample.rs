@@ -162,8 +162,12 @@ impl Sample {
         add("headers", &serde_json::Value::from(headers).to_string());
         match std::str::from_utf8(&self.body) {
             Ok("") => {}
-            Ok(text) if Document::parse(self.body.clone(), LIMITS).is_ok() => {
-                add("body_json", text.trim());
+            // Blanks around it belong to what was sent.
+            Ok(text)
+                if text.trim().len() == text.len()
+                    && Document::parse(self.body.clone(), LIMITS).is_ok() =>
+            {
+                add("body_json", text);
             }
             Ok(text) => add("body", &string(text)),
             Err(_) => add("body_base64", &string(&BASE64.encode(&self.body))),

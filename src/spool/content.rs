@@ -1,8 +1,9 @@
 //! What stands in a frame's payload. In: events and the request they came from. Out: a finished frame, and back. Knows
 //! no file; a payload whose layout makes no sense is no frame, never a panic.
 //!
-//! Payload: for each event its id (16) and length (u32); the webhook (16) when there is a request, and the request's
-//! key (16) when it has one; the events' JSON one behind the other; the request's body to the end.
+//! Payload: for each event its id (16) and length (u32); of a request the webhook (16), its key (16) when it has one,
+//! the version of its template (u64), the length of its query (u32) and the query; the events' JSON one behind the
+//! other; the request's body to the end. Frames of earlier releases have neither version nor query.
 
 use bytes::Bytes;
 
@@ -18,17 +19,21 @@ pub(super) const REQUEST: u8 = 1;
 pub(super) const OWN: u8 = 2;
 /// Flag: the payload holds a request.
 const CAPTURE: u8 = 1;
-/// Flags: a request that has a key.
-const KEYED: u8 = CAPTURE | 2;
+/// Flag: the request has a key.
+const KEYED: u8 = 2;
+/// Flag: the request has the version of its template and its query.
+const TARGET: u8 = 4;
 const ENTRY_BYTES: usize = 20;
 const WEBHOOK_BYTES: usize = 16;
 const KEY_BYTES: usize = size_of::<Digest>();
+const TARGET_BYTES: usize = 12;
 
 /// Bytes of a finished frame of these parts.
 fn measure(events: &[Event], capture: Option<&Capture>) -> usize {
     let texts: usize = events.iter().map(|event| ENTRY_BYTES + event.json.len()).sum();
     let request = capture.map_or(0, |capture| {
-        WEBHOOK_BYTES + capture.key.map_or(0, |_| KEY_BYTES) + capture.body.len()
+        let key = capture.key.map_or(0, |_| KEY_BYTES);
+        WEBHOOK_BYTES + key + TARGET_BYTES + capture.query.len() + capture.body.len()
     });
     texts + request
 }
@@ -63,6 +68,9 @@ pub(super) fn encode(
     if let Some(capture) = capture {
         bytes.extend_from_slice(capture.webhook.as_bytes());
         bytes.extend_from_slice(capture.key.as_ref().map_or(&[], |key| &key[..]));
+        bytes.extend_from_slice(&capture.version.to_le_bytes());
+        bytes.extend_from_slice(&(capture.query.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&capture.query);
     }
     for event in events {
         bytes.extend_from_slice(&event.json);
@@ -77,30 +85,21 @@ pub(super) fn encode(
 }
 
 fn flags(capture: Option<&Capture>) -> u8 {
-    capture.map_or(0, |capture| if capture.key.is_some() { KEYED } else { CAPTURE })
+    let key = |capture: &Capture| if capture.key.is_some() { KEYED } else { 0 };
+    capture.map_or(0, |capture| CAPTURE | TARGET | key(capture))
 }
 
 /// Reads a frame back; events and body are slices of `payload`. `None`: a kind of a later release, or no sense.
 pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
-    if !matches!(header.kind, REQUEST | OWN) || !matches!(header.flags, 0 | CAPTURE | KEYED) {
+    let is_request = header.flags & CAPTURE != 0;
+    let is_known =
+        header.flags & !(CAPTURE | KEYED | TARGET) == 0 && (is_request || header.flags == 0);
+    if !matches!(header.kind, REQUEST | OWN) || !is_known {
         return None;
     }
     let mut at = usize::from(header.count) * ENTRY_BYTES;
     let table = payload.get(..at)?;
-    let webhook = if header.flags & CAPTURE == 0 {
-        None
-    } else {
-        let id = payload.get(at..at + WEBHOOK_BYTES)?;
-        at += WEBHOOK_BYTES;
-        Some(Uuid::from_slice(id).ok()?)
-    };
-    let key = if header.flags == KEYED {
-        let key = payload.get(at..at + KEY_BYTES)?;
-        at += KEY_BYTES;
-        Some(key.try_into().ok()?)
-    } else {
-        None
-    };
+    let mut capture = if is_request { Some(read_head(header, payload, &mut at)?) } else { None };
     let mut events = Vec::with_capacity(usize::from(header.count));
     for entry in table.chunks_exact(ENTRY_BYTES) {
         let (id, length) = entry.split_at(16);
@@ -109,7 +108,9 @@ pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
         events.push(Event { id: Uuid::from_slice(id).ok()?, json: payload.slice(at..end) });
         at = end;
     }
-    let capture = webhook.map(|webhook| Capture { webhook, key, body: payload.slice(at..) });
+    if let Some(capture) = &mut capture {
+        capture.body = payload.slice(at..);
+    }
     Some(Kept {
         sequence: header.sequence,
         account: Uuid::from_bytes(header.account),
@@ -118,6 +119,27 @@ pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
         events,
         capture,
     })
+}
+
+/// What stands of a request in front of the events; `at` moves behind it.
+fn read_head(header: &Header, payload: &Bytes, at: &mut usize) -> Option<Capture> {
+    let mut take = |length: usize| {
+        let from = *at;
+        *at = from.checked_add(length).filter(|end| *end <= payload.len())?;
+        Some(payload.slice(from..*at))
+    };
+    let webhook = Uuid::from_slice(&take(WEBHOOK_BYTES)?).ok()?;
+    let mut capture = Capture { webhook, ..Capture::default() };
+    if header.flags & KEYED != 0 {
+        capture.key = Some(take(KEY_BYTES)?[..].try_into().ok()?);
+    }
+    if header.flags & TARGET != 0 {
+        let target = take(TARGET_BYTES)?;
+        let (version, length) = target.split_at(8);
+        capture.version = u64::from_le_bytes(version.try_into().ok()?);
+        capture.query = take(u32::from_le_bytes(length.try_into().ok()?) as usize)?;
+    }
+    Some(capture)
 }
 
 #[cfg(test)]
@@ -140,6 +162,8 @@ mod tests {
         let capture = |key| Capture {
             webhook: Uuid::from_u128(9),
             key,
+            version: u64::MAX,
+            query: Bytes::from_static(b"a=1"),
             body: Bytes::from_static(b"\xff\0body"),
         };
         let (account, workspace) = (Uuid::from_u128(3), Some(Uuid::from_u128(4)));
@@ -157,16 +181,27 @@ mod tests {
                     (kept.account, kept.workspace, kept.received),
                     (account, workspace, time)
                 );
-                let parts =
-                    |capture: &Capture| (capture.webhook, capture.key, capture.body.clone());
-                assert_eq!(kept.capture.as_ref().map(parts), capture.map(parts));
+                assert_eq!(kept.capture.as_ref(), capture);
             }
         }
     }
 
     #[test]
+    fn a_request_of_an_earlier_release_has_no_query() {
+        let webhook = Uuid::from_u128(9);
+        let payload = [webhook.as_bytes(), &b"body"[..]].concat();
+        let header = Header { kind: REQUEST, flags: CAPTURE, ..Header::default() };
+        let kept = decode(&header, &Bytes::from(payload)).expect("a frame");
+        let body = Bytes::from_static(b"body");
+        assert_eq!(kept.capture, Some(Capture { webhook, body, ..Capture::default() }));
+    }
+
+    #[test]
     fn a_payload_without_sense_is_no_frame() {
-        let frame = encode(Uuid::nil(), None, Time::default(), &[event(1, "{\"a\":1}")], None);
+        let query = Bytes::from_static(b"a=1");
+        let capture = Capture { query, key: Some([7; 16]), ..Capture::default() };
+        let events = [event(1, "{\"a\":1}")];
+        let frame = encode(Uuid::nil(), None, Time::default(), &events, Some(&capture));
         let (header, payload) = split(&frame);
         for length in 0..payload.len() {
             assert!(decode(&header, &payload.slice(..length)).is_none(), "{length} bytes");

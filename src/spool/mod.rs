@@ -10,6 +10,7 @@ mod keeper;
 mod lock;
 mod once;
 mod open;
+mod picker;
 mod queue;
 mod reader;
 mod ring;
@@ -19,8 +20,8 @@ mod tracks;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +36,7 @@ use crate::telemetry::Telemetry;
 
 pub use append::Append;
 pub use lock::FolderLock;
+pub use picker::Picker;
 pub use reader::Reader;
 pub use start::{Start, track_of};
 
@@ -97,12 +99,16 @@ pub enum SpoolError {
 }
 
 /// A request as the spool keeps it beside its events; method and headers stand in its received event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capture {
     /// The webhook that received it.
     pub webhook: Uuid,
     /// What tells it from others, when it is to be taken once.
     pub key: Option<Digest>,
+    /// Which version of the template it met; 0: not known.
+    pub version: u64,
+    /// What stood behind `?`.
+    pub query: Bytes,
     /// The body as it came over the wire.
     pub body: Bytes,
 }
@@ -285,71 +291,6 @@ impl Spool {
         Append::new(Arc::clone(&self.running.shared), frame)
     }
 
-    /// Appends an event unless its place has one of that id in the spool's window already: idempotent.
-    ///
-    /// # Errors
-    /// As [`Spool::append`].
-    pub async fn append_once(
-        &self,
-        account: Uuid,
-        workspace: Option<Uuid>,
-        occurred: Time,
-        event: Event,
-    ) -> Result<(), SpoolError> {
-        self.append_all_once(account, workspace, occurred, vec![event]).await.map(drop)
-    }
-
-    /// Appends those of the events whose ids their place does not have in the spool's window yet, as one frame; ready
-    /// once all of them are on stable storage, whoever brought them. How many were new.
-    ///
-    /// # Errors
-    /// As [`Spool::append`]; nothing new is kept then.
-    pub async fn append_all_once(
-        &self,
-        account: Uuid,
-        workspace: Option<Uuid>,
-        received: Time,
-        events: Vec<Event>,
-    ) -> Result<usize, SpoolError> {
-        once::append(&self.running.shared, account, workspace, received, events).await
-    }
-
-    /// The first request of that key since a moment, once it is kept. Bounded to the newest 1,000,000 keys; what the
-    /// journal still holds is known after a restart, as far as start-up reads it.
-    ///
-    /// # Errors
-    /// [`SpoolError::Busy`] when it does not become durable.
-    pub async fn first(&self, key: Key, since: Time) -> Result<Option<First>, SpoolError> {
-        once::first(&self.running.shared, key, since).await
-    }
-
-    /// Appends the frame of a request, named by its received event and when it came, unless one of that key came since
-    /// a moment. The frame's capture holds the key.
-    ///
-    /// # Errors
-    /// As [`Spool::append`].
-    pub async fn append_first(
-        &self,
-        key: Key,
-        since: Time,
-        named: (Uuid, Time),
-        frame: Frame,
-    ) -> Result<Taken, SpoolError> {
-        once::append_first(&self.running.shared, key, since, named, frame).await
-    }
-
-    /// Remembers an event id that a template of a workspace supplied, with a digest of its content. `false`: the id is
-    /// known there with other content. Bounded to the newest 100,000; what the journal still holds is remembered after
-    /// a restart, as far as start-up reads it.
-    #[must_use]
-    pub fn remember(&self, account: Uuid, workspace: Option<Uuid>, event: &Event) -> bool {
-        let (given, digest) = (&self.running.shared.given, event.digest());
-        given
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .agree((account, workspace, event.id), digest)
-    }
-
     /// Opens the reader of that name with its durable cursor; a new one starts at the oldest kept frame.
     ///
     /// # Errors
@@ -393,6 +334,25 @@ impl Spool {
         let track = Arc::new(Track::new("", OnFull::DropOldest, next.saturating_sub(1)));
         shared.tracks.pass(Arc::clone(&track));
         Reader::new(Arc::clone(shared), track)
+    }
+
+    /// Gives single frames by their sequences, as far back as frames are kept.
+    #[must_use]
+    pub fn picker(&self) -> Picker {
+        Picker::new(Arc::clone(&self.running.shared))
+    }
+
+    /// The first sequence that may still be kept.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        let shared = &self.running.shared;
+        shared.shelf.oldest().unwrap_or_else(|| shared.durable() + 1)
+    }
+
+    /// The first sequence whose frame may have been written at or after a moment, as far back as frames are kept.
+    #[must_use]
+    pub fn first_since(&self, since: Time) -> u64 {
+        reader::find(&self.running.shared, since)
     }
 
     /// What a reader has released before it is opened.

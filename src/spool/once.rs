@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::append::Append;
 use super::shared::Shared;
-use super::{First, Frame, Key, Receipt, SpoolError, Taken};
+use super::{First, Frame, Key, Receipt, Spool, SpoolError, Taken};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
@@ -80,13 +80,95 @@ impl<K: Copy + Eq + Hash> Memory<K, u64> {
     }
 }
 
-/// Appends what is new of `events` as one frame, and waits for what is not. How many were new.
+impl Spool {
+    /// Appends an event unless its place has one of that id in the spool's window already: idempotent.
+    ///
+    /// # Errors
+    /// As [`Spool::append`].
+    pub async fn append_once(
+        &self,
+        account: Uuid,
+        workspace: Option<Uuid>,
+        occurred: Time,
+        event: Event,
+    ) -> Result<(), SpoolError> {
+        self.append_all_once(account, workspace, occurred, vec![event]).await.map(drop)
+    }
+
+    /// Appends those of the events whose ids their place does not have in the spool's window yet, as one frame; ready
+    /// once all of them are on stable storage, whoever brought them. How many were new.
+    ///
+    /// # Errors
+    /// As [`Spool::append`]; nothing new is kept then.
+    pub async fn append_all_once(
+        &self,
+        account: Uuid,
+        workspace: Option<Uuid>,
+        received: Time,
+        events: Vec<Event>,
+    ) -> Result<usize, SpoolError> {
+        append(&self.running.shared, (account, workspace), received, events, None).await
+    }
+
+    /// The same, with an event in front of the new ones that tells how many they are; none when there are none.
+    ///
+    /// # Errors
+    /// As [`Spool::append_all_once`].
+    pub async fn append_all_once_told(
+        &self,
+        place: (Uuid, Option<Uuid>),
+        received: Time,
+        events: Vec<Event>,
+        tell: &(dyn Fn(usize) -> Event + Sync),
+    ) -> Result<usize, SpoolError> {
+        append(&self.running.shared, place, received, events, Some(tell)).await
+    }
+
+    /// The first request of that key since a moment, once it is kept. Bounded to the newest 1,000,000 keys; what the
+    /// journal still holds is known after a restart, as far as start-up reads it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Busy`] when it does not become durable.
+    pub async fn first(&self, key: Key, since: Time) -> Result<Option<First>, SpoolError> {
+        first(&self.running.shared, key, since).await
+    }
+
+    /// Appends the frame of a request, named by its received event and when it came, unless one of that key came since
+    /// a moment. The frame's capture holds the key.
+    ///
+    /// # Errors
+    /// As [`Spool::append`].
+    pub async fn append_first(
+        &self,
+        key: Key,
+        since: Time,
+        named: (Uuid, Time),
+        frame: Frame,
+    ) -> Result<Taken, SpoolError> {
+        append_first(&self.running.shared, key, since, named, frame).await
+    }
+
+    /// Remembers an event id that a template of a workspace supplied, with a digest of its content. `false`: the id is
+    /// known there with other content. Bounded to the newest 100,000; what the journal still holds is remembered after
+    /// a restart, as far as start-up reads it.
+    #[must_use]
+    pub fn remember(&self, account: Uuid, workspace: Option<Uuid>, event: &Event) -> bool {
+        let (given, digest) = (&self.running.shared.given, event.digest());
+        given
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .agree((account, workspace, event.id), digest)
+    }
+}
+
+/// Appends what is new of `events` as one frame, and waits for what is not. How many were new. What `tell` makes of
+/// that number stands in front of them.
 pub(super) async fn append(
     shared: &Arc<Shared>,
-    account: Uuid,
-    workspace: Option<Uuid>,
+    (account, workspace): (Uuid, Option<Uuid>),
     received: Time,
     mut events: Vec<Event>,
+    tell: Option<&(dyn Fn(usize) -> Event + Sync)>,
 ) -> Result<usize, SpoolError> {
     let mut here = HashSet::with_capacity(events.len());
     events.retain(|event| here.insert(event.id));
@@ -106,7 +188,11 @@ pub(super) async fn append(
             return Ok(0);
         }
         // Laid out and check-summed outside the lock, unless somebody brought one of them meanwhile.
-        let frame = Frame::encode(account, workspace, received, &events, None);
+        let encode = |events: &[Event]| Frame::encode(account, workspace, received, events, None);
+        let frame = match tell {
+            None => encode(&events),
+            Some(tell) => encode(&[&[tell(events.len())], &events[..]].concat()),
+        };
         let waiting = {
             let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let known =

@@ -26,7 +26,7 @@ pub struct Reader {
 }
 
 /// A place in a segment file; no frame before it is wanted.
-struct Place {
+pub(super) struct Place {
     segment: Arc<Segment>,
     offset: u64,
     walk: Option<(Walk, Arc<dyn DiskFile>)>,
@@ -39,21 +39,26 @@ impl Place {
         let offset = segment.place(sequence).offset;
         Some(Self { segment, offset, walk: None })
     }
+
+    /// Whether no known place is nearer to a sequence behind it.
+    pub(super) fn is_near(&self, sequence: u64) -> bool {
+        sequence <= self.segment.last() && self.offset >= self.segment.place(sequence).offset
+    }
 }
 
 /// How much is wanted.
 #[derive(Clone, Copy)]
-struct Limits {
-    frames: usize,
-    bytes: usize,
+pub(super) struct Limits {
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
 }
 
 /// What was read.
-struct Taken {
-    kept: Vec<Kept>,
+pub(super) struct Taken {
+    pub(super) kept: Vec<Kept>,
     bytes: usize,
-    next: u64,
-    place: Option<Place>,
+    pub(super) next: u64,
+    pub(super) place: Option<Place>,
 }
 
 impl Taken {
@@ -250,7 +255,7 @@ pub(super) fn save(shared: &Shared, track: &Track) -> std::io::Result<()> {
 }
 
 /// Reads on from `place`, or from wherever `next` stands.
-fn read_disk(
+pub(super) fn read_disk(
     shared: &Shared,
     next: u64,
     place: Option<Place>,

@@ -13,6 +13,8 @@ mod visitor;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(super) use publish::frames;
+
 use live::Live;
 use outlet::Seats;
 use place::Base;

@@ -124,7 +124,7 @@ fn locate(place: usize, fault: &DraftError) -> Fault {
 }
 
 /// A batch as few frames, each within its bounds or one event.
-pub(super) fn frames(events: Vec<Event>) -> impl Iterator<Item = Vec<Event>> {
+pub(in crate::api) fn frames(events: Vec<Event>) -> impl Iterator<Item = Vec<Event>> {
     let mut events = events.into_iter().peekable();
     std::iter::from_fn(move || {
         let mut frame: Vec<Event> = vec![events.next()?];

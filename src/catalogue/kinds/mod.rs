@@ -1,5 +1,5 @@
 //! The rows. A kind's row says all that routes, checks, permissions and audit events need to know of it. One file for
-//! each part of the house: affairs, destinations, people, places, programs, settings, teams.
+//! each part of the house: affairs, destinations, people, places, programs, requests, settings, teams.
 
 mod affairs;
 mod destinations;
@@ -7,6 +7,7 @@ mod invitations;
 mod people;
 mod places;
 mod programs;
+mod requests;
 mod sessions;
 mod settings;
 mod support;
@@ -18,6 +19,7 @@ pub use invitations::*;
 pub use people::*;
 pub use places::*;
 pub use programs::*;
+pub use requests::*;
 pub use sessions::*;
 pub use settings::*;
 pub use support::*;
@@ -54,6 +56,7 @@ pub const KINDS: &[&Kind] = &[
     &API_KEY,
     &SESSION,
     &WEBHOOK,
+    &REQUEST,
     &AUTOMATION,
     &INCIDENT,
     &INCIDENT_COMMENT,

@@ -6,7 +6,7 @@ use super::super::{
 use super::{LIMIT, OFFSET};
 
 /// Longest template, in characters.
-const TEMPLATE_MAX_CHARS: u64 = 30_000;
+pub(super) const TEMPLATE_MAX_CHARS: u64 = 30_000;
 /// Longest time two keys of one service account, or two slugs of one webhook, overlap.
 const OVERLAP_MAX_SECONDS: u64 = 172_800;
 /// Largest draft of a template with what is said of it.

@@ -112,7 +112,7 @@ async fn answer(
 /// The raw body in a frame with its checksum, synced; nothing is parsed, nothing rendered.
 async fn keep(body: Bytes, spool: Option<&Spool>) -> StatusCode {
     let Some(spool) = spool else { return StatusCode::NO_CONTENT };
-    let capture = Capture { webhook: Uuid::nil(), key: None, body };
+    let capture = Capture { body, ..Capture::default() };
     let frame = Frame::encode(Uuid::nil(), None, Clock::System.now(), &[], Some(&capture));
     match spool.append(frame).await {
         Ok(_) => StatusCode::NO_CONTENT,

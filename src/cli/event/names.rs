@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, DESTINATION, KINDS, NOTICES, OWN_PREFIX, WEBHOOK};
+use crate::catalogue::{
+    Action, DESTINATION, KINDS, NOTICES, OWN_PREFIX, REPLAYED, REQUEST, WEBHOOK,
+};
 use crate::cli::Form;
 use crate::cli::output::{Failure, print_line};
 use crate::event::RESERVED_PREFIX;
@@ -48,6 +50,7 @@ fn names(operators_too: bool) -> Vec<Value> {
     if operators_too {
         let operators = DESTINATION.actions.iter().chain(forward::ACTIONS);
         all.extend(operators.map(|action| row(OWN_PREFIX, DESTINATION.name, action)));
+        all.push(row(OWN_PREFIX, REQUEST.name, &REPLAYED));
     }
     all
 }

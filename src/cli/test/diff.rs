@@ -20,29 +20,29 @@ const TOLD_MAX_CHARS: usize = 400;
 
 /// One place where found and expected are not the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
+pub(in super::super) struct Difference {
     /// JSON pointer of the place.
-    pub(super) pointer: String,
+    pub(in super::super) pointer: String,
     /// Its byte in the expected text; of what is not expected, that of its container.
     pub(super) at: usize,
     /// JSON of what is expected there, if anything.
-    pub(super) expected: Option<String>,
+    pub(in super::super) expected: Option<String>,
     /// JSON of what is there, if anything.
-    pub(super) found: Option<String>,
+    pub(in super::super) found: Option<String>,
     /// Both, when they are texts: which words stay, go and come.
-    pub(super) words: Vec<Word>,
+    pub(in super::super) words: Vec<Word>,
 }
 
 /// A stretch of two texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(in super::super) enum Word {
     Same(String),
     Gone(String),
     New(String),
 }
 
 /// Where the two documents differ.
-pub(super) fn differences(expected: &Document, found: &Document) -> Vec<Difference> {
+pub(in super::super) fn differences(expected: &Document, found: &Document) -> Vec<Difference> {
     let mut all = Vec::new();
     compare(&mut all, "", expected.root(), found.root());
     all.truncate(DIFFERENCES_MAX);

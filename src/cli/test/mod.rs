@@ -26,7 +26,7 @@ use run::{Checked, Choice, Loaded, Run, try_all};
 use stress::{Deadly, Death, Plan};
 use verdict::{Fault, Verdict};
 
-pub(super) use diff::takes;
+pub(super) use diff::{Difference, Word, differences, takes};
 
 /// Where templates are, when nothing is said.
 const FOLDER: &str = "templates";

@@ -61,7 +61,7 @@ pub(super) fn event(number: u64) -> Event {
 /// A request's frame of about `bytes`.
 pub(super) fn frame(number: u64, bytes: usize) -> Frame {
     let body = Bytes::from(vec![number as u8; bytes]);
-    let capture = Capture { webhook: Uuid::from_u128(9), key: None, body };
+    let capture = Capture { webhook: Uuid::from_u128(9), body, ..Capture::default() };
     let time = Time::from_micros(1_000_000);
     let own = event(number + (1 << 40));
     Frame::encode(Uuid::from_u128(1), None, time, &[own, event(number)], Some(&capture))

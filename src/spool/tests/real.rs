@@ -71,6 +71,24 @@ async fn many_segments_are_written_by_many_tasks_and_read_from_the_disk() {
 }
 
 #[tokio::test]
+async fn single_frames_are_picked_in_any_order() {
+    let folder = Folder::new();
+    let small = Options { segment_bytes: 256 << 10, queue_max_bytes: 1 << 20, ..options() };
+    let (spool, _) = open(&folder.0, small);
+    for number in 1..=1000 {
+        spool.append(frame(number, 1500)).await.expect("a receipt");
+    }
+    let mut picker = spool.picker();
+    let mut pick = |sequence| picker.take(sequence).expect("a read").map(|kept| number(&kept));
+    for sequence in (1..=1000).chain([1000, 1, 500, 501, 503, 999, 2]).chain((1..=1000).step_by(77))
+    {
+        assert_eq!(pick(sequence), Some(sequence));
+    }
+    assert_eq!((pick(0), pick(1001)), (None, None));
+    assert_eq!((spool.oldest(), spool.first_since(Time::from_micros(0))), (1, 1));
+}
+
+#[tokio::test]
 async fn a_second_process_is_told_who_holds_the_folder() {
     let folder = Folder::new();
     let (spool, _) = open(&folder.0, options());
@@ -146,7 +164,8 @@ async fn an_event_of_our_own_is_appended_once() {
 /// A request's frame with a key.
 fn keyed(number: u64, digest: u8, bytes: usize) -> Frame {
     let body = Bytes::from(vec![0; bytes]);
-    let capture = Capture { webhook: Uuid::from_u128(9), key: Some([digest; 16]), body };
+    let (webhook, key) = (Uuid::from_u128(9), Some([digest; 16]));
+    let capture = Capture { webhook, key, body, ..Capture::default() };
     let (time, events) = (Time::from_micros(1_000_000), [event(number), event(number + 1000)]);
     Frame::encode(Uuid::from_u128(1), None, time, &events, Some(&capture))
 }
@@ -223,6 +242,18 @@ async fn of_a_batch_only_what_is_new_is_appended_and_tenants_share_no_ids() {
     let (a, b) = tokio::join!(append(mine, &[7, 8, 9]), append(mine, &[9, 8, 10]));
     assert_eq!((a, b), (Ok(3), Ok(1)), "who comes second waits for the first");
     assert_eq!(spool.status().durable, 6);
+    let mut reader = spool.follow(None);
+    let tell = |new: usize| event(1000 + new as u64);
+    let told =
+        |numbers: &[u64]| spool.append_all_once_told((mine, None), time, batch(numbers), &tell);
+    assert_eq!((told(&[10, 11, 12]).await, told(&[11]).await), (Ok(2), Ok(0)));
+    let frames = reader.next(9, 1 << 20).await.expect("frames");
+    let ids: Vec<_> = frames.iter().flat_map(|kept| &kept.events).map(|event| event.id).collect();
+    assert_eq!(
+        ids,
+        [1002, 11, 12].map(|number| event(number).id),
+        "one frame, told with what it has"
+    );
 }
 
 #[tokio::test]

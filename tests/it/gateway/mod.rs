@@ -13,6 +13,8 @@ mod hooks;
 mod incident_commands;
 mod life;
 mod migrated;
+mod replay;
+mod requests;
 mod socket;
 mod sockets;
 

@@ -143,7 +143,8 @@ async fn keep(spool: &Spool, clock: &Arc<Clock>, made: Made) -> Result<(), Failu
             while number < made.count {
                 let numbers = number..(number + EVENTS_PER_REQUEST).min(made.count);
                 let events: Vec<_> = numbers.map(|number| made.event(number)).collect();
-                let capture = Capture { webhook: ACCOUNT, key: None, body: body.clone() };
+                let capture =
+                    Capture { webhook: ACCOUNT, body: body.clone(), ..Capture::default() };
                 let workspace = Some(Made::workspace(number));
                 let received = made.moment(number);
                 let is_second = received.micros() - clock.now().micros() >= 1_000_000;

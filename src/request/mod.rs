@@ -1,6 +1,8 @@
 //! The way in, as words: what a sender sent, before and after its body was read. Made by `accept`, read by the
 //! planes. Never a socket, never a secret in a formatter: the target holds the slug, so it has no `Debug`.
 
+mod told;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +13,11 @@ use http::{HeaderMap, HeaderName, Method, Uri};
 use crate::clock::Time;
 use crate::id::Uuid;
 use crate::json::Document;
+
+pub use told::{help, write_body, write_head};
+
+/// What a template may see of the path: the slug is a secret.
+pub const HIDDEN_PATH: &str = "/hooks/***";
 
 /// Headers that no template sees and no event keeps.
 pub const SECRET_HEADERS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];

@@ -1,0 +1,113 @@
+//! A kept request read back. In: a frame of the spool. Out: the request as templates see it and files hold it, and what
+//! became of it. A frame that makes no sense is no request, never a panic.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::accept;
+use crate::feed::Outcome;
+use crate::id::Uuid;
+use crate::parse::sample::Sample;
+use crate::request::HIDDEN_PATH;
+use crate::spool::Kept;
+
+/// A request and what became of it.
+pub(super) struct Captured {
+    /// The received event's id.
+    pub(super) id: Uuid,
+    /// The webhook that received it.
+    pub(super) webhook: Uuid,
+    /// The request, its body decoded.
+    pub(super) sample: Sample,
+    /// The event that followed, the user's or a failed one.
+    event_id: Option<Uuid>,
+    handshake: Option<String>,
+    /// What the failed event says.
+    failure: Option<Failure>,
+}
+
+/// What a failed event says of the failure.
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(default)]
+    error: Value,
+    #[serde(default)]
+    error_type: Value,
+    #[serde(default)]
+    line: Value,
+}
+
+#[derive(Deserialize)]
+struct Told<P> {
+    payload: P,
+}
+
+/// What a received event says.
+#[derive(Deserialize)]
+struct Received {
+    method: String,
+    headers: Map<String, Value>,
+    event_id: Option<Uuid>,
+    handshake: Option<String>,
+}
+
+impl Captured {
+    /// Reads a frame.
+    pub(super) fn of(kept: &Kept, body_max_bytes: u64) -> Option<Self> {
+        let (capture, event) = (kept.capture.as_ref()?, kept.events.first()?);
+        let received: Told<Received> = serde_json::from_slice(&event.json).ok()?;
+        let Received { method, headers, event_id, handshake } = received.payload;
+        let headers = read_headers(&headers);
+        let method: Method = method.parse().ok()?;
+        // It was decoded when it came: what does not any more is told as it came.
+        let decoded = accept::decode(&headers, &capture.body, body_max_bytes);
+        let query = String::from_utf8_lossy(&capture.query).into_owned();
+        let sample = Sample {
+            method,
+            path: Some(HIDDEN_PATH.to_owned()),
+            query: Some(query).filter(|query| !query.is_empty()),
+            headers,
+            body: decoded.unwrap_or_else(|_| capture.body.clone()),
+            received: Some(kept.received),
+            note: None,
+        };
+        let is_failed = Outcome::read(&kept.events) == Outcome::Failed;
+        let failed = kept.events.get(1).filter(|_| is_failed);
+        let failure = failed.and_then(|event| serde_json::from_slice(&event.json).ok());
+        let failure = failure.map(|told: Told<Failure>| told.payload);
+        let (id, webhook) = (event.id, capture.webhook);
+        Some(Self { id, webhook, sample, event_id, handshake, failure })
+    }
+
+    /// The id of the event that its template made of it.
+    pub(super) fn born(&self) -> Option<Uuid> {
+        self.event_id.filter(|_| self.failure.is_none())
+    }
+
+    /// Adds what became of it.
+    pub(super) fn tell(&self, told: &mut Value) {
+        told["event_id"] = self.event_id.map_or(Value::Null, |id| id.to_string().into());
+        if let Some(handshake) = &self.handshake {
+            told["handshake"] = handshake.as_str().into();
+        }
+        if let Some(failure) = &self.failure {
+            told["error"] = failure.error.clone();
+            told["error_type"] = failure.error_type.clone();
+            told["line"] = failure.line.clone();
+        }
+    }
+}
+
+/// Headers as a received event tells them; the values of a repeated one are joined.
+fn read_headers(told: &Map<String, Value>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(told.len());
+    for (name, value) in told {
+        let name = name.parse::<HeaderName>().ok();
+        let value = value.as_str().and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+        if let Some((name, value)) = name.zip(value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}

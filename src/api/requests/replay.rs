@@ -1,0 +1,291 @@
+//! Kept requests made events of again, by today's templates. In: which requests, a slice of them at a time. Out: the
+//! events in the spool, each under the one id that its request has for it, with an event that says who did this; or
+//! only what would be. An event that was kept already is not kept twice, an event that was born is sent again.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use serde_json::{Value, json, value::RawValue};
+
+use super::again::{Condition, Failure, Renderer, Renderers, body};
+use super::capture::Captured;
+use super::{is_of, whose};
+use crate::accept::Reply;
+use crate::api::events::frames;
+use crate::api::problem::Problem;
+use crate::api::{Api, Call};
+use crate::catalogue::{self, REPLAYED, Values, WEBHOOK};
+use crate::event::Event;
+use crate::feed::{Outcome, Request, Requests};
+use crate::filter::Order;
+use crate::id::Uuid;
+use crate::spool::{Frame, Picker, SpoolError};
+
+/// Longest time of one slice, and most bytes of events.
+const SLICE_TIME_MAX: Duration = Duration::from_secs(2);
+const SLICE_MAX_BYTES: usize = 8 << 20;
+/// Most failures that a reply tells.
+const FAILURES_MAX: usize = 20;
+
+/// What is to become of the events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// They are kept and sent.
+    Emit,
+    /// They are only told.
+    Render,
+    /// Nothing is rendered.
+    Count,
+}
+
+/// What one slice came to.
+#[derive(Default)]
+struct Slice {
+    matched: u64,
+    /// Requests whose frame, or webhook, is gone.
+    gone: u64,
+    failing: u64,
+    failures: Vec<Value>,
+    /// Events that were born when their request came.
+    born: Vec<Event>,
+    /// Events that their requests never had.
+    healed: Vec<Event>,
+    /// How many of both were to be kept.
+    made: usize,
+    bytes: usize,
+    /// The last request that was looked at, when it was not the last of all.
+    after: Option<Uuid>,
+}
+
+/// What a slice is made with.
+struct Work {
+    requests: Requests,
+    picker: Picker,
+    renderers: Renderers,
+    condition: Option<Condition>,
+    mode: Mode,
+    body_max_bytes: u64,
+}
+
+impl Api {
+    /// Replays a slice of requests.
+    pub(in crate::api) async fn replay(
+        &self,
+        call: &Call,
+        values: &Values,
+    ) -> Result<Reply, Problem> {
+        let said = |name: &str| values.get(name).and_then(Value::as_str);
+        let mode = match said("mode") {
+            Some("render") => Mode::Render,
+            Some("count") => Mode::Count,
+            _ => Mode::Emit,
+        };
+        let work = self.work(call, values, mode).await?;
+        let behind = self.events.feed.behind();
+        let turn = self.trials.acquire().await;
+        let slice = tokio::task::spawn_blocking(move || work.run()).await;
+        drop(turn);
+        let mut slice = slice.map_err(|_| Problem::Engine)??;
+        let (mut emitted, mut known) = (0, 0);
+        if mode == Mode::Emit {
+            known = self.leave_out_known(call, &mut slice).await?;
+            let new = self.keep(call, values, &mut slice, known).await?;
+            (emitted, known) = (new, known + slice.made - new);
+        }
+        let mut told = json!({
+            "matched": slice.matched,
+            "emitted": emitted,
+            "known": known,
+            "failing": slice.failing,
+            "gone": slice.gone,
+            "behind": behind,
+            "failures": slice.failures,
+            "after": slice.after,
+        });
+        if mode != Mode::Render {
+            return Ok(Reply::json(StatusCode::OK, told.to_string()));
+        }
+        told["events"] = Value::Null;
+        let events = slice.born.iter().chain(&slice.healed);
+        let events = events.map(|event| String::from_utf8_lossy(&event.json).into_owned());
+        let events: Result<Vec<Box<RawValue>>, _> = events.map(RawValue::from_string).collect();
+        let events = serde_json::to_string(&events.unwrap_or_default()).unwrap_or_default();
+        let text = told.to_string().replace("\"events\":null", &format!("\"events\":{events}"));
+        Ok(Reply::json(StatusCode::OK, text))
+    }
+
+    /// The requests of a slice, and what they are rendered with.
+    async fn work(&self, call: &Call, values: &Values, mode: Mode) -> Result<Work, Problem> {
+        let word = |name: &str| values.get(name).and_then(Value::as_str);
+        let outcomes = match word("status") {
+            Some("ok") => vec![Outcome::Event],
+            Some("all") => vec![Outcome::Event, Outcome::Failed],
+            _ => vec![Outcome::Failed],
+        };
+        let condition = word("where").map(|text| Condition::new(text, self.options.render));
+        let condition = condition.transpose().map_err(Problem::Template)?;
+        let wanted = self.wanted(call, values, outcomes, Order::Ascending);
+        let requests = self.requests(wanted).await?;
+        let webhooks = requests.found.iter().map(|request| request.webhook).collect();
+        Ok(Work {
+            renderers: self.renderers(call, webhooks).await?,
+            requests,
+            picker: self.events.spool.picker(),
+            condition,
+            mode,
+            body_max_bytes: self.options.hook_body_max_bytes,
+        })
+    }
+
+    /// The webhooks of those ids that are there, as renderings need them.
+    pub(super) async fn renderers(
+        &self,
+        call: &Call,
+        mut ids: Vec<Uuid>,
+    ) -> Result<Renderers, Problem> {
+        ids.sort_unstable();
+        ids.dedup();
+        let records = self.store.records(ids).await?;
+        let own = records.into_iter().filter(|record| {
+            record.kind.name == WEBHOOK.name && record.workspace == call.workspace()
+        });
+        let limits = self.options.render;
+        let renderer = |record: crate::store::Record| {
+            let (name, source) = (record.text("name"), record.text("template"));
+            (record.id, Renderer::new(record.id, name, source, limits))
+        };
+        Ok(own.map(renderer).collect())
+    }
+
+    /// Leaves out what was kept already of events that their requests never had; how many that are.
+    async fn leave_out_known(&self, call: &Call, slice: &mut Slice) -> Result<usize, Problem> {
+        let ids: Vec<Uuid> = slice.healed.iter().map(|event| event.id).collect();
+        let known = self.events.feed.known(whose(call), ids).await?;
+        let before = slice.healed.len();
+        slice.healed.retain(|event| !known.contains(&event.id));
+        Ok(before - slice.healed.len())
+    }
+
+    /// Keeps the events of a slice, in front of those of each frame one that tells of them; how many were new.
+    async fn keep(
+        &self,
+        call: &Call,
+        values: &Values,
+        slice: &mut Slice,
+        known: usize,
+    ) -> Result<usize, Problem> {
+        let (born, healed) = (std::mem::take(&mut slice.born), std::mem::take(&mut slice.healed));
+        slice.made = born.len() + healed.len();
+        let now = self.clock.now();
+        let mut tells = json!({
+            "matched": slice.matched,
+            "known": known,
+            "failing": slice.failing,
+            "gone": slice.gone,
+        });
+        for name in ["webhook_id", "since", "until", "status", "where"] {
+            tells[name] = values.get(name).cloned().unwrap_or_default();
+        }
+        let tell = |tells: &Value, all: usize, new: usize| {
+            let mut tells = tells.clone();
+            tells["emitted"] = new.into();
+            tells["known"] = (tells["known"].as_u64().unwrap_or(0) + (all - new) as u64).into();
+            catalogue::operated(&call.scene, &REPLAYED, &tells, now, self.mint(now))
+        };
+        let place @ (account, workspace) = (call.account(), call.workspace());
+        let (spool, mut new) = (&self.events.spool, 0);
+        for frame in frames(healed) {
+            let all = frame.len();
+            let told = |new: usize| tell(&tells, all, new);
+            let appended = spool.append_all_once_told(place, now, frame, &told).await?;
+            if appended > 0 {
+                told_once(&mut tells);
+            }
+            new += appended;
+        }
+        for frame in frames(born) {
+            let all = frame.len();
+            let events = [&[tell(&tells, all, all)], &frame[..]].concat();
+            spool.append(Frame::encode(account, workspace, now, &events, None)).await?;
+            told_once(&mut tells);
+            new += all;
+        }
+        Ok(new)
+    }
+}
+
+/// What was told of a slice is not told again with its next frame, so that counts may be summed.
+fn told_once(tells: &mut Value) {
+    for name in ["matched", "known", "failing", "gone"] {
+        tells[name] = 0.into();
+    }
+}
+
+impl Work {
+    /// Looks at each request, as far as time and room allow.
+    fn run(mut self) -> Result<Slice, SpoolError> {
+        let end = Instant::now() + SLICE_TIME_MAX;
+        let mut slice = Slice { after: self.requests.after, ..Slice::default() };
+        for request in std::mem::take(&mut self.requests.found) {
+            self.look(&request, &mut slice)?;
+            if Instant::now() > end || slice.bytes > SLICE_MAX_BYTES {
+                slice.after = Some(request.id);
+                break;
+            }
+        }
+        Ok(slice)
+    }
+
+    fn look(&mut self, request: &Request, slice: &mut Slice) -> Result<(), SpoolError> {
+        if self.mode == Mode::Count && self.condition.is_none() {
+            slice.matched += 1;
+            return Ok(());
+        }
+        let kept = self.picker.take(request.sequence)?.filter(|kept| is_of(kept, request));
+        let captured = kept.and_then(|kept| Captured::of(&kept, self.body_max_bytes));
+        let renderer = self.renderers.get(&request.webhook);
+        let Some((captured, renderer)) = captured.zip(renderer) else {
+            slice.gone += 1;
+            return Ok(());
+        };
+        let made = match body(&captured) {
+            Ok(body) => {
+                let condition = self.condition.as_ref();
+                if condition.is_some_and(|condition| !condition.holds(renderer, &captured, &body)) {
+                    return Ok(());
+                }
+                if self.mode == Mode::Count {
+                    slice.matched += 1;
+                    return Ok(());
+                }
+                renderer.event(&captured, &body)
+            }
+            Err(_) if self.condition.is_some() || self.mode == Mode::Count => return Ok(()),
+            Err(failure) => Err(failure),
+        };
+        slice.take(&captured, made);
+        Ok(())
+    }
+}
+
+impl Slice {
+    fn take(&mut self, captured: &Captured, made: Result<Event, Failure>) {
+        self.matched += 1;
+        match made {
+            Ok(event) => {
+                self.bytes += event.json.len();
+                let all = if captured.born().is_some() { &mut self.born } else { &mut self.healed };
+                all.push(event);
+            }
+            Err(failure) => {
+                self.failing += 1;
+                if self.failures.len() < FAILURES_MAX {
+                    let mut told = serde_json::to_value(&failure).unwrap_or_default();
+                    told["id"] = captured.id.to_string().into();
+                    told["webhook_id"] = captured.webhook.to_string().into();
+                    self.failures.push(told);
+                }
+            }
+        }
+    }
+}

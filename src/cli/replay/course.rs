@@ -1,0 +1,213 @@
+//! The walk of a replay: slice by slice, at its pace. In: a question. Out: calls of the gateway, events where they are
+//! asked for, a line of progress, and the sum of it. Never more than one slice in memory.
+
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::time::{Duration, Instant};
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::Mode;
+use super::place::{Place, Tally};
+use crate::cli::Form;
+use crate::cli::access::Remote;
+use crate::cli::client::Client;
+use crate::cli::listing::text;
+use crate::cli::output::{Failure, clean, print_line, say};
+use crate::config::RateText;
+
+/// Most requests of one slice.
+const SLICE_MAX: u64 = 500;
+/// Most failures that are told.
+const FAILURES_MAX: usize = 20;
+/// Before the first line of progress, and between two where nobody watches.
+const QUIET: Duration = Duration::from_millis(500);
+const SELDOM: Duration = Duration::from_secs(10);
+
+/// A slice as the gateway tells it.
+#[derive(Debug, Deserialize)]
+struct Slice<'a> {
+    matched: u64,
+    emitted: u64,
+    known: u64,
+    failing: u64,
+    gone: u64,
+    behind: u64,
+    failures: Vec<Value>,
+    after: Value,
+    #[serde(borrow, default)]
+    events: Vec<&'a RawValue>,
+}
+
+/// A walk.
+pub(super) struct Course<'a> {
+    remote: &'a Remote,
+    place: Place,
+    /// Requests in a second.
+    rate: Option<f64>,
+    mode: Mode,
+    to: Option<(&'a str, Client)>,
+    began: Instant,
+    /// Requests of this walk, whatever was before.
+    walked: u64,
+    told: usize,
+    shown: Instant,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(
+        remote: &'a Remote,
+        place: Place,
+        rate: Option<RateText>,
+        mode: Mode,
+        to: Option<&'a str>,
+    ) -> Result<Self, Failure> {
+        let to = to.map(|to| Client::fit(to).map(|client| (to, client))).transpose()?;
+        let rate = rate.map(|rate| f64::from(rate.count.get()) / rate.per.as_secs_f64());
+        let now = Instant::now();
+        Ok(Self { remote, place, rate, mode, to, began: now, walked: 0, told: 0, shown: now })
+    }
+
+    /// Walks to the end.
+    pub(super) async fn walk(&mut self) -> Result<(), Failure> {
+        let address = format!("{}{}/requests/replay", self.remote.base, self.remote.place);
+        let limit = self.rate.map_or(SLICE_MAX, |rate| (rate as u64).clamp(1, SLICE_MAX));
+        loop {
+            let mut question = self.place.question().clone();
+            question["limit"] = limit.into();
+            let answer = self.remote.exchange(Method::POST, &address, question.to_string()).await?;
+            let slice: Slice<'_> = serde_json::from_slice(&answer).map_err(|fault| {
+                Failure::No(format!("{}: this is no slice of a replay: {fault}", self.remote.base))
+            })?;
+            let refused = self.hand_on(&slice.events).await?;
+            self.tell(&slice.failures);
+            let before = self.place.tally();
+            let tally = Tally {
+                matched: before.matched + slice.matched,
+                emitted: before.emitted + slice.emitted + slice.events.len() as u64 - refused,
+                known: before.known + slice.known,
+                failing: before.failing + slice.failing,
+                gone: before.gone + slice.gone,
+                refused: before.refused + refused,
+            };
+            self.walked += slice.matched;
+            if slice.after.is_null() {
+                if slice.behind > 0 {
+                    let behind = slice.behind;
+                    say(&format!(
+                        "the index is {behind} frames behind: the newest requests may be missing; \
+                         say it again, no event is emitted twice"
+                    ));
+                }
+                self.place.step(&slice.after, tally)?;
+                self.place.end();
+                return Ok(());
+            }
+            self.place.step(&slice.after, tally)?;
+            self.show(tally);
+            self.pace().await;
+        }
+    }
+
+    /// Prints or posts events; how many were not taken.
+    async fn hand_on(&self, events: &[&RawValue]) -> Result<u64, Failure> {
+        let mut refused = 0;
+        for event in events {
+            // Only between its parts can a line end.
+            let event = event.get().replace(['\n', '\r'], " ");
+            match &self.to {
+                Some((to, client)) => {
+                    let mut headers = HeaderMap::new();
+                    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    let answer = client.send(Method::POST, to, headers, event).await?;
+                    refused += u64::from(!answer.status.is_success());
+                }
+                None => print_line(&event)?,
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Says what fails, the first of it.
+    fn tell(&mut self, failures: &[Value]) {
+        for failure in failures.iter().take(FAILURES_MAX.saturating_sub(self.told)) {
+            let line = failure["line"].as_u64().map(|line| format!(" (line {line})"));
+            let [id, error] = ["id", "error"].map(|key| text(failure, key));
+            say(&clean(&format!("{id} fails: {error}{}", line.unwrap_or_default())));
+            self.told += 1;
+        }
+    }
+
+    fn show(&mut self, tally: Tally) {
+        let is_watched = stderr().is_terminal();
+        let quiet = if is_watched { QUIET } else { SELDOM };
+        if self.shown.elapsed() < quiet {
+            return;
+        }
+        self.shown = Instant::now();
+        let rate = self.walked as f64 / self.began.elapsed().as_secs_f64();
+        let Tally { matched, emitted, failing, .. } = tally;
+        let line = format!("{matched} requests, {emitted} events, {failing} fail, {rate:.0}/s");
+        if is_watched {
+            let _ = write!(stderr(), "\r{line}\x1b[K");
+            let _ = stderr().flush();
+        } else {
+            say(&line);
+        }
+    }
+
+    /// Waits until the next slice is due.
+    async fn pace(&self) {
+        let Some(rate) = self.rate else { return };
+        let due = Duration::from_secs_f64(self.walked as f64 / rate);
+        tokio::time::sleep(due.saturating_sub(self.began.elapsed())).await;
+    }
+
+    /// Says how a walk that was interrupted goes on.
+    pub(super) fn say_how_to_go_on(&self) {
+        match (self.place.file(), self.place.after()) {
+            (Some(file), Some(_)) => {
+                say(&format!("say the same again: {} has the place", file.display()));
+            }
+            (None, Some(_)) => {
+                say("what was emitted is not emitted twice; --resume FILE keeps the place");
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// Tells the sum.
+    pub(super) fn end(&self, form: Form) -> Result<(), Failure> {
+        let tally = self.place.tally();
+        let Tally { matched, emitted, known, failing, gone, refused } = tally;
+        let (requests, events) = match self.mode {
+            Mode::Count => (format!("{matched} would be replayed"), None),
+            Mode::Emit => (format!("{matched} requests"), Some(format!("{emitted} events kept"))),
+            Mode::Print => (format!("{matched} requests"), Some(format!("{emitted} events"))),
+            Mode::Post => {
+                let taken = format!("{emitted} events taken, {refused} refused");
+                (format!("{matched} requests"), Some(taken))
+            }
+        };
+        let mut parts = vec![requests];
+        parts.extend(events);
+        for (count, what) in
+            [(known, "had their event"), (failing, "fail still"), (gone, "are kept no longer")]
+        {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        let line = parts.join(", ");
+        match (form.is_json(), self.mode) {
+            // What is printed are events.
+            (_, Mode::Print) => say(&line),
+            (true, _) => print_line(&json!(tally).to_string())?,
+            (false, _) => print_line(&line)?,
+        }
+        if failing + gone + refused > 0 { Err(Failure::Partly(line)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,152 @@
+//! `hookgate replay`: kept requests made events of again. In: which requests. Out: what became of them; the events go
+//! the gateway's way, or, when that is asked for, only to this command. With a draft: what it would change.
+
+mod compare;
+mod course;
+mod place;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::access::{Access, Remote};
+use super::client::runtime;
+use super::listing::text;
+use super::moment::{Moment, moment};
+use super::output::Failure;
+use super::{Form, prompt};
+use crate::clock::Clock;
+use crate::config::RateText;
+use course::Course;
+use place::Place;
+
+pub(super) const EXAMPLE: &str = "\
+Every kept request has its event's id from the first moment: what failed gets exactly one event, however often it is
+replayed, and what did not fail is sent again under the id it was born with, which destinations know. Events bear the
+moment of their request. Signatures of senders are not looked at again.
+
+Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests fail still, or are kept no longer.
+
+Examples:
+  hookgate replay --webhook github --since 2h
+  hookgate replay --status all --since 1h --where \"body.action == 'closed'\" --rate 50/s --resume replay.json
+  hookgate replay --webhook github --diff draft.j2
+  hookgate replay --since 1d --render-only > events.ndjson";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only requests of a webhook: its name, or its id
+    #[arg(long, value_name = "NAME|ID")]
+    webhook: Option<String>,
+    /// Not before this moment: 15m, 1h, 7d ago, or 2026-11-23T22:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    since: Option<Moment>,
+    /// Not after this moment; now, when nothing is said
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    until: Option<Moment>,
+    /// What became of them when they came
+    #[arg(long, value_parser = ["failed", "ok", "all"], default_value = "failed")]
+    status: String,
+    /// Only requests of which this is true: an expression over method, headers and body, as templates see them
+    #[arg(long = "where", value_name = "EXPR")]
+    condition: Option<String>,
+    /// Requests per time: 50/s, 600/min
+    #[arg(long, value_name = "RATE")]
+    rate: Option<RateText>,
+    /// Keep nothing at the gateway: post each event from here to this address
+    #[arg(long, value_name = "URL", conflicts_with_all = ["render_only", "dry_run", "diff"])]
+    to: Option<String>,
+    /// Keep nothing at the gateway: print the events, a line each
+    #[arg(long, conflicts_with_all = ["dry_run", "diff"])]
+    render_only: bool,
+    /// Only count
+    #[arg(long, conflicts_with = "diff")]
+    dry_run: bool,
+    /// Compare a draft with the template of the webhook, over its newest requests
+    #[arg(long, value_name = "TEMPLATE", requires = "webhook",
+          conflicts_with_all = ["condition", "rate", "resume"])]
+    diff: Option<PathBuf>,
+    /// Most requests that a draft is compared over
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "diff",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    last: u64,
+    /// Keep the place in a file, and go on from there when it exists
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// What is done with the events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Emit,
+    Post,
+    Print,
+    Count,
+}
+
+impl Args {
+    fn mode(&self) -> Mode {
+        match (&self.to, self.render_only, self.dry_run) {
+            (Some(_), ..) => Mode::Post,
+            (None, true, _) => Mode::Print,
+            (None, false, true) => Mode::Count,
+            (None, false, false) => Mode::Emit,
+        }
+    }
+
+    /// What the gateway is asked, but for the place.
+    async fn question(&self, remote: &Remote) -> Result<Value, Failure> {
+        let now = Clock::System.now();
+        let moment = |moment: Moment| moment.before(now).to_string();
+        let webhook = match &self.webhook {
+            Some(webhook) => Some(text(&remote.find("webhook", "webhooks", webhook).await?, "id")),
+            None => None,
+        };
+        Ok(json!({
+            "webhook_id": webhook,
+            "since": self.since.map(moment),
+            "until": self.until.map_or_else(|| now.to_string(), moment),
+        }))
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let remote = args.access.workspace().await?;
+        let mut question = args.question(&remote).await?;
+        if let Some(draft) = &args.diff {
+            return compare::run(&remote, question, draft, args.last, args.form).await;
+        }
+        let mode = args.mode();
+        question["status"] = args.status.as_str().into();
+        question["where"] = args.condition.as_deref().into();
+        question["mode"] = match mode {
+            Mode::Emit => "emit",
+            Mode::Post | Mode::Print => "render",
+            Mode::Count => "count",
+        }
+        .into();
+        if mode == Mode::Emit && args.status != "failed" {
+            let what = format!("send events of requests again that had one ({})", args.status);
+            prompt::confirm(&what, args.yes)?;
+        }
+        let place = Place::open(args.resume.as_deref(), &remote, question)?;
+        let mut course = Course::new(&remote, place, args.rate, mode, args.to.as_deref())?;
+        let walked = tokio::select! {
+            walked = course.walk() => walked,
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        };
+        if matches!(walked, Err(Failure::Interrupted)) {
+            course.say_how_to_go_on();
+        }
+        walked?;
+        course.end(args.form)
+    })
+}

@@ -1,0 +1,120 @@
+//! How far a replay is. In: a question, and a file, if one is named. Out: the question to go on with, written down
+//! after each slice, so that whatever ends the command, the next one goes on there. The file goes when all is done.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cli::access::Remote;
+use crate::cli::output::{Failure, say};
+
+/// Largest such file.
+const FILE_MAX_BYTES: u64 = 64 << 10;
+
+/// What it came to so far.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Tally {
+    pub(super) matched: u64,
+    pub(super) emitted: u64,
+    pub(super) known: u64,
+    pub(super) failing: u64,
+    pub(super) gone: u64,
+    /// Events that the address did not take.
+    pub(super) refused: u64,
+}
+
+/// What the file holds.
+#[derive(Debug, Deserialize, Serialize)]
+struct Written {
+    workspace: String,
+    question: Value,
+    tally: Tally,
+}
+
+/// The question of a replay and where it stands.
+pub(super) struct Place {
+    file: Option<PathBuf>,
+    written: Written,
+}
+
+impl Place {
+    /// A replay from its start, or from where a file says it was.
+    pub(super) fn open(
+        file: Option<&Path>,
+        remote: &Remote,
+        question: Value,
+    ) -> Result<Self, Failure> {
+        let workspace = format!("{}{}", remote.base, remote.place);
+        let fresh = Written { workspace, question, tally: Tally::default() };
+        let written = match file.filter(|file| file.exists()) {
+            Some(file) => read(file, &fresh)?,
+            None => fresh,
+        };
+        Ok(Self { file: file.map(Path::to_owned), written })
+    }
+
+    pub(super) fn question(&self) -> &Value {
+        &self.written.question
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.written.tally
+    }
+
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The last request that was looked at.
+    pub(super) fn after(&self) -> Option<&str> {
+        self.written.question["after"].as_str()
+    }
+
+    /// Goes on to there.
+    pub(super) fn step(&mut self, after: &Value, tally: Tally) -> Result<(), Failure> {
+        self.written.question["after"] = after.clone();
+        self.written.tally = tally;
+        let Some(file) = &self.file else { return Ok(()) };
+        let unwritable = |fault: std::io::Error| {
+            Failure::No(format!("{}: cannot be written: {fault}", file.display()))
+        };
+        let text = serde_json::to_string_pretty(&self.written).unwrap_or_default();
+        let mut beside = file.clone().into_os_string();
+        beside.push(".new");
+        fs::write(&beside, text).map_err(unwritable)?;
+        fs::rename(&beside, file).map_err(unwritable)
+    }
+
+    /// All is done.
+    pub(super) fn end(&self) {
+        if let Some(file) = &self.file {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+fn read(file: &Path, fresh: &Written) -> Result<Written, Failure> {
+    let name = file.display();
+    let unreadable = |what: String| Failure::NotLoaded(format!("{name}: {what}"));
+    let size = fs::metadata(file).map_err(|fault| unreadable(fault.to_string()))?.len();
+    if size > FILE_MAX_BYTES {
+        return Err(unreadable(format!("{size} bytes are no place of a replay")));
+    }
+    let text = fs::read_to_string(file).map_err(|fault| unreadable(fault.to_string()))?;
+    let written: Result<Written, _> = serde_json::from_str(&text);
+    let written =
+        written.map_err(|fault| unreadable(format!("this is no place of a replay: {fault}")))?;
+    let same = |key: &str| written.question[key] == fresh.question[key];
+    let is_same = written.workspace == fresh.workspace
+        && ["webhook_id", "status", "where", "mode"].into_iter().all(same);
+    if !is_same {
+        return Err(Failure::Usage(format!(
+            "{name} is the place of another replay: say what was said then, or name another file"
+        )));
+    }
+    let matched = written.tally.matched;
+    say(&format!("going on from {name}, behind {matched} requests"));
+    Ok(written)
+}

@@ -1,0 +1,103 @@
+//! Lists of kept requests, page by page. In: what narrows them. Out: rows, up to a number that was said.
+
+use http::Method;
+use serde_json::Value;
+
+use crate::cli::access::Remote;
+use crate::cli::listing::text;
+use crate::cli::moment::{Moment, moment};
+use crate::cli::output::Failure;
+use crate::clock::Clock;
+use crate::id::Uuid;
+
+/// Most requests of one page.
+const PAGE: u64 = 200;
+
+/// Which requests.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Wanted {
+    /// Only those of a webhook: its name, or its id
+    #[arg(long, value_name = "NAME|ID")]
+    pub(super) webhook: Option<String>,
+    /// Not before this moment: 15m, 1h, 7d ago, or 2026-11-23T22:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    since: Option<Moment>,
+    /// Not after this moment
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    until: Option<Moment>,
+    /// Only those that came to this
+    #[arg(long, value_parser = ["event", "failed", "handshake"])]
+    outcome: Option<String>,
+    /// Most requests
+    #[arg(long, value_name = "N", default_value_t = 50,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    limit: u64,
+}
+
+/// Pages of a list, as they are asked for.
+pub(super) struct Pages {
+    remote: Remote,
+    query: String,
+    left: u64,
+    after: Option<String>,
+    is_over: bool,
+}
+
+impl Pages {
+    /// Asks for nothing yet, but for a webhook of that name.
+    pub(super) async fn open(
+        remote: Remote,
+        wanted: &Wanted,
+        oldest_first: bool,
+    ) -> Result<Self, Failure> {
+        let now = Clock::System.now();
+        let mut query = vec![format!("order={}", if oldest_first { "ASC" } else { "DESC" })];
+        if let Some(webhook) = &wanted.webhook {
+            let found = remote.find("webhook", "webhooks", webhook).await?;
+            query.push(format!("webhook_id={}", text(&found, "id")));
+        }
+        if let Some(since) = wanted.since {
+            query.push(format!("since={}", since.before(now)));
+        }
+        // What comes meanwhile, of this command perhaps, is none of it.
+        let until = wanted.until.map(|until| until.before(now)).or(oldest_first.then_some(now));
+        if let Some(until) = until {
+            query.push(format!("until={until}"));
+        }
+        if let Some(outcome) = &wanted.outcome {
+            query.push(format!("outcome={outcome}"));
+        }
+        let query = query.join("&");
+        Ok(Self { remote, query, left: wanted.limit, after: None, is_over: false })
+    }
+
+    /// The next page, as long as there is one.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Value>>, Failure> {
+        if self.is_over || self.left == 0 {
+            return Ok(None);
+        }
+        let mut path = format!("requests?{}&limit={}", self.query, self.left.min(PAGE));
+        if let Some(after) = &self.after {
+            path = format!("{path}&after={after}");
+        }
+        let mut answer = self.remote.call(Method::GET, &path, None).await?;
+        let Value::Array(rows) = answer["requests"].take() else {
+            return Err(Failure::No(format!("{}: requests gave no list", self.remote.base)));
+        };
+        self.left -= self.left.min(rows.len() as u64);
+        self.after = answer["after"].as_str().map(str::to_owned);
+        self.is_over = self.after.is_none();
+        Ok(Some(rows))
+    }
+
+    /// Whether there may be more than were asked for.
+    pub(super) fn has_more(&self) -> bool {
+        !self.is_over
+    }
+}
+
+/// The id of a row.
+pub(super) fn id(row: &Value) -> Result<Uuid, Failure> {
+    let id = row["id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+    id.ok_or_else(|| Failure::No("a request has no id".to_owned()))
+}

@@ -1,0 +1,45 @@
+//! Single frames by their sequences. In: sequences, best in rising order. Out: each frame, unless it is not kept any
+//! more. Holds nothing back from retention, has no cursor; reads on where it stands as long as that is nearer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::reader::{Limits, Place, read_disk};
+use super::shared::Shared;
+use super::{Kept, SpoolError};
+
+/// Reads frames out of their order.
+pub struct Picker {
+    shared: Arc<Shared>,
+    /// Where the last one ended.
+    place: Option<Place>,
+    next: u64,
+}
+
+impl fmt::Debug for Picker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Picker").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl Picker {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, place: None, next: 0 }
+    }
+
+    /// The frame of a sequence; nothing when it is not kept any more, or damaged. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn take(&mut self, sequence: u64) -> Result<Option<Kept>, SpoolError> {
+        if sequence > self.shared.durable() {
+            return Ok(None);
+        }
+        let here =
+            self.place.take().filter(|place| self.next <= sequence && place.is_near(sequence));
+        let limits = Limits { frames: 1, bytes: usize::MAX };
+        let mut taken = read_disk(&self.shared, sequence, here, limits)?;
+        (self.next, self.place) = (taken.next, taken.place);
+        Ok(taken.kept.pop().filter(|kept| kept.sequence == sequence))
+    }
+}

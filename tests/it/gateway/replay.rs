@@ -1,0 +1,193 @@
+//! Kept requests made events of again: what failed gets one event however often, what did not is sent again as it was,
+//! and a draft is compared before it is saved.
+
+use std::collections::HashSet;
+use std::fs;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{Served, wait};
+
+const BROKEN: &str = r#"{"event": "shop.paid", "resource": {"id": "{{ body.number }}"}}"#;
+const MENDED: &str =
+    r#"{"event": "shop.paid", "resource": {"prefect.resource.id": "order.{{ body.number }}"}}"#;
+const EARLIER: &str = "2026-11-23T22:00:00Z";
+const WHEN: &str = "2026-11-23T22:52:30.837791Z";
+
+impl Served {
+    fn save(&self, hook: &Value, template: &str) {
+        let path = format!("/webhooks/{}", hook["id"].as_str().expect("an id"));
+        let body = json!({"name": "a hook", "template": template});
+        assert_eq!(self.call("PUT", &path, &body).status, 204);
+    }
+
+    /// What arrived at the destination under a name.
+    fn named(&self, name: &str) -> Vec<Value> {
+        let all = super::arrived(&self.destination());
+        all.into_iter().filter(|event| event["event"] == name).collect()
+    }
+}
+
+#[test]
+fn one_command_heals_a_thousand_failures_and_a_second_one_adds_none() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(BROKEN);
+    let mut receipts = HashSet::new();
+    for number in 0..1000 {
+        let answer = served.post(&hook, &format!("{{\"number\": {number}}}"));
+        assert_eq!(answer.status, 400);
+        receipts.insert(answer.receipt().to_owned());
+    }
+    served.clock.advance_seconds(3600);
+    served.save(&hook, MENDED);
+    let replay = ["replay", "--status", "failed", "--since", EARLIER];
+    // The index steps back for everybody else: on a busy machine it takes its time.
+    let counted = |_| served.answered(&[&replay[..], &["--dry-run"]].concat());
+    assert!((0..20).map(counted).any(|counted| counted == "1000 would be replayed\n"));
+    let said = served.answered(&replay);
+    assert_eq!(said, "1000 requests, 1000 events kept\n");
+    let healed = wait("1000 events", || {
+        Some(served.named("shop.paid")).filter(|events| events.len() >= 1000)
+    });
+    assert_eq!(served.answered(&replay), "1000 requests, 0 events kept, 1000 had their event\n");
+    // What comes last arrives last.
+    assert_eq!(served.post(&hook, "{\"number\": 1000}").status, 204);
+    let all = wait("the last event", || {
+        let events = served.named("shop.paid");
+        let is_last = |event: &Value| event["resource"]["prefect.resource.id"] == "order.1000";
+        events.iter().any(is_last).then_some(events)
+    });
+    assert_eq!(all.len(), 1001);
+    let of = |key: &str| -> HashSet<String> {
+        healed.iter().map(|event| event[key].as_str().expect(key).to_owned()).collect()
+    };
+    assert_eq!(of("id").len(), 1000);
+    assert_eq!(of("follows"), receipts, "each follows its own request");
+    assert_eq!(of("occurred"), HashSet::from([WHEN.to_owned()]), "when the request came");
+    let told = served.named("hookgate.request.replayed");
+    for (name, all) in [("matched", 1000), ("emitted", 1000), ("known", 0), ("failing", 0)] {
+        let count = |event: &Value| event["payload"][name].as_u64().expect("a count");
+        assert_eq!(told.iter().map(count).sum::<u64>(), all, "{name}");
+    }
+    assert_eq!(told[0]["related"][0]["prefect.resource.role"], "actor");
+}
+
+#[test]
+fn what_did_not_fail_is_sent_again_under_its_own_id() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(MENDED);
+    for number in 0..3 {
+        served.post(&hook, &format!("{{\"number\": {number}, \"kind\": \"k{number}\"}}"));
+    }
+    let first =
+        wait("three events", || Some(served.named("shop.paid")).filter(|events| events.len() == 3));
+    served.kept(3);
+    let replay = ["replay", "--webhook", "a hook", "--status", "ok"];
+    let where_ = ["--where", "body.number > 0 and body.kind == 'k2'"];
+    let (code, said) = served.refused(&replay, &served.key);
+    assert!(code == 2 && said.contains("--yes"), "{code}: {said}");
+    let said = served.answered(&[&replay[..], &where_, &["--yes", "-o", "json"]].concat());
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&told["matched"], &told["emitted"]), (&json!(1), &json!(1)), "{told}");
+    let again =
+        wait("it once more", || Some(served.named("shop.paid")).filter(|events| events.len() == 4));
+    assert_eq!(again[3], first[2], "byte by byte the same");
+    let printed = served.answered(&[&replay[..], &["--render-only"]].concat());
+    assert_eq!(printed.lines().count(), 3, "{printed}");
+    let (code, said) = served.refused(&["replay", "--where", "body.("], &served.key);
+    assert!(code == 1 && said.contains("422"), "{code}: {said}");
+    served.save(&hook, BROKEN);
+    let (code, said) = served.refused(&[&replay[..], &["--yes"]].concat(), &served.key);
+    assert!(code == 8 && said.contains("3 fail still"), "{code}: {said}");
+    assert!(said.contains("prefect.resource.id"), "it says why: {said}");
+}
+
+#[test]
+fn a_replay_goes_on_where_its_file_says() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(BROKEN);
+    for number in 0..4 {
+        served.post(&hook, &format!("{{\"number\": {number}}}"));
+    }
+    served.save(&hook, MENDED);
+    served.kept(4);
+    let file = served.folder.join("replay.json");
+    let body = json!({"status": "failed", "limit": 3});
+    let slice = served.call("POST", "/requests/replay", &body);
+    let after = slice.json()["after"].as_str().expect("more").to_owned();
+    let place = json!({
+        "workspace": format!("http://{}{}", served.address(), served.api),
+        "question": {"status": "failed", "mode": "emit", "where": null, "webhook_id": null,
+            "since": null, "until": null, "after": after},
+        "tally": {"matched": 3, "emitted": 3, "known": 0, "failing": 0, "gone": 0, "refused": 0},
+    });
+    fs::write(&file, place.to_string()).expect("a file");
+    let name = file.to_str().expect("a path");
+    let other = ["replay", "--status", "all", "--yes", "--resume", name];
+    let (code, said) = served.refused(&other, &served.key);
+    assert!(code == 2 && said.contains("another replay"), "{code}: {said}");
+    assert_eq!(served.answered(&["replay", "--resume", name]), "4 requests, 4 events kept\n");
+    assert!(!file.exists(), "it is done");
+}
+
+#[test]
+fn events_are_posted_elsewhere_at_a_pace() {
+    let served = Served::start(|_| ());
+    let (hook, other) = (served.webhook(BROKEN), served.webhook(MENDED));
+    for number in 0..25 {
+        served.post(&hook, &format!("{{\"number\": {number}}}"));
+    }
+    served.save(&hook, MENDED);
+    served.kept(25);
+    let post = |slug: &str, more: &[&str]| {
+        let to = format!("http://{}/hooks/{slug}", served.address());
+        let id = hook["id"].as_str().expect("an id");
+        let replay = ["replay", "--webhook", id, "--to", &to];
+        served.refused(&[&replay[..], more].concat(), &served.key)
+    };
+    let (code, said) = post("nobody", &[]);
+    assert!(code == 8 && said.contains("0 events taken, 25 refused"), "{code}: {said}");
+    let slug = other["slug"].as_str().expect("a slug");
+    let before = Instant::now();
+    let (code, said) = post(slug, &["--rate", "20/s"]);
+    assert_eq!((code, &*said), (0, "25 requests, 25 events taken, 0 refused\n"));
+    assert!(before.elapsed().as_secs_f64() >= 1.0, "20 in the first second");
+    served.kept(50);
+    assert_eq!(served.named("hookgate.request.replayed").len(), 0, "nothing was kept here");
+}
+
+#[test]
+fn a_draft_is_compared_over_what_was_kept() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(MENDED);
+    for number in 0..20 {
+        served.post(&hook, &format!("{{\"number\": {number}}}"));
+    }
+    served.kept(20);
+    let draft = served.folder.join("draft.j2");
+    let name = draft.to_str().expect("a path").to_owned();
+    let compare = |template: &str, more: &[&str]| {
+        fs::write(&draft, template).expect("a draft");
+        let diff = ["replay", "--webhook", "a hook", "--diff", &name];
+        served.refused(&[&diff[..], more].concat(), &served.key)
+    };
+    let (code, said) = compare(MENDED, &[]);
+    assert_eq!((code, &*said), (0, "20 requests: 20 identical\n"));
+    let changed = MENDED.replace("shop.paid", "shop.{{ 'paid' if body.number > 4 else 'free' }}");
+    let (code, said) = compare(&changed, &["--last", "18"]);
+    assert!(code == 1 && said.ends_with("18 requests: 15 identical, 3 changed\n"), "{said}");
+    assert!(said.contains("    /event\n"), "{said}");
+    let (code, said) = compare(BROKEN, &["-o", "json"]);
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((code, &told["newly_failing"]), (1, &json!(20)), "{told}");
+    let example = &told["examples"][0];
+    assert_eq!(example["before"]["event"]["event"], "shop.paid");
+    assert_eq!(example["after"]["error_type"], "invalid-event");
+    let (code, said) = compare("{% if %}", &[]);
+    assert!(code == 1 && said.contains("422"), "{code}: {said}");
+    let sent = wait("twenty events", || {
+        Some(served.named("shop.paid")).filter(|events| events.len() >= 20)
+    });
+    assert_eq!(sent.len(), 20, "nothing was sent");
+}
