@@ -57,7 +57,8 @@ Destination, which gets every event; may be repeated. Its text names it: what it
   nats://127.0.0.1:4222/a.subject    messages that a JetStream stream keeps; nats+tls:// with TLS
   redis://127.0.0.1:6379/stream      entries of a Redis stream; rediss:// with TLS
 
-Behind a ? may stand rate=100/s (events), burst=500, on_full=hold or on_full=drop-oldest; for addresses also:
+Behind a ? may stand rate=100/s (events), burst=500, request_rate=10/s, byte_rate=1000000/s, on_full=hold or
+on_full=drop-oldest; for addresses also:
 
   form=FORM             array, single, ndjson, cloudevents, cloudevents-binary or cloudevents-batch
   batch_events=100      most events of one request; batch_bytes=65536 the same in bytes

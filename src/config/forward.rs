@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RateText;
 use crate::forward::{Destination, ForwardError};
+use crate::limit::Pacing;
 use crate::spool;
 
 /// One destination.
@@ -21,6 +22,12 @@ pub struct Forward {
     /// Events at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
+    /// Requests per time, such as `10/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_rate: Option<RateText>,
+    /// Bytes of events per time, such as `1000000/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub byte_rate: Option<RateText>,
     /// When the spool is full of what this one has not taken: let senders wait, or drop its oldest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_full: Option<OnFull>,
@@ -67,9 +74,12 @@ impl Forward {
     /// What is wrong with the text, or with a field.
     pub fn destination(&self) -> Result<Destination, ForwardError> {
         let mut destination = Destination::parse(&self.to)?;
-        if let Some(rate) = self.rate.and_then(|rate| rate.with(self.burst)) {
-            destination = destination.with_rate(Some(rate));
-        }
+        let whole = |rate: Option<RateText>, burst| rate.and_then(|rate| rate.with(burst));
+        destination = destination.with_pacing(Pacing {
+            events: whole(self.rate, self.burst),
+            requests: whole(self.request_rate, None),
+            bytes: whole(self.byte_rate, None),
+        });
         if let Some(on_full) = self.on_full {
             destination = destination.with_on_full(match on_full {
                 OnFull::Hold => spool::OnFull::Hold,

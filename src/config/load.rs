@@ -281,8 +281,17 @@ fn mask(value: &Value) -> Value {
 }
 
 /// Settings of a destination's text that are no secrets.
-const SHOWN: &[&str] =
-    &["rate", "burst", "on_full", "form", "batch_events", "batch_bytes", "maxlen"];
+const SHOWN: &[&str] = &[
+    "rate",
+    "burst",
+    "request_rate",
+    "byte_rate",
+    "on_full",
+    "form",
+    "batch_events",
+    "batch_bytes",
+    "maxlen",
+];
 
 fn mask_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };

@@ -18,14 +18,14 @@ use super::target::read_target;
 use crate::event::Event;
 use crate::filter::{Filter, Seen};
 use crate::id::{Secret, Uuid};
-use crate::limit::{Rate, read_rate};
+use crate::limit::{PaceTexts, Pacing};
 use crate::spool::{Kept, OnFull, track_of};
 
 /// Longest text of a destination: it is a label, and stands in the cursor's file.
 const TEXT_MAX_BYTES: usize = 2048;
 
 /// Settings a text may carry behind `?`.
-const SETTINGS: &str = "rate, burst, on_full, bearer_file, confirm";
+const SETTINGS: &str = "rate, burst, request_rate, byte_rate, on_full, bearer_file, confirm";
 
 /// Whose a destination is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Destination {
     pub(super) name: String,
     pub(super) owner: Owner,
     pub(super) target: Target,
-    pub(super) rate: Option<Rate>,
+    pub(super) pacing: Pacing,
     pub(super) on_full: OnFull,
     pub(super) bearer_file: Option<PathBuf>,
     /// It is asked whether it keeps what it has acknowledged, before the cursor moves.
@@ -63,6 +63,7 @@ pub struct Destination {
 impl Destination {
     /// Reads the whole text of `--forward-to`: `stdout`, `file:PATH`, `http(s)://…` or
     /// `prefect+http(s)://host:port/api`, with settings behind `?`: `rate=100/s`, `burst=500`,
+    /// `request_rate=10/s`, `byte_rate=1000000/s`,
     /// `on_full=hold|drop-oldest`, `bearer_file=PATH`, and for a Prefect server `confirm=stored|accepted`: whether an
     /// event is delivered once the server has stored it, the default, or once it has acknowledged it. For addresses
     /// also what [`options::NAMES`] names. Other parts of an address's query stay its own.
@@ -78,14 +79,14 @@ impl Destination {
         }
         let (plain, settings) = Settings::take(text).map_err(&refuse)?;
         let target = read_target(&plain).map_err(&refuse)?;
-        let rate = settings.rate().map_err(&refuse)?;
+        let pacing = settings.pacing().map_err(&refuse)?;
         let on_full = settings.on_full.unwrap_or(OnFull::Hold);
         let is_prefect = matches!(target, Target::Prefect { .. });
         let destination = Self {
             name: name(&plain),
             owner: Owner::Operator,
             target,
-            rate,
+            pacing,
             on_full,
             bearer_file: settings.bearer_file,
             confirms: settings.confirms.unwrap_or(is_prefect),
@@ -98,10 +99,16 @@ impl Destination {
         destination.checked()
     }
 
-    /// Sets the pace; `None` leaves it as the text says.
+    /// Sets bounds of the pace; what is `None` stays as the text says.
     #[must_use]
-    pub fn with_rate(self, rate: Option<Rate>) -> Self {
-        Self { rate: rate.or(self.rate), ..self }
+    pub fn with_pacing(self, pacing: Pacing) -> Self {
+        let own = self.pacing;
+        let pacing = Pacing {
+            events: pacing.events.or(own.events),
+            requests: pacing.requests.or(own.requests),
+            bytes: pacing.bytes.or(own.bytes),
+        };
+        Self { pacing, ..self }
     }
 
     /// Sets what happens when the spool is full of what this one has not taken.
@@ -217,6 +224,8 @@ impl Destination {
 struct Settings {
     rate: Option<String>,
     burst: Option<NonZeroU32>,
+    request_rate: Option<String>,
+    byte_rate: Option<String>,
     on_full: Option<OnFull>,
     bearer_file: Option<PathBuf>,
     confirms: Option<bool>,
@@ -240,6 +249,8 @@ impl Settings {
                     let why = || format!("burst=`{value}` is no number of events above 0");
                     settings.burst = Some(burst.map_err(|_| why())?);
                 }
+                "request_rate" => settings.request_rate = Some(value.to_owned()),
+                "byte_rate" => settings.byte_rate = Some(value.to_owned()),
                 "on_full" => settings.on_full = Some(read_on_full(value)?),
                 "bearer_file" => settings.bearer_file = Some(PathBuf::from(value)),
                 "confirm" if plain.starts_with("prefect+") => {
@@ -257,14 +268,17 @@ impl Settings {
         Ok((format!("{plain}{query}"), settings))
     }
 
-    fn rate(&self) -> Result<Option<Rate>, String> {
-        let Some(text) = &self.rate else {
-            let alone = self.burst.is_some();
-            return if alone { Err("burst is of use only beside rate".into()) } else { Ok(None) };
+    fn pacing(&self) -> Result<Pacing, String> {
+        let texts = PaceTexts {
+            rate: self.rate.as_deref(),
+            burst: self.burst,
+            request_rate: self.request_rate.as_deref(),
+            byte_rate: self.byte_rate.as_deref(),
         };
-        let rate = read_rate(text).and_then(|(count, per)| Rate::new(count.get(), per, self.burst));
-        let why = || format!("rate=`{text}` is no rate; write one as 100/s, 600/min or 10/h");
-        rate.map(Some).ok_or_else(why)
+        Pacing::read(texts).map_err(|flaws| {
+            let each = flaws.iter().map(|(name, why)| format!("{name}: {why}"));
+            each.collect::<Vec<_>>().join("; ")
+        })
     }
 }
 
@@ -335,6 +349,7 @@ mod tests {
     use super::*;
     use crate::forward::options::Shape;
     use crate::forward::sinks::Place;
+    use crate::limit::Rate;
 
     fn parse(text: &str) -> Destination {
         Destination::parse(text).expect(text)
@@ -345,9 +360,14 @@ mod tests {
         let plain = parse("file:out.ndjson");
         let set = parse(" file:out.ndjson?rate=100/s&burst=7&on_full=drop-oldest ");
         assert_eq!((set.name(), &set.target), (plain.name(), &plain.target));
-        assert_eq!(set.rate, Rate::new(100, Duration::from_secs(1), NonZeroU32::new(7)));
+        let rate = Rate::new(100, Duration::from_secs(1), NonZeroU32::new(7));
+        assert_eq!(set.pacing, Pacing { events: rate, ..Pacing::default() });
+        let bound = parse("stdout?rate=100/s&burst=7&request_rate=5/s&byte_rate=9/min");
+        assert_eq!((bound.pacing.events, bound.pacing.requests.is_some()), (rate, true));
+        let other = Pacing { events: Rate::new(1, Duration::from_secs(1), None), ..set.pacing };
+        let with = bound.clone().with_pacing(other).pacing;
+        assert_eq!((with.events, with.bytes), (other.events, bound.pacing.bytes));
         assert_eq!((set.on_full, plain.on_full), (OnFull::DropOldest, OnFull::Hold));
-        assert_eq!(set.clone().with_rate(None).rate, set.rate);
 
         let http = parse("https://example.com/in?topic=a&rate=6/min&bearer_file=/run/token");
         assert_eq!(http.target, Target::Http(Uri::from_static("https://example.com/in?topic=a")));
@@ -424,6 +444,7 @@ mod tests {
             ("file:", "needs a path"),
             ("file:a?rat=5/s", "unknown setting `rat`"),
             ("stdout?rate=fast", "is no rate"),
+            ("stdout?request_rate=0/s", "request_rate: `0/s` is no rate"),
             ("stdout?burst=5", "beside rate"),
             ("stdout?rate=5/s&burst=0", "above 0"),
             ("stdout?on_full=drop", "neither `hold`"),

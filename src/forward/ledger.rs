@@ -1,5 +1,5 @@
-//! What a pace has used, so that a restart does not give it anew. In: events that were let through. Out: the moment
-//! when the budget is whole again, in a small file of the lane's own. Written without a sync: it must outlive the
+//! What a pace has used, so that a restart does not give it anew. In: what was let through. Out: the moments when its
+//! budgets are whole again, in a small file of the lane's own. Written without a sync: it must outlive the
 //! process, not the machine.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::limit::Rate;
+use crate::limit::{BUDGETS, Nanos};
 
 /// The folder in the data folder.
 const FOLDER: &str = "pace";
@@ -20,9 +20,8 @@ const MOMENT_BYTES: usize = 8;
 pub(super) struct Ledger {
     file: File,
     clock: Arc<Clock>,
-    period_nanos: i64,
-    /// When the budget is whole again, in nanoseconds since 1970.
-    whole_at: i64,
+    /// When each budget is whole again, in nanoseconds since 1970.
+    whole_at: [Nanos; BUDGETS],
 }
 
 fn path(data: &Path, key: &str) -> PathBuf {
@@ -31,17 +30,20 @@ fn path(data: &Path, key: &str) -> PathBuf {
 
 impl Ledger {
     /// Opens the file, or makes it.
-    pub(super) fn open(data: &Path, key: &str, rate: Rate, clock: &Arc<Clock>) -> io::Result<Self> {
+    pub(super) fn open(data: &Path, key: &str, clock: &Arc<Clock>) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(data.join(FOLDER))?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path(data, key))?;
-        let mut kept = [0; MOMENT_BYTES];
-        // A file that is too short is new: nothing was used.
-        let is_kept = file.read_exact_at(&mut kept, 0).is_ok();
-        let whole_at = if is_kept { i64::from_le_bytes(kept) } else { 0 };
-        let period_nanos = i64::try_from(rate.period().as_nanos()).unwrap_or(i64::MAX).max(1);
-        Ok(Self { file, clock: Arc::clone(clock), period_nanos, whole_at })
+        let mut whole_at = [Nanos::MIN; BUDGETS];
+        for (place, moment) in whole_at.iter_mut().enumerate() {
+            let mut kept = [0; MOMENT_BYTES];
+            // Of what is not there nothing was used.
+            if file.read_exact_at(&mut kept, (place * MOMENT_BYTES) as u64).is_ok() {
+                *moment = Nanos::from_le_bytes(kept);
+            }
+        }
+        Ok(Self { file, clock: Arc::clone(clock), whole_at })
     }
 
     /// Removes the file of a lane that is gone.
@@ -52,31 +54,30 @@ impl Ledger {
         }
     }
 
-    fn now(&self) -> i64 {
+    /// The moment, as the file tells moments.
+    pub(super) fn now(&self) -> Nanos {
         self.clock.now().micros().saturating_mul(1000)
     }
 
-    /// How much of a budget is used now; never more than all of it, whatever a clock did meanwhile.
-    pub(super) fn used(&self, burst: u32) -> u32 {
-        let left = self.whole_at.saturating_sub(self.now()).max(0);
-        let used = left / self.period_nanos + i64::from(left % self.period_nanos > 0);
-        u32::try_from(used).unwrap_or(u32::MAX).min(burst)
+    /// When each budget is whole again, as it was kept.
+    pub(super) fn whole_at(&self) -> [Nanos; BUDGETS] {
+        self.whole_at
     }
 
-    /// So many were let through.
-    pub(super) fn spend(&mut self, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let spent = self.period_nanos.saturating_mul(count);
-        self.whole_at = self.whole_at.max(self.now()).saturating_add(spent);
+    /// Keeps when each budget is whole again.
+    pub(super) fn write(&mut self, whole_at: [Nanos; BUDGETS]) {
+        self.whole_at = whole_at;
+        let mut bytes = [0; BUDGETS * MOMENT_BYTES];
+        for (room, moment) in bytes.chunks_exact_mut(MOMENT_BYTES).zip(whole_at) {
+            room.copy_from_slice(&moment.to_le_bytes());
+        }
         // What cannot be written is only not known after a restart.
-        let _ = self.file.write_at(&self.whole_at.to_le_bytes(), 0);
+        let _ = self.file.write_at(&bytes, 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::Time;
     use crate::forward::tests::Folder;
@@ -85,17 +86,12 @@ mod tests {
     fn what_was_used_is_known_after_a_restart() {
         let folder = Folder::new();
         let clock = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
-        let rate = Rate::new(10, Duration::from_secs(1), None).expect("a rate");
-        let open = || Ledger::open(folder.path(), "lane", rate, &clock).expect("a ledger");
-        assert_eq!(open().used(10), 0);
-        let mut ledger = open();
-        ledger.spend(10);
-        ledger.spend(15);
-        assert_eq!(open().used(10), 10, "never more than there is");
-        clock.advance_seconds(2);
-        assert_eq!(open().used(10), 5);
-        clock.advance_seconds(1);
-        assert_eq!(open().used(10), 0);
+        let open = || Ledger::open(folder.path(), "lane", &clock).expect("a ledger");
+        assert_eq!((open().whole_at(), open().now()), ([Nanos::MIN; BUDGETS], 1_000_000_000));
+        open().write([7, Nanos::MIN, -3]);
+        assert_eq!(open().whole_at(), [7, Nanos::MIN, -3]);
+        fs::write(path(folder.path(), "lane"), 9_i64.to_le_bytes()).expect("a torn file");
+        assert_eq!(open().whole_at(), [9, Nanos::MIN, Nanos::MIN]);
         Ledger::remove(folder.path(), "lane").expect("gone");
         Ledger::remove(folder.path(), "lane").expect("gone already");
     }

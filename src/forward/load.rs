@@ -165,6 +165,11 @@ impl Load {
         end
     }
 
+    /// Bytes of the events of a range.
+    pub(super) fn weight(&self, range: Range<usize>) -> u64 {
+        range.map(|place| self.at(place).1.json.len() as u64).sum()
+    }
+
     /// What one event is known by at a destination.
     pub(super) fn mark(&self, place: usize) -> Mark {
         let (kept, event) = self.at(place);

@@ -1,153 +1,133 @@
-//! How fast: a budget of events for one lane. In: a rate, and how many events are there. Out: how many may go now,
-//! after a wait if need be. governor stays inside.
+//! How fast one lane sends: its budgets, and where they stood before the last stop. In: how many events wait. Out: how
+//! many may go now, or a wait. The rules are `limit`'s; here are the clock and the lane's own file.
 
-use std::num::NonZeroU32;
-use std::time::Duration;
-
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use std::time::Instant;
 
 use super::ledger::Ledger;
-use crate::limit::Rate;
+use crate::limit::{Nanos, Pace, Pacing, Pass};
 
-/// Once the burst is used up, so many events go together: what comes in in this time.
-const STEP: Duration = Duration::from_millis(100);
-
-type Governor<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
-
-/// A budget of events.
+/// A lane's budgets.
 #[derive(Debug)]
-pub(super) struct Pace<C: Clock = DefaultClock> {
-    budget: Option<Budget<C>>,
+pub(super) struct LanePace {
+    pace: Pace,
     ledger: Option<Ledger>,
+    /// A moment of both clocks: no jump of the wall's lets more or less through.
+    start: (Instant, Nanos),
 }
 
-#[derive(Debug)]
-struct Budget<C: Clock> {
-    governor: Governor<C>,
-    clock: C,
-    burst: NonZeroU32,
-    step: NonZeroU32,
-}
-
-/// What a budget says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pass {
-    /// So many may go.
-    Now(usize),
-    /// None before this time has passed.
-    In(Duration),
-}
-
-impl Pace {
-    /// A budget of which what a ledger says is used; without a rate there is no bound.
-    pub(super) fn new(rate: Option<Rate>, ledger: Option<Ledger>) -> Self {
-        let pace = Self::by(rate, DefaultClock::default());
-        if let Some((budget, ledger)) = pace.budget.as_ref().zip(ledger.as_ref())
-            && let Some(used) = NonZeroU32::new(ledger.used(budget.burst.get()))
-        {
-            // It is whole, and no more is used than it has.
-            let _ = budget.governor.check_n(used);
-        }
-        Self { ledger, ..pace }
-    }
-}
-
-impl<C: Clock + Clone> Pace<C> {
-    fn by(rate: Option<Rate>, clock: C) -> Self {
-        let budget = rate.map(|rate| {
-            let quota = Quota::with_period(rate.period())
-                .expect("a rate's period is longer than nothing")
-                .allow_burst(rate.burst());
-            let step = STEP.as_nanos() / rate.period().as_nanos().max(1);
-            let step = u32::try_from(step).unwrap_or(u32::MAX).min(rate.burst().get());
-            Budget {
-                governor: RateLimiter::direct_with_clock(quota, clock.clone()),
-                clock,
-                burst: rate.burst(),
-                step: NonZeroU32::new(step).unwrap_or(NonZeroU32::MIN),
+impl LanePace {
+    /// Budgets of which what a ledger says is used.
+    pub(super) fn new(pacing: Pacing, ledger: Option<Ledger>) -> Self {
+        let (pace, now) = match &ledger {
+            Some(ledger) => {
+                let now = ledger.now();
+                (Pace::resume(pacing, ledger.whole_at(), now), now)
             }
-        });
-        Self { budget, ledger: None }
+            None => (Pace::new(pacing), 0),
+        };
+        Self { pace, ledger, start: (Instant::now(), now) }
     }
 
-    /// Asks for up to `wanted` events, at least one; what is given is charged.
-    pub(super) fn ask(&mut self, wanted: usize) -> Pass {
-        let pass = self.try_pass(wanted);
-        if let (Pass::Now(count), Some(ledger)) = (&pass, &mut self.ledger) {
-            ledger.spend(*count);
+    fn now(&self) -> Nanos {
+        let passed = self.start.0.elapsed().as_nanos();
+        self.start.1.saturating_add(Nanos::try_from(passed).unwrap_or(Nanos::MAX))
+    }
+
+    /// Asks for one request of up to `wanted` events, at least one; `bytes` says how large the first so many are. What
+    /// is given is charged.
+    pub(super) fn ask(&mut self, wanted: usize, bytes: impl Fn(usize) -> u64) -> Pass {
+        self.ask_at(self.now(), wanted, bytes)
+    }
+
+    fn ask_at(&mut self, now: Nanos, wanted: usize, bytes: impl Fn(usize) -> u64) -> Pass {
+        let pass = self.pace.ask(now, wanted, bytes);
+        if let (Pass::Now(_), Some(ledger)) = (pass, &mut self.ledger) {
+            let ahead = ledger.now().saturating_sub(now);
+            ledger.write(self.pace.whole_at().map(|moment| moment.saturating_add(ahead)));
         }
         pass
-    }
-
-    fn try_pass(&self, wanted: usize) -> Pass {
-        let Some(budget) = &self.budget else { return Pass::Now(wanted) };
-        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let wanted = NonZeroU32::new(wanted).unwrap_or(NonZeroU32::MIN).min(budget.burst);
-        if let Ok(Ok(())) = budget.governor.check_n(wanted) {
-            return Pass::Now(wanted.get() as usize);
-        }
-        let step = wanted.min(budget.step);
-        match budget.governor.check_n(step) {
-            Ok(Err(until)) => Pass::In(until.wait_time_from(budget.clock.now())),
-            // The step is never above the burst.
-            Ok(Ok(())) | Err(_) => Pass::Now(step.get() as usize),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
+    use crate::clock::{Clock, Time};
+    use crate::forward::tests::Folder;
+    use crate::limit::{Batch, Offer, Rate, pace};
 
     #[test]
-    fn a_burst_goes_at_once_and_then_steps() {
-        let clock = FakeRelativeClock::default();
-        let rate = Rate::new(100, Duration::from_secs(1), NonZeroU32::new(50));
-        let mut pace = Pace::by(rate, clock.clone());
-        assert_eq!(pace.ask(500), Pass::Now(50));
-        assert_eq!(pace.ask(500), Pass::In(Duration::from_millis(100)));
-        clock.advance(Duration::from_millis(40));
-        assert_eq!(pace.ask(3), Pass::Now(3), "what is there");
-        assert_eq!(pace.ask(500), Pass::In(Duration::from_millis(90)));
-        clock.advance(Duration::from_millis(90));
-        assert_eq!(pace.ask(500), Pass::Now(10));
-        let mut sent = 0;
-        for _ in 0..1000 {
-            clock.advance(Duration::from_millis(10));
-            if let Pass::Now(count) = pace.ask(1000) {
-                sent += count;
+    fn what_is_simulated_is_what_a_lane_is_let_through() {
+        let rate = |count| Rate::new(count, Duration::from_secs(1), None);
+        let pacing = Pacing { events: rate(90), requests: rate(20), bytes: rate(9000) };
+        let offer = |number: i64| Offer {
+            at: Time::from_micros(number * 4000 + number % 7 * 1000),
+            bytes: 50 + number.unsigned_abs() * 31 % 100,
+            key: (),
+        };
+        let mut offers: Vec<_> = (0..600).map(offer).collect();
+        offers.sort_by_key(|offer| offer.at);
+        let batch = Batch { events: 15, bytes: 1000 };
+        let told = pace(&offers, pacing, batch);
+
+        // As a lane does it: what is there makes a batch, and each part of it is asked for until it may go.
+        let moment = |offer: &Offer<()>| offer.at.micros() * 1000;
+        let mut lane = LanePace::new(pacing, None);
+        let (mut now, mut next, mut requests, mut waits) = (0, 0, 0, Vec::new());
+        while next < offers.len() {
+            now = now.max(moment(&offers[next]));
+            let mut end = next;
+            let mut size = 0;
+            while end < offers.len() && moment(&offers[end]) <= now && end - next < batch.events {
+                size += offers[end].bytes;
+                if end > next && size > batch.bytes {
+                    break;
+                }
+                end += 1;
+            }
+            while next < end {
+                let bytes = |count: usize| {
+                    offers[next..next + count].iter().map(|offer| offer.bytes).sum::<u64>()
+                };
+                match lane.ask_at(now, end - next, bytes) {
+                    Pass::In(wait) => now += wait.as_nanos() as i64,
+                    Pass::Now(count) => {
+                        let sent = offers[next..next + count].iter();
+                        waits.extend(sent.map(|offer| (now - moment(offer)) as u64));
+                        (next, requests) = (next + count, requests + 1);
+                    }
+                }
             }
         }
-        assert!((990..=1000).contains(&sent), "{sent} in ten seconds");
+        waits.sort_unstable();
+        let simulated: Vec<_> = told.waits.iter().map(|wait| wait.as_nanos() as u64).collect();
+        assert_eq!((told.requests, simulated), (requests, waits));
+        assert!(told.delayed() > 100 && told.delayed() < 600, "{}", told.delayed());
     }
 
     #[test]
     fn a_restart_gives_nothing_anew() {
-        let folder = crate::forward::tests::Folder::new();
-        let wall = std::sync::Arc::new(crate::clock::Clock::fixed(crate::clock::Time::default()));
-        let rate = Rate::new(50, Duration::from_hours(1), None).expect("a rate");
-        let open = || {
-            let ledger = Ledger::open(folder.path(), "lane", rate, &wall).expect("a ledger");
-            Pace::new(Some(rate), Some(ledger))
-        };
-        assert_eq!(open().ask(500), Pass::Now(50));
-        assert!(matches!(open().ask(500), Pass::In(_)));
-        wall.advance_seconds(3600);
-        assert_eq!(open().ask(500), Pass::Now(50));
-    }
-
-    #[test]
-    fn slow_rates_go_one_by_one_and_none_is_no_bound() {
-        let clock = FakeRelativeClock::default();
-        let hourly = Rate::new(1, Duration::from_hours(1), None);
-        let mut pace = Pace::by(hourly, clock.clone());
-        assert_eq!(pace.ask(500), Pass::Now(1));
-        assert_eq!(pace.ask(500), Pass::In(Duration::from_hours(1)));
-        assert_eq!(Pace::by(None, clock).ask(7), Pass::Now(7));
+        let folder = Folder::new();
+        let wall = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
+        let rate = Rate::new(50, Duration::from_hours(1), None);
+        for pacing in [
+            Pacing { events: rate, ..Pacing::default() },
+            Pacing { requests: rate, ..Pacing::default() },
+            Pacing { bytes: rate, ..Pacing::default() },
+        ] {
+            let open = || {
+                let ledger = Ledger::open(folder.path(), "lane", &wall).expect("a ledger");
+                LanePace::new(pacing, Some(ledger))
+            };
+            let size = |count: usize| count as u64;
+            let sent = (0..1000).take_while(|_| open().ask(1, size) == Pass::Now(1)).count();
+            assert_eq!(sent, 50, "over as many restarts");
+            wall.advance_seconds(3600);
+            assert_eq!(open().ask(1, size), Pass::Now(1));
+            Ledger::remove(folder.path(), "lane").expect("gone");
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::destination::Owner;
 use crate::catalogue::Values;
 use crate::clock::Time;
 use crate::filter::{Filter, Order};
-use crate::limit::{Rate, read_rate};
+use crate::limit::{PaceTexts, Pacing};
 use crate::spool::OnFull;
 use crate::store::Record;
 
@@ -89,8 +89,6 @@ fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
     let mut destination = None;
     let mut take = |read| destination = Some(read);
     keep("to", read_target(text("to")).map(&mut take));
-    let mut rate = None;
-    keep("rate", read_pace(fields).map(|read| rate = read));
     let mut headers = HeaderMap::new();
     let given = fields.get("headers").unwrap_or(&Value::Null);
     keep("headers", read_headers(given).map(|read| headers = read));
@@ -107,13 +105,17 @@ fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
     if let Some(bearer) = fields.get("bearer").and_then(Value::as_str) {
         keep("bearer", check_bearer(bearer));
     }
+    let pacing = read_pace(fields).unwrap_or_else(|told| {
+        flaws.extend(told);
+        Pacing::default()
+    });
     let on_full = match text("on_full") {
         "hold" => OnFull::Hold,
         _ => OnFull::DropOldest,
     };
     match destination {
         Some(destination) if flaws.is_empty() => {
-            let destination = Destination { rate, on_full, headers, ..destination };
+            let destination = Destination { pacing, on_full, headers, ..destination };
             Ok(Said { destination, filter })
         }
         _ => Err(flaws),
@@ -149,26 +151,25 @@ fn read_target(text: &str) -> Result<Destination, String> {
     if plain.bearer_file.is_some() || plain.options.names_file() {
         return Err("names a file of the gateway's machine: use the field bearer".to_owned());
     }
-    if plain.rate.is_some() || plain.on_full != OnFull::Hold {
-        return Err("has settings behind `?` that are fields: rate, burst, on_full".to_owned());
+    if !plain.pacing.is_empty() || plain.on_full != OnFull::Hold {
+        return Err("has settings behind `?` that are fields: rates, burst, on_full".to_owned());
     }
     Ok(plain)
 }
 
-fn read_pace(fields: &Values) -> Result<Option<Rate>, String> {
-    let text = fields.get("rate").and_then(Value::as_str);
+fn read_pace(fields: &Values) -> Result<Pacing, Vec<Flaw>> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let burst = fields.get("burst").and_then(Value::as_u64);
+    if burst == Some(0) {
+        return Err(vec![("burst", "is at least 1".to_owned())]);
+    }
     let burst = burst.map(|burst| u32::try_from(burst).unwrap_or(u32::MAX));
-    let Some(text) = text else {
-        let alone = burst.is_some();
-        return if alone { Err("burst is of use only beside it".into()) } else { Ok(None) };
-    };
-    let burst = match burst {
-        Some(0) => return Err("a burst is at least 1".to_owned()),
-        burst => burst.and_then(std::num::NonZeroU32::new),
-    };
-    let rate = read_rate(text).and_then(|(count, per)| Rate::new(count.get(), per, burst));
-    rate.map(Some).ok_or_else(|| "is no rate; write one as 100/s, 600/min or 10/h".to_owned())
+    Pacing::read(PaceTexts {
+        rate: text("rate"),
+        burst: burst.and_then(std::num::NonZeroU32::new),
+        request_rate: text("request_rate"),
+        byte_rate: text("byte_rate"),
+    })
 }
 
 fn read_headers(given: &Value) -> Result<HeaderMap, String> {
@@ -243,7 +244,9 @@ mod tests {
             ("to", json!("https://example.com/?rate=5/s")),
             ("to", json!("https://example.com/?bearer_file=/etc/shadow")),
             ("rate", json!("fast")),
-            ("rate", json!(null)),
+            ("burst", json!(0)),
+            ("request_rate", json!("0/s")),
+            ("byte_rate", json!("1/day")),
             ("headers", json!({"Authorization": "Bearer x"})),
             ("headers", json!({"host": "other"})),
             ("headers", json!({"a b": "x"})),

@@ -2,7 +2,10 @@
 //! again; and what was asked, by the minute. Off unless set; bounded in memory whatever strangers send. governor stays
 //! inside, with its monotonic clock.
 
+mod bucket;
 mod ledger;
+mod pace;
+mod simulate;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -19,8 +22,13 @@ use governor::{NotUntil, Quota, RateLimiter};
 use crate::clock::Time;
 use crate::id::Uuid;
 
+pub use bucket::Nanos;
 use ledger::Asked;
 pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};
+pub use pace::{BUDGETS, Pace, PaceTexts, Pacing, Pass};
+pub use simulate::{
+    Batch, Offer, Paced, Refused, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
+};
 
 /// Most keys with a budget of their own; those that come later share some.
 const KEYS_MAX: usize = 100_000;
@@ -58,6 +66,12 @@ impl Rate {
     #[must_use]
     pub fn burst(self) -> NonZeroU32 {
         self.burst
+    }
+
+    /// The same with another burst.
+    #[must_use]
+    pub fn with_burst(self, burst: NonZeroU32) -> Self {
+        Self { burst, ..self }
     }
 
     /// How many in a minute, in the long run.

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tokio_tungstenite::", &["accept/websocket.rs", "cli/socket.rs"]),
     ("futures_util::", &["accept/websocket.rs", "cli/socket.rs"]),
     ("minijinja::", &["render/"]),
-    ("governor::", &["limit/", "forward/pace.rs"]),
+    ("governor::", &["limit/"]),
     ("tower_service::", &["forward/egress.rs"]),
     ("rusqlite::", &["store/", "feed/", "shelf/"]),
     ("uuid::", &["id.rs"]),

@@ -88,9 +88,28 @@ def told(checks, server, folder, busy, when):
     checks.equal(f"{when}: by the minute", sum(row["refused"] for row in minutes), 2)
     lines = program.run("ls").splitlines()
     checks.equal(f"{when}: one line each", len(lines), 1 + 4 + 2)
+    simulated(checks, program, when)
     program.run("show", "nobody", code=5)
     program.run("usage", "senders", code=2)
     program.run("ls", "--since", "yesterday", code=2)
+
+
+def simulated(checks, program, when):
+    """What another limit would have done with the six requests that were kept."""
+    simulate = lambda *words: json.loads(program.run("simulate", *words, "-o", "json"))
+    said = simulate("--webhook", "busy", "--rate", "1/h")
+    checks.equal(f"{when}: one an hour for one webhook", (said["requests"], said["refused"]), (3, 2))
+    checks.equal(f"{when}: the burst it would take", said["burst_that_refuses_none"], 3)
+    said = simulate("--each-webhook", "--rate", "2/h")
+    checks.equal(f"{when}: two an hour for each", (said["requests"], said["refused"]), (5, 1))
+    said = simulate("--all-webhooks", "--rate", "2/h")
+    checks.equal(f"{when}: two an hour for all", said["refused"], 3)
+    said = simulate("--event", "limits.sent", "--rate", "1/s", "--within", "1s")
+    checks.equal(f"{when}: a pace of one a second", (said["events"], said["requests"]), (5, 5))
+    checks.true(f"{when}: it lets them wait", said["delay_seconds"]["longest"] >= 1, said)
+    checks.true(f"{when}: a faster one does not", said["rate_that_keeps_within"], said)
+    program.run("simulate", code=2)
+    program.run("simulate", "--rate", "1/s", "--until", "30d", code=5)
 
 
 def reports(checks, server):

@@ -46,6 +46,8 @@ pub static DESTINATION: Kind =
             Field::new("filter", Shape::Json(FILTER_MAX_BYTES)).null_clears(),
             Field::new("rate", Shape::Text(RATE_MAX_CHARS)).null_clears(),
             Field::new("burst", Shape::Count(u32::MAX as u64)).null_clears(),
+            Field::new("request_rate", Shape::Text(RATE_MAX_CHARS)).null_clears(),
+            Field::new("byte_rate", Shape::Text(RATE_MAX_CHARS)).null_clears(),
             Field::new("on_full", Shape::Choice(ON_FULL)).or(Fallback::Text(ON_FULL[0])),
             Field::new("headers", Shape::Json(HEADERS_MAX_BYTES)).null_clears(),
             Field::new("bearer", Shape::Concealed(SECRET_MAX_CHARS)).null_clears(),

@@ -24,6 +24,12 @@ pub(in crate::cli) struct Facts {
     /// Events at once
     #[arg(long, value_name = "N")]
     burst: Option<u32>,
+    /// Requests per time; `''` for no bound
+    #[arg(long, value_name = "RATE")]
+    request_rate: Option<String>,
+    /// Bytes of events per time, such as 1000000/s; `''` for no bound
+    #[arg(long, value_name = "RATE")]
+    byte_rate: Option<String>,
     /// What becomes of what it has not taken when the spool is full: one workspace's `hold` lets all senders wait
     #[arg(long, value_enum, value_name = "WHAT")]
     on_full: Option<OnFull>,
@@ -77,6 +83,11 @@ impl Facts {
             put("rate", if none { Value::Null } else { rate.as_str().into() });
             if none {
                 put("burst", Value::Null);
+            }
+        }
+        for (name, rate) in [("request_rate", &self.request_rate), ("byte_rate", &self.byte_rate)] {
+            if let Some(rate) = rate {
+                put(name, if rate.is_empty() { Value::Null } else { rate.as_str().into() });
             }
         }
         if let Some(burst) = self.burst {

@@ -205,6 +205,8 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
         ("filter", json("filter")),
         ("rate", text(destination, "rate")),
         ("burst", json("burst")),
+        ("request rate", text(destination, "request_rate")),
+        ("byte rate", text(destination, "byte_rate")),
         ("on full", text(destination, "on_full")),
         ("headers", json("headers")),
         ("secret since", text(destination, "bearer_set")),

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::line::{Page, Seen, flat};
@@ -94,15 +95,12 @@ impl Question {
         listing: Listing,
         line: impl Fn(&Seen) -> String,
     ) -> Result<(), Failure> {
-        let mut answer = first(remote, self.body()).await?;
         let mut shown = 0;
         if listing.is_json() {
             print_text("[")?;
         }
-        loop {
-            let page = page(remote, &answer)?;
-            let room = self.limit - shown;
-            for event in page.events.iter().take(room as usize) {
+        let total = self
+            .each(remote, |event| {
                 if listing.is_table() {
                     let line = Seen::of(event).map(|seen| line(&seen)).unwrap_or_default();
                     print_line(&clean(&line).replace(['\n', '\t'], " "))?;
@@ -113,21 +111,41 @@ impl Question {
                     print_line(&flat(event))?;
                 }
                 shown += 1;
+                Ok(())
+            })
+            .await?;
+        if total > shown {
+            say(&format!("{shown} of {total} events; --limit shows more"));
+        }
+        if listing.is_json() { print_line("]") } else { Ok(()) }
+    }
+
+    /// Hands every event of the answer on, page by page; how many there are in all.
+    pub(in crate::cli) async fn each(
+        &self,
+        remote: &Remote,
+        mut take: impl FnMut(&RawValue) -> Result<(), Failure>,
+    ) -> Result<u64, Failure> {
+        let mut answer = first(remote, self.body()).await?;
+        let mut taken = 0;
+        loop {
+            let page = page(remote, &answer)?;
+            let room = self.limit - taken;
+            for event in page.events.iter().take(room as usize) {
+                take(event)?;
+                taken += 1;
             }
             match &page.next {
-                Some(next) if shown < self.limit && !page.events.is_empty() => {
+                Some(next) if taken < self.limit && !page.events.is_empty() => {
                     let address = here(remote, next)?;
                     answer = remote.exchange(Method::GET, &address, String::new()).await?;
                 }
                 next => {
-                    if next.is_some() || page.total > shown {
-                        say(&format!("{shown} of {} events; --limit shows more", page.total));
-                    }
-                    break;
+                    let more = u64::from(next.is_some());
+                    return Ok(page.total.max(taken + more));
                 }
             }
         }
-        if listing.is_json() { print_line("]") } else { Ok(()) }
     }
 }
 

@@ -10,6 +10,7 @@ mod wanted;
 
 pub(super) use line::Seen;
 pub(super) use list::Question;
+pub(super) use wanted::Wanted;
 
 use super::access::Access;
 use super::client::runtime;

@@ -30,7 +30,7 @@ pub(in crate::cli) struct Wanted {
     text: Option<String>,
     /// Not before this moment: an age such as 90s, 15m, 1h, 7d, or RFC 3339
     #[arg(long, value_name = "WHEN", value_parser = moment)]
-    pub(super) since: Option<Moment>,
+    pub(in crate::cli) since: Option<Moment>,
     /// Of the whole account, not only of one workspace: audit events of the account are only there
     #[arg(long)]
     whole_account: bool,
@@ -38,12 +38,12 @@ pub(in crate::cli) struct Wanted {
 
 impl Wanted {
     /// The gateway, and the account or workspace whose events are asked for.
-    pub(super) async fn open(&self, access: &Access) -> Result<Remote, Failure> {
+    pub(in crate::cli) async fn open(&self, access: &Access) -> Result<Remote, Failure> {
         if self.whole_account { access.account().await } else { access.workspace().await }
     }
 
     /// The filter, but for its time.
-    pub(super) fn filter(&self) -> Map<String, Value> {
+    pub(in crate::cli) fn filter(&self) -> Map<String, Value> {
         let mut filter = Map::new();
         let (names, prefixes) = split(&self.names);
         let (not_names, not_prefixes) = split(&self.not_names);

@@ -132,7 +132,8 @@ impl Lane {
             let part = Part { range: open, ..part };
             // One event is enough to see whether a destination that was down is back.
             let most = if self.backoff.is_open() { 1 } else { part.range.len() };
-            let count = self.pass(most).await?;
+            let start = part.range.start;
+            let count = self.pass(load, start..start + most).await?;
             self.follow_signal()?;
             let (mut part, rest) = part.split(count);
             if !rest.range.is_empty() {

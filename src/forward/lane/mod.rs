@@ -26,12 +26,13 @@ use super::destination::Owner;
 use super::ledger::Ledger;
 use super::load::Load;
 use super::notice::Notices;
-use super::pace::{Pace, Pass};
+use super::pace::LanePace;
 use super::sinks::{Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
+use crate::limit::Pass;
 use crate::shelf::Shelf;
 use crate::spool::{Kept, Reader, Start};
 use crate::telemetry::forward::Outcome;
@@ -48,7 +49,7 @@ pub(super) struct Lane {
     destination: Destination,
     reader: Reader,
     sink: Sink,
-    pace: Pace,
+    pace: LanePace,
     backoff: Backoff,
     shelf: Shelf,
     /// What stands for the destination there.
@@ -94,12 +95,17 @@ impl Lane {
     ) -> Result<Self, ForwardError> {
         let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
         let shelf = ground.shelf.clone();
-        let open = |rate| Ledger::open(&ground.data, &destination.key(), rate, &ground.clock);
-        let ledger = destination.rate.map(open).transpose().unwrap_or_else(|fault| {
-            let destination = destination.name();
-            tracing::warn!(destination, %fault, "a restart will give its pace anew");
+        let pacing = destination.pacing;
+        let ledger = if pacing.is_empty() {
             None
-        });
+        } else {
+            let opened = Ledger::open(&ground.data, &destination.key(), &ground.clock);
+            let note = |fault: &std::io::Error| {
+                let destination = destination.name();
+                tracing::warn!(destination, %fault, "a restart will give its pace anew");
+            };
+            opened.inspect_err(note).ok()
+        };
         let start = match destination.owner {
             Owner::Operator => Start::Oldest,
             Owner::Workspace { .. } => Start::Now,
@@ -110,7 +116,7 @@ impl Lane {
             destination: destination.clone(),
             reader,
             sink,
-            pace: Pace::new(destination.rate, ledger),
+            pace: LanePace::new(pacing, ledger),
             backoff: Backoff::default(),
             news: shelf.news(),
             shelf,
@@ -256,10 +262,11 @@ impl Lane {
         }
     }
 
-    /// Waits until at least one of `wanted` events may go; how many may.
-    async fn pass(&mut self, wanted: usize) -> Result<usize, Stopped> {
+    /// Waits until at least the first event of a range may go; how many may.
+    async fn pass(&mut self, load: &Load, range: Range<usize>) -> Result<usize, Stopped> {
+        let bytes = |count: usize| load.weight(range.start..range.start + count);
         loop {
-            match self.pace.ask(wanted) {
+            match self.pace.ask(range.len(), bytes) {
                 Pass::Now(count) => return Ok(count),
                 Pass::In(wait) => self.pause(wait).await?,
             }

@@ -1,5 +1,8 @@
 //! `hookgate limit`: which limits of a gateway stand, what of them is used, when one was exceeded, and where each is
-//! set. In: a name, a time. Out: rates and figures, those of the account and of a workspace's webhooks.
+//! set; and what another one would have done. In: a name, a time. Out: rates and figures, those of the account and of a
+//! workspace's webhooks.
+
+mod simulate;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -76,6 +79,9 @@ Examples:
         #[command(flatten)]
         listing: Listing,
     },
+    /// Show what a limit or a pace would have done with what came
+    #[command(after_help = simulate::EXAMPLE)]
+    Simulate(Box<simulate::Args>),
 }
 
 /// From when on.
@@ -116,6 +122,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
                 let remote = access.workspace().await?;
                 usage(&remote, which.as_deref(), *span, *until, *listing).await
             }
+            Command::Simulate(args) => simulate::run(args).await,
         }
     })
 }
