@@ -29,6 +29,8 @@ pub mod accept;
 
 pub mod journal;
 
+pub mod seal;
+
 // Keeps: durable, strangers to HTTP.
 pub mod store;
 

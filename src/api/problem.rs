@@ -109,6 +109,7 @@ impl From<StoreError> for Problem {
             StoreError::Newer { .. }
             | StoreError::Unchained { .. }
             | StoreError::File { .. }
+            | StoreError::Sealed(_)
             | StoreError::Failed(_) => Self::Store(fault),
         }
     }

@@ -34,6 +34,7 @@ mod prompt;
 mod render;
 mod replay;
 mod request;
+mod secrets;
 mod send;
 mod serve;
 mod snippet;
@@ -138,6 +139,9 @@ enum Command {
     /// Look at the durable log of a data folder
     #[command(subcommand)]
     Spool(spool::Command),
+    /// How secrets at rest are kept, and a new key for them
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Who did what: asked of a gateway, or proven from a data folder or an export
     #[command(subcommand)]
     Audit(audit::Command),
@@ -226,6 +230,7 @@ pub fn run() -> ExitCode {
         Command::Request(command) => request::run(&command),
         Command::Replay(args) => replay::run(&args),
         Command::Parked(command) => parked::run(&command),
+        Command::Secrets(command) => secrets::run(&command),
         Command::Spool(command) => spool::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Version { form } => print_version(form),

@@ -8,6 +8,7 @@ mod forward;
 mod keys;
 mod load;
 mod rate;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use keys::schema;
 pub(crate) use load::forwards;
 pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;
+pub use store::Store;
 
 use crate::{accept, api, hooks, limit, render, spool};
 use egress::networks;
@@ -39,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// The durable log in the data folder.
     pub spool: Spool,
+    /// How secrets of records are kept.
+    pub store: Store,
     /// How long events can be asked for.
     pub feed: Feed,
     /// How long audit events can be proven.

@@ -24,6 +24,7 @@ use crate::feed::{Feed, FeedError};
 use crate::forward::{ForwardError, Forwarder, Ground, Status};
 use crate::hooks::{self, Hooks, Routes};
 use crate::request::Arrival;
+use crate::seal::Keys;
 use crate::shelf::{Shelf, ShelfError};
 use crate::spool::{FolderLock, Spool, SpoolError};
 use crate::store::{self, Store, StoreError};
@@ -172,7 +173,8 @@ impl Gateway {
         process::register(&telemetry, VERSION);
         let life = Arc::new(Life::default());
         let lock = FolderLock::take(data)?;
-        let store = Arc::new(Store::open(data)?);
+        let keys = config.store.keys().map(|path| Keys::open(&path)).transpose();
+        let store = Arc::new(Store::open_sealed(data, keys.map_err(StoreError::Sealed)?.as_ref())?);
         if store.oldest_account().await?.is_none() {
             return Err(ServeError::Empty(data.clone()));
         }

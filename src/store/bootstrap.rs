@@ -57,7 +57,7 @@ pub fn bootstrap(data: &Path, clock: &Clock) -> Result<Bootstrap, StoreError> {
         why: error.to_string(),
     };
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(fault)?;
-    let mut connection = file::open(&data.join(FILE_NAME))?;
+    let mut connection = file::open(&data.join(FILE_NAME), None)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (records, told) = match find(&transaction)? {
         Some((account, Some(workspace))) => return Ok(tell(&account, &workspace, false, None)),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreError;
+use super::{StoreError, sealing};
+use crate::seal::Keys;
 
 /// Longest wait for the other connection's lock.
 const BUSY_MAX: Duration = Duration::from_secs(2);
@@ -161,7 +162,7 @@ const ANCHORED_SINCE: i64 = 5;
 
 /// Opens the file, makes it when there is none, and brings its tables up to this version. After a stop that was not
 /// clean its pages are checked first.
-pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open(path: &Path, keys: Option<&Keys>) -> Result<Connection, StoreError> {
     let fault = |why: String| StoreError::File { path: path.to_path_buf(), why };
     // The journal of a clean stop is gone: SQLite removes it with the last connection.
     let was_open = beside(path, "-wal").metadata().is_ok_and(|journal| journal.len() > 0);
@@ -178,7 +179,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(|error| fault(error.to_string()))?;
     }
-    let mut connection = connect(path)?;
+    let mut connection = connect(path, keys)?;
     if was_open {
         let verdict: String =
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -191,8 +192,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// One more connection to a file that was opened, for questions only.
-pub(super) fn open_again(path: &Path) -> Result<Connection, StoreError> {
-    let connection = connect(path)?;
+pub(super) fn open_again(path: &Path, keys: Option<&Keys>) -> Result<Connection, StoreError> {
+    let connection = connect(path, keys)?;
     connection.execute_batch("PRAGMA query_only = ON;")?;
     Ok(connection)
 }
@@ -221,13 +222,14 @@ fn version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+fn connect(path: &Path, keys: Option<&Keys>) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_MAX)?;
+    sealing::install(&connection, keys)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA trusted_schema = OFF;",
+         PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
     )?;
     Ok(connection)
 }

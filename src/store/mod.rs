@@ -9,6 +9,7 @@ mod outbox;
 mod read;
 mod record;
 mod report;
+mod sealing;
 mod tally;
 mod term;
 mod version;
@@ -25,6 +26,7 @@ use crate::catalogue::{DESTINATION, Kind};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
 use crate::limit::{Bucket, Tally};
+use crate::seal::{Keys, SealError};
 use crate::verify::key::KeyFacts;
 use worker::Worker;
 
@@ -35,6 +37,7 @@ pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
 pub use record::{Former, Hidden, KeptKey, Record, Slug};
 pub use report::{KNOWN_DAYS, Report};
+pub use sealing::{Seals, end_former_keys, reseal, seals};
 pub use tally::{Sum, TALLIED_DAYS};
 pub use term::Slice;
 pub use version::{VERSIONS_MAX, Version};
@@ -137,6 +140,9 @@ pub enum StoreError {
     /// The file or its folder cannot be used.
     #[error("{path}: {why}")]
     File { path: PathBuf, why: String },
+    /// A secret is sealed with a key that is not there, or the keys cannot be read.
+    #[error("{0}: `store.key_file` should name the file with its key")]
+    Sealed(SealError),
     /// A row says what no row can say, or `SQLite` refuses.
     #[error("the store failed: {0}")]
     Failed(String),
@@ -178,9 +184,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`], [`StoreError::Newer`], or what a damaged file makes `SQLite` say.
     pub fn open(data: &Path) -> Result<Self, StoreError> {
+        Self::open_sealed(data, None)
+    }
+
+    /// The same, with the keys of its secrets: those that are in the clear, or sealed with a former key, are sealed.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StoreError::Sealed`] when a secret does not open.
+    pub fn open_sealed(data: &Path, keys: Option<&Keys>) -> Result<Self, StoreError> {
         let path = data.join(FILE_NAME);
-        let writer = file::open(&path)?;
-        let reader = file::open_again(&path)?;
+        let mut writer = file::open(&path, keys)?;
+        sealing::adopt(&mut writer, keys)?;
+        let reader = file::open_again(&path, keys)?;
         let start = |name, connection| {
             Worker::start(name, connection)
                 .map_err(|error| StoreError::File { path: path.clone(), why: error.to_string() })

@@ -241,7 +241,8 @@ impl Record {
 
 /// The columns [`from_row`] reads, in its order.
 pub(super) const COLUMNS: &str = concat!(
-    "record.id, record.kind, record.account, record.workspace, record.fields, ",
+    "record.id, record.kind, record.account, record.workspace, ",
+    "reveal(record.kind, record.id, record.fields), ",
     "record.lookup, record.secret, record.revision, record.created, record.updated, ",
     "record.former, record.former_ends",
 );

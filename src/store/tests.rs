@@ -52,7 +52,7 @@ impl House {
     }
 
     fn file(&self) -> Connection {
-        file::open(&self.folder.0.join(FILE_NAME)).expect("a file")
+        file::open(&self.folder.0.join(FILE_NAME), None).expect("a file")
     }
 
     fn record(&self, kind: &'static Kind, fields: &Value) -> Record {

@@ -99,7 +99,7 @@ fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
     transaction.execute(
         "INSERT INTO record (id, kind, account, workspace, name, fields, lookup, secret, revision,
          created, updated, former, former_ends)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         VALUES (?1, ?2, ?3, ?4, ?5, conceal(?2, ?1, ?6), ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             record.id.as_bytes(),
             record.kind.name,
@@ -212,7 +212,7 @@ fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
     let (lookup, secret) = hidden(&record.hidden);
     let (former, former_ends) = former(&record.hidden);
     let rows = transaction.execute(
-        "UPDATE record SET name = ?3, fields = ?4, lookup = ?5, secret = ?6, updated = ?7,
+        "UPDATE record SET name = ?3, fields = conceal(kind, id, ?4), lookup = ?5, secret = ?6, updated = ?7,
          account = ?8, workspace = ?9, former = ?10, former_ends = ?11, revision = revision + 1
          WHERE id = ?1 AND revision = ?2",
         params![

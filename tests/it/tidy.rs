@@ -11,7 +11,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (6, &["hooks", "api", "forward", "admin"]),
     (5, &["feed"]),
     (4, &["store", "spool", "shelf"]),
-    (3, &["accept", "journal"]),
+    (3, &["accept", "journal", "seal"]),
     (2, &["verify", "limit", "parse", "render", "catalogue", "filter"]),
     (1, &["request", "event"]),
     (0, &["id", "clock", "json", "telemetry"]),

@@ -15,6 +15,7 @@ mod life;
 mod migrated;
 mod replay;
 mod requests;
+mod secrets;
 mod socket;
 mod sockets;
 

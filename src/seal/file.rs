@@ -1,0 +1,223 @@
+//! The file of keys: one in Base64 on each line, the first of which seals, `#` before what is for people. In: its path.
+//! Out: its keys, read again whenever the file was changed, so that a running program follows a rotation; a file with a
+//! new key, or with that one alone, put in the old one's place at once.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{KEYS_MAX, Key, Ring, SealError};
+
+/// Largest file of keys.
+const FILE_MAX_BYTES: u64 = 64 << 10;
+/// Owner alone reads it.
+const MODE: u32 = 0o600;
+const HEAD: &str = "# Keys of hookgate's secrets at rest: the first one seals, all open. Lost keys open nothing.\n";
+
+/// What a file looked like: another look, another content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    node: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    seen: Mutex<(Look, Arc<Ring>)>,
+}
+
+/// The keys of a file. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Keys(Arc<Inner>);
+
+impl Keys {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`SealError`] that names it.
+    pub fn open(path: &Path) -> Result<Self, SealError> {
+        let seen = Mutex::new(read(path)?);
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), seen })))
+    }
+
+    /// Makes a file with one new key; never over another file.
+    ///
+    /// # Errors
+    /// [`SealError::File`], when there is a file already or none can be made.
+    pub fn make(path: &Path) -> Result<Self, SealError> {
+        let fault = |error: io::Error| SealError::file(path, &error);
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(MODE).open(path).map_err(fault)?;
+        write(&mut file, &Ring(vec![Key::mint()])).map_err(fault)?;
+        sync_folder(path).map_err(fault)?;
+        Self::open(path)
+    }
+
+    /// The keys as the file has them now.
+    ///
+    /// # Errors
+    /// [`SealError`]: a secret that is sealed with keys nobody has any more would be lost.
+    pub fn present(&self) -> Result<Arc<Ring>, SealError> {
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let metadata = fs::metadata(&self.0.path);
+        let metadata = metadata.map_err(|error| SealError::file(&self.0.path, &error))?;
+        if look(&metadata) != seen.0 {
+            *seen = read(&self.0.path)?;
+        }
+        Ok(Arc::clone(&seen.1))
+    }
+
+    /// Puts a new key before the others: it seals from now on.
+    ///
+    /// # Errors
+    /// [`SealError`]; the file is as it was then.
+    pub fn add(&self) -> Result<(), SealError> {
+        let mut keys = vec![Key::mint()];
+        keys.extend(self.present()?.0.iter().map(Key::clone));
+        self.replace(&Ring(keys))
+    }
+
+    /// Ends all keys but the one that seals. Whoever calls knows that nothing is sealed with the others.
+    ///
+    /// # Errors
+    /// [`SealError`]; the file is as it was then.
+    pub fn end_former(&self) -> Result<(), SealError> {
+        let first = self.present()?.0[0].clone();
+        self.replace(&Ring(vec![first]))
+    }
+
+    /// Puts another file in its place, for the same owner.
+    fn replace(&self, ring: &Ring) -> Result<(), SealError> {
+        let path = &self.0.path;
+        if ring.0.len() > KEYS_MAX {
+            return Err(SealError::Number { path: path.clone(), found: ring.0.len() });
+        }
+        let replaced = || -> io::Result<()> {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".new");
+            let beside = PathBuf::from(name);
+            let owner = fs::metadata(path)?;
+            let mut options = OpenOptions::new();
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(MODE).open(&beside)?;
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+            file.set_permissions(owner.permissions())?;
+            write(&mut file, ring)?;
+            fs::rename(&beside, path)?;
+            sync_folder(path)
+        };
+        replaced().map_err(|error| SealError::file(path, &error))
+    }
+}
+
+impl SealError {
+    fn file(path: &Path, error: &io::Error) -> Self {
+        Self::File { path: path.to_owned(), why: error.to_string() }
+    }
+}
+
+fn read(path: &Path) -> Result<(Look, Arc<Ring>), SealError> {
+    let mut text = String::new();
+    let mut opened = || -> io::Result<Look> {
+        let file = File::open(path)?;
+        let look = look(&file.metadata()?);
+        file.take(FILE_MAX_BYTES).read_to_string(&mut text)?;
+        Ok(look)
+    };
+    let look = opened().map_err(|error| SealError::file(path, &error))?;
+    let mut keys = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let bad = || SealError::Line { path: path.to_owned(), line: number + 1 };
+        keys.push(Key::parse(line).ok_or_else(bad)?);
+    }
+    if keys.is_empty() || keys.len() > KEYS_MAX {
+        return Err(SealError::Number { path: path.to_owned(), found: keys.len() });
+    }
+    Ok((look, Arc::new(Ring(keys))))
+}
+
+fn write(file: &mut File, ring: &Ring) -> io::Result<()> {
+    let lines: String = ring.0.iter().map(|key| key.text() + "\n").collect();
+    file.write_all(HEAD.as_bytes())?;
+    file.write_all(lines.as_bytes())?;
+    file.sync_all()
+}
+
+/// A file that was made or renamed is there after a crash only when its folder was synced.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+fn look(metadata: &fs::Metadata) -> Look {
+    let changed = (metadata.mtime(), metadata.mtime_nsec());
+    Look { node: metadata.ino(), bytes: metadata.len(), changed }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::id;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let name = format!("hookgate-seal-{}", id::now(&Clock::System));
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).expect("a folder");
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn whoever_has_the_file_open_follows_its_rotation() {
+        let folder = Folder::new();
+        let path = folder.0.join("keys");
+        let running = Keys::make(&path).expect("a file");
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, MODE);
+        let old = running.present().expect("keys").seal(b"p", b"secret");
+        let operator = Keys::open(&path).expect("keys");
+        operator.add().expect("a key");
+        let ring = running.present().expect("keys");
+        assert!(!ring.is_present(&old));
+        assert_eq!(ring.open(b"p", &old).as_deref(), Ok(b"secret".as_slice()));
+        let new = ring.seal(b"p", b"secret");
+        operator.end_former().expect("one key");
+        let ring = running.present().expect("keys");
+        assert!(ring.open(b"p", &old).is_err());
+        assert_eq!(ring.open(b"p", &new).as_deref(), Ok(b"secret".as_slice()));
+    }
+
+    #[test]
+    fn faults_name_the_file_and_the_line() {
+        let folder = Folder::new();
+        let path = folder.0.join("keys");
+        let said = |path: &Path| Keys::open(path).expect_err("no keys").to_string();
+        assert!(said(&path).contains("No such file"), "{}", said(&path));
+        fs::write(&path, "# nothing\n").expect("a file");
+        assert!(said(&path).contains("has 0 keys"), "{}", said(&path));
+        fs::write(&path, "# one\nAAAA\n").expect("a file");
+        assert!(said(&path).contains("line 2"), "{}", said(&path));
+        let kept = fs::read(&path).expect("a file");
+        Keys::make(&path).expect_err("never over another file");
+        assert_eq!(fs::read(&path).expect("a file"), kept);
+    }
+}
