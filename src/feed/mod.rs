@@ -69,6 +69,9 @@ pub enum FeedError {
     /// Too many questions wait.
     #[error("the feed is busy")]
     Busy,
+    /// What was kept last is not in it yet.
+    #[error("the feed is behind the spool")]
+    Behind,
     /// A count did not end in its time.
     #[error("counting takes longer than {seconds} seconds")]
     Slow { seconds: u64 },
@@ -206,14 +209,19 @@ impl Feed {
     /// The request of an id in a workspace of an account.
     ///
     /// # Errors
-    /// [`FeedError`].
+    /// [`FeedError::Behind`] when it is not known yet whether there is one.
     pub async fn request(
         &self,
         whose: (Uuid, Uuid),
         id: Uuid,
     ) -> Result<Option<Request>, FeedError> {
-        self.reach(REQUESTS_REACH_MAX).await;
-        self.ask(move |connection| requests::find(connection, whose, id)).await
+        let find = || self.ask(move |connection| requests::find(connection, whose, id));
+        if let Some(found) = find().await? {
+            return Ok(Some(found));
+        }
+        let is_there = self.reach(REQUESTS_REACH_MAX).await;
+        let found = find().await?;
+        if found.is_none() && !is_there { Err(FeedError::Behind) } else { Ok(found) }
     }
 
     /// Which of these ids are events of a workspace of an account, as far as the index has come: nobody is waited for.
@@ -238,17 +246,17 @@ impl Feed {
         answer
     }
 
-    /// Waits, but not long, until what is kept now is in.
-    async fn reach(&self, longest: Duration) {
+    /// Waits, but not long, until what is kept now is in; whether it is.
+    async fn reach(&self, longest: Duration) -> bool {
         let kept = self.inner.spool.status().durable;
         let mut reached = self.inner.reached.clone();
         let is_there = |reached: &Option<u64>| reached.is_some_and(|reached| reached >= kept);
         if is_there(&reached.borrow_and_update()) {
-            return;
+            return true;
         }
         self.inner.hurry.notify_one();
         let there = reached.wait_for(is_there);
-        let _ = tokio::time::timeout(longest, there).await;
+        matches!(tokio::time::timeout(longest, there).await, Ok(Ok(_)))
     }
 
     /// Frames that are kept and not in the index yet.

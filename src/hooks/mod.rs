@@ -5,6 +5,7 @@
 mod events;
 mod failure;
 mod handshake;
+mod receipt;
 mod refusal;
 mod rendering;
 mod routes;
@@ -38,6 +39,7 @@ use rendering::{Renderer, Rendering};
 use shadow::Beside;
 
 pub use events::ACTIONS;
+pub use receipt::RECEIPTS_PREFIX;
 pub use routes::{Endpoint, Routes};
 
 /// Where hooks live.

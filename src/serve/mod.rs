@@ -86,6 +86,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// Answers on the listeners of senders and managers: one path, one plane.
 struct Front {
     hooks: Hooks,
+    feed: Feed,
     api: Arc<Api>,
 }
 
@@ -94,6 +95,9 @@ impl Handler for Front {
         let path = arrival.path();
         if path.starts_with(hooks::PATH_PREFIX) {
             return self.hooks.receive(arrival, body).await;
+        }
+        if path.starts_with(hooks::RECEIPTS_PREFIX) {
+            return Box::pin(self.hooks.look_up(&self.feed, &arrival)).await;
         }
         let rest = path.strip_prefix(api::PATH_PREFIX);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -206,7 +210,8 @@ impl Gateway {
         let admin = Admin::new(life.clone(), spool.clone(), lanes(&forwarder), telemetry.clone());
         let (limits, options) = (api.limits(), config.hooks());
         let hooks = Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, options);
-        let front = Doors::open(sockets, listeners, handles, &Arc::new(Front { hooks, api }));
+        let front = Front { hooks, feed: feed.clone(), api };
+        let front = Doors::open(sockets, listeners, handles, &Arc::new(front));
         let admin = Doors::open(
             admin_sockets,
             vec![admin_listener],

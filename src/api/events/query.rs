@@ -25,7 +25,7 @@ const INTERVAL_MIN: f64 = 0.01;
 impl From<FeedError> for Problem {
     fn from(fault: FeedError) -> Self {
         match fault {
-            FeedError::Busy => Self::Unavailable { retry_after_seconds: 1 },
+            FeedError::Busy | FeedError::Behind => Self::Unavailable { retry_after_seconds: 1 },
             FeedError::Slow { seconds } => Self::Refused(format!(
                 "Counting takes longer than {seconds} seconds: ask for a shorter time"
             )),
