@@ -44,6 +44,7 @@ mod splice;
 mod spool;
 mod stage;
 mod test;
+mod verify;
 mod webhook;
 
 use std::path::PathBuf;
@@ -106,6 +107,9 @@ enum Command {
     /// Send a real request to a webhook of a running gateway
     #[command(after_help = send::EXAMPLE)]
     Send(Box<send::Args>),
+    /// Whether requests were signed by who knows a secret
+    #[command(after_help = verify::EXAMPLE)]
+    Verify(Box<verify::Args>),
     /// API keys of your own, and of service accounts
     #[command(subcommand)]
     Key(key::Command),
@@ -215,6 +219,7 @@ pub fn run() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Send(args) => send::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Webhook(command) => webhook::run(&command),
         Command::Login(args) => login::run(&args),
         Command::Context(command) => context::run(&command),

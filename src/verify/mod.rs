@@ -4,3 +4,4 @@
 pub mod allowlist;
 pub mod key;
 pub mod password;
+pub mod signature;

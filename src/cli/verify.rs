@@ -1,0 +1,200 @@
+//! `hookgate verify`: whether requests were signed by who knows a secret. In: recorded cases, or one request with a
+//! provider and secrets from files. Out: a verdict for each, and why. Never a secret, nor what was expected.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::clock::Clock;
+use crate::id::Secret;
+use crate::verify::signature::{
+    Case, Greeting, Outcome, Parameters, Registry, Request, SchemeFault, Verifier,
+};
+
+use super::case::{self, CaseError, Holds};
+use super::moment::Moment;
+use super::output::{Failure, clean, print_line, say};
+
+/// Longest line of a file of cases.
+const LINE_MAX_BYTES: u64 = 16 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Recorded requests with their decisions, one JSON object for each line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["provider", "request"])]
+    cases: Option<PathBuf>,
+    /// Who sent it, such as github; `hookgate verify --list` tells all
+    #[arg(value_name = "PROVIDER", required_unless_present_any = ["cases", "list"])]
+    provider: Option<String>,
+    /// A request file, as `hookgate test` reads them; `-` for standard input
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["cases", "list"])]
+    request: Option<PathBuf>,
+    /// A file with the secret; several count at once
+    #[arg(long, value_name = "FILE")]
+    secret_file: Vec<PathBuf>,
+    /// A setting of the provider: `url=https://…`, `public_key=…`
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = setting)]
+    parameter: Vec<(String, String)>,
+    /// The certificate that a provider signs with, as PEM; it is never fetched here
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// How many seconds the clocks may differ, instead of what the provider says
+    #[arg(long, value_name = "SECONDS")]
+    tolerance: Option<u32>,
+    /// Judge as if it were then, such as 2026-11-29T01:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = super::moment::moment)]
+    at: Option<Moment>,
+    /// Say which part differs
+    #[arg(long)]
+    explain: bool,
+    /// Show the providers there are
+    #[arg(long, conflicts_with_all = ["cases", "provider", "request"])]
+    list: bool,
+}
+
+pub(super) const EXAMPLE: &str = "\
+A case has id, provider, secret, method, url, headers, body (or body_base64), valid, and now: the
+clock in seconds since 1970. Without now no time is judged. A handshake has the reply, too:
+response_status, response_headers, response_body.
+
+Exit codes: 0 verified, or every case as recorded, 1 refused, or a case that came out otherwise,
+3 a file that does not load.
+
+Examples:
+  hookgate verify --list
+  hookgate verify github --request capture.request.json --secret-file secret --explain
+  hookgate verify --cases tests/data/signatures.jsonl";
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let registry = Registry::built_in();
+    if args.list {
+        return registry.iter().try_for_each(|(name, _)| print_line(name));
+    }
+    match &args.cases {
+        Some(path) => run_cases(path, &registry),
+        None => run_request(args, &registry),
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let split = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((split.0.to_owned(), split.1.to_owned()))
+}
+
+fn run_cases(path: &Path, registry: &Registry) -> Result<(), Failure> {
+    let name = path.display();
+    let not_loaded = |what: String| Failure::NotLoaded(format!("{name}: {what}"));
+    let file = File::open(path).map_err(|fault| not_loaded(format!("cannot be read: {fault}")))?;
+    let mut file = BufReader::new(file);
+    let (mut passed, mut failed) = (0_u64, 0_u64);
+    for number in 1_u64.. {
+        let mut line = Vec::new();
+        let read = (&mut file).take(LINE_MAX_BYTES + 1).read_until(b'\n', &mut line);
+        let read = read.map_err(|fault| not_loaded(format!("cannot be read: {fault}")))?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 > LINE_MAX_BYTES {
+            let most = LINE_MAX_BYTES;
+            return Err(not_loaded(format!("line {number} has more than {most} bytes")));
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let case: Case = serde_json::from_slice(&line)
+            .map_err(|fault| not_loaded(format!("line {number} is no case: {fault}")))?;
+        match case.run(registry) {
+            Outcome::Right => passed += 1,
+            Outcome::Wrong(how) => {
+                failed += 1;
+                let (id, how) = (clean(&case.id), clean(&how));
+                print_line(&format!("FAIL line {number} {id}: {how}"))?;
+            }
+        }
+    }
+    print_line(&format!("{passed} passed, {failed} failed"))?;
+    if failed > 0 { Err(Failure::Told) } else { Ok(()) }
+}
+
+fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
+    let not_read = |fault: CaseError| Failure::NotLoaded(fault.to_string());
+    let (Some(provider), Some(path)) = (&args.provider, &args.request) else {
+        return Err(Failure::Usage("a provider and --request go together".to_owned()));
+    };
+    let sample = if path == Path::new("-") {
+        case::parse("standard input", &case::read_input(Holds::Request).map_err(not_read)?)
+    } else {
+        case::read(path)
+    };
+    let sample = sample.map_err(not_read)?;
+    let row = registry.find(provider).map_err(refused)?;
+    let secrets = secrets(&args.secret_file)?;
+    let parameters: Parameters = args.parameter.iter().cloned().collect();
+    let verifier = Verifier::new(provider, row, &secrets, parameters, args.tolerance);
+    let verifier = verifier.map_err(refused)?;
+    let pem = match &args.certificate {
+        Some(path) => Some(case::read_text(path, Holds::Key).map_err(not_read)?),
+        None => None,
+    };
+    let certificate = pem.as_deref().map(str::as_bytes);
+    let present = Clock::System.now();
+    let at = args.at.map(|moment| moment.before(present));
+    let now = at.or(sample.received).unwrap_or(present);
+    let now = Some(now.micros().div_euclid(1_000_000));
+    let request = Request {
+        method: &sample.method,
+        headers: &sample.headers,
+        query: sample.query.as_deref(),
+        body: &sample.body,
+    };
+    match verifier.greet(&request, certificate, now) {
+        Greeting::Answer(answer) => {
+            return print_line(&format!("a handshake: answered with {}", answer.status));
+        }
+        Greeting::Refused(status, fault) => {
+            return Err(Failure::No(format!("a handshake, refused with {status}: {fault}")));
+        }
+        Greeting::None => {}
+    }
+    match verifier.judge(&request, certificate, now) {
+        Ok(proof) => {
+            let timed = if proof.timed { "time signed" } else { "no time is signed" };
+            let secret = proof.secret + 1;
+            print_line(&format!(
+                "verified: {provider}, secret {secret} of {}, {timed}",
+                secrets.len()
+            ))
+        }
+        Err(fault) => {
+            if args.explain {
+                if fault.to_string().contains("authorization") {
+                    say(
+                        "  request files and captures never hold Authorization: nothing is known of it",
+                    );
+                }
+                for line in verifier.explain(registry, &request, certificate, &fault) {
+                    say(&format!("  {}", clean(&line)));
+                }
+            }
+            Err(Failure::No(format!("refused ({}): {}", fault.reason(), clean(&fault.to_string()))))
+        }
+    }
+}
+
+fn refused(fault: SchemeFault) -> Failure {
+    match fault {
+        SchemeFault::Unknown(_) => Failure::Usage(fault.to_string()),
+        fault => Failure::NotLoaded(fault.to_string()),
+    }
+}
+
+/// Secrets from files: what ends the last line is not part of them.
+pub(super) fn secrets(files: &[PathBuf]) -> Result<Vec<Secret>, Failure> {
+    let read = |path: &PathBuf| {
+        let text = case::read_text(path, Holds::Key);
+        let text = text.map_err(|fault| Failure::NotLoaded(fault.to_string()))?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
+    };
+    files.iter().map(read).collect()
+}

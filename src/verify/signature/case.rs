@@ -1,0 +1,204 @@
+//! Recorded requests with the decision about them, one JSON object for each line. In: a line. Out: what is decided now,
+//! against what was recorded. A handshake is right only when its whole reply is.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::id::Secret;
+
+use super::fault::SchemeFault;
+use super::handshake::{Answer, Greeting};
+use super::request::{Parameters, Request};
+use super::{Registry, Verifier};
+
+/// A recorded request.
+#[derive(Deserialize)]
+pub struct Case {
+    /// Its name.
+    #[serde(default)]
+    pub id: String,
+    /// Whose it is.
+    pub provider: String,
+    /// What the owner typed.
+    #[serde(default)]
+    secret: Option<Secrets>,
+    #[serde(default = "post")]
+    method: String,
+    /// The address that the sender knows.
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body: String,
+    /// The body, when it is not text.
+    #[serde(default)]
+    body_base64: Option<String>,
+    /// The moment, in seconds since 1970; without it no time is judged.
+    #[serde(default)]
+    now: Option<i64>,
+    /// What was decided.
+    pub valid: bool,
+    /// The certificate that a fetch would have given.
+    #[serde(default)]
+    cert_pem: Option<String>,
+    #[serde(default)]
+    jwks: Option<Value>,
+    #[serde(default)]
+    jwk: Option<Value>,
+    /// Claims that were agreed.
+    #[serde(default)]
+    expected: BTreeMap<String, String>,
+    #[serde(default)]
+    public_key: Option<String>,
+    #[serde(default)]
+    timestamp_header: Option<String>,
+    /// Other settings.
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    response_status: Option<u16>,
+    #[serde(default)]
+    response_headers: BTreeMap<String, String>,
+    #[serde(default)]
+    response_body: Option<String>,
+}
+
+/// One secret, or several that count at once.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Secrets {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn post() -> String {
+    "POST".to_owned()
+}
+
+/// How a case came out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it was recorded.
+    Right,
+    /// Other than it was recorded: how.
+    Wrong(String),
+}
+
+impl Case {
+    /// Decides, and compares.
+    #[must_use]
+    pub fn run(&self, registry: &Registry) -> Outcome {
+        match self.decide(registry) {
+            Ok(Greeting::Answer(answer)) if self.valid => self.compare(&answer),
+            Ok(Greeting::None) if self.valid && self.response_status.is_none() => Outcome::Right,
+            Ok(Greeting::None) if self.valid => {
+                Outcome::Wrong("no handshake was seen, and one was recorded".to_owned())
+            }
+            Ok(Greeting::Refused(status, fault)) => self.refused(status, &fault.to_string()),
+            Ok(_) => Outcome::Wrong("it was accepted, and should have been refused".to_owned()),
+            Err(fault) => Outcome::Wrong(fault),
+        }
+    }
+
+    fn refused(&self, status: u16, fault: &str) -> Outcome {
+        if self.valid {
+            return Outcome::Wrong(format!("it was refused: {fault}"));
+        }
+        match self.response_status {
+            Some(recorded) if recorded != status => {
+                Outcome::Wrong(format!("refused with {status}, recorded is {recorded}"))
+            }
+            _ => Outcome::Right,
+        }
+    }
+
+    /// The answer to a handshake, nothing for a verified request, or the refusal.
+    fn decide(&self, registry: &Registry) -> Result<Greeting, String> {
+        let method = Method::from_bytes(self.method.as_bytes()).map_err(|_| "no method")?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let bad = || format!("no header: {name}");
+            let named = HeaderName::try_from(name).map_err(|_| bad())?;
+            headers.append(named, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?);
+        }
+        let body = match &self.body_base64 {
+            Some(text) => STANDARD.decode(text).map_err(|_| "body_base64 is no base64")?,
+            None => self.body.clone().into_bytes(),
+        };
+        let query = self.url.as_deref().and_then(|url| url.split_once('?')).map(|(_, query)| query);
+        let request = Request { method: &method, headers: &headers, query, body: &body };
+        let provider = registry.find(&self.provider).map_err(|fault| fault.to_string())?;
+        let made = Verifier::new(&self.provider, provider, &self.secrets(), self.settings(), None);
+        let verifier = match made {
+            Ok(verifier) => verifier,
+            // A secret that cannot be used never verifies.
+            Err(SchemeFault::Secret { .. }) => return Ok(Greeting::Refused(401, NO_SECRET)),
+            Err(fault) => return Err(fault.to_string()),
+        };
+        let certificate = self.cert_pem.as_deref().map(str::as_bytes);
+        Ok(match verifier.greet(&request, certificate, self.now) {
+            Greeting::None => match verifier.judge(&request, certificate, self.now) {
+                Ok(_) => Greeting::None,
+                Err(fault) => Greeting::Refused(401, fault),
+            },
+            greeting => greeting,
+        })
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
+        let keys = self.jwks.as_ref().or(self.jwk.as_ref()).map(Value::to_string);
+        match (keys, &self.secret) {
+            (Some(keys), _) => vec![Secret::new(keys)],
+            (None, Some(Secrets::One(secret))) => vec![Secret::new(secret)],
+            (None, Some(Secrets::Many(secrets))) => secrets.iter().map(Secret::new).collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn settings(&self) -> Parameters {
+        let mut settings = self.parameters.clone();
+        settings.extend(self.expected.clone());
+        let named = [
+            ("url", &self.url),
+            ("public_key", &self.public_key),
+            ("timestamp_header", &self.timestamp_header),
+        ];
+        let given = named.into_iter().filter_map(|(name, value)| {
+            value.as_ref().map(|value| (name.to_owned(), value.clone()))
+        });
+        settings.extend(given);
+        settings
+    }
+
+    /// JSON by value, headers by those recorded; a media type without parameters stands for any.
+    fn compare(&self, answer: &Answer) -> Outcome {
+        if let Some(recorded) = self.response_status.filter(|status| *status != answer.status) {
+            return Outcome::Wrong(format!("status {}, recorded is {recorded}", answer.status));
+        }
+        for (name, recorded) in &self.response_headers {
+            let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
+            let bare = value.and_then(|value| value.split(';').next());
+            if value != Some(recorded) && bare != Some(recorded) {
+                return Outcome::Wrong(format!("header {name} is {value:?}, not {recorded:?}"));
+            }
+        }
+        let Some(recorded) = &self.response_body else { return Outcome::Right };
+        let json = |text: &[u8]| serde_json::from_slice::<Value>(text).ok();
+        let by_value = json(recorded.as_bytes()).is_some_and(|value| {
+            (value.is_object() || value.is_array()) && json(&answer.body) == Some(value)
+        });
+        if by_value || answer.body == recorded.as_bytes() {
+            return Outcome::Right;
+        }
+        let body = String::from_utf8_lossy(&answer.body);
+        Outcome::Wrong(format!("the body is {body:?}, not {recorded:?}"))
+    }
+}
+
+const NO_SECRET: super::Fault = super::Fault::NoSecret;

@@ -1,0 +1,356 @@
+//! Handshakes: a provider asks whether an address wants its events. In: a request of a webhook of that provider. Out:
+//! the answer, as the row says. What is said back is short, printable and never HTML; what is signed back is only ever
+//! a token that could not be an event. Where the provider signs its question, the signature is judged first.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+
+use super::fault::Fault;
+use super::material::{Key, to_hex};
+use super::request::{Parameters, Request, scalar};
+use super::scheme::Name;
+use super::source::{Source, header};
+use super::{Prepared, Verified};
+use crate::json::Kind;
+
+/// Longest text that is said back.
+const ECHO_MAX_BYTES: usize = 1024;
+/// Longest token that is signed.
+const TOKEN_MAX_BYTES: usize = 128;
+
+/// How a provider asks, and what it waits for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Handshake {
+    /// The method it asks with; any, when none is named.
+    #[serde(default)]
+    method: Option<String>,
+    /// Fields of the query that are there, and what they are.
+    #[serde(default)]
+    query: BTreeMap<String, Wanted>,
+    /// Headers.
+    #[serde(default)]
+    header: BTreeMap<String, Wanted>,
+    /// Values of a JSON body.
+    #[serde(default)]
+    json: BTreeMap<String, Wanted>,
+    /// A header that is not there.
+    #[serde(default)]
+    no_header: Option<Name>,
+    /// What has to be right before it is answered.
+    #[serde(default)]
+    proof: Proof,
+    /// What has to be the secret, with proof "token", or the setting, with proof "setting".
+    #[serde(default)]
+    token: Option<Source>,
+    /// Which setting.
+    #[serde(default)]
+    setting: String,
+    /// The status when it is not.
+    #[serde(default = "unauthorized")]
+    refuse: u16,
+    /// The form of what is said or signed back.
+    #[serde(default)]
+    allow: Allow,
+    /// The status of the answer.
+    #[serde(default = "ok")]
+    status: u16,
+    /// The answer as text.
+    #[serde(default)]
+    text: Option<String>,
+    /// The answer as a JSON object.
+    #[serde(default)]
+    object: BTreeMap<String, Said>,
+    /// Headers of the answer.
+    #[serde(default)]
+    reply_header: BTreeMap<String, String>,
+}
+
+fn unauthorized() -> u16 {
+    401
+}
+
+fn ok() -> u16 {
+    200
+}
+
+/// What a value has to be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Wanted {
+    /// There: `true`. An empty list: `false`.
+    There(bool),
+    Number(i64),
+    Text(String),
+}
+
+/// What is said in an object.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Number(i64),
+    Text(String),
+}
+
+/// What has to be right before an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Proof {
+    /// The provider proves nothing here.
+    #[default]
+    None,
+    /// The signature of the request.
+    Signature,
+    /// A token in the request that is the secret.
+    Token,
+    /// A word in the request that is the setting.
+    Setting,
+    /// That no secret is set: the request brings it.
+    Unclaimed,
+}
+
+/// What may be said or signed back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Allow {
+    /// Printable text.
+    #[default]
+    Printable,
+    /// Letters, digits and `+/=_.-`, at most 128: nothing that could be the body of an event.
+    Token,
+    /// 20 to 32 hex digits.
+    Hex,
+}
+
+/// What becomes of a request that may be a handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// It is none.
+    None,
+    /// It is one, and this is the answer.
+    Answer(Answer),
+    /// It is one, and is refused with that status.
+    Refused(u16, Fault),
+}
+
+/// What the provider waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Headers, those that keep a browser from making a page of it among them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A question, and what is needed to answer it.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) parameters: &'a Parameters,
+    pub(super) secrets: &'a [Prepared],
+    pub(super) judged: &'a dyn Fn() -> Result<Verified, Fault>,
+}
+
+impl Handshake {
+    /// Whether a request is this handshake.
+    pub(super) fn is_asked(&self, request: &Request<'_>) -> bool {
+        let method = self.method.as_deref();
+        let asks = method.is_none_or(|method| method == request.method.as_str());
+        let without =
+            self.no_header.as_ref().is_none_or(|name| !request.headers.contains_key(&name.0));
+        asks && without
+            && self.query.iter().all(|(name, wanted)| {
+                request.query_field(name).is_some_and(|value| wanted.is(&value))
+            })
+            && self.header.iter().all(|(name, wanted)| {
+                let value = request.headers.get(name.as_str());
+                value.is_some_and(|value| wanted.is(value.as_bytes()))
+            })
+            && (self.json.is_empty() || self.is_in_body(request))
+    }
+
+    fn is_in_body(&self, request: &Request<'_>) -> bool {
+        let Ok(document) = request.document() else { return false };
+        self.json.iter().all(|(pointer, wanted)| {
+            let mut steps = pointer.split('/').skip(1);
+            let found = steps.try_fold(document.root(), |value, step| match value.kind() {
+                Kind::Array => step.parse().ok().and_then(|place: usize| value.items().nth(place)),
+                _ => value.get(step),
+            });
+            let Some(found) = found else { return false };
+            match wanted {
+                Wanted::There(false) => found.kind() == Kind::Array && found.is_empty(),
+                wanted => scalar(found).is_some_and(|text| wanted.is(text.as_bytes())),
+            }
+        })
+    }
+
+    /// What the provider waits for, or why it does not get it.
+    pub(super) fn answer(&self, asked: &Asked<'_>) -> Greeting {
+        let proven = match self.proof {
+            Proof::Signature => (asked.judged)().map(|_| ()),
+            Proof::Token => self.is_token(asked),
+            Proof::Setting => self.is_setting(asked),
+            // Somebody who comes later must not set another secret.
+            Proof::Unclaimed if !asked.secrets.is_empty() => return Greeting::None,
+            Proof::None | Proof::Unclaimed => Ok(()),
+        };
+        if let Err(fault) = proven {
+            return Greeting::Refused(self.refuse, fault);
+        }
+        match self.reply(asked) {
+            Ok(answer) => Greeting::Answer(answer),
+            Err(fault) => Greeting::Refused(400, fault),
+        }
+    }
+
+    fn is_token(&self, asked: &Asked<'_>) -> Result<(), Fault> {
+        let Some(source) = &self.token else { return Err(Fault::NoSecret) };
+        let shown = source.read_one(asked.request, asked.parameters)?;
+        if asked.secrets.is_empty() {
+            return Err(Fault::NoSecret);
+        }
+        let mut found = false;
+        for prepared in asked.secrets {
+            let secret = prepared.text.expose().as_bytes();
+            found |= verify_slices_are_equal(secret, &shown).is_ok();
+        }
+        if found { Ok(()) } else { Err(Fault::Mismatch) }
+    }
+
+    fn is_setting(&self, asked: &Asked<'_>) -> Result<(), Fault> {
+        let missing = || Fault::Parameter(self.setting.clone());
+        let (Some(source), Some(setting)) = (&self.token, asked.parameters.get(&self.setting))
+        else {
+            return Err(missing());
+        };
+        let shown = source.read_one(asked.request, asked.parameters)?;
+        verify_slices_are_equal(setting.as_bytes(), &shown).map_err(|_| Fault::Mismatch)
+    }
+
+    fn reply(&self, asked: &Asked<'_>) -> Result<Answer, Fault> {
+        let mut headers = HeaderMap::new();
+        let mut body = Vec::new();
+        if let Some(text) = &self.text {
+            body = self.fill(text, asked)?.into_bytes();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        } else if !self.object.is_empty() {
+            let mut object = serde_json::Map::new();
+            for (name, said) in &self.object {
+                object.insert(
+                    name.clone(),
+                    match said {
+                        Said::Number(number) => (*number).into(),
+                        Said::Text(text) => self.fill(text, asked)?.into(),
+                    },
+                );
+            }
+            body = serde_json::Value::Object(object).to_string().into_bytes();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let nothing = HeaderValue::from_static("default-src 'none'");
+        headers.insert(CONTENT_SECURITY_POLICY, nothing);
+        for (name, value) in &self.reply_header {
+            let value = self.fill(value, asked)?;
+            let bad = |_| Fault::Missing(format!("header {name}"));
+            let name = HeaderName::try_from(name).map_err(|_| Fault::Missing(name.clone()))?;
+            headers.insert(name, HeaderValue::try_from(value).map_err(bad)?);
+        }
+        Ok(Answer { status: self.status, headers, body })
+    }
+
+    /// A text with what stands between its braces.
+    fn fill(&self, text: &str, asked: &Asked<'_>) -> Result<String, Fault> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, behind) = after.split_once('}').unwrap_or((after, ""));
+            out.push_str(before);
+            out.push_str(&self.part(name, asked)?);
+            rest = behind;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn part(&self, name: &str, asked: &Asked<'_>) -> Result<String, Fault> {
+        if let Some(of) = name.strip_prefix("mac-hex:") {
+            return Ok(to_hex(&sign(asked, &self.echo(of, asked)?)?));
+        }
+        if let Some(of) = name.strip_prefix("mac-base64:") {
+            return Ok(STANDARD.encode(sign(asked, &self.echo(of, asked)?)?));
+        }
+        if let Some(name) = name.strip_prefix("parameter:") {
+            let value = asked.parameters.get(name);
+            return value.cloned().ok_or_else(|| Fault::Parameter(name.to_owned()));
+        }
+        self.echo(name, asked)
+    }
+
+    /// A value of the request, when it may be said back.
+    fn echo(&self, name: &str, asked: &Asked<'_>) -> Result<String, Fault> {
+        let (name, instead) = name.split_once('|').map_or((name, None), |(a, b)| (a, Some(b)));
+        let request = asked.request;
+        let missing = || Fault::Missing(name.to_owned());
+        let value = match name.split_once(':') {
+            Some(("query", field)) => request.query_field(field),
+            Some(("json", pointer)) => request.json(pointer)?.into_iter().next().map(Into::into),
+            Some(("header", field)) => {
+                let field = HeaderName::try_from(field).map_err(|_| missing())?;
+                header(request.headers, &field)?.map(<[u8]>::to_vec)
+            }
+            _ => None,
+        };
+        let Some(value) = value else { return instead.map(str::to_owned).ok_or_else(missing) };
+        let text = String::from_utf8(value).map_err(|_| missing())?;
+        if self.allow.takes(&text) { Ok(text) } else { Err(missing()) }
+    }
+}
+
+impl Wanted {
+    fn is(&self, value: &[u8]) -> bool {
+        match self {
+            Self::There(there) => *there != value.is_empty(),
+            Self::Number(number) => number.to_string().as_bytes() == value,
+            Self::Text(text) => text.as_bytes().eq_ignore_ascii_case(value),
+        }
+    }
+}
+
+impl Allow {
+    fn takes(self, text: &str) -> bool {
+        let token = |c: char| c.is_ascii_alphanumeric() || "+/=_.-".contains(c);
+        match self {
+            Self::Printable => {
+                !text.is_empty() && text.len() <= ECHO_MAX_BYTES && !text.contains(char::is_control)
+            }
+            Self::Token => {
+                !text.is_empty() && text.len() <= TOKEN_MAX_BYTES && text.chars().all(token)
+            }
+            Self::Hex => {
+                let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+                (20..=32).contains(&text.len()) && text.chars().all(hex)
+            }
+        }
+    }
+}
+
+/// Signs a token with the newest secret.
+fn sign(asked: &Asked<'_>, token: &str) -> Result<Vec<u8>, Fault> {
+    let materials = asked.secrets.iter().flat_map(|secret| secret.materials.iter().flatten());
+    let key = materials.into_iter().find_map(|material| match &material.key {
+        Key::Hmac(key) => Some(key),
+        _ => None,
+    });
+    let key = key.ok_or(Fault::NoSecret)?;
+    Ok(hmac::sign(key, token.as_bytes()).as_ref().to_vec())
+}

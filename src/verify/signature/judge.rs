@@ -1,0 +1,300 @@
+//! One request against one way of signing. In: the row, a key, the request, a moment. Out: whether what was signed says
+//! when, or the fact that speaks against it. Compares in constant time.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{self, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+    RsaParameters,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+
+use super::fault::Fault;
+use super::material::{Key, Material, hex};
+use super::message::{Given, Message};
+use super::request::{Parameters, Request};
+use super::scheme::{Certificate, Encoding, Mac, Scheme, Special, Unit};
+use super::{certificate, odd, token};
+
+/// More digits than any time has.
+const DIGITS_MAX: usize = 18;
+/// Times from there on count in milliseconds, when the unit may be any.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
+/// All that one judgement needs.
+pub(super) struct Judgement<'a> {
+    pub(super) scheme: &'a Scheme,
+    pub(super) material: &'a Material,
+    pub(super) request: &'a Request<'a>,
+    pub(super) parameters: &'a Parameters,
+    pub(super) window: Option<u32>,
+    pub(super) certificate: Option<&'a [u8]>,
+    pub(super) now: Option<i64>,
+}
+
+impl Judgement<'_> {
+    /// Whether the request is what was signed, and whether that says when.
+    pub(super) fn run(&self) -> Result<bool, Fault> {
+        let Self { scheme, request, parameters, .. } = self;
+        if let Some(wanted) = &scheme.certificate {
+            self.check_certificate(wanted)?;
+        }
+        let signatures = match &scheme.signature {
+            Some(source) => source.read(request, parameters)?,
+            None => Vec::new(),
+        };
+        if let Key::Set(keys) = &self.material.key {
+            let mut last = Err(Fault::Mismatch);
+            for token in &signatures {
+                last = token::judge(scheme, keys, token, request, parameters, self.now);
+                if last.is_ok() {
+                    break;
+                }
+            }
+            return last.map(|()| !scheme.require.is_empty());
+        }
+        let time = self.time()?;
+        let one = |source: &Option<super::source::Source>| match source {
+            Some(source) => source.read_one(request, parameters),
+            None => Ok(Cow::default()),
+        };
+        let (id, names) = (one(&scheme.id)?, one(&scheme.names)?);
+        if let Some(name) = scheme.body_digest.as_ref().and_then(|digest| digest.query.as_ref()) {
+            let claimed = request.query_field(name).unwrap_or_default();
+            if !token::is_digest(Encoding::Hex, &claimed, request.body) {
+                return Err(Fault::Digest(format!("query field {name}")));
+            }
+        }
+        let given = Given {
+            request,
+            url: parameters.get("url").map(String::as_str),
+            time: time.as_deref().unwrap_or_default(),
+            id: &id,
+            names: &names,
+            secret: &self.material.text,
+        };
+        match scheme.special {
+            Some(special) => self.judge_special(special, &given)?,
+            None => self.judge_signatures(&signatures, given)?,
+        }
+        Ok(time.is_some())
+    }
+
+    fn check_certificate(&self, wanted: &Certificate) -> Result<(), Fault> {
+        let address = wanted.url.read_one(self.request, self.parameters)?;
+        certificate::check_address(&String::from_utf8_lossy(&address), &wanted.hosts)
+    }
+
+    /// The signed time as it was written, found inside the window.
+    fn time(&self) -> Result<Option<Cow<'_, [u8]>>, Fault> {
+        let Some(source) = &self.scheme.time else { return Ok(None) };
+        let text = match source.read_one(self.request, self.parameters) {
+            Err(Fault::Missing(_)) if self.scheme.time_optional => return Ok(None),
+            read => read?,
+        };
+        let place = || Fault::Time(source.place(self.parameters));
+        let signed = seconds(&text, self.scheme.unit).ok_or_else(place)?;
+        if let (Some(now), Some(window)) = (self.now, self.window) {
+            let off = now.saturating_sub(signed);
+            if off.unsigned_abs() > u64::from(window) {
+                return Err(Fault::Clock { off_seconds: off, window_seconds: window });
+            }
+        }
+        Ok(Some(text))
+    }
+
+    fn judge_special(&self, special: Special, given: &Given<'_>) -> Result<(), Fault> {
+        match (special, &self.material.key) {
+            (Special::AdyenItems, Key::Hmac(key)) => odd::adyen_items(self.request, key),
+            (Special::ContentfulCanonical, Key::Hmac(key)) => odd::contentful(given, key),
+            (Special::AwsSns, _) => {
+                let pem = self.certificate.ok_or(Fault::Certificate("is not at hand"))?;
+                odd::aws_sns(self.request, pem)
+            }
+            _ => Err(Fault::Key),
+        }
+    }
+
+    /// Any of them is enough, or each has to fit.
+    fn judge_signatures(
+        &self,
+        signatures: &[Cow<'_, [u8]>],
+        given: Given<'_>,
+    ) -> Result<(), Fault> {
+        let scheme = self.scheme;
+        let all = scheme.signature.as_ref().is_some_and(|source| source.all);
+        let urls = if scheme.url_ports { ports(given.url) } else { Vec::new() };
+        let mut messages = vec![&scheme.message];
+        messages.extend(&scheme.message_also);
+        let mut given = given;
+        let mut place = 0;
+        loop {
+            if let Some(url) = urls.get(place) {
+                given.url = Some(url);
+            }
+            for message in &messages {
+                let mut verifies =
+                    |signature: &Cow<'_, [u8]>| self.verifies(message, &given, signature);
+                let fits = if all {
+                    signatures
+                        .iter()
+                        .map(&mut verifies)
+                        .try_fold(true, |so_far, one| one.map(|one| so_far & one))?
+                } else {
+                    self.any_verifies(message, &given, signatures)?
+                };
+                if fits {
+                    return Ok(());
+                }
+            }
+            place += 1;
+            if place >= urls.len() {
+                return Err(Fault::Mismatch);
+            }
+        }
+    }
+
+    /// Whether one of them fits: what it should be is made once.
+    fn any_verifies(
+        &self,
+        message: &Message,
+        given: &Given<'_>,
+        signatures: &[Cow<'_, [u8]>],
+    ) -> Result<bool, Fault> {
+        if let Key::Hmac(key) = &self.material.key {
+            let mut context = hmac::Context::with_key(key);
+            message.feed(given, &mut |bytes| context.update(bytes))?;
+            let tag = context.sign();
+            return Ok(signatures.iter().any(|signature| self.is_tag(signature, tag.as_ref())));
+        }
+        for signature in signatures {
+            if self.verifies(message, given, signature)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn verifies(
+        &self,
+        message: &Message,
+        given: &Given<'_>,
+        signature: &[u8],
+    ) -> Result<bool, Fault> {
+        match &self.material.key {
+            Key::Hmac(key) => {
+                let tag = hmac::sign(key, &message.bytes(given)?);
+                Ok(self.is_tag(signature, tag.as_ref()))
+            }
+            Key::Text if self.scheme.mac == Mac::Equal => {
+                let secret = &self.material.text;
+                let shown = match self.scheme.encoding {
+                    Encoding::Text => Some(signature.to_vec()),
+                    _ => decode(self.scheme.encoding, signature),
+                };
+                Ok(shown.is_some_and(|shown| verify_slices_are_equal(&shown, secret).is_ok()))
+            }
+            Key::Text => {
+                let message = message.bytes(given)?;
+                let digests = plain_digests(self.scheme.mac, &message);
+                Ok(digests.iter().any(|digest| self.is_tag(signature, digest.as_ref())))
+            }
+            Key::Public(key) => {
+                let Some(signature) = decode(self.scheme.encoding, signature) else {
+                    return Ok(false);
+                };
+                Ok(key.verify_sig(&message.bytes(given)?, &signature).is_ok())
+            }
+            Key::Certificate => {
+                let pem = self.certificate.ok_or(Fault::Certificate("is not at hand"))?;
+                let spki = certificate::public_key(pem)?;
+                let key = ParsedPublicKey::new(rsa(self.scheme.mac), &spki);
+                let weak = Fault::Certificate("holds no RSA key of 2048 bits or more");
+                let key = key.map_err(|_| weak)?;
+                let Some(signature) = decode(self.scheme.encoding, signature) else {
+                    return Ok(false);
+                };
+                Ok(key.verify_sig(&message.bytes(given)?, &signature).is_ok())
+            }
+            Key::Set(_) => Err(Fault::Key),
+        }
+    }
+
+    /// Whether a signature, as it is written, is that tag.
+    fn is_tag(&self, signature: &[u8], tag: &[u8]) -> bool {
+        let is = |encoding| {
+            let decoded = decode(encoding, signature);
+            decoded.is_some_and(|decoded| verify_slices_are_equal(&decoded, tag).is_ok())
+        };
+        match self.scheme.encoding {
+            Encoding::HexOrBase64 => is(Encoding::Hex) | is(Encoding::Base64),
+            encoding => is(encoding),
+        }
+    }
+}
+
+fn rsa(mac: Mac) -> &'static RsaParameters {
+    match mac {
+        Mac::RsaSha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        _ => &RSA_PKCS1_2048_8192_SHA256,
+    }
+}
+
+fn plain_digests(mac: Mac, message: &[u8]) -> Vec<Digest> {
+    let [sha1, sha256] =
+        [&SHA1_FOR_LEGACY_USE_ONLY, &SHA256].map(|algorithm| digest::digest(algorithm, message));
+    match mac {
+        Mac::Sha1 => vec![sha1],
+        Mac::Sha256 => vec![sha256],
+        _ => vec![sha1, sha256],
+    }
+}
+
+/// The bytes of a signature; `None` when it is not written so.
+fn decode(encoding: Encoding, text: &[u8]) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Hex => hex(text),
+        Encoding::Base64 => STANDARD.decode(text).ok(),
+        Encoding::HexOrBase64 => hex(text).or_else(|| STANDARD.decode(text).ok()),
+        Encoding::Text => Some(text.to_vec()),
+    }
+}
+
+/// A time in seconds since 1970.
+fn seconds(text: &[u8], unit: Unit) -> Option<i64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(text).ok()?;
+    let number = || (digits && text.len() <= DIGITS_MAX).then(|| text.parse::<i64>().ok())?;
+    let date = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+    match unit {
+        Unit::Seconds => number(),
+        Unit::Milliseconds => number().map(|time| time.div_euclid(1000)),
+        Unit::Rfc3339 => date(),
+        Unit::Any if !digits => date(),
+        Unit::Any => number().map(|time| if time < MILLISECONDS_FROM { time } else { time / 1000 }),
+    }
+}
+
+/// An address as it is, without a port, and with its scheme's usual one.
+fn ports(url: Option<&str>) -> Vec<String> {
+    let Some(url) = url else { return Vec::new() };
+    let Some((scheme, rest)) = url.split_once("://") else { return vec![url.to_owned()] };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let start = authority.rfind('@').map_or(0, |at| at + 1);
+    let port = authority[start..].rfind(':').map(|at| start + at);
+    let is_port = |at: &usize| {
+        let digits = &authority[at + 1..];
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let bare = port.filter(is_port).map_or(authority, |at| &authority[..at]);
+    let usual = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    vec![
+        url.to_owned(),
+        format!("{scheme}://{bare}{path}"),
+        format!("{scheme}://{bare}:{usual}{path}"),
+    ]
+}

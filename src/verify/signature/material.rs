@@ -1,0 +1,151 @@
+//! A secret, made ready to judge with. In: the text an owner typed, and what its provider says it is. Out: keys of
+//! aws-lc-rs. Refuses what is empty or has not the form, so that it cannot fail later. Nothing here can be printed.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+    RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
+};
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::id::Secret;
+
+use super::fault::SchemeFault;
+use super::scheme::{Mac, Scheme, SecretForm};
+use super::token::KeySet;
+
+/// Base64 as vendors write it, padded or not; secrets only, never signatures.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+/// What stands in front of the secrets of Standard Webhooks.
+const PREFIXES: [&str; 2] = ["whsec_", "whpk_"];
+
+/// One secret for one way of signing.
+pub(super) struct Material {
+    /// The secret as it is part of messages.
+    pub text: Vec<u8>,
+    /// What judges.
+    pub key: Key,
+}
+
+/// What judges a signature.
+pub(super) enum Key {
+    /// A shared key.
+    Hmac(Box<hmac::Key>),
+    /// Only the text itself: digests, and signatures that are the secret.
+    Text,
+    /// A public key.
+    Public(ParsedPublicKey),
+    /// Keys of tokens.
+    Set(KeySet),
+    /// The key comes with the certificate.
+    Certificate,
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Material {
+    /// A secret for one way of signing of a provider.
+    ///
+    /// # Errors
+    /// [`SchemeFault::Secret`]: it has not the form.
+    pub(super) fn new(
+        provider: &str,
+        scheme: &Scheme,
+        secret: &Secret,
+    ) -> Result<Self, SchemeFault> {
+        let bad = |form| SchemeFault::Secret { provider: provider.to_owned(), form };
+        let text = secret.expose().as_bytes().to_vec();
+        if text.is_empty() && scheme.secret != SecretForm::None {
+            return Err(bad("text that is not empty"));
+        }
+        let bytes = decode(scheme.secret, secret).ok_or_else(|| bad(wanted(scheme.secret)))?;
+        if bytes.is_empty() && scheme.secret != SecretForm::None {
+            return Err(bad("text that is not empty"));
+        }
+        let hmac = |algorithm| Key::Hmac(Box::new(hmac::Key::new(algorithm, &bytes)));
+        let public = |algorithm: &'static dyn VerificationAlgorithm, form| {
+            ParsedPublicKey::new(algorithm, &bytes).map(Key::Public).map_err(|_| bad(form))
+        };
+        let rsa = "an RSA public key of 2048 bits or more, as base64";
+        let key = match scheme.mac {
+            _ if scheme.certificate.is_some() => Key::Certificate,
+            Mac::HmacSha1 => hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Mac::HmacSha256 => hmac(hmac::HMAC_SHA256),
+            Mac::HmacSha384 => hmac(hmac::HMAC_SHA384),
+            Mac::HmacSha512 => hmac(hmac::HMAC_SHA512),
+            Mac::HmacSha1HashedKey => Key::Hmac(Box::new(hashed(&bytes))),
+            Mac::Sha1 | Mac::Sha256 | Mac::Sha1OrSha256 | Mac::Equal => Key::Text,
+            Mac::Ed25519 => public(&ED25519, "an Ed25519 public key")?,
+            Mac::EcdsaP256 => public(&ECDSA_P256_SHA256_ASN1, "a P-256 public key, as base64")?,
+            Mac::RsaSha1 => public(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, rsa)?,
+            Mac::RsaSha256 => public(&RSA_PKCS1_2048_8192_SHA256, rsa)?,
+            Mac::Jwt => {
+                let form = "a secret, or a JWK or a set of them as JSON";
+                Key::Set(KeySet::new(scheme, &bytes).ok_or_else(|| bad(form))?)
+            }
+        };
+        Ok(Self { text, key })
+    }
+}
+
+/// The key of which Braintree's is made.
+pub(super) fn hashed(secret: &[u8]) -> hmac::Key {
+    let key = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, secret);
+    hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_ref())
+}
+
+/// The bytes of a secret; `None` when it has not the form.
+pub(super) fn decode(form: SecretForm, secret: &Secret) -> Option<Vec<u8>> {
+    let text = secret.expose();
+    Some(match form {
+        SecretForm::Text | SecretForm::Keys | SecretForm::TextOrKeys | SecretForm::None => {
+            text.as_bytes().to_vec()
+        }
+        SecretForm::TextNfkd => text.nfkd().collect::<String>().into_bytes(),
+        SecretForm::Hex => hex(text.trim().as_bytes())?,
+        SecretForm::Base64 => LENIENT.decode(text.trim()).ok()?,
+        SecretForm::Base64Prefixed => {
+            let text = text.trim();
+            let bare = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
+            LENIENT.decode(bare.unwrap_or(text)).ok()?
+        }
+    })
+}
+
+fn wanted(form: SecretForm) -> &'static str {
+    match form {
+        SecretForm::Hex => "hex",
+        SecretForm::Base64 => "base64",
+        SecretForm::Base64Prefixed => "base64, whsec_ or whpk_ in front",
+        _ => "text",
+    }
+}
+
+/// Bytes from hex in either case.
+pub(super) fn hex(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+/// Bytes as hex in lower case.
+#[must_use]
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

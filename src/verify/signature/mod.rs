@@ -1,0 +1,260 @@
+//! Signatures of webhooks: who sent a request. In: the raw parts of a request, secrets, a moment. Out: by which way of
+//! signing and which secret it was verified, or the fact that speaks against it. One row of data for each way; pure:
+//! never a clock, never a fetch, never the value that would have been right.
+
+mod case;
+mod certificate;
+mod explain;
+mod fault;
+mod handshake;
+mod judge;
+mod material;
+mod message;
+mod odd;
+mod registry;
+mod request;
+mod scheme;
+mod source;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::id::Secret;
+
+pub use case::{Case, Outcome};
+pub use fault::{Fault, SchemeFault};
+pub use handshake::{Answer, Greeting};
+pub use registry::Registry;
+pub use request::{Parameters, Request};
+pub use scheme::Provider;
+
+use material::Material;
+use scheme::{Scheme, SecretForm, When};
+
+/// Most secrets that count at once.
+pub const SECRETS_MAX: usize = 8;
+
+/// A provider with an owner's secrets, ready to judge.
+pub struct Verifier {
+    name: Box<str>,
+    provider: Arc<Provider>,
+    secrets: Vec<Prepared>,
+    parameters: Parameters,
+    window: Option<u32>,
+}
+
+/// One secret, ready for each way of signing it is for.
+struct Prepared {
+    text: Secret,
+    /// As many as the provider has ways.
+    materials: Vec<Option<Material>>,
+}
+
+/// A request was signed by who knows a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Which way of signing, counted from 0.
+    pub scheme: usize,
+    /// Which secret, counted from 0.
+    pub secret: usize,
+    /// Whether what was signed says when.
+    pub timed: bool,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Verifier");
+        shown.field("provider", &self.name).field("secrets", &self.secrets.len());
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// A provider with these secrets and settings; `window` in seconds stands for the provider's own. Without secrets
+    /// it can only answer handshakes.
+    ///
+    /// # Errors
+    /// A secret that has not the form, or a setting that is missing.
+    pub fn new(
+        name: &str,
+        provider: &Arc<Provider>,
+        secrets: &[Secret],
+        parameters: Parameters,
+        window: Option<u32>,
+    ) -> Result<Self, SchemeFault> {
+        let keyless = provider.schemes.iter().all(|scheme| scheme.secret == SecretForm::None);
+        let none = [Secret::new("")];
+        let secrets = if secrets.is_empty() && keyless { &none } else { secrets };
+        let settled = |scheme: &&Scheme| {
+            scheme.when.iter().all(|when| match when {
+                When::Parameter { parameter } => parameters.contains_key(parameter),
+                _ => true,
+            })
+        };
+        for scheme in provider.schemes.iter().filter(settled) {
+            if let Some(missing) = scheme.parameters().find(|name| !parameters.contains_key(*name))
+            {
+                let (provider, name) = (name.to_owned(), missing.to_owned());
+                return Err(SchemeFault::Parameter { provider, name });
+            }
+        }
+        let secrets: Result<_, _> =
+            secrets.iter().map(|secret| Prepared::new(name, provider, secret)).collect();
+        let (provider, secrets) = (Arc::clone(provider), secrets?);
+        Ok(Self { name: name.into(), provider, secrets, parameters, window })
+    }
+
+    /// The provider's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a fetched certificate is needed to judge.
+    #[must_use]
+    pub fn needs_certificate(&self) -> bool {
+        self.provider.schemes.iter().any(|scheme| scheme.certificate.is_some())
+    }
+
+    /// Whether the address that the sender knows has to be given as the setting `url`.
+    #[must_use]
+    pub fn needs_url(&self) -> bool {
+        self.provider.schemes.iter().any(Scheme::needs_url)
+    }
+
+    /// Judges a request at a moment, in seconds since 1970; without one, no time is judged. All secrets are tried,
+    /// whichever fits, so that the time it takes tells nothing.
+    ///
+    /// # Errors
+    /// The fact that speaks against it: of several secrets, what was found by the last.
+    pub fn judge(
+        &self,
+        request: &Request<'_>,
+        certificate: Option<&[u8]>,
+        now: Option<i64>,
+    ) -> Result<Verified, Fault> {
+        let mut found = Err(if self.provider.schemes.is_empty() {
+            Fault::NothingSigned { provider: self.name.to_string() }
+        } else {
+            Fault::NoSecret
+        });
+        for (place, prepared) in self.secrets.iter().enumerate() {
+            let judged = self.judge_secret(prepared, request, certificate, now);
+            if found.is_err() {
+                found = judged.map(|(scheme, timed)| Verified { scheme, secret: place, timed });
+            }
+        }
+        found
+    }
+
+    /// Whether there is anything to judge with.
+    #[must_use]
+    pub fn can_judge(&self) -> bool {
+        !self.secrets.is_empty() && !self.provider.schemes.is_empty()
+    }
+
+    /// The answer to a request that asks whether this address wants events.
+    #[must_use]
+    pub fn greet(
+        &self,
+        request: &Request<'_>,
+        certificate: Option<&[u8]>,
+        now: Option<i64>,
+    ) -> Greeting {
+        let asked = self.provider.handshakes.iter().find(|asked| asked.is_asked(request));
+        let Some(handshake) = asked else { return Greeting::None };
+        handshake.answer(&handshake::Asked {
+            request,
+            parameters: &self.parameters,
+            secrets: &self.secrets,
+            judged: &|| self.judge(request, certificate, now),
+        })
+    }
+
+    fn judge_secret(
+        &self,
+        prepared: &Prepared,
+        request: &Request<'_>,
+        certificate: Option<&[u8]>,
+        now: Option<i64>,
+    ) -> Result<(usize, bool), Fault> {
+        let mut wanted = None;
+        for (place, scheme) in self.provider.schemes.iter().enumerate() {
+            let missing = scheme.when.iter().find(|when| !self.holds(when, prepared, request));
+            if let Some(missing) = missing {
+                wanted = wanted.or_else(|| missing.wanted());
+                continue;
+            }
+            let Some(material) = &prepared.materials[place] else { continue };
+            let judgement = judge::Judgement {
+                scheme,
+                material,
+                request,
+                parameters: &self.parameters,
+                window: self.window.or(scheme.window),
+                certificate,
+                now,
+            };
+            return judgement.run().map(|timed| (place, timed));
+        }
+        let provider = self.name.to_string();
+        Err(match wanted {
+            Some(wanted) => Fault::Unsigned { provider, wanted },
+            None => Fault::NothingSigned { provider },
+        })
+    }
+
+    fn holds(&self, when: &When, prepared: &Prepared, request: &Request<'_>) -> bool {
+        match when {
+            When::Header { header, is, contains } => {
+                // Any line of it: a doubled one is refused where it is read.
+                request.headers.get_all(&header.0).iter().any(|value| {
+                    let value = source::trim(value.as_bytes());
+                    let inside = |part: &String| memchr::memmem::find(value, part.as_bytes());
+                    is.as_ref().is_none_or(|whole| whole.as_bytes() == value)
+                        && contains.as_ref().is_none_or(|part| inside(part).is_some())
+                })
+            }
+            When::Query { query } => request.query_field(query).is_some(),
+            When::SecretPrefix { secret_prefix } => {
+                prepared.text.expose().starts_with(secret_prefix.as_str())
+            }
+            When::Parameter { parameter } => self.parameters.contains_key(parameter),
+        }
+    }
+}
+
+impl Prepared {
+    fn new(name: &str, provider: &Provider, secret: &Secret) -> Result<Self, SchemeFault> {
+        let mut materials = Vec::with_capacity(provider.schemes.len());
+        let mut decided = false;
+        for scheme in &provider.schemes {
+            let fits = scheme.when.iter().all(|when| match when {
+                When::SecretPrefix { secret_prefix } => {
+                    secret.expose().starts_with(secret_prefix.as_str())
+                }
+                _ => true,
+            });
+            // Behind a way that this secret alone decides for, none comes.
+            let is_for = fits && !decided;
+            let by_secret = |when: &When| matches!(when, When::SecretPrefix { .. });
+            decided |= is_for && !scheme.when.is_empty() && scheme.when.iter().all(by_secret);
+            materials.push(is_for.then(|| Material::new(name, scheme, secret)).transpose()?);
+        }
+        Ok(Self { text: secret.clone(), materials })
+    }
+}
+
+impl When {
+    /// What would have made it hold, when a request could.
+    fn wanted(&self) -> Option<String> {
+        match self {
+            Self::Header { header, .. } => Some(format!("header {}", header.0)),
+            Self::Query { query } => Some(format!("query field {query}")),
+            _ => None,
+        }
+    }
+}

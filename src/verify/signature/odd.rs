@@ -1,0 +1,152 @@
+//! The ways of signing that no row can say. In: a request and a key. Out: yes, or the fact that speaks against it.
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderName;
+
+use crate::json::Value;
+
+use super::certificate;
+use super::fault::Fault;
+use super::material::hex;
+use super::message::Given;
+use super::request::{Request, scalar};
+use super::source::{PARTS_MAX, header};
+
+/// The eight fields of an item that Adyen signs.
+const ADYEN_FIELDS: [&str; 8] = [
+    "/pspReference",
+    "/originalReference",
+    "/merchantAccountCode",
+    "/merchantReference",
+    "/amount/value",
+    "/amount/currency",
+    "/eventCode",
+    "/success",
+];
+
+/// Adyen: each item of the body is signed for itself, by eight of its fields, and all must be right.
+pub(super) fn adyen_items(request: &Request<'_>, key: &hmac::Key) -> Result<(), Fault> {
+    let document = request.document()?;
+    let missing = || Fault::Missing("body field /notificationItems".to_owned());
+    let items = document.root().get("notificationItems").ok_or_else(missing)?;
+    if items.len() > PARTS_MAX {
+        return Err(Fault::TooMany { max: PARTS_MAX });
+    }
+    if items.is_empty() {
+        return Err(missing());
+    }
+    for item in items.items() {
+        let item = item.get("NotificationRequestItem").unwrap_or(item);
+        let signature = text(item, "/additionalData/hmacSignature");
+        if signature.is_empty() {
+            return Err(Fault::Missing("body field hmacSignature of an item".to_owned()));
+        }
+        let message = adyen_message(item);
+        let signature = STANDARD.decode(&signature).map_err(|_| Fault::Mismatch)?;
+        hmac::verify(key, message.as_bytes(), &signature).map_err(|_| Fault::Mismatch)?;
+    }
+    Ok(())
+}
+
+/// What of an item is signed.
+pub(super) fn adyen_message(item: Value<'_>) -> String {
+    ADYEN_FIELDS.map(|field| text(item, field)).join(":")
+}
+
+fn text(value: Value<'_>, pointer: &str) -> String {
+    let steps = pointer.split('/').skip(1);
+    let found = steps.into_iter().try_fold(value, Value::get);
+    found.and_then(scalar).unwrap_or_default().into_owned()
+}
+
+/// What SNS signs of a notification, and of the others.
+const NOTIFIED: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
+const ASKED: [&str; 7] =
+    ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+
+/// Amazon SNS: names and values of some fields, one for each line, signed with the key of a certificate.
+pub(super) fn aws_sns(request: &Request<'_>, pem: &[u8]) -> Result<(), Fault> {
+    let document = request.document()?;
+    let root = document.root();
+    let field = |name: &str| root.get(name).and_then(Value::text);
+    let missing = |name: &str| Fault::Missing(format!("body field /{name}"));
+    let kind = field("Type").ok_or_else(|| missing("Type"))?;
+    let fields: &[&str] = match &*kind {
+        "Notification" => &NOTIFIED,
+        "SubscriptionConfirmation" | "UnsubscribeConfirmation" => &ASKED,
+        _ => return Err(Fault::Body("a message of a type that SNS sends")),
+    };
+    let mut message = String::new();
+    for name in fields {
+        match field(name) {
+            Some(value) => message.extend([name, "\n", &*value, "\n"]),
+            None if *name == "Subject" => {}
+            None => return Err(missing(name)),
+        }
+    }
+    let spki = certificate::public_key(pem)?;
+    let key = match field("SignatureVersion").as_deref() {
+        Some("1") => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, &spki),
+        Some("2") => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &spki),
+        _ => return Err(Fault::Body("signed in version 1 or 2")),
+    };
+    let key = key.map_err(|_| Fault::Certificate("holds no RSA key of 2048 bits or more"))?;
+    let signature = field("Signature").ok_or_else(|| missing("Signature"))?;
+    let signature = STANDARD.decode(&*signature).map_err(|_| Fault::Mismatch)?;
+    key.verify_sig(message.as_bytes(), &signature).map_err(|_| Fault::Mismatch)
+}
+
+/// Contentful: method, path, the headers it lists, and the body, one for each line.
+pub(super) fn contentful(given: &Given<'_>, key: &hmac::Key) -> Result<(), Fault> {
+    let headers = given.request.headers;
+    let name = HeaderName::from_static("x-contentful-signature");
+    let missing = || Fault::Missing("header x-contentful-signature".to_owned());
+    let signature = header(headers, &name)?.ok_or_else(missing)?;
+    let signature = hex(signature).ok_or(Fault::Mismatch)?;
+    let message = contentful_message(given)?;
+    hmac::verify(key, &message, &signature).map_err(|_| Fault::Mismatch)
+}
+
+/// What is signed.
+pub(super) fn contentful_message(given: &Given<'_>) -> Result<Vec<u8>, Fault> {
+    const LIST: HeaderName = HeaderName::from_static("x-contentful-signed-headers");
+    const TIME: HeaderName = HeaderName::from_static("x-contentful-timestamp");
+    let request = given.request;
+    let url = given.url.ok_or_else(|| Fault::Parameter("url".to_owned()))?;
+    let missing = |name: &str| Fault::Missing(format!("header {name}"));
+    let list = header(request.headers, &LIST)?.ok_or_else(|| missing(LIST.as_str()))?;
+    let mut names = Vec::new();
+    for name in list.split(|byte| *byte == b',').take(PARTS_MAX) {
+        let name = HeaderName::from_bytes(super::source::trim(name));
+        names.push(name.map_err(|_| missing("that is listed"))?);
+    }
+    // Without them, whoever replays a request could move its time, or sign fewer headers.
+    if let Some(left_out) = [LIST, TIME].into_iter().find(|name| !names.contains(name)) {
+        return Err(missing(&format!("{left_out} in the list of signed ones")));
+    }
+    names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    let mut message = format!("{}\n{}\n", request.method, path(url)).into_bytes();
+    for (place, name) in names.iter().enumerate() {
+        let value = header(request.headers, name)?.ok_or_else(|| missing(name.as_str()))?;
+        if place > 0 {
+            message.push(b';');
+        }
+        message.extend_from_slice(name.as_str().as_bytes());
+        message.push(b':');
+        message.extend_from_slice(value);
+    }
+    message.push(b'\n');
+    message.extend_from_slice(request.body);
+    Ok(message)
+}
+
+/// Path and query of an address.
+fn path(url: &str) -> &str {
+    let behind = url.find("://").map_or(0, |at| at + 3);
+    url[behind..].find('/').map_or("/", |at| &url[behind + at..])
+}

@@ -1,0 +1,142 @@
+//! What is judged: the parts of a request as they came over the wire. In: method, headers, query and body. Out: fields
+//! of the body and the query, read within bounds. The body is read only when a signature is made of its fields.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+use crate::json::{Document, Kind, Limits, Value};
+
+use super::fault::Fault;
+use super::source::PARTS_MAX;
+
+/// Settings by name: `url`, `public_key`, …
+pub type Parameters = BTreeMap<String, String>;
+
+/// A name and its value.
+type Field = (Vec<u8>, Vec<u8>);
+
+/// Bounds of a body that has to be read.
+const LIMITS: Limits = Limits { depth_max: 64, nodes_max: 100_000 };
+/// Most fields of a form that has to be read.
+const FIELDS_MAX: usize = 1000;
+
+/// A request as it is judged.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its headers, `Authorization` among them.
+    pub headers: &'a HeaderMap,
+    /// Its query, without the question mark.
+    pub query: Option<&'a str>,
+    /// Its body, before anything was undone.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// The texts at a pointer of a JSON body: strings, numbers, and booleans as they are written.
+    ///
+    /// # Errors
+    /// [`Fault::Body`]: it is no JSON.
+    pub fn json(&self, pointer: &str) -> Result<Vec<Cow<'a, [u8]>>, Fault> {
+        let document = self.document()?;
+        let mut found = Vec::new();
+        collect(document.root(), pointer, &mut found);
+        Ok(found.into_iter().map(Cow::Owned).collect())
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Fault::Body`]: it is none.
+    pub fn document(&self) -> Result<Document, Fault> {
+        let parsed = Document::parse(Bytes::copy_from_slice(self.body), LIMITS);
+        parsed.map_err(|_| Fault::Body("JSON"))
+    }
+
+    /// The last field of that name of a form.
+    ///
+    /// # Errors
+    /// [`Fault::Body`]: too many fields.
+    pub fn form(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let fields = self.fields()?.into_iter().rev();
+        Ok(fields.into_iter().find(|field| field.0 == name.as_bytes()).map(|field| field.1))
+    }
+
+    /// All fields of a form, in their order.
+    ///
+    /// # Errors
+    /// [`Fault::Body`]: too many.
+    pub fn fields(&self) -> Result<Vec<Field>, Fault> {
+        read_fields(self.body).ok_or(Fault::Body("a form of at most 1000 fields"))
+    }
+
+    /// The first field of that name of the query.
+    #[must_use]
+    pub fn query_field(&self, name: &str) -> Option<Vec<u8>> {
+        let fields = read_fields(self.query?.as_bytes())?;
+        fields.into_iter().find(|field| field.0 == name.as_bytes()).map(|field| field.1)
+    }
+}
+
+/// Names and values of a form or query; `None` when there are too many.
+fn read_fields(text: &[u8]) -> Option<Vec<Field>> {
+    let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    let mut fields = Vec::new();
+    for pair in pairs {
+        if fields.len() == FIELDS_MAX {
+            return None;
+        }
+        let cut = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        fields.push((decode(&pair[..cut]), decode(pair.get(cut + 1..).unwrap_or_default())));
+    }
+    Some(fields)
+}
+
+/// The exact bytes of a name or value: signatures are made of them.
+fn decode(part: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = part.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    percent_encoding::percent_decode(&spaced).collect()
+}
+
+/// The texts at a pointer; `*` is each item.
+fn collect(value: Value<'_>, pointer: &str, found: &mut Vec<Vec<u8>>) {
+    // One more than counts, so that who reads them sees that they are too many.
+    if found.len() > PARTS_MAX {
+        return;
+    }
+    let Some(rest) = pointer.strip_prefix('/') else {
+        found.extend(scalar(value).map(|text| text.into_owned().into_bytes()));
+        return;
+    };
+    let (step, rest) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    if step == "*" {
+        for item in value.items().take(PARTS_MAX + 1) {
+            let before = found.len();
+            collect(item, rest, found);
+            if found.len() == before {
+                // An item without it is one that does not match.
+                found.push(Vec::new());
+            }
+        }
+        return;
+    }
+    let inner = match value.kind() {
+        Kind::Array => step.parse().ok().and_then(|place: usize| value.items().nth(place)),
+        _ => value.get(step),
+    };
+    if let Some(inner) = inner {
+        collect(inner, rest, found);
+    }
+}
+
+/// A string's text, or a number or boolean as it is written.
+pub(super) fn scalar(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value.kind() {
+        Kind::Integer | Kind::Float | Kind::True | Kind::False => Some(value.raw().into()),
+        _ => value.text(),
+    }
+}

@@ -1,0 +1,372 @@
+//! One way of signing, as data: where the signature stands, of what it is made, and how. In: rows of TOML, ours and the
+//! operator's. Out: the same, checked. Judges nothing.
+
+use std::collections::BTreeMap;
+
+use http::HeaderName;
+use serde::Deserialize;
+
+use super::fault::SchemeFault;
+use super::handshake::Handshake;
+use super::message::{Message, Part};
+use super::source::Source;
+
+/// A provider, with its ways of signing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Tried in this order; the first whose `when` holds decides alone.
+    #[serde(default, rename = "scheme")]
+    pub schemes: Vec<Scheme>,
+    /// Nothing is signed: why, and what helps instead.
+    #[serde(default)]
+    pub unsigned: Option<String>,
+    /// How it asks whether an address wants its events.
+    #[serde(default, rename = "handshake")]
+    pub handshakes: Vec<Handshake>,
+}
+
+/// One way of signing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scheme {
+    /// All must hold.
+    #[serde(default)]
+    pub when: Vec<When>,
+    /// Where the signatures are; only special ways have none.
+    #[serde(default)]
+    pub signature: Option<Source>,
+    /// Where the signed time is.
+    #[serde(default)]
+    pub time: Option<Source>,
+    /// What the time counts in.
+    #[serde(default)]
+    pub unit: Unit,
+    /// Whether the time may be missing.
+    #[serde(default)]
+    pub time_optional: bool,
+    /// Seconds the time may be off; of tokens, how old they may be.
+    #[serde(default)]
+    pub window: Option<u32>,
+    /// Where the id is.
+    #[serde(default)]
+    pub id: Option<Source>,
+    /// Where the names of signed headers are, a space between them.
+    #[serde(default)]
+    pub names: Option<Source>,
+    /// How it is signed.
+    #[serde(default)]
+    pub mac: Mac,
+    /// What is signed.
+    #[serde(default)]
+    pub message: Message,
+    /// What is signed by some of its senders.
+    #[serde(default)]
+    pub message_also: Option<Message>,
+    /// How the signature is written.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// What the secret is.
+    #[serde(default)]
+    pub secret: SecretForm,
+    /// A digest of the body beside the signature.
+    #[serde(default)]
+    pub body_digest: Option<BodyDigest>,
+    /// Whether the address is also tried without a port and with the usual one.
+    #[serde(default)]
+    pub url_ports: bool,
+    /// Whose certificate signs.
+    #[serde(default)]
+    pub certificate: Option<Certificate>,
+    /// Algorithms a token may name.
+    #[serde(default)]
+    pub algorithms: Vec<Algorithm>,
+    /// Claims that must be there.
+    #[serde(default)]
+    pub require: Vec<String>,
+    /// Seconds the clocks of a token's times may differ.
+    #[serde(default)]
+    pub leeway: i64,
+    /// Claims that must be what was agreed.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Claim>,
+    /// What no row can say.
+    #[serde(default)]
+    pub special: Option<Special>,
+}
+
+/// What tells a provider's ways of signing apart.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, rename_all_fields = "kebab-case")]
+pub enum When {
+    /// A header is there, and is or contains that.
+    Header {
+        /// Its name.
+        header: Name,
+        /// The whole value.
+        is: Option<String>,
+        /// Part of it.
+        contains: Option<String>,
+    },
+    /// The query has such a field.
+    Query {
+        /// Its name.
+        query: String,
+    },
+    /// The secret starts so.
+    SecretPrefix {
+        /// How.
+        secret_prefix: String,
+    },
+    /// The setting is given.
+    Parameter {
+        /// Its name.
+        parameter: String,
+    },
+}
+
+/// A header's name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Name(pub HeaderName);
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let name = HeaderName::try_from(&text);
+        name.map(Self).map_err(|_| format!("`{text}` is no name of a header"))
+    }
+}
+
+/// What a time counts in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Seconds since 1970.
+    #[default]
+    Seconds,
+    /// Milliseconds since 1970.
+    Milliseconds,
+    /// A date and time.
+    Rfc3339,
+    /// Any of these.
+    Any,
+}
+
+/// How it is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mac {
+    HmacSha1,
+    #[default]
+    HmacSha256,
+    HmacSha384,
+    HmacSha512,
+    /// HMAC-SHA1 whose key is the SHA1 of the secret.
+    HmacSha1HashedKey,
+    /// Plain digests; the secret is part of the message.
+    Sha1,
+    Sha256,
+    Sha1OrSha256,
+    /// The signature is the secret.
+    Equal,
+    Ed25519,
+    EcdsaP256,
+    RsaSha1,
+    RsaSha256,
+    Jwt,
+}
+
+/// What a JWT may be signed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    ES256,
+    EdDSA,
+}
+
+impl Algorithm {
+    /// As tokens write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::ES256 => "ES256",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+}
+
+/// How a signature is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    #[default]
+    Hex,
+    Base64,
+    HexOrBase64,
+    Text,
+}
+
+/// What a secret is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretForm {
+    #[default]
+    Text,
+    TextNfkd,
+    Hex,
+    Base64,
+    Base64Prefixed,
+    Keys,
+    TextOrKeys,
+    None,
+}
+
+/// A digest of the body, SHA-256, beside the signature.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BodyDigest {
+    /// In the query.
+    pub query: Option<String>,
+    /// In a claim.
+    pub claim: Option<String>,
+    /// How it is written.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// Whether it is there exactly when there is a body.
+    #[serde(default)]
+    pub absent_when_empty: bool,
+}
+
+/// Where a certificate is fetched from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Where its address stands.
+    pub url: Source,
+    /// Hosts it may be at: `{region}` is an AWS region, `*.` any name below.
+    pub hosts: Vec<String>,
+}
+
+/// What a claim must be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Claim {
+    /// One of these texts.
+    OneOf { one_of: Vec<String> },
+    /// What the setting says.
+    Parameter { parameter: String },
+    /// The boolean, not a text.
+    IsTrue { is_true: bool },
+    /// The SHA-256 of the address, in hex.
+    UrlHash { url_hash: bool },
+}
+
+/// Ways of signing that have a function of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Special {
+    AdyenItems,
+    AwsSns,
+    ContentfulCanonical,
+}
+
+impl Scheme {
+    /// Whether the address the sender knows must be known, too.
+    #[must_use]
+    pub fn needs_url(&self) -> bool {
+        let by_claim = self.claims.values().any(|claim| matches!(claim, Claim::UrlHash { .. }));
+        let canonical = self.special == Some(Special::ContentfulCanonical);
+        self.message.needs_url() || by_claim || canonical
+    }
+
+    /// Whether nothing it signs says when.
+    #[must_use]
+    pub fn is_timeless(&self) -> bool {
+        self.time.is_none() && self.mac != Mac::Jwt
+    }
+
+    /// What must be given besides secrets.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        let prefix = self.signature.iter().filter_map(|source| source.prefix_parameter.as_deref());
+        let claims = self.claims.values().filter_map(|claim| match claim {
+            Claim::Parameter { parameter } => Some(parameter.as_str()),
+            _ => None,
+        });
+        prefix.chain(claims)
+    }
+
+    /// What only the parts together can show to be wrong.
+    fn check(&self, provider: &str) -> Result<(), SchemeFault> {
+        let fault = |what: &str| Err(SchemeFault::Row(format!("{provider}: {what}")));
+        let used = |part: &Part| {
+            let also = self.message_also.iter().flat_map(|message| &message.0);
+            self.message.0.iter().chain(also).any(|used| used == part)
+        };
+        if self.signature.is_none() && self.special.is_none() {
+            return fault("`signature` is missing: where it stands");
+        }
+        if used(&Part::Time) && self.time.is_none() {
+            return fault("the message has {time}, and `time` is missing");
+        }
+        if used(&Part::Id) && self.id.is_none() {
+            return fault("the message has {id}, and `id` is missing");
+        }
+        if (used(&Part::Names) || used(&Part::Values)) && self.names.is_none() {
+            return fault("the message has {names} or {values}, and `names` is missing");
+        }
+        if (self.mac == Mac::Jwt) == self.algorithms.is_empty() {
+            return fault("`algorithms` and mac \"jwt\" go together");
+        }
+        let plain = matches!(self.mac, Mac::Sha1 | Mac::Sha256 | Mac::Sha1OrSha256);
+        if plain && !used(&Part::Secret) {
+            return fault("a digest of a message without {secret} proves nothing");
+        }
+        let rsa = matches!(self.mac, Mac::RsaSha1 | Mac::RsaSha256);
+        if rsa && self.certificate.is_none() && self.secret != SecretForm::Base64 {
+            return fault("RSA needs a `certificate`, or a key as secret \"base64\"");
+        }
+        let proven = matches!(self.mac, Mac::Ed25519 | Mac::EcdsaP256);
+        if proven && matches!(self.secret, SecretForm::None | SecretForm::Keys) {
+            return fault("the public key is given as a secret");
+        }
+        Ok(())
+    }
+}
+
+/// Providers by name, from their rows.
+///
+/// # Errors
+/// [`SchemeFault::Row`]: what is wrong, and in which row.
+pub(super) fn read(text: &str) -> Result<BTreeMap<String, Provider>, SchemeFault> {
+    let providers: BTreeMap<String, Provider> =
+        toml::from_str(text).map_err(|fault| SchemeFault::Row(fault.to_string()))?;
+    for (name, provider) in &providers {
+        check(name, provider)?;
+    }
+    Ok(providers)
+}
+
+/// Whether a provider's rows hold together.
+///
+/// # Errors
+/// [`SchemeFault::Row`]: what is wrong.
+pub(super) fn check(name: &str, provider: &Provider) -> Result<(), SchemeFault> {
+    if provider.schemes.is_empty() == provider.unsigned.is_none() {
+        let fault = format!("{name}: either ways of signing, or why it signs nothing");
+        return Err(SchemeFault::Row(fault));
+    }
+    provider.schemes.iter().try_for_each(|scheme| scheme.check(name))
+}

@@ -1,0 +1,242 @@
+//! The rows against recorded requests, good and bad, and against requests that were spoilt.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::Value;
+
+use super::*;
+
+const RECORDED: &str = include_str!("../../../tests/data/signatures.jsonl");
+
+#[test]
+fn every_row_that_comes_along_holds_together() {
+    let rows = scheme::read(include_str!("providers.toml")).unwrap_or_else(|e| panic!("{e}"));
+    assert!(rows.len() >= 105, "{} providers", rows.len());
+    assert_eq!(Registry::built_in().iter().count(), rows.len());
+}
+
+#[test]
+fn recorded_requests_come_out_as_they_were_recorded() {
+    let registry = Registry::built_in();
+    let mut wrong = String::new();
+    let mut seen = BTreeSet::new();
+    for line in RECORDED.lines() {
+        let case: Case = serde_json::from_str(line).expect("a case");
+        if let Outcome::Wrong(how) = case.run(&registry) {
+            let _ = writeln!(wrong, "{}: {how}", case.id);
+        }
+        seen.insert(case.provider);
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(seen.len() >= 100, "requests of {} providers are recorded", seen.len());
+}
+
+/// Decides one recorded request with some of it changed.
+fn is_accepted(case: &Value) -> bool {
+    let mut case = case.clone();
+    case["valid"] = false.into();
+    let case: Case = serde_json::from_value(case).expect("a case");
+    case.run(&Registry::built_in()) != Outcome::Right
+}
+
+/// Requests that were accepted, and are no handshakes.
+fn accepted() -> impl Iterator<Item = (String, Value)> {
+    let cases = RECORDED.lines().map(|line| serde_json::from_str::<Value>(line).expect("a case"));
+    let plain = cases.filter(|case| case["valid"] == true && case["response_status"].is_null());
+    plain.map(|case| (case["provider"].as_str().expect("a name").to_owned(), case))
+}
+
+#[test]
+fn another_secret_and_none_are_refused() {
+    for (provider, case) in accepted().filter(|(_, case)| case["secret"].is_string()) {
+        let secret = case["secret"].as_str().expect("text");
+        let flipped = |text: &str| match text.as_bytes()[0] {
+            b'A' => text.replacen('A', "B", 1),
+            first => text.replacen(char::from(first), "A", 1),
+        };
+        // Standard Webhooks says with the first letters which kind of secret it is.
+        let other = match secret.split_once('_') {
+            Some((kind @ ("whsec" | "whpk"), rest)) if !rest.is_empty() => {
+                format!("{kind}_{}", flipped(rest))
+            }
+            _ => flipped(secret),
+        };
+        for spoilt in ["", &other] {
+            let mut case = case.clone();
+            case["secret"] = spoilt.into();
+            assert!(!is_accepted(&case), "{provider} with a secret of {} bytes", spoilt.len());
+        }
+    }
+}
+
+/// What they sign does not hold the body, or not all of it.
+const WITHOUT_BODY: &[&str] = &[
+    "adyen",
+    "alertmanager",
+    "auth0",
+    "azure-devops",
+    "basic",
+    "bearer",
+    "chargebee",
+    "deepgram",
+    "flutterwave",
+    "gitlab",
+    "google-pubsub",
+    "google-push",
+    "mailgun",
+    "microsoft-graph",
+    "monday",
+    "okta",
+    "postmark",
+    "telegram",
+];
+
+#[test]
+fn another_body_is_refused_where_the_body_is_signed() {
+    for (provider, mut case) in accepted() {
+        let body = case["body"].as_str().unwrap_or_default();
+        let changed = match body.rfind(|c: char| c.is_ascii_alphanumeric()) {
+            Some(at) => format!("{}~{}", &body[..at], &body[at + 1..]),
+            None => format!("{body}x=1"),
+        };
+        case["body"] = changed.into();
+        let accepted = is_accepted(&case);
+        assert!(!accepted || WITHOUT_BODY.contains(&provider.as_str()), "{provider}");
+    }
+}
+
+#[test]
+fn a_request_is_refused_once_its_window_is_over() {
+    let mut wrong = BTreeSet::new();
+    for (provider, mut case) in accepted() {
+        let Some(now) = case["now"].as_i64() else { continue };
+        let rows = Registry::built_in();
+        let schemes = &rows.find(&provider).expect("a provider").schemes;
+        let windowed =
+            schemes.iter().any(|one| one.window.is_some() || one.mac == scheme::Mac::Jwt);
+        for off in [-100_000_i64, 100_000] {
+            case["now"] = (now + off).into();
+            let ended = off > 0 || provider != "fusionauth" && provider != "google-pubsub";
+            // A token without a beginning is good before it was made.
+            let judged = windowed && ended && !["monday", "linear"].contains(&provider.as_str());
+            if judged && is_accepted(&case) {
+                wrong.insert(format!("{provider} {off}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn headers_that_are_cut_or_foreign_never_panic_and_are_refused() {
+    let mut wrong = BTreeSet::new();
+    for (provider, case) in accepted() {
+        let Some(headers) = case["headers"].as_object() else { continue };
+        for (name, value) in headers {
+            let value = value.as_str().expect("text");
+            // Of several signatures any is enough; without its v1, Hook0's is an older one that binds no headers.
+            if value.matches("v1").count() > 1 || provider == "hook0" {
+                continue;
+            }
+            for spoilt in [
+                "",
+                "=",
+                ",",
+                "é",
+                "v1=",
+                "sha256=",
+                &value[..value.len() / 2],
+                &format!("é{value}"),
+            ] {
+                let mut case = case.clone();
+                case["headers"][name] = spoilt.into();
+                let accepted = is_accepted(&case);
+                // A header that is not signed, or one of two that each would do.
+                let unsigned = matches!(
+                    name.to_ascii_lowercase().as_str(),
+                    "content-type"
+                        | "box-signature-secondary"
+                        | "box-signature-primary"
+                        | "box-delivery-id"
+                        | "x-amz-sns-message-type"
+                        | "paypal-cert-url"
+                        | "twitch-eventsub-message-type"
+                        | "x-grafana-alerting-timestamp"
+                        | "x-github-event"
+                        | "webhook-id"
+                        | "x-hub-signature"
+                        | "x-docusign-signature-1"
+                        | "x-docusign-signature-2"
+                );
+                if accepted && !unsigned {
+                    wrong.insert(format!("{provider}: {name}: {spoilt}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn github(secrets: &[&str]) -> Verifier {
+    let registry = Registry::built_in();
+    let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+    let row = registry.find("github").expect("a row");
+    Verifier::new("github", row, &secrets, Parameters::new(), None).expect("a verifier")
+}
+
+#[test]
+fn nothing_of_a_verifier_can_be_printed() {
+    let shown = format!("{:?}", github(&["very-secret"]));
+    assert_eq!(shown, "Verifier { provider: \"github\", secrets: 1, .. }");
+}
+
+#[test]
+fn a_doubled_signature_is_refused_and_not_joined() {
+    let mut headers = HeaderMap::new();
+    for _ in 0..2 {
+        headers.append("x-hub-signature-256", HeaderValue::from_static("sha256=00"));
+    }
+    let request = Request { method: &Method::POST, headers: &headers, query: None, body: b"" };
+    let fault = github(&["s"]).judge(&request, None, None).expect_err("doubled");
+    assert_eq!(fault, Fault::Repeated("header x-hub-signature-256".to_owned()));
+}
+
+#[test]
+fn what_a_proxy_did_to_a_body_is_found() {
+    let body = br#"{"a": 1, "b": "x"}"#;
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"s");
+    let tag = material::to_hex(aws_lc_rs::hmac::sign(&key, br#"{"a":1,"b":"x"}"#).as_ref());
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::try_from(format!("sha256={tag}")).expect("a value");
+    headers.insert("x-hub-signature-256", value);
+    let request = Request { method: &Method::POST, headers: &headers, query: None, body };
+    let verifier = github(&["s"]);
+    let fault = verifier.judge(&request, None, None).expect_err("another body");
+    let said = verifier.explain(&Registry::built_in(), &request, None, &fault).join("\n");
+    assert!(said.contains("re-encoded") && said.contains("without spaces"), "{said}");
+    assert!(!said.contains(&tag));
+}
+
+/// What one judgement costs, for whoever asks: `cargo test --release -- --nocapture verification_costs`.
+#[test]
+#[allow(clippy::print_stdout, reason = "it is what is asked for")]
+fn verification_costs_microseconds() {
+    let body = [b'x'; 130];
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"s");
+    let tag = material::to_hex(aws_lc_rs::hmac::sign(&key, &body).as_ref());
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::try_from(format!("sha256={tag}")).expect("a value");
+    headers.insert("x-hub-signature-256", value);
+    let request = Request { method: &Method::POST, headers: &headers, query: None, body: &body };
+    let verifier = github(&["s"]);
+    let rounds = 2000_u32;
+    let started = std::time::Instant::now();
+    for _ in 0..rounds {
+        assert!(verifier.judge(&request, None, Some(0)).is_ok());
+    }
+    let each = started.elapsed() / rounds;
+    println!("HMAC-SHA256 of 130 bytes: {each:?}");
+    assert!(each.as_micros() < 200, "{each:?}, even without optimisation");
+}

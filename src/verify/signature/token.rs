@@ -1,0 +1,255 @@
+//! JSON Web Tokens. In: a token, the keys an owner gave, and what its provider promises to claim. Out: yes, or the fact
+//! that speaks against it. The algorithm comes from the provider's row, never from the token; no address in a token is
+//! ever followed.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
+use aws_lc_rs::rsa::PublicKeyComponents;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RsaParameters, UnparsedPublicKey,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::material::to_hex;
+use super::request::{Parameters, Request};
+use super::scheme::{Algorithm, BodyDigest, Claim, Encoding, Scheme, SecretForm};
+
+/// Most keys of one set.
+const KEYS_MAX: usize = 100;
+
+/// Keys that tokens may be signed with.
+pub(super) struct KeySet(Vec<NamedKey>);
+
+struct NamedKey {
+    id: Option<String>,
+    algorithm: Option<String>,
+    key: PublicOrShared,
+}
+
+enum PublicOrShared {
+    /// The bytes of a shared secret.
+    Shared(Vec<u8>),
+    /// Modulus and exponent.
+    Rsa(PublicKeyComponents<Vec<u8>>),
+    /// A point of P-256, uncompressed.
+    P256(Vec<u8>),
+    /// A point of Ed25519.
+    Ed25519(Vec<u8>),
+}
+
+impl KeySet {
+    /// Keys from a secret's text: a JWK, a set of them, or a shared secret where the provider has those.
+    pub(super) fn new(scheme: &Scheme, text: &[u8]) -> Option<Self> {
+        let is_json = text.first() == Some(&b'{');
+        if !is_json && scheme.secret != SecretForm::Keys {
+            let key = PublicOrShared::Shared(text.to_vec());
+            return Some(Self(vec![NamedKey { id: None, algorithm: None, key }]));
+        }
+        let value: Value = serde_json::from_slice(text).ok()?;
+        let listed = value.get("keys").and_then(Value::as_array).cloned();
+        let keys = listed.unwrap_or_else(|| vec![value]);
+        // A set may hold keys for other purposes; those are passed over.
+        let keys: Vec<_> = keys.iter().take(KEYS_MAX).filter_map(NamedKey::read).collect();
+        (!keys.is_empty()).then_some(Self(keys))
+    }
+}
+
+impl NamedKey {
+    fn read(key: &Value) -> Option<Self> {
+        let text = |name: &str| key.get(name)?.as_str();
+        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
+        if text("use").is_some_and(|purpose| purpose != "sig") {
+            return None;
+        }
+        let fit = match (text("kty")?, text("crv")) {
+            ("RSA", _) => {
+                PublicOrShared::Rsa(PublicKeyComponents { n: bytes("n")?, e: bytes("e")? })
+            }
+            ("EC", Some("P-256")) => {
+                let (x, y) = (bytes("x")?, bytes("y")?);
+                (x.len() == 32 && y.len() == 32).then_some(())?;
+                PublicOrShared::P256([&[4][..], &x, &y].concat())
+            }
+            ("OKP", Some("Ed25519")) => PublicOrShared::Ed25519(bytes("x")?),
+            _ => return None,
+        };
+        let owned = |name| text(name).map(str::to_owned);
+        Some(Self { id: owned("kid"), algorithm: owned("alg"), key: fit })
+    }
+
+    /// Whether it may be what signed such a token.
+    fn fits(&self, algorithm: Algorithm, id: Option<&str>) -> bool {
+        use Algorithm as A;
+        let of_type = match &self.key {
+            PublicOrShared::Shared(_) => {
+                return matches!(algorithm, A::HS256 | A::HS384 | A::HS512);
+            }
+            PublicOrShared::Rsa(_) => matches!(algorithm, A::RS256 | A::RS384 | A::RS512),
+            PublicOrShared::P256(_) => algorithm == A::ES256,
+            PublicOrShared::Ed25519(_) => algorithm == A::EdDSA,
+        };
+        let named = self.id.is_none() || self.id.as_deref() == id;
+        let agreed = self.algorithm.as_deref().is_none_or(|name| name == algorithm.name());
+        of_type && named && agreed
+    }
+
+    fn verifies(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
+        match &self.key {
+            PublicOrShared::Shared(secret) => {
+                let key = hmac::Key::new(shared(algorithm), secret);
+                hmac::verify(&key, signed, signature).is_ok()
+            }
+            PublicOrShared::Rsa(key) => key.verify(rsa(algorithm), signed, signature).is_ok(),
+            PublicOrShared::P256(point) => {
+                let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+                key.verify(signed, signature).is_ok()
+            }
+            PublicOrShared::Ed25519(point) => {
+                UnparsedPublicKey::new(&ED25519, point).verify(signed, signature).is_ok()
+            }
+        }
+    }
+}
+
+fn shared(algorithm: Algorithm) -> hmac::Algorithm {
+    match algorithm {
+        Algorithm::HS384 => hmac::HMAC_SHA384,
+        Algorithm::HS512 => hmac::HMAC_SHA512,
+        _ => hmac::HMAC_SHA256,
+    }
+}
+
+fn rsa(algorithm: Algorithm) -> &'static RsaParameters {
+    match algorithm {
+        Algorithm::RS384 => &RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &RSA_PKCS1_2048_8192_SHA512,
+        _ => &RSA_PKCS1_2048_8192_SHA256,
+    }
+}
+
+/// Judges one token.
+pub(super) fn judge(
+    scheme: &Scheme,
+    keys: &KeySet,
+    token: &[u8],
+    request: &Request<'_>,
+    parameters: &Parameters,
+    now: Option<i64>,
+) -> Result<(), Fault> {
+    let mut parts = token.split(|byte| *byte == b'.');
+    let (Some(head), Some(body), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Fault::Token("it has not three parts"));
+    };
+    let decode = |part: &[u8]| URL_SAFE_NO_PAD.decode(part).ok();
+    let json = |part: &[u8]| serde_json::from_slice::<Value>(&decode(part)?).ok();
+    let header = json(head).ok_or(Fault::Token("its head is no JSON"))?;
+    let text = |name: &str| header.get(name).and_then(Value::as_str);
+    let named = text("alg").unwrap_or_default();
+    let algorithm = scheme.algorithms.iter().copied().find(|known| known.name() == named);
+    let algorithm = algorithm.ok_or(Fault::Algorithm)?;
+    let mut fit = keys.0.iter().filter(|key| key.fits(algorithm, text("kid"))).peekable();
+    if fit.peek().is_none() {
+        return Err(Fault::Key);
+    }
+    let signature = decode(signature).ok_or(Fault::Mismatch)?;
+    let signed = &token[..head.len() + 1 + body.len()];
+    if !fit.any(|key| key.verifies(algorithm, signed, &signature)) {
+        return Err(Fault::Mismatch);
+    }
+    let claims = json(body).ok_or(Fault::Token("its claims are no JSON"))?;
+    judge_times(scheme, &claims, now)?;
+    for (name, wanted) in &scheme.claims {
+        let has = claims.get(name);
+        if !is_claim(has, wanted, parameters)? {
+            return Err(Fault::Claim(name.clone()));
+        }
+    }
+    match &scheme.body_digest {
+        Some(digest) => judge_digest(digest, &claims, request),
+        None => Ok(()),
+    }
+}
+
+fn judge_times(scheme: &Scheme, claims: &Value, now: Option<i64>) -> Result<(), Fault> {
+    if let Some(missing) = scheme.require.iter().find(|name| claims.get(name.as_str()).is_none()) {
+        return Err(Fault::Claim(missing.clone()));
+    }
+    let moment = |name: &str| match claims.get(name) {
+        None => Ok(None),
+        Some(value) => {
+            let whole = value.as_i64().or_else(|| value.as_f64().map(|moment| moment as i64));
+            whole.map(Some).ok_or_else(|| Fault::Claim(name.to_owned()))
+        }
+    };
+    let (end, start, made) = (moment("exp")?, moment("nbf")?, moment("iat")?);
+    let Some(now) = now else { return Ok(()) };
+    let leeway = scheme.leeway;
+    if let Some(end) = end.filter(|end| now >= end.saturating_add(leeway)) {
+        return Err(Fault::Expired(now.saturating_sub(end)));
+    }
+    if let Some(start) = start.filter(|start| now.saturating_add(leeway) < *start) {
+        return Err(Fault::Early(start.saturating_sub(now)));
+    }
+    if let (Some(window), Some(made)) = (scheme.window, made) {
+        let off = now.saturating_sub(made);
+        if off.unsigned_abs() > u64::from(window) {
+            return Err(Fault::Clock { off_seconds: off, window_seconds: window });
+        }
+    }
+    Ok(())
+}
+
+fn is_claim(has: Option<&Value>, wanted: &Claim, given: &Parameters) -> Result<bool, Fault> {
+    let is = |text: &str| match has {
+        Some(Value::String(one)) => one == text,
+        Some(Value::Array(many)) => many.iter().any(|one| one.as_str() == Some(text)),
+        _ => false,
+    };
+    let parameter = |name: &str| given.get(name).ok_or_else(|| Fault::Parameter(name.to_owned()));
+    Ok(match wanted {
+        Claim::OneOf { one_of } => one_of.iter().any(|text| is(text)),
+        Claim::Parameter { parameter: name } => is(parameter(name)?),
+        Claim::IsTrue { is_true } => has == Some(&Value::Bool(*is_true)),
+        Claim::UrlHash { .. } => {
+            is(&to_hex(digest(&SHA256, parameter("url")?.as_bytes()).as_ref()))
+        }
+    })
+}
+
+fn judge_digest(wanted: &BodyDigest, claims: &Value, request: &Request<'_>) -> Result<(), Fault> {
+    let name = wanted.claim.as_deref().unwrap_or_default();
+    let claimed = claims.get(name).and_then(Value::as_str);
+    if wanted.absent_when_empty && request.body.is_empty() {
+        return match claims.get(name) {
+            None => Ok(()),
+            Some(_) => Err(Fault::Digest(format!("claim {name}"))),
+        };
+    }
+    let claimed = claimed.ok_or_else(|| Fault::Claim(name.to_owned()))?;
+    if is_digest(wanted.encoding, claimed.as_bytes(), request.body) {
+        Ok(())
+    } else {
+        Err(Fault::Digest(format!("claim {name}")))
+    }
+}
+
+/// Whether a text is the SHA-256 of those bytes.
+pub(super) fn is_digest(encoding: Encoding, text: &[u8], bytes: &[u8]) -> bool {
+    let digest = digest(&SHA256, bytes);
+    let written = match encoding {
+        Encoding::Base64 => STANDARD.encode(digest),
+        _ => to_hex(digest.as_ref()),
+    };
+    let same_case = match encoding {
+        Encoding::Base64 => text.to_vec(),
+        _ => text.to_ascii_lowercase(),
+    };
+    verify_slices_are_equal(&same_case, written.as_bytes()).is_ok()
+}
