@@ -13,8 +13,8 @@ use super::user::complete_user;
 use super::{Api, Call, text};
 use crate::accept::Reply;
 use crate::catalogue::{
-    ACCOUNT_INVITATION, ACCOUNT_MEMBERSHIP, Actor, Fault, USER, Values, WORKSPACE_ACCESS,
-    WORKSPACE_INVITATION, role, whole,
+    ACCOUNT_INVITATION, ACCOUNT_MEMBERSHIP, Actor, Fault, Powers, USER, Values, Verb,
+    WORKSPACE_ACCESS, WORKSPACE_INVITATION, role, whole,
 };
 use crate::clock::Time;
 use crate::id::{self, Secret};
@@ -76,6 +76,7 @@ impl Api {
         }
         self.check_invited(call, &record).await?;
         let code = self.renew(&mut record);
+        note_inviter(call, &mut record);
         Ok((record, code))
     }
 
@@ -145,6 +146,7 @@ impl Api {
             let ends = deed.now.plus_seconds(LIVES_SECONDS).to_string();
             record.fields.insert("expiration".to_owned(), ends.into());
             let code = self.renew(&mut record);
+            note_inviter(call, &mut record);
             if !deed.update(&before, record.clone()) {
                 deed.write(Write::Update(record.clone()));
             }
@@ -175,6 +177,34 @@ impl Api {
         Ok(record)
     }
 
+    /// Whether who invited could still do so: an invitation gives nothing that they have lost since.
+    async fn hold_inviter(&self, invitation: &Record) -> Result<(), Problem> {
+        // One of an older release does not say who it was.
+        let Some(inviter) = invitation.reference("inviter_id") else { return Ok(()) };
+        let places = [inviter].into_iter().chain(invitation.workspace).collect();
+        let (owners, places): (Vec<_>, Vec<_>) =
+            self.store.records(places).await?.into_iter().partition(|one| one.id == inviter);
+        let held = self.membership_in(inviter, invitation.account).await?;
+        let held = held.filter(Record::lets_in);
+        let powers = match owners.first().zip(held.as_ref()) {
+            Some((owner, held)) => self.powers(owner, held, places.first()).await?,
+            None => Powers::default(),
+        };
+        let may = |verb: &Verb| verb.name == "create" && powers.allow(verb.needs);
+        let gives = if let Some(role) = invitation.reference("account_role_id") {
+            self.permissions(role).await?.iter().all(|one| powers.account.contains(one))
+        } else {
+            let role = invitation.reference("workspace_role_id");
+            let scopes = self.scopes(role.unwrap_or(role::WORKSPACE_VIEWER.id)).await?;
+            scopes.iter().all(|one| powers.include(one))
+        };
+        if gives && invitation.kind.verbs.iter().any(may) {
+            return Ok(());
+        }
+        let says = "Whoever invited may not do so any more: ask to be invited again";
+        Err(Problem::Conflict(says.to_owned()))
+    }
+
     /// Joins what an invitation is to: as whoever calls, or as somebody new.
     pub(super) async fn accept(
         &self,
@@ -194,6 +224,7 @@ impl Api {
         let mut tries = self.tries(first.account);
         while tries.again().await {
             let mut invitation = self.invited(call, arrival).await?;
+            self.hold_inviter(&invitation).await?;
             let person = person.as_ref().or(newcomer.as_ref()).ok_or(Problem::Unauthorized)?;
             let mut deed = self.deed_at(&invitation, actor(person)).await?;
             if newcomer.is_some() {
@@ -293,6 +324,13 @@ impl Api {
         complete_user(&Values::new(), &mut user);
         user.hidden = Hidden::Password(self.hash_password(Secret::new(password)).await?);
         Ok(user)
+    }
+}
+
+/// Keeps who invites; no answer and no event tells it.
+fn note_inviter(call: &Call, record: &mut Record) {
+    if let Some(caller) = &call.caller {
+        record.fields.insert("inviter_id".to_owned(), caller.owner.id.to_string().into());
     }
 }
 

@@ -202,3 +202,43 @@ fn a_guest_of_a_workspace_gets_a_place_in_it_and_its_account() {
     assert_eq!(names[1], "workspace-invitation.deleted");
     assert_eq!(names[3], "workspace-invitation.rejected");
 }
+
+#[test]
+fn an_invitation_gives_nothing_that_who_invited_has_lost() {
+    let house = House::new();
+    let path = format!("{}/invitations/", house.account);
+    let guests = format!("{}/invitations/", house.first.api_path);
+    for (number, loses) in [
+        (1, json!({"account_role_id": ACCOUNT_MEMBER.id.to_string()})),
+        (2, json!({"active": false})),
+        (3, Value::Null),
+    ] {
+        let admin = house.person(&format!("ada{number}"), &ACCOUNT_ADMIN);
+        let invite = |path: &str, body: &Value| {
+            let answer = house.call_as(Some(&admin.bearer), "POST", path, &body.to_string());
+            assert_eq!(answer.status, 201, "{answer:?}");
+            answer.body
+        };
+        let email = format!("new{number}@acme.example");
+        let body = json!([{"email": email, "account_role_id": ACCOUNT_MEMBER.id.to_string()}]);
+        let invited = Invited::new(invite(&path, &body)[0].clone());
+        let guest = Invited::new(invite(&guests, &json!({"email": email})));
+        let mut membership = format!("{}/account_memberships/{}", house.account, admin.membership);
+        if loses.get("active").is_some() {
+            membership += "/active";
+        }
+        let lost = match &loses {
+            Value::Null => house.call("DELETE", &membership, ""),
+            loses => house.call("PATCH", &membership, &loses.to_string()),
+        };
+        assert!((200..300).contains(&lost.status), "{lost:?}");
+        let new = format!(r#"{{"handle":"new{number}","password":"correct horse"}}"#);
+        for invited in [&invited, &guest] {
+            let answer = house.call_as(None, "POST", &invited.path("accept"), &new);
+            assert_eq!(answer.status, 409, "{loses}: {answer:?}");
+        }
+        let again = format!("{path}{}/resend", invited.id());
+        let again = Invited::new(house.call("POST", &again, "").body);
+        assert_eq!(house.call_as(None, "POST", &again.path("accept"), &new).status, 204);
+    }
+}

@@ -14,6 +14,9 @@ const EMAIL: Field = Field::new("email", Shape::Text(EMAIL_MAX_CHARS)).required(
 const STATUS: Field = Field::new("status", Shape::Choice(STATUSES)).made();
 const EXPIRATION: Field = Field::new("expiration", Shape::Instant).made();
 
+/// Who invited: what an invitation gives, they must still be able to give when it is answered.
+const INVITER: Field = Field::new("inviter_id", Shape::Id).secret();
+
 const SEE: Permission = Permission::Account("read:invitation");
 const SEE_GUESTS: Permission = Permission::Workspace("see_workspace_users");
 const INVITE_GUESTS: Permission = Permission::Workspace("manage_workspace_users");
@@ -54,6 +57,7 @@ pub static ACCOUNT_INVITATION: Kind = Kind {
             .relates("account-role"),
         STATUS,
         EXPIRATION,
+        INVITER,
     ],
     verbs: &[
         Verb::new(
@@ -118,6 +122,7 @@ pub static WORKSPACE_INVITATION: Kind = Kind {
             .relates("workspace-role"),
         STATUS,
         EXPIRATION,
+        INVITER,
     ],
     verbs: &[
         Verb::new("create", ("POST", "", 201), INVITE_GUESTS, Effect::Each(Act::Invite))
