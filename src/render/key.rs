@@ -8,7 +8,7 @@ use super::{Code, Context, Diagnostic, Limits, Template};
 /// How the key of a request is found.
 #[derive(Debug)]
 pub enum KeyRule {
-    /// It is the value of this header.
+    /// It is the value of this header; of several all of them, so that none can be hidden behind another.
     Header(HeaderName),
     /// It is what this template renders to, without the blanks around it.
     Template(Box<Template>),
@@ -33,7 +33,15 @@ impl KeyRule {
     #[must_use]
     pub fn key(&self, seen: &Context<'_>) -> Option<Vec<u8>> {
         let key = match self {
-            Self::Header(name) => seen.headers.get(name)?.as_bytes().trim_ascii().to_vec(),
+            Self::Header(name) => {
+                let values: Vec<&[u8]> = seen
+                    .headers
+                    .get_all(name)
+                    .iter()
+                    .map(|one| one.as_bytes().trim_ascii())
+                    .collect();
+                values.join(&b", "[..])
+            }
             Self::Template(template) => template.render(seen).ok()?.trim().as_bytes().to_vec(),
         };
         Some(key).filter(|key| !key.is_empty())
@@ -70,6 +78,8 @@ mod tests {
         ] {
             assert_eq!(key(rule, &headers).as_deref(), found, "{rule}");
         }
+        headers.append("x-delivery", HeaderValue::from_static("b2"));
+        assert_eq!(key("X-Delivery", &headers).as_deref(), Some("a1, b2"), "as a list");
         for wrong in ["", "two words", "body.id!{", "{{ body", "{{ x|nofilter }}"] {
             assert!(KeyRule::compile(wrong, Limits::default()).is_err(), "{wrong}");
         }

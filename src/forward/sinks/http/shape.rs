@@ -65,14 +65,21 @@ impl Message {
     }
 }
 
-/// What names a message: one event's id, or a digest of several, so that the same events have the same name again.
+/// What names a message: one event's place and id, since two tenants may use one id; or a digest of several, so that
+/// the same events have the same name again.
 pub(super) fn message_id(load: &Load, range: Range<usize>) -> String {
+    let placed = |place: usize| {
+        let (kept, event) = load.at(place);
+        (kept.workspace.unwrap_or(kept.account), event.id)
+    };
     if range.len() == 1 {
-        return load.at(range.start).1.id.to_string();
+        let (place, id) = placed(range.start);
+        return format!("{place}_{id}");
     }
     let mut context = Context::new(&SHA256);
-    for place in range {
-        context.update(load.at(place).1.id.as_bytes());
+    for (place, id) in range.map(placed) {
+        context.update(place.as_bytes());
+        context.update(id.as_bytes());
     }
     let mut id = String::from("batch-");
     for byte in &context.finish().as_ref()[..16] {
@@ -238,7 +245,9 @@ mod tests {
     #[test]
     fn a_message_is_named_by_what_is_in_it() {
         let load = load(&["a", "b", "c"]);
-        assert_eq!(message_id(&load, 0..1), Uuid::from_u128(1).to_string());
+        let named = |place, id| format!("{}_{}", Uuid::from_u128(place), Uuid::from_u128(id));
+        assert_eq!(message_id(&load, 0..1), named(8, 1), "its workspace");
+        assert_eq!(message_id(&load, 1..2), named(7, 2), "its account");
         let (all, some) = (message_id(&load, 0..3), message_id(&load, 0..2));
         assert!(all != some && all.len() == 38, "{all}");
         assert_eq!(all, message_id(&load, 0..3));
