@@ -4,7 +4,7 @@
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::output::{Failure, clean, print_line, print_text};
+use super::output::{Failure, clean, one_line, print_line, print_text};
 
 /// How records are printed.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -66,9 +66,8 @@ impl Listing {
 /// Columns as wide as they must be; the last is not filled up.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head = head.iter().map(|name| (*name).to_owned()).collect();
-    let line = |row: &Vec<String>| -> Vec<String> {
-        row.iter().map(|cell| clean(cell).replace(['\n', '\t'], " ")).collect()
-    };
+    let line =
+        |row: &Vec<String>| -> Vec<String> { row.iter().map(|cell| one_line(cell)).collect() };
     let lines: Vec<Vec<String>> = [&head].into_iter().chain(rows).map(line).collect();
     let wide = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));

@@ -133,13 +133,61 @@ pub(super) fn print_styled(line: &str) -> Result<(), Failure> {
     }
 }
 
+/// Whether a character shows nothing, or changes how those around it are shown.
+fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 /// A sender's or author's text without what a terminal would act on; as many characters as before.
 pub(super) fn clean(text: &str) -> String {
-    let is_inert = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let is_inert = |c: char| !(c.is_control() || is_hidden(c)) || matches!(c, '\n' | '\t');
     text.chars().map(|c| if is_inert(c) { c } else { '\u{FFFD}' }).collect()
+}
+
+/// The same in one line, with what cannot be seen written out: two names that look alike are alike.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => line.push(' '),
+            hidden if hidden.is_control() || is_hidden(hidden) => {
+                line.extend(hidden.escape_unicode());
+            }
+            plain => line.push(plain),
+        }
+    }
+    line
 }
 
 /// Says a line on stderr; nobody listening is no fault.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        let text = "pay\u{202e}lap\u{200b}\u{1b}[2J\tü\n\u{301}";
+        assert_eq!(one_line(text), "pay\\u{202e}lap\\u{200b}\\u{1b}[2J ü \u{301}");
+        assert_eq!(clean(text).chars().count(), text.chars().count());
+        assert!(!clean(text).contains(['\u{202e}', '\u{200b}', '\u{1b}']));
+    }
 }

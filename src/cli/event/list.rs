@@ -11,7 +11,7 @@ use super::wanted::Wanted;
 use crate::cli::access::{Access, Remote};
 use crate::cli::listing::Listing;
 use crate::cli::moment::{Moment, moment};
-use crate::cli::output::{Failure, clean, print_line, print_text, say};
+use crate::cli::output::{Failure, one_line, print_line, print_text, say};
 use crate::cli::pretty;
 use crate::clock::Clock;
 use crate::id::Uuid;
@@ -103,7 +103,7 @@ impl Question {
             .each(remote, |event| {
                 if listing.is_table() {
                     let line = Seen::of(event).map(|seen| line(&seen)).unwrap_or_default();
-                    print_line(&clean(&line).replace(['\n', '\t'], " "))?;
+                    print_line(&one_line(&line))?;
                 } else if listing.is_json() {
                     let separator = if shown == 0 { "" } else { "," };
                     print_text(&format!("{separator}{}", flat(event)))?;

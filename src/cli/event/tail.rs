@@ -13,7 +13,7 @@ use super::line::{Seen, flat};
 use super::wanted::Wanted;
 use crate::cli::access::{Access, Remote};
 use crate::cli::listing::Way;
-use crate::cli::output::{Failure, clean, print_line, say};
+use crate::cli::output::{Failure, one_line, print_line, say};
 use crate::cli::socket::{Ended, Socket};
 use crate::clock::{Clock, Time};
 
@@ -187,11 +187,7 @@ impl Tail<'_> {
         if !self.seen.is_new(&seen.id, &seen.occurred) {
             return Ok(());
         }
-        let line = if self.is_table {
-            clean(&seen.line()).replace(['\n', '\t'], " ")
-        } else {
-            flat(event)
-        };
+        let line = if self.is_table { one_line(&seen.line()) } else { flat(event) };
         print_line(&line).map_err(End::Final)?;
         self.shown += 1;
         if Some(self.shown) == self.args.count { Err(End::Enough) } else { Ok(()) }

@@ -25,7 +25,8 @@ pub(in crate::cli) struct Wanted {
     /// Only events that name another resource in this role; may be given again
     #[arg(long, value_name = "ROLE=ID", value_parser = pair)]
     related: Vec<(String, String)>,
-    /// Only events with these words in names, ids, labels or payload; `-word` means without
+    /// Only events with any of these words in names, ids, labels or payload; `+word` must be there, `-word` must not,
+    /// and several words in quotes stand together
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     text: Option<String>,
     /// Not before this moment: an age such as 90s, 15m, 1h, 7d, or RFC 3339

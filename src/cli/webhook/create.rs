@@ -64,6 +64,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     if args.note.is_some() {
         body["template_note"] = json!(args.note);
     }
+    args.once.check(None)?;
     args.once.fill(&mut body);
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {

@@ -55,6 +55,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
+    args.once.check(Some(&webhook))?;
     let mut body = json!({});
     for key in ["name", "description", "template", "enabled", "service_account_id"] {
         body[key] = webhook[key].clone();

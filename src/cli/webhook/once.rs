@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::moment::seconds;
+use crate::cli::output::Failure;
 
 /// Longest time a request is remembered.
 const WINDOW_MAX_SECONDS: i64 = 604_800;
@@ -22,6 +23,16 @@ impl Once {
     /// Whether anything is said.
     pub(super) fn is_said(&self) -> bool {
         self.dedup_key.is_some() || self.dedup_window.is_some()
+    }
+
+    /// A time without anything that tells requests apart would do nothing.
+    pub(super) fn check(&self, webhook: Option<&Value>) -> Result<(), Failure> {
+        let has_key = webhook.is_some_and(|webhook| webhook["dedup_key"].is_string());
+        if self.dedup_window.is_some() && self.dedup_key.is_none() && !has_key {
+            let what = "--dedup-window is for how long a --dedup-key is remembered: say that, too";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        Ok(())
     }
 
     /// Puts what is said into a body.
