@@ -1,6 +1,6 @@
-//! The gateway under test: the program's own `serve`, nothing switched off. In: a folder. Out: an
-//! address and a path that take webhooks, and how many of their events reached the destination. Never a setting that
-//! a user could not set.
+//! The gateway under test: the program's own `serve`, nothing switched off. In: a folder, a template, a destination.
+//! Out: an address and a path that take webhooks, and how many of their events reached a destination that is a file.
+//! Never a setting that a user could not set.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -15,7 +15,6 @@ use tokio::time::sleep;
 
 use super::child::{Child, PAUSE};
 use super::limits::RETENTION_MAX_BYTES;
-use super::shape;
 use crate::cli::client::Client;
 use crate::cli::output::Failure;
 use crate::clock::Clock;
@@ -45,9 +44,20 @@ pub(super) struct Gateway {
     admin: SocketAddr,
     hook: String,
     log: PathBuf,
-    destination: PathBuf,
-    /// Bytes of the destination that were counted before.
+    /// The destination, when it is a file.
+    file: Option<PathBuf>,
+    /// Bytes of it that were counted before.
     counted_bytes: u64,
+}
+
+/// Where a gateway sends what it makes.
+#[derive(Clone, Debug)]
+pub(super) enum To {
+    /// A file of its own.
+    File,
+    /// A destination, as `--forward-to` takes it.
+    Place(String),
+    Nowhere,
 }
 
 /// How delivery kept up with one measurement.
@@ -62,25 +72,35 @@ pub(super) struct Delivery {
 }
 
 impl Gateway {
-    /// Makes a data folder below `folder`, starts a gateway on it, and gives it a webhook.
-    pub(super) async fn start(folder: &Path) -> Result<Self, Failure> {
+    /// Makes a data folder below `folder`, starts a gateway on it, and gives it a webhook with that template, which
+    /// takes the body `probe`.
+    pub(super) async fn start(
+        folder: &Path,
+        to: &To,
+        template: &str,
+        probe: &str,
+    ) -> Result<Self, Failure> {
         let data = folder.join("data");
         let first = store::bootstrap(&data, &Clock::System)?;
         let (address, admin) = free_addresses()
             .map_err(|fault| Failure::No(format!("the gateway has no port: {fault}")))?;
-        let destination = folder.join("events.ndjson");
+        let file = matches!(to, To::File).then(|| folder.join("events.ndjson"));
+        let place = match (to, &file) {
+            (To::Place(place), _) => Some(place.clone()),
+            (_, Some(file)) => Some(format!("file:{}", file.display())),
+            (_, None) => None,
+        };
         let (settings, log) = (folder.join("config.toml"), folder.join("gateway.log"));
-        let text = settings_text(&data, address, admin, &destination);
+        let text = settings_text(&data, address, admin, place);
         fs::write(&settings, text)
             .map_err(|fault| Failure::No(format!("{}: {fault}", settings.display())))?;
         let args = ["gateway", "serve", "--config", &settings.to_string_lossy()];
         let child = Child::start("the gateway", &args, &log)?;
         let (client, hook) = (Client::new(), String::new());
-        let mut gateway =
-            Self { child, client, address, admin, hook, log, destination, counted_bytes: 0 };
+        let mut gateway = Self { child, client, address, admin, hook, log, file, counted_bytes: 0 };
         gateway.await_ready().await?;
-        gateway.hook = gateway.make_webhook(&first).await?;
-        gateway.probe().await?;
+        gateway.hook = gateway.make_webhook(&first, template).await?;
+        gateway.probe(probe).await?;
         Ok(gateway)
     }
 
@@ -137,13 +157,13 @@ impl Gateway {
         Ok(())
     }
 
-    async fn make_webhook(&self, first: &Bootstrap) -> Result<String, Failure> {
+    async fn make_webhook(&self, first: &Bootstrap, template: &str) -> Result<String, Failure> {
         let key = first.api_key.as_ref().map(Secret::expose).unwrap_or_default();
         let bearer = HeaderValue::try_from(format!("Bearer {key}"));
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, bearer.expect("a key is ASCII"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let webhook = json!({ "name": "bench", "template": shape::TEMPLATE }).to_string();
+        let webhook = json!({ "name": "bench", "template": template }).to_string();
         let address = format!("http://{}{}/webhooks/", self.address, first.api_path);
         let answer = self.client.send(Method::POST, &address, headers, webhook).await?;
         let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -154,16 +174,19 @@ impl Gateway {
     }
 
     /// One request, so that everything before it, the webhook's own events too, is delivered before anything counts.
-    async fn probe(&mut self) -> Result<(), Failure> {
-        let [small, _] = shape::Shape::all();
+    async fn probe(&mut self, body: &str) -> Result<(), Failure> {
         let address = format!("http://{}{}", self.address, self.hook);
-        let answer = self.client.send(Method::POST, &address, HeaderMap::new(), small.body).await?;
+        let answer =
+            self.client.send(Method::POST, &address, HeaderMap::new(), body.to_owned()).await?;
         if answer.status != StatusCode::NO_CONTENT {
             return Err(self.fail(&format!("it took no webhook: {}", answer.status)));
         }
         self.await_delivery(Instant::now()).await?;
         self.counted_bytes = self.destination_bytes();
-        if self.counted_bytes == 0 { Err(self.fail("nothing was delivered")) } else { Ok(()) }
+        if self.file.is_some() && self.counted_bytes == 0 {
+            return Err(self.fail("nothing was delivered"));
+        }
+        Ok(())
     }
 
     async fn readiness(&self) -> Result<Value, Failure> {
@@ -175,10 +198,12 @@ impl Gateway {
         }
     }
 
-    async fn await_delivery(&self, since: Instant) -> Result<(), Failure> {
+    /// Waits until its destination, if it has one, has everything.
+    pub(super) async fn await_delivery(&self, since: Instant) -> Result<(), Failure> {
         loop {
             let readiness = self.readiness().await?;
-            let behind = readiness["destinations"][0]["frames_behind"].as_u64();
+            let Some(destination) = readiness["destinations"].get(0) else { return Ok(()) };
+            let behind = destination["frames_behind"].as_u64();
             if behind == Some(0) {
                 return Ok(());
             }
@@ -189,7 +214,8 @@ impl Gateway {
         }
     }
 
-    async fn await_index(&self) -> Result<(), Failure> {
+    /// Waits until the index of events has everything.
+    pub(super) async fn await_index(&self) -> Result<(), Failure> {
         let since = Instant::now();
         loop {
             match self.readiness().await?["index"]["frames_behind"].as_u64() {
@@ -203,13 +229,15 @@ impl Gateway {
     }
 
     fn destination_bytes(&self) -> u64 {
-        fs::metadata(&self.destination).map_or(0, |metadata| metadata.len())
+        let metadata = self.file.as_ref().and_then(|file| fs::metadata(file).ok());
+        metadata.map_or(0, |metadata| metadata.len())
     }
 
     /// Lines that end between what was counted before and `end`.
     fn count_lines(&mut self, end: u64) -> Result<u64, Failure> {
-        let lines = lines_between(&self.destination, self.counted_bytes, end)
-            .map_err(|fault| Failure::No(format!("{}: {fault}", self.destination.display())))?;
+        let Some(file) = &self.file else { return Ok(0) };
+        let lines = lines_between(file, self.counted_bytes, end)
+            .map_err(|fault| Failure::No(format!("{}: {fault}", file.display())))?;
         self.counted_bytes = end;
         Ok(lines)
     }
@@ -235,10 +263,9 @@ fn settings_text(
     data: &Path,
     address: SocketAddr,
     admin_listen: SocketAddr,
-    destination: &Path,
+    place: Option<String>,
 ) -> String {
-    let to = format!("file:{}", destination.display());
-    let forward = Forward { to, ..Forward::default() };
+    let forward = place.map(|to| Forward { to, ..Forward::default() });
     let server = Server {
         data: data.to_path_buf(),
         listen: vec![address],
@@ -246,7 +273,8 @@ fn settings_text(
         ..Server::default()
     };
     let spool = Spool { retention_max_bytes: RETENTION_MAX_BYTES, ..Spool::default() };
-    let config = Config { server, spool, forward: vec![forward], ..Config::default() };
+    let config =
+        Config { server, spool, forward: forward.into_iter().collect(), ..Config::default() };
     toml::to_string(&config).expect("settings can be written as TOML")
 }
 
@@ -282,7 +310,8 @@ mod tests {
     #[test]
     fn the_gateway_reads_the_settings_that_the_bench_writes() {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let text = settings_text(Path::new("/data \"x\""), address, address, Path::new("/e"));
+        let place = Some("file:/e".to_owned());
+        let text = settings_text(Path::new("/data \"x\""), address, address, place);
         let config: Config = toml::from_str(&text).expect("settings");
         assert_eq!(config.server.data, Path::new("/data \"x\""));
         assert_eq!(config.forward[0].to, "file:/e");

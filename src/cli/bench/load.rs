@@ -31,6 +31,8 @@ const SCHEDULE_PAUSE: Duration = Duration::from_micros(100);
 pub(super) struct Load {
     pub(super) address: SocketAddr,
     pub(super) request: Bytes,
+    /// Where in the request its start is written.
+    pub(super) stamp: Option<Stamp>,
     pub(super) connections: usize,
     /// Requests per second of an open loop.
     pub(super) rate: Option<u32>,
@@ -38,6 +40,26 @@ pub(super) struct Load {
     pub(super) warm_up: Duration,
     /// Measured.
     pub(super) time: Duration,
+}
+
+/// Digits of a request that say when it started, or should have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    /// Their place in the request.
+    pub(super) at: usize,
+    /// What they count from.
+    pub(super) origin: Instant,
+}
+
+/// So many of them; µs.
+pub(super) const STAMP_DIGITS: usize = 16;
+
+impl Stamp {
+    fn write(self, start: Instant, request: &mut [u8]) {
+        let text =
+            format!("{:0STAMP_DIGITS$}", micros(start.saturating_duration_since(self.origin)));
+        request[self.at..self.at + STAMP_DIGITS].copy_from_slice(text.as_bytes());
+    }
 }
 
 /// What came back.
@@ -76,7 +98,7 @@ impl Load {
     /// # Errors
     /// When the server cannot be reached.
     pub(super) async fn run(&self, mut look: impl FnMut()) -> io::Result<Tally> {
-        let field = Arc::new(Field::new(self.request.clone(), self.rate));
+        let field = Arc::new(Field::new(self.request.clone(), self.stamp, self.rate));
         let mut streams = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
             let stream = TcpStream::connect(self.address).await?;
@@ -116,6 +138,7 @@ impl Load {
 #[derive(Debug)]
 struct Field {
     request: Bytes,
+    stamp: Option<Stamp>,
     measuring: AtomicBool,
     stopped: AtomicBool,
     schedule: Option<Schedule>,
@@ -147,7 +170,7 @@ impl Schedule {
 }
 
 impl Field {
-    fn new(request: Bytes, rate: Option<u32>) -> Self {
+    fn new(request: Bytes, stamp: Option<Stamp>, rate: Option<u32>) -> Self {
         let schedule = rate.map(|rate| Schedule {
             rate,
             began: Instant::now(),
@@ -156,6 +179,7 @@ impl Field {
         });
         Self {
             request,
+            stamp,
             measuring: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             schedule,
@@ -212,8 +236,13 @@ impl Field {
     /// One connection to its end.
     async fn drive(self: Arc<Self>, mut stream: TcpStream) {
         let mut buffer = vec![0; ANSWER_MAX_BYTES];
+        let mut stamped = self.stamp.map(|_| self.request.to_vec());
         while let Some(start) = self.start().await {
-            match exchange(&mut stream, &self.request, &mut buffer).await {
+            if let (Some(stamp), Some(request)) = (self.stamp, &mut stamped) {
+                stamp.write(start, request);
+            }
+            let request = stamped.as_deref().unwrap_or(&self.request);
+            match exchange(&mut stream, request, &mut buffer).await {
                 Ok(status) => self.note(start, status),
                 Err(fault) => {
                     self.tally().fail(|| format!("a connection broke: {fault}"));
@@ -242,7 +271,11 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Sends the request and reads its answer; the status.
-async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut [u8]) -> io::Result<u16> {
+pub(super) async fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    buffer: &mut [u8],
+) -> io::Result<u16> {
     stream.write_all(request).await?;
     let mut have = 0;
     loop {
@@ -292,8 +325,8 @@ mod tests {
             let address = serve(answer).await;
             let request = Bytes::from_static(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
             let time = Duration::from_millis(40);
-            let load =
-                Load { address, request, connections: 3, rate, warm_up: Duration::ZERO, time };
+            let (stamp, warm_up) = (None, Duration::ZERO);
+            let load = Load { address, request, stamp, connections: 3, rate, warm_up, time };
             load.run(|| ()).await.expect("a tally")
         })
     }
@@ -304,6 +337,14 @@ mod tests {
         assert_eq!((tally.failed, &tally.fault), (0, &None));
         assert!(tally.answered > 3 && tally.latency.len() == tally.answered, "{tally:?}");
         assert!(tally.accepted >= tally.answered && tally.seconds >= 0.04);
+    }
+
+    #[test]
+    fn a_start_is_written_into_its_digits() {
+        let origin = Instant::now();
+        let mut request = *b"sent:0000000000000000!";
+        Stamp { at: 5, origin }.write(origin + Duration::from_micros(1_234_567), &mut request);
+        assert_eq!(&request, b"sent:0000000001234567!");
     }
 
     #[test]
@@ -326,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_stalled_server_is_seen_in_an_open_loop() {
-        let mut field = Field::new(Bytes::new(), Some(1000));
+        let mut field = Field::new(Bytes::new(), None, Some(1000));
         let schedule = field.schedule.as_mut().expect("a schedule");
         schedule.began -= Duration::from_millis(20);
         let began = schedule.began;

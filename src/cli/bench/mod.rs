@@ -1,15 +1,17 @@
 //! `hookgate bench`: what the gateway costs beside two limits of the same machine, a bare server and one that only
 //! keeps the body. In: how long and how hard. Out: a table or JSON, and whether the floor is reached. Only over
 //! loopback, only for the time asked; never leaves a process or a file behind. `--render` measures rendering alone,
-//! `--feed` questions for events.
+//! `--feed` questions for events, `--forward` sending on.
 
 mod answer;
 mod child;
 mod feed;
 mod folder;
+mod forward;
 mod gateway;
 mod limits;
 mod load;
+mod made;
 mod render;
 mod report;
 mod shape;
@@ -24,7 +26,7 @@ use crate::telemetry::process::Usage;
 
 use child::Child;
 use folder::Folder;
-use gateway::Gateway;
+use gateway::{Gateway, To};
 use load::{Load, Tally};
 use report::{Body, Contestant, Measurement, Report, Round, Setup};
 use shape::Shape;
@@ -35,7 +37,8 @@ pub(super) const EXAMPLE: &str = "\
 Examples:
   hookgate bench --rounds 3 --check
   hookgate bench --render --check
-  hookgate bench --feed --events 5000000";
+  hookgate bench --feed --events 5000000
+  hookgate bench --forward --check";
 
 /// Before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -58,21 +61,34 @@ pub(super) struct Bench {
     /// Folder on the disk to measure; ./target or the system's folder for temporary files when absent
     #[arg(long, value_name = "DIR")]
     data_root: Option<PathBuf>,
-    /// Measure only rendering, beside the stock engine and the parser; nothing is served
-    #[arg(long, conflicts_with_all = ["connections", "rate", "data_root"])]
-    render: bool,
-    /// Measure only the index of events: whether it keeps up, and how long questions take; nothing is served
-    #[arg(long, conflicts_with_all = ["connections", "rate", "rounds", "seconds", "render"])]
-    feed: bool,
+    #[command(flatten)]
+    only: Only,
     /// Events of --feed
     #[arg(long, default_value_t = 300_000, requires = "feed",
         value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000))]
     events: u64,
-    /// Exit 1 when the gateway does not reach the floor, rendering does not keep its bounds, or the index its targets
+    /// Exit 1 when the gateway does not reach the floor, rendering does not keep its bounds, the index its targets, or
+    /// sending on its floor
     #[arg(long, conflicts_with = "rate")]
     check: bool,
     #[command(flatten)]
     form: Form,
+}
+
+/// What is measured instead of the gateway as a whole.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct Only {
+    /// Measure only rendering, beside the stock engine and the parser; nothing is served
+    #[arg(long, conflicts_with_all = ["connections", "rate", "data_root"])]
+    render: bool,
+    /// Measure only the index of events: whether it keeps up, and how long questions take; nothing is served
+    #[arg(long, conflicts_with_all = ["connections", "rate", "rounds", "seconds"])]
+    feed: bool,
+    /// Measure only sending on: beside a bare client with the same bodies, from the POST to the sink, and what it costs
+    /// the requests meanwhile
+    #[arg(long, conflicts_with_all = ["connections", "rate"])]
+    forward: bool,
 }
 
 /// A server that only sets a limit.
@@ -89,11 +105,14 @@ struct Contest {
 }
 
 pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
-    if bench.render {
+    if bench.only.render {
         return run_render(bench);
     }
-    if bench.feed {
+    if bench.only.feed {
         return run_feed(bench);
+    }
+    if bench.only.forward {
+        return run_forward(bench);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|fault| Failure::No(format!("a runtime: {fault}")))?;
@@ -127,6 +146,15 @@ fn run_feed(bench: &Bench) -> Result<(), Failure> {
     print(bench.form, &report, &report.text())?;
     if bench.check && !report.reaches_targets() {
         return Err(Failure::No("the index does not reach its targets".to_owned()));
+    }
+    Ok(())
+}
+
+fn run_forward(bench: &Bench) -> Result<(), Failure> {
+    let report = forward::measure(bench.rounds, bench.seconds, bench.data_root.as_deref())?;
+    print(bench.form, &report, &report.text())?;
+    if bench.check && !report.reaches_floor() {
+        return Err(Failure::No("sending on does not reach its floor".to_owned()));
     }
     Ok(())
 }
@@ -191,6 +219,7 @@ impl Contest {
         let data = folder.path().join("durable");
         std::fs::create_dir(&data)
             .map_err(|fault| Failure::No(format!("{}: {fault}", data.display())))?;
+        let [Shape { body: probe, .. }, _] = Shape::all();
         Ok(Self {
             bare: Limit::start("the bare server", &["bare"], folder)?,
             durable: Limit::start(
@@ -198,7 +227,7 @@ impl Contest {
                 &["durable", &data.to_string_lossy()],
                 folder,
             )?,
-            gateway: Gateway::start(folder.path()).await?,
+            gateway: Gateway::start(folder.path(), &To::File, shape::TEMPLATE, &probe).await?,
         })
     }
 
@@ -219,6 +248,7 @@ impl Contest {
         let load = Load {
             address,
             request: shape.request(address, path),
+            stamp: None,
             connections: bench.connections as usize,
             rate: bench.rate,
             warm_up: WARM_UP,

@@ -109,11 +109,20 @@ struct Row {
 
 /// One line of the floor.
 #[derive(Clone, Debug, Serialize)]
-struct Bound {
-    what: String,
-    wanted: String,
-    found: String,
-    reached: bool,
+pub(super) struct Bound {
+    pub(super) what: String,
+    pub(super) wanted: String,
+    pub(super) found: String,
+    pub(super) reached: bool,
+}
+
+impl Bound {
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let Self { what, wanted, found, reached } = self;
+        let word = if *reached { "ok" } else { "NO" };
+        format!("{word:>4}  {what:<48} {wanted:>8}, found {found}")
+    }
 }
 
 /// Everything.
@@ -168,9 +177,8 @@ impl Report {
             }
         }
         out.push_str("\nfloor\n");
-        for Bound { what, wanted, found, reached } in &self.floor {
-            let word = if *reached { "ok" } else { "NO" };
-            let _ = writeln!(out, "{word:>4}  {what:<44} {wanted:>8}, found {found}");
+        for bound in &self.floor {
+            let _ = writeln!(out, "{}", bound.text());
         }
         for fault in &self.faults {
             let _ = writeln!(out, "FAIL  {fault}");

@@ -2,8 +2,6 @@
 //! table or JSON. Events go through a real spool as requests do, and the index follows them meanwhile; then filters are
 //! asked for pages and totals. Never a figure of a page that was not right: pages and totals are counted, too.
 
-mod made;
-
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +11,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::folder::Folder;
+use super::made::{ACCOUNT, Made};
 use crate::cli::output::{Failure, say};
 use crate::clock::Clock;
 use crate::feed::{self, Feed, Question};
@@ -20,7 +19,6 @@ use crate::filter::Filter;
 use crate::serve;
 use crate::spool::{self, Capture, Frame, Spool};
 use crate::telemetry::Telemetry;
-use made::{ACCOUNT, Made};
 
 /// Requests on their way at once, each with two events.
 const SENDERS: u64 = 64;

@@ -1,0 +1,201 @@
+//! What sending on costs, in words and numbers. In: measurements, round by round. Out: medians, ratios to the least in
+//! the same round, the floor, as a table or as JSON. Never a ratio across rounds: the machine drifts between them.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::super::report::{Bound, median};
+
+/// Of what a bare client reaches with the same bodies.
+const BATCHES_OF_BARE_MIN: f64 = 0.5;
+const SINGLES_OF_BARE_MIN: f64 = 0.3;
+/// p99 to the sink, as a multiple of the way without a gateway.
+const P99_FACTOR_MAX: f64 = 12.0;
+/// Requests taken with a destination, of those without one.
+const BESIDE_MIN: f64 = 0.6;
+
+/// How long requests took to the sink.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delay {
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+}
+
+/// All parts, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    /// Events per second.
+    pub(super) bare_batches: f64,
+    pub(super) batches: f64,
+    pub(super) bare_singles: f64,
+    pub(super) singles: f64,
+    /// Requests per second of the delays.
+    pub(super) rate: u32,
+    /// To the sink, and through a gateway to it.
+    pub(super) direct: Delay,
+    pub(super) delay: Delay,
+    /// Requests per second, without a destination and with one.
+    pub(super) alone: f64,
+    pub(super) beside: f64,
+}
+
+/// Medians of one part.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    what: &'static str,
+    unit: &'static str,
+    least: f64,
+    gateway: f64,
+    /// The gateway's of the least, in the same round.
+    ratio: f64,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::cli::bench) struct Report {
+    events: u64,
+    event_bytes: usize,
+    file_system: String,
+    rounds: usize,
+    /// Requests per second at half load, median.
+    half_load: f64,
+    rows: Vec<Row>,
+    floor: Vec<Bound>,
+}
+
+impl Report {
+    pub(super) fn new(
+        events: u64,
+        event_bytes: usize,
+        file_system: String,
+        rounds: &[Round],
+    ) -> Self {
+        let row = |what, unit, pair: fn(&Round) -> (f64, f64)| {
+            let over = |figure: fn((f64, f64)) -> f64| {
+                median(rounds.iter().map(|round| figure(pair(round))).collect())
+            };
+            Row {
+                what,
+                unit,
+                least: over(|(least, _)| least),
+                gateway: over(|(_, gateway)| gateway),
+                ratio: over(|(least, gateway)| gateway / least),
+            }
+        };
+        let rows = vec![
+            row("batches of 500", "events/s", |one| (one.bare_batches, one.batches)),
+            row("one by one", "events/s", |one| (one.bare_singles, one.singles)),
+            row("to the sink, p50", "ms", |one| (one.direct.p50_ms, one.delay.p50_ms)),
+            row("to the sink, p99", "ms", |one| (one.direct.p99_ms, one.delay.p99_ms)),
+            row("requests taken", "req/s", |one| (one.alone, one.beside)),
+        ];
+        let least =
+            |what, wanted: f64, ratio: f64| bound(what, ">=", wanted, ratio, ratio >= wanted);
+        let floor = vec![
+            least("batches, of a bare client", BATCHES_OF_BARE_MIN, rows[0].ratio),
+            least("one by one, of a bare client", SINGLES_OF_BARE_MIN, rows[1].ratio),
+            bound(
+                "p99 to the sink, of the way without a gateway",
+                "<=",
+                P99_FACTOR_MAX,
+                rows[3].ratio,
+                rows[3].ratio <= P99_FACTOR_MAX,
+            ),
+            least("requests taken, of those without a destination", BESIDE_MIN, rows[4].ratio),
+        ];
+        let half_load = median(rounds.iter().map(|round| f64::from(round.rate)).collect());
+        let rounds = rounds.len();
+        Self { events, event_bytes, file_system, rounds, half_load, rows, floor }
+    }
+
+    /// Whether it reaches all that is asked of it.
+    pub(in crate::cli::bench) fn reaches_floor(&self) -> bool {
+        self.floor.iter().all(|bound| bound.reached)
+    }
+
+    /// For people.
+    pub(in crate::cli::bench) fn text(&self) -> String {
+        let Self { events, event_bytes, file_system, rounds, half_load, .. } = self;
+        let mut out = format!(
+            "{events} events of {event_bytes} bytes on {file_system}, medians of {rounds} rounds; to the sink at \
+             half load: {half_load:.0} requests/s,\ntwo events each, one by one. The least is a bare client that \
+             sends the same bodies to the same sink; for requests\ntaken, the same gateway without a destination\n\n\
+             {:<18}{:>10}{:>14}{:>14}{:>8}\n",
+            "", "", "least", "hookgate", "ratio",
+        );
+        for row in &self.rows {
+            let digits = if row.unit == "ms" { 2 } else { 0 };
+            let Row { what, unit, least, gateway, ratio } = row;
+            let _ = writeln!(
+                out,
+                "{what:<18}{unit:>10}{least:>14.digits$}{gateway:>14.digits$}{ratio:>8.2}"
+            );
+        }
+        out.push_str("\nfloor\n");
+        for bound in &self.floor {
+            let _ = writeln!(out, "{}", bound.text());
+        }
+        out.truncate(out.trim_end().len());
+        out
+    }
+}
+
+fn bound(what: &str, sign: &str, wanted: f64, found: f64, reached: bool) -> Bound {
+    Bound {
+        what: what.to_owned(),
+        wanted: format!("{sign} {wanted:.2}"),
+        found: format!("{found:.2}"),
+        reached,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a machine of that speed.
+    fn round(speed: f64) -> Round {
+        let delay = |factor: f64| Delay { p50_ms: factor / speed, p99_ms: 2.0 * factor / speed };
+        Round {
+            bare_batches: 100.0 * speed,
+            batches: 80.0 * speed,
+            bare_singles: 10.0 * speed,
+            singles: 6.0 * speed,
+            rate: 7,
+            direct: delay(1.0),
+            delay: delay(4.0),
+            alone: 20.0 * speed,
+            beside: 15.0 * speed,
+        }
+    }
+
+    #[test]
+    fn ratios_are_those_of_one_round() {
+        let report = Report::new(1, 500, "ext4".to_owned(), &[round(1.0), round(9.0), round(2.0)]);
+        let ratios: Vec<_> = report.rows.iter().map(|row| row.ratio).collect();
+        for (found, wanted) in ratios.iter().zip([0.8, 0.6, 4.0, 4.0, 0.75]) {
+            assert!((found - wanted).abs() < 1e-9, "{ratios:?}");
+        }
+        assert!((report.rows[0].gateway - 160.0).abs() < 1e-9, "the median");
+        assert!(report.reaches_floor() && report.text().contains("160"), "{}", report.text());
+    }
+
+    #[test]
+    fn each_line_of_the_floor_can_be_missed() {
+        let spoil: [fn(&mut Round); 4] = [
+            |round| round.batches /= 2.0,
+            |round| round.singles /= 3.0,
+            |round| round.delay.p99_ms *= 4.0,
+            |round| round.beside /= 2.0,
+        ];
+        for (line, spoil) in spoil.into_iter().enumerate() {
+            let mut bad = round(1.0);
+            spoil(&mut bad);
+            let report = Report::new(1, 500, "ext4".to_owned(), &[bad]);
+            let missed: Vec<bool> = report.floor.iter().map(|bound| !bound.reached).collect();
+            assert_eq!(missed.iter().filter(|missed| **missed).count(), 1, "{}", report.text());
+            assert!(missed[line] && !report.reaches_floor());
+        }
+    }
+}
