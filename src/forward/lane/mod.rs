@@ -203,7 +203,9 @@ impl Lane {
         self.carry(&load).await?;
         let is_full =
             load.frames().len() >= bounds.frames || load.bytes() >= bounds.frame_bytes / 2;
-        let busy = self.tempo.linger.saturating_sub(started.elapsed());
+        // Where each event goes alone, none waits for others to go with.
+        let linger = if bounds.events > 1 { self.tempo.linger } else { Duration::ZERO };
+        let busy = linger.saturating_sub(started.elapsed());
         if is_full || busy.is_zero() { Ok(()) } else { self.pause(busy).await }
     }
 
