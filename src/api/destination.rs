@@ -150,11 +150,14 @@ impl Api {
     pub(super) fn destination(&self, record: &Record) -> Value {
         let mut told = plain(record);
         let lag = self.events.spool.lag(&track_of(record.id));
+        let note = self.notes.of(record.id);
         told["status"] = lag.map_or(Value::Null, |lag| {
             json!({
                 "frames_behind": lag.frames,
                 "age_seconds": lag.age.as_secs_f64(),
                 "frames_dropped": lag.dropped,
+                "where_failures": note.condition_faults,
+                "where_failure": note.condition_fault,
             })
         });
         told

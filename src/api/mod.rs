@@ -62,6 +62,7 @@ use crate::spool::Spool;
 use crate::store::{Change, Store, StoreError};
 use crate::telemetry::Telemetry;
 use crate::telemetry::api::Facts;
+use crate::telemetry::notes::Notes;
 use crate::verify::key::Keyring;
 use events::Events;
 use pages::Page;
@@ -124,6 +125,7 @@ pub struct Api {
     keys: Arc<Keyring>,
     clock: Arc<Clock>,
     facts: Arc<Facts>,
+    notes: Arc<Notes>,
     options: Options,
     /// Where published events go.
     events: Events,
@@ -234,6 +236,7 @@ impl Api {
             keys,
             clock,
             facts,
+            notes: telemetry.notes(),
             options,
             events,
             shelf,

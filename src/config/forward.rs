@@ -16,6 +16,12 @@ use crate::spool;
 pub struct Forward {
     /// As `--forward-to` takes it, such as `file:events.ndjson` or `https://example.com/events`.
     pub to: String,
+    /// Only events for which this expression holds, such as `event.payload.amount > 100`.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Template of the JSON that is sent instead of an event, such as `{{ event.payload | tojson }}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// Events per time, such as `100/s`; as fast as it goes when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateText>,
@@ -73,7 +79,9 @@ impl Forward {
     /// # Errors
     /// What is wrong with the text, or with a field.
     pub fn destination(&self) -> Result<Destination, ForwardError> {
-        let mut destination = Destination::parse(&self.to)?;
+        let destination = Destination::parse(&self.to)?;
+        let (condition, body) = (self.condition.as_deref(), self.body.as_deref());
+        let mut destination = destination.with_rules(condition, body)?;
         let whole = |rate: Option<RateText>, burst| rate.and_then(|rate| rate.with(burst));
         destination = destination.with_pacing(Pacing {
             events: whole(self.rate, self.burst),

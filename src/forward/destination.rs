@@ -13,12 +13,14 @@ use ipnet::IpNet;
 use super::ForwardError;
 use super::egress::Egress;
 use super::options::{self, Options};
+use super::rules::{read_condition, read_reshaping};
 pub(super) use super::target::Target;
 use super::target::read_target;
 use crate::event::Event;
 use crate::filter::{Filter, Seen};
 use crate::id::{Secret, Uuid};
 use crate::limit::{PaceTexts, Pacing};
+use crate::render::{Condition, Reshaping};
 use crate::spool::{Kept, OnFull, track_of};
 
 /// Longest text of a destination: it is a label, and stands in the cursor's file.
@@ -58,6 +60,10 @@ pub struct Destination {
     pub(super) bearer: Option<Secret>,
     /// Only events that it matches; without one, all.
     pub(super) filter: Option<Filter>,
+    /// Of these only those for which it holds.
+    pub(super) condition: Option<Arc<Condition>>,
+    /// What it gets instead of an event.
+    pub(super) reshaping: Option<Arc<Reshaping>>,
 }
 
 impl Destination {
@@ -95,6 +101,8 @@ impl Destination {
             headers: HeaderMap::new(),
             bearer: None,
             filter: None,
+            condition: None,
+            reshaping: None,
         };
         destination.checked()
     }
@@ -109,6 +117,25 @@ impl Destination {
             bytes: pacing.bytes.or(own.bytes),
         };
         Self { pacing, ..self }
+    }
+
+    /// Sets which events it gets, by an expression, and a template of what it gets instead of one.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`]: one of them does not compile, or the destination takes only events.
+    pub fn with_rules(
+        self,
+        condition: Option<&str>,
+        reshaping: Option<&str>,
+    ) -> Result<Self, ForwardError> {
+        let told =
+            |name: &'static str| move |why| format!("has a rule that is none: {name}: {why}");
+        let condition = condition.map(read_condition).transpose().map_err(told("where"));
+        let reshaping = reshaping.map(|text| read_reshaping(text, Some(&self.target))).transpose();
+        match (condition, reshaping.map_err(told("body"))) {
+            (Ok(condition), Ok(reshaping)) => Ok(Self { condition, reshaping, ..self }),
+            (Err(why), _) | (_, Err(why)) => Err(self.refuse(why)),
+        }
     }
 
     /// Sets what happens when the spool is full of what this one has not taken.

@@ -2,6 +2,7 @@
 //! as bytes, copied from text that was made once; and how far the cursor may move. Never parses, never re-encodes.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::lines::Mark;
 use crate::event::{Event, write_received};
@@ -30,6 +31,8 @@ pub(super) struct Load {
     bytes: usize,
     /// Where the events lie on the shelf, when they come from there.
     numbers: Vec<i64>,
+    /// What is sent instead of each event, once it was made; nothing when events are sent.
+    texts: OnceLock<Box<[OnceLock<Vec<u8>>]>>,
 }
 
 impl Load {
@@ -46,7 +49,7 @@ impl Load {
             bytes += kept.events.iter().map(|event| event.json.len()).sum::<usize>();
             bytes += kept.capture.as_ref().map_or(0, |capture| capture.body.len());
         }
-        Self { kept, places, bytes, numbers: Vec::new() }
+        Self { kept, places, bytes, numbers: Vec::new(), texts: OnceLock::new() }
     }
 
     /// Events from the shelf.
@@ -165,9 +168,32 @@ impl Load {
         end
     }
 
-    /// Bytes of the events of a range.
+    fn text(&self, place: usize) -> Option<&[u8]> {
+        self.texts.get()?.get(place)?.get().map(Vec::as_slice)
+    }
+
+    /// Whether it is made what is sent instead of an event.
+    pub(super) fn has_text(&self, place: usize) -> bool {
+        self.text(place).is_some()
+    }
+
+    /// Sets what is sent instead of an event; no event may be taken out any more.
+    pub(super) fn set_text(&self, place: usize, text: Vec<u8>) {
+        let texts =
+            self.texts.get_or_init(|| self.places.iter().map(|_| OnceLock::new()).collect());
+        if let Some(room) = texts.get(place) {
+            let _ = room.set(text);
+        }
+    }
+
+    /// Bytes of what is sent for an event, about.
+    pub(super) fn size(&self, place: usize) -> usize {
+        self.text(place).map_or_else(|| self.at(place).1.json.len(), <[u8]>::len)
+    }
+
+    /// Bytes of what is sent for the events of a range, about.
     pub(super) fn weight(&self, range: Range<usize>) -> u64 {
-        range.map(|place| self.at(place).1.json.len() as u64).sum()
+        range.map(|place| self.size(place) as u64).sum()
     }
 
     /// What one event is known by at a destination.
@@ -178,6 +204,10 @@ impl Load {
 
     /// Appends one event.
     pub(super) fn write(&self, place: usize, form: Form, out: &mut Vec<u8>) {
+        if let Some(text) = self.text(place) {
+            out.extend_from_slice(text);
+            return;
+        }
         let (kept, event) = self.at(place);
         match form {
             Form::Bare => out.extend_from_slice(&event.json),
@@ -246,6 +276,15 @@ mod tests {
         assert_eq!(load.cut(8, 4, usize::MAX), 10);
         assert_eq!(load.cut(3, 500, 1), 4);
         assert_eq!(load.cut(0, 500, 3 * (ENVELOPE_BYTES + 11)), 3);
+    }
+
+    #[test]
+    fn what_was_made_of_an_event_goes_instead_of_it() {
+        let load = load(&[1, 1]);
+        assert!(!load.has_text(1));
+        load.set_text(1, b"[7]".to_vec());
+        assert_eq!((load.has_text(0), load.has_text(1), load.size(1)), (false, true, 3));
+        assert_eq!(load.array(0..2, Form::Bare), b"[{\"n\":\"0.0\"},[7]]");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod options;
 mod pace;
 mod post;
 mod record;
+mod rules;
 mod sinks;
 mod target;
 mod watch;

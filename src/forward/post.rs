@@ -88,6 +88,7 @@ impl Posts {
     /// A record as it is now.
     pub(super) fn put(&self, record: &Record) {
         let ground = &self.inner.ground;
+        ground.telemetry.notes().forget(record.id);
         let read = Destination::of_record(record, &ground.allowed, ground.clock.now());
         let (wanted, state) = match read {
             Ok(destination) => {
@@ -202,6 +203,7 @@ async fn run(
 
 /// Leaves nothing of a record's lane behind.
 async fn forget(ground: &Ground, record: Uuid) {
+    ground.telemetry.notes().forget(record);
     if let Err(fault) = ground.spool.forget(&track_of(record)) {
         tracing::warn!(%record, %fault, "the cursor of a destination that is gone stays");
     }

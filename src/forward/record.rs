@@ -14,10 +14,13 @@ use serde_json::Value;
 
 use super::Destination;
 use super::destination::Owner;
+use super::rules::{read_condition, read_reshaping};
+use super::target::Target;
 use crate::catalogue::Values;
 use crate::clock::Time;
 use crate::filter::{Filter, Order};
 use crate::limit::{PaceTexts, Pacing};
+use crate::render::{Condition, Reshaping};
 use crate::spool::OnFull;
 use crate::store::Record;
 
@@ -109,6 +112,11 @@ fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
         flaws.extend(told);
         Pacing::default()
     });
+    let target = destination.as_ref().map(|read: &Destination| &read.target);
+    let (condition, reshaping) = read_rules(fields, target).unwrap_or_else(|told| {
+        flaws.extend(told);
+        (None, None)
+    });
     let on_full = match text("on_full") {
         "hold" => OnFull::Hold,
         _ => OnFull::DropOldest,
@@ -116,6 +124,7 @@ fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
     match destination {
         Some(destination) if flaws.is_empty() => {
             let destination = Destination { pacing, on_full, headers, ..destination };
+            let destination = Destination { condition, reshaping, ..destination };
             Ok(Said { destination, filter })
         }
         _ => Err(flaws),
@@ -170,6 +179,22 @@ fn read_pace(fields: &Values) -> Result<Pacing, Vec<Flaw>> {
         request_rate: text("request_rate"),
         byte_rate: text("byte_rate"),
     })
+}
+
+/// Which events it gets, and what instead of them.
+type Rules = (Option<Arc<Condition>>, Option<Arc<Reshaping>>);
+
+fn read_rules(fields: &Values, target: Option<&Target>) -> Result<Rules, Vec<Flaw>> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    let condition = text("where").map(read_condition).transpose();
+    let reshaping = text("body").map(|text| read_reshaping(text, target)).transpose();
+    match (condition, reshaping) {
+        (Ok(condition), Ok(reshaping)) => Ok((condition, reshaping)),
+        (condition, reshaping) => {
+            let flaws = [("where", condition.err()), ("body", reshaping.err())];
+            Err(flaws.into_iter().filter_map(|(field, why)| Some((field, why?))).collect())
+        }
+    }
 }
 
 fn read_headers(given: &Value) -> Result<HeaderMap, String> {
@@ -232,6 +257,7 @@ mod tests {
     #[test]
     fn fields_that_make_no_destination_are_named() {
         let sound = json!({"to": "https://example.com/in?topic=a", "rate": "10/s", "burst": 3,
+            "where": "event.payload.amount > 100", "body": "{{ event.payload | tojson }}",
             "headers": {"X-Team": "shop"}, "filter": {"event": {"prefix": ["shop."]}},
             "on_full": "hold"});
         assert!(flaws(&sound).is_empty());
@@ -244,6 +270,9 @@ mod tests {
             ("to", json!("https://example.com/?rate=5/s")),
             ("to", json!("https://example.com/?bearer_file=/etc/shadow")),
             ("rate", json!("fast")),
+            ("where", json!("event.payload.amount >")),
+            ("where", json!("")),
+            ("body", json!("{{ event.")),
             ("burst", json!(0)),
             ("request_rate", json!("0/s")),
             ("byte_rate", json!("1/day")),

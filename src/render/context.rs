@@ -133,6 +133,29 @@ impl Object for Given {
     }
 }
 
+/// The root that shows an event alone.
+pub(super) fn event(document: &Arc<Document>) -> Value {
+    Value::from_object(Told(lazy::value(document, document.root())))
+}
+
+/// An event under its name.
+#[derive(Debug)]
+struct Told(Value);
+
+impl Object for Told {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        match key {
+            "event" => Some(self.0.clone()),
+            ROOT => Some(Value::from_dyn_object(Arc::clone(self))),
+            _ => None,
+        }
+    }
+}
+
 /// A form's fields: a flat dict of text.
 #[derive(Debug)]
 pub(super) struct Fields(Vec<(String, String)>);

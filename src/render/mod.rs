@@ -42,6 +42,7 @@ mod pyformat;
 mod report;
 mod repr;
 mod routine;
+mod rule;
 mod shadow;
 mod sort;
 mod stock;
@@ -77,6 +78,7 @@ use trace::Plan;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use key::KeyRule;
 pub use lint::{Edit, Finding, lint};
+pub use rule::{CONDITION_MAX_CHARS, Condition, Reshaping};
 pub use shadow::{
     DIFFERENCES_MAX, Difference, Made, SHOWN_MAX_BYTES, Shadow, Shadows, Tally, Verdict,
 };

@@ -85,6 +85,7 @@ pub struct Facts {
     age: Family<LaneLabel, Seconds>,
     dropped: Family<LaneLabel, Gauge>,
     failing: Family<LaneLabel, Gauge>,
+    condition_faults: Family<LaneLabel, Counter>,
 }
 
 impl Facts {
@@ -102,6 +103,7 @@ impl Facts {
             age: Family::default(),
             dropped: Family::default(),
             failing: Family::default(),
+            condition_faults: Family::default(),
         };
         telemetry.register(|registry| {
             registry.register("forward_events", "Events delivered", facts.events.clone());
@@ -121,6 +123,8 @@ impl Facts {
             registry.register("forward_lane_dropped_frames", help, facts.dropped.clone());
             let help = "1 while the last attempt of a lane failed; of records, how many failed";
             registry.register("forward_lane_failing", help, facts.failing.clone());
+            let help = "Events that a destination's `where` failed on: they do not match";
+            registry.register("forward_where_failures", help, facts.condition_faults.clone());
         });
         facts
     }
@@ -154,6 +158,7 @@ impl Facts {
             age: self.age.get_or_create(&label).clone(),
             dropped: self.dropped.get_or_create(&label).clone(),
             failing: self.failing.get_or_create(&label).clone(),
+            condition_faults: self.condition_faults.get_or_create(&label).clone(),
         }
     }
 }
@@ -172,9 +177,15 @@ pub struct LaneFacts {
     age: Seconds,
     dropped: Gauge,
     failing: Gauge,
+    condition_faults: Counter,
 }
 
 impl LaneFacts {
+    /// The destination's expression failed on an event.
+    pub fn condition_failed(&self) {
+        self.condition_faults.inc();
+    }
+
     /// An attempt ended.
     pub fn attempted(&self, outcome: Outcome) {
         self.attempts[outcome as usize].inc();

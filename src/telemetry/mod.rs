@@ -9,6 +9,7 @@ pub mod feed;
 pub mod forward;
 pub mod hooks;
 pub mod log;
+pub mod notes;
 pub mod process;
 pub mod spool;
 
@@ -21,13 +22,21 @@ use prometheus_client::registry::Registry;
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
     registry: Arc<Mutex<Registry>>,
+    notes: Arc<notes::Notes>,
 }
 
 impl Telemetry {
     /// An empty registry; names begin with `hookgate_`.
     #[must_use]
     pub fn new() -> Self {
-        Self { registry: Arc::new(Mutex::new(Registry::with_prefix("hookgate"))) }
+        let registry = Arc::new(Mutex::new(Registry::with_prefix("hookgate")));
+        Self { registry, notes: Arc::default() }
+    }
+
+    /// What lanes say of themselves in words.
+    #[must_use]
+    pub fn notes(&self) -> Arc<notes::Notes> {
+        Arc::clone(&self.notes)
     }
 
     /// Lets a room register its families.

@@ -7,6 +7,9 @@ use super::{LIMIT, OFFSET};
 
 /// Longest address, in characters.
 const TO_MAX_CHARS: u64 = 2048;
+/// Longest expression, and longest template of what is sent instead of an event.
+const WHERE_MAX_CHARS: u64 = 4096;
+const BODY_MAX_CHARS: u64 = 30_000;
 /// Longest rate, such as `600/min`.
 const RATE_MAX_CHARS: u64 = 40;
 /// Largest filter, and largest set of headers, in bytes of JSON.
@@ -44,6 +47,8 @@ pub static DESTINATION: Kind =
             Field::text("name").required(),
             Field::new("to", Shape::Text(TO_MAX_CHARS)).required(),
             Field::new("filter", Shape::Json(FILTER_MAX_BYTES)).null_clears(),
+            Field::new("where", Shape::Text(WHERE_MAX_CHARS)).null_clears(),
+            Field::new("body", Shape::Text(BODY_MAX_CHARS)).null_clears(),
             Field::new("rate", Shape::Text(RATE_MAX_CHARS)).null_clears(),
             Field::new("burst", Shape::Count(u32::MAX as u64)).null_clears(),
             Field::new("request_rate", Shape::Text(RATE_MAX_CHARS)).null_clears(),

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use std::path::{Path, PathBuf};
+
 use super::SecretFile;
 use crate::cli::case::{Holds, read_input, read_text};
 use crate::cli::output::Failure;
@@ -18,6 +20,17 @@ pub(in crate::cli) struct Facts {
     /// All events of the workspace
     #[arg(long, conflicts_with_all = ["event", "filter"])]
     all_events: bool,
+    /// Of these only events for which this expression holds, such as `event.payload.amount > 100`; one that fails
+    /// counts as no match. `''` for all of them
+    #[arg(long = "where", value_name = "EXPRESSION")]
+    condition: Option<String>,
+    /// Template of the JSON that is sent instead of an event, such as `{{ event.payload | tojson }}`; an event of which
+    /// it makes no JSON is parked. `''` sends events
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "body_file")]
+    body: Option<String>,
+    /// The same from a file; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
     /// Events per time, such as 100/s, 600/min or 10/h; `''` for as fast as it goes
     #[arg(long, value_name = "RATE")]
     rate: Option<String>,
@@ -65,7 +78,7 @@ impl Facts {
         if !self.event.is_empty() {
             put("filter", json!({ "event": { "name": self.event } }));
         }
-        let read = |path: &SecretFile, holds| {
+        let read = |path: &Path, holds| {
             let is_input = path.as_os_str() == "-";
             let text = if is_input { read_input(holds) } else { read_text(path, holds) };
             text.map_err(|fault| Failure::NotLoaded(fault.to_string()))
@@ -77,6 +90,15 @@ impl Facts {
         }
         if self.all_events {
             put("filter", Value::Null);
+        }
+        let reshaping = match &self.body_file {
+            Some(path) => Some(read(path, Holds::Template)?),
+            None => self.body.clone(),
+        };
+        for (name, text) in [("where", self.condition.clone()), ("body", reshaping)] {
+            if let Some(text) = text {
+                put(name, if text.is_empty() { Value::Null } else { text.into() });
+            }
         }
         if let Some(rate) = &self.rate {
             let none = rate.is_empty();

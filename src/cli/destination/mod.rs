@@ -24,7 +24,9 @@ allows their network. Files and standard output are the operator's: `hookgate se
 
 Examples:
   hookgate destination create shop https://shop.example/events --event 'shop.*' --rate 100/s
-  hookgate destination create prefect prefect+https://prefect.example/api --bearer-file key --start oldest")]
+  hookgate destination create prefect prefect+https://prefect.example/api --bearer-file key --start oldest
+  hookgate destination create large https://crm.example/in --where 'event.payload.amount > 100' \\
+    --body '{\"sum\": {{ event.payload.amount }}}'")]
     Create {
         /// Its name
         name: String,
@@ -203,6 +205,9 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
         ("state", state(destination).to_owned()),
         ("behind", behind(destination)),
         ("filter", json("filter")),
+        ("where", text(destination, "where")),
+        ("where failed", failures(destination)),
+        ("body", text(destination, "body")),
         ("rate", text(destination, "rate")),
         ("burst", json("burst")),
         ("request rate", text(destination, "request_rate")),
@@ -229,6 +234,15 @@ fn state(destination: &Value) -> &'static str {
 fn behind(destination: &Value) -> String {
     let status = &destination["status"];
     status["frames_behind"].as_u64().map(|frames| frames.to_string()).unwrap_or_default()
+}
+
+/// How often its expression failed, and why the last time.
+fn failures(destination: &Value) -> String {
+    let status = &destination["status"];
+    match status["where_failures"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(count) => format!("{count} times since it changed: {}", text(status, "where_failure")),
+    }
 }
 
 /// A file with a secret, as flags name it.

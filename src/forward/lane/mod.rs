@@ -4,6 +4,7 @@
 mod aside;
 mod batch;
 mod confirm;
+mod rules;
 pub(in crate::forward) mod state;
 mod tail;
 mod window;
@@ -30,12 +31,12 @@ use super::pace::LanePace;
 use super::sinks::{Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::clock::Time;
-use crate::event::Event;
 use crate::id::Uuid;
 use crate::limit::Pass;
 use crate::shelf::Shelf;
-use crate::spool::{Kept, Reader, Start};
+use crate::spool::{Reader, Start};
 use crate::telemetry::forward::Outcome;
+use crate::telemetry::notes::Notes;
 
 /// So many events refused one after the other, and none taken between: it is not the events.
 const REFUSED_IN_A_ROW_MAX: u32 = 100;
@@ -54,6 +55,7 @@ pub(super) struct Lane {
     shelf: Shelf,
     /// What stands for the destination there.
     id: Uuid,
+    notes: Arc<Notes>,
     blocked: Blocked,
     /// Rises when something there may go out again.
     news: Receiver<u64>,
@@ -121,6 +123,7 @@ impl Lane {
             news: shelf.news(),
             shelf,
             id: destination.id(),
+            notes: ground.telemetry.notes(),
             blocked: Blocked::default(),
             // What was called up before the last stop still is.
             calls: true,
@@ -185,10 +188,7 @@ impl Lane {
                 self.calls = true;
                 return Ok(());
             }
-            Some(Some(Ok(kept))) => {
-                let wants = |kept: &Kept, event: &Event| self.destination.wants(kept, event);
-                Load::new(kept, wants)
-            }
+            Some(Some(Ok(kept))) => Load::new(kept, |kept, event| self.wants(kept, event)),
             Some(Some(Err(fault))) => {
                 self.reader.rewind();
                 self.state.failed(&fault.to_string(), false);
@@ -217,9 +217,14 @@ impl Lane {
             let most = load.cut(at, bounds.events, bounds.bytes);
             let mut end = at;
             let mut bad = None;
-            while end < most && bad.is_none() {
+            // What is sent instead of events may be larger than they are.
+            let mut bytes = 0;
+            while end < most && bytes < bounds.bytes && bad.is_none() {
                 match self.check(load, end) {
-                    Ok(()) => end += 1,
+                    Ok(()) => {
+                        bytes += load.size(end);
+                        end += 1;
+                    }
                     Err(refusal) => bad = Some(refusal),
                 }
             }
@@ -251,7 +256,9 @@ impl Lane {
         if !self.unkept.is_empty() && self.unkept.remove(&load.at(place).1.id) {
             return Err(("acknowledged each time, and never kept".into(), LOSSES_MAX));
         }
-        self.sink.check(load, place).map_err(|why| (why, 0))
+        self.reshape(load, place)
+            .and_then(|()| self.sink.check(load, place))
+            .map_err(|why| (why, 0))
     }
 
     /// Everything before `end` is done with, once what was acknowledged is kept.

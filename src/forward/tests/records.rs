@@ -5,6 +5,7 @@ use serde_json::json;
 use super::server::{Server, status};
 use super::*;
 use crate::catalogue::DESTINATION;
+use crate::shelf::Asked;
 use crate::spool::{Start, track_of};
 
 const WORKSPACE: Uuid = Uuid::from_u128(0x3);
@@ -79,6 +80,39 @@ async fn a_record_gets_what_its_filter_matches_in_its_workspace() {
     assert_eq!(asked[0].headers["x-team"], "shop");
     assert_eq!(asked[0].headers["authorization"], "Bearer tok");
     until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn an_expression_chooses_and_a_template_makes_what_is_sent() {
+    let house = House::new();
+    let mut server = Server::start(|_| Some(status(204))).await;
+    let chosen = record(
+        1,
+        &json!({"to": address(&server), "filter": {"event": {"name": ["shop.*"]}},
+            "where": "12 // event.payload.number > 2",
+            "body": "{\"payload\": {\"number\": {{ event.payload.number * 10 }}\n},
+                \"name\": {{ event.event | tojson if event.payload.number != 3 else '?' }}}"}),
+    );
+    house.place(&chosen, Start::Now);
+    let ground = house.ground();
+    let notes = ground.telemetry.notes();
+    let lanes = Forwarder::start_at(brisk(), Vec::new(), &[chosen], ground).expect("lanes");
+    house.append_named("mill.ground", 1..2).await;
+    house.append_named("shop.paid", 0..8).await;
+    // 0 divides by nothing, 3 makes no JSON and 4 waits behind it, 5 and more do not match.
+    assert_eq!(server.until_taken(2).await, [10, 20]);
+    let sent = server.until(|_| true).await;
+    assert_eq!(sent[0].events()[0], json!({"payload": {"number": 10}, "name": "shop.paid"}));
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+    let note = notes.of(Uuid::from_u128(1));
+    assert_eq!(note.condition_faults, 1);
+    let why = note.condition_fault.expect("a fault");
+    assert!(why.starts_with("line 1, column 1") && why.contains("zero"), "{why}");
+    let lying = house.shelf.list(Asked::default(), 100, 0).await.expect("a list");
+    let reasons: Vec<_> = lying.iter().map(|lying| lying.aside.reason.as_str()).collect();
+    assert_eq!(reasons.len(), 2);
+    assert!(reasons[0].starts_with("body: the text is no JSON"), "{reasons:?}");
     lanes.stop().await;
 }
 

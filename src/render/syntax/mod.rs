@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use minijinja::Value;
 use minijinja::machinery::Span;
-use minijinja::machinery::ast::{Const, Expr, Spanned, Stmt, Template};
+use minijinja::machinery::ast::{Const, EmitRaw, Expr, IfCond, Spanned, Stmt, Template};
 
 use super::error::Fault;
 use lexer::{Token, What};
@@ -45,6 +45,28 @@ pub(super) fn parse(source: &str) -> Result<Parsed<'_>, Fault> {
     let mut parser = Parser::new(source, tokens);
     let children = parser.body(&[])?;
     let span = span(0, source.len());
+    let stmt = Stmt::Template(Spanned::new(Template { children }, span));
+    Ok(Parsed { stmt, scoped: parser.scoped })
+}
+
+/// Parses a source that is one expression in `{{ }}`; the tree writes `yes` if it holds.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_condition<'a>(source: &'a str, yes: &'a str) -> Result<Parsed<'a>, Fault> {
+    let tokens = lexer::tokens(source)?;
+    bounds::check(&tokens)?;
+    let mut parser = Parser::new(source, tokens);
+    parser.expect(What::VariableBegin, "an expression")?;
+    let expr = parser.tuple(true)?;
+    parser.expect(What::VariableEnd, "the end")?;
+    if parser.token().what != What::End {
+        return Err(parser.expected("one expression, and no tags"));
+    }
+    let span = span(0, source.len());
+    let true_body = vec![Stmt::EmitRaw(Spanned::new(EmitRaw { raw: yes }, span))];
+    let cond = IfCond { expr, true_body, false_body: Vec::new() };
+    let children = vec![Stmt::IfCond(Spanned::new(cond, span))];
     let stmt = Stmt::Template(Spanned::new(Template { children }, span));
     Ok(Parsed { stmt, scoped: parser.scoped })
 }

@@ -1,0 +1,72 @@
+//! What lanes say of themselves in words, for whoever may see their destination. In: what a lane met. Out: a note for
+//! each destination that met something; gone with the destination, and with the process. Never a label.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::id::Uuid;
+
+/// Longest text of a note, in bytes.
+const TEXT_MAX_BYTES: usize = 500;
+
+/// What one lane met.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Note {
+    /// Events of which the destination's expression could not say whether they match.
+    pub condition_faults: u64,
+    /// Why not, the last time.
+    pub condition_fault: Option<String>,
+}
+
+/// The notes of all lanes, by destination.
+#[derive(Debug, Default)]
+pub struct Notes(Mutex<HashMap<Uuid, Note>>);
+
+impl Notes {
+    fn all(&self) -> MutexGuard<'_, HashMap<Uuid, Note>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A destination's expression failed; how often it has by now.
+    pub fn condition_failed(&self, destination: Uuid, why: &str) -> u64 {
+        let mut all = self.all();
+        let note = all.entry(destination).or_default();
+        note.condition_faults += 1;
+        if note.condition_fault.as_deref() != Some(why) {
+            let why = &why[..why.floor_char_boundary(TEXT_MAX_BYTES)];
+            note.condition_fault = Some(why.to_owned());
+        }
+        note.condition_faults
+    }
+
+    /// What a destination's lane met.
+    #[must_use]
+    pub fn of(&self, destination: Uuid) -> Note {
+        self.all().get(&destination).cloned().unwrap_or_default()
+    }
+
+    /// The destination is gone, or another one by now.
+    pub fn forget(&self, destination: Uuid) {
+        self.all().remove(&destination);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_kept_until_its_destination_is_another_one() {
+        let (notes, id) = (Notes::default(), Uuid::from_u128(1));
+        assert_eq!(notes.of(id), Note::default());
+        assert_eq!(notes.condition_failed(id, "a"), 1);
+        assert_eq!(notes.condition_failed(id, &"é".repeat(400)), 2);
+        let note = notes.of(id);
+        assert_eq!(
+            (note.condition_faults, note.condition_fault.map(|why| why.len())),
+            (2, Some(500))
+        );
+        notes.forget(id);
+        assert_eq!(notes.of(id), Note::default());
+    }
+}
