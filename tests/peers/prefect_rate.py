@@ -1,26 +1,28 @@
 #!/usr/bin/env python3
 """How many events a second a real Prefect server (SQLite, from PyPI) takes in batches of 100: from a bare client that
-posts ready-made batches over one connection, and through the gateway. The gateway must reach 90 % of the bare client:
-of what is acknowledged in a second, and, with a lane that asks whether events are stored, of what is stored.
+posts the same events, batched before, over one connection, and through the gateway. The gateway must reach 90 % of the
+bare client: of what is acknowledged in a second, and, with a lane that asks whether events are stored, of what is stored.
 
-Both in turn, in one run; the middle of the rounds' ratios counts. Takes HOOKGATE_BIN; installs the pinned prefect once
-(setup.sh). Ends with `N passed, N failed`.
+Both in turn, in one run; the middle of the rounds' ratios counts: `--rounds N`. Takes HOOKGATE_BIN; installs the pinned
+prefect once (setup.sh). Ends with `N passed, N failed`.
 """
 
 import http.client
 import json
 import statistics
+import sys
 import threading
 import time
 import uuid
-from datetime import datetime, timezone
 
 import gateway
 from prefect_server import Server
 
-EVENTS = 6000
+# Each makes two events.
+REQUESTS = 2000
+EVENTS = REQUESTS * 2
 BATCH = 100
-ROUNDS = 3
+ROUNDS = int(sys.argv[sys.argv.index("--rounds") + 1]) if "--rounds" in sys.argv else 3
 CLIENTS = 4
 RATIO_MIN = 0.9
 WAIT_SECONDS = 120
@@ -53,24 +55,31 @@ class Watch:
         return self.rate
 
 
-def moment():
-    return datetime.now(timezone.utc).isoformat()
+def made(folder):
+    """Events as the gateway makes them of the requests: those received, and those of the template."""
+    folder.mkdir()
+    with gateway.Gateway(folder) as server:
+        server.start()
+        post_all(server, server.webhook("rate", template("rate.made")).path)
+        names = ("rate.made", "prefect-cloud.webhook.received")
+        members = ("occurred", "event", "resource", "related", "payload", "id", "follows")
+        events = [event for event in server.drained_events() if event["event"] in names]
+        return [{name: event[name] for name in members} for event in events]
 
 
-def made(number, name):
-    """An event as the gateway makes them of these requests."""
-    resource = {"prefect.resource.id": "peer"}
-    payload = {"number": number, "text": "x" * 200}
-    one = {"occurred": moment(), "event": name, "resource": resource, "related": [], "payload": payload}
-    return {**one, "id": str(uuid.uuid4()), "follows": None}
+def template(name):
+    return f'{{"event": "{name}", "resource": {{"prefect.resource.id": "peer"}}, "payload": {{{{ body|tojson }}}}}}'
 
 
-def bare(prefect, name, counted):
+def renewed(event, name):
+    """The same under another id, and those of the template under another name."""
+    return {**event, "id": str(uuid.uuid4()), "event": name if event["event"] == "rate.made" else event["event"]}
+
+
+def bare(prefect, events, name, counted):
     """Acknowledged and stored events per second of a bare client."""
-    batches = [
-        gateway.json_bytes([made(number, name) for number in range(start, start + BATCH)])
-        for start in range(0, EVENTS, BATCH)
-    ]
+    events = [renewed(event, name) for event in events]
+    batches = [gateway.json_bytes(events[start : start + BATCH]) for start in range(0, EVENTS, BATCH)]
     connection = http.client.HTTPConnection(gateway.LOOPBACK, prefect.port)
     stored, began = Watch(counted, 0.2), None
     for place, batch in enumerate(batches):
@@ -86,54 +95,58 @@ def bare(prefect, name, counted):
 
 
 def counter(prefect, name):
-    """Asks how many events of a name the server has."""
+    """Asks how many events the server has, those of a template counted for two: each follows another one."""
     window = {"since": "2000-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
     question = {"filter": {"occurred": window, "event": {"name": [name]}}, "limit": 1}
-    return lambda: prefect._open(f"{prefect.api}/events/filter", question)["total"]
+    return lambda: 2 * prefect._open(f"{prefect.api}/events/filter", question)["total"]
 
 
 def through(folder, prefect, name, counted, confirm):
     """The same through a gateway whose spool is full of them: acknowledged per second, or stored."""
     folder.mkdir()
-    template = f'{{"event": "{name}", "resource": {{"prefect.resource.id": "peer"}}, "payload": {{{{ body|tojson }}}}}}'
     with gateway.Gateway(folder, []) as server:
         server.start()
-        path = server.webhook("rate", template).path
-        post_all(server, path)
+        post_all(server, server.webhook("rate", template(name)).path)
         server.stop()
         server.forward = [f"prefect+{prefect.api}?batch_events={BATCH}&confirm={confirm}"]
         if confirm == "accepted":
             server.start()
-            # Half of what goes out are events of requests received.
-            return Watch(lambda: server.metric("forward_events") / 2, 0.02).join() * 2
+            return Watch(lambda: server.metric("forward_events"), 0.02).join()
         watch = Watch(counted, 0.2)
         server.start()
-        return watch.join() * 2
+        return watch.join()
 
 
 def post_all(server, path):
-    """As many requests as make the events: each makes two."""
+    """All requests."""
+
+    statuses = []
 
     def post(client):
         connection = server.connect()
-        for number in range(client, EVENTS, CLIENTS):
-            connection.post(path, {"number": number, "text": "x" * 200})
+        for number in range(client, REQUESTS, CLIENTS):
+            answer = connection.post(path, {"number": number, "text": "x" * 200})
+            statuses.append(answer and answer.status)
 
     threads = [threading.Thread(target=post, args=(client,)) for client in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if statuses != [204] * REQUESTS:
+        raise RuntimeError(f"requests were answered {set(statuses)}")
 
 
 def check(checks, folder):
     """The whole script."""
+    events = made(folder / "made")
+    checks.equal("events are made", len(events), EVENTS)
     with Server(folder) as prefect:
         prefect.start()
         acknowledged, stored = [], []
         for number in range(ROUNDS):
             name = f"rate.bare.{number}"
-            by_bare = bare(prefect, name, counter(prefect, name))
+            by_bare = bare(prefect, events, name, counter(prefect, name))
             found = []
             for confirm in ("accepted", "stored"):
                 name = f"rate.{confirm}.{number}"
