@@ -285,6 +285,9 @@ impl Settings {
                 }
                 _ if plain.contains("://") => {
                     if !settings.options.set(name, value)? {
+                        if let Some(meant) = options::meant(name, SETTINGS) {
+                            return Err(format!("has no setting `{name}`; there is `{meant}`"));
+                        }
                         own.push(pair);
                     }
                 }
@@ -477,6 +480,9 @@ mod tests {
             ("stdout?on_full=drop", "neither `hold`"),
             ("stdout?confirm=stored", "unknown setting `confirm`"),
             ("prefect+http://127.0.0.1:4200/api?confirm=yes", "neither `stored`"),
+            ("http://host/?batch-events=5", "there is `batch_events`"),
+            ("http://host/?on-full=hold", "there is `on_full`"),
+            ("http://host/?bearer_fiel=/x", "there is `bearer_file`"),
             ("http://host/?form=xml", "none of array, single"),
             ("http://host/?batch_events=0", "from 1 to 10000"),
             ("http://host/?form=single&batch_events=2", "of no use"),

@@ -104,6 +104,21 @@ const ENTRIES_MAX: usize = 1 << 40;
 pub(super) const NAMES: &str = "form, batch_events, batch_bytes, basic_file, headers_file, sign_file, tls_ca, \
                                 tls_certificate, tls_key, maxlen";
 
+/// From this length on a name that is nearly a setting's is a slip of the pen.
+const SLIP_MIN_BYTES: usize = 9;
+const SLIP_MAX_EDITS: usize = 2;
+
+/// The setting among `others` and [`NAMES`] that a name was meant to be. Short names and plain words are an address's
+/// own.
+pub(super) fn meant(name: &str, others: &'static str) -> Option<&'static str> {
+    let plain = name.to_ascii_lowercase().replace('-', "_");
+    let all = NAMES.split(", ").chain(others.split(", "));
+    all.filter(|known| known.contains('_')).find(|known| {
+        let is_long = known.len() >= SLIP_MIN_BYTES;
+        plain == *known || (is_long && strsim::osa_distance(&plain, known) <= SLIP_MAX_EDITS)
+    })
+}
+
 impl Options {
     /// Takes a setting; `false`: it is none of these.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
