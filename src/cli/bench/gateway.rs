@@ -30,6 +30,8 @@ const DELIVERY_MAX: Duration = Duration::from_mins(2);
 const INDEX_MAX: Duration = Duration::from_mins(5);
 /// Events of each accepted request: the received one and the template's.
 const EVENTS_PER_REQUEST: u64 = 2;
+/// Destinations that one workspace gets of many.
+const DESTINATIONS_PER_WORKSPACE: u32 = 1000;
 /// Lines of its log that are shown when it fails.
 const LOG_LINES: usize = 5;
 /// Bytes of a look at the destination.
@@ -43,6 +45,9 @@ pub(super) struct Gateway {
     address: SocketAddr,
     admin: SocketAddr,
     hook: String,
+    /// Its workspace's part of the API, and what opens it.
+    api: String,
+    headers: HeaderMap,
     log: PathBuf,
     /// The destination, when it is a file.
     file: Option<PathBuf>,
@@ -97,9 +102,12 @@ impl Gateway {
         let args = ["gateway", "serve", "--config", &settings.to_string_lossy()];
         let child = Child::start("the gateway", &args, &log)?;
         let (client, hook) = (Client::new(), String::new());
-        let mut gateway = Self { child, client, address, admin, hook, log, file, counted_bytes: 0 };
+        let (api, headers) = (first.api_path.clone(), headers(&first));
+        let counted_bytes = 0;
+        let mut gateway =
+            Self { child, client, address, admin, hook, api, headers, log, file, counted_bytes };
         gateway.await_ready().await?;
-        gateway.hook = gateway.make_webhook(&first, template).await?;
+        gateway.hook = gateway.make_webhook(template).await?;
         gateway.probe(probe).await?;
         Ok(gateway)
     }
@@ -157,19 +165,44 @@ impl Gateway {
         Ok(())
     }
 
-    async fn make_webhook(&self, first: &Bootstrap, template: &str) -> Result<String, Failure> {
-        let key = first.api_key.as_ref().map(Secret::expose).unwrap_or_default();
-        let bearer = HeaderValue::try_from(format!("Bearer {key}"));
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, bearer.expect("a key is ASCII"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let webhook = json!({ "name": "bench", "template": template }).to_string();
-        let address = format!("http://{}{}/webhooks/", self.address, first.api_path);
-        let answer = self.client.send(Method::POST, &address, headers, webhook).await?;
-        let made: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    async fn make_webhook(&self, template: &str) -> Result<String, Failure> {
+        let webhook = json!({ "name": "bench", "template": template });
+        let made = self.make(&format!("{}/webhooks/", self.api), &webhook).await?;
         match made["slug"].as_str() {
             Some(slug) => Ok(format!("/hooks/{slug}")),
-            None => Err(self.fail(&format!("it made no webhook: {}", answer.status))),
+            None => Err(self.fail("it made no webhook")),
+        }
+    }
+
+    /// Gives it so many destinations that want nothing of what comes: some in the webhook's workspace, most in others.
+    pub(super) async fn make_idle(&self, count: u32) -> Result<(), Failure> {
+        let (workspaces, _) = self.api.rsplit_once('/').unwrap_or_default();
+        let mut api = self.api.clone();
+        for number in 0..count {
+            if number > 0 && number % DESTINATIONS_PER_WORKSPACE == 0 {
+                let name = format!("bench-{number}");
+                let workspace = json!({ "name": name, "handle": name });
+                let made = self.make(&format!("{workspaces}/"), &workspace).await?;
+                api = format!("{workspaces}/{}", made["id"].as_str().unwrap_or_default());
+            }
+            let wants = format!("never.{number}");
+            // Nobody listens there (RFC 5737), and nothing is ever sent.
+            let destination = json!({
+                "name": wants, "to": "https://192.0.2.1/in", "filter": {"event": {"name": [wants]}}
+            });
+            self.make(&format!("{api}/destinations/"), &destination).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a record.
+    async fn make(&self, path: &str, record: &Value) -> Result<Value, Failure> {
+        let address = format!("http://{}{path}", self.address);
+        let (headers, record) = (self.headers.clone(), record.to_string());
+        let answer = self.client.send(Method::POST, &address, headers, record).await?;
+        match serde_json::from_slice(&answer.body) {
+            Ok(made) if answer.status.is_success() => Ok(made),
+            _ => Err(self.fail(&format!("it made nothing at {path}: {}", answer.status))),
         }
     }
 
@@ -250,6 +283,16 @@ impl Gateway {
         lines.reverse();
         Failure::No(format!("the gateway failed: {}", lines.join("\n  ")))
     }
+}
+
+/// What opens the API.
+fn headers(first: &Bootstrap) -> HeaderMap {
+    let key = first.api_key.as_ref().map(Secret::expose).unwrap_or_default();
+    let bearer = HeaderValue::try_from(format!("Bearer {key}"));
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, bearer.expect("a key is ASCII"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers
 }
 
 /// Two addresses that nobody else has.

@@ -67,6 +67,10 @@ pub(super) struct Bench {
     #[arg(long, default_value_t = 300_000, requires = "feed",
         value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000))]
     events: u64,
+    /// Idle destinations of another gateway of --forward, to see what they cost
+    #[arg(long, default_value_t = 0, requires = "forward",
+        value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    destinations: u32,
     /// Exit 1 when the gateway does not reach the floor, rendering does not keep its bounds, the index its targets, or
     /// sending on its floor
     #[arg(long, conflicts_with = "rate")]
@@ -151,7 +155,11 @@ fn run_feed(bench: &Bench) -> Result<(), Failure> {
 }
 
 fn run_forward(bench: &Bench) -> Result<(), Failure> {
-    let report = forward::measure(bench.rounds, bench.seconds, bench.data_root.as_deref())?;
+    let report = forward::measure(
+        (bench.rounds, bench.seconds),
+        bench.destinations,
+        bench.data_root.as_deref(),
+    )?;
     print(bench.form, &report, &report.text())?;
     if bench.check && !report.reaches_floor() {
         return Err(Failure::No("sending on does not reach its floor".to_owned()));

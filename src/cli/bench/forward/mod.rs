@@ -29,7 +29,7 @@ use crate::shelf::Shelf;
 use crate::spool::{self, Capture, Frame, Spool};
 use crate::telemetry::Telemetry;
 pub(super) use report::Report;
-use report::{Delay, Round};
+use report::{Crowd, Delay, Round, Setup};
 use sink::{STAMP_MARK, Sink};
 
 /// Events in the spool.
@@ -69,13 +69,17 @@ fn failed(fault: &impl std::fmt::Display) -> Failure {
     Failure::No(fault.to_string())
 }
 
-/// Measures so many rounds, each part for so many seconds at most.
-pub(super) fn measure(rounds: u32, seconds: u32, root: Option<&Path>) -> Result<Report, Failure> {
+/// Measures so many rounds, each part for so many seconds at most; beside so many idle destinations, too.
+pub(super) fn measure(
+    (rounds, seconds): (u32, u32),
+    idle: u32,
+    root: Option<&Path>,
+) -> Result<Report, Failure> {
     let runtime = serve::runtime().map_err(|fault| Failure::No(format!("a runtime: {fault}")))?;
     let folder = Folder::make(root)?;
     let report = runtime.block_on(async {
         tokio::select! {
-            report = measure_in(&folder, rounds, seconds) => report,
+            report = measure_in(&folder, (rounds, seconds), idle) => report,
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
         }
     });
@@ -83,9 +87,13 @@ pub(super) fn measure(rounds: u32, seconds: u32, root: Option<&Path>) -> Result<
     report
 }
 
-async fn measure_in(folder: &Folder, rounds: u32, seconds: u32) -> Result<Report, Failure> {
+async fn measure_in(
+    folder: &Folder,
+    (rounds, seconds): (u32, u32),
+    idle: u32,
+) -> Result<Report, Failure> {
     let field = Field::make(folder, Duration::from_secs(seconds.into())).await?;
-    let mut gateways = Gateways::start(folder, field.sink.address).await?;
+    let mut gateways = Gateways::start(folder, field.sink.address, idle).await?;
     let mut found = Vec::new();
     for number in 1..=rounds {
         let bare_batches = field.bare(Form::Batches).await?;
@@ -116,12 +124,21 @@ async fn measure_in(folder: &Folder, rounds: u32, seconds: u32) -> Result<Report
             delay,
             alone,
             beside,
+            crowd: gateways.crowd(&field).await?,
         });
     }
-    for gateway in [&mut gateways.alone, &mut gateways.batches, &mut gateways.single] {
+    let Gateways { alone, batches, single, crowded } = &mut gateways;
+    for gateway in [alone, batches, single].into_iter().chain(crowded) {
         gateway.stop()?;
     }
-    Ok(Report::new(EVENTS, field.bodies.event_bytes, folder.file_system(), &found))
+    let setup = Setup {
+        events: EVENTS,
+        event_bytes: field.bodies.event_bytes,
+        file_system: folder.file_system(),
+        rounds,
+        idle,
+    };
+    Ok(Report::new(setup, &found))
 }
 
 /// A full spool and where it is emptied.
@@ -139,10 +156,12 @@ struct Gateways {
     alone: Gateway,
     batches: Gateway,
     single: Gateway,
+    /// With idle destinations, if there are to be some.
+    crowded: Option<Gateway>,
 }
 
 impl Gateways {
-    async fn start(folder: &Folder, sink: SocketAddr) -> Result<Self, Failure> {
+    async fn start(folder: &Folder, sink: SocketAddr, idle: u32) -> Result<Self, Failure> {
         let [small, _] = Shape::all();
         let (place, stamped) =
             (|form: &str| format!("http://{sink}/{form}?form={form}"), stamped());
@@ -156,7 +175,26 @@ impl Gateways {
             batches: start("batches", To::Place(place("array")), shape::TEMPLATE, &small.body)
                 .await?,
             single: start("single", To::Place(place("single")), STAMPED, &stamped).await?,
+            crowded: match idle {
+                0 => None,
+                idle => {
+                    let gateway =
+                        start("crowded", To::Nowhere, shape::TEMPLATE, &small.body).await?;
+                    gateway.make_idle(idle).await?;
+                    say(&format!("{idle} idle destinations made"));
+                    Some(gateway)
+                }
+            },
         })
+    }
+
+    /// What idle destinations cost: requests taken per second, and bytes of memory more than without them.
+    async fn crowd(&self, field: &Field) -> Result<Option<Crowd>, Failure> {
+        let Some(gateway) = &self.crowded else { return Ok(None) };
+        let taken = field.taken(gateway).await?;
+        let bytes = gateway.child().usage()?.resident_bytes;
+        let less = self.alone.child().usage()?.resident_bytes;
+        Ok(Some(Crowd { taken, bytes: bytes.saturating_sub(less) }))
     }
 }
 

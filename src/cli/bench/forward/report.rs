@@ -15,6 +15,30 @@ const P99_FACTOR_MAX: f64 = 12.0;
 /// Requests taken with a destination, of those without one.
 const BESIDE_MIN: f64 = 0.6;
 
+/// Requests taken with many idle destinations, of those without any, and the memory these may take.
+const CROWDED_MIN: f64 = 0.95;
+const CROWD_MAX_BYTES: u64 = 200 << 20;
+
+/// How it was measured.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Setup {
+    pub(super) events: u64,
+    pub(super) event_bytes: usize,
+    pub(super) file_system: String,
+    pub(super) rounds: u32,
+    /// Destinations that get nothing.
+    pub(super) idle: u32,
+}
+
+/// What idle destinations cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crowd {
+    /// Requests per second.
+    pub(super) taken: f64,
+    /// Memory beyond that of the gateway without them.
+    pub(super) bytes: u64,
+}
+
 /// How long requests took to the sink.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delay {
@@ -38,6 +62,8 @@ pub(super) struct Round {
     /// Requests per second, without a destination and with one.
     pub(super) alone: f64,
     pub(super) beside: f64,
+    /// With idle destinations.
+    pub(super) crowd: Option<Crowd>,
 }
 
 /// Medians of one part.
@@ -54,10 +80,7 @@ struct Row {
 /// Everything.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::cli::bench) struct Report {
-    events: u64,
-    event_bytes: usize,
-    file_system: String,
-    rounds: usize,
+    setup: Setup,
     /// Requests per second at half load, median.
     half_load: f64,
     rows: Vec<Row>,
@@ -65,12 +88,7 @@ pub(in crate::cli::bench) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(
-        events: u64,
-        event_bytes: usize,
-        file_system: String,
-        rounds: &[Round],
-    ) -> Self {
+    pub(super) fn new(setup: Setup, rounds: &[Round]) -> Self {
         let row = |what, unit, pair: fn(&Round) -> (f64, f64)| {
             let over = |figure: fn((f64, f64)) -> f64| {
                 median(rounds.iter().map(|round| figure(pair(round))).collect())
@@ -83,7 +101,7 @@ impl Report {
                 ratio: over(|(least, gateway)| gateway / least),
             }
         };
-        let rows = vec![
+        let mut rows = vec![
             row("batches of 500", "events/s", |one| (one.bare_batches, one.batches)),
             row("one by one", "events/s", |one| (one.bare_singles, one.singles)),
             row("to the sink, p50", "ms", |one| (one.direct.p50_ms, one.delay.p50_ms)),
@@ -92,7 +110,7 @@ impl Report {
         ];
         let least =
             |what, wanted: f64, ratio: f64| bound(what, ">=", wanted, ratio, ratio >= wanted);
-        let floor = vec![
+        let mut floor = vec![
             least("batches, of a bare client", BATCHES_OF_BARE_MIN, rows[0].ratio),
             least("one by one, of a bare client", SINGLES_OF_BARE_MIN, rows[1].ratio),
             bound(
@@ -105,8 +123,26 @@ impl Report {
             least("requests taken, of those without a destination", BESIDE_MIN, rows[4].ratio),
         ];
         let half_load = median(rounds.iter().map(|round| f64::from(round.rate)).collect());
-        let rounds = rounds.len();
-        Self { events, event_bytes, file_system, rounds, half_load, rows, floor }
+        if setup.idle > 0 {
+            let crowded = row("beside idle ones", "req/s", |one| {
+                (one.alone, one.crowd.map_or(0.0, |crowd| crowd.taken))
+            });
+            floor.push(least(
+                "requests taken beside idle destinations",
+                CROWDED_MIN,
+                crowded.ratio,
+            ));
+            rows.push(crowded);
+            let bytes = rounds.iter().filter_map(|round| round.crowd).map(|crowd| crowd.bytes);
+            let bytes = bytes.max().unwrap_or(0);
+            floor.push(Bound {
+                what: "memory of idle destinations, MiB".to_owned(),
+                wanted: format!("<= {}", CROWD_MAX_BYTES >> 20),
+                found: format!("{}", bytes >> 20),
+                reached: bytes <= CROWD_MAX_BYTES,
+            });
+        }
+        Self { setup, half_load, rows, floor }
     }
 
     /// Whether it reaches all that is asked of it.
@@ -116,11 +152,13 @@ impl Report {
 
     /// For people.
     pub(in crate::cli::bench) fn text(&self) -> String {
-        let Self { events, event_bytes, file_system, rounds, half_load, .. } = self;
+        let Setup { events, event_bytes, file_system, rounds, idle } = &self.setup;
+        let half_load = self.half_load;
         let mut out = format!(
             "{events} events of {event_bytes} bytes on {file_system}, medians of {rounds} rounds; to the sink at \
              half load: {half_load:.0} requests/s,\ntwo events each, one by one. The least is a bare client that \
-             sends the same bodies to the same sink; for requests\ntaken, the same gateway without a destination\n\n\
+             sends the same bodies to the same sink; for requests\ntaken, the same gateway without a destination \
+             (idle ones: {idle})\n\n\
              {:<18}{:>10}{:>14}{:>14}{:>8}\n",
             "", "", "least", "hookgate", "ratio",
         );
@@ -167,14 +205,21 @@ mod tests {
             delay: delay(4.0),
             alone: 20.0 * speed,
             beside: 15.0 * speed,
+            crowd: Some(Crowd { taken: 19.5 * speed, bytes: 100 << 20 }),
         }
+    }
+
+    fn report(rounds: &[Round]) -> Report {
+        let file_system = "ext4".to_owned();
+        let setup = Setup { events: 1, event_bytes: 500, file_system, rounds: 3, idle: 10 };
+        Report::new(setup, rounds)
     }
 
     #[test]
     fn ratios_are_those_of_one_round() {
-        let report = Report::new(1, 500, "ext4".to_owned(), &[round(1.0), round(9.0), round(2.0)]);
+        let report = report(&[round(1.0), round(9.0), round(2.0)]);
         let ratios: Vec<_> = report.rows.iter().map(|row| row.ratio).collect();
-        for (found, wanted) in ratios.iter().zip([0.8, 0.6, 4.0, 4.0, 0.75]) {
+        for (found, wanted) in ratios.iter().zip([0.8, 0.6, 4.0, 4.0, 0.75, 0.975]) {
             assert!((found - wanted).abs() < 1e-9, "{ratios:?}");
         }
         assert!((report.rows[0].gateway - 160.0).abs() < 1e-9, "the median");
@@ -183,16 +228,18 @@ mod tests {
 
     #[test]
     fn each_line_of_the_floor_can_be_missed() {
-        let spoil: [fn(&mut Round); 4] = [
+        let spoil: [fn(&mut Round); 6] = [
             |round| round.batches /= 2.0,
             |round| round.singles /= 3.0,
             |round| round.delay.p99_ms *= 4.0,
             |round| round.beside /= 2.0,
+            |round| round.crowd = Some(Crowd { taken: 18.0, bytes: 0 }),
+            |round| round.crowd = Some(Crowd { taken: 20.0, bytes: 201 << 20 }),
         ];
         for (line, spoil) in spoil.into_iter().enumerate() {
             let mut bad = round(1.0);
             spoil(&mut bad);
-            let report = Report::new(1, 500, "ext4".to_owned(), &[bad]);
+            let report = report(&[bad]);
             let missed: Vec<bool> = report.floor.iter().map(|bound| !bound.reached).collect();
             assert_eq!(missed.iter().filter(|missed| **missed).count(), 1, "{}", report.text());
             assert!(missed[line] && !report.reaches_floor());
