@@ -415,6 +415,7 @@ impl Api {
             Act::DiscardParked => self.discard(call, values).await,
             Act::Requests => self.list_requests(call, arrival).await,
             Act::Request => self.read_request(call).await,
+            Act::Explain => self.explain(call, arrival).await,
             Act::Replay => self.replay(call, values).await,
             Act::Compare => self.compare(call, values).await,
         }

@@ -151,6 +151,8 @@ pub enum Act {
     Requests,
     /// Tells a request that a webhook kept, whole.
     Request,
+    /// Tells what became of a request or an event.
+    Explain,
     /// Makes events of kept requests again.
     Replay,
     /// Compares a draft with a webhook's template over kept requests.

@@ -14,6 +14,7 @@ mod context;
 mod demo;
 mod destination;
 mod event;
+mod explain;
 mod fmt;
 mod form;
 mod gallery;
@@ -134,6 +135,9 @@ enum Command {
     /// Requests that webhooks kept
     #[command(subcommand)]
     Request(request::Command),
+    /// Tell what became of a request or an event
+    #[command(after_help = explain::EXAMPLE)]
+    Explain(explain::Args),
     /// Make events of kept requests again, by today's templates
     #[command(after_help = replay::EXAMPLE)]
     Replay(Box<replay::Args>),
@@ -233,6 +237,7 @@ pub fn run() -> ExitCode {
         Command::Man(args) => man::run(&args, Cli::command()),
         Command::Destination(command) => destination::run(&command),
         Command::Request(command) => request::run(&command),
+        Command::Explain(args) => explain::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Parked(command) => parked::run(&command),
         Command::Secrets(command) => secrets::run(&command),

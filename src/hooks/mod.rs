@@ -12,6 +12,7 @@ mod routes;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +38,7 @@ use handshake::Handshake;
 use refusal::Refusal;
 use rendering::{Renderer, Rendering};
 use shadow::Beside;
+use trace::{Place, Trace};
 
 pub use events::ACTIONS;
 pub use receipt::RECEIPTS_PREFIX;
@@ -156,16 +158,31 @@ impl Hooks {
     /// Answers one request: the whole way of a webhook.
     pub async fn receive(&self, arrival: Arrival, body: accept::Body) -> Reply {
         let started = Instant::now();
-        let (reply, outcome) = match self.pass(arrival, body).await {
-            Ok(kept) => self.succeed(&kept),
-            Err(refusal) => (refusal.reply(), Outcome::Refused(refusal.reason())),
+        let mut trace = Trace::new(&arrival);
+        let (reply, outcome) = match self.pass(arrival, body, &mut trace.place).await {
+            Ok(kept) => {
+                if matches!(kept.verdict, Verdict::Duplicate) {
+                    self.note(&trace, "duplicate", StatusCode::NO_CONTENT, Some(kept.id));
+                }
+                self.succeed(&kept)
+            }
+            Err(refusal) => {
+                let (reply, reason) = (refusal.reply(), refusal.reason());
+                self.note(&trace, reason.name(), reply.status, None);
+                (reply, Outcome::Refused(reason))
+            }
         };
         self.facts.answered(outcome, started.elapsed());
         reply
     }
 
-    async fn pass(&self, arrival: Arrival, body: accept::Body) -> Result<Kept, Refusal> {
-        let admission = self.admit(arrival)?;
+    async fn pass(
+        &self,
+        arrival: Arrival,
+        body: accept::Body,
+        place: &mut Option<Place>,
+    ) -> Result<Kept, Refusal> {
+        let admission = self.admit(arrival, place)?;
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
         self.charge(&admission.endpoint, admission.arrival.received)?;
@@ -224,7 +241,7 @@ impl Hooks {
     }
 
     /// Method, slug, the peer's budget, the spool's gate: before a byte of the body is read.
-    fn admit(&self, arrival: Arrival) -> Result<Admission, Refusal> {
+    fn admit(&self, arrival: Arrival, place: &mut Option<Place>) -> Result<Admission, Refusal> {
         if !has_body(&arrival.method)
             && !matches!(
                 arrival.method,
@@ -236,6 +253,7 @@ impl Hooks {
         // An unknown slug is charged like a known one, so that nobody guesses for free.
         let slug = slug(arrival.path());
         let endpoint = slug.and_then(|slug| self.routes.find(slug, arrival.received));
+        *place = endpoint.as_ref().map(|one| (one.id, one.account, one.workspace));
         self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
         let endpoint = endpoint.ok_or(Refusal::Unknown)?;
         self.spool.admit()?;

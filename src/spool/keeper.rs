@@ -15,6 +15,8 @@ const ROUND: Duration = Duration::from_millis(100);
 /// Rounds between two looks at the file system, and between two old segments read.
 const SPACE_ROUNDS: u64 = 5;
 const SCRUB_ROUNDS: u64 = 10;
+/// Between two writings of what was refused, whatever comes.
+const REFUSED_ROUNDS: u64 = 100;
 /// After a spare could not be made.
 const FILL_PAUSE: Duration = Duration::from_secs(2);
 /// Spares that are always kept: one to go on with, one that was recycled meanwhile.
@@ -33,6 +35,7 @@ struct Keeper<'a> {
     grown: u64,
     fill_after: Instant,
     cursor_failed: bool,
+    refused_failed: bool,
 }
 
 /// Keeps until the spool is closed; the cursors are saved a last time then.
@@ -46,11 +49,13 @@ pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
         grown: 0,
         fill_after,
         cursor_failed: false,
+        refused_failed: false,
     };
     while shared.bell.wait(ROUND) {
         keeper.go_round();
     }
     keeper.save_cursors();
+    keeper.save_refused();
 }
 
 impl Keeper<'_> {
@@ -70,6 +75,9 @@ impl Keeper<'_> {
         if self.round.is_multiple_of(SCRUB_ROUNDS) {
             self.scrub_one();
         }
+        if self.round.is_multiple_of(REFUSED_ROUNDS) {
+            self.save_refused();
+        }
         self.round += 1;
     }
 
@@ -88,6 +96,18 @@ impl Keeper<'_> {
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    fn save_refused(&mut self) {
+        let shared = self.shared;
+        match shared.refusals.save(&*shared.disk, &shared.folder) {
+            Ok(()) => self.refused_failed = false,
+            Err(fault) if !self.refused_failed => {
+                self.refused_failed = true;
+                tracing::warn!(%fault, "what was refused could not be written down");
+            }
+            Err(_) => {}
         }
     }
 

@@ -13,6 +13,7 @@ mod open;
 mod picker;
 mod queue;
 mod reader;
+mod refused;
 mod ring;
 mod shared;
 mod start;
@@ -38,6 +39,7 @@ pub use append::Append;
 pub use lock::FolderLock;
 pub use picker::Picker;
 pub use reader::Reader;
+pub use refused::Refused;
 pub use start::{Start, track_of};
 
 /// Settings of the spool.
@@ -398,6 +400,12 @@ impl Spool {
         let track = shared.tracks.named(name)?;
         let dropped = track.dropped.load(Ordering::Relaxed);
         Some(shared.lag(track.released(), dropped))
+    }
+
+    /// The last frame that the reader of that name has released, if there is one.
+    #[must_use]
+    pub fn released(&self, name: &str) -> Option<u64> {
+        self.running.shared.tracks.named(name).map(|track| track.released())
     }
 
     /// How far each reader is behind, by name.

@@ -148,6 +148,13 @@ impl Spool {
         append_first(&self.running.shared, key, since, named, frame).await
     }
 
+    /// Where the frame of an event lies that was appended once, in the spool's window.
+    #[must_use]
+    pub fn sequence_of(&self, account: Uuid, workspace: Option<Uuid>, id: Uuid) -> Option<u64> {
+        let seen = self.running.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.find(&(account, workspace, id))
+    }
+
     /// Remembers an event id that a template of a workspace supplied, with a digest of its content. `false`: the id is
     /// known there with other content. Bounded to the newest 100,000; what the journal still holds is remembered after
     /// a restart, as far as start-up reads it.

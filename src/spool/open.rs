@@ -13,6 +13,7 @@ use super::content::{OWN, decode};
 use super::gate::Gate;
 use super::once::{IDS_MAX, KEYS_MAX, Memory, Placed};
 use super::queue::Queue;
+use super::refused::Refusals;
 use super::ring::{Pool, Ring};
 use super::shared::{Bell, Bounds, Shared};
 use super::tracks::Tracks;
@@ -112,6 +113,7 @@ pub(super) fn open(
     let pool = Arc::new(Pool::default());
     let start = Start { mode, last, first_bytes: bounds.first_bytes, chance };
     let journal = Journal::new(Arc::clone(&disk), &folder, Arc::clone(&shelf), start);
+    let refusals = Refusals::open(&*disk, &folder);
     let shared = Arc::new(Shared {
         disk,
         folder: folder.clone(),
@@ -123,6 +125,7 @@ pub(super) fn open(
         bounds,
         gate: Gate::default(),
         ring: Ring::new(pool),
+        refusals,
         written: AtomicU64::new(shelf.held().written),
         shelf,
         tracks: Tracks::new(saved),

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::gate::Gate;
 use super::once::{Memory, Placed};
 use super::queue::Queue;
+use super::refused::Refusals;
 use super::ring::Ring;
 use super::tracks::Tracks;
 use super::{First, Frame, Key, Lag, Options, SpoolError};
@@ -116,6 +117,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) gate: Gate,
     pub(super) ring: Ring,
+    pub(super) refusals: Refusals,
     pub(super) shelf: Arc<Shelf>,
     pub(super) tracks: Tracks,
     /// Readers wait here for the next batch.

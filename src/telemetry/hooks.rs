@@ -77,6 +77,14 @@ const REASONS: [&str; 14] = [
     "spool-failed",
 ];
 
+impl Reason {
+    /// In a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        REASONS[self as usize]
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,

@@ -14,7 +14,7 @@ use crate::render::{Context, Diagnostic, Limits, More, Template};
 use crate::request::{Body, HIDDEN_PATH, help};
 
 /// What the id of an event is derived for that its request did not get when it came.
-const HEALED: &str = "event";
+pub(super) const HEALED: &str = "event";
 
 /// A webhook as renderings need it.
 pub(super) struct Renderer {

@@ -5,6 +5,7 @@
 mod again;
 mod capture;
 mod compare;
+mod explain;
 mod replay;
 
 use http::StatusCode;

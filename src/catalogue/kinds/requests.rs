@@ -12,6 +12,8 @@ pub const REQUESTS_MAX: u64 = 200;
 const REPLAY_MAX: u64 = 500;
 /// Most requests of one slice of a comparison.
 const COMPARE_MAX: u64 = 10_000;
+/// Longest id of a request that its sender gave, in characters.
+const ID_MAX_CHARS: u64 = 128;
 /// Longest condition, in characters.
 const CONDITION_MAX_CHARS: u64 = 2000;
 
@@ -46,6 +48,10 @@ const REPLAY: &[Field] = &[
     Field::new("limit", Shape::Count(REPLAY_MAX)).or(Fallback::Count(REPLAY_MAX)),
 ];
 
+/// Any id that names something; it stands in the address, and is demanded there.
+const EXPLAIN: &[Field] = &[Field::new("id", Shape::Text(ID_MAX_CHARS))];
+const EXPLAIN_PATH: &str = "/accounts/{account}/workspaces/{workspace}/explain";
+
 /// Over which requests a draft is compared.
 const COMPARE: &[Field] = &[
     Field::new("webhook_id", Shape::Foreign).required(),
@@ -71,6 +77,7 @@ pub static REQUEST: Kind = Kind {
     verbs: &[
         Verb::own("list", ("GET", "", 200), SEE, Act::Requests).also(LIST),
         Verb::own("read", ("GET", "{id}", 200), SEE, Act::Request),
+        Verb::own("explain", ("GET", EXPLAIN_PATH, 200), SEE, Act::Explain).also(EXPLAIN),
         Verb::own("replay", ("POST", "replay", 200), MANAGE, Act::Replay).also(REPLAY),
         Verb::own("compare", ("POST", "compare", 200), MANAGE, Act::Compare).also(COMPARE),
     ],

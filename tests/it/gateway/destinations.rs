@@ -20,10 +20,10 @@ const TEMPLATE: &str = r#"{"event": "shop.{{ body.what }}",
     "resource": {"prefect.resource.id": "order.{{ body.order }}"}, "payload": {{ body|tojson }}}"#;
 
 /// What a server took, and how it was authorized.
-type Taken = Arc<Mutex<Vec<(Value, String)>>>;
+pub(super) type Taken = Arc<Mutex<Vec<(Value, String)>>>;
 
 /// A server that refuses orders of 13, until it is told to take them.
-fn serve(served: &Served, takes_all: &Arc<Mutex<bool>>) -> (SocketAddr, Taken) {
+pub(super) fn serve(served: &Served, takes_all: &Arc<Mutex<bool>>) -> (SocketAddr, Taken) {
     let taken = Taken::default();
     let (seen, takes_all) = (Arc::clone(&taken), Arc::clone(takes_all));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

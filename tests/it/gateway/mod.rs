@@ -7,6 +7,7 @@ mod commands;
 mod contexts;
 mod destinations;
 mod event_commands;
+mod explain;
 mod feed;
 mod followers;
 mod hooks;

@@ -1,0 +1,93 @@
+//! `hookgate explain`: what became of a request, an event, or a delivery. In: an id that a reply, a list or a log line
+//! said. Out: its way through a running gateway, step by step, and where it stands at each destination.
+
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::access::Access;
+use super::client::runtime;
+use super::listing::{Listing, text};
+use super::output::Failure;
+
+pub(super) const EXAMPLE: &str = "\
+Any of these ids will do: a request's, which the reply's Hookgate-Receipt said; an event's; that of an event that lies
+parked; and the X-Request-Id of a request that was refused, or that came twice. The newest thousand of the last two are
+remembered.
+
+Exit codes: 0 it is known, 5 nothing is known of that id.
+
+Examples:
+  hookgate explain 019ab2f0-6f4e-7cc1-9a8b-0d8b1c4f9f10
+  hookgate explain 019ab2f0-6f4e-7cc1-9a8b-0d8b1c4f9f10 -o json | jq '.deliveries'";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Of a request, a receipt, an event, a parked event, or a refused request
+    id: String,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let remote = args.access.workspace().await?;
+        let path = format!("explain?id={}", utf8_percent_encode(&args.id, NON_ALPHANUMERIC));
+        let told = remote.call(Method::GET, &path, None).await;
+        let told = told.map_err(|failure| failure.about(&args.id))?;
+        args.listing.record(&told, &lines(&told))
+    })
+}
+
+/// The steps as people read them.
+fn lines(told: &Value) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("outcome", text(told, "outcome"))];
+    let refusal = &told["refusal"];
+    if refusal.is_object() {
+        let [received, method, peer, reason] =
+            ["received", "method", "peer", "reason"].map(|key| text(refusal, key));
+        let times = match refusal["times"].as_u64() {
+            Some(times) if times > 1 => format!(", {times} times within a second"),
+            _ => String::new(),
+        };
+        lines.push(("not kept", format!("{received}  {method} from {peer}")));
+        lines.push(("because", format!("{reason}, answered {}{times}", refusal["status"])));
+    }
+    let request = &told["request"];
+    if request.is_object() {
+        let [id, received, method, webhook] =
+            ["id", "received", "method", "webhook"].map(|key| text(request, key));
+        let bytes = &request["content_length"];
+        lines.push(("receipt", id));
+        lines.push(("received", format!("{received}  {method}, {bytes} bytes, by {webhook}")));
+        if let Some(version) = request["template_version"].as_u64() {
+            lines.push(("template", format!("version {version}")));
+        }
+        let line = request["line"].as_u64().map(|line| format!(" (line {line})"));
+        let error = text(request, "error");
+        if !error.is_empty() {
+            lines.push(("error", error + &line.unwrap_or_default()));
+        }
+    }
+    for event in told["events"].as_array().into_iter().flatten() {
+        let [id, name, made] = ["id", "event", "made_by"].map(|key| text(event, key));
+        lines.push(("event", format!("{id}  {name}  ({made})")));
+    }
+    for repeat in told["repeats"].as_array().into_iter().flatten() {
+        let [received, id] = ["received", "request_id"].map(|key| text(repeat, key));
+        lines.push(("repeated", format!("{received}  {id}, {} times", repeat["times"])));
+    }
+    for one in told["deliveries"].as_array().into_iter().flatten() {
+        let [id, name, state, reason] =
+            ["event_id", "destination", "state", "reason"].map(|key| text(one, key));
+        let name = if name.is_empty() { "the operator's".to_owned() } else { name };
+        let why = match one["attempts"].as_u64() {
+            Some(attempts) => format!(": {reason} ({attempts} attempts)"),
+            None => String::new(),
+        };
+        lines.push(("delivery", format!("{id}  {name}  {state}{why}")));
+    }
+    lines
+}

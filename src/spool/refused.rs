@@ -1,0 +1,198 @@
+//! Requests to webhooks that were not kept: refused, or kept before. In: each as it happens. Out: the newest, by their
+//! ids. Bounded in number, and in how often the disk is asked: the keeper writes them as one small file, now and then,
+//! whatever comes; so a flood costs no more disk than a few. Nothing of a body, never a slug.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::Spool;
+use crate::id::Uuid;
+use crate::journal::{Disk, Mode};
+
+/// Most that are kept.
+const REFUSED_MAX: usize = 1000;
+/// How far back one is looked for that the next only repeats, and for how long.
+const REPEATS_LOOKED_AT: usize = 32;
+const REPEAT_MICROS: i64 = 1_000_000;
+/// Largest file that is read: each line has its bounds.
+const FILE_MAX_BYTES: u64 = 2 << 20;
+const FILE: &str = "refused.ndjson";
+
+/// A request to a webhook that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its id, as its reply said: at most 128 characters.
+    pub id: String,
+    /// The webhook it was sent to.
+    pub webhook: Uuid,
+    /// That one's account.
+    pub account: Uuid,
+    /// And workspace.
+    pub workspace: Uuid,
+    /// When its head was complete, in microseconds since 1970.
+    pub received: i64,
+    /// Where it came from.
+    pub peer: IpAddr,
+    /// Its method.
+    pub method: String,
+    /// Why, in a word.
+    pub reason: String,
+    /// How it was answered.
+    pub status: u16,
+    /// The receipt of the request that it repeats.
+    pub first: Option<Uuid>,
+    /// How many there were of its kind within a second, it being the first.
+    pub times: u64,
+}
+
+impl Refused {
+    fn is_repeated_by(&self, next: &Self) -> bool {
+        (self.webhook, self.peer, &self.reason, self.first)
+            == (next.webhook, next.peer, &next.reason, next.first)
+            && next.received.saturating_sub(self.received) < REPEAT_MICROS
+    }
+}
+
+impl Spool {
+    /// Remembers a request that was not kept, unless it only repeats one of the same second. Bounded to the newest
+    /// 1000; written down now and then.
+    pub fn note_refused(&self, refused: Refused) {
+        self.running.shared.refusals.add(refused);
+    }
+
+    /// The requests that were not kept and fit, the oldest first.
+    pub fn refused(&self, fits: impl Fn(&Refused) -> bool) -> Vec<Refused> {
+        self.running.shared.refusals.all(fits)
+    }
+}
+
+/// The newest of them.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    all: VecDeque<Refused>,
+    is_new: bool,
+}
+
+impl Refusals {
+    /// Those that a file has, as far as its lines make sense.
+    pub(super) fn open(disk: &dyn Disk, folder: &Path) -> Self {
+        let text = read(disk, &folder.join(FILE)).unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n');
+        let all = lines.filter_map(|line| serde_json::from_slice(line).ok()).take(REFUSED_MAX);
+        Self { state: Mutex::new(State { all: all.collect(), is_new: false }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds one, or counts it to the one it repeats.
+    pub(super) fn add(&self, refused: Refused) {
+        let mut state = self.lock();
+        state.is_new = true;
+        let mut newest = state.all.iter_mut().rev().take(REPEATS_LOOKED_AT);
+        if let Some(before) = newest.find(|before| before.is_repeated_by(&refused)) {
+            before.times += 1;
+            return;
+        }
+        if state.all.len() == REFUSED_MAX {
+            state.all.pop_front();
+        }
+        state.all.push_back(refused);
+    }
+
+    /// All that fit, the oldest first.
+    pub(super) fn all(&self, fits: impl Fn(&Refused) -> bool) -> Vec<Refused> {
+        self.lock().all.iter().filter(|refused| fits(refused)).cloned().collect()
+    }
+
+    /// Writes them, if there is anything new: beside, synced, renamed.
+    pub(super) fn save(&self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+        let text = {
+            let mut state = self.lock();
+            if !std::mem::take(&mut state.is_new) {
+                return Ok(());
+            }
+            let mut text = Vec::new();
+            for refused in &state.all {
+                serde_json::to_writer(&mut text, refused)?;
+                text.push(b'\n');
+            }
+            text
+        };
+        let (path, beside) = (folder.join(FILE), folder.join("refused.tmp"));
+        let _ = disk.remove(&beside);
+        let file = disk.create(&beside, Mode::Buffered)?;
+        file.write_at(&text, 0)?;
+        file.sync()?;
+        disk.rename(&beside, &path)
+    }
+}
+
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, Mode::Read)?;
+    let size = file.size()?.min(FILE_MAX_BYTES);
+    let mut bytes = vec![0; size as usize];
+    let got = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::RealDisk;
+
+    fn refused(number: u64, seconds: i64) -> Refused {
+        Refused {
+            id: number.to_string(),
+            webhook: Uuid::nil(),
+            account: Uuid::nil(),
+            workspace: Uuid::nil(),
+            received: seconds * 1_000_000,
+            peer: [192, 0, 2, (number % 200) as u8].into(),
+            method: "POST".to_owned(),
+            reason: "unauthorized".to_owned(),
+            status: 401,
+            first: None,
+            times: 1,
+        }
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_a_flood_is_one_line() {
+        let folder = std::env::temp_dir().join(format!("hookgate-refused-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let ring = Refusals::open(&RealDisk, &folder);
+        for number in 0..1100 {
+            ring.add(refused(number, number.cast_signed()));
+        }
+        for _ in 0..50 {
+            ring.add(refused(1099, 1099));
+        }
+        let find = |ring: &Refusals, id: &str| ring.all(|refused| refused.id == id).pop();
+        assert_eq!(find(&ring, "99"), None, "the oldest go first");
+        assert_eq!(find(&ring, "100").map(|refused| refused.times), Some(1));
+        assert_eq!(find(&ring, "1099").map(|refused| refused.times), Some(51));
+        ring.save(&RealDisk, &folder).expect("written");
+        let (text, path) = (ring.all(|_| true), folder.join(FILE));
+        assert_eq!(Refusals::open(&RealDisk, &folder).all(|_| true), text);
+        let torn = std::fs::read_to_string(&path).expect("a file") + "{\"id\":\"torn";
+        std::fs::write(&path, torn).expect("a file");
+        assert_eq!(Refusals::open(&RealDisk, &folder).all(|_| true).len(), 1000);
+        std::fs::remove_file(&path).expect("gone");
+        ring.save(&RealDisk, &folder).expect("nothing new");
+        assert!(!path.exists(), "nothing is written without need");
+        std::fs::remove_dir_all(&folder).expect("a folder");
+    }
+}

@@ -1,0 +1,174 @@
+//! What became of requests, from outside: kept, refused, parked, made an event of later, and sent twice.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::destinations::serve;
+use super::{Answer, Served, wait};
+
+const BROKEN: &str = r#"{"event": "shop.paid", "resource": {}}"#;
+const TEMPLATE: &str = r#"{"event": "shop.paid", "payload": {{ body|tojson }},
+    "resource": {"prefect.resource.id": "order.{{ body.order }}"}}"#;
+
+impl Served {
+    fn ask_of(&self, id: &str) -> Answer {
+        self.call("GET", &format!("/explain?id={id}"), &Value::Null)
+    }
+
+    /// What is told of an id; the index is waited for.
+    fn explained(&self, id: &str) -> Value {
+        let answer = wait("an answer", || {
+            let answer = self.ask_of(id);
+            (answer.status != 503).then_some(answer)
+        });
+        assert_eq!(answer.status, 200, "{id}: {}", answer.text());
+        answer.json()
+    }
+
+    /// The same, once one of its deliveries stands so.
+    fn explained_until(&self, id: &str, state: &str) -> (Value, Value) {
+        wait(state, || {
+            let told = self.explained(id);
+            let all = told["deliveries"].as_array().expect("deliveries");
+            let found = all.iter().find(|one| one["state"] == state)?.clone();
+            Some((told, found))
+        })
+    }
+
+    fn order_as(&self, webhook: &Value, order: u32, headers: &[(&str, &str)]) -> Answer {
+        let path = format!("/hooks/{}", webhook["slug"].as_str().expect("a slug"));
+        let json = [("content-type", "application/json")];
+        let headers = [&json[..], headers].concat();
+        self.send("POST", &path, &headers, format!("{{\"order\":{order}}}").as_bytes())
+    }
+}
+
+fn hook(served: &Served, name: &str, template: &str) -> Value {
+    let body = json!({ "name": name, "template": template, "dedup_key": "X-Delivery" });
+    served.call("POST", "/webhooks/", &body).json()
+}
+
+#[test]
+fn what_was_kept_is_told_up_to_each_destination() {
+    let served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let (address, _) = serve(&served, &Arc::new(Mutex::new(false)));
+    let webhook = hook(&served, "orders", TEMPLATE);
+    let to = format!("http://{address}/in");
+    served.answered(&["destination", "create", "shop", &to, "--event", "shop.*"]);
+
+    let first = served.order_as(&webhook, 1, &[("x-delivery", "a")]).receipt().to_owned();
+    let (told, delivery) = served.explained_until(&first, "passed");
+    assert_eq!((&told["id"], &told["outcome"]), (&json!(first), &json!("accepted")));
+    assert_eq!(told["request"]["webhook"], "orders");
+    assert_eq!(
+        (&told["request"]["method"], &told["request"]["content_length"]),
+        (&json!("POST"), &json!(11))
+    );
+    let made: Vec<_> = told["events"].as_array().expect("events").iter().collect();
+    assert_eq!(
+        (&made[0]["made_by"], &made[1]["made_by"]),
+        (&json!("received"), &json!("template"))
+    );
+    assert_eq!(
+        (&made[1]["event"], &made[1]["resource_id"]),
+        (&json!("shop.paid"), &json!("order.1"))
+    );
+    assert_eq!((&delivery["destination"], &delivery["event_id"]), (&json!("shop"), &made[1]["id"]));
+    assert_eq!(told["deliveries"][0]["state"], "not wanted", "what the filter does not want");
+    let by_event = served.explained(made[1]["id"].as_str().expect("an id"));
+    assert_eq!(by_event["request"], told["request"], "by its event, too");
+
+    let bad = served.order_as(&webhook, 13, &[("x-delivery", "b")]).receipt().to_owned();
+    let (told, parked) = served.explained_until(&bad, "parked");
+    assert_eq!(told["outcome"], "accepted");
+    assert_eq!((&parked["destination"], &parked["answer"]), (&json!("shop"), &json!("no 13")));
+    assert!(
+        parked["attempts"].as_u64() >= Some(1)
+            && parked["reason"].as_str().expect("why").contains("422")
+    );
+    let said = served.answered(&["explain", &bad]);
+    assert!(said.contains("shop  parked: ") && said.contains("(template)"), "{said}");
+
+    let again = served.order_as(&webhook, 1, &[("x-delivery", "a"), ("x-request-id", "again:1")]);
+    assert_eq!((again.status, again.receipt()), (204, &*first));
+    let told = served.explained("again:1");
+    assert_eq!((&told["outcome"], &told["refusal"]["first"]), (&json!("duplicate"), &json!(first)));
+    assert_eq!(told["request"]["id"], first.as_str());
+    let told = served.explained(&first);
+    assert_eq!(told["repeats"][0]["request_id"], "again:1");
+    assert_eq!(told["outcome"], "accepted");
+    let said = served.answered(&["explain", "again:1"]);
+    assert!(said.contains("duplicate, answered 204"), "{said}");
+}
+
+#[test]
+fn what_failed_shows_the_event_of_its_replay() {
+    let served = Served::start(|_| ());
+    let webhook = hook(&served, "a hook", BROKEN);
+    let failed = served.order_as(&webhook, 1, &[]).receipt().to_owned();
+    let told = served.explained(&failed);
+    assert_eq!(
+        (&told["outcome"], &told["request"]["error_type"]),
+        (&json!("failed"), &json!("invalid-event"))
+    );
+    assert_eq!(told["events"].as_array().map(Vec::len), Some(2));
+    let path = format!("/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let mended = json!({ "name": "a hook", "template": TEMPLATE });
+    assert_eq!(served.call("PUT", &path, &mended).status, 204);
+    served.kept(1);
+    assert_eq!(served.answered(&["replay"]), "1 requests, 1 events kept\n");
+    let told = wait("the event", || {
+        let told = served.explained(&failed);
+        (told["events"].as_array().map(Vec::len) == Some(3)).then_some(told)
+    });
+    let healed = &told["events"][2];
+    assert_eq!((&healed["made_by"], &healed["event"]), (&json!("replay"), &json!("shop.paid")));
+    let by_event = served.explained(healed["id"].as_str().expect("an id"));
+    assert_eq!(by_event["request"]["id"], failed.as_str());
+    assert!(served.answered(&["explain", &failed]).contains("shop.paid  (replay)"));
+}
+
+#[test]
+fn what_was_refused_is_told_to_its_workspace_alone() {
+    let mut served = Served::start(|config| config.limits.body_max_bytes = 1000);
+    let webhook = hook(&served, "a hook", TEMPLATE);
+    let large = format!("{{\"order\": 1, \"text\": \"{}\"}}", "x".repeat(2000));
+    let refused = served.post(&webhook, &large);
+    assert_eq!(refused.status, 413);
+    let id = refused.header("x-request-id").expect("an id").to_owned();
+    for _ in 0..20 {
+        assert_eq!(served.post(&webhook, &large).status, 413);
+    }
+    let look = |served: &Served| {
+        let told = served.explained(&id);
+        assert_eq!(told["outcome"], "refused");
+        assert_eq!(told["refusal"]["reason"], "body-too-large");
+        assert_eq!(
+            (&told["refusal"]["status"], &told["refusal"]["peer"]),
+            (&json!(413), &json!("127.0.0.1"))
+        );
+        assert_eq!(told["refusal"]["webhook_id"], webhook["id"]);
+        assert_eq!(told["refusal"]["times"], 21, "a flood is one line");
+    };
+    look(&served);
+    served.stop();
+    served.resume();
+    look(&served);
+    let said = served.answered(&["explain", &id]);
+    assert!(said.contains("body-too-large, answered 413, 21 times within a second"), "{said}");
+    let (code, said) = served.refused(&["explain", "nobody"], &served.key);
+    assert!(code == 5 && said.contains("nobody"), "{code}: {said}");
+
+    let (account, _) = served.api.split_once("/workspaces/").expect("a workspace");
+    let bearer = format!("Bearer {}", served.key);
+    let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+    let other = json!({ "name": "other", "handle": "other" }).to_string();
+    let other = served.send("POST", &format!("{account}/workspaces"), &headers, other.as_bytes());
+    let other = other.json()["id"].as_str().expect("a workspace").to_owned();
+    let path = format!("{account}/workspaces/{other}/explain?id={id}");
+    assert_eq!(served.send("GET", &path, &headers, b"").status, 404);
+    let long = "x".repeat(129);
+    assert_eq!(served.ask_of(&long).status, 422);
+    assert_eq!(served.call("GET", "/explain", &Value::Null).status, 422);
+}
