@@ -51,9 +51,12 @@ shown() { # FILE WORDS
 install_packages() {
   local missing=() pair
   for pair in cc:gcc c++:g++ make:make git:git python3:python3 npm:npm node:nodejs curl:curl jq:jq \
-    systemd-analyze:systemd unshare:util-linux mount:mount nats-server:nats-server redis-server:redis-server; do
+    systemd-analyze:systemd unshare:util-linux mount:mount nats-server:nats-server redis-server:redis-server \
+    java:default-jre-headless mvn:maven; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
+  # Debian keeps this one out of the way of commands.
+  compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt-get update -qq

@@ -54,8 +54,11 @@ Destination, which gets every event; may be repeated. Its text names it: what it
   file:PATH                          the same, appended to a file
   https://example.com/events         events by POST: JSON arrays, or another form
   prefect+http://127.0.0.1:4200/api  a Prefect server
+  prefect+ws://127.0.0.1:4200/api    the same over its websocket; prefect+wss:// with TLS
   nats://127.0.0.1:4222/a.subject    messages that a JetStream stream keeps; nats+tls:// with TLS
   redis://127.0.0.1:6379/stream      entries of a Redis stream; rediss:// with TLS
+  kafka://127.0.0.1:9092/topic       records of a Kafka topic; kafka+tls:// with TLS
+  postgres://127.0.0.1/db/table      rows of a PostgreSQL table; postgres+tls:// with TLS
 
 Behind a ? may stand rate=100/s (events), burst=500, request_rate=10/s, byte_rate=1000000/s, on_full=hold or
 on_full=drop-oldest; for addresses also:
@@ -68,8 +71,13 @@ on_full=drop-oldest; for addresses also:
   tls_ca=FILE           the only authorities that are trusted
   tls_certificate=FILE  shown to the server; tls_key=FILE is its key
   maxlen=1000000        most entries that a Redis stream keeps, about
+  create_table=true     makes the PostgreSQL table if it is not there
 
-NATS and Redis take batch_…, tls_… and a login: bearer_file with a token or password, basic_file with user:password.
+NATS, Redis, Kafka and PostgreSQL take batch_…, tls_… and a login: bearer_file with a token or password, basic_file
+with user:password. For file: there are also
+
+  rotate_bytes=100000000  a file ends before it would be longer, rotate_seconds=86400 once it is older
+  rotate_keep=30          so many that ended are kept, as PATH.20261129T013000000000Z; without it all
 
 Other parameters stay the address's own; one of such a name is left to it when a letter is written as %xx.";
 

@@ -71,6 +71,18 @@ pub struct Forward {
     /// Most entries that a Redis stream keeps, about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maxlen: Option<u64>,
+    /// Make the `PostgreSQL` table if it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_table: Option<bool>,
+    /// A file ends before it would be longer than this, and another one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_bytes: Option<u64>,
+    /// A file ends once it is older than this, and another one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_seconds: Option<u64>,
+    /// So many files that ended are kept; the oldest are removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_keep: Option<u64>,
 }
 
 impl Forward {
@@ -98,6 +110,7 @@ impl Forward {
             destination = destination.with_bearer_file(file.clone());
         }
         let number = |number: Option<u32>| number.map(|number| number.to_string());
+        let long = |number: Option<u64>| number.map(|number| number.to_string());
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let settings = [
             ("form", self.form.clone()),
@@ -109,7 +122,11 @@ impl Forward {
             ("tls_ca", path(&self.tls_ca)),
             ("tls_certificate", path(&self.tls_certificate)),
             ("tls_key", path(&self.tls_key)),
-            ("maxlen", self.maxlen.map(|number| number.to_string())),
+            ("maxlen", long(self.maxlen)),
+            ("create_table", self.create_table.map(|creates| creates.to_string())),
+            ("rotate_bytes", long(self.rotate_bytes)),
+            ("rotate_seconds", long(self.rotate_seconds)),
+            ("rotate_keep", long(self.rotate_keep)),
         ];
         let given = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         destination.with_all(given)

@@ -6,7 +6,9 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
 use crate::spool::Kept;
@@ -102,6 +104,23 @@ impl Lines {
         Ok(0)
     }
 
+    /// How long it is.
+    pub(super) fn bytes(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+
+    /// When it was made; where nobody remembers that, when it was written to last.
+    pub(super) fn made(&self) -> io::Result<Time> {
+        let metadata = self.file.metadata()?;
+        let made = metadata.created().or_else(|_| metadata.modified())?;
+        let since = made.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ok(Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    pub(super) fn is_regular(&self) -> bool {
+        self.is_regular
+    }
+
     /// Appends whole lines and waits until they are on stable storage. After an error the file must be opened anew.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.file.write_all(lines)?;
@@ -119,18 +138,27 @@ impl Lines {
         if !self.is_regular {
             return Ok(Vec::new());
         }
-        let length = self.file.metadata()?.len();
-        let from = length.saturating_sub(bytes_max);
-        let mut marks = Vec::new();
-        let mut text = vec![0; (length - from) as usize];
-        self.file.read_exact_at(&mut text, from)?;
-        let mut at = 0;
-        for end in memchr::memchr_iter(b'\n', &text) {
-            marks.extend(Mark::find(&text[at..end]));
-            at = end + 1;
-        }
-        Ok(marks)
+        marks_in(&self.file, bytes_max)
     }
+}
+
+/// The events in the last whole lines of a file that ended.
+pub(super) fn tail_of(path: &Path, bytes_max: u64) -> io::Result<Vec<Mark>> {
+    marks_in(&File::open(path)?, bytes_max)
+}
+
+fn marks_in(file: &File, bytes_max: u64) -> io::Result<Vec<Mark>> {
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(bytes_max);
+    let mut marks = Vec::new();
+    let mut text = vec![0; (length - from) as usize];
+    file.read_exact_at(&mut text, from)?;
+    let mut at = 0;
+    for end in memchr::memchr_iter(b'\n', &text) {
+        marks.extend(Mark::find(&text[at..end]));
+        at = end + 1;
+    }
+    Ok(marks)
 }
 
 /// What an event is known by where it stands: its place and its id. Two tenants may use one id.

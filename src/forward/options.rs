@@ -86,6 +86,21 @@ pub(super) struct Options {
     pub(super) tls: TlsFiles,
     /// Most entries that a stream keeps, about.
     pub(super) entries_max: Option<usize>,
+    /// A table that is not there is made.
+    pub(super) creates_table: bool,
+    /// When a file ends and another one begins.
+    pub(super) rotation: Rotation,
+}
+
+/// When a file ends and another one begins; never, unless something is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rotation {
+    /// Before it would be longer.
+    pub(super) bytes: Option<u64>,
+    /// Once it is older.
+    pub(super) seconds: Option<u64>,
+    /// How many that ended are kept; all, if nothing is said.
+    pub(super) keep: Option<usize>,
 }
 
 /// What speaks at an address.
@@ -95,14 +110,23 @@ pub(super) enum Peer {
     Prefect,
     Nats,
     Redis,
+    Kafka,
+    Postgres,
 }
 
 /// Most entries that a stream can be told to keep.
 const ENTRIES_MAX: usize = 1 << 40;
 
-/// The names of all of them.
+/// Largest and oldest file, and most ended ones, that can be told.
+const ROTATE_BYTES_MAX: usize = 1 << 40;
+const ROTATE_SECONDS_MAX: usize = 366 * 86_400;
+const ROTATE_KEEP_MAX: usize = 100_000;
+
+/// The names of those that files have.
+pub(super) const FILE_NAMES: &str = "rotate_bytes, rotate_seconds, rotate_keep";
+/// The names of those that addresses have.
 pub(super) const NAMES: &str = "form, batch_events, batch_bytes, basic_file, headers_file, sign_file, tls_ca, \
-                                tls_certificate, tls_key, maxlen";
+                                tls_certificate, tls_key, maxlen, create_table";
 
 /// From this length on a name that is nearly a setting's is a slip of the pen.
 const SLIP_MIN_BYTES: usize = 9;
@@ -138,6 +162,17 @@ impl Options {
             "headers_file" => self.headers_file = path()?,
             "sign_file" => self.sign_file = path()?,
             "maxlen" => self.entries_max = number(ENTRIES_MAX)?,
+            "create_table" => {
+                let why = || format!("create_table=`{value}` is neither `true` nor `false`");
+                self.creates_table = value.parse().map_err(|_| why())?;
+            }
+            "rotate_bytes" => {
+                self.rotation.bytes = number(ROTATE_BYTES_MAX)?.map(|bytes| bytes as u64);
+            }
+            "rotate_seconds" => {
+                self.rotation.seconds = number(ROTATE_SECONDS_MAX)?.map(|seconds| seconds as u64);
+            }
+            "rotate_keep" => self.rotation.keep = number(ROTATE_KEEP_MAX)?,
             "tls_ca" => self.tls.authorities = path()?,
             "tls_certificate" => self.tls.certificate = path()?,
             "tls_key" => self.tls.key = path()?,
@@ -157,16 +192,34 @@ impl Options {
             "headers_file is only for http and https"
         } else if peer != Peer::Redis && self.entries_max.is_some() {
             "maxlen is only for a Redis stream"
+        } else if peer != Peer::Postgres && self.creates_table {
+            "create_table is only for PostgreSQL"
+        } else if self.rotation != Rotation::default() {
+            "rotate_bytes, rotate_seconds and rotate_keep are only for file:"
         } else if shape.is_single() && events.is_some() {
             "batch_events is of no use beside a form with one event for each request"
         } else if self.tls.certificate.is_some() != self.tls.key.is_some() {
             "tls_certificate and tls_key go together"
         } else if !is_tls && !self.tls.is_empty() {
-            "tls_ca, tls_certificate and tls_key are of use only where TLS is: https, nats+tls, rediss"
+            "tls_ca, tls_certificate and tls_key are of use only where TLS is: https, \
+             nats+tls, rediss, kafka+tls, postgres+tls"
         } else {
             return Ok(());
         };
         Err(why.into())
+    }
+
+    /// Whether they go together, for a file; `false`: for standard output.
+    pub(super) fn check_file(&self, is_file: bool) -> Result<(), String> {
+        let Rotation { bytes, seconds, keep } = self.rotation;
+        let own = Self { rotation: self.rotation, ..Self::default() };
+        if *self != own || !is_file && *self != Self::default() {
+            return Err(format!("is no address, which these settings are for: {NAMES}"));
+        }
+        if keep.is_some() && bytes.is_none() && seconds.is_none() {
+            return Err("rotate_keep is of use only beside rotate_bytes or rotate_seconds".into());
+        }
+        Ok(())
     }
 
     /// What one attempt carries, if nothing else was said.

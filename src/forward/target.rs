@@ -13,6 +13,9 @@ use super::sinks::Place;
 const PASSWORD: &str = "holds a password, which process lists show: put it into a file, and name that with \
                         bearer_file or basic_file";
 
+/// Longest name of a Kafka topic.
+const TOPIC_MAX_BYTES: usize = 249;
+
 /// What can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -24,10 +27,24 @@ pub(super) enum Target {
     Http(Uri),
     /// A Prefect server: where events are posted, asked for, and tokens are fetched.
     Prefect { events: Uri, filter: Uri, token: Uri },
+    /// The same server, where its websocket is, and what is asked over HTTP.
+    PrefectSocket { place: Place, path: String, http: Box<Target> },
     /// Messages to a subject that a stream of NATS `JetStream` keeps.
     Nats(Place, String),
     /// Entries of a Redis stream.
     Redis(Place, String),
+    /// Records of a Kafka topic.
+    Kafka(Place, String),
+    /// Rows of a table in a `PostgreSQL` database.
+    Postgres(Place, Table),
+}
+
+/// A table, and the database that it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) database: String,
+    /// Perhaps behind its schema's name.
+    pub(super) name: Vec<String>,
 }
 
 impl Target {
@@ -38,8 +55,11 @@ impl Target {
             Self::Stdout | Self::File(_) => None,
             Self::Http(uri) => Some((Peer::Http, is_https(uri))),
             Self::Prefect { events, .. } => Some((Peer::Prefect, is_https(events))),
+            Self::PrefectSocket { place, .. } => Some((Peer::Prefect, place.is_tls)),
             Self::Nats(place, _) => Some((Peer::Nats, place.is_tls)),
             Self::Redis(place, _) => Some((Peer::Redis, place.is_tls)),
+            Self::Kafka(place, _) => Some((Peer::Kafka, place.is_tls)),
+            Self::Postgres(place, _) => Some((Peer::Postgres, place.is_tls)),
         }
     }
 
@@ -60,20 +80,7 @@ pub(super) fn read_target(text: &str) -> Result<Target, String> {
         };
     }
     if let Some(address) = text.strip_prefix("prefect+") {
-        let api = read_address(address)?;
-        let path = api.path().trim_end_matches('/');
-        if path.is_empty() || api.query().is_some() {
-            return Err("needs the path of the API and nothing behind it, such as \
-                        prefect+http://127.0.0.1:4200/api"
-                .into());
-        }
-        let root = address.find(path).map_or(address, |place| &address[..place + path.len()]);
-        let below = |name: &str| read_address(&format!("{root}/{name}"));
-        return Ok(Target::Prefect {
-            events: below("events")?,
-            filter: below("events/filter")?,
-            token: below("csrf-token")?,
-        });
+        return read_prefect(address);
     }
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(Target::Http(read_address(text)?));
@@ -95,8 +102,21 @@ pub(super) fn read_target(text: &str) -> Result<Target, String> {
         }
         return Ok(Target::Redis(place, stream));
     }
+    if let Some(read) = read_place(text, &["kafka://", "kafka+tls://"], 9092) {
+        let (place, topic) = read?;
+        let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if topic.is_empty() || topic.len() > TOPIC_MAX_BYTES || !topic.chars().all(is_fit) {
+            return Err("needs a topic, such as kafka://127.0.0.1:9092/events".into());
+        }
+        return Ok(Target::Kafka(place, topic));
+    }
+    if let Some(read) = read_place(text, &["postgres://", "postgres+tls://"], 5432) {
+        let (place, path) = read?;
+        return Ok(Target::Postgres(place, read_table(&path)?));
+    }
     Err("is no destination; there are stdout, file:PATH, http(s)://…, prefect+http(s)://…/api, \
-         nats(+tls)://…/subject and redis(s)://…/stream"
+         prefect+ws(s)://…/api, nats(+tls)://…/subject, redis(s)://…/stream, \
+         kafka(+tls)://…/topic and postgres(+tls)://…/database/table"
         .into())
 }
 
@@ -127,6 +147,46 @@ fn read_place(
         Ok((Place { host, port, is_tls }, path.to_owned()))
     };
     Some(read())
+}
+
+/// The address of a Prefect server's API; `ws` and `wss` mean its websocket.
+fn read_prefect(given: &str) -> Result<Target, String> {
+    let is_socket = given.starts_with("ws://") || given.starts_with("wss://");
+    let address = if is_socket { format!("http{}", &given[2..]) } else { given.to_owned() };
+    let api = read_address(&address)?;
+    let path = api.path().trim_end_matches('/').to_owned();
+    if path.is_empty() || api.query().is_some() {
+        return Err("needs the path of the API and nothing behind it, such as \
+                    prefect+http://127.0.0.1:4200/api"
+            .into());
+    }
+    let root = address.find(&path).map_or(address.as_str(), |at| &address[..at + path.len()]);
+    let below = |name: &str| read_address(&format!("{root}/{name}"));
+    let http = Target::Prefect {
+        events: below("events")?,
+        filter: below("events/filter")?,
+        token: below("csrf-token")?,
+    };
+    if !is_socket {
+        return Ok(http);
+    }
+    let is_tls = api.scheme_str() == Some("https");
+    let port = api.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let host = api.host().unwrap_or_default().to_owned();
+    let (place, path) = (Place { host, port, is_tls }, format!("{path}/events/in"));
+    Ok(Target::PrefectSocket { place, path, http: Box::new(http) })
+}
+
+fn read_table(path: &str) -> Result<Table, String> {
+    let (database, table) = path.split_once('/').unwrap_or((path, ""));
+    let name: Vec<String> = table.split('.').map(str::to_owned).collect();
+    let is_odd = |part: &str| part.is_empty() || part.contains(['/', '"', '%']);
+    if is_odd(database) || name.len() > 2 || name.iter().any(|part| is_odd(part)) {
+        return Err("needs a database and a table, such as postgres://127.0.0.1:5432/shop/events \
+                    or …/shop/audit.events for a table of another schema"
+            .into());
+    }
+    Ok(Table { database: database.to_owned(), name })
 }
 
 fn read_address(text: &str) -> Result<Uri, String> {

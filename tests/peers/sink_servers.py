@@ -1,14 +1,24 @@
 """The servers behind the sinks that sinks.py tries: each can be killed and started again on its port, and tells which
-events it has, asked by a client that is not ours. NATS and Redis are Debian's, once in the open and once in TLS with
-a certificate authority of our own and clients that must show theirs.
+events it has, asked by a client that is not ours. NATS, Redis and PostgreSQL are Debian's, Kafka is
+Apache's from Maven Central. In TLS, which NATS and Redis speak in every second row, PostgreSQL and Kafka always, the
+authorities are our own and clients must show certificates.
 """
 
 import asyncio
+import base64
 import json
+import os
+import shutil
 import ssl
 import subprocess
+import tempfile
+import time
+import urllib.request
+from datetime import datetime
+from pathlib import Path
 
 import gateway
+import prefect_server
 
 START_SECONDS = 30
 
@@ -16,8 +26,9 @@ START_SECONDS = 30
 class Process:
     """A server that can be killed and started again on its port, in a folder of its own."""
 
-    def __init__(self, folder, name):
-        self.folder, self.name, self.process = folder / name, name, None
+    def __init__(self, folder, name, start_seconds=START_SECONDS):
+        self.folder, self.name, self.process, self.user = folder / name, name, None, {}
+        self.start_seconds = start_seconds
         self.folder.mkdir()
         self.port = gateway.free_port()
 
@@ -34,14 +45,21 @@ class Process:
 
     def start(self):
         with (self.folder / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(self.words(), stdout=log, stderr=log)
-        if not gateway.until(self.is_up, START_SECONDS):
-            raise RuntimeError(f"{self.name} is not up after {START_SECONDS} s")
+            self.process = subprocess.Popen(self.words(), stdout=log, stderr=log, **self.user)
+        if not gateway.until(self.is_up, self.start_seconds):
+            raise RuntimeError(f"{self.name} is not up after {self.start_seconds} s")
 
     def kill(self):
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def remove(self):
+        """Takes away what it has outside its folder."""
+
+    def plain(self, event):
+        """The event as this one shows it."""
+        return event
 
 
 class Certificates:
@@ -49,6 +67,7 @@ class Certificates:
 
     def __init__(self, folder):
         import trustme
+        from cryptography.hazmat.primitives import serialization
 
         authority = trustme.CA()
         self.authority, self.server, self.client = folder / "ca.pem", folder / "server.pem", folder / "client.pem"
@@ -58,7 +77,10 @@ class Certificates:
             (authority.issue_cert(gateway.LOOPBACK, "localhost"), self.server, self.server_key),
             (authority.issue_cert("client@hookgate"), self.client, self.client_key),
         ):
-            issued.private_key_pem.write_to_path(key)
+            # Kafka reads keys in PKCS #8 only.
+            secret = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+            form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            key.write_bytes(secret.private_bytes(serialization.Encoding.PEM, *form))
             # PostgreSQL takes no key that others could read.
             key.chmod(0o600)
             certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
@@ -161,3 +183,218 @@ class Redis(Process):
         events = [json.loads(fields[b"event"]) for _, fields in entries]
         assert [event["id"].encode() for event in events] == [fields[b"id"] for _, fields in entries]
         return events
+
+
+class Postgres(Process):
+    """A real PostgreSQL server that takes passwords in TLS only, from clients that show their certificate."""
+
+    TABLE, PASSWORD = "public.events", "pass'word"
+
+    def __init__(self, folder):
+        super().__init__(folder, "postgres")
+        # It serves nobody as root, and the folder of the check is root's alone.
+        self.home = Path(tempfile.mkdtemp(prefix="hookgate-postgres-"))
+        self.certificates = Certificates(self.home)
+        self.login = self.home / "login"
+        self.login.write_text(f"postgres:{self.PASSWORD}\n")
+        word = self.home / "password"
+        word.write_text(self.PASSWORD)
+        self.user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+        if self.user:
+            for path in (self.home, *self.home.iterdir()):
+                shutil.chown(path, "postgres", "postgres")
+        self.programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+        self.data = self.home / "data"
+        words = ["-D", self.data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={word}", "-E", "UTF8", "-N"]
+        subprocess.run([self.programs / "initdb", *words], check=True, stdout=subprocess.DEVNULL, **self.user)
+        rule = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n"
+        (self.data / "pg_hba.conf").write_text(rule)
+        self.to = (
+            f"postgres+tls://{gateway.LOOPBACK}:{self.port}/postgres/{self.TABLE}"
+            f"?create_table=true&basic_file={self.login}&{self.certificates.settings}"
+        )
+
+    def words(self):
+        files = self.certificates
+        flags = {"port": self.port, "listen_addresses": gateway.LOOPBACK, "unix_socket_directories": "", "ssl": "on"}
+        flags |= {"ssl_cert_file": files.server, "ssl_key_file": files.server_key, "ssl_ca_file": files.authority}
+        return [self.programs / "postgres", "-D", self.data, *(f"--{name}={value}" for name, value in flags.items())]
+
+    def remove(self):
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def received(self):
+        import asyncpg
+
+        async def read():
+            login = {"user": "postgres", "password": self.PASSWORD, "database": "postgres"}
+            tls = self.certificates.context()
+            client = await asyncpg.connect(host=gateway.LOOPBACK, port=self.port, ssl=tls, **login)
+            try:
+                return await client.fetch(f"select place, id, event, resource, occurred, body from {self.TABLE}")
+            finally:
+                await client.close()
+
+        rows = asyncio.run(read())
+        events = [json.loads(row["body"]) for row in rows]
+        for row, event in zip(rows, events):
+            named = (str(row["place"]), str(row["id"]), row["event"], row["resource"])
+            place, resource = event["workspace"] or event["account"], event["resource"]["prefect.resource.id"]
+            assert named == (place, event["id"], event["event"], resource), named
+            assert row["occurred"] == datetime.fromisoformat(event["occurred"].replace("Z", "+00:00")), row
+        return events
+
+
+class Files(Process):
+    """No server: files that make room for one another."""
+
+    BYTES = 200_000
+
+    def __init__(self, folder):
+        super().__init__(folder, "file")
+        self.path = self.folder / "out.ndjson"
+        self.to = f"file:{self.path}?rotate_bytes={self.BYTES}&rotate_keep=1000"
+
+    def start(self):
+        pass
+
+    def received(self):
+        files = sorted(self.folder.glob("out.ndjson.2*"))
+        assert len(files) > 3 and all(file.stat().st_size <= self.BYTES for file in files), files
+        return [json.loads(line) for file in (*files, self.path) for line in file.read_bytes().splitlines()]
+
+
+class Kafka(Process):
+    """A real Kafka broker, its own controller, that takes logins by SCRAM in TLS, from clients that show their
+    certificate."""
+
+    TOPIC, USER, PASSWORD, PARTITIONS = "events", "hookgate", "pass-word", 3
+
+    def __init__(self, folder):
+        super().__init__(folder, "kafka", start_seconds=90)
+        self.certificates = files = Certificates(self.folder)
+        login = self.folder / "login"
+        login.write_text(f"{self.USER}:{self.PASSWORD}\n")
+        # It reads one file with both.
+        store = self.folder / "server-both.pem"
+        store.write_bytes(files.server_key.read_bytes() + files.server.read_bytes())
+        own, controller = gateway.free_port(), gateway.free_port()
+        client, properties = "listener.name.client", {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@{gateway.LOOPBACK}:{controller}",
+            "listeners": f"CLIENT://{gateway.LOOPBACK}:{self.port},OWN://{gateway.LOOPBACK}:{own},"
+            f"CONTROLLER://{gateway.LOOPBACK}:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "OWN",
+            "listener.security.protocol.map": "CLIENT:SASL_SSL,OWN:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": self.folder / "log",
+            "offsets.topic.replication.factor": 1,
+        }
+        properties |= {
+            f"{client}.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            f"{client}.scram-sha-512.sasl.jaas.config":
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            f"{client}.ssl.keystore.type": "PEM",
+            f"{client}.ssl.keystore.location": store,
+            f"{client}.ssl.truststore.type": "PEM",
+            f"{client}.ssl.truststore.location": files.authority,
+            f"{client}.ssl.client.auth": "required",
+        }
+        self.config = self.folder / "server.properties"
+        self.config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        self.to = (
+            f"kafka+tls://{gateway.LOOPBACK}:{self.port}/{self.TOPIC}?basic_file={login}&{files.settings}"
+        )
+        login = f"SCRAM-SHA-512=[name={self.USER},password={self.PASSWORD}]"
+        words = ["format", "-t", "aG9va2dhdGUtcGVlcnMtMQ", "-c", self.config, "--add-scram", login]
+        subprocess.run([*self.java("kafka.tools.StorageTool"), *words], check=True, capture_output=True)
+
+    def java(self, name):
+        # Little memory, and no time spent on what only long runs gain by.
+        jars = gateway.ROOT / "target/peers/kafka/*"
+        return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", jars, name]
+
+    def words(self):
+        return [*self.java("kafka.Kafka"), self.config]
+
+    def client(self):
+        files = self.certificates
+        return {
+            "bootstrap_servers": f"{gateway.LOOPBACK}:{self.port}",
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": self.USER,
+            "sasl_plain_password": self.PASSWORD,
+            "ssl_cafile": str(files.authority),
+            "ssl_certfile": str(files.client),
+            "ssl_keyfile": str(files.client_key),
+        }
+
+    def start(self):
+        first = self.process is None
+        super().start()
+        if first:
+            from kafka.admin import KafkaAdminClient, NewTopic
+
+            admin = KafkaAdminClient(**self.client())
+            admin.create_topics([NewTopic(self.TOPIC, self.PARTITIONS, 1)])
+            admin.close()
+
+    def received(self):
+        from kafka import KafkaConsumer, TopicPartition
+
+        consumer = KafkaConsumer(**self.client(), enable_auto_commit=False)
+        partitions = [TopicPartition(self.TOPIC, number) for number in range(self.PARTITIONS)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        ends, records = consumer.end_offsets(partitions), []
+        deadline = time.monotonic() + START_SECONDS
+        while any(consumer.position(one) < end for one, end in ends.items()) and time.monotonic() < deadline:
+            for found in consumer.poll(timeout_ms=500).values():
+                records += found
+        consumer.close()
+        events = [json.loads(record.value) for record in records]
+        for record, event in zip(records, events):
+            named = f"{event['workspace'] or event['account']}/{event['id']}"
+            assert dict(record.headers) == {"id": named.encode()}, record.headers
+            assert record.key.decode() == event["resource"]["prefect.resource.id"], record.key
+        return events
+
+
+class Prefect(prefect_server.Server):
+    """A real Prefect server that knows users, over its websocket; it shows events without what the gateway adds."""
+
+    LOGIN = "admin:pass word"
+
+    def __init__(self, folder):
+        self.name, self.folder = "prefect-ws", folder / "prefect-ws"
+        self.folder.mkdir()
+        super().__init__(self.folder)
+        self.env["PREFECT_SERVER_API_AUTH_STRING"] = self.LOGIN
+        login = self.folder / "login"
+        login.write_text(f"{self.LOGIN}\n")
+        self.to = f"prefect+ws://{gateway.LOOPBACK}:{self.port}/api?bearer_file={login}"
+
+    def ask(self, url, value=None):
+        headers = {"content-type": "application/json"}
+        headers["authorization"] = f"Basic {base64.b64encode(self.LOGIN.encode()).decode()}"
+        body = None if value is None else json.dumps(value).encode()
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=20) as answer:
+            return json.load(answer)
+
+    def received(self):
+        names = {"prefix": ["prefect-cloud.", "hookgate.", "peer."]}
+        asked = {"occurred": {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}, "event": names}
+        page = self.ask(f"{self.api}/events/filter", {"filter": asked, "limit": 50})
+        events = page["events"]
+        while page["next_page"]:
+            page = self.ask(page["next_page"])
+            events += page["events"]
+        return [self.plain(event) for event in events]
+
+    def plain(self, event):
+        return {name: event[name] for name in prefect_server.MEMBERS}
+
+    def remove(self):
+        pass

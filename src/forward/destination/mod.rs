@@ -87,7 +87,7 @@ impl Destination {
         let target = read_target(&plain).map_err(&refuse)?;
         let pacing = settings.pacing().map_err(&refuse)?;
         let on_full = settings.on_full.unwrap_or(OnFull::Hold);
-        let is_prefect = matches!(target, Target::Prefect { .. });
+        let is_prefect = matches!(target, Target::Prefect { .. } | Target::PrefectSocket { .. });
         let destination = Self {
             name: name(&plain),
             owner: Owner::Operator,
@@ -172,8 +172,7 @@ impl Destination {
     fn checked(self) -> Result<Self, ForwardError> {
         let checked = match self.target.peer() {
             Some((peer, is_tls)) => self.options.check(peer, is_tls),
-            None if self.options == Options::default() => Ok(()),
-            None => Err(format!("is no address, which these settings are for: {}", options::NAMES)),
+            None => self.options.check_file(matches!(self.target, Target::File(_))),
         };
         let twice = self.bearer_file.is_some() && self.options.basic_file.is_some();
         match checked {
@@ -291,7 +290,13 @@ impl Settings {
                         own.push(pair);
                     }
                 }
-                _ => return Err(format!("unknown setting `{name}`; there are {SETTINGS}")),
+                _ if plain.starts_with("file:") && options::FILE_NAMES.contains(name) => {
+                    settings.options.set(name, value)?;
+                }
+                _ => {
+                    let all = format!("{SETTINGS}, and for a file {}", options::FILE_NAMES);
+                    return Err(format!("unknown setting `{name}`; there are {all}"));
+                }
             }
         }
         let query = if own.is_empty() { String::new() } else { format!("?{}", own.join("&")) };

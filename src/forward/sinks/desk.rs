@@ -6,13 +6,17 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::super::lines::{Lines, Mark, Style};
+use super::super::lines::{Lines, Mark, Style, tail_of};
+use super::super::options::Rotation;
+use super::rotation;
+use crate::clock::{Clock, Time};
 
 /// How a line of a file begins.
 const STYLE: Style = Style { opening: b"{\"occurred\":\"", mode: 0o640 };
@@ -25,7 +29,8 @@ const PIPE_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) enum Medium {
     Stdout,
-    File(PathBuf),
+    /// When it ends for another one, and what tells the time.
+    File(PathBuf, Rotation, Arc<Clock>),
 }
 
 type Opened = io::Result<HashSet<Mark>>;
@@ -47,7 +52,7 @@ impl Desk {
     pub(super) fn start(medium: Medium) -> io::Result<Self> {
         // A lane waits for each job, so there is never a second.
         let (jobs, waiting) = sync_channel(1);
-        let clerk = Clerk { medium, output: None };
+        let clerk = Clerk { medium, output: None, began: Time::default() };
         thread::Builder::new().name("hookgate-sink".into()).spawn(move || clerk.run(&waiting))?;
         Ok(Self { jobs })
     }
@@ -82,6 +87,8 @@ enum Output {
 struct Clerk {
     medium: Medium,
     output: Option<Output>,
+    /// When the open file began.
+    began: Time,
 }
 
 impl Clerk {
@@ -106,13 +113,21 @@ impl Clerk {
                 let copy = io::stdout().as_fd().try_clone_to_owned()?;
                 (Output::Stdout(File::from(copy)), HashSet::new())
             }
-            Medium::File(path) => {
+            Medium::File(path, _, clock) => {
                 let lines = Lines::open(path, STYLE)?;
                 if lines.cut_bytes > 0 {
                     let (path, bytes) = (path.display(), lines.cut_bytes);
                     tracing::warn!(%path, bytes, "a torn last line was cut");
                 }
-                let tail = lines.tail(TAIL_MAX_BYTES)?.into_iter().collect();
+                let mut tail: HashSet<_> = lines.tail(TAIL_MAX_BYTES)?.into_iter().collect();
+                let bytes = lines.bytes()?;
+                // What was written last may stand in the file that ended last.
+                if bytes < TAIL_MAX_BYTES
+                    && let Some(last) = rotation::last_ended(path)?
+                {
+                    tail.extend(tail_of(&last, TAIL_MAX_BYTES)?);
+                }
+                self.began = if bytes > 0 { lines.made()? } else { clock.now() };
                 (Output::File(lines), tail)
             }
         };
@@ -124,6 +139,7 @@ impl Clerk {
         if matches!(&self.output, Some(Output::File(file)) if file.is_moved()) {
             self.open()?;
         }
+        self.rotate(lines.len())?;
         let written = match &mut self.output {
             None => Err(io::Error::other("nothing is open")),
             Some(Output::File(file)) => file.append(&lines),
@@ -135,6 +151,25 @@ impl Clerk {
         }
         lines.clear();
         Ok(lines)
+    }
+
+    /// Ends the file if it is time, before so many bytes more are written.
+    fn rotate(&mut self, more: usize) -> io::Result<()> {
+        let (Medium::File(path, rotation, clock), Some(Output::File(file))) =
+            (&self.medium, &self.output)
+        else {
+            return Ok(());
+        };
+        if *rotation == Rotation::default() || !file.is_regular() {
+            return Ok(());
+        }
+        let now = clock.now();
+        if rotation.is_due(file.bytes()?, self.began, more, now) {
+            rotation::end(path, rotation.keep, now)?;
+            self.output = Some(Output::File(Lines::open(path, STYLE)?));
+            self.began = now;
+        }
+        Ok(())
     }
 }
 

@@ -3,10 +3,13 @@
 
 mod desk;
 mod http;
+mod kafka;
 mod known;
 mod nats;
+mod postgres;
 mod prefect;
 mod redis;
+mod rotation;
 mod secret;
 mod stream;
 mod tls;
@@ -17,8 +20,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::http::Http;
+use self::http::{Http, PrefectSocket};
+use self::kafka::Kafka;
 use self::nats::Nats;
+use self::postgres::Postgres;
 use self::redis::Redis;
 use self::stream::Stream;
 pub(super) use self::wire::Place;
@@ -112,8 +117,11 @@ pub(super) fn check(destination: &Destination, clock: &Arc<Clock>) -> Result<(),
 pub(super) enum Sink {
     Stream(Stream),
     Http(Box<Http>),
+    Socket(Box<PrefectSocket>),
     Nats(Box<Nats>),
     Redis(Box<Redis>),
+    Kafka(Box<Kafka>),
+    Postgres(Box<Postgres>),
 }
 
 impl Sink {
@@ -125,9 +133,16 @@ impl Sink {
     ) -> Result<Self, ForwardError> {
         Ok(match &destination.target {
             Target::Stdout => Self::Stream(Stream::stdout()?),
-            Target::File(path) => Self::Stream(Stream::file(path)?),
+            Target::File(path) => {
+                let rotation = destination.options.rotation;
+                Self::Stream(Stream::file(path, rotation, clock)?)
+            }
             Target::Http(_) | Target::Prefect { .. } => {
                 Self::Http(Box::new(Http::new(destination, clock, deadline)?))
+            }
+            Target::PrefectSocket { place, path, http } => {
+                let at = ((place, path.as_str()), &**http);
+                Self::Socket(Box::new(PrefectSocket::new(destination, at, clock, deadline)?))
             }
             Target::Nats(place, subject) => {
                 let at = (place, subject.as_str());
@@ -137,6 +152,13 @@ impl Sink {
                 let at = (place, stream.as_str());
                 Self::Redis(Box::new(Redis::new(destination, at, deadline)?))
             }
+            Target::Kafka(place, topic) => {
+                let at = (place, topic.as_str());
+                Self::Kafka(Box::new(Kafka::new(destination, at, clock, deadline)?))
+            }
+            Target::Postgres(place, table) => {
+                Self::Postgres(Box::new(Postgres::new(destination, (place, table), deadline)?))
+            }
         })
     }
 
@@ -144,16 +166,20 @@ impl Sink {
         match self {
             Self::Stream(_) => stream::BOUNDS,
             Self::Http(http) => http.bounds(),
+            Self::Socket(socket) => socket.bounds(),
             Self::Nats(nats) => nats.bounds(),
             Self::Redis(redis) => redis.bounds(),
+            Self::Kafka(kafka) => kafka.bounds(),
+            Self::Postgres(postgres) => postgres.bounds(),
         }
     }
 
     /// Whether an event may be sent at all: some destinations lose without a word what they cannot keep.
     pub(super) fn check(&mut self, load: &Load, place: usize) -> Result<(), String> {
         match self {
-            Self::Stream(_) | Self::Nats(_) | Self::Redis(_) => Ok(()),
             Self::Http(http) => http.check(&load.at(place).1.json),
+            Self::Socket(socket) => socket.check(&load.at(place).1.json),
+            _ => Ok(()),
         }
     }
 
@@ -162,16 +188,20 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.send(load, range).await,
             Self::Http(http) => http.send(load, range).await,
+            Self::Socket(socket) => socket.send(load, range).await,
             Self::Nats(nats) => nats.send(load, range).await,
             Self::Redis(redis) => redis.send(load, range).await,
+            Self::Kafka(kafka) => kafka.send(load, range).await,
+            Self::Postgres(postgres) => postgres.send(load, range).await,
         }
     }
 
     /// How many of these events the destination keeps, beyond having acknowledged them.
     pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
         match self {
-            Self::Stream(_) | Self::Nats(_) | Self::Redis(_) => Ok(ids.len()),
             Self::Http(http) => http.count_kept(ids).await,
+            Self::Socket(socket) => socket.count_kept(ids).await,
+            _ => Ok(ids.len()),
         }
     }
 
@@ -180,8 +210,11 @@ impl Sink {
         match self {
             Self::Stream(stream) => stream.reopen(),
             Self::Http(http) => http.reopen(),
+            Self::Socket(socket) => socket.reopen(),
             Self::Nats(nats) => nats.reopen(),
             Self::Redis(redis) => redis.reopen(),
+            Self::Kafka(kafka) => kafka.reopen(),
+            Self::Postgres(postgres) => postgres.reopen(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::wire::{Login, LoginFiles, Place, Wire, shown};
+use super::wire::{Login, LoginFiles, Place, Wire, check_files, shown};
 use super::{Answer, Bounds, Fault, Refusal};
 use crate::clock::Clock;
 use crate::forward::egress::Egress;
@@ -83,7 +83,7 @@ impl Nats {
         clock: &Arc<Clock>,
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        Wire::check_files(place, &destination.options.tls)?;
+        check_files(place, &destination.options.tls)?;
         Ok(Self {
             place: place.clone(),
             subject: subject.to_owned(),

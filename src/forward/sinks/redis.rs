@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::known::Known;
-use super::wire::{LoginFiles, Place, VALUE_MAX_BYTES, Wire, shown};
+use super::wire::{LoginFiles, Place, VALUE_MAX_BYTES, Wire, check_files, shown};
 use super::{Answer, Bounds, Fault};
 use crate::forward::egress::Egress;
 use crate::forward::lines::Mark;
@@ -57,7 +57,7 @@ impl Redis {
         (place, stream): (&Place, &str),
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        Wire::check_files(place, &destination.options.tls)?;
+        check_files(place, &destination.options.tls)?;
         Ok(Self {
             place: place.clone(),
             stream: stream.to_owned(),

@@ -4,12 +4,15 @@
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::desk::{Desk, Medium};
 use super::known::Known;
 use super::{Answer, Bounds, Fault};
+use crate::clock::Clock;
 use crate::forward::ForwardError;
 use crate::forward::load::{Form, Load};
+use crate::forward::options::Rotation;
 use crate::telemetry::forward::Outcome;
 
 /// One write and one sync carry what has gathered, up to here.
@@ -32,8 +35,12 @@ impl Stream {
         Self::start(Medium::Stdout, Path::new("stdout"))
     }
 
-    pub(super) fn file(path: &Path) -> Result<Self, ForwardError> {
-        Self::start(Medium::File(path.to_owned()), path)
+    pub(super) fn file(
+        path: &Path,
+        rotation: Rotation,
+        clock: &Arc<Clock>,
+    ) -> Result<Self, ForwardError> {
+        Self::start(Medium::File(path.to_owned(), rotation, Arc::clone(clock)), path)
     }
 
     fn start(medium: Medium, path: &Path) -> Result<Self, ForwardError> {

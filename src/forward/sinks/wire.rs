@@ -28,7 +28,7 @@ const SHOWN_MAX_BYTES: usize = 512;
 /// Largest file with a secret.
 const SECRET_MAX_BYTES: u64 = 64 << 10;
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 /// Where a server is.
@@ -39,8 +39,11 @@ pub(in crate::forward) struct Place {
     pub(in crate::forward) is_tls: bool,
 }
 
-/// A connection.
-pub(super) struct Wire(BufReader<Box<dyn Duplex>>);
+/// A connection, as it comes.
+pub(super) type Socket = Box<dyn Duplex>;
+
+/// A connection that is read by lines and values.
+pub(super) struct Wire(BufReader<Socket>);
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,36 +54,12 @@ impl fmt::Debug for Wire {
 impl Wire {
     /// Connects, without TLS.
     pub(super) async fn open(place: &Place, egress: &Egress) -> Result<Self, Fault> {
-        let socket = egress.connect(&place.host, place.port).await.map_err(|fault| {
-            let what = fault.to_string();
-            match fault {
-                EgressFault::Refused { .. } => Fault::lasting(Outcome::Forbidden, what),
-                _ => Fault::new(Outcome::Unreachable, what),
-            }
-        })?;
-        Ok(Self(BufReader::new(Box::new(socket))))
-    }
-
-    /// Whether [`Self::secure`] finds its files as they must be: said before anything runs.
-    pub(super) fn check_files(place: &Place, files: &TlsFiles) -> Result<(), ForwardError> {
-        if place.is_tls { tls::client(files).map(drop) } else { Ok(()) }
+        Ok(Self(BufReader::new(dial(place, egress).await?)))
     }
 
     /// Goes on in TLS, once the server expects that.
     pub(super) async fn secure(self, place: &Place, files: &TlsFiles) -> Result<Self, Fault> {
-        let lasting = |what: String| Fault::lasting(Outcome::Failed, what);
-        let files = files.clone();
-        let read = tokio::task::spawn_blocking(move || tls::client(&files)).await;
-        let config = match read {
-            Ok(Ok(config)) => config,
-            Ok(Err(fault)) => return Err(lasting(fault.to_string())),
-            Err(_) => return Err(lasting("the gateway stops".into())),
-        };
-        let bare = place.host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(bare).map_err(|fault| lasting(fault.to_string()))?;
-        let connected = TlsConnector::from(Arc::new(config)).connect(name, self.0.into_inner());
-        let secured = connected.await.map_err(|fault| broken(&fault))?;
-        Ok(Self(BufReader::new(Box::new(secured))))
+        Ok(Self(BufReader::new(secure(self.0.into_inner(), place, files).await?)))
     }
 
     /// Sends all of it.
@@ -115,11 +94,55 @@ impl Wire {
             let what = format!("an answer of {length} bytes, at most {VALUE_MAX_BYTES}");
             return Err(Fault::new(Outcome::Unexpected, what));
         }
-        let mut value = vec![0; length + 2];
-        self.0.read_exact(&mut value).await.map_err(|fault| broken(&fault))?;
+        let mut value = self.bytes(length + 2).await?;
         value.truncate(length);
         Ok(value)
     }
+
+    /// The next bytes; how many is bounded by whoever asks.
+    pub(super) async fn bytes(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).await.map_err(|fault| broken(&fault))?;
+        Ok(bytes)
+    }
+}
+
+/// Connects, without TLS.
+pub(super) async fn dial(place: &Place, egress: &Egress) -> Result<Socket, Fault> {
+    let socket = egress.connect(&place.host, place.port).await.map_err(|fault| {
+        let what = fault.to_string();
+        match fault {
+            EgressFault::Refused { .. } => Fault::lasting(Outcome::Forbidden, what),
+            _ => Fault::new(Outcome::Unreachable, what),
+        }
+    })?;
+    Ok(Box::new(socket))
+}
+
+/// Whether [`secure`] finds its files as they must be: said before anything runs.
+pub(super) fn check_files(place: &Place, files: &TlsFiles) -> Result<(), ForwardError> {
+    if place.is_tls { tls::client(files).map(drop) } else { Ok(()) }
+}
+
+/// Goes on in TLS, once the server expects that.
+pub(super) async fn secure(
+    socket: Socket,
+    place: &Place,
+    files: &TlsFiles,
+) -> Result<Socket, Fault> {
+    let lasting = |what: String| Fault::lasting(Outcome::Failed, what);
+    let files = files.clone();
+    let read = tokio::task::spawn_blocking(move || tls::client(&files)).await;
+    let config = match read {
+        Ok(Ok(config)) => config,
+        Ok(Err(fault)) => return Err(lasting(fault.to_string())),
+        Err(_) => return Err(lasting("the gateway stops".into())),
+    };
+    let bare = place.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(bare).map_err(|fault| lasting(fault.to_string()))?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, socket);
+    let secured = connected.await.map_err(|fault| broken(&fault))?;
+    Ok(Box::new(secured))
 }
 
 fn broken(fault: &io::Error) -> Fault {

@@ -61,6 +61,38 @@ async fn a_file_that_was_moved_away_is_made_anew() {
 }
 
 #[tokio::test]
+async fn files_make_room_and_what_stands_in_the_one_before_is_not_written_again() {
+    let house = House::new();
+    let path = house.path("out.ndjson");
+    let to = format!("file:{}?rotate_seconds=60&rotate_keep=2", path.display());
+    // What was made before today is old.
+    house.clock.advance_seconds(4_000_000_000);
+    for round in 0..4 {
+        let lanes = house.lanes(std::slice::from_ref(&to));
+        house.append(round * 10..round * 10 + 10).await;
+        until_lines(&path, 10).await;
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        lanes.stop().await;
+    }
+    let mut ended: Vec<_> = std::fs::read_dir(house.folder.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("a file").path())
+        .filter(|found| found.to_string_lossy().contains("out.ndjson.2"))
+        .collect();
+    ended.sort();
+    assert_eq!(ended.iter().map(|path| numbers(path)[0]).collect::<Vec<_>>(), [10, 20]);
+    assert_eq!(numbers(&path), (30..40).collect::<Vec<_>>());
+    // As after a crash right behind the end of a file: the cursor is behind it.
+    std::fs::rename(&path, house.path("out.ndjson.29991129T013000000000Z")).expect("a rename");
+    house.spool.forget(&format!("file:{}", path.display())).expect("a cursor forgotten");
+    let lanes = house.lanes(std::slice::from_ref(&to));
+    house.append(40..45).await;
+    let written = until(|| Some(numbers(&path)).filter(|found| found.contains(&44))).await;
+    assert!(!written.contains(&30) && !written.contains(&39), "{written:?}");
+    lanes.stop().await;
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_ours_is_not_touched() {
     let house = House::new();
     let path = house.path("precious");

@@ -8,6 +8,7 @@ mod prefect;
 mod records;
 mod requests;
 mod server;
+mod texts;
 mod troubles;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -5,6 +5,7 @@
 mod papers;
 mod reply;
 mod shape;
+mod socket;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use self::papers::Papers;
 use self::reply::{Reply, judge};
 use self::shape::{Message, message_id};
+pub(in crate::forward) use self::socket::PrefectSocket;
 use super::prefect::{Csrf, Sieve, question, read_total};
 use super::secret::Secret;
 use super::{Answer, Bounds, Fault, Unconfirmed, tls};
@@ -83,7 +85,7 @@ impl Http {
                 (events, Some(Prefect { filter, token, csrf, sieve }))
             }
             Target::Http(uri) => (uri, None),
-            Target::Stdout | Target::File(_) | Target::Nats(..) | Target::Redis(..) => {
+            _ => {
                 let why = "is no address".to_owned();
                 return Err(ForwardError::Destination { text: destination.name().into(), why });
             }
@@ -133,9 +135,7 @@ impl Http {
     }
 
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
-        if std::mem::take(&mut self.is_secret_old) {
-            self.refresh().await;
-        }
+        self.renew().await;
         let id = message_id(load, range.clone());
         let message = match &self.prefect {
             Some(_) => Message::json(load.array(range, Form::Bare)),
@@ -147,6 +147,23 @@ impl Http {
         self.is_secret_old =
             matches!(&answer, Answer::Failed(fault) if fault.outcome == Outcome::Unauthorized);
         answer
+    }
+
+    /// Reads all files again if somebody wants that.
+    async fn renew(&mut self) {
+        if std::mem::take(&mut self.is_secret_old) {
+            self.refresh().await;
+        }
+    }
+
+    /// What every request says: further headers, and who calls.
+    fn carry(&self, headers: &mut HeaderMap) {
+        headers.extend(self.headers.clone());
+        self.papers.carry(headers);
+        if let Some(secret) = &self.secret {
+            let (name, value) = secret.header();
+            headers.insert(name, value);
+        }
     }
 
     /// Reads all files again, since they may have been changed; one that cannot be read changes nothing.
@@ -224,9 +241,8 @@ impl Http {
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, AGENT);
-        headers.extend(self.headers.clone());
+        self.carry(headers);
         headers.insert(ACCEPT, JSON);
-        self.papers.carry(headers);
         if let Some(message) = message {
             headers.insert(CONTENT_TYPE, message.media.clone());
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -237,10 +253,6 @@ impl Http {
             if let Some(id) = id.filter(|_| self.papers.signs()) {
                 self.papers.sign(id, self.clock.now(), &body, headers);
             }
-        }
-        if let Some(secret) = &self.secret {
-            let (name, value) = secret.header();
-            headers.insert(name, value);
         }
         if message.is_some() {
             *request.method_mut() = Method::POST;

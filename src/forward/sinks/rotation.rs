@@ -1,0 +1,155 @@
+//! Files that end and make room for another one. In: a file's path, the moment, how many ended ones are kept. Out: the
+//! file under a name that sorts by the moment it ended, beside where it was; older ones than are kept are gone. Touches
+//! no file whose name it did not give.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::clock::Time;
+use crate::forward::options::Rotation;
+
+/// Digits of the moment in a name: `20261129T013000123456Z`.
+const STAMP_CHARS: usize = 22;
+
+impl Rotation {
+    /// Whether a file of so many bytes, begun at that moment, must end before so many more are written.
+    pub(super) fn is_due(&self, bytes: u64, began: Time, more: usize, now: Time) -> bool {
+        let seconds = now.micros().saturating_sub(began.micros()).max(0) as u64 / 1_000_000;
+        let is_long = self.bytes.is_some_and(|most| bytes.saturating_add(more as u64) > most);
+        let is_old = self.seconds.is_some_and(|most| seconds >= most);
+        // An empty file stays: nothing would be gained by another one.
+        bytes > 0 && (is_long || is_old)
+    }
+}
+
+/// Ends a file: it gets its name, and the oldest of its kind go.
+pub(super) fn end(path: &Path, keep: Option<usize>, now: Time) -> io::Result<()> {
+    let mut now = now;
+    let mut to = ended(path, now);
+    // Two may end within one moment of a coarse clock.
+    while to.try_exists()? {
+        now = Time::from_micros(now.micros() + 1);
+        to = ended(path, now);
+    }
+    fs::rename(path, &to)?;
+    let folder = folder(path);
+    if let Some(keep) = keep {
+        let mut all = all_ended(path)?;
+        all.truncate(all.len().saturating_sub(keep));
+        for old in all {
+            fs::remove_file(old)?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// The file that ended last.
+pub(super) fn last_ended(path: &Path) -> io::Result<Option<PathBuf>> {
+    Ok(all_ended(path)?.pop())
+}
+
+/// All that ended, the oldest first.
+fn all_ended(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder(path))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.strip_prefix(&own).is_some_and(is_stamp) {
+            found.push(entry.path());
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+fn ended(path: &Path, now: Time) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(stamp(now));
+    PathBuf::from(name)
+}
+
+/// `2026-11-29T01:30:00.123456Z` without what hinders in names; always with six digits behind the second.
+fn stamp(now: Time) -> String {
+    let text = now.to_string();
+    let (second, fraction) = text.trim_end_matches('Z').split_once('.').unwrap_or((&text, ""));
+    let mut stamp: String = second.chars().filter(|c| !matches!(c, '-' | ':' | 'Z')).collect();
+    stamp.push_str(fraction);
+    while stamp.len() < STAMP_CHARS - 1 {
+        stamp.push('0');
+    }
+    stamp.push('Z');
+    stamp
+}
+
+fn is_stamp(text: &str) -> bool {
+    let is_digit = |(place, c): (usize, char)| match place {
+        8 => c == 'T',
+        21 => c == 'Z',
+        _ => c.is_ascii_digit(),
+    };
+    text.len() == STAMP_CHARS && text.chars().enumerate().all(is_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::tests::Folder;
+
+    #[test]
+    fn names_sort_by_the_moment_and_only_ours_go() {
+        let folder = Folder::new();
+        let path = folder.path().join("out");
+        let others = ["out.1", "out.20261129T013000123456Z.gz", "out2.20261129T013000123456Z", "x"];
+        for other in others {
+            fs::write(folder.path().join(other), "x").expect("a file");
+        }
+        let begin = Time::parse("2026-11-29T01:30:00Z").expect("a moment");
+        let mut last = None;
+        for number in 0..5_i64 {
+            fs::write(&path, number.to_string()).expect("a file");
+            // The third and the fourth end at one moment.
+            let now = Time::from_micros(
+                begin.micros() + [0, 900_000, 1_000_000, 1_000_000, 2_000_000][number as usize],
+            );
+            end(&path, Some(3), now).expect("an end");
+            let now = last_ended(&path).expect("a folder").expect("a file");
+            assert!(last < Some(now.clone()), "{now:?}");
+            assert_eq!(fs::read_to_string(&now).expect("a file"), number.to_string());
+            last = Some(now);
+        }
+        let kept = all_ended(&path).expect("a folder");
+        let names: Vec<_> = kept.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "out.20261129T013001000000Z",
+                "out.20261129T013001000001Z",
+                "out.20261129T013002000000Z"
+            ]
+        );
+        for other in others {
+            assert!(folder.path().join(other).exists(), "{other}");
+        }
+        assert!(end(&path, None, begin).is_err(), "there is none");
+    }
+
+    #[test]
+    fn a_file_ends_before_it_is_too_long_and_once_it_is_too_old() {
+        let (began, later) = (Time::from_micros(0), Time::from_micros(60_000_000));
+        let long = Rotation { bytes: Some(100), ..Rotation::default() };
+        assert!(long.is_due(60, began, 41, began) && !long.is_due(60, began, 40, began));
+        assert!(!long.is_due(0, began, 1000, later), "a batch is never split");
+        let old = Rotation { seconds: Some(60), ..Rotation::default() };
+        assert!(old.is_due(1, began, 1, later) && !old.is_due(1, later, 1, began));
+        assert!(!Rotation::default().is_due(u64::MAX, began, 1000, later));
+    }
+}
