@@ -7,7 +7,7 @@ use super::deed::Deed;
 use super::problem::Problem;
 use super::question::reply;
 use super::user::complete_user;
-use super::{Api, Call, destination, incident, version};
+use super::{Api, Call, destination, incident, verification, version};
 use crate::accept::Reply;
 use crate::catalogue::{
     self, ACCOUNT, ACCOUNT_SETTINGS, AUTOMATION, DESTINATION, INCIDENT, SERVICE_ACCOUNT, Shape,
@@ -66,7 +66,10 @@ impl Api {
                     complete_user(&before.fields, record);
                 }
             }
-            kind if kind == WEBHOOK.name => version::complete(before, record),
+            kind if kind == WEBHOOK.name => {
+                version::complete(before, record);
+                verification::complete(before, record, now, &self.clock);
+            }
             kind if kind == INCIDENT.name && before.is_none() => incident::complete(record, now),
             kind if kind == DESTINATION.name => destination::complete(record, now),
             _ => {}
@@ -175,6 +178,9 @@ impl Api {
         let overlap = values.get("old_slug_expires_in_seconds").and_then(Value::as_u64);
         let overlap = overlap.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
         let mut fresh = Slug::new(id::slug(&self.clock));
+        if let Hidden::Slug(old) = &record.hidden {
+            fresh.beside.clone_from(&old.beside);
+        }
         if let (Hidden::Slug(old), 1..) = (&record.hidden, overlap) {
             let (slug, ends) = (old.present.clone(), now.plus_seconds(overlap));
             fresh.former = Some(Former { slug, ends });

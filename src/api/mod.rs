@@ -39,6 +39,7 @@ mod transfer;
 mod trial;
 mod turn;
 mod user;
+mod verification;
 mod version;
 mod vet;
 

@@ -5,7 +5,7 @@ use super::deed::Deed;
 use super::member::{is_owner, refuse_program};
 use super::problem::Problem;
 use super::role::texts;
-use super::{Api, Call, automation, incident, origin};
+use super::{Api, Call, automation, incident, origin, verification};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, DESTINATION, INCIDENT,
     SERVICE_ACCOUNT, SUPPORT_ACCESS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
@@ -35,6 +35,7 @@ impl Api {
         }
         if call.kind.name == WEBHOOK.name {
             self.vet_webhook(after).await?;
+            verification::vet(after)?;
         }
         if let (true, Some(after)) = (call.kind.name == ACCOUNT_SETTINGS.name, after) {
             origin::vet(call, after)?;

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let split = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((split.0.to_owned(), split.1.to_owned()))
 }
@@ -146,6 +146,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         headers: &sample.headers,
         query: sample.query.as_deref(),
         body: &sample.body,
+        slug: None,
     };
     match verifier.greet(&request, certificate, now) {
         Greeting::Answer(answer) => {

@@ -12,6 +12,7 @@ use crate::render::Diagnostic;
 use crate::request::{Body, write_body, write_head};
 
 use super::Submission;
+use super::check::Proof;
 use super::failure::Failure;
 use super::routes::Endpoint;
 
@@ -39,19 +40,19 @@ pub const ACTIONS: &[Action] = &[
 ];
 
 /// What follows a received event.
-pub(super) enum Sequel {
+pub(super) enum Sequel<'a> {
     /// An event of that id, the user's or a failed one.
     Event(Uuid),
     /// Nothing: it was a handshake of that name.
-    Handshake(&'static str),
+    Handshake(&'a str),
 }
 
 /// `prefect-cloud.webhook.received`.
-pub(super) fn received(submission: &Submission, id: Uuid, sequel: &Sequel) -> Event {
+pub(super) fn received(submission: &Submission, id: Uuid, sequel: &Sequel<'_>) -> Event {
     let endpoint = &submission.endpoint;
     let room = endpoint.resource.len() + endpoint.tenant.len() + 96 * submission.headers.len();
     let mut out = Vec::with_capacity(512 + room);
-    open(&mut out, submission.received, RECEIVED, endpoint);
+    open(&mut out, submission.received, RECEIVED, endpoint, submission.proof);
     write_head(&mut out, &submission.method, &submission.headers);
     write_version(&mut out, endpoint);
     out.extend_from_slice(b",\"content_length\":");
@@ -84,7 +85,7 @@ pub(super) fn failed(
 ) -> Event {
     let endpoint = &submission.endpoint;
     let mut out = Vec::with_capacity(4096);
-    open(&mut out, submission.received, FAILED, endpoint);
+    open(&mut out, submission.received, FAILED, endpoint, submission.proof);
     write_head(&mut out, &submission.method, &submission.headers);
     let mut cut: Vec<&str> = Vec::new();
     out.extend_from_slice(b",\"body\":");
@@ -126,13 +127,18 @@ pub(super) fn failed(
 }
 
 /// Everything up to the payload's value.
-fn open(out: &mut Vec<u8>, occurred: Time, name: &str, endpoint: &Endpoint) {
+fn open(out: &mut Vec<u8>, occurred: Time, name: &str, endpoint: &Endpoint, proof: Option<Proof>) {
     out.extend_from_slice(b"{\"occurred\":\"");
     occurred.write(out);
     out.extend_from_slice(b"\",\"event\":\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\",\"resource\":");
     out.extend_from_slice(endpoint.resource.as_bytes());
+    if let (Some(proof), Some(check)) = (proof, &endpoint.check) {
+        out.pop();
+        check.write_labels(out, proof);
+        out.push(b'}');
+    }
     out.extend_from_slice(b",\"related\":[");
     out.extend_from_slice(endpoint.tenant.as_bytes());
     out.extend_from_slice(b"],\"payload\":");

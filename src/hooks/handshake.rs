@@ -9,6 +9,8 @@ use crate::json::{Document, Limits, write_str};
 
 use super::Submission;
 use super::refusal::Refusal;
+use super::routes::Endpoint;
+use crate::verify::signature::Answer;
 
 /// A code longer than that is no code.
 const CODE_MAX_BYTES: usize = 1024;
@@ -22,6 +24,8 @@ pub(super) enum Handshake {
     EventGrid { code: String },
     /// `CloudEvents` abuse protection: the origin is allowed.
     CloudEvents { origin: HeaderValue },
+    /// That of the provider whose requests are verified.
+    Provider(Answer),
 }
 
 impl Handshake {
@@ -45,8 +49,11 @@ impl Handshake {
     }
 
     /// Its name in the received event.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name<'a>(&self, endpoint: &'a Endpoint) -> &'a str {
         match self {
+            Self::Provider(_) => {
+                endpoint.check.as_ref().map_or("provider", |check| check.provider())
+            }
             Self::EventGrid { .. } => "event-grid",
             Self::CloudEvents { .. } => "cloudevents",
         }
@@ -55,6 +62,13 @@ impl Handshake {
     /// What the sender waits for; `per_minute` is the webhook's rate, when it has one.
     pub(super) fn answer(&self, per_minute: Option<u64>) -> Reply {
         match self {
+            Self::Provider(answer) => {
+                let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+                let mut reply = Reply::empty(status);
+                reply.body = answer.body.clone().into();
+                reply.headers.extend(answer.headers.clone());
+                reply
+            }
             Self::EventGrid { code } => {
                 let mut text = b"{\"validationResponse\":".to_vec();
                 write_str(&mut text, code);

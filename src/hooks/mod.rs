@@ -2,6 +2,7 @@
 //! In: arrivals of any path below `/hooks/`. Out: replies. Reads memory only until the spool; holds no lock across an
 //! await; never tells "ok" without a [`Receipt`].
 
+mod check;
 mod events;
 mod failure;
 mod handshake;
@@ -32,6 +33,7 @@ use crate::telemetry::hooks::{Facts, Outcome};
 use crate::verify::key::{Keyring, bearer};
 use crate::{json, render};
 
+use check::{Check, Checked, Proof};
 use events::Sequel;
 use failure::{Failure, FailureKind};
 use handshake::Handshake;
@@ -104,6 +106,8 @@ struct Submission {
     query: String,
     received: Time,
     content: Content,
+    /// How it was verified, when its webhook asks for that.
+    proof: Option<Proof>,
 }
 
 /// A request on stable storage.
@@ -185,11 +189,26 @@ impl Hooks {
         let admission = self.admit(arrival, place)?;
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
+        let checked = check::run(&admission, &content)?;
         self.charge(&admission.endpoint, admission.arrival.received)?;
-        let submission = Submission::new(admission, content);
+        let (proof, greeted) = match checked {
+            Checked::Not => (None, None),
+            Checked::By(proof) => (Some(proof), None),
+            Checked::Greeted(answer) => (None, Some(answer)),
+        };
+        let mut submission = Submission::new(admission, content, proof);
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
-        if let Some(handshake) = Handshake::recognise(&submission)? {
-            let received = events::received(&submission, id, &Sequel::Handshake(handshake.name()));
+        let handshake = match greeted {
+            // What a provider asks with may be the secret.
+            Some(answer) => {
+                submission.query.clear();
+                Some(Handshake::Provider(answer))
+            }
+            None => Handshake::recognise(&submission)?,
+        };
+        if let Some(handshake) = handshake {
+            let name = handshake.name(&submission.endpoint);
+            let received = events::received(&submission, id, &Sequel::Handshake(name));
             let receipt = self.append(submission, &[received]).await?;
             return Ok(Kept { receipt, id, verdict: Verdict::Handshake(handshake) });
         }
@@ -379,7 +398,7 @@ impl Hooks {
 }
 
 impl Submission {
-    fn new(admission: Admission, content: Content) -> Self {
+    fn new(admission: Admission, content: Content, proof: Option<Proof>) -> Self {
         let Admission { endpoint, arrival } = admission;
         let Arrival { method, target, mut headers, received, .. } = arrival;
         let slug = slug(target.path()).unwrap_or_default();
@@ -387,8 +406,11 @@ impl Submission {
         for name in SECRET_HEADERS {
             headers.remove(name);
         }
+        for name in endpoint.check.iter().flat_map(Check::secret_headers) {
+            headers.remove(name);
+        }
         hide(&mut headers, slug);
-        Self { endpoint, method, headers, query, received, content }
+        Self { endpoint, method, headers, query, received, content, proof }
     }
 
     /// What its template sees.

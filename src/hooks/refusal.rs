@@ -39,6 +39,14 @@ pub(super) enum Refusal {
     /// The webhook demands a key, and this is none of its service account's.
     #[error("no key of the webhook's service account")]
     Unauthorized,
+    /// The webhook demands a signature, and this is none; or a handshake that proves nothing.
+    #[error("not verified: {reason}")]
+    Unverified {
+        /// How it is answered: 401, or what the provider waits for.
+        status: StatusCode,
+        /// The class of what speaks against it.
+        reason: &'static str,
+    },
     /// `OPTIONS`, but not the handshake of `CloudEvents`.
     #[error("no handshake")]
     Handshake,
@@ -62,6 +70,7 @@ impl Refusal {
             Self::Body(BodyError::Malformed(_)) => Reason::BodyMalformed,
             Self::Body(BodyError::Encoding) => Reason::BodyEncoding,
             Self::Unauthorized => Reason::Unauthorized,
+            Self::Unverified { .. } => Reason::Unverified,
             Self::Handshake => Reason::Handshake,
             Self::Spool(SpoolError::Full { .. }) => Reason::SpoolFull,
             Self::Spool(SpoolError::Busy) => Reason::SpoolBusy,
@@ -85,6 +94,9 @@ impl Refusal {
                 let detail = "Invalid authentication credentials";
                 Reply::detail(StatusCode::UNAUTHORIZED, detail)
                     .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            Self::Unverified { status, reason } => {
+                Reply::detail(*status, &format!("Not verified: {reason}"))
             }
             Self::Handshake => {
                 Reply::detail(StatusCode::BAD_REQUEST, "WebHook-Request-Origin is missing")

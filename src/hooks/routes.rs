@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::check::Check;
 use crate::clock::{Clock, Time};
 use crate::event::{webhook_label, write_labels};
 use crate::id::Uuid;
@@ -40,6 +41,8 @@ pub struct Endpoint {
     pub related: Box<str>,
     /// Account and workspace as related resources: JSON objects, a comma between them.
     pub tenant: Arc<str>,
+    /// How its requests are verified, when they are.
+    pub check: Option<Check>,
     /// What tells requests apart, when those sent again are to be taken once.
     pub once: Option<Once>,
     /// The template, byte for byte as it was saved.
@@ -92,6 +95,7 @@ impl Endpoint {
             resource: object(&[id, name]),
             related: webhook_label(webhook.id, &webhook.name).into(),
             tenant,
+            check: webhook.verification.as_deref().map(Check::new),
             once: webhook.dedup.as_deref().map(Once::new),
             source: webhook.template.as_str().into(),
             version: webhook.version,
@@ -364,6 +368,7 @@ pub(super) mod tests {
             slug: Secret::new(slug),
             former: None,
             dedup: None,
+            verification: None,
             template: template.to_owned(),
             version: 0,
             shadow: None,

@@ -32,7 +32,7 @@ fn submission(method: Method, headers: &[(&str, &str)], body: &str) -> Submissio
     let endpoint = routes.find(SLUG, clock.now()).expect("known");
     let raw = Bytes::copy_from_slice(body.as_bytes());
     let content = Content { decoded: raw.clone(), raw };
-    Submission::new(Admission { endpoint, arrival: arrival(method, headers) }, content)
+    Submission::new(Admission { endpoint, arrival: arrival(method, headers) }, content, None)
 }
 
 fn read(event: &Event) -> serde_json::Value {

@@ -16,6 +16,7 @@ mod version;
 mod worker;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -35,7 +36,7 @@ pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
-pub use record::{Former, Hidden, KeptKey, Record, Slug};
+pub use record::{Former, Hidden, KeptKey, Record, Slug, VERIFICATION, VERIFICATION_SECRETS};
 pub use report::{KNOWN_DAYS, Report};
 pub use sealing::{Seals, end_former_keys, reseal, seals};
 pub use tally::{Sum, TALLIED_DAYS};
@@ -58,6 +59,21 @@ pub struct Dedup {
 /// For how long a request is remembered when nothing is said.
 const WINDOW_SECONDS: i64 = 86_400;
 
+/// How a webhook's requests are verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// Who signs them.
+    pub provider: String,
+    /// What is known together with them, the newest first; by the names they are told by.
+    pub secrets: Vec<(String, Secret)>,
+    /// Settings of the provider.
+    pub parameters: BTreeMap<String, String>,
+    /// How many seconds the clocks may differ, instead of what the provider says.
+    pub tolerance_seconds: Option<u32>,
+    /// Whether what is not verified is refused.
+    pub required: bool,
+}
+
 /// What the data plane needs to know of a webhook.
 #[derive(Clone, Debug)]
 pub struct Webhook {
@@ -75,6 +91,8 @@ pub struct Webhook {
     pub former: Option<Former>,
     /// What tells requests apart, when those sent again are to be taken once.
     pub dedup: Option<Box<Dedup>>,
+    /// How its requests are verified, when they are.
+    pub verification: Option<Box<Verification>>,
     /// The template, byte for byte as it was saved.
     pub template: String,
     /// Which version of it that is.

@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use rusqlite::Row;
 use serde_json::Value;
 
-use super::{Dedup, Key, Party, StoreError, WINDOW_SECONDS, Webhook, moment};
+use super::{Dedup, Key, Party, StoreError, Verification, WINDOW_SECONDS, Webhook, moment};
 use crate::catalogue::{self, Kind, Values};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
+
+/// The field that tells how a webhook's requests are verified, and the one that holds the secrets, by their names.
+pub const VERIFICATION: &str = "verification";
+/// See [`VERIFICATION`].
+pub const VERIFICATION_SECRETS: &str = "verification_secrets";
 
 /// What a record holds beside its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct Slug {
     pub present: Secret,
     /// The one before it; `None` when it ended at once.
     pub former: Option<Former>,
+    /// Other secrets that bodies set, as of [`Hidden::Concealed`].
+    pub beside: BTreeMap<String, Secret>,
 }
 
 /// A secret path part that was replaced.
@@ -47,7 +54,7 @@ impl Slug {
     /// A path part without one before it.
     #[must_use]
     pub fn new(present: Secret) -> Self {
-        Self { present, former: None }
+        Self { present, former: None, beside: BTreeMap::new() }
     }
 }
 
@@ -154,18 +161,24 @@ impl Record {
     /// The secret of a field that a body set.
     #[must_use]
     pub fn concealed(&self, field: &str) -> Option<&Secret> {
-        let Hidden::Concealed(secrets) = &self.hidden else { return None };
-        secrets.get(field)
+        self.secrets()?.get(field)
+    }
+
+    /// The secrets that stand among the fields in the file.
+    pub(super) fn secrets(&self) -> Option<&BTreeMap<String, Secret>> {
+        match &self.hidden {
+            Hidden::Concealed(secrets) => Some(secrets),
+            Hidden::Slug(slug) => Some(&slug.beside),
+            _ => None,
+        }
     }
 
     /// Puts the secrets that a body set where nothing shows them; a null ends one. Their names.
     pub fn conceal(&mut self) -> Vec<&'static str> {
-        let mut secrets = match std::mem::replace(&mut self.hidden, Hidden::Nothing) {
-            Hidden::Concealed(secrets) => secrets,
-            other => {
-                self.hidden = other;
-                BTreeMap::new()
-            }
+        let mut secrets = match &mut self.hidden {
+            Hidden::Concealed(secrets) => std::mem::take(secrets),
+            Hidden::Slug(slug) => std::mem::take(&mut slug.beside),
+            _ => BTreeMap::new(),
         };
         let mut set = Vec::new();
         for field in self.kind.fields.iter().filter(|field| field.is_concealed()) {
@@ -180,8 +193,11 @@ impl Record {
             }
             set.push(field.name);
         }
-        if !secrets.is_empty() {
-            self.hidden = Hidden::Concealed(secrets);
+        match &mut self.hidden {
+            Hidden::Slug(slug) => slug.beside = secrets,
+            Hidden::Concealed(_) if secrets.is_empty() => self.hidden = Hidden::Nothing,
+            Hidden::Nothing if secrets.is_empty() => {}
+            hidden => *hidden = Hidden::Concealed(secrets),
         }
         set
     }
@@ -204,11 +220,37 @@ impl Record {
             slug: slug.present.clone(),
             former: slug.former.clone(),
             dedup: self.dedup(),
+            verification: self.verification().map(Box::new),
             template: self.text("template").to_owned(),
             version: self.fields.get("template_version").and_then(Value::as_u64).unwrap_or(0),
             shadow: self.shadow(),
             enabled: self.flag("enabled"),
             service_account: self.reference("service_account_id"),
+        })
+    }
+
+    /// How the requests of a webhook are verified, when they are.
+    #[must_use]
+    pub fn verification(&self) -> Option<Verification> {
+        let told = self.fields.get(VERIFICATION)?.as_object()?;
+        let kept = self.concealed(VERIFICATION_SECRETS).map(Secret::expose).unwrap_or_default();
+        let kept: BTreeMap<String, String> = serde_json::from_str(kept).unwrap_or_default();
+        let listed = told.get("secrets").and_then(Value::as_array).into_iter().flatten();
+        let secrets = listed.filter_map(|secret| {
+            let id = secret["id"].as_str()?;
+            Some((id.to_owned(), Secret::new(kept.get(id)?)))
+        });
+        let parameters = told.get("parameters").and_then(Value::as_object).into_iter().flatten();
+        let parameters = parameters.filter_map(|(name, value)| {
+            value.as_str().map(|value| (name.clone(), value.to_owned()))
+        });
+        let seconds = told.get("tolerance").and_then(Value::as_u64);
+        Some(Verification {
+            provider: told.get("provider").and_then(Value::as_str)?.to_owned(),
+            secrets: secrets.collect(),
+            parameters: parameters.collect(),
+            tolerance_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
+            required: told.get("required").and_then(Value::as_bool).unwrap_or(true),
         })
     }
 
@@ -259,7 +301,10 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
     let mut fields: Values = serde_json::from_str(&fields)
         .map_err(|error| StoreError::Failed(format!("a {} without fields: {error}", kind.name)))?;
     let hidden = match (row.get::<_, Option<String>>(5)?, row.get::<_, Option<Vec<u8>>>(6)?) {
-        (_, None) => conceal(kind, &mut fields),
+        (_, None) => {
+            let secrets = conceal(kind, &mut fields);
+            if secrets.is_empty() { Hidden::Nothing } else { Hidden::Concealed(secrets) }
+        }
         (None, Some(kept)) if kind.name == catalogue::USER.name => {
             let kept = String::from_utf8(kept)
                 .map_err(|_| StoreError::Failed("a password is no text".to_owned()))?;
@@ -272,7 +317,8 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
                 }
                 _ => None,
             };
-            Hidden::Slug(Slug { present: slug_text(slug)?, former })
+            let beside = conceal(kind, &mut fields);
+            Hidden::Slug(Slug { present: slug_text(slug)?, former, beside })
         }
         (Some(lookup), Some(digest)) => {
             let digest = <[u8; 32]>::try_from(digest)
@@ -294,15 +340,14 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Record, StoreError> {
 }
 
 /// Takes the secrets out of the fields that were kept: there they would be shown.
-fn conceal(kind: &Kind, fields: &mut Values) -> Hidden {
+fn conceal(kind: &Kind, fields: &mut Values) -> BTreeMap<String, Secret> {
     let concealed = kind.fields.iter().filter(|field| field.is_concealed());
-    let secrets: BTreeMap<String, Secret> = concealed
+    concealed
         .filter_map(|field| {
             let kept = fields.remove(field.name)?;
             Some((field.name.to_owned(), Secret::new(kept.as_str()?)))
         })
-        .collect();
-    if secrets.is_empty() { Hidden::Nothing } else { Hidden::Concealed(secrets) }
+        .collect()
 }
 
 fn slug_text(kept: Vec<u8>) -> Result<Secret, StoreError> {

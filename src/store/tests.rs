@@ -1,5 +1,7 @@
 //! The store on a real file: what is kept, what is refused, what a cut leaves behind.
 
+use std::collections::BTreeMap;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -299,7 +301,8 @@ fn a_former_slug_is_kept_and_is_nobody_elses() {
     let mut record = house.webhook("a", "slug-a");
     wait(store.commit(insert(&record))).expect("made");
     let former = Former { slug: Secret::new("slug-a"), ends: Time::from_micros(7) };
-    let slug = Slug { present: Secret::new("slug-b"), former: Some(former.clone()) };
+    let beside = BTreeMap::from([("verification_secrets".to_owned(), Secret::new("{}"))]);
+    let slug = Slug { present: Secret::new("slug-b"), former: Some(former.clone()), beside };
     record.hidden = Hidden::Slug(slug.clone());
     let update =
         |record: &Record| Batch { writes: vec![Write::Update(record.clone())], events: Vec::new() };
@@ -315,7 +318,7 @@ fn a_former_slug_is_kept_and_is_nobody_elses() {
     let mut other = house.webhook("c", "slug-c");
     for former in [Former { slug: Secret::new("slug-b"), ..former.clone() }, former.clone()] {
         let present = Secret::new("slug-c");
-        other.hidden = Hidden::Slug(Slug { present, former: Some(former) });
+        other.hidden = Hidden::Slug(Slug { former: Some(former), ..Slug::new(present) });
         assert!(wait(store.commit(insert(&other))).is_err(), "it is another's");
     }
     let mut read = read;

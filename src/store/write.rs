@@ -382,7 +382,7 @@ fn former(hidden: &Hidden) -> (Option<&[u8]>, Option<i64>) {
 
 fn text(record: &Record) -> Result<String, StoreError> {
     let fault = |error: serde_json::Error| StoreError::Failed(error.to_string());
-    let Hidden::Concealed(secrets) = &record.hidden else {
+    let Some(secrets) = record.secrets() else {
         return serde_json::to_string(&record.fields).map_err(fault);
     };
     let mut fields = record.fields.clone();

@@ -50,6 +50,8 @@ pub enum Reason {
     BodyEncoding,
     /// 401.
     Unauthorized,
+    /// 401: not signed by who knows the webhook's secret.
+    Unverified,
     /// 400: `OPTIONS` that is no handshake.
     Handshake,
     /// 503: the spool is full.
@@ -60,7 +62,7 @@ pub enum Reason {
     SpoolFailed,
 }
 
-const REASONS: [&str; 14] = [
+const REASONS: [&str; 15] = [
     "method",
     "unknown",
     "peer-rate",
@@ -71,6 +73,7 @@ const REASONS: [&str; 14] = [
     "body-malformed",
     "body-encoding",
     "unauthorized",
+    "unverified",
     "handshake",
     "spool-full",
     "spool-busy",

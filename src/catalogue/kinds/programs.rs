@@ -16,6 +16,9 @@ const KEY_MAX_CHARS: u64 = 1000;
 /// Longest time in which a request sent again is taken for the same.
 const WINDOW_MAX_SECONDS: u64 = 604_800;
 
+/// Largest setting of how requests are verified, with its secrets.
+const VERIFICATION_MAX_BYTES: usize = 64 << 10;
+
 const EXPIRATION: Field = Field::new("api_key_expiration", Shape::Instant);
 const ROLE: Field = Field::new("account_role_id", Shape::Reference(&["account-role"]));
 
@@ -161,6 +164,11 @@ pub static WEBHOOK: Kind = Kind {
             .kept()
             .null_clears()
             .own(),
+        Field::new("verification", Shape::Object(VERIFICATION_MAX_BYTES))
+            .kept()
+            .null_clears()
+            .own(),
+        Field::new("verification_secrets", Shape::Concealed(VERIFICATION_MAX_BYTES as u64)).made(),
         Field::new("slug", Shape::Slug).secret(),
         Field::new("template_version", Shape::Count(i64::MAX as u64)).secret(),
         Field::new("draft", Shape::Json(DRAFT_MAX_BYTES)).secret(),

@@ -1,10 +1,11 @@
 //! `hookgate webhook create`. In: a template and a name. Out: the record, where its hook is, and what to try next.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::once::Once;
 use super::source::Source;
+use super::verification::Verification;
 use super::with_hook;
 use crate::cli::access::Access;
 use crate::cli::gallery;
@@ -20,6 +21,7 @@ Exit codes: 0 made, 1 refused (such as a template that does not parse), 4 no key
 Examples:
   HOOKGATE_API_KEY=$(jq -r .api_key first.json) hookgate webhook create --from github
   hookgate webhook create --from github --name pushes --dedup-key X-GitHub-Delivery
+  hookgate webhook create --from github --name signed --verify github --secret-file secret
   hookgate webhook create --name orders --template-file template.j2 --service-account shop";
 
 #[derive(Debug, clap::Args)]
@@ -41,6 +43,8 @@ pub(in crate::cli) struct Args {
     service_account: Option<String>,
     #[command(flatten)]
     once: Once,
+    #[command(flatten)]
+    verification: Verification,
     /// Make it, and take no requests yet
     #[arg(long)]
     disabled: bool,
@@ -66,6 +70,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     }
     args.once.check(None)?;
     args.once.fill(&mut body);
+    args.verification.fill(&mut body, &Value::Null)?;
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {
         body["service_account_id"] = remote.caller(wanted).await?["id"].clone();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::once::Once;
 use super::source::Source;
+use super::verification::Verification;
 use super::{Which, print};
 use crate::cli::listing::{Listing, text};
 use crate::cli::output::Failure;
@@ -12,6 +13,8 @@ use crate::cli::output::Failure;
 pub(super) const EXAMPLE: &str = "\
 Examples:
   hookgate webhook update github --template-file template.j2
+  hookgate webhook update github --verify github --secret-file secret
+  hookgate webhook update github --add-secret-file fresh
   hookgate webhook update github --name pushes --no-service-account";
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +41,8 @@ pub(in crate::cli) struct Args {
     no_service_account: bool,
     #[command(flatten)]
     once: Once,
+    #[command(flatten)]
+    verification: Verification,
     /// Take every request, also one that was sent before
     #[arg(long, conflicts_with_all = ["dedup_key", "dedup_window"])]
     no_dedup: bool,
@@ -49,9 +54,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let template = args.source.text()?;
     let texts = [("name", &args.name), ("description", &args.description), ("template", &template)];
     let is_said = texts.iter().any(|(_, text)| text.is_some());
-    let is_more_said = args.once.is_said() || args.no_dedup;
+    let is_more_said = args.once.is_said() || args.no_dedup || args.verification.is_said();
     if !(is_said || is_more_said || args.service_account.is_some() || args.no_service_account) {
-        let what = "nothing is to change: --name, --description, --template-file, --service-account, --dedup-key";
+        let what = "nothing is to change: --name, --description, --template-file, --service-account, --dedup-key, --verify";
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
@@ -75,6 +80,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         body["template_note"] = json!(args.note);
     }
     args.once.fill(&mut body);
+    args.verification.fill(&mut body, &webhook["verification"])?;
     if args.no_dedup {
         body["dedup_key"] = Value::Null;
         body["dedup_window_seconds"] = Value::Null;

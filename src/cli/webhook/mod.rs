@@ -6,6 +6,7 @@ mod edit;
 mod once;
 mod source;
 mod trial;
+mod verification;
 mod version;
 
 use http::Method;
@@ -222,6 +223,7 @@ fn print(remote: &Remote, webhook: Value, listing: Listing) -> Result<(), Failur
         ("description", text(&webhook, "description")),
         ("service account", caller),
         ("taken once", once::told(&webhook)),
+        ("verified", verification::told(&webhook)),
         ("created", text(&webhook, "created")),
         ("updated", text(&webhook, "updated")),
         ("template", text(&webhook, "template")),

@@ -132,7 +132,8 @@ impl Case {
             None => self.body.clone().into_bytes(),
         };
         let query = self.url.as_deref().and_then(|url| url.split_once('?')).map(|(_, query)| query);
-        let request = Request { method: &method, headers: &headers, query, body: &body };
+        let request =
+            Request { method: &method, headers: &headers, query, body: &body, slug: None };
         let provider = registry.find(&self.provider).map_err(|fault| fault.to_string())?;
         let made = Verifier::new(&self.provider, provider, &self.secrets(), self.settings(), None);
         let verifier = match made {

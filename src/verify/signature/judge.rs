@@ -68,9 +68,10 @@ impl Judgement<'_> {
                 return Err(Fault::Digest(format!("query field {name}")));
             }
         }
+        let url = scheme.needs_url().then(|| request.address(parameters)).transpose()?;
         let given = Given {
             request,
-            url: parameters.get("url").map(String::as_str),
+            url: url.as_deref(),
             time: time.as_deref().unwrap_or_default(),
             id: &id,
             names: &names,

@@ -22,17 +22,19 @@ mod token;
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::id::Secret;
 
 pub use case::{Case, Outcome};
 pub use fault::{Fault, SchemeFault};
 pub use handshake::{Answer, Greeting};
 pub use registry::Registry;
-pub use request::{Parameters, Request};
+pub use request::{Parameters, Request, SLUG_PLACE};
 pub use scheme::Provider;
 
 use material::Material;
-use scheme::{Scheme, SecretForm, When};
+use scheme::{Mac, Scheme, SecretForm, When};
 
 /// Most secrets that count at once.
 pub const SECRETS_MAX: usize = 8;
@@ -125,6 +127,15 @@ impl Verifier {
         self.provider.schemes.iter().any(Scheme::needs_url)
     }
 
+    /// Headers that hold a secret as it is: nobody may see them.
+    pub fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let plain = self.provider.schemes.iter().filter(|scheme| scheme.mac == Mac::Equal);
+        plain.filter_map(|scheme| scheme.signature.as_ref()).flat_map(|source| match &source.from {
+            source::From::Headers(names) => names.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// Judges a request at a moment, in seconds since 1970; without one, no time is judged. All secrets are tried,
     /// whichever fits, so that the time it takes tells nothing.
     ///
@@ -182,6 +193,7 @@ impl Verifier {
         now: Option<i64>,
     ) -> Result<(usize, bool), Fault> {
         let mut wanted = None;
+        let given = self.parameters.get("certificate");
         for (place, scheme) in self.provider.schemes.iter().enumerate() {
             let missing = scheme.when.iter().find(|when| !self.holds(when, prepared, request));
             if let Some(missing) = missing {
@@ -195,7 +207,7 @@ impl Verifier {
                 request,
                 parameters: &self.parameters,
                 window: self.window.or(scheme.window),
-                certificate,
+                certificate: certificate.or(given.map(String::as_bytes)),
                 now,
             };
             return judgement.run().map(|timed| (place, timed));

@@ -12,6 +12,9 @@ use crate::json::{Document, Kind, Limits, Value};
 use super::fault::Fault;
 use super::source::PARTS_MAX;
 
+/// Stands in an address for the secret part of a hook's path.
+pub const SLUG_PLACE: &str = "{slug}";
+
 /// Settings by name: `url`, `public_key`, …
 pub type Parameters = BTreeMap<String, String>;
 
@@ -34,9 +37,26 @@ pub struct Request<'a> {
     pub query: Option<&'a str>,
     /// Its body, before anything was undone.
     pub body: &'a [u8],
+    /// What stands for [`SLUG_PLACE`] in the address that the sender knows.
+    pub slug: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
+    /// The address that the sender knows: the setting, with the slug in its place, and with the query that it was sent
+    /// with unless it has one.
+    ///
+    /// # Errors
+    /// [`Fault::Parameter`]: the setting is missing.
+    pub fn address(&self, parameters: &Parameters) -> Result<String, Fault> {
+        let said = parameters.get("url").ok_or_else(|| Fault::Parameter("url".to_owned()))?;
+        let mut address = said.replace(SLUG_PLACE, self.slug.unwrap_or(SLUG_PLACE));
+        if let Some(query) = self.query.filter(|query| !query.is_empty() && !said.contains('?')) {
+            address.push('?');
+            address.push_str(query);
+        }
+        Ok(address)
+    }
+
     /// The texts at a pointer of a JSON body: strings, numbers, and booleans as they are written.
     ///
     /// # Errors

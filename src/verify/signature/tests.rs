@@ -114,8 +114,7 @@ fn a_request_is_refused_once_its_window_is_over() {
         let Some(now) = case["now"].as_i64() else { continue };
         let rows = Registry::built_in();
         let schemes = &rows.find(&provider).expect("a provider").schemes;
-        let windowed =
-            schemes.iter().any(|one| one.window.is_some() || one.mac == scheme::Mac::Jwt);
+        let windowed = schemes.iter().any(|one| one.window.is_some() || one.mac == Mac::Jwt);
         for off in [-100_000_i64, 100_000] {
             case["now"] = (now + off).into();
             let ended = off > 0 || provider != "fusionauth" && provider != "google-pubsub";
@@ -198,7 +197,8 @@ fn a_doubled_signature_is_refused_and_not_joined() {
     for _ in 0..2 {
         headers.append("x-hub-signature-256", HeaderValue::from_static("sha256=00"));
     }
-    let request = Request { method: &Method::POST, headers: &headers, query: None, body: b"" };
+    let request =
+        Request { method: &Method::POST, headers: &headers, query: None, body: b"", slug: None };
     let fault = github(&["s"]).judge(&request, None, None).expect_err("doubled");
     assert_eq!(fault, Fault::Repeated("header x-hub-signature-256".to_owned()));
 }
@@ -211,7 +211,8 @@ fn what_a_proxy_did_to_a_body_is_found() {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::try_from(format!("sha256={tag}")).expect("a value");
     headers.insert("x-hub-signature-256", value);
-    let request = Request { method: &Method::POST, headers: &headers, query: None, body };
+    let request =
+        Request { method: &Method::POST, headers: &headers, query: None, body, slug: None };
     let verifier = github(&["s"]);
     let fault = verifier.judge(&request, None, None).expect_err("another body");
     let said = verifier.explain(&Registry::built_in(), &request, None, &fault).join("\n");
@@ -229,7 +230,8 @@ fn verification_costs_microseconds() {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::try_from(format!("sha256={tag}")).expect("a value");
     headers.insert("x-hub-signature-256", value);
-    let request = Request { method: &Method::POST, headers: &headers, query: None, body: &body };
+    let request =
+        Request { method: &Method::POST, headers: &headers, query: None, body: &body, slug: None };
     let verifier = github(&["s"]);
     let rounds = 2000_u32;
     let started = std::time::Instant::now();

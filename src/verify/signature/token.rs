@@ -167,7 +167,7 @@ pub(super) fn judge(
     judge_times(scheme, &claims, now)?;
     for (name, wanted) in &scheme.claims {
         let has = claims.get(name);
-        if !is_claim(has, wanted, parameters)? {
+        if !is_claim(has, wanted, request, parameters)? {
             return Err(Fault::Claim(name.clone()));
         }
     }
@@ -206,7 +206,12 @@ fn judge_times(scheme: &Scheme, claims: &Value, now: Option<i64>) -> Result<(), 
     Ok(())
 }
 
-fn is_claim(has: Option<&Value>, wanted: &Claim, given: &Parameters) -> Result<bool, Fault> {
+fn is_claim(
+    has: Option<&Value>,
+    wanted: &Claim,
+    request: &Request<'_>,
+    given: &Parameters,
+) -> Result<bool, Fault> {
     let is = |text: &str| match has {
         Some(Value::String(one)) => one == text,
         Some(Value::Array(many)) => many.iter().any(|one| one.as_str() == Some(text)),
@@ -218,7 +223,7 @@ fn is_claim(has: Option<&Value>, wanted: &Claim, given: &Parameters) -> Result<b
         Claim::Parameter { parameter: name } => is(parameter(name)?),
         Claim::IsTrue { is_true } => has == Some(&Value::Bool(*is_true)),
         Claim::UrlHash { .. } => {
-            is(&to_hex(digest(&SHA256, parameter("url")?.as_bytes()).as_ref()))
+            is(&to_hex(digest(&SHA256, request.address(given)?.as_bytes()).as_ref()))
         }
     })
 }

@@ -19,6 +19,7 @@ mod requests;
 mod secrets;
 mod socket;
 mod sockets;
+mod verification;
 
 use std::fmt::Write as _;
 use std::fs;

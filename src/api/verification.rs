@@ -1,0 +1,199 @@
+//! How a webhook's requests are verified. In: provider, secrets, tolerance, settings, as a body says them. Out: the
+//! same without the secrets, which go where nothing shows them, each with a name; or what is wrong. A secret that is
+//! kept is said by its name.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use crate::catalogue::Fault;
+use crate::clock::{Clock, Time};
+use crate::store::{Hidden, Record, VERIFICATION, VERIFICATION_SECRETS, Verification};
+use crate::verify::signature::{
+    Parameters, Registry, SECRETS_MAX, SLUG_PLACE, SchemeFault, Verifier,
+};
+
+/// What may be said.
+const KEYS: [&str; 5] = ["provider", "secrets", "tolerance", "required", "parameters"];
+/// Longest time the clocks may differ.
+const TOLERANCE_MAX_SECONDS: u64 = 86_400;
+/// Shortest secret that we take where a provider leaves the choice to the owner; providers make longer ones.
+const SECRET_MIN_BYTES: usize = 8;
+
+/// Puts the secrets of a webhook where nothing shows them, and names them. What is no setting stays as it is, for
+/// [`vet`] to refuse.
+pub(super) fn complete(before: Option<&Record>, record: &mut Record, now: Time, clock: &Clock) {
+    let said = match record.fields.get(VERIFICATION) {
+        None => return,
+        Some(Value::Object(said)) => said.clone(),
+        Some(_) => {
+            record.fields.insert(VERIFICATION_SECRETS.to_owned(), Value::Null);
+            record.conceal();
+            return;
+        }
+    };
+    let kept = before.and_then(Record::verification);
+    let standing = before.and_then(|before| before.fields.get(VERIFICATION));
+    if standing == Some(&Value::Object(said.clone())) {
+        return;
+    }
+    let same =
+        kept.as_ref().is_some_and(|kept| said.get("provider") == Some(&json!(kept.provider)));
+    let listed = match said.get("secrets") {
+        None | Some(Value::Null) if same => standing
+            .and_then(|standing| standing["secrets"].as_array())
+            .cloned()
+            .unwrap_or_default(),
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(listed)) => listed.clone(),
+        Some(_) => return,
+    };
+    let mut secrets = BTreeMap::new();
+    let mut told = Vec::new();
+    for one in listed {
+        match name(&one, kept.as_ref(), clock) {
+            Some((id, secret)) => {
+                let since = standing.and_then(|standing| {
+                    let listed = standing["secrets"].as_array()?;
+                    listed.iter().find(|listed| listed["id"] == id.as_str()).cloned()
+                });
+                told.push(since.unwrap_or_else(|| json!({ "id": id, "set": now.to_string() })));
+                secrets.insert(id, secret);
+            }
+            None => told.push(json!({ "unknown": true })),
+        }
+    }
+    let mut kept: Map<String, Value> = said;
+    hide_slug(&record.hidden, &mut kept);
+    kept.insert("secrets".to_owned(), told.into());
+    kept.entry("required").or_insert(true.into());
+    record.fields.insert(VERIFICATION.to_owned(), kept.into());
+    let text = if secrets.is_empty() { Value::Null } else { json!(secrets).to_string().into() };
+    record.fields.insert(VERIFICATION_SECRETS.to_owned(), text);
+    record.conceal();
+}
+
+/// A slug in an address would be shown with it: the hook's own place stands for it.
+fn hide_slug(hidden: &Hidden, said: &mut Map<String, Value>) {
+    let Hidden::Slug(slugs) = hidden else { return };
+    let Some(Value::Object(parameters)) = said.get_mut("parameters") else { return };
+    let former = slugs.former.as_ref().map(|former| former.slug.expose());
+    for slug in std::iter::once(slugs.present.expose()).chain(former) {
+        for value in parameters.values_mut() {
+            if let Some(text) = value.as_str().filter(|text| text.contains(slug)) {
+                *value = text.replace(slug, SLUG_PLACE).into();
+            }
+        }
+    }
+}
+
+/// A secret with its name: one that is kept by its name or its text, or a new one. `None` when no such is kept.
+fn name(said: &Value, kept: Option<&Verification>, clock: &Clock) -> Option<(String, String)> {
+    let mut known = kept.into_iter().flat_map(|kept| &kept.secrets);
+    let owned =
+        |(id, secret): &(String, crate::id::Secret)| (id.clone(), secret.expose().to_owned());
+    match said {
+        Value::String(text) => {
+            let same = known.find(|(_, secret)| secret.expose() == text).map(owned);
+            let fresh = || {
+                let [.., a, b, c, d] = clock.chance();
+                (format!("{:08x}", u32::from_be_bytes([a, b, c, d])), text.clone())
+            };
+            Some(same.unwrap_or_else(fresh))
+        }
+        Value::Object(named) => {
+            let id = named.get("id")?.as_str()?;
+            known.find(|(known, _)| known == id).map(owned)
+        }
+        _ => None,
+    }
+}
+
+/// Refuses what verifies nothing.
+pub(super) fn vet(after: Option<&Record>) -> Result<(), Problem> {
+    let Some(after) = after else { return Ok(()) };
+    let Some(said) = after.fields.get(VERIFICATION).filter(|said| !said.is_null()) else {
+        return Ok(());
+    };
+    let wrong = |part: &str, says: &str| {
+        let says = format!("Value error, {says}");
+        Problem::Invalid(vec![Fault::new("value_error", &["body", VERIFICATION, part], says)])
+    };
+    let unknown =
+        said.as_object().and_then(|said| said.keys().find(|key| !KEYS.contains(&&***key)));
+    if let Some(unknown) = unknown {
+        return Err(wrong(
+            unknown,
+            "it is one of provider, secrets, tolerance, required, parameters",
+        ));
+    }
+    let listed = said["secrets"].as_array().ok_or_else(|| wrong("secrets", "a list of texts"))?;
+    if listed.len() > SECRETS_MAX {
+        return Err(wrong("secrets", &format!("at most {SECRETS_MAX} secrets count at once")));
+    }
+    if listed.iter().any(|one| one.get("unknown").is_some()) {
+        let says = "a secret is a text, or {\"id\": …} of one that is kept";
+        return Err(wrong("secrets", says));
+    }
+    let tolerance = &said["tolerance"];
+    let sized = tolerance.as_u64().is_some_and(|most| (1..=TOLERANCE_MAX_SECONDS).contains(&most));
+    if !(tolerance.is_null() || sized) {
+        let says = format!("seconds, from 1 to {TOLERANCE_MAX_SECONDS}");
+        return Err(wrong("tolerance", &says));
+    }
+    if !said["required"].is_boolean() {
+        return Err(wrong("required", "true or false"));
+    }
+    let parameters = &said["parameters"];
+    let texts = parameters.as_object().is_some_and(|named| named.values().all(Value::is_string));
+    if !(parameters.is_null() || texts) {
+        return Err(wrong("parameters", "an object of texts"));
+    }
+    let verification = after.verification();
+    let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
+    debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
+    vet_verifier(&verification).map_err(|(part, says)| wrong(part, &says))
+}
+
+fn vet_verifier(said: &Verification) -> Result<(), (&'static str, String)> {
+    let registry = Registry::built_in();
+    let part = |fault: &SchemeFault| match fault {
+        SchemeFault::Unknown(_) | SchemeFault::Row(_) => "provider",
+        SchemeFault::Parameter { .. } => "parameters",
+        SchemeFault::NoSecret(_) | SchemeFault::Secret { .. } => "secrets",
+    };
+    let refused = |fault: SchemeFault| (part(&fault), fault.to_string());
+    let provider = registry.find(&said.provider).map_err(refused)?;
+    let secrets: Vec<_> = said.secrets.iter().map(|(_, secret)| secret.clone()).collect();
+    let parameters: Parameters = said.parameters.clone();
+    let made =
+        Verifier::new(&said.provider, provider, &secrets, parameters, said.tolerance_seconds);
+    let verifier = made.map_err(refused)?;
+    if let Some(reason) = &provider.unsigned
+        && said.required
+    {
+        let name = &said.provider;
+        let says =
+            format!("{name} signs nothing ({reason}): say required: false for its handshake");
+        return Err(("required", says));
+    }
+    if said.required && !verifier.can_judge() {
+        let fault = SchemeFault::NoSecret(said.provider.clone());
+        return Err(refused(fault));
+    }
+    if secrets.iter().any(|secret| secret.expose().len() < SECRET_MIN_BYTES) {
+        let says = format!("a secret has at least {SECRET_MIN_BYTES} bytes");
+        return Err(("secrets", says));
+    }
+    let given = |name: &str| said.parameters.contains_key(name);
+    if verifier.needs_url() && !given("url") && verifier.can_judge() {
+        let says = "the address is signed, too: `url` is the hook as the sender knows it";
+        return Err(("parameters", says.to_owned()));
+    }
+    if verifier.needs_certificate() && !given("certificate") {
+        let says = "its certificate is not fetched: give it, as PEM, as `certificate`";
+        return Err(("parameters", says.to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! How requests of a webhook are verified, as flags. In: a provider, and secrets from files. Out: a member of a body.
+//! Never a secret as a flag's value.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::cli::output::Failure;
+use crate::cli::verify::{secrets, setting};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verification {
+    /// Take only what this provider signed, such as github; `hookgate verify --list` tells all
+    #[arg(long = "verify", value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// A file with the secret; several count at once
+    #[arg(long, value_name = "FILE")]
+    secret_file: Vec<PathBuf>,
+    /// A file with a secret that counts beside those there are: the way to replace one without a refusal
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
+    add_secret_file: Vec<PathBuf>,
+    /// Let a secret count no more: its id, as `hookgate webhook show` tells it
+    #[arg(long, value_name = "ID", conflicts_with = "secret_file")]
+    drop_secret: Vec<String>,
+    /// How many seconds the clocks may differ, instead of what the provider says
+    #[arg(long, value_name = "SECONDS")]
+    tolerance: Option<u32>,
+    /// A setting of the provider, such as `url=https://hooks.example.com/hooks/{slug}`
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    verify_parameter: Vec<(String, String)>,
+    /// Take what is not signed, too; the received event says what was found
+    #[arg(long)]
+    verify_only_label: bool,
+    /// Verify nothing any more
+    #[arg(long, conflicts_with_all = ["provider", "secret_file", "add_secret_file"])]
+    no_verify: bool,
+}
+
+impl Verification {
+    /// Whether anything is said.
+    pub(super) fn is_said(&self) -> bool {
+        let secrets = [&self.secret_file, &self.add_secret_file].iter().any(|one| !one.is_empty());
+        let listed = !(self.drop_secret.is_empty() && self.verify_parameter.is_empty());
+        let named = self.provider.is_some() || self.tolerance.is_some();
+        secrets || listed || named || self.verify_only_label || self.no_verify
+    }
+
+    /// Puts what is said into a body; what there is stays where nothing is said.
+    pub(super) fn fill(&self, body: &mut Value, standing: &Value) -> Result<(), Failure> {
+        if !self.is_said() {
+            return Ok(());
+        }
+        if self.no_verify {
+            body["verification"] = Value::Null;
+            return Ok(());
+        }
+        let mut said = standing.clone();
+        if let Some(provider) = &self.provider {
+            if said["provider"] != provider.as_str() {
+                said = json!({});
+            }
+            said["provider"] = provider.as_str().into();
+        }
+        if said["provider"].is_null() {
+            return Err(Failure::Usage("say who signs: --verify PROVIDER".to_owned()));
+        }
+        let mut listed = match (&self.secret_file[..], said["secrets"].as_array()) {
+            ([], Some(kept)) => kept.clone(),
+            _ => Vec::new(),
+        };
+        listed.retain(|secret| !self.drop_secret.iter().any(|id| secret["id"] == id.as_str()));
+        let files = [&self.secret_file[..], &self.add_secret_file[..]].concat();
+        for (place, secret) in secrets(&files)?.iter().enumerate() {
+            listed.insert(place, secret.expose().into());
+        }
+        said["secrets"] = listed.into();
+        if let Some(tolerance) = self.tolerance {
+            said["tolerance"] = tolerance.into();
+        }
+        for (name, value) in &self.verify_parameter {
+            said["parameters"][name] = value.as_str().into();
+        }
+        if self.verify_only_label || said["required"].is_null() {
+            said["required"] = (!self.verify_only_label).into();
+        }
+        body["verification"] = said;
+        Ok(())
+    }
+}
+
+/// How a webhook's requests are verified, in words; nothing when they are not.
+pub(super) fn told(webhook: &Value) -> String {
+    let said = &webhook["verification"];
+    let Some(provider) = said["provider"].as_str() else { return String::new() };
+    let ids = said["secrets"].as_array().into_iter().flatten();
+    let ids: Vec<&str> = ids.filter_map(|secret| secret["id"].as_str()).collect();
+    let only = if said["required"] == false { ", only labelled" } else { "" };
+    match &ids[..] {
+        [] => format!("as {provider}, without a secret{only}"),
+        ids => format!("as {provider}, by {}{only}", ids.join(", ")),
+    }
+}

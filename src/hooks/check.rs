@@ -1,0 +1,122 @@
+//! The signature of a request, for webhooks that ask for one. In: an admitted request with its raw body. Out: how it was
+//! verified, the answer to a handshake, or a refusal that names only the class of what is wrong. Reads memory only.
+
+use http::{HeaderName, StatusCode};
+
+use super::refusal::Refusal;
+use super::{Admission, slug};
+use crate::json::write_str;
+use crate::request::Content;
+use crate::store::Verification;
+use crate::verify::signature::{Answer, Greeting, Registry, Request, SchemeFault, Verifier};
+
+/// What a webhook demands of who sends.
+#[derive(Debug)]
+pub struct Check {
+    provider: Box<str>,
+    /// The names of the secrets, as they are told.
+    names: Box<[Box<str>]>,
+    /// What was taken when it was saved and does not work now refuses everything.
+    verifier: Result<Verifier, SchemeFault>,
+    required: bool,
+}
+
+/// How a request was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Whoever sent it knows the secret of that number.
+    Secret(usize),
+    /// Nobody says so, for that reason; the webhook takes it nevertheless.
+    Missing(&'static str),
+}
+
+/// What is known of a request's sender.
+pub(super) enum Checked {
+    /// Its webhook asks for nothing.
+    Not,
+    By(Proof),
+    /// A handshake: the answer.
+    Greeted(Answer),
+}
+
+impl Check {
+    pub(super) fn new(said: &Verification) -> Self {
+        let secrets: Vec<_> = said.secrets.iter().map(|(_, secret)| secret.clone()).collect();
+        let verifier = Registry::built_in().find(&said.provider).and_then(|provider| {
+            let parameters = said.parameters.clone();
+            Verifier::new(&said.provider, provider, &secrets, parameters, said.tolerance_seconds)
+        });
+        Self {
+            provider: said.provider.as_str().into(),
+            names: said.secrets.iter().map(|(name, _)| name.as_str().into()).collect(),
+            verifier,
+            required: said.required,
+        }
+    }
+
+    /// Who signs.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Headers that hold a secret as it is.
+    pub(super) fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.verifier.iter().flat_map(Verifier::secret_headers)
+    }
+
+    /// What the gateway's own events say of it: labels, each with a comma in front.
+    pub(super) fn write_labels(&self, out: &mut Vec<u8>, proof: Proof) {
+        let mut label = |name: &str, value: &str| {
+            out.push(b',');
+            write_str(out, name);
+            out.push(b':');
+            write_str(out, value);
+        };
+        label("hookgate.verification.provider", &self.provider);
+        match proof {
+            Proof::Secret(place) => {
+                label("hookgate.verification", "verified");
+                if let Some(name) = self.names.get(place) {
+                    label("hookgate.verification.secret", name);
+                }
+            }
+            Proof::Missing(reason) => label("hookgate.verification", reason),
+        }
+    }
+}
+
+/// Judges a request by what its webhook demands.
+pub(super) fn run(admission: &Admission, content: &Content) -> Result<Checked, Refusal> {
+    let Some(check) = &admission.endpoint.check else { return Ok(Checked::Not) };
+    let unverified = |status: StatusCode, reason| Refusal::Unverified { status, reason };
+    let Ok(verifier) = &check.verifier else {
+        return Err(unverified(StatusCode::UNAUTHORIZED, "setting_missing"));
+    };
+    let arrival = &admission.arrival;
+    let request = Request {
+        method: &arrival.method,
+        headers: &arrival.headers,
+        query: arrival.target.query(),
+        body: &content.raw,
+        slug: slug(arrival.target.path()),
+    };
+    let now = Some(arrival.received.micros().div_euclid(1_000_000));
+    match verifier.greet(&request, None, now) {
+        Greeting::Answer(answer) => return Ok(Checked::Greeted(answer)),
+        Greeting::Refused(status, fault) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
+            tracing::debug!(webhook = %admission.endpoint.id, %fault, "refused a handshake");
+            return Err(unverified(status, fault.reason()));
+        }
+        Greeting::None => {}
+    }
+    match verifier.judge(&request, None, now) {
+        Ok(found) => Ok(Checked::By(Proof::Secret(found.secret))),
+        Err(fault) if check.required => {
+            tracing::debug!(webhook = %admission.endpoint.id, %fault, "refused a request");
+            Err(unverified(StatusCode::UNAUTHORIZED, fault.reason()))
+        }
+        Err(fault) => Ok(Checked::By(Proof::Missing(fault.reason()))),
+    }
+}

@@ -1,0 +1,220 @@
+//! Webhooks whose requests are verified: set over the API and by the command, signed over real HTTP. What is wrong is
+//! refused; secrets are seen by nobody; handshakes are answered; one secret is replaced by another without a refusal.
+
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use serde_json::{Value, json};
+
+use super::{Answer, Served};
+
+const TEMPLATE: &str = r#"{"event": "shop.paid", "resource": {"prefect.resource.id": "shop.1"}, "payload": {{ headers|tojson }}}"#;
+const BODY: &str = r#"{"kind": "paid"}"#;
+const SECRET: &str = "a-secret-that-nobody-sees";
+const NEXT: &str = "another-that-nobody-sees";
+
+fn tag(secret: &str, message: &str) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("a digit");
+    let tag = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), message.as_bytes());
+    tag.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+impl Served {
+    fn set(&self, webhook: &Value, verification: &Value) -> Answer {
+        let mut body = json!({"name": "w", "description": "", "template": TEMPLATE});
+        if !verification.is_null() {
+            body["verification"] = verification.clone();
+        }
+        let id = webhook["id"].as_str().expect("an id");
+        self.call("PUT", &format!("/webhooks/{id}"), &body)
+    }
+
+    fn shown(&self, webhook: &Value) -> Value {
+        let id = webhook["id"].as_str().expect("an id");
+        self.call("GET", &format!("/webhooks/{id}"), &Value::Null).json()["verification"].clone()
+    }
+
+    fn signed(&self, webhook: &Value, secret: &str) -> u16 {
+        let signature = format!("sha256={}", tag(secret, BODY));
+        self.hook(webhook, &[("X-Hub-Signature-256", &signature)], BODY).status
+    }
+
+    fn hook(&self, webhook: &Value, headers: &[(&str, &str)], body: &str) -> Answer {
+        let path = format!("/hooks/{}", webhook["slug"].as_str().expect("a slug"));
+        self.send("POST", &path, headers, body.as_bytes())
+    }
+}
+
+#[test]
+fn only_what_is_signed_is_taken_and_nobody_sees_a_secret() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let set = served.set(&hook, &json!({"provider": "github", "secrets": [SECRET]}));
+    assert_eq!(set.status, 204, "{}", set.text());
+    let shown = served.shown(&hook);
+    let id = shown["secrets"][0]["id"].as_str().expect("a name").to_owned();
+    assert_eq!((&shown["provider"], &shown["required"]), (&json!("github"), &json!(true)));
+
+    let bare = served.hook(&hook, &[], BODY);
+    let said = r#"{"detail":"Not verified: signature_missing"}"#;
+    assert_eq!((bare.status, bare.text().as_str()), (401, said));
+    let wrong = served.hook(&hook, &[("X-Hub-Signature-256", "sha256=00")], BODY);
+    assert_eq!((wrong.status, wrong.text().contains("signature_mismatch")), (401, true));
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (401, 204));
+
+    // Who knows nothing of it leaves it alone; what was read may be written.
+    assert_eq!(served.set(&hook, &Value::Null).status, 204);
+    assert_eq!(served.set(&hook, &shown).status, 204);
+    assert_eq!((served.shown(&hook), served.signed(&hook, SECRET)), (shown, 204));
+
+    let both = json!({"provider": "github", "secrets": [NEXT, {"id": id}]});
+    assert_eq!(served.set(&hook, &both).status, 204);
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 204));
+    let fresh = served.shown(&hook)["secrets"][0].clone();
+    let one = json!({"provider": "github", "secrets": [fresh]});
+    assert_eq!(served.set(&hook, &one).status, 204);
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 401));
+
+    let rotated = format!("/webhooks/{}/rotate", hook["id"].as_str().expect("an id"));
+    let hook = served.call("POST", &rotated, &json!({})).json();
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 401));
+
+    let off = served.set(&hook, &json!({"provider": "github", "secrets": [], "required": false}));
+    assert_eq!(off.status, 204, "{}", off.text());
+    assert_eq!(served.hook(&hook, &[], BODY).status, 204);
+    let id = hook["id"].as_str().expect("an id");
+    let none = json!({"name": "w", "description": "", "template": TEMPLATE, "verification": null});
+    assert_eq!(served.call("PUT", &format!("/webhooks/{id}"), &none).status, 204);
+    assert!(served.shown(&hook).is_null());
+
+    let events = served.events(12);
+    let told = serde_json::to_string(&events).expect("JSON");
+    assert!(!told.contains(SECRET) && !told.contains(NEXT), "{told}");
+    let received = |label: &str| {
+        let of = |event: &&Value| event["event"] == "prefect-cloud.webhook.received";
+        let labels = events.iter().filter(of).map(|event| event["resource"][label].clone());
+        labels.collect::<Vec<_>>()
+    };
+    let results = received("hookgate.verification");
+    assert!(results.contains(&json!("verified")) && results.contains(&json!("secret_missing")));
+    assert!(received("hookgate.verification.provider").contains(&json!("github")));
+}
+
+#[test]
+fn what_verifies_nothing_is_refused_when_it_is_saved() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    for (part, verification) in [
+        ("provider", json!({"provider": "nobody", "secrets": [SECRET]})),
+        ("provider", json!({"secrets": [SECRET]})),
+        ("secrets", json!({"provider": "github"})),
+        ("secrets", json!({"provider": "github", "secrets": [""]})),
+        ("secrets", json!({"provider": "github", "secrets": ["short"]})),
+        ("secrets", json!({"provider": "github", "secrets": SECRET})),
+        ("secrets", json!({"provider": "github", "secrets": [{"id": "none"}]})),
+        ("secrets", json!({"provider": "discord", "secrets": ["no public key"]})),
+        ("tolerance", json!({"provider": "slack", "secrets": [SECRET], "tolerance": 0})),
+        ("required", json!({"provider": "slack", "secrets": [SECRET], "required": "yes"})),
+        ("required", json!({"provider": "cloudevents", "secrets": []})),
+        ("parameters", json!({"provider": "trello", "secrets": [SECRET]})),
+        ("parameters", json!({"provider": "aws-sns", "secrets": []})),
+        ("tolerence", json!({"provider": "slack", "secrets": [SECRET], "tolerence": 1})),
+    ] {
+        let refused = served.set(&hook, &verification);
+        assert_eq!(refused.status, 422, "{verification}: {}", refused.text());
+        let detail = &refused.json()["detail"][0];
+        assert_eq!(detail["loc"], json!(["body", "verification", part]), "{verification}");
+        assert!(!refused.text().contains(SECRET), "{}", refused.text());
+    }
+    assert!(served.shown(&hook).is_null());
+}
+
+#[test]
+fn handshakes_are_answered_only_where_they_are_proven_and_never_as_a_page() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let set = served.set(&hook, &json!({"provider": "slack", "secrets": [SECRET]}));
+    assert_eq!(set.status, 204, "{}", set.text());
+    let body = r#"{"type": "url_verification", "challenge": "<b>abc</b>"}"#;
+    assert_eq!(served.hook(&hook, &[], body).status, 401);
+    let now = served.clock.now().micros() / 1_000_000;
+    let at = |time: i64| {
+        let signature = format!("v0={}", tag(SECRET, &format!("v0:{time}:{body}")));
+        let time = time.to_string();
+        let headers: [(&str, &str); 2] =
+            [("X-Slack-Signature", &signature), ("X-Slack-Request-Timestamp", &time)];
+        served.hook(&hook, &headers, body)
+    };
+    let late = at(now - 412);
+    assert_eq!((late.status, late.text().contains("time_outside_window")), (401, true));
+    let answer = at(now);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "<b>abc</b>"));
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    let asked = served.events(1);
+    assert_eq!(asked.last().expect("an event")["payload"]["handshake"], "slack");
+
+    let meta = served.webhook(TEMPLATE);
+    assert_eq!(served.set(&meta, &json!({"provider": "meta", "secrets": [NEXT]})).status, 204);
+    let slug = meta["slug"].as_str().expect("a slug");
+    let ask = |token: &str| {
+        let asked = format!("hub.mode=subscribe&hub.challenge=77&hub.verify_token={token}");
+        served.send("GET", &format!("/hooks/{slug}?{asked}"), &[], b"")
+    };
+    assert_eq!(
+        (ask("wrong").status, ask(NEXT).status, ask(NEXT).text().as_str()),
+        (403, 200, "77")
+    );
+}
+
+#[test]
+fn a_token_that_is_the_secret_reaches_neither_template_nor_event() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    assert_eq!(served.set(&hook, &json!({"provider": "gitlab", "secrets": [SECRET]})).status, 204);
+    assert_eq!(served.hook(&hook, &[("X-Gitlab-Token", NEXT)], BODY).status, 401);
+    let taken = served.hook(&hook, &[("X-Gitlab-Token", SECRET), ("X-Other", "seen")], BODY);
+    assert_eq!(taken.status, 204);
+    let told = serde_json::to_string(&served.events(2)).expect("JSON");
+    assert!(told.contains("seen") && !told.contains(SECRET), "{told}");
+}
+
+#[test]
+fn an_address_that_is_signed_hides_the_slug_and_follows_it() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let slug = hook["slug"].as_str().expect("a slug");
+    let url = format!("https://hooks.example.com/hooks/{slug}");
+    let said = json!({"provider": "square", "secrets": [SECRET], "parameters": {"url": url}});
+    assert_eq!(served.set(&hook, &said).status, 204);
+    let place = "https://hooks.example.com/hooks/{slug}";
+    assert_eq!(served.shown(&hook)["parameters"]["url"], place);
+    let signed = sign(&Key::new(HMAC_SHA256, SECRET.as_bytes()), format!("{url}{BODY}").as_bytes());
+    let signature = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, signed);
+    let headers: [(&str, &str); 1] = [("x-square-hmacsha256-signature", &signature)];
+    assert_eq!(served.hook(&hook, &headers, BODY).status, 204);
+    let told = serde_json::to_string(&served.events(2)).expect("JSON");
+    assert!(!told.contains(slug), "{told}");
+}
+
+#[test]
+fn the_command_sets_replaces_and_ends_it() {
+    let served = Served::start(|_| ());
+    let file = |name: &str, text: &str| {
+        let path = served.folder.join(name);
+        std::fs::write(&path, format!("{text}\n")).expect("a file");
+        path.display().to_string()
+    };
+    let (first, next) = (file("first", SECRET), file("next", NEXT));
+    let hook = served.webhook(TEMPLATE);
+    let id = hook["id"].as_str().expect("an id").to_owned();
+    served.answered(&["webhook", "update", &id, "--verify", "github", "--secret-file", &first]);
+    assert_eq!((served.signed(&hook, SECRET), served.signed(&hook, NEXT)), (204, 401));
+    let shown = served.answered(&["webhook", "show", &id]);
+    assert!(shown.contains("github") && !shown.contains(SECRET), "{shown}");
+    served.answered(&["webhook", "update", &id, "--add-secret-file", &next]);
+    assert_eq!((served.signed(&hook, SECRET), served.signed(&hook, NEXT)), (204, 204));
+    let old = served.shown(&hook)["secrets"][1]["id"].as_str().expect("a name").to_owned();
+    served.answered(&["webhook", "update", &id, "--drop-secret", &old]);
+    assert_eq!((served.signed(&hook, SECRET), served.signed(&hook, NEXT)), (401, 204));
+    served.answered(&["webhook", "update", &id, "--no-verify"]);
+    assert_eq!(served.hook(&hook, &[], BODY).status, 204);
+}
