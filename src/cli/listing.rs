@@ -102,10 +102,10 @@ mod tests {
             row(["日本語", "off", "wide"]),
         ];
         let expected = "\
-NAME      STATE  ID
-ü         on     x
-a\u{FFFD}[31m b         long
-日本語    off    wide
+NAME           STATE  ID
+ü              on     x
+a\\u{1b}[31m b         long
+日本語         off    wide
 ";
         assert_eq!(table(&["NAME", "STATE", "ID"], &rows), expected);
         assert_eq!(table(&["NAME"], &[]), "NAME\n");
