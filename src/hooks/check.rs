@@ -1,5 +1,5 @@
-//! The signature of a request, for webhooks that ask for one. In: an admitted request with its raw body. Out: how it was
-//! verified, the answer to a handshake, or a refusal that names only the class of what is wrong. Reads memory only.
+//! The signature of a request, for webhooks that ask for one. In: an admitted request with its raw body. Out: how it
+//! was verified, the answer to a handshake, or a refusal that names only the class of what is wrong. Reads memory only.
 
 use http::{HeaderName, StatusCode};
 

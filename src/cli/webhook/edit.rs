@@ -56,7 +56,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let is_said = texts.iter().any(|(_, text)| text.is_some());
     let is_more_said = args.once.is_said() || args.no_dedup || args.verification.is_said();
     if !(is_said || is_more_said || args.service_account.is_some() || args.no_service_account) {
-        let what = "nothing is to change: --name, --description, --template-file, --service-account, --dedup-key, --verify";
+        let what = "nothing is to change: --name, --description, --template-file, --service-account, \
+                    --dedup-key, --verify";
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
