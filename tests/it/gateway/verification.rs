@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Served};
 
-const TEMPLATE: &str = r#"{"event": "shop.paid", "resource": {"prefect.resource.id": "shop.1"}, "payload": {{ headers|tojson }}}"#;
+const TEMPLATE: &str = r#"{"event": "shop.paid", "resource": {"prefect.resource.id": "shop.1"},
+    "payload": {{ headers|tojson }}}"#;
 const BODY: &str = r#"{"kind": "paid"}"#;
 const SECRET: &str = "a-secret-that-nobody-sees";
 const NEXT: &str = "another-that-nobody-sees";
