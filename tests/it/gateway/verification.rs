@@ -86,7 +86,7 @@ fn only_what_is_signed_is_taken_and_nobody_sees_a_secret() {
     assert_eq!(served.call("PUT", &format!("/webhooks/{id}"), &none).status, 204);
     assert!(served.shown(&hook).is_null());
 
-    let events = served.events(12);
+    let events = served.events(14);
     let told = serde_json::to_string(&events).expect("JSON");
     assert!(!told.contains(SECRET) && !told.contains(NEXT), "{told}");
     let received = |label: &str| {
