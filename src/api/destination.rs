@@ -15,11 +15,11 @@ use crate::clock::Time;
 use crate::feed::Question;
 use crate::filter::Filter;
 use crate::id::Uuid;
-use crate::spool::{OnFull, Start, track_of};
+use crate::spool::{DISPATCHER, OnFull, Start, track_of};
 use crate::store::Record;
 
 /// Most destinations of a workspace.
-const DESTINATIONS_MAX: u64 = 1000;
+const DESTINATIONS_MAX: u64 = 10_000;
 /// Most frames that are looked through for an event, and the longest time.
 const LOOK_MAX_FRAMES: usize = 50_000;
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -91,10 +91,8 @@ impl Api {
 
     /// Takes a place back whose record was not kept.
     pub(super) fn take_place(&self, name: Option<String>) {
-        if let Some(name) = name
-            && let Err(fault) = self.events.spool.forget(&name)
-        {
-            tracing::warn!(name, %fault, "a place that nobody has stays");
+        if let Some(name) = name {
+            self.events.spool.forget(&name);
         }
     }
 
@@ -149,7 +147,10 @@ impl Api {
     /// A destination with how far it is.
     pub(super) fn destination(&self, record: &Record) -> Value {
         let mut told = plain(record);
-        let lag = self.events.spool.lag(&track_of(record.id));
+        let spool = &self.events.spool;
+        // One that has nothing to do is where the dispatcher is.
+        let sleeps = || spool.lag(DISPATCHER).filter(|_| record.flag("enabled"));
+        let lag = spool.lag(&track_of(record.id)).or_else(sleeps);
         let note = self.notes.of(record.id);
         told["status"] = lag.map_or(Value::Null, |lag| {
             json!({

@@ -266,7 +266,7 @@ impl Follower {
             return Ok(reader);
         }
         drop(reader);
-        self.spool.forget(READER)?;
+        self.spool.forget(READER);
         Ok(self.spool.reader(READER, OnFull::DropOldest)?)
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Tempo {
     pub(super) slow: Duration,
     /// Between two starts while events keep coming, so that they go together.
     pub(super) linger: Duration,
+    /// A lane of a record that had nothing to do for so long lets its connections go.
+    pub(super) idle: Duration,
     /// What a destination has not taken after so long, while it takes nothing, is parked.
     pub(super) window: Duration,
     /// For one attempt, from connecting to the end of the answer.
@@ -39,6 +41,7 @@ impl Default for Tempo {
             most: Duration::from_secs(30),
             slow: Duration::from_secs(30),
             linger: Duration::from_millis(10),
+            idle: Duration::from_secs(10),
             window: Duration::from_hours(72),
             deadline: Duration::from_secs(30),
             confirm: Duration::from_secs(1),
@@ -73,6 +76,11 @@ impl Backoff {
     /// Whether so many failed that only one event goes out at a time, to see whether the destination is back.
     pub(super) fn is_open(&self) -> bool {
         self.failures >= OPEN_AFTER
+    }
+
+    /// How many failed one after the other.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// It went well.

@@ -4,6 +4,7 @@
 
 mod backoff;
 mod destination;
+mod dispatch;
 mod egress;
 mod lane;
 mod ledger;
@@ -29,13 +30,15 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 
 use self::backoff::Tempo;
+use self::dispatch::Seat;
 use self::lane::Lane;
+use self::lane::source::Source;
 use self::lane::state::State;
 use self::post::Posts;
 use crate::clock::Clock;
 use crate::id::Uuid;
 use crate::shelf::Shelf;
-use crate::spool::{Lag, Spool, SpoolError};
+use crate::spool::{Lag, Spool, SpoolError, Start};
 use crate::store::{Change, Record};
 use crate::telemetry::Telemetry;
 use crate::telemetry::forward::Facts;
@@ -184,13 +187,20 @@ impl Forwarder {
         let lanes = destinations
             .iter()
             .zip(&states)
-            .map(|(one, state)| Lane::open(one, &ground, state.clone(), tempo, told.clone()))
+            .map(|(one, state)| {
+                let (spool, on_full) = (&ground.spool, one.on_full);
+                let reader = spool.reader_from(&one.track(), on_full, Start::Oldest)?;
+                let source = (Source::Own(Box::new(reader)), Seat::default());
+                Lane::open(one, &ground, source, state.clone(), tempo, (told.clone(), 0))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let posts = Posts::new(&ground, facts.records(), tempo);
+        ground.spool.forget_records_but(records.iter().map(|record| record.id));
         for record in records {
             posts.put(record);
         }
         let mut tasks: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.run())).collect();
+        tasks.extend(posts.start(&told));
         tasks.push(tokio::spawn(watch::run(
             states.clone(),
             posts.clone(),
@@ -223,8 +233,7 @@ impl Forwarder {
             let lags: HashMap<String, Lag> = spool.lags().into_iter().collect();
             let records = posts.states();
             let all = states.iter().chain(&records);
-            let lag = |state: &State| lags.get(&state.track).copied().unwrap_or_default();
-            all.map(|state| state.status(lag(state))).collect()
+            all.map(|state| state.status(state.lag(&lags))).collect()
         }
     }
 

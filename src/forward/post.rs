@@ -1,21 +1,23 @@
 //! The lanes of records, which come, change and go while the gateway runs. In: records as they are now. Out: a lane for
-//! each that is wanted, on the cursor it always had; none for one that is held or off. A lane that changes finishes its
-//! attempt first; one whose record is gone leaves no cursor and nothing parked.
+//! each that is wanted and has something to do, on the place it always had; none for one that sleeps, is held or off. A
+//! lane that changes finishes its attempt first; one whose record is gone leaves no place and nothing parked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 
 use super::backoff::{Tempo, slow};
+use super::dispatch::{Dispatch, Seats, Sleeper};
 use super::lane::Lane;
+use super::lane::source::{Source, Woken};
 use super::lane::state::State;
 use super::ledger::Ledger;
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::id::Uuid;
-use crate::spool::{Start, track_of};
 use crate::store::{Change, Record};
 use crate::telemetry::forward::LaneFacts;
 
@@ -36,6 +38,10 @@ enum Wanted {
 #[derive(Debug)]
 struct Post {
     record: Uuid,
+    /// Account and workspace.
+    scope: (Uuid, Uuid),
+    /// Rung when something may be there for it.
+    bell: Arc<Notify>,
     wanted: Mutex<Wanted>,
     state: Mutex<Arc<State>>,
     signal: channel::Sender<Signal>,
@@ -60,6 +66,8 @@ struct Inner {
     facts: Arc<LaneFacts>,
     tempo: Tempo,
     runtime: Handle,
+    dispatch: Arc<Dispatch>,
+    seats: Arc<Seats>,
     posts: Mutex<HashMap<Uuid, Kept>>,
 }
 
@@ -67,8 +75,43 @@ impl Posts {
     /// No lane yet. Must be called inside a tokio runtime.
     pub(super) fn new(ground: &Arc<Ground>, facts: Arc<LaneFacts>, tempo: Tempo) -> Self {
         let (runtime, posts) = (Handle::current(), Mutex::default());
+        let (dispatch, seats) = (Arc::new(Dispatch::new(&ground.spool)), Arc::default());
         let ground = Arc::clone(ground);
-        Self { inner: Arc::new(Inner { ground, facts, tempo, runtime, posts }) }
+        let inner = Inner { ground, facts, tempo, runtime, dispatch, seats, posts };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Begins to wake those that are there: whoever came before sees each frame from its place on.
+    pub(super) fn start(&self, signal: &channel::Receiver<Signal>) -> [JoinHandle<()>; 2] {
+        let Inner { runtime, dispatch, .. } = &*self.inner;
+        let waking = runtime.spawn(Arc::clone(dispatch).run(signal.clone()));
+        [waking, runtime.spawn(self.clone().call_up(signal.clone()))]
+    }
+
+    /// Wakes those for which something on the shelf may go out.
+    async fn call_up(self, mut told: channel::Receiver<Signal>) {
+        let aside = &self.inner.ground.shelf;
+        let mut news = aside.news();
+        loop {
+            news.borrow_and_update();
+            match aside.standings().await {
+                Ok(standings) => {
+                    let posts = lock(&self.inner.posts);
+                    for standing in standings {
+                        let Some((post, _)) = posts.get(&standing.destination) else { continue };
+                        lock(&post.state).lies_parked(standing.events);
+                        if standing.is_due {
+                            post.bell.notify_one();
+                        }
+                    }
+                }
+                Err(fault) => tracing::warn!(%fault, "nobody knows what lies parked"),
+            }
+            tokio::select! {
+                _ = told.wait_for(|signal| signal.stop) => return,
+                rung = news.changed() => if rung.is_err() { return },
+            }
+        }
     }
 
     /// What all of them tell together.
@@ -113,9 +156,16 @@ impl Posts {
             post.want(wanted);
             return;
         }
+        let Some(workspace) = record.workspace else { return };
         let (signal, _) = channel::channel(Signal::default());
+        let scope = (record.account, workspace);
         let (wanted, state) = (Mutex::new(wanted), Mutex::new(state));
-        let post = Arc::new(Post { record: record.id, wanted, state, signal });
+        let bell = Arc::default();
+        let post = Arc::new(Post { record: record.id, scope, bell, wanted, state, signal });
+        // Now, and not when its task runs: the dispatcher may have gone on by then.
+        if let Err(fault) = self.inner.settle(&post) {
+            lock(&post.state).failed(&fault.to_string(), true);
+        }
         let keeping = keep(Arc::clone(&self.inner), Arc::clone(&post));
         let task = self.inner.runtime.spawn(keeping);
         posts.insert(record.id, (post, task));
@@ -151,11 +201,62 @@ impl Post {
         *lock(&self.wanted) = wanted;
         self.signal.send_modify(|signal| signal.changed += 1);
     }
+
+    fn sleeper(&self, destination: &Arc<Destination>) -> Sleeper {
+        let (record, scope, bell) = (self.record, self.scope, Arc::clone(&self.bell));
+        Sleeper { record, scope, destination: Arc::clone(destination), bell }
+    }
+}
+
+impl Inner {
+    /// Gives a record the place that is wanted for it; the destination, if it has something to do there.
+    fn settle(&self, post: &Post) -> Result<Option<Arc<Destination>>, ForwardError> {
+        let wanted = lock(&post.wanted).clone();
+        let dispatch = &self.dispatch;
+        match wanted {
+            Wanted::End | Wanted::Nothing => {
+                dispatch.leave(post.scope, post.record);
+                Ok(None)
+            }
+            Wanted::Hold(destination) => {
+                dispatch.enroll(post.scope, post.record)?;
+                dispatch.rouse(post.scope, post.record, destination.on_full);
+                Ok(None)
+            }
+            Wanted::Lane(destination) => {
+                dispatch.enroll(post.scope, post.record)?;
+                let sleeps = dispatch.lie_down(&post.sleeper(&destination));
+                Ok((!sleeps).then_some(destination))
+            }
+        }
+    }
+
+    /// Delivers until something is changed, or nothing is left to do.
+    async fn deliver(
+        &self,
+        post: &Post,
+        destination: &Arc<Destination>,
+        state: &Arc<State>,
+        changed: u64,
+    ) -> Result<(), ForwardError> {
+        let Self { ground, dispatch, seats, .. } = self;
+        let mut seat = seats.one();
+        let mut told = post.signal.subscribe();
+        tokio::select! {
+            _ = told.wait_for(|signal| signal.ends(changed)) => return Ok(()),
+            () = seat.take() => {}
+        }
+        let woken = Woken::new(&ground.spool, dispatch, seats, post.sleeper(destination));
+        let source = (Source::Woken(Box::new(woken)), seat);
+        let (state, signal) = (Arc::clone(state), (told, changed));
+        let lane = Lane::open(destination, ground, source, state, self.tempo, signal)?;
+        lane.run().await;
+        Ok(())
+    }
 }
 
 /// Does what is wanted of one record's lane until the gateway stops or the record is gone.
 async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
-    let Inner { ground, tempo, .. } = &*inner;
     let mut told = post.signal.subscribe();
     loop {
         // Before what is wanted: a change in between is seen again.
@@ -163,50 +264,41 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
         if stop {
             return;
         }
-        let wanted = lock(&post.wanted).clone();
-        let state = Arc::clone(&lock(&post.state));
-        let done = match &wanted {
-            Wanted::End => return forget(ground, post.record).await,
-            Wanted::Nothing => ground.spool.forget(&track_of(post.record)).map_err(Into::into),
-            Wanted::Hold(destination) => {
-                let (track, on_full) = (destination.track(), destination.on_full);
-                let opened = ground.spool.reader_from(&track, on_full, Start::Now);
-                opened.map(drop).map_err(Into::into)
-            }
-            Wanted::Lane(destination) => {
-                run(ground, destination, &state, *tempo, post.signal.subscribe()).await
-            }
-        };
         let is_news = |signal: &Signal| signal.stop || signal.changed != changed;
-        let Err(fault) = done else {
-            let _ = told.wait_for(is_news).await;
-            continue;
+        let state = Arc::clone(&lock(&post.state));
+        let done = match inner.settle(&post) {
+            // Only while there is something to do its state takes room.
+            Ok(Some(destination)) => {
+                Box::pin(inner.deliver(&post, &destination, &state, changed)).await
+            }
+            settled => settled.map(drop),
         };
-        state.failed(&fault.to_string(), true);
-        let news = tokio::time::timeout(slow(tempo, fastrand::f64()), told.wait_for(is_news));
-        drop(news.await);
+        if matches!(&*lock(&post.wanted), Wanted::End) {
+            return forget(&inner, &post).await;
+        }
+        match done {
+            Ok(()) => tokio::select! {
+                _ = told.wait_for(is_news) => {}
+                () = post.bell.notified() => {}
+            },
+            Err(fault) => {
+                state.failed(&fault.to_string(), true);
+                let wait = slow(&inner.tempo, fastrand::f64());
+                let _ = tokio::time::timeout(wait, told.wait_for(is_news)).await;
+            }
+        }
+        let wanted = lock(&post.wanted).clone();
+        if let Wanted::Lane(destination) | Wanted::Hold(destination) = wanted {
+            inner.dispatch.rouse(post.scope, post.record, destination.on_full);
+        }
     }
-}
-
-/// Delivers until something is changed.
-async fn run(
-    ground: &Ground,
-    destination: &Destination,
-    state: &Arc<State>,
-    tempo: Tempo,
-    signal: channel::Receiver<Signal>,
-) -> Result<(), ForwardError> {
-    let lane = Lane::open(destination, ground, Arc::clone(state), tempo, signal)?;
-    lane.run().await;
-    Ok(())
 }
 
 /// Leaves nothing of a record's lane behind.
-async fn forget(ground: &Ground, record: Uuid) {
+async fn forget(inner: &Inner, post: &Post) {
+    let (ground, record) = (&inner.ground, post.record);
     ground.telemetry.notes().forget(record);
-    if let Err(fault) = ground.spool.forget(&track_of(record)) {
-        tracing::warn!(%record, %fault, "the cursor of a destination that is gone stays");
-    }
+    inner.dispatch.leave(post.scope, record);
     if let Err(fault) = Ledger::remove(&ground.data, &record.to_string()) {
         tracing::warn!(%record, %fault, "the pace of a destination that is gone stays");
     }

@@ -57,14 +57,16 @@ pub(super) async fn run(
         let records = posts.states();
         let mut together = Together::default();
         for state in states.iter().chain(&records) {
-            let Some(lag) = lags.get(&state.track) else { continue };
+            let lag = state.lag(&lags);
             state.facts.behind(lag.frames, lag.age, lag.dropped);
             if state.owner != Owner::Operator {
-                let Status { parked, failing, .. } = state.status(*lag);
+                let Status { parked, failing, .. } = state.status(lag);
                 together.add((lag.frames, lag.age, lag.dropped), parked, failing);
             }
-            let told = told.entry(state.track.clone()).or_insert_with(Told::new);
-            tell(state, told, *lag, &notices).await;
+            if lag.dropped > 0 {
+                let told = told.entry(state.track.clone()).or_insert_with(Told::new);
+                tell(state, told, lag, &notices).await;
+            }
         }
         posts.facts().all(&together);
         told.retain(|track, _| lags.contains_key(track));

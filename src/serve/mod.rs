@@ -40,6 +40,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const STACK_BYTES: usize = 16 << 20;
 /// Part of the drain that is kept for what comes after the connections: outbox, destinations, spool.
 const DRAIN_KEPT: Duration = Duration::from_secs(3);
+/// Destinations of records that readiness tells of.
+const LANES_TOLD_MAX: usize = 100;
 /// Connections to the admin listener.
 const ADMIN_CONNECTIONS_MAX: usize = 128;
 
@@ -378,5 +380,14 @@ fn lanes(forwarder: &Forwarder) -> crate::admin::Lanes {
         parked: status.parked,
         fault: status.last_fault.filter(|_| status.failing),
     };
-    Box::new(move || board().into_iter().map(lane).collect())
+    // Of those of records only some that are not well: there may be thousands.
+    let told = |status: &Status| {
+        let is_well = !status.failing && status.parked == 0 && status.lag.frames == 0;
+        status.is_operators || !is_well
+    };
+    Box::new(move || {
+        let (own, records): (Vec<_>, Vec<_>) =
+            board().into_iter().filter(told).partition(|status| status.is_operators);
+        own.into_iter().chain(records.into_iter().take(LANES_TOLD_MAX)).map(lane).collect()
+    })
 }

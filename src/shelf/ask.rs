@@ -17,6 +17,17 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+/// What one destination has there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Has {
+    /// Whose it is.
+    pub destination: Uuid,
+    /// Events.
+    pub events: u64,
+    /// Some of them may go out again.
+    pub is_due: bool,
+}
+
 /// Which events; what is absent restricts nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
@@ -29,6 +40,11 @@ pub struct Asked {
     /// Those that stand so.
     pub standing: Option<Standing>,
 }
+
+/// What may go out again: nothing of its key before it was refused.
+const DUE: &str = "(standing <> 0 AND NOT EXISTS (SELECT 1 FROM aside AS before
+    WHERE before.destination = aside.destination AND before.key = aside.key
+    AND before.standing = 0 AND before.number < aside.number))";
 
 /// As a condition with the parameters that [`Asked::parameters`] gives.
 const CONDITION: &str = "(?1 IS NULL OR destination = ?1)
@@ -105,6 +121,21 @@ pub(super) fn version(connection: &Connection) -> Result<i64, ShelfError> {
     Ok(connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
 }
 
+pub(super) fn standings(connection: &Connection) -> Result<Vec<Has>, ShelfError> {
+    let sql = format!(
+        "SELECT destination, count(*), ifnull(max({DUE}), 0) FROM aside GROUP BY destination"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Has {
+            destination: Uuid::from_bytes(row.get(0)?),
+            events: row.get::<_, i64>(1)?.unsigned_abs(),
+            is_due: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 pub(super) fn keys(connection: &Connection, destination: Uuid) -> Result<Vec<Key>, ShelfError> {
     let mut statement =
         connection.prepare("SELECT DISTINCT key FROM aside WHERE destination = ?1")?;
@@ -118,10 +149,7 @@ pub(super) fn due(
     most: u64,
 ) -> Result<Vec<Lying>, ShelfError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM aside WHERE destination = ?1 AND standing <> 0
-         AND NOT EXISTS (SELECT 1 FROM aside AS before WHERE before.destination = ?1
-         AND before.key = aside.key AND before.standing = 0 AND before.number < aside.number)
-         ORDER BY number LIMIT ?2"
+        "SELECT {COLUMNS} FROM aside WHERE destination = ?1 AND {DUE} ORDER BY number LIMIT ?2"
     );
     let mut statement = connection.prepare(&sql)?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::clock::Time;
 use crate::id::Uuid;
 
-pub use ask::{Asked, Counts};
+pub use ask::{Asked, Counts, Has};
 pub use row::{Aside, Key, Lying, Standing, Told};
 
 /// The file in the data folder.
@@ -142,6 +142,14 @@ impl Shelf {
     /// When the file cannot be read.
     pub async fn counts(&self, destination: Uuid) -> Result<Counts, ShelfError> {
         self.ask(move |connection| ask::counts(connection, destination)).await
+    }
+
+    /// What each destination has there, and whether some of it may go out again.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn standings(&self) -> Result<Vec<Has>, ShelfError> {
+        self.ask(|connection| ask::standings(connection)).await
     }
 
     /// The keys of which something of a destination lies there: what comes of them lies down behind it.

@@ -1,110 +1,130 @@
-//! The durable place of a reader: one small file. In: a name and a sequence. Out: the sequence after a restart, or the
-//! word that the file is bad. Written beside, synced, renamed, the folder synced: there is always a whole one.
+//! The durable places of all readers: one small file. In: names and sequences. Out: the same after a restart, or the
+//! word that the file is bad. Written beside, synced, renamed, the folder synced: there is always a whole one. Files
+//! of one reader each, as earlier versions wrote them, are read, and go once their places stand in the one file.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use crate::journal::{Disk, Mode};
 
-const TITLE: &str = "hookgate cursor 1";
-/// Longest cursor file; a name is a destination's text.
-const FILE_MAX_BYTES: u64 = 16 << 10;
+const TITLE: &str = "hookgate cursors 2";
+const FILE_NAME: &str = "all";
+/// Largest file: a name is a destination's text, and most destinations sleep and stand in none.
+const FILE_MAX_BYTES: u64 = 64 << 20;
+/// What a file of a single reader begins with, and how its name ends.
+const SINGLE_TITLE: &str = "hookgate cursor 1";
+const SINGLE_ENDING: &str = ".cursor";
+/// Digits of the checksum and the end of its line.
+const CHECK_BYTES: usize = 9;
 
-/// What a cursor file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Saved {
-    /// Everything up to and with this sequence is done with.
-    At(u64),
-    /// There is none.
-    Missing,
-    /// There is one, and it makes no sense.
-    Bad,
+/// Everything up to and with a sequence is done with, for each reader by its name.
+pub(super) type Places = HashMap<String, u64>;
+
+/// What the folder says.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    pub(super) places: Places,
+    /// There is a file, and it makes no sense: any reader may have had a place in it.
+    pub(super) is_bad: bool,
+    /// Files of single readers that are there.
+    pub(super) singles: Vec<PathBuf>,
 }
 
-/// The folder of cursor files.
+/// The folder of the file.
 pub(super) fn folder(spool: &Path) -> PathBuf {
     spool.join("cursors")
 }
 
-/// The file name of a reader.
-pub(super) fn file_name(name: &str) -> String {
-    let mut text = String::with_capacity(39);
-    for byte in &digest(&SHA256, name.as_bytes()).as_ref()[..16] {
-        let _ = write!(text, "{byte:02x}");
+/// Reads all that is there.
+pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Saved {
+    let mut saved = Saved::default();
+    for (name, _) in disk.list(folder).unwrap_or_default() {
+        if !name.ends_with(SINGLE_ENDING) {
+            continue;
+        }
+        let path = folder.join(name);
+        match read_text(disk, &path).ok().as_deref().and_then(parse_single) {
+            Some((name, sequence)) => drop(saved.places.insert(name, sequence)),
+            None => saved.is_bad = true,
+        }
+        saved.singles.push(path);
     }
-    text.push_str(".cursor");
-    text
-}
-
-/// Reads the cursor of a reader.
-pub(super) fn read(disk: &dyn Disk, folder: &Path, name: &str) -> Saved {
-    match read_file(disk, &folder.join(file_name(name))) {
-        Ok(Some((there, sequence))) if there == name => Saved::At(sequence),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Saved::Missing,
-        Ok(_) | Err(_) => Saved::Bad,
+    match read_text(disk, &folder.join(FILE_NAME)) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+        Err(_) => saved.is_bad = true,
+        Ok(text) => match parse(&text) {
+            // What stands in the one file is newer than any file of a single reader.
+            Some(places) => saved.places.extend(places),
+            None => saved.is_bad = true,
+        },
     }
+    saved
 }
 
-/// File name and sequence of every cursor in the folder that makes sense.
-pub(super) fn read_all(disk: &dyn Disk, folder: &Path) -> Vec<(String, u64)> {
-    let files = disk.list(folder).unwrap_or_default();
-    let names = files.into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".cursor"));
-    names
-        .filter_map(|name| {
-            let (_, sequence) = read_file(disk, &folder.join(&name)).ok()??;
-            Some((name, sequence))
-        })
-        .collect()
-}
-
-/// Writes the cursor of a reader.
-pub(super) fn write(disk: &dyn Disk, folder: &Path, name: &str, sequence: u64) -> io::Result<()> {
-    let path = folder.join(file_name(name));
+/// Writes the places of all readers; how many bytes that took.
+pub(super) fn write<'a>(
+    disk: &dyn Disk,
+    folder: &Path,
+    places: impl Iterator<Item = (&'a str, u64)>,
+) -> io::Result<usize> {
+    let text = print(places);
+    let path = folder.join(FILE_NAME);
     let beside = path.with_extension("tmp");
     let _ = disk.remove(&beside);
     let file = disk.create(&beside, Mode::Buffered)?;
-    file.write_at(print(name, sequence).as_bytes(), 0)?;
+    file.write_at(text.as_bytes(), 0)?;
     file.sync()?;
     disk.rename(&beside, &path)?;
-    disk.sync_folder(folder)
+    disk.sync_folder(folder)?;
+    Ok(text.len())
 }
 
-/// Removes the cursor of a reader that will not come again.
-pub(super) fn remove(disk: &dyn Disk, folder: &Path, name: &str) -> io::Result<()> {
-    match disk.remove(&folder.join(file_name(name))) {
-        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
-        _ => disk.sync_folder(folder),
+fn print<'a>(places: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let mut body = format!("{TITLE}\n");
+    for (name, sequence) in places {
+        let _ = writeln!(body, "{sequence} {} {name}", name.len());
     }
+    let check = crc32c::crc32c(body.as_bytes());
+    format!("{body}{check:08x}\n")
 }
 
-fn print(name: &str, sequence: u64) -> String {
-    let body = format!("{TITLE}\n{sequence}\n{name}\n");
-    format!("{body}{:08x}\n", crc32c::crc32c(body.as_bytes()))
-}
-
-fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<(String, u64)>> {
+fn read_text(disk: &dyn Disk, path: &Path) -> io::Result<String> {
     let file = disk.open(path, Mode::Read)?;
     let size = file.size()?;
     if size > FILE_MAX_BYTES {
-        return Ok(None);
+        return Ok(String::new());
     }
     let mut bytes = vec![0; size as usize];
     let got = file.read_at(&mut bytes, 0)?;
     bytes.truncate(got);
-    Ok(parse(&bytes))
+    Ok(String::from_utf8(bytes).unwrap_or_default())
 }
 
-fn parse(bytes: &[u8]) -> Option<(String, u64)> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let (body, crc) = text.split_at_checked(text.len().checked_sub(9)?)?;
-    let written = u32::from_str_radix(crc.strip_suffix('\n')?, 16).ok()?;
-    if crc32c::crc32c(body.as_bytes()) != written {
-        return None;
+/// The text in front of its checksum.
+fn checked(text: &str) -> Option<&str> {
+    let (body, check) = text.split_at_checked(text.len().checked_sub(CHECK_BYTES)?)?;
+    let written = u32::from_str_radix(check.strip_suffix('\n')?, 16).ok()?;
+    Some(body).filter(|body| crc32c::crc32c(body.as_bytes()) == written)
+}
+
+fn parse(text: &str) -> Option<Places> {
+    let mut rest = checked(text)?.strip_prefix(TITLE)?.strip_prefix('\n')?;
+    let mut places = Places::new();
+    while !rest.is_empty() {
+        let (sequence, behind) = rest.split_once(' ')?;
+        let (length, behind) = behind.split_once(' ')?;
+        let (name, behind) = behind.split_at_checked(length.parse().ok()?)?;
+        rest = behind.strip_prefix('\n')?;
+        places.insert(name.to_owned(), sequence.parse().ok()?);
     }
-    let (sequence, name) = body.strip_prefix(TITLE)?.strip_prefix('\n')?.split_once('\n')?;
+    Some(places)
+}
+
+fn parse_single(text: &str) -> Option<(String, u64)> {
+    let body = checked(text)?.strip_prefix(SINGLE_TITLE)?.strip_prefix('\n')?;
+    let (sequence, name) = body.split_once('\n')?;
     Some((name.strip_suffix('\n')?.to_owned(), sequence.parse().ok()?))
 }
 
@@ -113,16 +133,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_whole_or_not_at_all() {
-        let text = print("http://a/?x=1\nsecond", 18_446_744_073_709_551_614);
-        let read = parse(text.as_bytes()).expect("a cursor");
-        assert_eq!(read, ("http://a/?x=1\nsecond".to_owned(), u64::MAX - 1));
+    fn the_file_is_read_whole_or_not_at_all() {
+        let all = [("http://a/?x=1\nsecond", u64::MAX - 1), ("", 0), ("naïve", 7)];
+        let text = print(all.into_iter());
+        let read = parse(&text).expect("places");
+        assert_eq!(read, all.map(|(name, sequence)| (name.to_owned(), sequence)).into());
         for at in 0..text.len() {
-            assert_eq!(parse(&text.as_bytes()[..at]), None, "cut at {at}");
+            let cut = String::from_utf8_lossy(&text.as_bytes()[..at]).into_owned();
+            assert_eq!(parse(&cut), None, "cut at {at}");
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] ^= 1;
-            assert_eq!(parse(&bytes), None, "flipped at {at}");
+            let spoiled = String::from_utf8(bytes).unwrap_or_default();
+            assert_eq!(parse(&spoiled), None, "flipped at {at}");
         }
-        assert_eq!(file_name("x").len(), 39);
+        assert_eq!(parse(&print(std::iter::empty())), Some(Places::new()));
     }
 }

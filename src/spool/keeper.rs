@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::reader::save;
 use super::shared::Shared;
 use crate::journal::{Segment, Space, scrub};
 
 /// Cursors are saved at most this often.
 const ROUND: Duration = Duration::from_millis(100);
+/// Bytes of cursors in a round, on average: those of thousands that are behind are saved more seldom.
+const SAVED_ROUND_BYTES: usize = 64 << 10;
 /// Rounds between two looks at the file system, and between two old segments read.
 const SPACE_ROUNDS: u64 = 5;
 const SCRUB_ROUNDS: u64 = 10;
@@ -36,6 +37,8 @@ struct Keeper<'a> {
     fill_after: Instant,
     cursor_failed: bool,
     refused_failed: bool,
+    /// The round from which on cursors are saved again.
+    save_at: u64,
 }
 
 /// Keeps until the spool is closed; the cursors are saved a last time then.
@@ -50,6 +53,7 @@ pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
         fill_after,
         cursor_failed: false,
         refused_failed: false,
+        save_at: 0,
     };
     while shared.bell.wait(ROUND) {
         keeper.go_round();
@@ -61,7 +65,9 @@ pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
 impl Keeper<'_> {
     fn go_round(&mut self) {
         let shared = self.shared;
-        self.save_cursors();
+        if self.round >= self.save_at {
+            self.save_cursors();
+        }
         if self.round.is_multiple_of(SPACE_ROUNDS) {
             self.space = shared.disk.space(&shared.folder).ok();
             self.keep_disk_gate();
@@ -82,20 +88,17 @@ impl Keeper<'_> {
     }
 
     fn save_cursors(&mut self) {
-        let shared = self.shared;
-        for track in shared.tracks.all() {
-            let released = track.released();
-            if track.saved.load(Ordering::Relaxed) == released {
-                continue;
+        match self.shared.save_cursors() {
+            Ok(0) => {}
+            Ok(bytes) => {
+                self.cursor_failed = false;
+                self.save_at = self.round + (bytes / SAVED_ROUND_BYTES) as u64;
             }
-            match save(shared, &track) {
-                Ok(()) => self.cursor_failed = false,
-                Err(fault) if !self.cursor_failed => {
-                    self.cursor_failed = true;
-                    tracing::warn!(%fault, "a cursor could not be saved; it is kept in memory");
-                }
-                Err(_) => {}
+            Err(fault) if !self.cursor_failed => {
+                self.cursor_failed = true;
+                tracing::warn!(%fault, "the cursors could not be saved; they are kept in memory");
             }
+            Err(_) => {}
         }
     }
 

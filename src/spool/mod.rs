@@ -38,9 +38,9 @@ use crate::telemetry::Telemetry;
 pub use append::Append;
 pub use lock::FolderLock;
 pub use picker::Picker;
-pub use reader::Reader;
+pub use reader::{Interest, Reader};
 pub use refused::Refused;
-pub use start::{Start, track_of};
+pub use start::{DISPATCHER, Start, track_of};
 
 /// Settings of the spool.
 #[derive(Clone, Debug)]
@@ -296,15 +296,15 @@ impl Spool {
     /// Opens the reader of that name with its durable cursor; a new one starts at the oldest kept frame.
     ///
     /// # Errors
-    /// When its cursor file cannot be written.
+    /// When the cursors cannot be written.
     pub fn reader(&self, name: &str, on_full: OnFull) -> Result<Reader, SpoolError> {
         self.reader_from(name, on_full, Start::Oldest)
     }
 
-    /// The same; a new one starts there.
+    /// The same; a new one starts there, and that is durable then.
     ///
     /// # Errors
-    /// When its cursor file cannot be written.
+    /// When the cursors cannot be written.
     pub fn reader_from(
         &self,
         name: &str,
@@ -312,15 +312,18 @@ impl Spool {
         start: Start,
     ) -> Result<Reader, SpoolError> {
         let shared = &self.running.shared;
-        let file = cursor::file_name(name);
-        let track = shared.tracks.open((name, &file), on_full, || {
-            let track = Track::new(name, on_full, self.start(name, start));
-            match reader::save(shared, &track) {
+        let place = |saved| self.start(saved, start);
+        let (track, is_new) = shared.tracks.open(name, on_full, place);
+        if is_new {
+            match shared.save_cursors() {
                 // On a full disk the keeper saves it once there is room.
-                Err(fault) if !is_full(&fault) => Err(shared.refuse_cursor(&fault)),
-                _ => Ok(track),
+                Err(fault) if !is_full(&fault) => {
+                    shared.tracks.forget(name);
+                    return Err(shared.refuse_cursor(&fault));
+                }
+                _ => {}
             }
-        })?;
+        }
         Ok(Reader::new(Arc::clone(shared), track))
     }
 
@@ -334,7 +337,6 @@ impl Spool {
             None => shared.durable() + 1,
         };
         let track = Arc::new(Track::new("", OnFull::DropOldest, next.saturating_sub(1)));
-        shared.tracks.pass(Arc::clone(&track));
         Reader::new(Arc::clone(shared), track)
     }
 
@@ -355,42 +357,6 @@ impl Spool {
     #[must_use]
     pub fn first_since(&self, since: Time) -> u64 {
         reader::find(&self.running.shared, since)
-    }
-
-    /// What a reader has released before it is opened.
-    fn start(&self, name: &str, start: Start) -> u64 {
-        let shared = &self.running.shared;
-        let before_oldest = shared.shelf.oldest().map_or(shared.durable(), |oldest| oldest - 1);
-        match cursor::read(&*shared.disk, &shared.cursors, name) {
-            cursor::Saved::At(sequence) if sequence >= before_oldest => sequence,
-            cursor::Saved::At(sequence) => {
-                let lost = before_oldest - sequence;
-                tracing::warn!(lost, "a reader's next frames are no longer kept");
-                before_oldest
-            }
-            cursor::Saved::Missing => match start {
-                Start::Oldest => before_oldest,
-                Start::Now => shared.durable(),
-                Start::At(sequence) => {
-                    sequence.saturating_sub(1).clamp(before_oldest, shared.durable())
-                }
-            },
-            cursor::Saved::Bad => {
-                tracing::warn!("a reader's cursor is damaged: it starts at the oldest kept frame");
-                before_oldest
-            }
-        }
-    }
-
-    /// Lets a reader go for ever: it holds nothing any more, and its cursor file is removed.
-    ///
-    /// # Errors
-    /// When the file cannot be removed.
-    pub fn forget(&self, name: &str) -> Result<(), SpoolError> {
-        let shared = &self.running.shared;
-        shared.tracks.forget(name, &cursor::file_name(name));
-        let removed = cursor::remove(&*shared.disk, &shared.cursors, name);
-        removed.map_err(|fault| shared.refuse_cursor(&fault))
     }
 
     /// How far the reader of that name is behind, if there is one.

@@ -94,9 +94,12 @@ pub(super) fn open(
     let mut visit = |found: &Found| known.note(found);
     let recovered = recover(&*disk, &folder, scope, &mut visit).map_err(refuse)?;
     let Recovered { shelf, last, next, report, unread } = recovered;
-    let saved = cursor::read_all(&*disk, &cursors);
+    let saved = cursor::read(&*disk, &cursors);
     // A reader that is done with a sequence never sees another frame under it, even if the first one was lost.
-    let next = saved.iter().map(|(_, sequence)| sequence + 1).fold(next, u64::max);
+    let next = saved.places.values().map(|sequence| sequence + 1).fold(next, u64::max);
+    if saved.is_bad {
+        tracing::warn!("the cursors are damaged: readers without one start at the oldest frame");
+    }
     if shelf.spare_count() == 0 {
         let id = chance.u64(..);
         let filled = shelf.fill_spare(&*disk, &folder, bounds.first_bytes, mode, id);
@@ -128,7 +131,9 @@ pub(super) fn open(
         refusals,
         written: AtomicU64::new(shelf.held().written),
         shelf,
-        tracks: Tracks::new(saved),
+        has_lost_places: saved.is_bad,
+        saving: Mutex::new(saved.singles),
+        tracks: Tracks::new(saved.places),
         news: Notify::new(),
         bell: Bell::default(),
         durable: AtomicU64::new(last),

@@ -32,13 +32,14 @@ impl Picker {
     /// # Errors
     /// When the journal cannot be read.
     pub fn take(&mut self, sequence: u64) -> Result<Option<Kept>, SpoolError> {
-        if sequence > self.shared.durable() {
+        let end = self.shared.durable() + 1;
+        if sequence >= end {
             return Ok(None);
         }
         let here =
             self.place.take().filter(|place| self.next <= sequence && place.is_near(sequence));
-        let limits = Limits { frames: 1, bytes: usize::MAX };
-        let mut taken = read_disk(&self.shared, sequence, here, limits)?;
+        let limits = Limits { frames: 1, bytes: usize::MAX, end, wants: None };
+        let mut taken = read_disk(&self.shared, sequence, here, &limits)?;
         (self.next, self.place) = (taken.next, taken.place);
         Ok(taken.kept.pop().filter(|kept| kept.sequence == sequence))
     }

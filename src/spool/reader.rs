@@ -1,16 +1,20 @@
 //! Frames in order, from a durable cursor. In: the ring of newest batches, else the segment files. Out: frames, again
-//! and again until they are released. Never gives a frame that is not durable; what is damaged is skipped and reported.
+//! and again until they are released; of certain places alone, if that is wanted. Never gives a frame that is not
+//! durable; what is damaged is skipped and reported.
 
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
 use super::content::decode;
 use super::shared::Shared;
 use super::tracks::Track;
-use super::{Kept, Lag, SpoolError, cursor};
+use super::{Kept, Lag, SpoolError};
 use crate::clock::Time;
+use crate::id::Uuid;
 use crate::journal::{DiskFile, HEADER_BYTES, Header, Mode, Segment, Step, Walk};
 
 /// Reads frames in order from a durable cursor. A frame is read again until it is released.
@@ -23,7 +27,15 @@ pub struct Reader {
     given: u64,
     /// Where the next frame stands, when that is known.
     place: Option<Place>,
+    /// Whose frames it gives; without this, all.
+    wants: Option<Interest>,
 }
+
+/// Whether the frames of an account's workspace are of interest: others are passed over unread.
+pub type Interest = Arc<dyn Fn(Uuid, Option<Uuid>) -> bool + Send + Sync>;
+
+/// Most bytes of frames without interest that are passed over at once: whoever reads may be told to stop.
+const PASSED_MAX_BYTES: usize = 64 << 20;
 
 /// A place in a segment file; no frame before it is wanted.
 pub(super) struct Place {
@@ -46,24 +58,48 @@ impl Place {
     }
 }
 
-/// How much is wanted.
-#[derive(Clone, Copy)]
+/// What is wanted.
+#[derive(Clone)]
 pub(super) struct Limits {
     pub(super) frames: usize,
     pub(super) bytes: usize,
+    /// Frames before this sequence, all of them durable.
+    pub(super) end: u64,
+    pub(super) wants: Option<Interest>,
 }
 
 /// What was read.
 pub(super) struct Taken {
     pub(super) kept: Vec<Kept>,
     bytes: usize,
+    passed: usize,
     pub(super) next: u64,
     pub(super) place: Option<Place>,
 }
 
 impl Taken {
-    fn is_enough(&self, limits: Limits) -> bool {
-        self.kept.len() >= limits.frames || self.bytes >= limits.bytes
+    fn new(next: u64, place: Option<Place>) -> Self {
+        Self { kept: Vec::new(), bytes: 0, passed: 0, next, place }
+    }
+
+    fn is_enough(&self, limits: &Limits) -> bool {
+        self.kept.len() >= limits.frames
+            || self.bytes >= limits.bytes
+            || self.passed >= PASSED_MAX_BYTES
+    }
+
+    /// Takes one frame, if it is of interest.
+    fn add(&mut self, header: &Header, payload: impl FnOnce() -> Bytes, limits: &Limits) {
+        let length = header.length as usize;
+        let workspace = Some(Uuid::from_bytes(header.workspace)).filter(|id| !id.is_nil());
+        let account = Uuid::from_bytes(header.account);
+        if limits.wants.as_ref().is_none_or(|wants| wants(account, workspace)) {
+            self.kept.extend(decode(header, &payload()));
+            self.bytes += length;
+        } else {
+            self.passed += length;
+        }
+        self.next = header.sequence + 1;
     }
 }
 
@@ -79,7 +115,9 @@ impl fmt::Debug for Reader {
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, track: Arc<Track>) -> Self {
         let given = track.released();
-        Self { shared, track, next: given + 1, given, place: None }
+        track.position.store(given + 1, Ordering::Relaxed);
+        shared.tracks.join(&track);
+        Self { shared, track, next: given + 1, given, place: None, wants: None }
     }
 
     /// Waits for at least one frame, then gives what is there, at most `frames_max` and about `bytes_max`. Goes on
@@ -93,21 +131,41 @@ impl Reader {
         frames_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<Kept>, SpoolError> {
-        let limits = Limits { frames: frames_max.max(1), bytes: bytes_max.max(1) };
         let shared = Arc::clone(&self.shared);
         loop {
             // Listening begins before looking, so that no batch comes unheard in between.
             let mut news = pin!(shared.news.notified());
             news.as_mut().enable();
-            if shared.gate.is_closed() {
+            let kept = self.take(frames_max, bytes_max, u64::MAX).await?;
+            if !kept.is_empty() {
+                return Ok(kept);
+            }
+            news.await;
+        }
+    }
+
+    /// The same without a wait, of frames before the sequence `end`; none: it stands there, or behind the newest.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or the spool is closed.
+    pub async fn take(
+        &mut self,
+        frames_max: usize,
+        bytes_max: usize,
+        end: u64,
+    ) -> Result<Vec<Kept>, SpoolError> {
+        loop {
+            if self.shared.gate.is_closed() {
                 return Err(SpoolError::Failed("it is closed".to_owned()));
             }
             self.follow_retention();
-            if self.next > shared.durable() {
-                news.await;
-                continue;
+            let end = end.min(self.shared.durable() + 1);
+            if self.next >= end {
+                return Ok(Vec::new());
             }
-            let taken = match self.take_from_ring(limits) {
+            let (frames, bytes) = (frames_max.max(1), bytes_max.max(1));
+            let limits = Limits { frames, bytes, end, wants: self.wants.clone() };
+            let taken = match self.take_from_ring(&limits) {
                 Some(taken) => taken,
                 None => self.take_from_disk(limits).await?,
             };
@@ -125,6 +183,13 @@ impl Reader {
         }
     }
 
+    /// Gives frames of certain places alone from now on.
+    #[must_use]
+    pub fn only(mut self, wants: Interest) -> Self {
+        self.wants = Some(wants);
+        self
+    }
+
     /// Jumps over what was dropped meanwhile.
     fn follow_retention(&mut self) {
         let released = self.track.released();
@@ -135,8 +200,8 @@ impl Reader {
         }
     }
 
-    fn take_from_ring(&self, limits: Limits) -> Option<Taken> {
-        let mut taken = Taken { kept: Vec::new(), bytes: 0, next: self.next, place: None };
+    fn take_from_ring(&self, limits: &Limits) -> Option<Taken> {
+        let mut taken = Taken::new(self.next, None);
         let mut known = self.place.as_ref().map(|place| (place.segment.head.base, place.offset));
         while let Some(slot) = self.shared.ring.find(taken.next) {
             let inside = known.take().filter(|(base, offset)| {
@@ -146,19 +211,20 @@ impl Reader {
             let mut at = inside.map_or(0, |(_, offset)| (offset - slot.offset) as usize);
             while at < slot.frame_bytes && !taken.is_enough(limits) {
                 let header = Header::read(&slot.bytes[at..]);
+                if header.sequence >= limits.end {
+                    break;
+                }
                 let from = at + HEADER_BYTES;
                 at += header.frame_bytes() as usize;
                 if header.sequence < taken.next {
                     continue;
                 }
-                let payload = slot.bytes.slice(from..from + header.length as usize);
-                taken.kept.extend(decode(&header, &payload));
-                taken.bytes += payload.len();
-                taken.next = header.sequence + 1;
+                let payload = || slot.bytes.slice(from..from + header.length as usize);
+                taken.add(&header, payload, limits);
             }
             let offset = slot.offset + at as u64;
             taken.place = Some(Place { segment: slot.segment, offset, walk: None });
-            if taken.is_enough(limits) {
+            if taken.is_enough(limits) || taken.next >= limits.end {
                 break;
             }
         }
@@ -169,7 +235,7 @@ impl Reader {
     async fn take_from_disk(&mut self, limits: Limits) -> Result<Taken, SpoolError> {
         let (shared, next) = (Arc::clone(&self.shared), self.next);
         let place = self.place.take();
-        let read = move || read_disk(&shared, next, place, limits);
+        let read = move || read_disk(&shared, next, place, &limits);
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => runtime
                 .spawn_blocking(read)
@@ -190,17 +256,6 @@ impl Reader {
     pub fn release(&mut self, sequence: u64) {
         let done = if sequence >= self.given { self.next - 1 } else { sequence };
         self.track.released.fetch_max(done, Ordering::AcqRel);
-    }
-
-    /// Writes the cursor file now.
-    ///
-    /// # Errors
-    /// When it cannot be written and synced, or the spool is closed.
-    pub fn save(&mut self) -> Result<(), SpoolError> {
-        if self.shared.gate.is_closed() {
-            return Err(SpoolError::Failed("it is closed".to_owned()));
-        }
-        save(&self.shared, &self.track).map_err(|fault| self.shared.refuse_cursor(&fault))
     }
 
     /// The last frame released.
@@ -246,34 +301,25 @@ pub(super) fn find(shared: &Shared, since: Time) -> u64 {
     before.and_then(mark).map_or(low, |mark| mark.sequence.max(oldest))
 }
 
-/// Writes the cursor file of a reader.
-pub(super) fn save(shared: &Shared, track: &Track) -> std::io::Result<()> {
-    let released = track.released();
-    cursor::write(&*shared.disk, &shared.cursors, &track.name, released)?;
-    track.saved.store(released, Ordering::Relaxed);
-    Ok(())
-}
-
 /// Reads on from `place`, or from wherever `next` stands.
 pub(super) fn read_disk(
     shared: &Shared,
     next: u64,
     place: Option<Place>,
-    limits: Limits,
+    limits: &Limits,
 ) -> Result<Taken, SpoolError> {
-    let durable = shared.durable();
-    let mut taken = Taken { kept: Vec::new(), bytes: 0, next, place };
-    while !taken.is_enough(limits) && taken.next <= durable {
+    let mut taken = Taken::new(next, place);
+    while !taken.is_enough(limits) && taken.next < limits.end {
         let known = taken
             .place
             .take()
             .filter(|place| !place.segment.is_gone() && place.segment.last() >= taken.next);
         let Some(place) = known.or_else(|| Place::find(shared, taken.next)) else {
             // Whatever there was up to here is gone.
-            taken.next = durable + 1;
+            taken.next = limits.end;
             break;
         };
-        read_segment(shared, place, durable, limits, &mut taken).map_err(|fault| {
+        read_segment(shared, place, limits, &mut taken).map_err(|fault| {
             SpoolError::Failed(format!("reading {}: {fault}", shared.folder.display()))
         })?;
     }
@@ -284,8 +330,7 @@ pub(super) fn read_disk(
 fn read_segment(
     shared: &Shared,
     place: Place,
-    durable: u64,
-    limits: Limits,
+    limits: &Limits,
     taken: &mut Taken,
 ) -> std::io::Result<()> {
     let Place { segment, offset, walk } = place;
@@ -298,15 +343,13 @@ fn read_segment(
             Err(fault) => return Err(fault),
         },
     };
-    let last = segment.last().min(durable);
+    let last = segment.last().min(limits.end - 1);
     walk.extend(segment.end());
     while !taken.is_enough(limits) && taken.next <= last {
         match walk.step()? {
             Step::Frame(found) if found.header.sequence < taken.next => {}
             Step::Frame(found) => {
-                taken.kept.extend(decode(&found.header, &found.payload));
-                taken.bytes += found.payload.len();
-                taken.next = found.header.sequence + 1;
+                taken.add(&found.header, || found.payload, limits);
             }
             // Its file belongs to another segment by now.
             _ if segment.is_gone() => return Ok(()),

@@ -16,7 +16,7 @@ use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::Ring;
 use super::tracks::Tracks;
-use super::{First, Frame, Key, Lag, Options, SpoolError};
+use super::{First, Frame, Key, Lag, Options, SpoolError, cursor};
 use crate::clock::Clock;
 use crate::journal::{
     BLOCK_BYTES, Damage, Disk, DiskFile, Mode, SEGMENT_MIN_BYTES, Segment, Shelf, Space,
@@ -120,6 +120,10 @@ pub(super) struct Shared {
     pub(super) refusals: Refusals,
     pub(super) shelf: Arc<Shelf>,
     pub(super) tracks: Tracks,
+    /// Places were lost at this start.
+    pub(super) has_lost_places: bool,
+    /// Held while places are saved, with files of earlier versions that are of no use once that is done.
+    pub(super) saving: Mutex<Vec<PathBuf>>,
     /// Readers wait here for the next batch.
     pub(super) news: Notify,
     /// The keeper waits here.
@@ -196,7 +200,20 @@ impl Shared {
         );
     }
 
-    /// A cursor file that could not be written or removed.
+    /// Saves the places of all readers, if one moved; how many bytes that took.
+    pub(super) fn save_cursors(&self) -> std::io::Result<usize> {
+        // Held while writing: a later look must not be overtaken by an earlier one.
+        let mut singles = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(snapshot) = self.tracks.snapshot() else { return Ok(0) };
+        let written = cursor::write(&*self.disk, &self.cursors, snapshot.places());
+        self.tracks.settle(&snapshot, written.is_ok());
+        if written.is_ok() {
+            singles.drain(..).for_each(|path| drop(self.disk.remove(&path)));
+        }
+        written
+    }
+
+    /// A cursor file that could not be written.
     pub(super) fn refuse_cursor(&self, fault: &std::io::Error) -> SpoolError {
         SpoolError::Folder { path: self.cursors.clone(), why: fault.to_string() }
     }

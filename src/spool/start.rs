@@ -1,13 +1,22 @@
-//! Where readers start. In: a record, or an event. Out: what its reader is called, and the frame to begin with.
+//! Where readers start, and where they stand while they do not read. In: a record, an event, a place. Out: what a
+//! reader is called, and the frame to begin with.
 
-use super::{Kept, Spool, SpoolError};
+use std::collections::HashSet;
+
+use super::{Kept, OnFull, Spool, SpoolError};
 use crate::clock::Time;
 use crate::id::Uuid;
+
+/// What the reader is called that looks for those whom an event concerns: where it stands, all stand that have no
+/// place of their own.
+pub const DISPATCHER: &str = "destinations";
+/// What the names of readers of records begin with.
+const RECORDS: &str = "destination/";
 
 /// What the reader of a destination that is a record is called: whoever makes the record gives it its place.
 #[must_use]
 pub fn track_of(record: Uuid) -> String {
-    format!("destination/{record}")
+    format!("{RECORDS}{record}")
 }
 
 /// Where a reader starts that has no cursor yet.
@@ -22,6 +31,58 @@ pub enum Start {
 }
 
 impl Spool {
+    /// What a reader has released before it is opened.
+    pub(super) fn start(&self, saved: Option<u64>, start: Start) -> u64 {
+        let shared = &self.running.shared;
+        let before_oldest = shared.shelf.oldest().map_or(shared.durable(), |oldest| oldest - 1);
+        match (saved, start) {
+            (Some(sequence), _) if sequence >= before_oldest => sequence,
+            (Some(sequence), _) => {
+                let lost = before_oldest - sequence;
+                tracing::warn!(lost, "a reader's next frames are no longer kept");
+                before_oldest
+            }
+            (None, Start::Oldest) => before_oldest,
+            (None, Start::Now) => shared.durable(),
+            (None, Start::At(sequence)) => {
+                sequence.saturating_sub(1).clamp(before_oldest, shared.durable())
+            }
+        }
+    }
+
+    /// Gives somebody a place in front of a sequence, to be read from later; one that has a place keeps it. It
+    /// becomes durable together with the places of all others.
+    pub fn stand(&self, name: &str, on_full: OnFull, sequence: u64) {
+        let place = |saved: Option<u64>| saved.unwrap_or(sequence.saturating_sub(1));
+        let _ = self.running.shared.tracks.open(name, on_full, place);
+    }
+
+    /// Whether somebody has a place.
+    #[must_use]
+    pub fn stands(&self, name: &str) -> bool {
+        self.running.shared.tracks.has(name)
+    }
+
+    /// Lets a reader go for ever: it holds nothing any more, and has no place.
+    pub fn forget(&self, name: &str) {
+        self.running.shared.tracks.forget(name);
+    }
+
+    /// Lets go of the places of records that are none of these: nobody else will.
+    pub fn forget_records_but(&self, records: impl Iterator<Item = Uuid>) {
+        let names: HashSet<String> = records.map(track_of).collect();
+        let tracks = &self.running.shared.tracks;
+        let all = tracks.unopened();
+        let is_gone = |name: &&String| name.starts_with(RECORDS) && !names.contains(*name);
+        all.iter().filter(is_gone).for_each(|name| tracks.forget(name));
+    }
+
+    /// Whether places were lost at this start, because what was saved made no sense.
+    #[must_use]
+    pub fn has_lost_places(&self) -> bool {
+        self.running.shared.has_lost_places
+    }
+
     /// The frame with that event among those written at or after a moment, looked for no longer than `most` frames.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
-//! Where the readers stand. In: openings, releases, drops. Out: what retention must leave alone, and what the ring is
-//! still needed for. A reader that was opened once holds for the life of the process, unless it is forgotten.
+//! Where the readers stand. In: openings, releases, drops. Out: what retention must leave alone, what the ring is
+//! still needed for, and all places at one moment, to be saved. A reader that was opened once holds for the life of
+//! the process, unless it is forgotten.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::OnFull;
+use super::cursor::Places;
 
-/// After start-up, cursors whose readers are not there yet hold this long: lanes open one after the other.
+/// After start-up, places whose readers are not there yet hold this long: lanes open one after the other.
 const GRACE: Duration = Duration::from_mins(1);
 
 /// One reader.
@@ -21,8 +24,8 @@ pub(super) struct Track {
     pub(super) released: AtomicU64,
     /// The next sequence it will read.
     pub(super) position: AtomicU64,
-    /// What its cursor file says.
-    pub(super) saved: AtomicU64,
+    /// What was saved of it.
+    saved: AtomicU64,
     /// Frames it lost.
     pub(super) dropped: AtomicU64,
 }
@@ -55,13 +58,6 @@ impl Track {
     }
 }
 
-/// A cursor file whose reader was not opened yet.
-#[derive(Debug)]
-struct Sleeper {
-    file: String,
-    sequence: u64,
-}
-
 /// How far retention may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Holds {
@@ -73,10 +69,29 @@ pub(super) struct Holds {
 
 #[derive(Debug, Default)]
 struct State {
-    tracks: Vec<Arc<Track>>,
-    /// Readers in passing: they hold nothing, and leave nothing behind.
-    passing: Vec<Arc<Track>>,
-    sleepers: Vec<Sleeper>,
+    tracks: HashMap<String, Arc<Track>>,
+    /// Those that read at present, in passing or not.
+    reading: Vec<Arc<Track>>,
+    /// Places that were saved before this start, and whose readers were not opened yet.
+    unopened: Places,
+    /// Something was opened or forgotten that is not saved.
+    is_changed: bool,
+}
+
+/// All places at one moment: what was released by then, whatever moved while they were looked at, was released while
+/// exactly these readers were there.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    tracks: Vec<(Arc<Track>, u64)>,
+    unopened: Vec<(String, u64)>,
+}
+
+impl Snapshot {
+    /// Names and sequences.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&str, u64)> {
+        let opened = self.tracks.iter().map(|(track, released)| (track.name.as_str(), *released));
+        opened.chain(self.unopened.iter().map(|(name, sequence)| (name.as_str(), *sequence)))
+    }
 }
 
 /// All readers of a spool.
@@ -87,11 +102,9 @@ pub(super) struct Tracks {
 }
 
 impl Tracks {
-    /// No reader yet; the cursors on disk, by file name.
-    pub(super) fn new(saved: Vec<(String, u64)>) -> Self {
-        let sleeper = |(file, sequence)| Sleeper { file, sequence };
-        let sleepers = saved.into_iter().map(sleeper).collect();
-        let state = State { sleepers, ..State::default() };
+    /// No reader yet; the places that were saved.
+    pub(super) fn new(unopened: Places) -> Self {
+        let state = State { unopened, ..State::default() };
         Self { state: Mutex::new(state), opened: Instant::now() }
     }
 
@@ -99,83 +112,119 @@ impl Tracks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reader of that name, made by `make` when it was not opened before; it does from now on what is said when
-    /// the spool is full.
-    pub(super) fn open<E>(
+    /// The reader of that name and whether it is new. One that was not opened before stands where it was saved, as
+    /// `start` makes of it; it does from now on what is said when the spool is full.
+    pub(super) fn open(
         &self,
-        (name, file): (&str, &str),
+        name: &str,
         on_full: OnFull,
-        make: impl FnOnce() -> Result<Track, E>,
-    ) -> Result<Arc<Track>, E> {
+        start: impl FnOnce(Option<u64>) -> u64,
+    ) -> (Arc<Track>, bool) {
         let mut state = self.lock();
-        if let Some(track) = state.tracks.iter().find(|track| track.name == name) {
+        if let Some(track) = state.tracks.get(name) {
             track.set(on_full);
-            return Ok(Arc::clone(track));
+            return (Arc::clone(track), false);
         }
-        let track = Arc::new(make()?);
-        state.sleepers.retain(|sleeper| sleeper.file != file);
-        state.tracks.push(Arc::clone(&track));
-        Ok(track)
+        let saved = state.unopened.remove(name);
+        let track = Arc::new(Track::new(name, on_full, start(saved)));
+        state.tracks.insert(name.to_owned(), Arc::clone(&track));
+        state.is_changed = true;
+        (track, saved.is_none())
     }
 
-    /// A reader in passing comes.
-    pub(super) fn pass(&self, track: Arc<Track>) {
-        self.lock().passing.push(track);
+    /// A reader begins to read.
+    pub(super) fn join(&self, track: &Arc<Track>) {
+        self.lock().reading.push(Arc::clone(track));
     }
 
-    /// A reader goes; those that were opened stay.
+    /// A reader reads no more; those that were opened go on holding.
     pub(super) fn leave(&self, track: &Arc<Track>) {
-        self.lock().passing.retain(|other| !Arc::ptr_eq(other, track));
+        let mut state = self.lock();
+        if let Some(at) = state.reading.iter().position(|other| Arc::ptr_eq(other, track)) {
+            state.reading.swap_remove(at);
+        }
     }
 
     /// The reader of that name holds nothing any more.
-    pub(super) fn forget(&self, name: &str, file: &str) {
+    pub(super) fn forget(&self, name: &str) {
         let mut state = self.lock();
-        state.tracks.retain(|track| track.name != name);
-        state.sleepers.retain(|sleeper| sleeper.file != file);
+        let was_there = state.tracks.remove(name).is_some();
+        state.is_changed |= state.unopened.remove(name).is_some() || was_there;
     }
 
     /// The reader of that name, if it was opened.
     pub(super) fn named(&self, name: &str) -> Option<Arc<Track>> {
-        self.lock().tracks.iter().find(|track| track.name == name).cloned()
+        self.lock().tracks.get(name).cloned()
+    }
+
+    /// Whether there is a place of that name, opened or saved.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let state = self.lock();
+        state.tracks.contains_key(name) || state.unopened.contains_key(name)
+    }
+
+    /// Names of places that were saved and whose readers were not opened.
+    pub(super) fn unopened(&self) -> Vec<String> {
+        self.lock().unopened.keys().cloned().collect()
     }
 
     /// All readers.
     pub(super) fn all(&self) -> Vec<Arc<Track>> {
-        self.lock().tracks.clone()
+        self.lock().tracks.values().cloned().collect()
     }
 
-    /// Their positions, into a list that is used again.
+    /// Positions of those that read at present, into a list that is used again.
     pub(super) fn positions(&self, into: &mut Vec<u64>) {
         into.clear();
         let state = self.lock();
-        let all = state.tracks.iter().chain(&state.passing);
-        into.extend(all.map(|track| track.position.load(Ordering::Relaxed)));
+        into.extend(state.reading.iter().map(|track| track.position.load(Ordering::Relaxed)));
+    }
+
+    /// All places, if something is not saved.
+    pub(super) fn snapshot(&self) -> Option<Snapshot> {
+        let mut state = self.lock();
+        let is_saved = |track: &Arc<Track>| track.saved.load(Ordering::Relaxed) == track.released();
+        if !state.is_changed && state.tracks.values().all(is_saved) {
+            return None;
+        }
+        state.is_changed = false;
+        let tracks = state.tracks.values().map(|track| (Arc::clone(track), track.released()));
+        let unopened = state.unopened.iter().map(|(name, at)| (name.clone(), *at));
+        Some(Snapshot { tracks: tracks.collect(), unopened: unopened.collect() })
+    }
+
+    /// What a snapshot holds is saved, or could not be.
+    pub(super) fn settle(&self, snapshot: &Snapshot, is_saved: bool) {
+        if !is_saved {
+            self.lock().is_changed = true;
+            return;
+        }
+        for (track, released) in &snapshot.tracks {
+            track.saved.store(*released, Ordering::Relaxed);
+        }
     }
 
     /// How far retention may go, when `durable` is the newest frame.
     pub(super) fn holds(&self, durable: u64) -> Holds {
-        let mut state = self.lock();
-        if self.opened.elapsed() > GRACE {
-            state.sleepers.clear();
-        }
-        let sleeping = state.sleepers.iter().map(|sleeper| sleeper.sequence).min();
-        let mut holds = Holds { all: durable, holding: durable };
-        for track in &state.tracks {
+        let state = self.lock();
+        let in_grace = self.opened.elapsed() <= GRACE;
+        let unopened = state.unopened.values().copied().filter(|_| in_grace).min();
+        let unopened = unopened.unwrap_or(durable);
+        let mut holds = Holds { all: durable.min(unopened), holding: durable.min(unopened) };
+        for track in state.tracks.values() {
             let released = track.released();
             holds.all = holds.all.min(released);
             if track.holds() {
                 holds.holding = holds.holding.min(released);
             }
         }
-        let sleeping = sleeping.unwrap_or(durable);
-        Holds { all: holds.all.min(sleeping), holding: holds.holding.min(sleeping) }
+        holds
     }
 
     /// Frames up to `last` are about to go: who has not released them loses them. Returns how many each lost.
     pub(super) fn drop_until(&self, last: u64) -> Vec<(String, u64)> {
         let mut losses = Vec::new();
-        for track in self.lock().tracks.iter().filter(|track| !track.holds()) {
+        for track in self.lock().tracks.values().filter(|track| !track.holds()) {
             let before = track.released.fetch_max(last, Ordering::AcqRel);
             if before < last {
                 track.dropped.fetch_add(last - before, Ordering::Relaxed);
@@ -191,20 +240,43 @@ mod tests {
     use super::*;
 
     fn open(tracks: &Tracks, name: &str, on_full: OnFull, released: u64) -> Arc<Track> {
-        let make = || Ok::<_, ()>(Track::new(name, on_full, released));
-        tracks.open((name, name), on_full, make).expect("a track")
+        tracks.open(name, on_full, |saved| saved.unwrap_or(released)).0
     }
 
     #[test]
     fn the_slowest_reader_holds_and_one_that_drops_does_not() {
-        let tracks = Tracks::new(vec![("late".to_owned(), 2)]);
+        let tracks = Tracks::new([("late".to_owned(), 2)].into());
         assert_eq!(tracks.holds(100), Holds { all: 2, holding: 2 });
-        open(&tracks, "late", OnFull::Hold, 2).released.store(40, Ordering::Relaxed);
+        open(&tracks, "late", OnFull::Hold, 9).released.store(40, Ordering::Relaxed);
         let lossy = open(&tracks, "lossy", OnFull::DropOldest, 10);
         assert_eq!(tracks.holds(100), Holds { all: 10, holding: 40 });
         assert_eq!(tracks.drop_until(30), [("lossy".to_owned(), 20)]);
         assert_eq!((lossy.released(), lossy.dropped.load(Ordering::Relaxed)), (30, 20));
-        tracks.forget("late", "late");
+        tracks.forget("late");
         assert_eq!(tracks.holds(100), Holds { all: 30, holding: 100 });
+    }
+
+    #[test]
+    fn what_is_saved_is_all_that_was_there_at_one_moment() {
+        let tracks = Tracks::new([("gone".to_owned(), 2), ("kept".to_owned(), 3)].into());
+        let places = |snapshot: &Snapshot| {
+            let mut all: Vec<_> =
+                snapshot.places().map(|(name, at)| (name.to_owned(), at)).collect();
+            all.sort();
+            all
+        };
+        assert!(tracks.snapshot().is_none(), "nothing was opened or forgotten");
+        let track = open(&tracks, "one", OnFull::Hold, 7);
+        tracks.forget("gone");
+        let snapshot = tracks.snapshot().expect("news");
+        assert_eq!(places(&snapshot), [("kept".to_owned(), 3), ("one".to_owned(), 7)]);
+        tracks.settle(&snapshot, false);
+        let again = tracks.snapshot().expect("it could not be saved");
+        track.released.store(8, Ordering::Relaxed);
+        tracks.settle(&again, true);
+        let snapshot = tracks.snapshot().expect("a reader went on");
+        assert_eq!(places(&snapshot)[1], ("one".to_owned(), 8));
+        tracks.settle(&snapshot, true);
+        assert!(tracks.snapshot().is_none());
     }
 }

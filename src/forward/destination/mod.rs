@@ -232,6 +232,12 @@ impl Destination {
         }
     }
 
+    /// Whether it may get an event of its workspace, as far as that is known at a look.
+    pub(super) fn may_want(&self, kept: &Kept, seen: &Seen<'_>) -> bool {
+        let Some(filter) = &self.filter else { return true };
+        filter.admits(kept.account, kept.workspace) && filter.matches(seen)
+    }
+
     /// Whether an event is one of those it gets.
     pub(super) fn wants(&self, kept: &Kept, event: &Event) -> bool {
         if let Owner::Workspace { account, workspace, .. } = self.owner
@@ -239,9 +245,8 @@ impl Destination {
         {
             return false;
         }
-        let Some(filter) = &self.filter else { return true };
-        filter.admits(kept.account, kept.workspace)
-            && Seen::read(&event.json).is_some_and(|seen| filter.matches(&seen))
+        self.filter.is_none()
+            || Seen::read(&event.json).is_some_and(|seen| self.may_want(kept, &seen))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::forward::backoff::slow;
 use crate::forward::load::Load;
 use crate::forward::sinks::Refusal;
+use crate::id::Uuid;
 use crate::shelf::{Aside, Counts, Key, ShelfError, Standing};
 use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
@@ -19,6 +20,8 @@ use crate::telemetry::forward::Outcome;
 /// Most events that go out again together, and most that are set aside together.
 const SHELVED_MAX: u64 = 100;
 const TOGETHER_MAX: usize = 500;
+/// Why an event lies there that was acknowledged.
+pub(super) const UNKEPT: &str = "acknowledged each time, and never kept";
 /// Why an event lies behind another.
 const BEHIND: &str = "waits behind an earlier event of its resource";
 
@@ -211,6 +214,7 @@ impl Lane {
 
     /// Sends again what was called up, and what lies behind it.
     pub(super) async fn carry_shelved(&mut self) -> Result<(), Stopped> {
+        unless_stopped(&mut self.signal, self.changed, self.seat.take()).await?;
         loop {
             self.calls = false;
             self.news.borrow_and_update();
@@ -250,6 +254,22 @@ impl Lane {
         }
     }
 
+    /// What a destination acknowledges and does not keep lies as if it were refused: nobody waits for it.
+    async fn shelve_unkept(
+        &mut self,
+        load: &Load,
+        range: Range<usize>,
+        ids: &[Uuid],
+    ) -> Result<(), Stopped> {
+        let Some(missing) = self.find_missing(ids).await? else { return Ok(()) };
+        for place in range.filter(|place| missing.contains(&load.at(*place).1.id)) {
+            let Some(number) = load.numbers(place..place + 1).first() else { continue };
+            self.park_again(*number, (UNKEPT.to_owned(), None), 1).await?;
+            self.blocked.add(load, place);
+        }
+        Ok(())
+    }
+
     /// Events from the shelf arrived: they leave it once the destination keeps them. `false`: it does not say so.
     pub(super) async fn unshelve(
         &mut self,
@@ -258,7 +278,7 @@ impl Lane {
     ) -> Result<bool, Stopped> {
         let ids: Vec<_> = range.clone().map(|place| load.at(place).1.id).collect();
         if self.confirms && !self.is_kept(&ids).await? {
-            return Ok(false);
+            return self.shelve_unkept(load, range, &ids).await.map(|()| false);
         }
         let Counts { events, .. } = loop {
             match self.shelf.done(self.id, load.numbers(range.clone()).to_vec()).await {

@@ -199,7 +199,8 @@ impl Lane {
             self.is_in_doubt = true;
             return self.wait_after(fault).await.map(|()| false);
         }
-        let overdue = self.park_overdue(load, part.range.clone(), fault, part.attempts).await?;
+        let attempts = part.attempts.max(self.backoff.failures());
+        let overdue = self.park_overdue(load, part.range.clone(), fault, attempts).await?;
         let Some(overdue) = overdue else { return Ok(false) };
         if overdue > 0 {
             let (_, rest) = part.split(overdue);
@@ -207,6 +208,14 @@ impl Lane {
                 work.0.push(rest);
             }
             return Ok(true);
+        }
+        if !fault.may_be_content && self.tail.is_empty() {
+            // It is down: what is in hand is read again when that may be over.
+            self.rest = Some(self.note_failure(fault).await);
+            if !load.is_shelved() {
+                self.last = load.frames().last().map(|kept| kept.sequence);
+            }
+            return Ok(false);
         }
         if !fault.may_be_content {
             work.0.push(part);

@@ -61,7 +61,7 @@ impl Lane {
     /// The oldest batches are kept.
     fn confirmed(&mut self, batches: usize) {
         if let Some(sequence) = self.tail.pop(batches) {
-            self.reader.release(sequence);
+            self.source.release(sequence);
         }
         self.losses = 0;
         self.refused_in_a_row = 0;
@@ -72,7 +72,7 @@ impl Lane {
     /// It is known what is kept: what is neither kept nor waited for goes out next.
     fn end_doubt(&mut self) {
         if std::mem::take(&mut self.is_in_doubt) {
-            self.reader.rewind();
+            self.source.rewind();
         }
     }
 
@@ -82,7 +82,12 @@ impl Lane {
             Ok(count) => Ok(Some(count)),
             Err(Unconfirmed::Failed(fault)) => {
                 self.is_in_doubt = true;
-                self.wait_after(&fault).await?;
+                self.rest = Some(self.note_failure(&fault).await);
+                if self.is_past_window() {
+                    // Whatever became of it: it is sent again, and set aside when that fails.
+                    self.tail.clear();
+                    self.end_doubt();
+                }
                 Ok(None)
             }
             Err(Unconfirmed::NotOffered(why)) => {
@@ -117,12 +122,15 @@ impl Lane {
         }
         self.is_in_doubt = false;
         self.tail.clear();
-        self.reader.rewind();
+        self.source.rewind();
         Ok(())
     }
 
     /// Which of a batch's events are not kept.
-    async fn find_missing(&mut self, batch: &[Uuid]) -> Result<Option<Vec<Uuid>>, Stopped> {
+    pub(super) async fn find_missing(
+        &mut self,
+        batch: &[Uuid],
+    ) -> Result<Option<Vec<Uuid>>, Stopped> {
         let mut missing = Vec::new();
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {

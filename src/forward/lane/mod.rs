@@ -1,10 +1,12 @@
 //! One destination's way: read, pace, send, and on failure wait, split or park. In: frames from its own cursor. Out:
-//! every event taken or parked, in order, before the cursor moves past it. Waits for nobody but its destination.
+//! every event taken or parked, in order, before the cursor moves past it. Waits for nobody but its destination, and
+//! while it waits for long, holds nothing in hand.
 
 mod aside;
 mod batch;
 mod confirm;
 mod rules;
+pub(super) mod source;
 pub(in crate::forward) mod state;
 mod tail;
 mod window;
@@ -18,37 +20,45 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
-use self::aside::Blocked;
+use self::aside::{Blocked, UNKEPT};
 use self::confirm::LOSSES_MAX;
+use self::source::{Most, Source};
 use self::state::State;
 use self::tail::Tail;
 use super::backoff::{Backoff, Tempo, slow};
-use super::destination::Owner;
+use super::dispatch::Seat;
 use super::ledger::Ledger;
 use super::load::Load;
 use super::notice::Notices;
 use super::pace::LanePace;
-use super::sinks::{Fault, Refusal, Sink};
+use super::sinks::{Bounds, Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::clock::Time;
 use crate::id::Uuid;
 use crate::limit::Pass;
 use crate::shelf::Shelf;
-use crate::spool::{Reader, Start};
 use crate::telemetry::forward::Outcome;
 use crate::telemetry::notes::Notes;
 
 /// So many events refused one after the other, and none taken between: it is not the events.
 const REFUSED_IN_A_ROW_MAX: u32 = 100;
 
-/// The gateway stops, or the destination is another one by now; the lane ends.
+/// From so long a wait on, others have this lane's turn.
+const REST_MIN: Duration = Duration::from_secs(1);
+
+/// The gateway stops, the destination is another one by now, or the lane sleeps; it ends.
 struct Stopped;
 
 /// One destination and its reader.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Lane {
     destination: Destination,
-    reader: Reader,
+    source: Source,
+    seat: Seat,
+    /// How long it reads and sends nothing.
+    rest: Option<Duration>,
+    /// The last frame of what was in hand then.
+    last: Option<u64>,
     sink: Sink,
     pace: LanePace,
     backoff: Backoff,
@@ -87,13 +97,14 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Opens reader, sink and parked events; sends nothing yet.
+    /// Opens sink and parked events; sends nothing yet.
     pub(super) fn open(
         destination: &Destination,
         ground: &Ground,
+        (source, seat): (Source, Seat),
         state: Arc<State>,
         tempo: Tempo,
-        signal: Receiver<Signal>,
+        (signal, changed): (Receiver<Signal>, u64),
     ) -> Result<Self, ForwardError> {
         let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
         let shelf = ground.shelf.clone();
@@ -108,15 +119,13 @@ impl Lane {
             };
             opened.inspect_err(note).ok()
         };
-        let start = match destination.owner {
-            Owner::Operator => Start::Oldest,
-            Owner::Workspace { .. } => Start::Now,
-        };
-        let reader = ground.spool.reader_from(&destination.track(), destination.on_full, start)?;
-        let Signal { changed, reopened, .. } = *signal.borrow();
+        let Signal { reopened, .. } = *signal.borrow();
         Ok(Self {
             destination: destination.clone(),
-            reader,
+            source,
+            seat,
+            rest: None,
+            last: None,
             sink,
             pace: LanePace::new(pacing, ledger),
             backoff: Backoff::default(),
@@ -145,16 +154,25 @@ impl Lane {
         })
     }
 
-    /// Delivers until the gateway stops or the destination is changed; the cursor is saved then.
+    /// Delivers until the gateway stops, the destination is changed, or it sleeps.
     pub(super) async fn run(mut self) {
         self.recall_failing().await;
         if self.recall().await.is_ok() {
-            while self.go_round().await.is_ok() {}
+            while self.go_round().await.is_ok() && self.take_rest().await.is_ok() {}
         }
-        if let Err(fault) = self.reader.save() {
-            let destination = &self.state.name;
-            tracing::warn!(destination, %fault, "the cursor could not be saved");
+    }
+
+    /// Waits with nothing in hand, if that was called for.
+    async fn take_rest(&mut self) -> Result<(), Stopped> {
+        let Some(wait) = self.rest.take() else { return Ok(()) };
+        if wait >= REST_MIN {
+            self.seat.leave();
+            // What was acknowledged and is not confirmed is not to be read again.
+            if self.tail.is_empty() {
+                self.source.rest();
+            }
         }
+        self.wait_for_news(wait).await
     }
 
     /// One look into the spool, and all that was there.
@@ -172,10 +190,12 @@ impl Lane {
         }
         let bounds = self.sink.bounds();
         let started = Instant::now();
-        let (reader, news) = (&mut self.reader, &mut self.news);
+        let (source, news, idle) = (&mut self.source, &mut self.news, self.tempo.idle);
+        let Bounds { frames, frame_bytes: bytes, .. } = bounds;
+        let most = Most { frames, bytes, last: self.last };
         let next = async {
             tokio::select! {
-                next = reader.next(bounds.frames, bounds.frame_bytes) => Some(next),
+                next = source.next(most, &mut self.seat, idle) => Some(next),
                 // Should nobody be left who could call something up, frames still come.
                 Ok(()) = news.changed() => None,
             }
@@ -188,16 +208,17 @@ impl Lane {
                 self.calls = true;
                 return Ok(());
             }
-            Some(Some(Ok(kept))) => Load::new(kept, |kept, event| self.wants(kept, event)),
+            Some(Some(Ok(None))) => return Err(Stopped),
+            Some(Some(Ok(Some(kept)))) => Load::new(kept, |kept, event| self.wants(kept, event)),
             Some(Some(Err(fault))) => {
-                self.reader.rewind();
+                self.source.rewind();
                 self.state.failed(&fault.to_string(), false);
                 let wait = self.backoff.wait(&self.tempo, fastrand::f64());
                 return self.pause(wait).await;
             }
         };
         if !self.lay_behind(&mut load).await? {
-            self.reader.rewind();
+            self.source.rewind();
             return Ok(());
         }
         self.carry(&load).await?;
@@ -232,14 +253,14 @@ impl Lane {
                 // The cursor stands in front of what is left; it comes again, and more behind it. In doubt, once it is
                 // known where the cursor belongs.
                 if !self.is_in_doubt {
-                    self.reader.rewind();
+                    self.source.rewind();
                 }
                 return Ok(());
             }
             if let Some((reason, attempts)) = bad {
                 let refusal = Refusal { reason, answer: String::new() };
                 if !self.park(load, end, refusal, attempts).await? {
-                    self.reader.rewind();
+                    self.source.rewind();
                     return Ok(());
                 }
                 end += 1;
@@ -254,7 +275,7 @@ impl Lane {
     /// Whether an event may be sent, or must be parked at once: why, and how often it went out.
     fn check(&mut self, load: &Load, place: usize) -> Result<(), (String, u32)> {
         if !self.unkept.is_empty() && self.unkept.remove(&load.at(place).1.id) {
-            return Err(("acknowledged each time, and never kept".into(), LOSSES_MAX));
+            return Err((UNKEPT.into(), LOSSES_MAX));
         }
         self.reshape(load, place)
             .and_then(|()| self.sink.check(load, place))
@@ -267,7 +288,7 @@ impl Lane {
             && let Some(sequence) = load.done(end)
             && !self.tail.mark(sequence)
         {
-            self.reader.release(sequence);
+            self.source.release(sequence);
         }
     }
 
@@ -313,6 +334,12 @@ impl Lane {
 
     /// Waits after a failure, as long as it deserves.
     async fn wait_after(&mut self, fault: &Fault) -> Result<(), Stopped> {
+        let wait = self.note_failure(fault).await;
+        self.wait_for_news(wait).await
+    }
+
+    /// Something failed; how long a wait that deserves.
+    async fn note_failure(&mut self, fault: &Fault) -> Duration {
         self.state.facts.attempted(fault.outcome);
         self.state.failed(&fault.what, fault.is_lasting);
         let chance = fastrand::f64();
@@ -324,7 +351,7 @@ impl Lane {
         if !self.told_failing && is_down {
             self.told_failing = self.notices.failing(&self.state, &fault.what).await;
         }
-        self.wait_for_news(wait).await
+        wait
     }
 
     async fn pause(&mut self, wait: Duration) -> Result<(), Stopped> {

@@ -1,13 +1,14 @@
 //! How a lane stands, as others may see it. In: what the lane met. Out: its status, and one log line when that
 //! changes: never one for each attempt.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::forward::destination::Owner;
 use crate::forward::{Destination, Status};
-use crate::spool::Lag;
+use crate::spool::{DISPATCHER, Lag};
 use crate::telemetry::forward::LaneFacts;
 
 /// What an event may say of a lane more than once.
@@ -94,7 +95,7 @@ impl State {
     }
 
     /// So many events lie parked.
-    pub(super) fn lies_parked(&self, now: u64) {
+    pub(in crate::forward) fn lies_parked(&self, now: u64) {
         self.parked.store(now, Ordering::Relaxed);
         self.facts.lies_parked(now);
     }
@@ -103,6 +104,12 @@ impl State {
     pub(super) fn parked(&self, more: u64, now: u64) {
         self.parked.store(now, Ordering::Relaxed);
         self.facts.parked(more, now);
+    }
+
+    /// How far it is behind; one that sleeps is where the dispatcher is.
+    pub(in crate::forward) fn lag(&self, lags: &HashMap<String, Lag>) -> Lag {
+        let sleeps = || lags.get(DISPATCHER).filter(|_| self.owner != Owner::Operator);
+        lags.get(&self.track).or_else(sleeps).copied().unwrap_or_default()
     }
 
     pub(in crate::forward) fn status(&self, lag: Lag) -> Status {

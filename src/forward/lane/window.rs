@@ -61,6 +61,11 @@ impl Lane {
         Ok(Some(count))
     }
 
+    /// Whether the destination has taken nothing for longer than the window.
+    pub(super) fn is_past_window(&self) -> bool {
+        self.is_overdue(Time::from_micros(i64::MIN))
+    }
+
     fn is_overdue(&self, received: Time) -> bool {
         let Some((since, _)) = self.failing_since else { return false };
         let now = self.notices.clock().now().micros();

@@ -9,6 +9,7 @@ mod records;
 mod requests;
 mod server;
 mod texts;
+mod sleep;
 mod troubles;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -123,6 +124,7 @@ fn brisk() -> Tempo {
         most,
         slow: most,
         linger: short,
+        idle: most,
         window: Duration::from_hours(72),
         deadline: long,
         confirm: most,

@@ -95,7 +95,8 @@ async fn what_waits_longer_than_the_window_is_set_aside() {
     assert!(lying[0].aside.reason.contains("within 72 hours: answered 503"), "{lying:?}");
     is_up.store(true, Ordering::Relaxed);
     assert_eq!(server.until_taken(1).await, [3], "it has its own time");
-    assert_eq!(house.shelf.retry(Asked::default()).await, Ok(4));
+    // Events that say that these were parked may lie behind the one that says that the destination is down.
+    assert!(matches!(house.shelf.retry(Asked::default()).await, Ok(4..=7)));
     assert_eq!(server.until_taken(4).await, [3, 0, 1, 2]);
     lanes.stop().await;
 }

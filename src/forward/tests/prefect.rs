@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 use http::Response;
 
@@ -138,6 +139,38 @@ async fn an_event_that_is_never_stored_is_found_and_parked() {
     assert!(list[0].reason.contains("never kept"), "{}", list[0].reason);
     until_drained(&lanes).await;
     assert_eq!(lanes.board()()[0].parked, 1);
+    // Tried again, it is lost again, and keeps nothing else from going.
+    assert_eq!(house.shelf.retry(shelf::Asked::default()).await, Ok(1));
+    house.append([20]).await;
+    until_drained(&lanes).await;
+    let lies = || Shelf::look(&house.data(), &shelf::Asked::default()).expect("a list");
+    until(|| (lies()[0].aside.standing == shelf::Standing::Refused).then_some(())).await;
+    assert!(lies()[0].aside.attempts > list[0].attempts);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_only_acknowledged_is_set_aside_once_the_window_is_over() {
+    let house = House::new();
+    let is_up = Arc::new(AtomicBool::new(true));
+    let up = Arc::clone(&is_up);
+    let mut server = Server::start(move |asked| {
+        let is_post = asked.path == "/api/events";
+        Some(status(if is_post && up.load(Ordering::Relaxed) { 204 } else { 503 }))
+    })
+    .await;
+    house.append(0..3).await;
+    let lanes = house.lanes(&[prefect(&server)]);
+    server.until_taken(3).await;
+    is_up.store(false, Ordering::Relaxed);
+    server.until(|asked| asked.len() > 20).await;
+    assert_eq!(lanes.board()()[0].parked, 0);
+    house.clock.advance_seconds(72 * 3600);
+    until(|| (lanes.board()()[0].parked >= 3).then_some(())).await;
+    let lying = Shelf::look(&house.data(), &shelf::Asked::default()).expect("a list");
+    let ids: Vec<_> = lying.iter().take(3).map(|one| one.aside.event.id.as_u128()).collect();
+    assert_eq!(ids, [0, 1, 2]);
+    assert!(lying[0].aside.reason.contains("within 72 hours"), "{lying:?}");
     lanes.stop().await;
 }
 

@@ -336,8 +336,66 @@ async fn a_waiting_reader_is_woken_and_may_be_dropped_while_it_waits() {
         reader.release(kept[0].sequence);
     }
     assert_eq!((spool.lags().len(), spool.lags()[0].1.frames), (1, 0));
-    spool.forget("one").expect("forgotten");
+    spool.forget("one");
     assert!(spool.lags().is_empty());
+}
+
+#[tokio::test]
+async fn places_of_earlier_versions_are_taken_over_and_their_files_go() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    for number in 0..5 {
+        spool.append(frame(number, 10)).await.expect("a receipt");
+    }
+    spool.close();
+    let cursors = folder.0.join("spool/cursors");
+    for (file, name, sequence) in [("1", "one", 3), ("2", "destination/2", 4)] {
+        let body = format!("hookgate cursor 1\n{sequence}\n{name}\n");
+        let text = format!("{body}{:08x}\n", crc32c::crc32c(body.as_bytes()));
+        std::fs::write(cursors.join(format!("{file}.cursor")), text).expect("written");
+    }
+    let (spool, _) = open(&folder.0, options());
+    assert!(!spool.has_lost_places() && spool.stands("destination/2"));
+    let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    assert_eq!(drain(&spool, &mut reader).await, [3, 4]);
+    spool.close();
+    let names = std::fs::read_dir(&cursors).expect("a folder").count();
+    assert_eq!(names, 1, "all places stand in one file");
+    let (spool, _) = open(&folder.0, options());
+    assert!(spool.stands("one") && spool.stands("destination/2"));
+    spool.forget_records_but([Uuid::nil()].into_iter());
+    assert!(!spool.stands("destination/2") && spool.stands("one"));
+    spool.close();
+    std::fs::write(cursors.join("all"), "hookgate cursors 2\n1 1").expect("written");
+    let (spool, _) = open(&folder.0, options());
+    assert!(spool.has_lost_places());
+}
+
+#[tokio::test]
+async fn frames_of_others_are_passed_over_and_none_behind_the_end_is_given() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    let reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    let (mine, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let mut reader = reader.only(Arc::new(move |account, place| (account, place) == (mine, None)));
+    for number in 0..10 {
+        let account = if number % 5 == 0 { mine } else { other };
+        let frame = Frame::encode(account, None, Time::default(), &[event(number)], None);
+        spool.append(frame).await.expect("a receipt");
+    }
+    let sequences = |kept: Vec<Kept>| kept.iter().map(|one| one.sequence).collect::<Vec<_>>();
+    assert_eq!(sequences(reader.take(10, 1 << 20, 6).await.expect("frames")), [1]);
+    assert_eq!((reader.position(), reader.released()), (6, 0));
+    assert!(reader.take(10, 1 << 20, 6).await.expect("none").is_empty());
+    reader.release(1);
+    assert_eq!(reader.released(), 5, "what is of no interest is done with");
+    assert_eq!(sequences(reader.take(10, 1 << 20, 11).await.expect("frames")), [6]);
+    drop(reader);
+    spool.close();
+    let (spool, _) = open(&folder.0, options());
+    let reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    let mut reader = reader.only(Arc::new(move |account, place| (account, place) == (mine, None)));
+    assert_eq!(sequences(reader.take(10, 1 << 20, 11).await.expect("frames")), [6], "from disk");
 }
 
 #[tokio::test]

@@ -1,0 +1,265 @@
+//! Who is woken. In: every frame, read once for all destinations of records. Out: those woken that may want one. Who
+//! sleeps has no task, no reader and no place of its own: it stands where the dispatcher stands, since nothing before
+//! that was for it. Who is awake reads on from its own place, up to where the dispatcher is, and sleeps again there.
+
+mod index;
+mod seats;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::watch;
+
+use self::index::Index;
+pub(super) use self::seats::{Seat, Seats};
+use super::{Destination, Signal};
+use crate::event::Event;
+use crate::filter::Seen;
+use crate::id::Uuid;
+use crate::spool::{DISPATCHER, Kept, OnFull, Reader, Spool, SpoolError, Start, track_of};
+
+/// Frames and bytes that are looked at together.
+const FRAMES_MAX: usize = 1000;
+const BYTES_MAX: usize = 4 << 20;
+
+/// After frames could not be read.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// An account's workspace.
+type Scope = (Uuid, Uuid);
+
+/// One that may sleep, and how it is woken.
+#[derive(Clone, Debug)]
+pub(super) struct Sleeper {
+    pub(super) record: Uuid,
+    pub(super) scope: Scope,
+    pub(super) destination: Arc<Destination>,
+    pub(super) bell: Arc<Notify>,
+}
+
+/// The destinations of one workspace.
+#[derive(Debug, Default)]
+struct Ward {
+    /// All that may ever sleep.
+    enrolled: HashSet<Uuid>,
+    sleeping: HashMap<Uuid, Sleeper>,
+    index: Index,
+}
+
+impl Ward {
+    fn lay(&mut self, sleeper: Sleeper) {
+        self.index.add(sleeper.record, sleeper.destination.filter.as_ref());
+        self.sleeping.insert(sleeper.record, sleeper);
+    }
+
+    fn lift(&mut self, record: Uuid) -> Option<Sleeper> {
+        let sleeper = self.sleeping.remove(&record)?;
+        self.index.remove(record, sleeper.destination.filter.as_ref());
+        Some(sleeper)
+    }
+
+    /// Those that sleep and may want an event of a frame.
+    fn wanting(&self, kept: &Kept, event: &Event, found: &mut Vec<Uuid>) {
+        let Some(seen) = Seen::read(&event.json) else { return };
+        self.index.find(&seen.name(), found);
+        let wants = |id: &Uuid| {
+            self.sleeping.get(id).is_some_and(|sleeper| sleeper.destination.may_want(kept, &seen))
+        };
+        found.retain(wants);
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    wards: HashMap<Scope, Ward>,
+    /// The next frame that is looked at.
+    place: u64,
+    /// What reads, once there is somebody to wake and until the task has taken it.
+    reader: Option<Reader>,
+    is_reading: bool,
+}
+
+/// The dispatcher, for those that sleep and for its task.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    spool: Spool,
+    state: Mutex<State>,
+    /// Where it stands, for those that are awake.
+    progress: watch::Sender<u64>,
+    /// Somebody came, or the last one went.
+    news: Notify,
+}
+
+impl Dispatch {
+    pub(super) fn new(spool: &Spool) -> Self {
+        let (progress, _) = watch::channel(0);
+        let (state, news) = (Mutex::default(), Notify::new());
+        Self { spool: spool.clone(), state, progress, news }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it stands; rises.
+    pub(super) fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
+    }
+
+    /// A record may sleep from now on. With the first one the dispatcher begins where it was, or now.
+    ///
+    /// # Errors
+    /// When the spool is closed.
+    pub(super) fn enroll(&self, scope: Scope, record: Uuid) -> Result<(), SpoolError> {
+        let mut state = self.lock();
+        if !state.is_reading {
+            // Places that are lost may have been anywhere.
+            let lost = self.spool.has_lost_places();
+            let next = if lost { 0 } else { self.spool.status().durable + 1 };
+            self.spool.stand(DISPATCHER, OnFull::Hold, next);
+            let reader = self.spool.reader_from(DISPATCHER, OnFull::Hold, Start::Now)?;
+            state.place = reader.position();
+            self.progress.send_replace(state.place);
+            (state.reader, state.is_reading) = (Some(reader), true);
+            self.news.notify_one();
+        }
+        state.wards.entry(scope).or_default().enrolled.insert(record);
+        Ok(())
+    }
+
+    /// A record is gone, or off: it has no place any more. With the last one the dispatcher ends.
+    pub(super) fn leave(&self, scope: Scope, record: Uuid) {
+        let mut state = self.lock();
+        if let Some(ward) = state.wards.get_mut(&scope) {
+            ward.lift(record);
+            ward.enrolled.remove(&record);
+            if ward.enrolled.is_empty() {
+                state.wards.remove(&scope);
+            }
+        }
+        self.spool.forget(&track_of(record));
+        if state.wards.is_empty() && state.is_reading {
+            (state.reader, state.is_reading) = (None, false);
+            self.spool.forget(DISPATCHER);
+            self.news.notify_one();
+        }
+    }
+
+    /// Lets one sleep that has no place of its own. `false`: it has one.
+    pub(super) fn lie_down(&self, sleeper: &Sleeper) -> bool {
+        let mut state = self.lock();
+        let track = track_of(sleeper.record);
+        let Some(ward) = state.wards.get_mut(&sleeper.scope) else { return false };
+        if self.spool.stands(&track) {
+            return false;
+        }
+        if !ward.sleeping.contains_key(&sleeper.record) {
+            ward.lay(sleeper.clone());
+        }
+        true
+    }
+
+    /// Lets one sleep that is done with everything before `next`. `false`: there is more to read by now.
+    pub(super) fn sleep(&self, sleeper: &Sleeper, next: u64) -> bool {
+        let mut state = self.lock();
+        if state.place != next {
+            return false;
+        }
+        let Some(ward) = state.wards.get_mut(&sleeper.scope) else { return false };
+        ward.lay(sleeper.clone());
+        self.spool.forget(&track_of(sleeper.record));
+        true
+    }
+
+    /// Gives one that sleeps its own place again: it is read from there on. One that is awake has it.
+    pub(super) fn rouse(&self, scope: Scope, record: Uuid, on_full: OnFull) {
+        let mut state = self.lock();
+        let place = state.place;
+        if let Some(ward) = state.wards.get_mut(&scope)
+            && ward.enrolled.contains(&record)
+        {
+            ward.lift(record);
+            self.spool.stand(&track_of(record), on_full, place);
+        }
+    }
+
+    /// Whether a record sleeps.
+    pub(super) fn is_asleep(&self, scope: Scope, record: Uuid) -> bool {
+        self.lock().wards.get(&scope).is_some_and(|ward| ward.sleeping.contains_key(&record))
+    }
+
+    /// Wakes until the gateway stops.
+    pub(super) async fn run(self: Arc<Self>, mut signal: watch::Receiver<Signal>) {
+        let mut reader = None;
+        loop {
+            let next = async {
+                match &mut reader {
+                    None => {
+                        self.news.notified().await;
+                        None
+                    }
+                    Some(reader) => tokio::select! {
+                        () = self.news.notified() => None,
+                        next = Reader::next(reader, FRAMES_MAX, BYTES_MAX) => Some(next),
+                    },
+                }
+            };
+            let next = tokio::select! {
+                _ = signal.wait_for(|signal| signal.stop) => return,
+                next = next => next,
+            };
+            match next {
+                None => {
+                    let mut state = self.lock();
+                    if let Some(new) = state.reader.take() {
+                        reader = Some(new);
+                    } else if !state.is_reading {
+                        reader = None;
+                    }
+                }
+                Some(Ok(kept)) => {
+                    let Some(reader) = &mut reader else { continue };
+                    self.look(&kept, reader);
+                }
+                Some(Err(fault)) => {
+                    tracing::warn!(%fault, "nobody is woken for what comes in");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Wakes those that may want something of these frames, and goes on behind them.
+    fn look(&self, kept: &[Kept], reader: &mut Reader) {
+        let mut state = self.lock();
+        if !state.is_reading || state.reader.is_some() {
+            // It was called off meanwhile; another one begins elsewhere.
+            return;
+        }
+        let mut found = Vec::new();
+        for kept in kept {
+            let Some(workspace) = kept.workspace else { continue };
+            let Some(ward) = state.wards.get_mut(&(kept.account, workspace)) else { continue };
+            for event in &kept.events {
+                if ward.sleeping.is_empty() {
+                    break;
+                }
+                ward.wanting(kept, event, &mut found);
+                for record in found.drain(..) {
+                    let Some(sleeper) = ward.lift(record) else { continue };
+                    let on_full = sleeper.destination.on_full;
+                    self.spool.stand(&track_of(record), on_full, kept.sequence);
+                    sleeper.bell.notify_one();
+                }
+            }
+        }
+        // After the places of those that were woken: whatever is saved in between has them.
+        state.place = reader.position();
+        if let Some(last) = kept.last() {
+            reader.release(last.sequence);
+        }
+        self.progress.send_replace(state.place);
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a lane's frames come from. In: its own cursor. Out: frames, when there are some. A lane of the operator waits
+//! for the journal itself; one of a record reads up to where the dispatcher is, and sleeps there until it is woken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::watch::Receiver;
+use tokio::time::timeout;
+
+use crate::forward::dispatch::{Dispatch, Seat, Seats, Sleeper};
+use crate::spool::{Interest, Kept, Reader, Spool, SpoolError, Start, track_of};
+
+/// A lane's frames.
+#[derive(Debug)]
+pub(in crate::forward) enum Source {
+    /// All that come.
+    Own(Box<Reader>),
+    /// Those of a record's workspace.
+    Woken(Box<Woken>),
+}
+
+/// How much is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
+    /// Up to this one, while it is still to come: what failed goes out again as it was.
+    pub(super) last: Option<u64>,
+}
+
+/// The sequence in front of which reading ends.
+fn last_of(last: Option<u64>, reader: &Reader) -> u64 {
+    last.filter(|last| reader.position() <= *last).map_or(u64::MAX, |last| last + 1)
+}
+
+/// How one stands that may sleep.
+#[derive(Debug)]
+enum Stance {
+    Reading(Box<Reader>),
+    /// It has its place, and reads nothing now.
+    Resting,
+    /// It stands where the dispatcher is, and keeps its connections for a while.
+    #[expect(dead_code, reason = "held while it is so, never looked at")]
+    Asleep(OwnedSemaphorePermit),
+    /// The same for good.
+    Gone,
+}
+
+/// A record's reader.
+#[derive(Debug)]
+pub(in crate::forward) struct Woken {
+    spool: Spool,
+    dispatch: Arc<Dispatch>,
+    seats: Arc<Seats>,
+    sleeper: Sleeper,
+    progress: Receiver<u64>,
+    stance: Stance,
+}
+
+impl Woken {
+    /// A reader that has its place already.
+    pub(in crate::forward) fn new(
+        spool: &Spool,
+        dispatch: &Arc<Dispatch>,
+        seats: &Arc<Seats>,
+        sleeper: Sleeper,
+    ) -> Self {
+        let (dispatch, seats) = (Arc::clone(dispatch), Arc::clone(seats));
+        let (progress, stance) = (dispatch.progress(), Stance::Resting);
+        Self { spool: spool.clone(), dispatch, seats, sleeper, progress, stance }
+    }
+
+    fn open(&self) -> Result<Reader, SpoolError> {
+        let Sleeper { record, scope, destination, .. } = &self.sleeper;
+        let (account, workspace) = *scope;
+        let wants: Interest =
+            Arc::new(move |owner, place| owner == account && place == Some(workspace));
+        let track = track_of(*record);
+        Ok(self.spool.reader_from(&track, destination.on_full, Start::Now)?.only(wants))
+    }
+
+    /// The next frames, with a turn to send them; nothing, once it has slept for `idle`. May be dropped at any await.
+    async fn next(
+        &mut self,
+        Most { frames, bytes, last }: Most,
+        seat: &mut Seat,
+        idle: Duration,
+    ) -> Result<Option<Vec<Kept>>, SpoolError> {
+        let (record, scope) = (self.sleeper.record, self.sleeper.scope);
+        loop {
+            match &mut self.stance {
+                Stance::Gone => return Ok(None),
+                Stance::Resting => self.stance = Stance::Reading(Box::new(self.open()?)),
+                Stance::Asleep(_) => {
+                    seat.leave();
+                    let rung = timeout(idle, self.sleeper.bell.notified()).await;
+                    self.stance = match rung {
+                        Err(_) => Stance::Gone,
+                        // Rung for something else, or before.
+                        Ok(()) if self.dispatch.is_asleep(scope, record) => continue,
+                        Ok(()) => Stance::Resting,
+                    };
+                }
+                Stance::Reading(reader) => {
+                    let end = *self.progress.borrow_and_update();
+                    if reader.position() < end {
+                        seat.take().await;
+                        let end = end.min(last_of(last, reader));
+                        let kept = reader.take(frames, bytes, end).await?;
+                        if !kept.is_empty() {
+                            return Ok(Some(kept));
+                        }
+                        continue;
+                    }
+                    let is_done = reader.released() + 1 >= reader.position();
+                    if is_done && self.dispatch.sleep(&self.sleeper, reader.position()) {
+                        let warm = self.seats.warm();
+                        self.stance = warm.map_or(Stance::Gone, Stance::Asleep);
+                        continue;
+                    }
+                    seat.leave();
+                    if self.progress.changed().await.is_err() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Source {
+    /// Waits for frames, and for a turn to send them. `None`: none will come before it is woken.
+    pub(super) async fn next(
+        &mut self,
+        most: Most,
+        seat: &mut Seat,
+        idle: Duration,
+    ) -> Result<Option<Vec<Kept>>, SpoolError> {
+        match self {
+            Self::Own(reader) => {
+                let end = last_of(most.last, reader);
+                if end < u64::MAX {
+                    let kept = reader.take(most.frames, most.bytes, end).await?;
+                    if !kept.is_empty() {
+                        return Ok(Some(kept));
+                    }
+                }
+                reader.next(most.frames, most.bytes).await.map(Some)
+            }
+            Self::Woken(woken) => woken.next(most, seat, idle).await,
+        }
+    }
+
+    /// Reads nothing for a while.
+    pub(super) fn rest(&mut self) {
+        if let Self::Woken(woken) = self
+            && let Stance::Reading(_) = woken.stance
+        {
+            woken.stance = Stance::Resting;
+        }
+    }
+
+    fn reader(&mut self) -> Option<&mut Reader> {
+        match self {
+            Self::Own(reader) => Some(reader),
+            Self::Woken(woken) => match &mut woken.stance {
+                Stance::Reading(reader) => Some(reader),
+                _ => None,
+            },
+        }
+    }
+
+    /// Everything up to and with a sequence is done with.
+    pub(super) fn release(&mut self, sequence: u64) {
+        if let Some(reader) = self.reader() {
+            reader.release(sequence);
+        }
+    }
+
+    /// Goes back to the first frame that is not done with.
+    pub(super) fn rewind(&mut self) {
+        if let Some(reader) = self.reader() {
+            reader.rewind();
+        }
+    }
+}
