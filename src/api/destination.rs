@@ -157,6 +157,7 @@ impl Api {
                 "frames_behind": lag.frames,
                 "age_seconds": lag.age.as_secs_f64(),
                 "frames_dropped": lag.dropped,
+                "pace_share": note.share.unwrap_or(1.0),
                 "where_failures": note.condition_faults,
                 "where_failure": note.condition_fault,
             })

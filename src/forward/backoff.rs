@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::clock::Time;
 
@@ -108,6 +108,42 @@ pub(super) fn retry_after(value: &HeaderValue, now: Time) -> Option<Duration> {
     Some(wait.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))
 }
 
+/// Names of a budget's rest and of when it is whole again, in seconds; some say the moment since 1970.
+const BUDGETS: [(&str, &str); 2] =
+    [("ratelimit-remaining", "ratelimit-reset"), ("x-ratelimit-remaining", "x-ratelimit-reset")];
+/// From here on a number of seconds is a moment.
+const MOMENT_MIN: u64 = 1_000_000_000;
+
+/// Reads `RateLimit`, in its old forms and the new one, and `RateLimit-Remaining` with `RateLimit-Reset`: for how long
+/// a budget is used up, at most 1 h. `None`: something of it is left, or nothing is said.
+pub(super) fn used_up(headers: &HeaderMap, now: Time) -> Option<Duration> {
+    let number = |text: &str| text.trim().trim_matches('"').parse::<u64>().ok();
+    let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let pairs = BUDGETS.iter().map(|(left, reset)| (field(left), field(reset)));
+    let plain = pairs.filter_map(|(left, reset)| Some((number(left?)?, number(reset?)?)));
+    // `limit=100, remaining=0, reset=5` is one budget; `"a";r=0;t=5, "b";r=3;t=9` are two.
+    let structured = field("ratelimit").into_iter().flat_map(|text| {
+        let is_old = text.contains("remaining");
+        let budgets: Vec<&str> = if is_old { vec![text] } else { text.split(',').collect() };
+        budgets.into_iter().filter_map(move |budget| {
+            let part = |names: [&str; 2]| {
+                budget.split([',', ';']).find_map(|part| {
+                    let (name, value) = part.split_once('=')?;
+                    if names.contains(&name.trim()) { number(value) } else { None }
+                })
+            };
+            Some((part(["remaining", "r"])?, part(["reset", "t"])?))
+        })
+    });
+    let seconds = u64::try_from(now.micros() / 1_000_000).unwrap_or(0);
+    let waits = plain
+        .chain(structured)
+        .filter(|(left, _)| *left == 0)
+        .map(|(_, reset)| if reset >= MOMENT_MIN { reset.saturating_sub(seconds) } else { reset });
+    let wait = waits.max().filter(|wait| *wait > 0)?;
+    Some(Duration::from_secs(wait).min(RETRY_AFTER_MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +162,31 @@ mod tests {
         assert!(!backoff.is_open());
         assert_eq!(backoff.wait(&tempo, 0.0), Duration::ZERO);
         assert_eq!(slow(&tempo, 0.0), Duration::from_millis(22_500));
+    }
+
+    #[test]
+    fn a_budget_that_is_used_up_is_waited_for() {
+        let now = Time::parse("2026-11-28T12:00:00Z").expect("a moment");
+        let soon = (now.micros() / 1_000_000 + 90).to_string();
+        for (given, seconds) in [
+            (vec![("ratelimit-remaining", "0"), ("ratelimit-reset", "30")], Some(30)),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", soon.as_str())], Some(90)),
+            (vec![("ratelimit-remaining", "1"), ("ratelimit-reset", "30")], None),
+            (vec![("ratelimit-remaining", "0")], None),
+            (vec![("ratelimit", "limit=100, remaining=0, reset=5")], Some(5)),
+            (vec![("ratelimit", "limit=100, remaining=7, reset=5")], None),
+            (vec![("ratelimit", "\"a\";r=3;t=9, \"b\";r=0;t=50")], Some(50)),
+            (vec![("ratelimit", "\"a\";r=0;t=99999999")], Some(3600)),
+            (vec![("ratelimit", "\"a\";r=0;t=0")], None),
+            (vec![("ratelimit", ";;=,=;r=;t=x, r")], None),
+            (vec![], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &given {
+                headers.insert(*name, HeaderValue::from_str(value).expect("a value"));
+            }
+            assert_eq!(used_up(&headers, now), seconds.map(Duration::from_secs), "{given:?}");
+        }
     }
 
     #[test]

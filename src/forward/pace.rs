@@ -1,15 +1,20 @@
-//! How fast one lane sends: its budgets, and where they stood before the last stop. In: how many events wait. Out: how
-//! many may go now, or a wait. The rules are `limit`'s; here are the clock and the lane's own file.
+//! How fast one lane sends: its budgets, where they stood before the last stop, and how much of them the destination
+//! stands. In: how many events wait, and what came back. Out: how many may go now, or a wait. The rules are `limit`'s;
+//! here are the clock and the lane's own file.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
-use crate::limit::{Nanos, Pace, Pacing, Pass};
+use crate::limit::{Nanos, Pace, Pacing, Pass, Temper};
+use crate::telemetry::forward::Outcome;
 
 /// A lane's budgets.
 #[derive(Debug)]
 pub(super) struct LanePace {
     pace: Pace,
+    temper: Temper,
+    /// The destination said that it takes nothing before.
+    closed_until: Nanos,
     ledger: Option<Ledger>,
     /// A moment of both clocks: no jump of the wall's lets more or less through.
     start: (Instant, Nanos),
@@ -25,7 +30,8 @@ impl LanePace {
             }
             None => (Pace::new(pacing), 0),
         };
-        Self { pace, ledger, start: (Instant::now(), now) }
+        let (temper, closed_until) = (Temper::default(), Nanos::MIN);
+        Self { pace, temper, closed_until, ledger, start: (Instant::now(), now) }
     }
 
     fn now(&self) -> Nanos {
@@ -40,6 +46,10 @@ impl LanePace {
     }
 
     fn ask_at(&mut self, now: Nanos, wanted: usize, bytes: impl Fn(usize) -> u64) -> Pass {
+        let closed = u64::try_from(self.closed_until.saturating_sub(now)).unwrap_or(0);
+        if closed > 0 {
+            return Pass::In(Duration::from_nanos(closed));
+        }
         let pass = self.pace.ask(now, wanted, bytes);
         if let (Pass::Now(_), Some(ledger)) = (pass, &mut self.ledger) {
             let ahead = ledger.now().saturating_sub(now);
@@ -47,12 +57,45 @@ impl LanePace {
         }
         pass
     }
+
+    /// An answer came, or none, after so long; it may say for how long nothing more is taken. The share of the pace
+    /// that goes from now on.
+    pub(super) fn answered(
+        &mut self,
+        outcome: Outcome,
+        after: Duration,
+        closed: Option<Duration>,
+    ) -> f64 {
+        self.answered_at(self.now(), outcome, after, closed)
+    }
+
+    fn answered_at(
+        &mut self,
+        now: Nanos,
+        outcome: Outcome,
+        after: Duration,
+        closed: Option<Duration>,
+    ) -> f64 {
+        match outcome {
+            Outcome::Taken => self.temper.taken(now, after),
+            Outcome::Throttled | Outcome::Unavailable | Outcome::Timeout => {
+                self.temper.too_much(now);
+            }
+            _ => {}
+        }
+        if let Some(closed) = closed {
+            let closed = Nanos::try_from(closed.as_nanos()).unwrap_or(Nanos::MAX);
+            self.closed_until = self.closed_until.max(now.saturating_add(closed));
+        }
+        let share = self.temper.share();
+        self.pace.slow_down(1.0 / share);
+        share
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::clock::{Clock, Time};
@@ -106,6 +149,32 @@ mod tests {
         let simulated: Vec<_> = told.waits.iter().map(|wait| wait.as_nanos() as u64).collect();
         assert_eq!((told.requests, simulated), (requests, waits));
         assert!(told.delayed() > 100 && told.delayed() < 600, "{}", told.delayed());
+    }
+
+    #[test]
+    fn a_destination_that_has_too_much_gets_less_and_one_that_is_closed_nothing() {
+        let pacing = Pacing {
+            events: Rate::new(100, Duration::from_secs(1), std::num::NonZeroU32::new(1)),
+            ..Pacing::default()
+        };
+        let mut lane = LanePace::new(pacing, None);
+        let nothing = |_: usize| 0;
+        let quick = Duration::from_millis(5);
+        let sent = |lane: &mut LanePace, from: Nanos| {
+            let moments = (0..1000).map(|milli| from + milli * 1_000_000);
+            moments.filter(|now| lane.ask_at(*now, 1, nothing) == Pass::Now(1)).count()
+        };
+        assert_eq!(sent(&mut lane, 0), 100);
+        let second = 1_000_000_000;
+        for number in 1..=2 {
+            lane.answered_at(number * second, Outcome::Throttled, quick, None);
+        }
+        assert_eq!(sent(&mut lane, 3 * second), 25);
+        let share = lane.answered_at(4 * second, Outcome::Refused, quick, None);
+        assert!((share - 0.25).abs() < 1e-9, "a refusal says nothing of the pace");
+        lane.answered_at(5 * second, Outcome::Taken, quick, Some(Duration::from_secs(2)));
+        assert_eq!(lane.ask_at(6 * second, 1, nothing), Pass::In(Duration::from_secs(1)));
+        assert_eq!(lane.ask_at(7 * second, 1, nothing), Pass::Now(1));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod bucket;
 mod ledger;
 mod pace;
 mod simulate;
+mod temper;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
@@ -29,6 +30,7 @@ pub use pace::{BUDGETS, Pace, PaceTexts, Pacing, Pass};
 pub use simulate::{
     Batch, Offer, Paced, Refused, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
 };
+pub use temper::Temper;
 
 /// Most keys with a budget of their own; those that come later share some.
 const KEYS_MAX: usize = 100_000;

@@ -86,6 +86,7 @@ pub struct Facts {
     dropped: Family<LaneLabel, Gauge>,
     failing: Family<LaneLabel, Gauge>,
     condition_faults: Family<LaneLabel, Counter>,
+    share: Family<LaneLabel, Seconds>,
 }
 
 impl Facts {
@@ -104,6 +105,7 @@ impl Facts {
             dropped: Family::default(),
             failing: Family::default(),
             condition_faults: Family::default(),
+            share: Family::default(),
         };
         telemetry.register(|registry| {
             registry.register("forward_events", "Events delivered", facts.events.clone());
@@ -123,6 +125,9 @@ impl Facts {
             registry.register("forward_lane_dropped_frames", help, facts.dropped.clone());
             let help = "1 while the last attempt of a lane failed; of records, how many failed";
             registry.register("forward_lane_failing", help, facts.failing.clone());
+            let help =
+                "Share of its pace at which a lane goes; below 1 the destination stands no more";
+            registry.register("forward_pace_share", help, facts.share.clone());
             let help = "Events that a destination's `where` failed on: they do not match";
             registry.register("forward_where_failures", help, facts.condition_faults.clone());
         });
@@ -159,6 +164,7 @@ impl Facts {
             dropped: self.dropped.get_or_create(&label).clone(),
             failing: self.failing.get_or_create(&label).clone(),
             condition_faults: self.condition_faults.get_or_create(&label).clone(),
+            share: self.share.get_or_create(&label).clone(),
         }
     }
 }
@@ -178,9 +184,17 @@ pub struct LaneFacts {
     dropped: Gauge,
     failing: Gauge,
     condition_faults: Counter,
+    share: Seconds,
 }
 
 impl LaneFacts {
+    /// The lane goes at this share of its pace.
+    pub fn goes_at(&self, share: f64) {
+        if !self.is_shared {
+            self.share.set(share);
+        }
+    }
+
     /// The destination's expression failed on an event.
     pub fn condition_failed(&self) {
         self.condition_faults.inc();

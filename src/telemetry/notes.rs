@@ -16,6 +16,8 @@ pub struct Note {
     pub condition_faults: u64,
     /// Why not, the last time.
     pub condition_fault: Option<String>,
+    /// The share of its pace that goes, while the destination stands no more.
+    pub share: Option<f64>,
 }
 
 /// The notes of all lanes, by destination.
@@ -37,6 +39,16 @@ impl Notes {
             note.condition_fault = Some(why.to_owned());
         }
         note.condition_faults
+    }
+
+    /// A lane goes at this share of its pace.
+    pub fn goes_at(&self, destination: Uuid, share: f64) {
+        let mut all = self.all();
+        if share < 1.0 {
+            all.entry(destination).or_default().share = Some(share);
+        } else if let Some(note) = all.get_mut(&destination) {
+            note.share = None;
+        }
     }
 
     /// What a destination's lane met.
@@ -66,7 +78,12 @@ mod tests {
             (note.condition_faults, note.condition_fault.map(|why| why.len())),
             (2, Some(500))
         );
+        notes.goes_at(id, 0.5);
+        assert_eq!(notes.of(id).share, Some(0.5));
+        notes.goes_at(id, 1.0);
+        assert_eq!(notes.of(id).share, None);
         notes.forget(id);
-        assert_eq!(notes.of(id), Note::default());
+        notes.goes_at(id, 1.0);
+        assert_eq!((notes.of(id), notes.all().len()), (Note::default(), 0));
     }
 }

@@ -210,6 +210,7 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
         ("body", text(destination, "body")),
         ("rate", text(destination, "rate")),
         ("burst", json("burst")),
+        ("goes at", slowed(destination)),
         ("request rate", text(destination, "request_rate")),
         ("byte rate", text(destination, "byte_rate")),
         ("on full", text(destination, "on_full")),
@@ -234,6 +235,13 @@ fn state(destination: &Value) -> &'static str {
 fn behind(destination: &Value) -> String {
     let status = &destination["status"];
     status["frames_behind"].as_u64().map(|frames| frames.to_string()).unwrap_or_default()
+}
+
+/// The share of its pace at which it goes, unless that is all of it.
+fn slowed(destination: &Value) -> String {
+    let share = destination["status"]["pace_share"].as_f64().filter(|share| *share < 1.0);
+    let words = |share: f64| format!("{:.0} % of its pace: it takes no more now", 100.0 * share);
+    share.map(words).unwrap_or_default()
 }
 
 /// How often its expression failed, and why the last time.

@@ -140,7 +140,7 @@ impl Lane {
                 work.0.push(rest);
             }
             part.attempts += 1;
-            match self.sink.send(load, part.range.clone()).await {
+            match self.send(load, part.range.clone()).await {
                 Answer::Taken => {
                     if !self.taken(load, part.range).await? {
                         return Ok(false);

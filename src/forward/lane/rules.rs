@@ -1,11 +1,16 @@
 //! The rules of a lane's destination at work. In: an event. Out: whether it is wanted, counted when that cannot be
-//! said; and what is sent instead of it, or why there is none.
+//! said; what is sent instead of it, or why there is none; and what an answer says of the pace.
+
+use std::ops::Range;
+use std::time::Instant;
 
 use super::Lane;
 use crate::event::Event;
 use crate::forward::load::Load;
 use crate::forward::rules::told;
+use crate::forward::sinks::Answer;
 use crate::spool::Kept;
+use crate::telemetry::forward::Outcome;
 
 impl Lane {
     /// Whether an event is one of those the destination gets; an expression that fails does not hold.
@@ -27,6 +32,23 @@ impl Lane {
             }
             false
         })
+    }
+
+    /// Sends a range, and lets the pace follow from what comes back.
+    pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
+        let started = Instant::now();
+        let answer = self.sink.send(load, range).await;
+        let outcome = match &answer {
+            Answer::Taken => Outcome::Taken,
+            Answer::Refused(_) => Outcome::Refused,
+            Answer::Failed(fault) => fault.outcome,
+        };
+        let share = self.pace.answered(outcome, started.elapsed(), self.sink.closed());
+        if !self.destination.pacing.is_empty() {
+            self.state.facts.goes_at(share);
+            self.notes.goes_at(self.id, share);
+        }
+        answer
     }
 
     /// Makes what is sent instead of an event, if anything is.

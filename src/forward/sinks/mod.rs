@@ -196,6 +196,14 @@ impl Sink {
         }
     }
 
+    /// For how long the destination takes nothing more, as the last answer said.
+    pub(super) fn closed(&self) -> Option<Duration> {
+        match self {
+            Self::Http(http) => http.closed(),
+            _ => None,
+        }
+    }
+
     /// How many of these events the destination keeps, beyond having acknowledged them.
     pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
         match self {

@@ -67,6 +67,8 @@ pub(in crate::forward) struct Http {
     headers: HeaderMap,
     secret: Option<Secret>,
     is_secret_old: bool,
+    /// What the last answer said of how long nothing more is taken.
+    closed: Option<Duration>,
     prefect: Option<Prefect>,
     clock: Arc<Clock>,
     deadline: Duration,
@@ -109,6 +111,7 @@ impl Http {
             headers: destination.headers.clone(),
             secret,
             is_secret_old: false,
+            closed: None,
             prefect,
             clock: Arc::clone(clock),
             deadline,
@@ -134,6 +137,10 @@ impl Http {
         self.is_secret_old = true;
     }
 
+    pub(super) fn closed(&self) -> Option<Duration> {
+        self.closed
+    }
+
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         self.renew().await;
         let id = message_id(load, range.clone());
@@ -142,6 +149,7 @@ impl Http {
             None => Message::write(load, range, self.shape()),
         };
         let reply = self.post(self.uri.clone(), message, Some(&id)).await;
+        self.closed = reply.as_ref().ok().and_then(|reply| reply.closed);
         let answer = reply.map_or_else(Answer::Failed, judge);
         // The secret may have been changed on both sides meanwhile.
         self.is_secret_old =

@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::clock::Clock;
-use crate::forward::backoff::retry_after;
+use crate::forward::backoff::{retry_after, used_up};
 use crate::forward::egress::EgressFault;
 use crate::forward::sinks::wire::shown;
 use crate::forward::sinks::{Answer, Fault, Refusal};
@@ -25,6 +25,8 @@ const ANSWER_MAX_BYTES: usize = 64 << 10;
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) after: Option<Duration>,
+    /// For how long its budget is used up, whatever the status says.
+    pub(super) closed: Option<Duration>,
     pub(super) text: String,
 }
 
@@ -34,7 +36,8 @@ impl Reply {
         let status = response.status();
         let asked = response.headers().get(RETRY_AFTER);
         let after = asked.and_then(|value| retry_after(value, clock.now()));
-        Self { status, after, text: read_text(response.into_body()).await }
+        let closed = used_up(response.headers(), clock.now());
+        Self { status, after, closed, text: read_text(response.into_body()).await }
     }
 }
 
@@ -53,7 +56,7 @@ async fn read_text(mut body: Incoming) -> String {
 
 /// What a status means for what was sent.
 pub(super) fn judge(reply: Reply) -> Answer {
-    let Reply { status, after, text } = reply;
+    let Reply { status, after, text, .. } = reply;
     let what = format!("answered {status}");
     let lasting = |outcome| Fault { after, ..Fault::lasting(outcome, what.clone()) };
     let passing = |outcome| Fault { after, ..Fault::new(outcome, what.clone()) };
@@ -103,7 +106,8 @@ mod tests {
 
     fn answer(status: u16) -> Answer {
         let status = StatusCode::from_u16(status).expect("a status");
-        judge(Reply { status, after: Some(Duration::from_secs(7)), text: "a\nb".into() })
+        let (after, text) = (Some(Duration::from_secs(7)), "a\nb".into());
+        judge(Reply { status, after, closed: None, text })
     }
 
     #[test]
