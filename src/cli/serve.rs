@@ -58,6 +58,7 @@ Destination, which gets every event; may be repeated. Its text names it: what it
   nats://127.0.0.1:4222/a.subject    messages that a JetStream stream keeps; nats+tls:// with TLS
   redis://127.0.0.1:6379/stream      entries of a Redis stream; rediss:// with TLS
   kafka://127.0.0.1:9092/topic       records of a Kafka topic; kafka+tls:// with TLS
+  s3+https://s3.example.com/bucket   compressed lines, as objects of a bucket
   postgres://127.0.0.1/db/table      rows of a PostgreSQL table; postgres+tls:// with TLS
 
 Behind a ? may stand rate=100/s (events), burst=500, request_rate=10/s, byte_rate=1000000/s, on_full=hold or
@@ -71,10 +72,11 @@ on_full=drop-oldest; for addresses also:
   tls_ca=FILE           the only authorities that are trusted
   tls_certificate=FILE  shown to the server; tls_key=FILE is its key
   maxlen=1000000        most entries that a Redis stream keeps, about
+  region=eu-central-1   of a bucket; gather_seconds=10 is how long events gather for an object
   create_table=true     makes the PostgreSQL table if it is not there
 
-NATS, Redis, Kafka and PostgreSQL take batch_…, tls_… and a login: bearer_file with a token or password, basic_file
-with user:password. For file: there are also
+All but HTTP take batch_…, tls_… and a login, too: bearer_file with a token or password, basic_file with user:password,
+for S3 access-key:secret-key. For file: there are also
 
   rotate_bytes=100000000  a file ends before it would be longer, rotate_seconds=86400 once it is older
   rotate_keep=30          so many that ended are kept, as PATH.20261129T013000000000Z; without it all

@@ -74,6 +74,12 @@ pub struct Forward {
     /// Make the `PostgreSQL` table if it is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_table: Option<bool>,
+    /// Region of an S3 bucket; `us-east-1` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// How long events gather for the next object of an S3 bucket; 10 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gather_seconds: Option<u32>,
     /// A file ends before it would be longer than this, and another one begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_bytes: Option<u64>,
@@ -124,6 +130,8 @@ impl Forward {
             ("tls_key", path(&self.tls_key)),
             ("maxlen", long(self.maxlen)),
             ("create_table", self.create_table.map(|creates| creates.to_string())),
+            ("region", self.region.clone()),
+            ("gather_seconds", number(self.gather_seconds)),
             ("rotate_bytes", long(self.rotate_bytes)),
             ("rotate_seconds", long(self.rotate_seconds)),
             ("rotate_keep", long(self.rotate_keep)),

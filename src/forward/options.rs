@@ -86,6 +86,10 @@ pub(super) struct Options {
     pub(super) tls: TlsFiles,
     /// Most entries that a stream keeps, about.
     pub(super) entries_max: Option<usize>,
+    /// Where a bucket is.
+    pub(super) region: Option<String>,
+    /// How long events gather for an object.
+    pub(super) gather_seconds: Option<usize>,
     /// A table that is not there is made.
     pub(super) creates_table: bool,
     /// When a file ends and another one begins.
@@ -111,12 +115,15 @@ pub(super) enum Peer {
     Nats,
     Redis,
     Kafka,
+    Objects,
     Postgres,
 }
 
 /// Most entries that a stream can be told to keep.
 const ENTRIES_MAX: usize = 1 << 40;
 
+/// Longest that events gather.
+const GATHER_SECONDS_MAX: usize = 3600;
 /// Largest and oldest file, and most ended ones, that can be told.
 const ROTATE_BYTES_MAX: usize = 1 << 40;
 const ROTATE_SECONDS_MAX: usize = 366 * 86_400;
@@ -126,7 +133,8 @@ const ROTATE_KEEP_MAX: usize = 100_000;
 pub(super) const FILE_NAMES: &str = "rotate_bytes, rotate_seconds, rotate_keep";
 /// The names of those that addresses have.
 pub(super) const NAMES: &str = "form, batch_events, batch_bytes, basic_file, headers_file, sign_file, tls_ca, \
-                                tls_certificate, tls_key, maxlen, create_table";
+                                tls_certificate, tls_key, maxlen, create_table, region, \
+                                gather_seconds";
 
 /// From this length on a name that is nearly a setting's is a slip of the pen.
 const SLIP_MIN_BYTES: usize = 9;
@@ -162,6 +170,14 @@ impl Options {
             "headers_file" => self.headers_file = path()?,
             "sign_file" => self.sign_file = path()?,
             "maxlen" => self.entries_max = number(ENTRIES_MAX)?,
+            "gather_seconds" => self.gather_seconds = number(GATHER_SECONDS_MAX)?,
+            "region" => {
+                let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '-';
+                if value.is_empty() || !value.chars().all(is_fit) {
+                    return Err(format!("region=`{value}` is none, such as us-east-1"));
+                }
+                self.region = Some(value.to_owned());
+            }
             "create_table" => {
                 let why = || format!("create_table=`{value}` is neither `true` nor `false`");
                 self.creates_table = value.parse().map_err(|_| why())?;
@@ -192,6 +208,9 @@ impl Options {
             "headers_file is only for http and https"
         } else if peer != Peer::Redis && self.entries_max.is_some() {
             "maxlen is only for a Redis stream"
+        } else if peer != Peer::Objects && (self.region.is_some() || self.gather_seconds.is_some())
+        {
+            "region and gather_seconds are only for s3+http and s3+https"
         } else if peer != Peer::Postgres && self.creates_table {
             "create_table is only for PostgreSQL"
         } else if self.rotation != Rotation::default() {
@@ -202,7 +221,7 @@ impl Options {
             "tls_certificate and tls_key go together"
         } else if !is_tls && !self.tls.is_empty() {
             "tls_ca, tls_certificate and tls_key are of use only where TLS is: https, \
-             nats+tls, rediss, kafka+tls, postgres+tls"
+             nats+tls, s3+https, rediss, kafka+tls, postgres+tls"
         } else {
             return Ok(());
         };

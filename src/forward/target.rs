@@ -33,10 +33,28 @@ pub(super) enum Target {
     Nats(Place, String),
     /// Entries of a Redis stream.
     Redis(Place, String),
+    /// Objects of a bucket that speaks S3.
+    Objects(Bucket),
     /// Records of a Kafka topic.
     Kafka(Place, String),
     /// Rows of a table in a `PostgreSQL` database.
     Postgres(Place, Table),
+}
+
+/// A bucket, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bucket {
+    /// `http` or `https`.
+    pub(super) scheme: String,
+    pub(super) authority: String,
+    /// The bucket's name and what objects' names begin with, a slash in front.
+    pub(super) path: String,
+}
+
+impl Bucket {
+    pub(super) fn is_tls(&self) -> bool {
+        self.scheme == "https"
+    }
 }
 
 /// A table, and the database that it is in.
@@ -58,6 +76,7 @@ impl Target {
             Self::PrefectSocket { place, .. } => Some((Peer::Prefect, place.is_tls)),
             Self::Nats(place, _) => Some((Peer::Nats, place.is_tls)),
             Self::Redis(place, _) => Some((Peer::Redis, place.is_tls)),
+            Self::Objects(bucket) => Some((Peer::Objects, bucket.is_tls())),
             Self::Kafka(place, _) => Some((Peer::Kafka, place.is_tls)),
             Self::Postgres(place, _) => Some((Peer::Postgres, place.is_tls)),
         }
@@ -81,6 +100,9 @@ pub(super) fn read_target(text: &str) -> Result<Target, String> {
     }
     if let Some(address) = text.strip_prefix("prefect+") {
         return read_prefect(address);
+    }
+    if let Some(address) = text.strip_prefix("s3+") {
+        return read_bucket(address).map(Target::Objects);
     }
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(Target::Http(read_address(text)?));
@@ -116,7 +138,8 @@ pub(super) fn read_target(text: &str) -> Result<Target, String> {
     }
     Err("is no destination; there are stdout, file:PATH, http(s)://…, prefect+http(s)://…/api, \
          prefect+ws(s)://…/api, nats(+tls)://…/subject, redis(s)://…/stream, \
-         kafka(+tls)://…/topic and postgres(+tls)://…/database/table"
+         kafka(+tls)://…/topic, \
+         s3+http(s)://…/bucket and postgres(+tls)://…/database/table"
         .into())
 }
 
@@ -175,6 +198,24 @@ fn read_prefect(given: &str) -> Result<Target, String> {
     let host = api.host().unwrap_or_default().to_owned();
     let (place, path) = (Place { host, port, is_tls }, format!("{path}/events/in"));
     Ok(Target::PrefectSocket { place, path, http: Box::new(http) })
+}
+
+fn read_bucket(address: &str) -> Result<Bucket, String> {
+    let uri = read_address(address)?;
+    let path = uri.path().trim_end_matches('/').to_owned();
+    // What needs no encoding in a signature.
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+    let has_hole = path.split('/').skip(1).any(|part| matches!(part, "" | "." | ".."));
+    if path.is_empty() || has_hole || !path.chars().all(is_fit) || uri.query().is_some() {
+        return Err(
+            "needs a bucket, and perhaps what names begin with, of letters, digits, -, ., _ \
+                    and ~, such as s3+https://s3.example.com/bucket/events"
+                .into(),
+        );
+    }
+    let scheme = uri.scheme_str().unwrap_or_default().to_owned();
+    let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+    Ok(Bucket { scheme, authority, path })
 }
 
 fn read_table(path: &str) -> Result<Table, String> {

@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("rusqlite::", &["store/", "feed/", "shelf/"]),
     ("tokio_postgres::", &["forward/sinks/postgres.rs"]),
     ("uuid::", &["id.rs"]),
+    ("zstd::", &["forward/sinks/http/objects.rs"]),
     ("argon2::", &["verify/"]),
     ("prometheus_client::", &["telemetry/", "admin.rs"]),
     ("tracing_subscriber::", &["telemetry/"]),

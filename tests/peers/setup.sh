@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the programs the checks of this folder drive, at their pinned versions: Python's into target/peers/venv,
-# npm's into target/peers/node_modules, Maven's into target/peers/kafka. Run again, it does nothing unless a pin changed.
-# Asks PyPI, npm and Maven Central only.
+# npm's into target/peers/node_modules, Maven's into target/peers/kafka, Go's into target/peers/bin. Run again, it does nothing unless a pin changed.
+# Asks PyPI, npm, Maven Central and the Go module proxy only.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -17,4 +17,5 @@ npm install --prefix "$place" --no-save --no-audit --no-fund --ignore-scripts --
 rm -rf "$place/kafka"
 mvn --quiet --batch-mode --file tests/peers/kafka.xml dependency:copy-dependencies \
   -DoutputDirectory="$PWD/$place/kafka"
+GOBIN="$PWD/$place/bin" GOTOOLCHAIN=local "$place/venv/bin/go" install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 printf '%s' "$stamp" >"$place/stamp"

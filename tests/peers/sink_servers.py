@@ -1,6 +1,6 @@
 """The servers behind the sinks that sinks.py tries: each can be killed and started again on its port, and tells which
 events it has, asked by a client that is not ours. NATS, Redis and PostgreSQL are Debian's, Kafka is
-Apache's from Maven Central. In TLS, which NATS and Redis speak in every second row, PostgreSQL and Kafka always, the
+Apache's from Maven Central, S3 is Versity's gateway. In TLS, which NATS and Redis speak in every second row, PostgreSQL and Kafka always, the
 authorities are our own and clients must show certificates.
 """
 
@@ -398,3 +398,49 @@ class Prefect(prefect_server.Server):
 
     def remove(self):
         pass
+
+
+class Objects(Process):
+    """A real S3 server (Versity's, from the Go module proxy) that keeps objects in a folder."""
+
+    BUCKET, KEY, SECRET = "bucket", "AKIDEXAMPLE", "s3cr3t/with+signs"
+
+    def __init__(self, folder):
+        super().__init__(folder, "s3")
+        login = self.folder / "login"
+        login.write_text(f"{self.KEY}:{self.SECRET}\n")
+        (self.folder / "objects").mkdir()
+        self.to = (
+            f"s3+http://{gateway.LOOPBACK}:{self.port}/{self.BUCKET}/events/all"
+            f"?basic_file={login}&region=eu-central-1&gather_seconds=1"
+        )
+
+    def words(self):
+        program = gateway.installed("bin/versitygw")
+        flags = ["--port", f"{gateway.LOOPBACK}:{self.port}", "--access", self.KEY, "--secret", self.SECRET]
+        return [program, *flags, "--region", "eu-central-1", "posix", self.folder / "objects"]
+
+    def client(self):
+        from minio import Minio
+
+        login = {"access_key": self.KEY, "secret_key": self.SECRET, "region": "eu-central-1"}
+        return Minio(f"{gateway.LOOPBACK}:{self.port}", secure=False, **login)
+
+    def start(self):
+        first = self.process is None
+        super().start()
+        if first:
+            self.client().make_bucket(self.BUCKET)
+
+    def received(self):
+        import zstandard
+
+        client, events = self.client(), []
+        names = sorted(found.object_name for found in client.list_objects(self.BUCKET, "events/all/", recursive=True))
+        for name in names:
+            answer = client.get_object(self.BUCKET, name)
+            assert answer.headers["content-type"] == "application/zstd", answer.headers
+            text = zstandard.ZstdDecompressor().decompress(answer.read(), max_output_size=1 << 26)
+            events += [json.loads(line) for line in text.splitlines()]
+            answer.close()
+        return events

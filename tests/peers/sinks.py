@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gateway
-from sink_servers import Files, Kafka, Nats, Postgres, Prefect, Process, Redis
+from sink_servers import Files, Kafka, Nats, Objects, Postgres, Prefect, Process, Redis
 
 SECONDS = 420
 EVENTS = 1500
@@ -142,6 +142,7 @@ SINKS = {
     "redis-tls": lambda folder: Redis(folder, tls=True),
     "postgres": Postgres,
     "kafka": Kafka,
+    "s3": Objects,
     "file": Files,
     "prefect-ws": Prefect,
 }

@@ -226,6 +226,7 @@ impl Lane {
             load.frames().len() >= bounds.frames || load.bytes() >= bounds.frame_bytes / 2;
         // Where each event goes alone, none waits for others to go with.
         let linger = if bounds.events > 1 { self.tempo.linger } else { Duration::ZERO };
+        let linger = linger.max(self.sink.gather());
         let busy = linger.saturating_sub(started.elapsed());
         if is_full || busy.is_zero() { Ok(()) } else { self.pause(busy).await }
     }

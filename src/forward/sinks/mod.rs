@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::http::{Http, PrefectSocket};
+use self::http::{Http, Objects, PrefectSocket};
 use self::kafka::Kafka;
 use self::nats::Nats;
 use self::postgres::Postgres;
@@ -120,6 +120,7 @@ pub(super) enum Sink {
     Socket(Box<PrefectSocket>),
     Nats(Box<Nats>),
     Redis(Box<Redis>),
+    Objects(Box<Objects>),
     Kafka(Box<Kafka>),
     Postgres(Box<Postgres>),
 }
@@ -152,6 +153,9 @@ impl Sink {
                 let at = (place, stream.as_str());
                 Self::Redis(Box::new(Redis::new(destination, at, deadline)?))
             }
+            Target::Objects(bucket) => {
+                Self::Objects(Box::new(Objects::new(destination, bucket, clock, deadline)?))
+            }
             Target::Kafka(place, topic) => {
                 let at = (place, topic.as_str());
                 Self::Kafka(Box::new(Kafka::new(destination, at, clock, deadline)?))
@@ -169,8 +173,17 @@ impl Sink {
             Self::Socket(socket) => socket.bounds(),
             Self::Nats(nats) => nats.bounds(),
             Self::Redis(redis) => redis.bounds(),
+            Self::Objects(objects) => objects.bounds(),
             Self::Kafka(kafka) => kafka.bounds(),
             Self::Postgres(postgres) => postgres.bounds(),
+        }
+    }
+
+    /// How long events gather after an attempt, for the next one to carry more of them.
+    pub(super) fn gather(&self) -> Duration {
+        match self {
+            Self::Objects(objects) => objects.gather(),
+            _ => Duration::ZERO,
         }
     }
 
@@ -191,6 +204,7 @@ impl Sink {
             Self::Socket(socket) => socket.send(load, range).await,
             Self::Nats(nats) => nats.send(load, range).await,
             Self::Redis(redis) => redis.send(load, range).await,
+            Self::Objects(objects) => objects.send(load, range).await,
             Self::Kafka(kafka) => kafka.send(load, range).await,
             Self::Postgres(postgres) => postgres.send(load, range).await,
         }
@@ -221,6 +235,7 @@ impl Sink {
             Self::Socket(socket) => socket.reopen(),
             Self::Nats(nats) => nats.reopen(),
             Self::Redis(redis) => redis.reopen(),
+            Self::Objects(objects) => objects.reopen(),
             Self::Kafka(kafka) => kafka.reopen(),
             Self::Postgres(postgres) => postgres.reopen(),
         }

@@ -2,9 +2,11 @@
 //! means for it. Redirects are not followed, nothing is decompressed, an answer is read only to its bound, every phase
 //! has a deadline; the length is always sent.
 
+mod objects;
 mod papers;
 mod reply;
 mod shape;
+mod sigv4;
 mod socket;
 
 use std::ops::Range;
@@ -19,6 +21,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+pub(in crate::forward) use self::objects::Objects;
 use self::papers::Papers;
 use self::reply::{Reply, judge};
 use self::shape::{Message, message_id};
