@@ -39,9 +39,7 @@ async fn this_machine_is_reached_only_when_the_rules_say_so() {
         assert!(fault.contains("loopback") && fault.contains("egress.allow"), "{host}: {fault}");
         lanes.stop().await;
     }
-    for scheme in
-        ["nats", "redis", "rediss", "kafka", "kafka+tls", "s3+http", "postgres", "postgres+tls"]
-    {
+    for scheme in ["nats", "redis", "rediss", "kafka", "kafka+tls", "postgres", "postgres+tls"] {
         let path = if scheme.starts_with("postgres") { "shop/events" } else { "events" };
         let lanes = bound(&house, &format!("{scheme}://{}/{path}", server.address), &[]);
         let fault = fault(&lanes).await;

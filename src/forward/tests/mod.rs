@@ -8,8 +8,8 @@ mod prefect;
 mod records;
 mod requests;
 mod server;
-mod texts;
 mod sleep;
+mod texts;
 mod troubles;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -169,8 +169,8 @@ impl Objects {
             (CONTENT_DIGEST, digest),
             (MOMENT, moment.as_str()),
         ];
-        let signed = headers.each_ref().map(|(name, value)| (name.as_str(), *value));
-        let value = signer.authorize(("PUT", path), &signed, digest, &moment);
+        let by_name = headers.each_ref().map(|(name, value)| (name.as_str(), *value));
+        let value = signer.authorize(("PUT", path), &by_name, digest, &moment);
         let length = body.len();
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::PUT;
