@@ -5,7 +5,6 @@ secret or time are refused, and by the SDKs, too. Takes HOOKGATE_BIN. Ends with 
 
 import base64
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from standardwebhooks.webhooks import Webhook as StandardWebhook
 from stripe import WebhookSignature
 from svix.webhooks import Webhook as SvixWebhook
 from twilio.request_validator import RequestValidator
+
+import gateway
 
 BODY = '{"id": "evt_1", "note": "naïve ☃ \\"q\\"", "n": 12345678901234567890}'
 KEY = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -94,7 +95,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "cases.jsonl"
         file.write_text("".join(json.dumps(case) + "\n" for case in cases))
-        found = subprocess.run([os.environ["HOOKGATE_BIN"], "verify", "--cases", file], capture_output=True, text=True)
+        found = subprocess.run([gateway.BINARY, "verify", "--cases", file], capture_output=True, text=True)
     lines = found.stdout.splitlines()
     faults += [line for line in lines if line.startswith("FAIL")]
     if not lines or not lines[-1].startswith(f"{len(cases)} passed"):
