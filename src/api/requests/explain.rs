@@ -18,7 +18,7 @@ use crate::filter::{Filter, Seen};
 use crate::id::{self, Uuid};
 use crate::request::Arrival;
 use crate::shelf::{Asked, Lying};
-use crate::spool::{Refused, track_of};
+use crate::spool::{DISPATCHER, Refused, track_of};
 use crate::store::{Query, Record};
 
 /// Most parked events of one answer: a few for each destination.
@@ -192,7 +192,9 @@ impl Api {
         if !wants(record, &told.event, self.clock.now()) {
             return "not wanted";
         }
-        let passed = self.events.spool.released(&track_of(record.id));
+        // One that sleeps has no place of its own: it is woken by who reads for all of them.
+        let spool = &self.events.spool;
+        let passed = spool.released(&track_of(record.id)).or_else(|| spool.released(DISPATCHER));
         match passed.zip(told.sequence) {
             Some((passed, sequence)) if passed >= sequence => "passed",
             Some(_) if record.flag("hold") => "held",
