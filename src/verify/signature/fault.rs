@@ -115,7 +115,7 @@ impl Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemeFault {
     /// No provider of that name.
-    #[error("no provider `{0}`; `hookgate sign --list` tells all")]
+    #[error("no provider `{0}`; `hookgate verify --list` tells all")]
     Unknown(String),
     /// The rows of a provider contradict themselves or cannot be read.
     #[error("{0}")]
