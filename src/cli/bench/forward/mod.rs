@@ -42,6 +42,9 @@ const BODY_BYTES: usize = 300;
 /// Connections of the loads on gateways.
 const CONNECTIONS: usize = 64;
 const WARM_UP: Duration = Duration::from_secs(1);
+/// Half load, as a part of what goes one by one when nothing else is done: taking a request costs the machine about as
+/// much as sending its events.
+const HALF: f64 = 0.25;
 /// Between two looks at the sink.
 const LOOK: Duration = Duration::from_millis(1);
 /// Makes one event that bears the moment of its request, as the sink looks for it: payloads stay as they are written.
@@ -102,14 +105,13 @@ async fn measure_in(
         let bare_singles = field.bare(Form::Singles).await?;
         let singles = field.forward(number, Form::Singles).await?;
         say(&format!("round {number} of {rounds}: {singles:.0} events/s one by one"));
-        // A request makes two events.
-        let rate = ((singles / 4.0) as u32).max(1);
+        let rate = ((singles * HALF / EVENTS_PER_REQUEST as f64) as u32).max(1);
         let direct = field.delay(rate, field.sink.address, "/in", None).await?;
         let through = &gateways.single;
         let delay = field.delay(rate, through.address(), through.hook(), Some(through)).await?;
         say(&format!(
             "round {number} of {rounds}: p99 {:.2} ms from the POST to the sink at {rate}/s",
-            delay.p99_ms
+            delay.p99
         ));
         let alone = field.taken(&gateways.alone).await?;
         let beside = field.taken(&gateways.batches).await?;
@@ -295,7 +297,8 @@ impl Field {
             return Err(Failure::No(format!("{came} events came of {}", tally.answered)));
         }
         let milliseconds = |quantile| latency.value_at_quantile(quantile) as f64 / 1000.0;
-        Ok(Delay { p50_ms: milliseconds(0.5), p99_ms: milliseconds(0.99) })
+        let answer_p99 = tally.latency.value_at_quantile(0.99) as f64 / 1000.0;
+        Ok(Delay { p50: milliseconds(0.5), p99: milliseconds(0.99), answer_p99 })
     }
 
     /// Requests per second that a gateway takes, as fast as it answers.

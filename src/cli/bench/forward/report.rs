@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::super::report::{Bound, median};
 
 /// Of what a bare client reaches with the same bodies.
-const BATCHES_OF_BARE_MIN: f64 = 0.5;
-const SINGLES_OF_BARE_MIN: f64 = 0.3;
-/// p99 to the sink, as a multiple of the way without a gateway.
-const P99_FACTOR_MAX: f64 = 12.0;
+const BATCHES_OF_BARE_MIN: f64 = 0.1;
+const SINGLES_OF_BARE_MIN: f64 = 0.5;
+/// p99 to the sink, as a multiple of the answer's: the event goes on once it is durable, as the answer does.
+const P99_FACTOR_MAX: f64 = 3.0;
 /// Requests taken with a destination, of those without one.
 const BESIDE_MIN: f64 = 0.6;
 
@@ -39,11 +39,13 @@ pub(super) struct Crowd {
     pub(super) bytes: u64,
 }
 
-/// How long requests took to the sink.
+/// How long requests took to the sink, in ms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delay {
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    /// To the sender's answer.
+    pub(super) answer_p99: f64,
 }
 
 /// All parts, one after the other.
@@ -104,23 +106,26 @@ impl Report {
         let mut rows = vec![
             row("batches of 500", "events/s", |one| (one.bare_batches, one.batches)),
             row("one by one", "events/s", |one| (one.bare_singles, one.singles)),
-            row("to the sink, p50", "ms", |one| (one.direct.p50_ms, one.delay.p50_ms)),
-            row("to the sink, p99", "ms", |one| (one.direct.p99_ms, one.delay.p99_ms)),
+            row("to the sink, p50", "ms", |one| (one.direct.p50, one.delay.p50)),
+            row("to the sink, p99", "ms", |one| (one.direct.p99, one.delay.p99)),
+            row("to the answer, p99", "ms", |one| (one.direct.answer_p99, one.delay.answer_p99)),
             row("requests taken", "req/s", |one| (one.alone, one.beside)),
         ];
+        let to_sink = |round: &Round| round.delay.p99 / round.delay.answer_p99;
+        let to_sink = median(rounds.iter().map(to_sink).collect());
         let least =
             |what, wanted: f64, ratio: f64| bound(what, ">=", wanted, ratio, ratio >= wanted);
         let mut floor = vec![
             least("batches, of a bare client", BATCHES_OF_BARE_MIN, rows[0].ratio),
             least("one by one, of a bare client", SINGLES_OF_BARE_MIN, rows[1].ratio),
             bound(
-                "p99 to the sink, of the way without a gateway",
+                "p99 to the sink, of the answer's",
                 "<=",
                 P99_FACTOR_MAX,
-                rows[3].ratio,
-                rows[3].ratio <= P99_FACTOR_MAX,
+                to_sink,
+                to_sink <= P99_FACTOR_MAX,
             ),
-            least("requests taken, of those without a destination", BESIDE_MIN, rows[4].ratio),
+            least("requests taken, of those without a destination", BESIDE_MIN, rows[5].ratio),
         ];
         let half_load = median(rounds.iter().map(|round| f64::from(round.rate)).collect());
         if setup.idle > 0 {
@@ -159,7 +164,7 @@ impl Report {
              half load: {half_load:.0} requests/s,\ntwo events each, one by one. The least is a bare client that \
              sends the same bodies to the same sink; for requests\ntaken, the same gateway without a destination \
              (idle ones: {idle})\n\n\
-             {:<18}{:>10}{:>14}{:>14}{:>8}\n",
+             {:<20}{:>10}{:>14}{:>14}{:>8}\n",
             "", "", "least", "hookgate", "ratio",
         );
         for row in &self.rows {
@@ -167,7 +172,7 @@ impl Report {
             let Row { what, unit, least, gateway, ratio } = row;
             let _ = writeln!(
                 out,
-                "{what:<18}{unit:>10}{least:>14.digits$}{gateway:>14.digits$}{ratio:>8.2}"
+                "{what:<20}{unit:>10}{least:>14.digits$}{gateway:>14.digits$}{ratio:>8.2}"
             );
         }
         out.push_str("\nfloor\n");
@@ -194,7 +199,11 @@ mod tests {
 
     /// On a machine of that speed.
     fn round(speed: f64) -> Round {
-        let delay = |factor: f64| Delay { p50_ms: factor / speed, p99_ms: 2.0 * factor / speed };
+        let delay = |factor: f64| Delay {
+            p50: factor / speed,
+            p99: 2.0 * factor / speed,
+            answer_p99: factor / speed,
+        };
         Round {
             bare_batches: 100.0 * speed,
             batches: 80.0 * speed,
@@ -219,7 +228,7 @@ mod tests {
     fn ratios_are_those_of_one_round() {
         let report = report(&[round(1.0), round(9.0), round(2.0)]);
         let ratios: Vec<_> = report.rows.iter().map(|row| row.ratio).collect();
-        for (found, wanted) in ratios.iter().zip([0.8, 0.6, 4.0, 4.0, 0.75, 0.975]) {
+        for (found, wanted) in ratios.iter().zip([0.8, 0.6, 4.0, 4.0, 4.0, 0.75, 0.975]) {
             assert!((found - wanted).abs() < 1e-9, "{ratios:?}");
         }
         assert!((report.rows[0].gateway - 160.0).abs() < 1e-9, "the median");
@@ -229,9 +238,9 @@ mod tests {
     #[test]
     fn each_line_of_the_floor_can_be_missed() {
         let spoil: [fn(&mut Round); 6] = [
-            |round| round.batches /= 2.0,
+            |round| round.batches /= 10.0,
             |round| round.singles /= 3.0,
-            |round| round.delay.p99_ms *= 4.0,
+            |round| round.delay.p99 *= 4.0,
             |round| round.beside /= 2.0,
             |round| round.crowd = Some(Crowd { taken: 18.0, bytes: 0 }),
             |round| round.crowd = Some(Crowd { taken: 20.0, bytes: 201 << 20 }),
