@@ -45,6 +45,15 @@ pub struct Event {
 }
 
 impl Event {
+    /// Its name, when that is written as it is: most are, and one with an escape in it gives nothing.
+    #[must_use]
+    pub fn plain_name(&self) -> Option<&str> {
+        let behind = self.json.strip_prefix(b"{\"occurred\":\"")?;
+        let name = behind[memchr::memchr(b'"', behind)?..].strip_prefix(b"\",\"event\":\"")?;
+        let end = memchr::memchr2(b'"', b'\\', name)?;
+        if name[end] == b'"' { std::str::from_utf8(&name[..end]).ok() } else { None }
+    }
+
     /// A digest of what the event says: name, resource, related, payload. Moment, id and what it follows are left out,
     /// so a request sent twice gives it twice. Can be taken of any kept event; not stable between releases.
     #[must_use]

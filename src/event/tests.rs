@@ -360,3 +360,20 @@ proptest! {
         let _ = read(&with(&text));
     }
 }
+
+#[test]
+fn a_name_is_read_without_the_rest_unless_it_has_an_escape() {
+    let id = Uuid::from_u128(1);
+    let named = |name| {
+        let resource = [("prefect.resource.id", "r")];
+        compose(Time::from_micros(0), name, &resource, &[], "{\"event\":\"other\"}", id, None)
+    };
+    for name in ["shop.paid", "", "shö,{}:", "a.very.long.name"] {
+        assert_eq!(named(name).plain_name(), Some(name));
+    }
+    for name in ["a\"b", "a\\b", "a\nb"] {
+        assert_eq!(named(name).plain_name(), None);
+    }
+    let foreign = Event { id, json: Bytes::from_static(b"{\"event\":\"e\"}") };
+    assert_eq!(foreign.plain_name(), None);
+}

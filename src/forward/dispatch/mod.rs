@@ -62,8 +62,18 @@ impl Ward {
 
     /// Those that sleep and may want an event of a frame.
     fn wanting(&self, kept: &Kept, event: &Event, found: &mut Vec<Uuid>) {
-        let Some(seen) = Seen::read(&event.json) else { return };
-        self.index.find(&seen.name(), found);
+        // Most events are for nobody: the name says so without a look at the rest.
+        let name = event.plain_name();
+        if let Some(name) = name {
+            self.index.find(name, found);
+            if found.is_empty() {
+                return;
+            }
+        }
+        let Some(seen) = Seen::read(&event.json) else { return found.clear() };
+        if name.is_none() {
+            self.index.find(&seen.name(), found);
+        }
         let wants = |id: &Uuid| {
             self.sleeping.get(id).is_some_and(|sleeper| sleeper.destination.may_want(kept, &seen))
         };
