@@ -88,6 +88,14 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
             None => String::new(),
         };
         lines.push(("delivery", format!("{id}  {name}  {state}{why}")));
+        for attempt in one["tried"].as_array().into_iter().flatten() {
+            let [at, outcome, answer] = ["at", "outcome", "answer"].map(|key| text(attempt, key));
+            let milliseconds = attempt["seconds"].as_f64().unwrap_or(0.0) * 1e3;
+            let said = if answer.is_empty() { outcome } else { format!("{outcome}: {answer}") };
+            let with = &attempt["events"];
+            let how = format!("{at}  {said}  in {milliseconds:.1} ms, {with} together");
+            lines.push(("tried", how));
+        }
     }
     lines
 }

@@ -3,6 +3,7 @@
 //! an earlier one of its key that was refused. Bounded for each destination; nothing goes unless somebody says so.
 
 mod ask;
+mod attempts;
 mod file;
 mod row;
 
@@ -15,8 +16,10 @@ use tokio::sync::watch;
 
 use crate::clock::Time;
 use crate::id::Uuid;
+use attempts::Attempts;
 
 pub use ask::{Asked, Counts, Has};
+pub use attempts::{ATTEMPTS_MAX, Attempt};
 pub use row::{Aside, Key, Lying, Standing, Told};
 
 /// The file in the data folder.
@@ -56,6 +59,7 @@ pub struct Shelf {
 
 struct Inner {
     connection: Mutex<Connection>,
+    attempts: Attempts,
     /// Rises when something may go out again.
     news: watch::Sender<u64>,
     /// The file's version at the last look for others.
@@ -78,8 +82,12 @@ impl Shelf {
     /// When the file cannot be used.
     pub fn open(data: &Path) -> Result<Self, ShelfError> {
         let connection = Mutex::new(file::open(&data.join(FILE_NAME))?);
+        let fault = |fault: std::io::Error| ShelfError::Failed(fault.to_string());
+        let attempts = Attempts::open(data).map_err(fault)?;
         let (news, _) = watch::channel(0);
-        Ok(Self { inner: Arc::new(Inner { connection, news, version: AtomicI64::new(UNSEEN) }) })
+        Ok(Self {
+            inner: Arc::new(Inner { connection, attempts, news, version: AtomicI64::new(UNSEEN) }),
+        })
     }
 
     /// What lies parked in a data folder of what is asked for, in the order it came; may be asked while a gateway runs.
@@ -125,6 +133,28 @@ impl Shelf {
         };
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|fault| ShelfError::Failed(fault.to_string()))?
+    }
+
+    /// Remembers an attempt that is over; a disk that does not take it is no reason to stop.
+    pub fn tried(&self, attempt: &Attempt) {
+        let _ = self.inner.attempts.add(attempt);
+    }
+
+    /// The newest attempts that were about an event, whoever's they were, the oldest first: at most [`ATTEMPTS_MAX`] of
+    /// all destinations are remembered.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn attempts(
+        &self,
+        sequence: Option<u64>,
+        event: Uuid,
+    ) -> Result<Vec<Attempt>, ShelfError> {
+        let inner = Arc::clone(&self.inner);
+        let read = move || inner.attempts.about(sequence, event);
+        let read = tokio::task::spawn_blocking(read).await;
+        let read = read.map_err(|fault| ShelfError::Failed(fault.to_string()))?;
+        read.map_err(|fault| ShelfError::Failed(fault.to_string()))
     }
 
     /// Keeps events of one destination, durable when this is ready; one that lies there is not kept twice. What it

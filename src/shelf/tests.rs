@@ -6,10 +6,10 @@ use super::*;
 use crate::event::Event;
 
 /// A folder that goes when the test ends.
-struct Folder(std::path::PathBuf);
+pub(super) struct Folder(pub(super) std::path::PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hookgate-shelf-{}-{count}", std::process::id());

@@ -17,7 +17,7 @@ use crate::feed::{Outcome, Request};
 use crate::filter::{Filter, Seen};
 use crate::id::{self, Uuid};
 use crate::request::Arrival;
-use crate::shelf::{Asked, Lying};
+use crate::shelf::{Asked, Attempt, Lying};
 use crate::spool::{DISPATCHER, Refused, track_of};
 use crate::store::{Query, Record};
 
@@ -158,8 +158,10 @@ impl Api {
         let mut lying = self.shelf.list(asked, PARKED_MAX, 0).await?;
         lying.retain(|one| (one.aside.account, one.aside.workspace) == (account, Some(workspace)));
         let mut told = Vec::new();
-        for record in &records {
-            for event in all {
+        for event in all {
+            let id = event.id().unwrap_or_default();
+            let attempts = self.shelf.attempts(event.sequence, id).await?;
+            for record in &records {
                 let is_it = |one: &&Lying| {
                     one.destination == record.id && Some(one.aside.event.id) == event.id()
                 };
@@ -170,6 +172,8 @@ impl Api {
                 one["destination_id"] = record.id.to_string().into();
                 one["destination"] = record.text("name").into();
                 one["event_id"] = event.event["id"].clone();
+                let own = attempts.iter().filter(|attempt| attempt.destination == record.id);
+                one["tried"] = own.map(tell_attempt).collect();
                 told.push(one);
             }
         }
@@ -239,6 +243,16 @@ fn tell_refused(refused: &Refused) -> Value {
         "status": refused.status,
         "times": refused.times,
         "first": refused.first,
+    })
+}
+
+fn tell_attempt(attempt: &Attempt) -> Value {
+    json!({
+        "at": attempt.at.to_string(),
+        "outcome": if attempt.is_taken { "taken" } else { "not taken" },
+        "answer": attempt.what,
+        "seconds": attempt.took.as_secs_f64(),
+        "events": attempt.events,
     })
 }
 

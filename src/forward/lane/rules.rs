@@ -2,13 +2,15 @@
 //! said; what is sent instead of it, or why there is none; and what an answer says of the pace.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Lane;
 use crate::event::Event;
 use crate::forward::load::Load;
 use crate::forward::rules::told;
 use crate::forward::sinks::Answer;
+use crate::id::Uuid;
+use crate::shelf::Attempt;
 use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
 
@@ -37,18 +39,43 @@ impl Lane {
     /// Sends a range, and lets the pace follow from what comes back.
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         let started = Instant::now();
-        let answer = self.sink.send(load, range).await;
-        let outcome = match &answer {
-            Answer::Taken => Outcome::Taken,
-            Answer::Refused(_) => Outcome::Refused,
-            Answer::Failed(fault) => fault.outcome,
+        let answer = self.sink.send(load, range.clone()).await;
+        let took = started.elapsed();
+        let (outcome, what) = match &answer {
+            Answer::Taken => (Outcome::Taken, ""),
+            Answer::Refused(refusal) => (Outcome::Refused, refusal.reason.as_str()),
+            Answer::Failed(fault) => (fault.outcome, fault.what.as_str()),
         };
-        let share = self.pace.answered(outcome, started.elapsed(), self.sink.closed());
+        self.note_attempt(load, range, took, what);
+        let share = self.pace.answered(outcome, took, self.sink.closed());
         if !self.destination.pacing.is_empty() {
             self.state.facts.goes_at(share);
             self.notes.goes_at(self.id, share);
         }
         answer
+    }
+
+    /// Remembers an attempt for whoever asks what became of an event; nothing was said when it was taken.
+    fn note_attempt(&self, load: &Load, range: Range<usize>, took: Duration, what: &str) {
+        let (alone, count) = (range.len() == 1, range.len() as u32);
+        let note = |frames: (u64, u64), event: Option<Uuid>| {
+            self.shelf.tried(&Attempt {
+                destination: self.id,
+                frames,
+                event,
+                at: self.notices.clock().now(),
+                took,
+                events: count,
+                is_taken: what.is_empty(),
+                what: what.to_owned(),
+            });
+        };
+        let sequence = |place: usize| load.at(place).0.sequence;
+        if load.is_shelved() || alone {
+            range.for_each(|place| note((0, 0), Some(load.at(place).1.id)));
+        } else if !range.is_empty() {
+            note((sequence(range.start), sequence(range.end - 1)), None);
+        }
     }
 
     /// Makes what is sent instead of an event, if anything is.

@@ -76,6 +76,13 @@ fn what_was_kept_is_told_up_to_each_destination() {
     );
     assert_eq!((&delivery["destination"], &delivery["event_id"]), (&json!("shop"), &made[1]["id"]));
     assert_eq!(told["deliveries"][0]["state"], "not wanted", "what the filter does not want");
+    assert_eq!(delivery["tried"].as_array().map(Vec::len), Some(1), "{delivery}");
+    let tried = &delivery["tried"][0];
+    assert_eq!((&tried["outcome"], &tried["answer"]), (&json!("taken"), &json!("")));
+    assert!(
+        tried["seconds"].as_f64() > Some(0.0) && tried["events"].as_u64() >= Some(1),
+        "{tried}"
+    );
     let by_event = served.explained(made[1]["id"].as_str().expect("an id"));
     assert_eq!(by_event["request"], told["request"], "by its event, too");
 
@@ -83,6 +90,9 @@ fn what_was_kept_is_told_up_to_each_destination() {
     let (told, parked) = served.explained_until(&bad, "parked");
     assert_eq!(told["outcome"], "accepted");
     assert_eq!((&parked["destination"], &parked["answer"]), (&json!("shop"), &json!("no 13")));
+    let tried = parked["tried"].as_array().and_then(|all| all.last()).expect("an attempt");
+    assert_eq!(tried["outcome"], "not taken");
+    assert!(tried["answer"].as_str().expect("text").contains("422"), "{tried}");
     assert!(
         parked["attempts"].as_u64() >= Some(1)
             && parked["reason"].as_str().expect("why").contains("422")
