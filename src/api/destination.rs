@@ -38,6 +38,19 @@ pub(super) fn complete(record: &mut Record, now: Time) {
     }
 }
 
+/// Whether a secret would be shown to another server than the one it was set for.
+fn takes_secret_along(before: &Record, after: &Record) -> bool {
+    let server = |record: &Record| {
+        let to = record.text("to");
+        let begin = to.find("://").map_or(0, |at| at + 3);
+        let end = to[begin..].find(['/', '?', '#']).map_or(to.len(), |at| begin + at);
+        to[..end].to_ascii_lowercase()
+    };
+    after.concealed("bearer").is_some()
+        && before.fields.get("bearer_set") == after.fields.get("bearer_set")
+        && server(before) != server(after)
+}
+
 impl Api {
     /// Refuses what makes no destination, and one too many.
     pub(super) async fn vet_destination(
@@ -47,6 +60,14 @@ impl Api {
         after: Option<&Record>,
     ) -> Result<(), Problem> {
         let Some(after) = after else { return Ok(()) };
+        if before.is_some_and(|before| takes_secret_along(before, after)) {
+            let says = "Value error, it was given for another address: say it again, or null";
+            return Err(Problem::Invalid(vec![Fault::new(
+                "value_error",
+                &["body", "bearer"],
+                says,
+            )]));
+        }
         let mut fields = after.fields.clone();
         if let Some(bearer) = after.concealed("bearer") {
             fields.insert("bearer".to_owned(), bearer.expose().into());

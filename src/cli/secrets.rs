@@ -90,6 +90,9 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Rotate { folder, key_file, present, form } => {
             let data = folder.found()?;
             let keys = Keys::open(key_file)?;
+            let _held = keys.hold()?;
+            // Keys of something else are found before the file is changed.
+            store::reseal(data, &keys)?;
             if !present {
                 keys.add()?;
             }

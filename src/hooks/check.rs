@@ -10,6 +10,9 @@ use crate::request::Content;
 use crate::store::Verification;
 use crate::verify::signature::{Answer, Greeting, Registry, Request, SchemeFault, Verifier};
 
+/// The setting with which signatures count that the provider has replaced by stronger ones.
+const LEGACY: &str = "legacy";
+
 /// What a webhook demands of who sends.
 #[derive(Debug)]
 pub struct Check {
@@ -44,7 +47,10 @@ impl Check {
         let secrets: Vec<_> = said.secrets.iter().map(|(_, secret)| secret.clone()).collect();
         let verifier = Registry::built_in().find(&said.provider).and_then(|provider| {
             let parameters = said.parameters.clone();
-            Verifier::new(&said.provider, provider, &secrets, parameters, said.tolerance_seconds)
+            let takes_legacy = parameters.contains_key(LEGACY);
+            let tolerance = said.tolerance_seconds;
+            let made = Verifier::new(&said.provider, provider, &secrets, parameters, tolerance)?;
+            Ok(if takes_legacy { made } else { made.strict() })
         });
         Self {
             provider: said.provider.as_str().into(),

@@ -46,6 +46,8 @@ pub use events::ACTIONS;
 pub use receipt::RECEIPTS_PREFIX;
 pub use routes::{Endpoint, Routes};
 
+/// Longest body of a provider's question that is kept.
+const GREETING_MAX_BYTES: usize = 4 << 10;
 /// Where hooks live.
 pub const PATH_PREFIX: &str = "/hooks/";
 static RECEIPT: HeaderName = HeaderName::from_static("hookgate-receipt");
@@ -202,6 +204,10 @@ impl Hooks {
             // What a provider asks with may be the secret.
             Some(answer) => {
                 submission.query.clear();
+                // Most of them are asked without a proof: nobody keeps much here that way.
+                if submission.content.raw.len() > GREETING_MAX_BYTES {
+                    submission.content = Content::default();
+                }
                 Some(Handshake::Provider(answer))
             }
             None => Handshake::recognise(&submission)?,

@@ -8,6 +8,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::{KEYS_MAX, Key, Ring, SealError};
 
 /// Largest file of keys.
@@ -69,6 +71,27 @@ impl Keys {
             *seen = read(&self.0.path)?;
         }
         Ok(Arc::clone(&seen.1))
+    }
+
+    /// The keys as they were read last: good enough to open what they sealed, whatever became of the file.
+    #[must_use]
+    pub fn last(&self) -> Arc<Ring> {
+        Arc::clone(&self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
+
+    /// Keeps everybody else from changing keys of this folder while the value lives.
+    ///
+    /// # Errors
+    /// [`SealError::File`], when somebody else does right now.
+    pub fn hold(&self) -> Result<File, SealError> {
+        let held = folder(&self.0.path).and_then(|folder| {
+            flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(folder)
+        });
+        held.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => SealError::Busy { path: self.0.path.clone() },
+            _ => SealError::file(&self.0.path, &error),
+        })
     }
 
     /// Puts a new key before the others: it seals from now on.
@@ -153,8 +176,12 @@ fn write(file: &mut File, ring: &Ring) -> io::Result<()> {
 
 /// A file that was made or renamed is there after a crash only when its folder was synced.
 fn sync_folder(path: &Path) -> io::Result<()> {
+    folder(path)?.sync_all()
+}
+
+fn folder(path: &Path) -> io::Result<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+    File::open(folder.unwrap_or_else(|| Path::new(".")))
 }
 
 fn look(metadata: &fs::Metadata) -> Look {
@@ -204,6 +231,17 @@ mod tests {
         let ring = running.present().expect("keys");
         assert!(ring.open(b"p", &old).is_err());
         assert_eq!(ring.open(b"p", &new).as_deref(), Ok(b"secret".as_slice()));
+    }
+
+    #[test]
+    fn two_do_not_change_keys_at_once() {
+        let folder = Folder::new();
+        let keys = Keys::make(&folder.0.join("keys")).expect("a file");
+        let held = keys.hold().expect("held");
+        let other = Keys::open(&folder.0.join("keys")).expect("keys");
+        assert!(matches!(other.hold(), Err(SealError::Busy { .. })));
+        drop(held);
+        other.hold().expect("held");
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub enum SealError {
     /// The file cannot be read or written.
     #[error("{path}: {why}")]
     File { path: PathBuf, why: String },
+    /// Somebody else changes keys in its folder right now.
+    #[error("{path}: its keys are being changed by somebody else: try again when that is over")]
+    Busy { path: PathBuf },
     /// A line of it is no key.
     #[error("{path}, line {line}: a key is {KEY_BYTES} bytes in Base64, alone on its line")]
     Line { path: PathBuf, line: usize },

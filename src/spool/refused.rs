@@ -2,7 +2,7 @@
 //! ids. Bounded in number, and in how often the disk is asked: the keeper writes them as one small file, now and then,
 //! whatever comes; so a flood costs no more disk than a few. Nothing of a body, never a slug.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -80,7 +80,32 @@ pub(super) struct Refusals {
 #[derive(Debug, Default)]
 struct State {
     all: VecDeque<Refused>,
+    /// How many each workspace has.
+    shares: HashMap<Uuid, usize>,
     is_new: bool,
+}
+
+impl State {
+    /// One more; at the bound the workspace that has the most gives one of its own: nobody empties the others' memory.
+    fn push(&mut self, refused: Refused) {
+        if self.all.len() == REFUSED_MAX {
+            let own = self.shares.get(&refused.workspace).copied().unwrap_or(0);
+            let largest = self.shares.iter().max_by_key(|(_, share)| **share);
+            let giver = match largest {
+                Some((workspace, _)) if own * 4 < REFUSED_MAX => *workspace,
+                _ => refused.workspace,
+            };
+            if let Some(oldest) = self.all.iter().position(|one| one.workspace == giver) {
+                self.all.remove(oldest);
+            }
+            if let Some(share) = self.shares.get_mut(&giver) {
+                *share -= 1;
+            }
+            self.shares.retain(|_, share| *share > 0);
+        }
+        *self.shares.entry(refused.workspace).or_default() += 1;
+        self.all.push_back(refused);
+    }
 }
 
 impl Refusals {
@@ -88,8 +113,10 @@ impl Refusals {
     pub(super) fn open(disk: &dyn Disk, folder: &Path) -> Self {
         let text = read(disk, &folder.join(FILE)).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n');
+        let mut state = State::default();
         let all = lines.filter_map(|line| serde_json::from_slice(line).ok()).take(REFUSED_MAX);
-        Self { state: Mutex::new(State { all: all.collect(), is_new: false }) }
+        all.for_each(|refused| state.push(refused));
+        Self { state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -105,10 +132,7 @@ impl Refusals {
             before.times += 1;
             return;
         }
-        if state.all.len() == REFUSED_MAX {
-            state.all.pop_front();
-        }
-        state.all.push_back(refused);
+        state.push(refused);
     }
 
     /// All that fit, the oldest first.
@@ -167,6 +191,24 @@ mod tests {
             first: None,
             times: 1,
         }
+    }
+
+    #[test]
+    fn nobody_empties_the_memory_of_others() {
+        let ring = Refusals::default();
+        let of = |number: u64, workspace: u128| Refused {
+            workspace: Uuid::from_u128(workspace),
+            first: Some(Uuid::from_u128(number.into())),
+            ..refused(number, 1)
+        };
+        ring.add(of(0, 1));
+        (1..3000).for_each(|number| ring.add(of(number, 2)));
+        ring.add(of(3000, 3));
+        let count = |workspace: u128| {
+            ring.all(|refused| refused.workspace == Uuid::from_u128(workspace)).len()
+        };
+        assert_eq!([1, 2, 3].map(count), [1, REFUSED_MAX - 2, 1]);
+        assert!(ring.all(|refused| refused.id == "2999").len() == 1, "the newest stay");
     }
 
     #[test]

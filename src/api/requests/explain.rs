@@ -50,9 +50,11 @@ impl Api {
         let asked = values.get("id").and_then(Value::as_str).ok_or_else(|| {
             Problem::Invalid(vec![Fault::new("missing", &["query", "id"], "Field required")])
         })?;
-        let mut told = match self.refused(call, |refused| refused.id == asked).pop() {
-            Some(refused) => self.explain_refused(call, &refused).await?,
-            None => self.explain_kept(call, Uuid::parse_str(asked).ok()).await?,
+        // Who sends chooses the ids of requests: one that was refused never stands before what is kept.
+        let kept = self.explain_kept(call, Uuid::parse_str(asked).ok()).await;
+        let mut told = match (kept, self.refused(call, |refused| refused.id == asked).pop()) {
+            (Err(Problem::NotFound), Some(refused)) => self.explain_refused(call, &refused).await?,
+            (kept, _) => kept?,
         };
         told["id"] = asked.into();
         Ok(reply(call, &told))

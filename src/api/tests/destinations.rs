@@ -100,6 +100,21 @@ fn the_secret_is_kept_and_a_place_is_given_where_it_was_asked_for() {
 }
 
 #[test]
+fn a_secret_does_not_follow_to_another_server() {
+    let house = House::new();
+    let path = house.destinations();
+    let made = house.call("POST", &path, &shop().to_string()).body;
+    let own = format!("{path}{}", text(&made["id"]));
+    let elsewhere = |more: &str| format!(r#"{{"to":"https://other.example/in"{more}}}"#);
+    let refused = house.call("PATCH", &own, &elsewhere(""));
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "bearer"]));
+    let same = format!("{}/other", text(&made["to"]).trim_end_matches('/'));
+    assert_eq!(house.call("PATCH", &own, &json!({ "to": same }).to_string()).status, 204);
+    assert_eq!(house.call("PATCH", &own, &elsewhere(r#","bearer":null"#)).status, 204);
+}
+
+#[test]
 fn a_destination_begins_at_an_event() {
     let house = House::new();
     let publish = |number: u32| {

@@ -59,6 +59,9 @@ pub struct Handshake {
     /// The form of what is said or signed back.
     #[serde(default)]
     allow: Allow,
+    /// Where events have what is signed of them, when a token is signed without proof; the body, when nothing is said.
+    #[serde(default)]
+    signs: Option<Source>,
     /// The status of the answer.
     #[serde(default = "ok")]
     status: u16,
@@ -123,7 +126,7 @@ enum Allow {
     /// Printable text.
     #[default]
     Printable,
-    /// Letters, digits and `+/=_.-`, at most 128: nothing that could be the body of an event.
+    /// Letters, digits and `+/=_.-`, at most 128: no event whose body is that is taken.
     Token,
     /// 20 to 32 hex digits.
     Hex,
@@ -191,6 +194,18 @@ impl Handshake {
                 wanted => scalar(found).is_some_and(|text| wanted.is(text.as_bytes())),
             }
         })
+    }
+
+    /// Whether anybody may have had this signature by asking for it: then it proves nothing.
+    pub(super) fn would_sign(&self, request: &Request<'_>, parameters: &Parameters) -> bool {
+        if self.proof != Proof::None || self.allow == Allow::Printable {
+            return false;
+        }
+        let signed = match &self.signs {
+            Some(source) => source.read_one(request, parameters).unwrap_or_default(),
+            None => request.body.into(),
+        };
+        std::str::from_utf8(&signed).is_ok_and(|text| self.allow.takes(text))
     }
 
     /// What the provider waits for, or why it does not get it.

@@ -46,6 +46,8 @@ pub struct Verifier {
     secrets: Vec<Prepared>,
     parameters: Parameters,
     window: Option<u32>,
+    /// Ways of signing that others have replaced do not count.
+    is_strict: bool,
 }
 
 /// One secret, ready for each way of signing it is for.
@@ -106,7 +108,14 @@ impl Verifier {
         let secrets: Result<_, _> =
             secrets.iter().map(|secret| Prepared::new(name, provider, secret)).collect();
         let (provider, secrets) = (Arc::clone(provider), secrets?);
-        Ok(Self { name: name.into(), provider, secrets, parameters, window })
+        Ok(Self { name: name.into(), provider, secrets, parameters, window, is_strict: false })
+    }
+
+    /// The same, but for ways of signing that the provider has replaced: who sends chooses the way, so the weakest that
+    /// is taken is what a signature is worth.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { is_strict: true, ..self }
     }
 
     /// The provider's name.
@@ -147,6 +156,10 @@ impl Verifier {
         certificate: Option<&[u8]>,
         now: Option<i64>,
     ) -> Result<Verified, Fault> {
+        let asked = |one: &handshake::Handshake| one.would_sign(request, &self.parameters);
+        if self.provider.handshakes.iter().any(asked) {
+            return Err(Fault::Mismatch);
+        }
         let mut found = Err(if self.provider.schemes.is_empty() {
             Fault::NothingSigned { provider: self.name.to_string() }
         } else {
@@ -195,6 +208,9 @@ impl Verifier {
         let mut wanted = None;
         let given = self.parameters.get("certificate");
         for (place, scheme) in self.provider.schemes.iter().enumerate() {
+            if scheme.legacy && self.is_strict {
+                continue;
+            }
             let missing = scheme.when.iter().find(|when| !self.holds(when, prepared, request));
             if let Some(missing) = missing {
                 wanted = wanted.or_else(|| missing.wanted());

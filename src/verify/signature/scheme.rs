@@ -33,6 +33,9 @@ pub struct Scheme {
     /// All must hold.
     #[serde(default)]
     pub when: Vec<When>,
+    /// Whether the provider has replaced it by a stronger one.
+    #[serde(default)]
+    pub legacy: bool,
     /// Where the signatures are; only special ways have none.
     #[serde(default)]
     pub signature: Option<Source>,

@@ -242,3 +242,97 @@ fn verification_costs_microseconds() {
     println!("HMAC-SHA256 of 130 bytes: {each:?}");
     assert!(each.as_micros() < 200, "{each:?}, even without optimisation");
 }
+
+fn verifier(
+    provider: &str,
+    secret: &str,
+    parameters: &[(&str, &str)],
+) -> Result<Verifier, SchemeFault> {
+    let registry = Registry::built_in();
+    let row = registry.find(provider).expect("a provider");
+    let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    Verifier::new(provider, row, &[Secret::new(secret)], parameters.collect(), None)
+}
+
+#[test]
+fn a_token_that_anybody_has_signed_for_the_asking_is_no_event() {
+    let form = |name: &str, value: &str| {
+        let mut headers = HeaderMap::new();
+        headers
+            .insert("content-type", "application/x-www-form-urlencoded".parse().expect("a type"));
+        headers
+            .insert(HeaderName::try_from(name).expect("a name"), value.parse().expect("a value"));
+        headers
+    };
+    let request =
+        |method, headers, query, body| Request { method, headers, query, body, slug: None };
+    let post = Method::POST;
+    let none = HeaderMap::new();
+
+    let twitter = verifier("x-twitter", "s", &[]).expect("a verifier");
+    let Greeting::Answer(answer) =
+        twitter.greet(&request(&Method::GET, &none, Some("crc_token=a%3Devil"), b""), None, None)
+    else {
+        panic!("no answer")
+    };
+    let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let signed = answer["response_token"].as_str().expect("a signature");
+    let headers = form("x-twitter-webhooks-signature", signed);
+    let judged = twitter.judge(&request(&post, &headers, None, b"a=evil"), None, None);
+    assert_eq!(judged, Err(Fault::Mismatch));
+
+    let braintree = verifier("braintree", "s", &[("public_key", "pub")]).expect("a verifier");
+    let token = "deadbeefdeadbeefdeadbeef";
+    let query = format!("bt_challenge={token}");
+    let Greeting::Answer(answer) =
+        braintree.greet(&request(&Method::GET, &none, Some(&query), b""), None, None)
+    else {
+        panic!("no answer")
+    };
+    let signed = String::from_utf8(answer.body).expect("text");
+    let body = format!("bt_payload={token}&bt_signature={}", signed.replace('|', "%7C"));
+    let headers = form("x-any", "x");
+    let judged = braintree.judge(&request(&post, &headers, None, body.as_bytes()), None, None);
+    assert_eq!(judged, Err(Fault::Mismatch));
+}
+
+#[test]
+fn a_public_key_is_no_shared_secret() {
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
+    assert!(verifier("fusionauth", pem, &[]).is_err());
+    for text in [set.to_owned(), format!("\n{set}"), format!("\u{FEFF}{set}"), format!(" {set}")] {
+        let made = token::KeySet::new(
+            Registry::built_in()
+                .find("fusionauth")
+                .expect("a provider")
+                .schemes
+                .first()
+                .expect("one"),
+            text.as_bytes(),
+        );
+        assert!(made.expect("keys").is_public(), "{text}");
+    }
+}
+
+#[test]
+fn who_sends_does_not_choose_a_weaker_way_of_signing() {
+    let legacy = ["hubspot", "hook0", "coinbase-cdp"];
+    let weak = |provider: &str| {
+        let registry = Registry::built_in();
+        let schemes = &registry.find(provider).expect("a provider").schemes;
+        schemes.iter().filter(|scheme| scheme.legacy).count()
+    };
+    assert_eq!(legacy.map(weak), [2, 1, 1]);
+    let mut headers = HeaderMap::new();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"sbody");
+    let digest = material::to_hex(digest.as_ref());
+    headers.insert("x-hubspot-signature-version", "v1".parse().expect("a value"));
+    headers.insert("x-hubspot-signature", digest.parse().expect("a value"));
+    let (headers, method) = (&headers, &Method::POST);
+    let request = Request { method, headers, query: None, body: b"body", slug: None };
+    let url = [("url", "https://h.example/")];
+    let made = || verifier("hubspot", "s", &url).expect("a verifier");
+    assert!(made().judge(&request, None, None).is_ok());
+    assert!(made().strict().judge(&request, None, None).is_err());
+}

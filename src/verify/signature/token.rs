@@ -22,6 +22,9 @@ use super::scheme::{Algorithm, BodyDigest, Claim, Encoding, Scheme, SecretForm};
 /// Most keys of one set.
 const KEYS_MAX: usize = 100;
 
+/// What some editors put in front of a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Keys that tokens may be signed with.
 pub(super) struct KeySet(Vec<NamedKey>);
 
@@ -45,17 +48,29 @@ enum PublicOrShared {
 impl KeySet {
     /// Keys from a secret's text: a JWK, a set of them, or a shared secret where the provider has those.
     pub(super) fn new(scheme: &Scheme, text: &[u8]) -> Option<Self> {
-        let is_json = text.first() == Some(&b'{');
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
+        let is_json = matches!(text.first(), Some(b'{' | b'['));
         if !is_json && scheme.secret != SecretForm::Keys {
+            // A public key, as a shared secret, is one that everybody has.
+            if memchr::memmem::find(text, b"-----BEGIN").is_some() {
+                return None;
+            }
             let key = PublicOrShared::Shared(text.to_vec());
             return Some(Self(vec![NamedKey { id: None, algorithm: None, key }]));
         }
         let value: Value = serde_json::from_slice(text).ok()?;
-        let listed = value.get("keys").and_then(Value::as_array).cloned();
+        let listed = value.get("keys").unwrap_or(&value).as_array().cloned();
         let keys = listed.unwrap_or_else(|| vec![value]);
         // A set may hold keys for other purposes; those are passed over.
         let keys: Vec<_> = keys.iter().take(KEYS_MAX).filter_map(NamedKey::read).collect();
         (!keys.is_empty()).then_some(Self(keys))
+    }
+}
+
+#[cfg(test)]
+impl KeySet {
+    pub(super) fn is_public(&self) -> bool {
+        self.0.iter().all(|named| !matches!(named.key, PublicOrShared::Shared(_)))
     }
 }
 
