@@ -48,10 +48,7 @@ impl Event {
     /// Its name, when that is written as it is: most are, and one with an escape in it gives nothing.
     #[must_use]
     pub fn plain_name(&self) -> Option<&str> {
-        let behind = self.json.strip_prefix(b"{\"occurred\":\"")?;
-        let name = behind[memchr::memchr(b'"', behind)?..].strip_prefix(b"\",\"event\":\"")?;
-        let end = memchr::memchr2(b'"', b'\\', name)?;
-        if name[end] == b'"' { std::str::from_utf8(&name[..end]).ok() } else { None }
+        plain_name(&self.json)
     }
 
     /// A digest of what the event says: name, resource, related, payload. Moment, id and what it follows are left out,
@@ -67,6 +64,15 @@ impl Event {
         hasher.write(&json[start..end]);
         hasher.finish()
     }
+}
+
+/// The same of a kept event's text.
+#[must_use]
+pub fn plain_name(json: &[u8]) -> Option<&str> {
+    let behind = json.strip_prefix(b"{\"occurred\":\"")?;
+    let name = behind[memchr::memchr(b'"', behind)?..].strip_prefix(b"\",\"event\":\"")?;
+    let end = memchr::memchr2(b'"', b'\\', name)?;
+    if name[end] == b'"' { std::str::from_utf8(&name[..end]).ok() } else { None }
 }
 
 /// Length of `,"id":"…","follows":"…"}`; with `null` it is 34 bytes less.

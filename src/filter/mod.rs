@@ -168,6 +168,12 @@ impl Filter {
                 || workspace.is_some_and(|own| self.workspaces.contains(&own)))
     }
 
+    /// Whether an event of that name may be among those asked for.
+    #[must_use]
+    pub fn admits_name(&self, name: &str) -> bool {
+        self.names.matches(name)
+    }
+
     /// Whether an event is one of those asked for, whatever its place; `distinct`, limit and offset are no matter of
     /// one event.
     #[must_use]

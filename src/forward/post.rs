@@ -3,6 +3,7 @@
 //! lane that changes finishes its attempt first; one whose record is gone leaves no place and nothing parked.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -42,6 +43,8 @@ struct Post {
     scope: (Uuid, Uuid),
     /// Rung when something may be there for it.
     bell: Arc<Notify>,
+    /// Something that lies parked may go out.
+    is_called: AtomicBool,
     wanted: Mutex<Wanted>,
     state: Mutex<Arc<State>>,
     signal: channel::Sender<Signal>,
@@ -101,6 +104,7 @@ impl Posts {
                         let Some((post, _)) = posts.get(&standing.destination) else { continue };
                         lock(&post.state).lies_parked(standing.events);
                         if standing.is_due {
+                            post.is_called.store(true, Ordering::Relaxed);
                             post.bell.notify_one();
                         }
                     }
@@ -161,7 +165,15 @@ impl Posts {
         let scope = (record.account, workspace);
         let (wanted, state) = (Mutex::new(wanted), Mutex::new(state));
         let bell = Arc::default();
-        let post = Arc::new(Post { record: record.id, scope, bell, wanted, state, signal });
+        let post = Arc::new(Post {
+            record: record.id,
+            scope,
+            bell,
+            is_called: AtomicBool::new(false),
+            wanted,
+            state,
+            signal,
+        });
         // Now, and not when its task runs: the dispatcher may have gone on by then.
         if let Err(fault) = self.inner.settle(&post) {
             lock(&post.state).failed(&fault.to_string(), true);
@@ -246,7 +258,14 @@ impl Inner {
             _ = told.wait_for(|signal| signal.ends(changed)) => return Ok(()),
             () = seat.take() => {}
         }
-        let woken = Woken::new(&ground.spool, dispatch, seats, post.sleeper(destination));
+        let mut woken = Woken::new(&ground.spool, dispatch, seats, post.sleeper(destination));
+        // Many have nothing to send: they need no sink for that, and leave their turn soon.
+        if !post.is_called.swap(false, Ordering::Relaxed) {
+            tokio::select! {
+                _ = told.wait_for(|signal| signal.ends(changed)) => return Ok(()),
+                found = woken.seek() => if !found? { return Ok(()) },
+            }
+        }
         let source = (Source::Woken(Box::new(woken)), seat);
         let (state, signal) = (Arc::clone(state), (told, changed));
         let lane = Lane::open(destination, ground, source, state, self.tempo, signal)?;

@@ -121,6 +121,35 @@ pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
     })
 }
 
+/// The texts of a frame's events, without a look at anything else: one with no sense gives none.
+pub(super) fn texts<'a>(header: &Header, payload: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let table_bytes = usize::from(header.count) * ENTRY_BYTES;
+    let (table, rest) = payload.split_at_checked(table_bytes).unwrap_or_default();
+    let head = head_bytes(header, rest).unwrap_or(usize::MAX);
+    let mut rest = rest.get(head..).unwrap_or_default();
+    table.chunks_exact(ENTRY_BYTES).map_while(move |entry| {
+        let length = u32::from_le_bytes(*entry.last_chunk()?) as usize;
+        let (text, behind) = rest.split_at_checked(length)?;
+        rest = behind;
+        Some(text)
+    })
+}
+
+/// Bytes of what stands of a request between the table and the events.
+fn head_bytes(header: &Header, rest: &[u8]) -> Option<usize> {
+    if header.flags & CAPTURE == 0 {
+        return Some(0);
+    }
+    let key = if header.flags & KEYED == 0 { 0 } else { KEY_BYTES };
+    let fixed = WEBHOOK_BYTES + key;
+    if header.flags & TARGET == 0 {
+        return Some(fixed);
+    }
+    let target = rest.get(fixed..fixed + TARGET_BYTES)?;
+    let query = u32::from_le_bytes(*target.last_chunk()?) as usize;
+    (fixed + TARGET_BYTES).checked_add(query)
+}
+
 /// What stands of a request in front of the events; `at` moves behind it.
 fn read_head(header: &Header, payload: &Bytes, at: &mut usize) -> Option<Capture> {
     let mut take = |length: usize| {
@@ -182,6 +211,8 @@ mod tests {
                     (account, workspace, time)
                 );
                 assert_eq!(kept.capture.as_ref(), capture);
+                let plain: Vec<_> = events[..count].iter().map(|event| &event.json[..]).collect();
+                assert_eq!(texts(&header, &payload).collect::<Vec<_>>(), plain);
             }
         }
     }
@@ -205,6 +236,7 @@ mod tests {
         let (header, payload) = split(&frame);
         for length in 0..payload.len() {
             assert!(decode(&header, &payload.slice(..length)).is_none(), "{length} bytes");
+            assert_eq!(texts(&header, &payload[..length]).count(), 0, "{length} bytes");
         }
         let odd = [
             Header { kind: 3, ..header },

@@ -16,6 +16,7 @@ mod reader;
 mod refused;
 mod ring;
 mod shared;
+mod sight;
 mod start;
 mod tracks;
 mod writer;
@@ -38,8 +39,9 @@ use crate::telemetry::Telemetry;
 pub use append::Append;
 pub use lock::FolderLock;
 pub use picker::Picker;
-pub use reader::{Interest, Reader};
+pub use reader::Reader;
 pub use refused::Refused;
+pub use sight::{Interest, Sight};
 pub use start::{DISPATCHER, Start, track_of};
 
 /// Settings of the spool.

@@ -7,14 +7,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-
-use super::content::decode;
 use super::shared::Shared;
+use super::sight::{Interest, Sight};
 use super::tracks::Track;
 use super::{Kept, Lag, SpoolError};
 use crate::clock::Time;
-use crate::id::Uuid;
 use crate::journal::{DiskFile, HEADER_BYTES, Header, Mode, Segment, Step, Walk};
 
 /// Reads frames in order from a durable cursor. A frame is read again until it is released.
@@ -30,9 +27,6 @@ pub struct Reader {
     /// Whose frames it gives; without this, all.
     wants: Option<Interest>,
 }
-
-/// Whether the frames of an account's workspace are of interest: others are passed over unread.
-pub type Interest = Arc<dyn Fn(Uuid, Option<Uuid>) -> bool + Send + Sync>;
 
 /// Most bytes of frames without interest that are passed over at once: whoever reads may be told to stop.
 const PASSED_MAX_BYTES: usize = 64 << 20;
@@ -68,6 +62,12 @@ pub(super) struct Limits {
     pub(super) wants: Option<Interest>,
 }
 
+impl Limits {
+    fn want(&self, sight: &Sight<'_>) -> bool {
+        self.wants.as_ref().is_none_or(|wants| wants(sight))
+    }
+}
+
 /// What was read.
 pub(super) struct Taken {
     pub(super) kept: Vec<Kept>,
@@ -89,17 +89,15 @@ impl Taken {
     }
 
     /// Takes one frame, if it is of interest.
-    fn add(&mut self, header: &Header, payload: impl FnOnce() -> Bytes, limits: &Limits) {
-        let length = header.length as usize;
-        let workspace = Some(Uuid::from_bytes(header.workspace)).filter(|id| !id.is_nil());
-        let account = Uuid::from_bytes(header.account);
-        if limits.wants.as_ref().is_none_or(|wants| wants(account, workspace)) {
-            self.kept.extend(decode(header, &payload()));
+    fn add(&mut self, sight: &Sight<'_>, is_wanted: bool) {
+        let length = sight.payload.len();
+        if is_wanted {
+            self.kept.extend(sight.kept());
             self.bytes += length;
         } else {
             self.passed += length;
         }
-        self.next = header.sequence + 1;
+        self.next = sight.sequence() + 1;
     }
 }
 
@@ -144,6 +142,34 @@ impl Reader {
         }
     }
 
+    /// Waits until there is a frame that it has not given.
+    pub async fn ready(&self) {
+        loop {
+            let mut news = pin!(self.shared.news.notified());
+            news.as_mut().enable();
+            if self.next <= self.shared.durable() {
+                return;
+            }
+            news.await;
+        }
+    }
+
+    /// Looks at the frames that stand in memory, as far as those go, and goes on behind them; none is given. `false`:
+    /// the next one is not there, and has to be read.
+    pub fn look(&mut self, mut see: impl FnMut(&Sight<'_>)) -> bool {
+        self.follow_retention();
+        let end = self.shared.durable() + 1;
+        let limits = Limits { frames: usize::MAX, bytes: usize::MAX, end, wants: None };
+        let seen = |sight: &Sight<'_>| {
+            see(sight);
+            false
+        };
+        let Some(taken) = self.take_from_ring(&limits, seen) else { return self.next >= end };
+        (self.next, self.place) = (taken.next, taken.place);
+        self.track.position.store(self.next, Ordering::Relaxed);
+        true
+    }
+
     /// The same without a wait, of frames before the sequence `end`; none: it stands there, or behind the newest.
     ///
     /// # Errors
@@ -165,7 +191,7 @@ impl Reader {
             }
             let (frames, bytes) = (frames_max.max(1), bytes_max.max(1));
             let limits = Limits { frames, bytes, end, wants: self.wants.clone() };
-            let taken = match self.take_from_ring(&limits) {
+            let taken = match self.take_from_ring(&limits, |sight| limits.want(sight)) {
                 Some(taken) => taken,
                 None => self.take_from_disk(limits).await?,
             };
@@ -200,7 +226,11 @@ impl Reader {
         }
     }
 
-    fn take_from_ring(&self, limits: &Limits) -> Option<Taken> {
+    fn take_from_ring(
+        &self,
+        limits: &Limits,
+        mut wants: impl FnMut(&Sight<'_>) -> bool,
+    ) -> Option<Taken> {
         let mut taken = Taken::new(self.next, None);
         let mut known = self.place.as_ref().map(|place| (place.segment.head.base, place.offset));
         while let Some(slot) = self.shared.ring.find(taken.next) {
@@ -219,8 +249,10 @@ impl Reader {
                 if header.sequence < taken.next {
                     continue;
                 }
-                let payload = || slot.bytes.slice(from..from + header.length as usize);
-                taken.add(&header, payload, limits);
+                let payload = from..from + header.length as usize;
+                let sight = Sight { header: &header, whole: &slot.bytes, payload };
+                let is_wanted = wants(&sight);
+                taken.add(&sight, is_wanted);
             }
             let offset = slot.offset + at as u64;
             taken.place = Some(Place { segment: slot.segment, offset, walk: None });
@@ -349,7 +381,9 @@ fn read_segment(
         match walk.step()? {
             Step::Frame(found) if found.header.sequence < taken.next => {}
             Step::Frame(found) => {
-                taken.add(&found.header, || found.payload, limits);
+                let (header, whole) = (&found.header, &found.payload);
+                let sight = Sight { header, whole, payload: 0..whole.len() };
+                taken.add(&sight, limits.want(&sight));
             }
             // Its file belongs to another segment by now.
             _ if segment.is_gone() => return Ok(()),

@@ -238,6 +238,12 @@ impl Destination {
         filter.admits(kept.account, kept.workspace) && filter.matches(seen)
     }
 
+    /// Whether it may get an event of its workspace with that name, if the name is known.
+    pub(super) fn may_want_name(&self, name: Option<&str>) -> bool {
+        let (Some(filter), Some(name)) = (&self.filter, name) else { return true };
+        filter.admits_name(name)
+    }
+
     /// Whether an event is one of those it gets.
     pub(super) fn wants(&self, kept: &Kept, event: &Event) -> bool {
         if let Owner::Workspace { account, workspace, .. } = self.owner

@@ -18,7 +18,7 @@ use super::{Destination, Signal};
 use crate::event::Event;
 use crate::filter::Seen;
 use crate::id::Uuid;
-use crate::spool::{DISPATCHER, Kept, OnFull, Reader, Spool, SpoolError, Start, track_of};
+use crate::spool::{DISPATCHER, Kept, OnFull, Reader, Sight, Spool, SpoolError, Start, track_of};
 
 /// Frames and bytes that are looked at together.
 const FRAMES_MAX: usize = 1000;
@@ -60,19 +60,27 @@ impl Ward {
         Some(sleeper)
     }
 
-    /// Those that sleep and may want an event of a frame.
-    fn wanting(&self, kept: &Kept, event: &Event, found: &mut Vec<Uuid>) {
-        // Most events are for nobody: the name says so without a look at the rest.
-        let name = event.plain_name();
-        if let Some(name) = name {
-            self.index.find(name, found);
-            if found.is_empty() {
-                return;
+    /// Whether one of those that sleep may want an event of a frame, by its name.
+    fn may_want(&self, sight: &Sight<'_>, found: &mut Vec<Uuid>) -> bool {
+        let mut may = false;
+        for name in sight.names() {
+            // Most events are for nobody: the name says so without a look at the rest.
+            match name.filter(|_| self.index.needs_name_only()) {
+                Some(name) => self.index.find(name, found),
+                None => return true,
             }
+            may |= !found.is_empty();
+            found.clear();
         }
-        let Some(seen) = Seen::read(&event.json) else { return found.clear() };
-        if name.is_none() {
-            self.index.find(&seen.name(), found);
+        may
+    }
+
+    /// Those that sleep and want an event of a frame.
+    fn wanting(&self, kept: &Kept, event: &Event, found: &mut Vec<Uuid>) {
+        let Some(seen) = Seen::read(&event.json) else { return };
+        self.index.find(&seen.name(), found);
+        if !self.index.needs_name_only() {
+            self.index.find_resource(&seen.resource().id(), found);
         }
         let wants = |id: &Uuid| {
             self.sleeping.get(id).is_some_and(|sleeper| sleeper.destination.may_want(kept, &seen))
@@ -89,6 +97,13 @@ struct State {
     /// What reads, once there is somebody to wake and until the task has taken it.
     reader: Option<Reader>,
     is_reading: bool,
+}
+
+impl State {
+    /// The reader at hand is not wanted any more; another one begins elsewhere.
+    fn is_called_off(&self) -> bool {
+        !self.is_reading || self.reader.is_some()
+    }
 }
 
 /// The dispatcher, for those that sleep and for its task.
@@ -204,36 +219,28 @@ impl Dispatch {
     pub(super) async fn run(self: Arc<Self>, mut signal: watch::Receiver<Signal>) {
         let mut reader = None;
         loop {
-            let next = async {
-                match &mut reader {
-                    None => {
-                        self.news.notified().await;
-                        None
-                    }
+            let ready = async {
+                match &reader {
+                    None => self.news.notified().await,
                     Some(reader) => tokio::select! {
-                        () = self.news.notified() => None,
-                        next = Reader::next(reader, FRAMES_MAX, BYTES_MAX) => Some(next),
+                        () = self.news.notified() => {}
+                        () = Reader::ready(reader) => {}
                     },
                 }
             };
-            let next = tokio::select! {
+            tokio::select! {
                 _ = signal.wait_for(|signal| signal.stop) => return,
-                next = next => next,
-            };
-            match next {
-                None => {
-                    let mut state = self.lock();
-                    if let Some(new) = state.reader.take() {
-                        reader = Some(new);
-                    } else if !state.is_reading {
-                        reader = None;
-                    }
-                }
-                Some(Ok(kept)) => {
-                    let Some(reader) = &mut reader else { continue };
-                    self.look(&kept, reader);
-                }
-                Some(Err(fault)) => {
+                () = ready => {}
+            }
+            self.follow(&mut reader);
+            let Some(reader) = &mut reader else { continue };
+            if self.look(reader) {
+                continue;
+            }
+            // It is far behind: they are read from files.
+            match reader.take(FRAMES_MAX, BYTES_MAX, u64::MAX).await {
+                Ok(kept) => self.pass(&kept, reader),
+                Err(fault) => {
                     tracing::warn!(%fault, "nobody is woken for what comes in");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
@@ -241,35 +248,70 @@ impl Dispatch {
         }
     }
 
-    /// Wakes those that may want something of these frames, and goes on behind them.
-    fn look(&self, kept: &[Kept], reader: &mut Reader) {
+    /// Takes the reader that is wanted now.
+    fn follow(&self, reader: &mut Option<Reader>) {
         let mut state = self.lock();
-        if !state.is_reading || state.reader.is_some() {
-            // It was called off meanwhile; another one begins elsewhere.
+        if let Some(new) = state.reader.take() {
+            *reader = Some(new);
+        } else if !state.is_reading {
+            *reader = None;
+        }
+    }
+
+    /// Wakes those that may want something of the newest frames, and goes on behind them. Nothing is read of frames
+    /// that are for nobody. `false`: they are not in memory.
+    fn look(&self, reader: &mut Reader) -> bool {
+        let mut state = self.lock();
+        if state.is_called_off() {
+            return true;
+        }
+        let mut found = Vec::new();
+        let is_there = reader.look(|sight| {
+            let (account, Some(workspace)) = sight.scope() else { return };
+            let Some(ward) = state.wards.get_mut(&(account, workspace)) else { return };
+            if !ward.sleeping.is_empty()
+                && ward.may_want(sight, &mut found)
+                && let Some(kept) = sight.kept()
+            {
+                wake(&self.spool, ward, &kept, &mut found);
+            }
+        });
+        self.advance(&mut state, reader);
+        is_there
+    }
+
+    /// The same of frames that were read.
+    fn pass(&self, kept: &[Kept], reader: &mut Reader) {
+        let mut state = self.lock();
+        if state.is_called_off() {
             return;
         }
         let mut found = Vec::new();
         for kept in kept {
             let Some(workspace) = kept.workspace else { continue };
-            let Some(ward) = state.wards.get_mut(&(kept.account, workspace)) else { continue };
-            for event in &kept.events {
-                if ward.sleeping.is_empty() {
-                    break;
-                }
-                ward.wanting(kept, event, &mut found);
-                for record in found.drain(..) {
-                    let Some(sleeper) = ward.lift(record) else { continue };
-                    let on_full = sleeper.destination.on_full;
-                    self.spool.stand(&track_of(record), on_full, kept.sequence);
-                    sleeper.bell.notify_one();
-                }
+            if let Some(ward) = state.wards.get_mut(&(kept.account, workspace)) {
+                wake(&self.spool, ward, kept, &mut found);
             }
         }
-        // After the places of those that were woken: whatever is saved in between has them.
+        self.advance(&mut state, reader);
+    }
+
+    /// After the places of those that were woken: whatever is saved in between has them.
+    fn advance(&self, state: &mut State, reader: &mut Reader) {
         state.place = reader.position();
-        if let Some(last) = kept.last() {
-            reader.release(last.sequence);
-        }
+        reader.release(state.place.saturating_sub(1));
         self.progress.send_replace(state.place);
+    }
+}
+
+/// Wakes those of a workspace that want an event of a frame.
+fn wake(spool: &Spool, ward: &mut Ward, kept: &Kept, found: &mut Vec<Uuid>) {
+    for event in &kept.events {
+        ward.wanting(kept, event, found);
+        for record in found.drain(..) {
+            let Some(sleeper) = ward.lift(record) else { continue };
+            spool.stand(&track_of(record), sleeper.destination.on_full, kept.sequence);
+            sleeper.bell.notify_one();
+        }
     }
 }

@@ -74,10 +74,36 @@ impl Woken {
     fn open(&self) -> Result<Reader, SpoolError> {
         let Sleeper { record, scope, destination, .. } = &self.sleeper;
         let (account, workspace) = *scope;
-        let wants: Interest =
-            Arc::new(move |owner, place| owner == account && place == Some(workspace));
+        let asking = Arc::clone(destination);
+        let wants: Interest = Arc::new(move |sight| {
+            sight.scope() == (account, Some(workspace))
+                && sight.names().any(|name| asking.may_want_name(name))
+        });
         let track = track_of(*record);
         Ok(self.spool.reader_from(&track, destination.on_full, Start::Now)?.only(wants))
+    }
+
+    /// Goes on to the first frame that may be for it. `false`: there is none, and it sleeps.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(in crate::forward) async fn seek(&mut self) -> Result<bool, SpoolError> {
+        let mut reader = self.open()?;
+        loop {
+            let end = *self.progress.borrow_and_update();
+            if reader.position() < end {
+                if !reader.take(1, 1, end).await?.is_empty() {
+                    reader.rewind();
+                    self.stance = Stance::Reading(Box::new(reader));
+                    return Ok(true);
+                }
+            } else if self.dispatch.sleep(&self.sleeper, reader.position()) {
+                self.stance = Stance::Gone;
+                return Ok(false);
+            } else if self.progress.changed().await.is_err() {
+                return Ok(false);
+            }
+        }
     }
 
     /// The next frames, with a turn to send them; nothing, once it has slept for `idle`. May be dropped at any await.

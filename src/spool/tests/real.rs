@@ -377,7 +377,7 @@ async fn frames_of_others_are_passed_over_and_none_behind_the_end_is_given() {
     let (spool, _) = open(&folder.0, options());
     let reader = spool.reader("one", OnFull::Hold).expect("a reader");
     let (mine, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-    let mut reader = reader.only(Arc::new(move |account, place| (account, place) == (mine, None)));
+    let mut reader = reader.only(Arc::new(move |sight| sight.scope() == (mine, None)));
     for number in 0..10 {
         let account = if number % 5 == 0 { mine } else { other };
         let frame = Frame::encode(account, None, Time::default(), &[event(number)], None);
@@ -394,7 +394,7 @@ async fn frames_of_others_are_passed_over_and_none_behind_the_end_is_given() {
     spool.close();
     let (spool, _) = open(&folder.0, options());
     let reader = spool.reader("one", OnFull::Hold).expect("a reader");
-    let mut reader = reader.only(Arc::new(move |account, place| (account, place) == (mine, None)));
+    let mut reader = reader.only(Arc::new(move |sight| sight.scope() == (mine, None)));
     assert_eq!(sequences(reader.take(10, 1 << 20, 11).await.expect("frames")), [6], "from disk");
 }
 
