@@ -66,6 +66,11 @@ on_full=drop-oldest; for addresses also:
 
   form=FORM             array, single, ndjson, cloudevents, cloudevents-binary or cloudevents-batch
   batch_events=100      most events of one request; batch_bytes=65536 the same in bytes
+  linger_ms=10          how long events wait for others to go with
+  concurrency=8         most requests at once, for http and https; never two with events of one resource
+  ordering=none         keeps no order: nothing waits behind a parked event of its resource
+  retry_seconds=259200  what a destination does not take so long, while it takes nothing, is parked
+  retry_first_ms=200    bound of the first pause after a failure; retry_most_ms=30000 of all
   bearer_file=FILE      its first line is the token; basic_file=FILE user:password
   headers_file=FILE     further headers, one a line
   sign_file=FILE        one or two secrets (whsec_...) that sign requests as Standard Webhooks says

@@ -47,6 +47,24 @@ pub struct Forward {
     /// Most bytes of one request, about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_bytes: Option<u32>,
+    /// How long events wait for others to go with, in milliseconds; 10 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linger_ms: Option<u32>,
+    /// Most requests at once, for http and https; never two with events of one resource. 1 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// `resource`, the default: the events of one resource go in order; or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordering: Option<String>,
+    /// What the destination does not take for so many seconds, while it takes nothing, is parked; 259200 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_seconds: Option<u32>,
+    /// Bound of the first pause after a failure, in milliseconds; 200 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_first_ms: Option<u32>,
+    /// Bound of all pauses, in milliseconds; 30000 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_most_ms: Option<u32>,
     /// File whose first line is sent as `Authorization: Bearer …`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_file: Option<PathBuf>,
@@ -122,6 +140,12 @@ impl Forward {
             ("form", self.form.clone()),
             ("batch_events", number(self.batch_events)),
             ("batch_bytes", number(self.batch_bytes)),
+            ("linger_ms", number(self.linger_ms)),
+            ("concurrency", number(self.concurrency)),
+            ("ordering", self.ordering.clone()),
+            ("retry_seconds", number(self.retry_seconds)),
+            ("retry_first_ms", number(self.retry_first_ms)),
+            ("retry_most_ms", number(self.retry_most_ms)),
             ("basic_file", path(&self.basic_file)),
             ("headers_file", path(&self.headers_file)),
             ("sign_file", path(&self.sign_file)),

@@ -290,6 +290,12 @@ const SHOWN: &[&str] = &[
     "form",
     "batch_events",
     "batch_bytes",
+    "linger_ms",
+    "concurrency",
+    "ordering",
+    "retry_seconds",
+    "retry_first_ms",
+    "retry_most_ms",
     "maxlen",
 ];
 

@@ -1,8 +1,8 @@
-//! What a lane has in hand: frames as the spool gave them, their events numbered. In: frames. Out: batches of events
-//! as bytes, copied from text that was made once; and how far the cursor may move. Never parses, never re-encodes.
+//! What a lane has in hand: some events of frames that the spool gave. In: events by their places. Out: batches of them
+//! as bytes, copied from text that was made once; and their keys. Never re-encodes.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::lines::Mark;
 use crate::event::{Event, write_received};
@@ -22,13 +22,81 @@ pub(super) enum Form {
     Bare,
 }
 
-/// Frames in hand.
-#[derive(Debug)]
+/// How order is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ordering {
+    /// Among the events of one resource.
+    #[default]
+    Resource,
+    /// Not at all: each event has a key of its own.
+    Free,
+}
+
+impl Ordering {
+    /// What stands for an event's turn: of two with the same key the first goes first.
+    pub(super) fn key(self, kept: &Kept, event: &Event) -> Key {
+        let (account, workspace) = (kept.account, kept.workspace);
+        match self {
+            Self::Resource => {
+                let seen = Seen::read(&event.json);
+                let resource = seen.as_ref().map(|seen| seen.resource().id()).unwrap_or_default();
+                Key::new(account, workspace, &resource)
+            }
+            Self::Free => Key::new(account, workspace, &format!("event {}", event.id)),
+        }
+    }
+}
+
+/// One event among the frames that were read together with its own.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    frames: Arc<Vec<Kept>>,
+    frame: u32,
+    event: u32,
+    /// Its number among all that were read.
+    number: u64,
+}
+
+impl Item {
+    /// The event of a frame, both by their places.
+    pub(super) fn new(frames: &Arc<Vec<Kept>>, (frame, event): (u32, u32), number: u64) -> Self {
+        Self { frames: Arc::clone(frames), frame, event, number }
+    }
+
+    pub(super) fn kept(&self) -> &Kept {
+        &self.frames[self.frame as usize]
+    }
+
+    pub(super) fn event(&self) -> &Event {
+        &self.kept().events[self.event as usize]
+    }
+
+    /// Its frame's sequence, and its place there.
+    pub(super) fn spot(&self) -> (u64, u32) {
+        (self.kept().sequence, self.event)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Bytes that a batch has for it, at most.
+    pub(super) fn bytes(&self) -> usize {
+        self.event().json.len() + ENVELOPE_BYTES
+    }
+
+    fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.frames, &other.frames) && self.frame == other.frame
+    }
+}
+
+/// Events in hand.
+#[derive(Debug, Default)]
 pub(super) struct Load {
-    kept: Vec<Kept>,
-    /// For each event its frame and its place there.
-    places: Vec<(u32, u32)>,
-    bytes: usize,
+    items: Vec<Item>,
+    ordering: Ordering,
+    /// The keys of all, when they were known before.
+    keys: Vec<Key>,
     /// Where the events lie on the shelf, when they come from there.
     numbers: Vec<i64>,
     /// What is sent instead of each event, once it was made; nothing when events are sent.
@@ -36,24 +104,19 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Those events of some frames that are wanted.
-    pub(super) fn new(kept: Vec<Kept>, wants: impl Fn(&Kept, &Event) -> bool) -> Self {
-        let mut places = Vec::with_capacity(kept.len() * 2);
-        let mut bytes = 0;
-        for (frame, kept) in kept.iter().enumerate() {
-            for (place, event) in kept.events.iter().enumerate() {
-                if wants(kept, event) {
-                    places.push((frame as u32, place as u32));
-                }
-            }
-            bytes += kept.events.iter().map(|event| event.json.len()).sum::<usize>();
-            bytes += kept.capture.as_ref().map_or(0, |capture| capture.body.len());
-        }
-        Self { kept, places, bytes, numbers: Vec::new(), texts: OnceLock::new() }
+    /// Those events; with the keys of all of them, or none.
+    pub(super) fn new(items: Vec<Item>, ordering: Ordering, keys: Vec<Key>) -> Self {
+        Self { items, ordering, keys, ..Self::default() }
+    }
+
+    /// All events of some frames.
+    #[cfg(test)]
+    pub(super) fn of(kept: Vec<Kept>) -> Self {
+        Self::new(all_of(kept), Ordering::default(), Vec::new())
     }
 
     /// Events from the shelf.
-    pub(super) fn shelved(lying: Vec<Lying>) -> Self {
+    pub(super) fn shelved(lying: Vec<Lying>, ordering: Ordering) -> Self {
         let numbers = lying.iter().map(|lying| lying.number).collect();
         let kept = |Lying { aside, .. }: Lying| Kept {
             sequence: 0,
@@ -63,8 +126,8 @@ impl Load {
             events: vec![aside.event],
             capture: None,
         };
-        let kept = lying.into_iter().map(kept).collect();
-        Self { numbers, ..Self::new(kept, |_, _| true) }
+        let items = all_of(lying.into_iter().map(kept).collect());
+        Self { items, ordering, numbers, ..Self::default() }
     }
 
     /// Whether its events come from the shelf.
@@ -77,81 +140,74 @@ impl Load {
         self.numbers.get(range).unwrap_or_default()
     }
 
-    /// The key of an event: its place and its resource's id.
+    /// The key of an event.
     pub(super) fn key(&self, place: usize) -> Key {
-        let (kept, event) = self.at(place);
-        Self::key_of(kept, event)
+        let known = self.keys.get(place).copied();
+        known.unwrap_or_else(|| self.key_of(&self.items[place]))
     }
 
-    pub(super) fn key_of(kept: &Kept, event: &Event) -> Key {
-        let seen = Seen::read(&event.json);
-        let resource = seen.as_ref().map(|seen| seen.resource().id()).unwrap_or_default();
-        Key::new(kept.account, kept.workspace, &resource)
+    fn key_of(&self, item: &Item) -> Key {
+        self.ordering.key(item.kept(), item.event())
     }
 
-    /// Takes events out; the cursor moves past them as if they were done.
-    pub(super) fn take(&mut self, is_taken: impl Fn(&Self, usize) -> bool) -> Vec<(u32, u32)> {
+    /// The keys that were known before.
+    pub(super) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Cuts off what is behind the first so many events; what was made of them is made again.
+    pub(super) fn split_off(&mut self, count: usize) -> Self {
+        let items = self.items.split_off(count.min(self.items.len()));
+        let keys = self.keys.split_off(count.min(self.keys.len()));
+        Self { items, keys, ordering: self.ordering, ..Self::default() }
+    }
+
+    /// Takes events out.
+    pub(super) fn take(&mut self, is_taken: impl Fn(&Self, usize) -> bool) -> Vec<Item> {
         let taken: Vec<bool> = (0..self.len()).map(|place| is_taken(self, place)).collect();
-        let mut out = Vec::new();
-        let mut place = 0;
-        self.places.retain(|at| {
-            let goes = taken[place];
-            place += 1;
-            if goes {
-                out.push(*at);
-            }
-            !goes
-        });
+        if !taken.contains(&true) {
+            return Vec::new();
+        }
+        let goes = |place: usize| taken.get(place) == Some(&true);
+        let (mut out, mut items) = (Vec::new(), Vec::new());
+        for (place, item) in std::mem::take(&mut self.items).into_iter().enumerate() {
+            if goes(place) { out.push(item) } else { items.push(item) }
+        }
+        let keys = std::mem::take(&mut self.keys);
+        let keys = keys.into_iter().enumerate().filter(|(place, _)| !goes(*place));
+        (self.items, self.keys) = (items, keys.map(|(_, key)| key).collect());
         out
-    }
-
-    /// An event that was taken out, and its frame.
-    pub(super) fn taken(&self, (frame, event): (u32, u32)) -> (&Kept, &Event) {
-        let kept = &self.kept[frame as usize];
-        (kept, &kept.events[event as usize])
     }
 
     /// Events in hand.
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.items.len()
     }
 
-    /// Frames in hand.
-    pub(super) fn frames(&self) -> &[Kept] {
-        &self.kept
-    }
-
-    /// Bytes of all frames, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// An event as it was read.
+    pub(super) fn item(&self, place: usize) -> &Item {
+        &self.items[place]
     }
 
     /// An event and its frame.
     pub(super) fn at(&self, place: usize) -> (&Kept, &Event) {
-        let (frame, event) = self.places[place];
-        let kept = &self.kept[frame as usize];
-        (kept, &kept.events[event as usize])
+        let item = &self.items[place];
+        (item.kept(), item.event())
+    }
+
+    /// Parts of a range that follow each other as they were read.
+    pub(super) fn runs(&self, range: Range<usize>) -> impl Iterator<Item = &[Item]> {
+        let items = self.items.get(range).unwrap_or_default();
+        items.chunk_by(|one, next| one.number + 1 == next.number)
     }
 
     /// The frames whose last event in hand lies in `range`.
     pub(super) fn ending_in(&self, range: Range<usize>) -> impl Iterator<Item = &Kept> {
         range.filter_map(|place| {
-            let (frame, _) = self.places[place];
-            let is_last = self.places.get(place + 1).is_none_or(|(next, _)| *next != frame);
-            is_last.then(|| &self.kept[frame as usize])
+            let item = &self.items[place];
+            let is_last = self.items.get(place + 1).is_none_or(|next| !next.is_beside(item));
+            is_last.then(|| item.kept())
         })
-    }
-
-    /// The sequence up to which everything is done once the events before `end` are; `None`: not even the first.
-    pub(super) fn done(&self, end: usize) -> Option<u64> {
-        match self.places.get(end) {
-            None => self.kept.last().map(|kept| kept.sequence),
-            // The frame of the next event is not done, the one before it is.
-            Some((frame, _)) => {
-                let before = (*frame as usize).checked_sub(1)?;
-                Some(self.kept[before].sequence)
-            }
-        }
     }
 
     /// Where a batch that begins at `start` ends: at least one event, at most so many and about so many bytes.
@@ -159,7 +215,7 @@ impl Load {
         let mut bytes = 0;
         let mut end = start;
         while end < self.len() && end - start < events_max {
-            bytes += self.at(end).1.json.len() + ENVELOPE_BYTES;
+            bytes += self.items[end].bytes();
             if end > start && bytes > bytes_max {
                 break;
             }
@@ -179,8 +235,7 @@ impl Load {
 
     /// Sets what is sent instead of an event; no event may be taken out any more.
     pub(super) fn set_text(&self, place: usize, text: Vec<u8>) {
-        let texts =
-            self.texts.get_or_init(|| self.places.iter().map(|_| OnceLock::new()).collect());
+        let texts = self.texts.get_or_init(|| self.items.iter().map(|_| OnceLock::new()).collect());
         if let Some(room) = texts.get(place) {
             let _ = room.set(text);
         }
@@ -219,7 +274,7 @@ impl Load {
 
     /// The events of `range` as one JSON array.
     pub(super) fn array(&self, range: Range<usize>, form: Form) -> Vec<u8> {
-        let texts = range.clone().map(|place| self.at(place).1.json.len() + ENVELOPE_BYTES);
+        let texts = range.clone().map(|place| self.items[place].bytes());
         let mut out = Vec::with_capacity(2 + texts.sum::<usize>());
         let mut before = b'[';
         for place in range {
@@ -233,6 +288,17 @@ impl Load {
         out.push(b']');
         out
     }
+}
+
+fn all_of(kept: Vec<Kept>) -> Vec<Item> {
+    let frames = Arc::new(kept);
+    let mut items = Vec::with_capacity(frames.len());
+    for (frame, kept) in frames.iter().enumerate() {
+        for event in 0..kept.events.len() {
+            items.push(Item::new(&frames, (frame as u32, event as u32), items.len() as u64));
+        }
+    }
+    items
 }
 
 #[cfg(test)]
@@ -257,16 +323,19 @@ mod tests {
                 .collect(),
             capture: None,
         };
-        Load::new(events.iter().enumerate().map(kept).collect(), |_, _| true)
+        Load::of(events.iter().enumerate().map(kept).collect())
     }
 
     #[test]
-    fn the_cursor_moves_by_whole_frames() {
-        let load = load(&[2, 0, 1, 0]);
-        let done: Vec<_> = (0..=3).map(|end| load.done(end)).collect();
-        assert_eq!(done, [None, None, Some(11), Some(13)]);
+    fn events_go_together_by_their_frames_and_as_they_were_read() {
+        let mut load = load(&[2, 0, 1, 1]);
         assert_eq!(load.ending_in(0..2).count(), 1);
-        assert_eq!(load.ending_in(1..3).map(|kept| kept.sequence).collect::<Vec<_>>(), [10, 12]);
+        let ending: Vec<_> = load.ending_in(1..3).map(|kept| kept.sequence).collect();
+        assert_eq!(ending, [10, 12]);
+        let taken = load.take(|_, place| place == 2);
+        assert_eq!((taken[0].spot(), load.len()), ((12, 0), 3));
+        let runs: Vec<_> = load.runs(0..3).map(<[Item]>::len).collect();
+        assert_eq!(runs, [2, 1]);
     }
 
     #[test]

@@ -34,6 +34,7 @@ use self::dispatch::Seat;
 use self::lane::Lane;
 use self::lane::source::Source;
 use self::lane::state::State;
+use self::lane::window::Room;
 use self::post::Posts;
 use crate::clock::Clock;
 use crate::id::Uuid;
@@ -175,7 +176,7 @@ impl Forwarder {
         records: &[Record],
         ground: Ground,
     ) -> Result<Self, ForwardError> {
-        let ground = Arc::new(ground);
+        let (ground, room) = (Arc::new(ground), Arc::<Room>::default());
         let mut names = HashSet::new();
         if let Some(twice) = destinations.iter().find(|one| !names.insert(one.name())) {
             return Err(ForwardError::Twice(twice.name().to_owned()));
@@ -191,10 +192,10 @@ impl Forwarder {
                 let (spool, on_full) = (&ground.spool, one.on_full);
                 let reader = spool.reader_from(&one.track(), on_full, Start::Oldest)?;
                 let source = (Source::Own(Box::new(reader)), Seat::default());
-                Lane::open(one, &ground, source, state.clone(), tempo, (told.clone(), 0))
+                Lane::open(one, (&ground, &room), source, state.clone(), tempo, (told.clone(), 0))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let posts = Posts::new(&ground, facts.records(), tempo);
+        let posts = Posts::new((&ground, &room), facts.records(), tempo);
         ground.spool.forget_records_but(records.iter().map(|record| record.id));
         for record in records {
             posts.put(record);

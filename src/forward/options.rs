@@ -2,7 +2,10 @@
 //! settings by name, as text. Out: one value that a sink is made of; or what is wrong, in words. Never reads a file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::backoff::Tempo;
+use super::load::Ordering;
 use super::sinks::Bounds;
 
 /// How events become the bodies of requests.
@@ -94,6 +97,59 @@ pub(super) struct Options {
     pub(super) creates_table: bool,
     /// When a file ends and another one begins.
     pub(super) rotation: Rotation,
+    pub(super) manner: Manner,
+}
+
+/// How a lane goes about it; what is not said is as its tempo has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// Most requests on their way at once.
+    concurrency: Option<usize>,
+    ordering: Option<Ordering>,
+    linger: Option<Duration>,
+    /// What a destination has not taken after so long, while it takes nothing, is parked.
+    window: Option<Duration>,
+    /// Bound of the first wait after a failure, and of all.
+    first: Option<Duration>,
+    most: Option<Duration>,
+}
+
+impl Manner {
+    /// Most requests on their way at once.
+    pub(super) fn concurrency(self) -> usize {
+        self.concurrency.unwrap_or(1)
+    }
+
+    pub(super) fn ordering(self) -> Ordering {
+        self.ordering.unwrap_or_default()
+    }
+
+    /// The tempo of its lane.
+    pub(super) fn tempo(self, tempo: Tempo) -> Tempo {
+        Tempo {
+            linger: self.linger.unwrap_or(tempo.linger),
+            window: self.window.unwrap_or(tempo.window),
+            first: self.first.unwrap_or(tempo.first),
+            most: self.most.unwrap_or(tempo.most),
+            ..tempo
+        }
+    }
+
+    /// Whether it fits what is sent to: else the setting that does not, and why.
+    pub(super) fn check(self, peer: Option<Peer>) -> Result<(), (&'static str, String)> {
+        if self.concurrency() > 1 && peer != Some(Peer::Http) {
+            let why = "above 1 is for http and https alone: others take events one batch after \
+                       the other";
+            return Err(("concurrency", why.into()));
+        }
+        let Tempo { first, most, .. } = self.tempo(Tempo::default());
+        if first > most {
+            let (first, most) = (first.as_millis(), most.as_millis());
+            let why = format!("is {first}, and more than retry_most_ms, which is {most}");
+            return Err(("retry_first_ms", why));
+        }
+        Ok(())
+    }
 }
 
 /// When a file ends and another one begins; never, unless something is said.
@@ -119,6 +175,13 @@ pub(super) enum Peer {
     Postgres,
 }
 
+/// Most requests of one destination on their way at once.
+const CONCURRENCY_MAX: u64 = 32;
+/// Longest that events wait for others, that a destination is tried, and between two tries.
+const LINGER_MAX_MS: u64 = 60_000;
+const RETRY_MAX_SECONDS: u64 = 90 * 86_400;
+const PAUSE_MAX_MS: u64 = 3_600_000;
+
 /// Most entries that a stream can be told to keep.
 const ENTRIES_MAX: usize = 1 << 40;
 
@@ -134,7 +197,8 @@ pub(super) const FILE_NAMES: &str = "rotate_bytes, rotate_seconds, rotate_keep";
 /// The names of those that addresses have.
 pub(super) const NAMES: &str = "form, batch_events, batch_bytes, basic_file, headers_file, sign_file, tls_ca, \
                                 tls_certificate, tls_key, maxlen, create_table, region, \
-                                gather_seconds";
+                                gather_seconds, concurrency, ordering, linger_ms, retry_seconds, \
+                                retry_first_ms, retry_most_ms";
 
 /// From this length on a name that is nearly a setting's is a slip of the pen.
 const SLIP_MIN_BYTES: usize = 9;
@@ -151,6 +215,35 @@ pub(super) fn meant(name: &str, others: &'static str) -> Option<&'static str> {
     })
 }
 
+impl Manner {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let number = |least: u64, most: u64| match value.parse() {
+            Ok(number) if (least..=most).contains(&number) => Ok(number),
+            _ => Err(format!("{name}=`{value}` is no number from {least} to {most}")),
+        };
+        let millis = |least, most| number(least, most).map(Duration::from_millis).map(Some);
+        match name {
+            "concurrency" => self.concurrency = Some(number(1, CONCURRENCY_MAX)? as usize),
+            "linger_ms" => self.linger = millis(0, LINGER_MAX_MS)?,
+            "retry_first_ms" => self.first = millis(1, PAUSE_MAX_MS)?,
+            "retry_most_ms" => self.most = millis(1, PAUSE_MAX_MS)?,
+            "retry_seconds" => {
+                self.window = Some(Duration::from_secs(number(1, RETRY_MAX_SECONDS)?));
+            }
+            _ => {
+                self.ordering = Some(match value {
+                    "resource" => Ordering::Resource,
+                    "none" => Ordering::Free,
+                    _ => {
+                        return Err(format!("ordering=`{value}` is neither `resource` nor `none`"));
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Options {
     /// Takes a setting; `false`: it is none of these.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
@@ -163,6 +256,8 @@ impl Options {
             _ => Err(format!("{name}=`{value}` is no number from 1 to {most}")),
         };
         match name {
+            "concurrency" | "ordering" | "linger_ms" | "retry_seconds" | "retry_first_ms"
+            | "retry_most_ms" => self.manner.set(name, value)?,
             "form" => self.shape = Some(Shape::read(value)?),
             "batch_events" => self.batch_events = number(BATCH_EVENTS_MAX)?,
             "batch_bytes" => self.batch_bytes = number(BATCH_BYTES_MAX)?,

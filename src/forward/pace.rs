@@ -45,10 +45,24 @@ impl LanePace {
         self.ask_at(self.now(), wanted, bytes)
     }
 
-    fn ask_at(&mut self, now: Nanos, wanted: usize, bytes: impl Fn(usize) -> u64) -> Pass {
+    /// What would be given for events of about that size; nothing is charged.
+    pub(super) fn look(&self, wanted: usize, mean_bytes: usize) -> Pass {
+        let now = self.now();
+        match self.is_closed(now) {
+            Some(wait) => Pass::In(wait),
+            None => { self.pace }.ask(now, wanted, |count| (count * mean_bytes) as u64),
+        }
+    }
+
+    /// How long the destination takes nothing, as it said.
+    fn is_closed(&self, now: Nanos) -> Option<Duration> {
         let closed = u64::try_from(self.closed_until.saturating_sub(now)).unwrap_or(0);
-        if closed > 0 {
-            return Pass::In(Duration::from_nanos(closed));
+        (closed > 0).then(|| Duration::from_nanos(closed))
+    }
+
+    fn ask_at(&mut self, now: Nanos, wanted: usize, bytes: impl Fn(usize) -> u64) -> Pass {
+        if let Some(wait) = self.is_closed(now) {
+            return Pass::In(wait);
         }
         let pass = self.pace.ask(now, wanted, bytes);
         if let (Pass::Now(_), Some(ledger)) = (pass, &mut self.ledger) {

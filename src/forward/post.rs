@@ -16,6 +16,7 @@ use super::dispatch::{Dispatch, Seats, Sleeper};
 use super::lane::Lane;
 use super::lane::source::{Source, Woken};
 use super::lane::state::State;
+use super::lane::window::Room;
 use super::ledger::Ledger;
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::id::Uuid;
@@ -66,6 +67,7 @@ pub(super) struct Posts {
 #[derive(Debug)]
 struct Inner {
     ground: Arc<Ground>,
+    room: Arc<Room>,
     facts: Arc<LaneFacts>,
     tempo: Tempo,
     runtime: Handle,
@@ -76,11 +78,15 @@ struct Inner {
 
 impl Posts {
     /// No lane yet. Must be called inside a tokio runtime.
-    pub(super) fn new(ground: &Arc<Ground>, facts: Arc<LaneFacts>, tempo: Tempo) -> Self {
+    pub(super) fn new(
+        (ground, room): (&Arc<Ground>, &Arc<Room>),
+        facts: Arc<LaneFacts>,
+        tempo: Tempo,
+    ) -> Self {
         let (runtime, posts) = (Handle::current(), Mutex::default());
         let (dispatch, seats) = (Arc::new(Dispatch::new(&ground.spool)), Arc::default());
-        let ground = Arc::clone(ground);
-        let inner = Inner { ground, facts, tempo, runtime, dispatch, seats, posts };
+        let (ground, room) = (Arc::clone(ground), Arc::clone(room));
+        let inner = Inner { ground, room, facts, tempo, runtime, dispatch, seats, posts };
         Self { inner: Arc::new(inner) }
     }
 
@@ -268,7 +274,8 @@ impl Inner {
         }
         let source = (Source::Woken(Box::new(woken)), seat);
         let (state, signal) = (Arc::clone(state), (told, changed));
-        let lane = Lane::open(destination, ground, source, state, self.tempo, signal)?;
+        let lane =
+            Lane::open(destination, (ground, &self.room), source, state, self.tempo, signal)?;
         lane.run().await;
         Ok(())
     }
@@ -294,6 +301,10 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
         };
         if matches!(&*lock(&post.wanted), Wanted::End) {
             return forget(&inner, &post).await;
+        }
+        if matches!(&*lock(&post.wanted), Wanted::Nothing) {
+            // Where it begins another time, it begins with everything.
+            let _ = inner.ground.shelf.take_holes(post.record).await;
         }
         match done {
             Ok(()) => tokio::select! {

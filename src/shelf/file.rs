@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::ShelfError;
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Longest wait for another connection's lock.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
@@ -40,6 +40,14 @@ const TABLE: &str = "
     CREATE INDEX aside_order ON aside (destination, number);
 ";
 
+/// What came with version 2: which events a destination has beyond its cursor.
+const HOLES: &str = "
+    CREATE TABLE holes (
+        destination BLOB NOT NULL PRIMARY KEY,
+        done TEXT NOT NULL
+    ) STRICT;
+";
+
 /// Opens the file, or makes it.
 pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
     let fault = |fault: std::io::Error| ShelfError::Failed(fault.to_string());
@@ -57,9 +65,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;",
     )?;
     match version(&connection)? {
-        0 => {
+        found @ 0..VERSION => {
             let transaction = connection.transaction()?;
-            transaction.execute_batch(TABLE)?;
+            if found == 0 {
+                transaction.execute_batch(TABLE)?;
+            }
+            transaction.execute_batch(HOLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
@@ -76,7 +87,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, ShelfError> {
     connection.busy_timeout(BUSY_MAX)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     match version(&connection)? {
-        VERSION => Ok(connection),
+        1..=VERSION => Ok(connection),
         found => Err(ShelfError::Newer { found, known: VERSION }),
     }
 }

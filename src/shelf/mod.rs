@@ -277,6 +277,22 @@ impl Shelf {
         self.ask(move |connection| ask::set_failing(connection, destination, since)).await
     }
 
+    /// Keeps, as a text, what a destination has beyond its cursor: for [`take_holes`](Self::take_holes) after a stop.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn put_holes(&self, destination: Uuid, done: String) -> Result<(), ShelfError> {
+        self.ask(move |connection| ask::put_holes(connection, destination, &done)).await
+    }
+
+    /// What was kept of that; once: what is not kept again was not so for long.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn take_holes(&self, destination: Uuid) -> Result<Option<String>, ShelfError> {
+        self.ask(move |connection| ask::take_holes(connection, destination)).await
+    }
+
     /// Forgets all of a destination that is gone.
     ///
     /// # Errors

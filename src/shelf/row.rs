@@ -10,7 +10,7 @@ use crate::event::{Event, write_received};
 use crate::id::Uuid;
 
 /// What stands for an event's key: order is kept among those that have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) [u8; 16]);
 
 impl Key {

@@ -170,6 +170,10 @@ impl Destination {
 
     /// Whether its settings go together.
     fn checked(self) -> Result<Self, ForwardError> {
+        let peer = self.target.peer().map(|(peer, _)| peer);
+        if let Err((name, why)) = self.options.manner.check(peer) {
+            return Err(self.refuse(format!("cannot have {name}: it {why}")));
+        }
         let checked = match self.target.peer() {
             Some((peer, is_tls)) => self.options.check(peer, is_tls),
             None => self.options.check_file(matches!(self.target, Target::File(_))),

@@ -130,6 +130,7 @@ impl Lane {
         let (destination, reason) = (&self.state.name, &aside.reason);
         tracing::warn!(destination, event = %event.id, reason, "an event was parked");
         self.notices.parked(&self.state, event.id, reason, &event.json).await;
+        self.settle(load, place..place + 1);
         Ok(true)
     }
 
@@ -156,14 +157,11 @@ impl Lane {
         let blocked = &self.blocked;
         let taken = load.take(|load, place| blocked.has(load, place));
         for some in taken.chunks(TOGETHER_MAX) {
-            let all = some.iter().map(|at| {
-                let (kept, event) = load.taken(*at);
-                self.behind(kept, event)
-            });
-            let all = all.collect();
+            let all = some.iter().map(|item| self.behind(item.kept(), item.event())).collect();
             if !self.shelve(all).await? {
                 return Ok(false);
             }
+            self.settle_all(some);
         }
         Ok(true)
     }
@@ -171,7 +169,7 @@ impl Lane {
     fn behind(&self, kept: &Kept, event: &Event) -> Aside {
         Aside {
             name: self.state.name.clone(),
-            key: Load::key_of(kept, event),
+            key: self.ordering.key(kept, event),
             standing: Standing::Behind,
             account: kept.account,
             workspace: kept.workspace,
@@ -208,6 +206,7 @@ impl Lane {
             if !self.shelve(all).await? {
                 return Ok(None);
             }
+            self.settle(load, range.start..end);
         }
         Ok(Some((range.start..range.start, end..range.end)))
     }
@@ -229,7 +228,7 @@ impl Lane {
                 return self.recall().await;
             }
             self.blocked.again.clear();
-            let load = Load::shelved(lying);
+            let load = Load::shelved(lying, self.ordering);
             let bounds = self.sink.bounds();
             let mut at = 0;
             while at < load.len() {
@@ -241,7 +240,7 @@ impl Lane {
                         Err(reason) => bad = Some(Refusal { reason, answer: String::new() }),
                     }
                 }
-                if at < end && !self.deliver(&load, at..end).await? {
+                if at < end && !self.deliver(&load, at..end, None).await? {
                     self.calls = true;
                     return Ok(());
                 }

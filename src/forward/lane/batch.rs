@@ -61,11 +61,6 @@ impl Work {
         self.0.push(first);
     }
 
-    /// The first event that is not done.
-    fn start(&self, end: usize) -> usize {
-        self.0.iter().map(|part| part.range.start).min().unwrap_or(end)
-    }
-
     /// Something was taken: whatever met a 500 before is under suspicion now.
     fn prove(&mut self) {
         for part in self.0.iter_mut().filter(|part| part.broken > 0) {
@@ -111,14 +106,23 @@ impl Work {
 }
 
 impl Lane {
-    /// Sends a batch; `false`: it must be read again together with what is behind it.
+    /// Sends a batch, or goes on from what was answered to it; `false`: it must be read again together with what is
+    /// behind it.
     pub(super) async fn deliver(
         &mut self,
         load: &Load,
         batch: Range<usize>,
+        mut answered: Option<Answer>,
     ) -> Result<bool, Stopped> {
-        let mut work = Work(vec![Part::new(batch.clone())]);
-        while let Some(part) = work.0.pop() {
+        let mut work = Work(vec![Part::new(batch)]);
+        while let Some(mut part) = work.0.pop() {
+            if let Some(answer) = answered.take() {
+                part.attempts += 1;
+                if !self.follow(load, part, answer, &mut work).await? {
+                    return Ok(false);
+                }
+                continue;
+            }
             let Some((open, rest)) = self.pass_blocked(load, part.range.clone()).await? else {
                 return Ok(false);
             };
@@ -126,7 +130,6 @@ impl Lane {
                 work.0.push(Part { range: rest, ..part.clone() });
             }
             if open.is_empty() {
-                self.release(load, work.start(batch.end));
                 continue;
             }
             let part = Part { range: open, ..part };
@@ -140,27 +143,31 @@ impl Lane {
                 work.0.push(rest);
             }
             part.attempts += 1;
-            match self.send(load, part.range.clone()).await {
-                Answer::Taken => {
-                    if !self.taken(load, part.range).await? {
-                        return Ok(false);
-                    }
-                    work.prove();
-                }
-                Answer::Refused(refusal) => {
-                    if !self.refuse(load, part, refusal, &mut work).await? {
-                        return Ok(false);
-                    }
-                }
-                Answer::Failed(fault) => {
-                    if !self.fail(load, part, &fault, &mut work).await? {
-                        return Ok(false);
-                    }
-                }
+            let answer = self.send(load, part.range.clone()).await;
+            if !self.follow(load, part, answer, &mut work).await? {
+                return Ok(false);
             }
-            self.release(load, work.start(batch.end));
         }
         Ok(true)
+    }
+
+    /// Does what follows from an answer; `false`: the batch must be read again.
+    async fn follow(
+        &mut self,
+        load: &Load,
+        part: Part,
+        answer: Answer,
+        work: &mut Work,
+    ) -> Result<bool, Stopped> {
+        match answer {
+            Answer::Taken => {
+                let is_kept = self.taken(load, part.range).await?;
+                work.prove();
+                Ok(is_kept)
+            }
+            Answer::Refused(refusal) => self.refuse(load, part, refusal, work).await,
+            Answer::Failed(fault) => self.fail(load, part, &fault, work).await,
+        }
     }
 
     /// The content of a part was refused; `false`: the batch must be read again.
@@ -212,9 +219,6 @@ impl Lane {
         if !fault.may_be_content && self.tail.is_empty() {
             // It is down: what is in hand is read again when that may be over.
             self.rest = Some(self.note_failure(fault).await);
-            if !load.is_shelved() {
-                self.last = load.frames().last().map(|kept| kept.sequence);
-            }
             return Ok(false);
         }
         if !fault.may_be_content {
@@ -260,7 +264,6 @@ mod tests {
         let suspect = work.0.pop().expect("a part");
         assert!(work.probe(suspect, |_, _| false));
         assert_eq!(ranges(&work), [1..2, 0..1, 2..3, 3..7]);
-        assert_eq!(work.start(7), 0, "the cursor waits for the suspect");
         let probe = work.0.pop().expect("a part");
         work.put_back(probe);
         assert_eq!(ranges(&work), [0..1, 1..2, 2..3, 3..7]);
@@ -275,6 +278,6 @@ mod tests {
         let probe = alike.0.pop().expect("a part");
         alike.put_back(probe);
         assert_eq!(ranges(&alike), [0..1, 1..3, 3..4, 4..5]);
-        assert_eq!((alone.0.len(), alone.start(9)), (1, 0));
+        assert_eq!((alone.0.len(), alone.0[0].range.clone()), (1, 0..1));
     }
 }

@@ -72,7 +72,7 @@ impl Lane {
     /// It is known what is kept: what is neither kept nor waited for goes out next.
     fn end_doubt(&mut self) {
         if std::mem::take(&mut self.is_in_doubt) {
-            self.source.rewind();
+            self.begin_again();
         }
     }
 
@@ -122,7 +122,7 @@ impl Lane {
         }
         self.is_in_doubt = false;
         self.tail.clear();
-        self.source.rewind();
+        self.begin_again();
         Ok(())
     }
 

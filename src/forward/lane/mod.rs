@@ -1,15 +1,20 @@
 //! One destination's way: read, pace, send, and on failure wait, split or park. In: frames from its own cursor. Out:
-//! every event taken or parked, in order, before the cursor moves past it. Waits for nobody but its destination, and
+//! every event taken or parked, in order for each key, before the cursor moves past it. Waits for nobody but its destination, and
 //! while it waits for long, holds nothing in hand.
 
+mod ahead;
 mod aside;
 mod batch;
 mod confirm;
+mod flight;
+mod patience;
+mod reading;
 mod rules;
 pub(super) mod source;
 pub(in crate::forward) mod state;
 mod tail;
-mod window;
+mod turns;
+pub(super) mod window;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -22,16 +27,18 @@ use tokio::time::sleep;
 
 use self::aside::{Blocked, UNKEPT};
 use self::confirm::LOSSES_MAX;
-use self::source::{Most, Source};
+use self::flight::Flights;
+use self::source::Source;
 use self::state::State;
 use self::tail::Tail;
+use self::window::{Room, Rules, Window};
 use super::backoff::{Backoff, Tempo, slow};
 use super::dispatch::Seat;
 use super::ledger::Ledger;
-use super::load::Load;
+use super::load::{Load, Ordering};
 use super::notice::Notices;
 use super::pace::LanePace;
-use super::sinks::{Bounds, Fault, Refusal, Sink};
+use super::sinks::{Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::clock::Time;
 use crate::id::Uuid;
@@ -57,14 +64,17 @@ pub(super) struct Lane {
     seat: Seat,
     /// How long it reads and sends nothing.
     rest: Option<Duration>,
-    /// The last frame of what was in hand then.
-    last: Option<u64>,
+    window: Window,
+    /// The last frames that were read were all that were there.
+    has_all: bool,
     sink: Sink,
+    flights: Flights,
     pace: LanePace,
     backoff: Backoff,
     shelf: Shelf,
     /// What stands for the destination there.
     id: Uuid,
+    ordering: Ordering,
     notes: Arc<Notes>,
     blocked: Blocked,
     /// Rises when something there may go out again.
@@ -100,12 +110,14 @@ impl Lane {
     /// Opens sink and parked events; sends nothing yet.
     pub(super) fn open(
         destination: &Destination,
-        ground: &Ground,
+        (ground, room): (&Ground, &Arc<Room>),
         (source, seat): (Source, Seat),
         state: Arc<State>,
         tempo: Tempo,
         (signal, changed): (Receiver<Signal>, u64),
     ) -> Result<Self, ForwardError> {
+        let manner = destination.options.manner;
+        let tempo = manner.tempo(tempo);
         let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
         let shelf = ground.shelf.clone();
         let pacing = destination.pacing;
@@ -120,18 +132,27 @@ impl Lane {
             opened.inspect_err(note).ok()
         };
         let Signal { reopened, .. } = *signal.borrow();
+        let ordering = manner.ordering();
+        let (is_strict, is_parallel) = (sink.is_strict(), manner.concurrency() > 1);
+        let rules = Rules { ordering, is_strict, is_parallel };
+        let others = if is_parallel { manner.concurrency() } else { 0 };
+        let sinks = (0..others).map(|_| Sink::new(destination, &ground.clock, tempo.deadline));
+        let sinks = sinks.collect::<Result<_, _>>()?;
         Ok(Self {
             destination: destination.clone(),
             source,
             seat,
             rest: None,
-            last: None,
+            window: Window::new(rules, room),
+            has_all: true,
             sink,
+            flights: Flights::new(sinks, reopened),
             pace: LanePace::new(pacing, ledger),
             backoff: Backoff::default(),
             news: shelf.news(),
             shelf,
             id: destination.id(),
+            ordering,
             notes: ground.telemetry.notes(),
             blocked: Blocked::default(),
             // What was called up before the last stop still is.
@@ -157,9 +178,12 @@ impl Lane {
     /// Delivers until the gateway stops, the destination is changed, or it sleeps.
     pub(super) async fn run(mut self) {
         self.recall_failing().await;
+        self.recall_holes().await;
         if self.recall().await.is_ok() {
             while self.go_round().await.is_ok() && self.take_rest().await.is_ok() {}
         }
+        self.land_all().await;
+        self.keep_holes().await;
     }
 
     /// Waits with nothing in hand, if that was called for.
@@ -169,6 +193,8 @@ impl Lane {
             self.seat.leave();
             // What was acknowledged and is not confirmed is not to be read again.
             if self.tail.is_empty() {
+                self.window.put_down();
+                self.source.rewind();
                 self.source.rest();
             }
         }
@@ -185,54 +211,41 @@ impl Lane {
             }
             return self.confirm().await;
         }
-        if self.calls || self.news.has_changed().unwrap_or(false) {
+        if self.flights.is_empty() && (self.calls || self.news.has_changed().unwrap_or(false)) {
             return self.carry_shelved().await;
         }
         let bounds = self.sink.bounds();
+        if self.flies() {
+            return self.fly(bounds).await;
+        }
         let started = Instant::now();
-        let (source, news, idle) = (&mut self.source, &mut self.news, self.tempo.idle);
-        let Bounds { frames, frame_bytes: bytes, .. } = bounds;
-        let most = Most { frames, bytes, last: self.last };
-        let next = async {
-            tokio::select! {
-                next = source.next(most, &mut self.seat, idle) => Some(next),
-                // Should nobody be left who could call something up, frames still come.
-                Ok(()) = news.changed() => None,
-            }
-        };
-        let next = before(question, next);
-        let woken = unless_stopped(&mut self.signal, self.changed, next).await?;
-        let mut load = match woken {
-            None => return Ok(()),
-            Some(None) => {
-                self.calls = true;
-                return Ok(());
-            }
-            Some(Some(Ok(None))) => return Err(Stopped),
-            Some(Some(Ok(Some(kept)))) => Load::new(kept, |kept, event| self.wants(kept, event)),
-            Some(Some(Err(fault))) => {
-                self.source.rewind();
-                self.state.failed(&fault.to_string(), false);
-                let wait = self.backoff.wait(&self.tempo, fastrand::f64());
-                return self.pause(wait).await;
-            }
-        };
-        if !self.lay_behind(&mut load).await? {
-            self.source.rewind();
+        if !self.gather(question, bounds).await? {
             return Ok(());
         }
-        self.carry(&load).await?;
-        let is_full =
-            load.frames().len() >= bounds.frames || load.bytes() >= bounds.frame_bytes / 2;
+        let most = match self.pace.look(bounds.events, self.window.mean_bytes()) {
+            Pass::Now(most) => most,
+            Pass::In(_) if self.read_ahead(bounds).await => return Ok(()),
+            Pass::In(wait) => return self.pause(wait).await,
+        };
+        let mut load = self.window.pick(most, bounds.bytes);
+        let keys = if self.is_parallel() { load.keys().to_vec() } else { Vec::new() };
+        if !self.lay_behind(&mut load).await? {
+            self.go_back(&load);
+            return Ok(());
+        }
+        if self.carry(&load).await? {
+            self.window.give_back(&keys);
+        }
         // Where each event goes alone, none waits for others to go with.
         let linger = if bounds.events > 1 { self.tempo.linger } else { Duration::ZERO };
         let linger = linger.max(self.sink.gather());
         let busy = linger.saturating_sub(started.elapsed());
-        if is_full || busy.is_zero() { Ok(()) } else { self.pause(busy).await }
+        let is_done = self.has_all && self.window.waiting() == 0;
+        if is_done && !busy.is_zero() { self.pause(busy).await } else { Ok(()) }
     }
 
-    /// Sends everything in hand, batch by batch.
-    async fn carry(&mut self, load: &Load) -> Result<(), Stopped> {
+    /// Sends everything in hand, batch by batch. `false`: what is left comes again.
+    async fn carry(&mut self, load: &Load) -> Result<bool, Stopped> {
         let bounds = self.sink.bounds();
         let mut at = 0;
         while at < load.len() {
@@ -250,27 +263,24 @@ impl Lane {
                     Err(refusal) => bad = Some(refusal),
                 }
             }
-            if at < end && !self.deliver(load, at..end).await? {
-                // The cursor stands in front of what is left; it comes again, and more behind it. In doubt, once it is
-                // known where the cursor belongs.
+            if at < end && !self.deliver(load, at..end, None).await? {
+                // What is left comes again, and more behind it. In doubt, once it is known where the cursor belongs.
                 if !self.is_in_doubt {
-                    self.source.rewind();
+                    self.go_back(load);
                 }
-                return Ok(());
+                return Ok(false);
             }
             if let Some((reason, attempts)) = bad {
                 let refusal = Refusal { reason, answer: String::new() };
                 if !self.park(load, end, refusal, attempts).await? {
-                    self.source.rewind();
-                    return Ok(());
+                    self.go_back(load);
+                    return Ok(false);
                 }
                 end += 1;
-                self.release(load, end);
             }
             at = end;
         }
-        self.release(load, load.len());
-        Ok(())
+        Ok(true)
     }
 
     /// Whether an event may be sent, or must be parked at once: why, and how often it went out.
@@ -281,16 +291,6 @@ impl Lane {
         self.reshape(load, place)
             .and_then(|()| self.sink.check(load, place))
             .map_err(|why| (why, 0))
-    }
-
-    /// Everything before `end` is done with, once what was acknowledged is kept.
-    fn release(&mut self, load: &Load, end: usize) {
-        if !load.is_shelved()
-            && let Some(sequence) = load.done(end)
-            && !self.tail.mark(sequence)
-        {
-            self.source.release(sequence);
-        }
     }
 
     /// Waits until at least the first event of a range may go; how many may.
@@ -317,6 +317,7 @@ impl Lane {
         } else {
             self.refused_in_a_row = 0;
         }
+        self.settle(load, range.clone());
         self.state.went_well();
         self.note_working().await;
         if std::mem::take(&mut self.told_failing) {
@@ -382,14 +383,6 @@ impl Lane {
         } else {
             Ok(())
         }
-    }
-}
-
-/// Lets something go on until it is ready or a moment has come.
-async fn before<T>(moment: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
-    match moment {
-        None => Some(work.await),
-        Some(moment) => tokio::time::timeout_at(moment.into(), work).await.ok(),
     }
 }
 

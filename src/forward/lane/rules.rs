@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::Lane;
+use super::state::State;
 use crate::event::Event;
+use crate::forward::Destination;
 use crate::forward::load::Load;
 use crate::forward::rules::told;
 use crate::forward::sinks::Answer;
@@ -13,46 +15,61 @@ use crate::id::Uuid;
 use crate::shelf::Attempt;
 use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
+use crate::telemetry::notes::Notes;
+
+/// Of an attempt with events from here and there so many parts are remembered.
+const RUNS_MAX: usize = 32;
+
+/// Whether an event is one of those the destination gets; an expression that fails does not hold.
+pub(super) fn wants(
+    destination: &Destination,
+    (state, notes): (&State, &Notes),
+    (kept, event): (&Kept, &Event),
+) -> bool {
+    if !destination.wants(kept, event) {
+        return false;
+    }
+    let Some(condition) = &destination.condition else { return true };
+    condition.holds(&event.json).unwrap_or_else(|fault| {
+        state.facts.condition_failed();
+        let what = told(&fault);
+        if notes.condition_failed(destination.id(), &what) == 1 {
+            let destination = &state.name;
+            tracing::warn!(destination, fault = what, "`where` fails: such events do not match");
+        }
+        false
+    })
+}
 
 impl Lane {
-    /// Whether an event is one of those the destination gets; an expression that fails does not hold.
-    pub(super) fn wants(&self, kept: &Kept, event: &Event) -> bool {
-        if !self.destination.wants(kept, event) {
-            return false;
-        }
-        let Some(condition) = &self.destination.condition else { return true };
-        condition.holds(&event.json).unwrap_or_else(|fault| {
-            self.state.facts.condition_failed();
-            let what = told(&fault);
-            if self.notes.condition_failed(self.id, &what) == 1 {
-                let destination = &self.state.name;
-                tracing::warn!(
-                    destination,
-                    fault = what,
-                    "`where` fails: such events do not match"
-                );
-            }
-            false
-        })
-    }
-
     /// Sends a range, and lets the pace follow from what comes back.
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         let started = Instant::now();
         let answer = self.sink.send(load, range.clone()).await;
-        let took = started.elapsed();
-        let (outcome, what) = match &answer {
+        self.note_answer(load, range, &answer, started.elapsed(), self.sink.closed());
+        answer
+    }
+
+    /// Remembers an answer, and lets the pace follow from it.
+    pub(super) fn note_answer(
+        &mut self,
+        load: &Load,
+        range: Range<usize>,
+        answer: &Answer,
+        took: Duration,
+        closed: Option<Duration>,
+    ) {
+        let (outcome, what) = match answer {
             Answer::Taken => (Outcome::Taken, ""),
             Answer::Refused(refusal) => (Outcome::Refused, refusal.reason.as_str()),
             Answer::Failed(fault) => (fault.outcome, fault.what.as_str()),
         };
         self.note_attempt(load, range, took, what);
-        let share = self.pace.answered(outcome, took, self.sink.closed());
+        let share = self.pace.answered(outcome, took, closed);
         if !self.destination.pacing.is_empty() {
             self.state.facts.goes_at(share);
             self.notes.goes_at(self.id, share);
         }
-        answer
     }
 
     /// Remembers an attempt for whoever asks what became of an event; nothing was said when it was taken.
@@ -70,11 +87,14 @@ impl Lane {
                 what: what.to_owned(),
             });
         };
-        let sequence = |place: usize| load.at(place).0.sequence;
         if load.is_shelved() || alone {
             range.for_each(|place| note((0, 0), Some(load.at(place).1.id)));
-        } else if !range.is_empty() {
-            note((sequence(range.start), sequence(range.end - 1)), None);
+        } else {
+            for run in load.runs(range).take(RUNS_MAX) {
+                let frames = run.first().zip(run.last());
+                let frames = frames.map(|(first, last)| (first.spot().0, last.spot().0));
+                note(frames.unwrap_or_default(), None);
+            }
         }
     }
 

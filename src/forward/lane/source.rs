@@ -25,13 +25,6 @@ pub(in crate::forward) enum Source {
 pub(super) struct Most {
     pub(super) frames: usize,
     pub(super) bytes: usize,
-    /// Up to this one, while it is still to come: what failed goes out again as it was.
-    pub(super) last: Option<u64>,
-}
-
-/// The sequence in front of which reading ends.
-fn last_of(last: Option<u64>, reader: &Reader) -> u64 {
-    last.filter(|last| reader.position() <= *last).map_or(u64::MAX, |last| last + 1)
 }
 
 /// How one stands that may sleep.
@@ -109,7 +102,7 @@ impl Woken {
     /// The next frames, with a turn to send them; nothing, once it has slept for `idle`. May be dropped at any await.
     async fn next(
         &mut self,
-        Most { frames, bytes, last }: Most,
+        Most { frames, bytes }: Most,
         seat: &mut Seat,
         idle: Duration,
     ) -> Result<Option<Vec<Kept>>, SpoolError> {
@@ -132,7 +125,6 @@ impl Woken {
                     let end = *self.progress.borrow_and_update();
                     if reader.position() < end {
                         seat.take().await;
-                        let end = end.min(last_of(last, reader));
                         let kept = reader.take(frames, bytes, end).await?;
                         if !kept.is_empty() {
                             return Ok(Some(kept));
@@ -164,17 +156,20 @@ impl Source {
         idle: Duration,
     ) -> Result<Option<Vec<Kept>>, SpoolError> {
         match self {
-            Self::Own(reader) => {
-                let end = last_of(most.last, reader);
-                if end < u64::MAX {
-                    let kept = reader.take(most.frames, most.bytes, end).await?;
-                    if !kept.is_empty() {
-                        return Ok(Some(kept));
-                    }
-                }
-                reader.next(most.frames, most.bytes).await.map(Some)
-            }
+            Self::Own(reader) => reader.next(most.frames, most.bytes).await.map(Some),
             Self::Woken(woken) => woken.next(most, seat, idle).await,
+        }
+    }
+
+    /// Frames that are there now, without a wait; none, unless it is reading.
+    pub(super) async fn take(&mut self, most: Most) -> Result<Vec<Kept>, SpoolError> {
+        let end = match self {
+            Self::Own(_) => u64::MAX,
+            Self::Woken(woken) => *woken.progress.borrow_and_update(),
+        };
+        match self.reader() {
+            Some(reader) => reader.take(most.frames, most.bytes, end).await,
+            None => Ok(Vec::new()),
         }
     }
 

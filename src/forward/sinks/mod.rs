@@ -179,6 +179,11 @@ impl Sink {
         }
     }
 
+    /// Whether what it holds shows what went out last, or is named by the order of it: events go out as they came.
+    pub(super) fn is_strict(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Redis(_) | Self::Objects(_))
+    }
+
     /// How long events gather after an attempt, for the next one to carry more of them.
     pub(super) fn gather(&self) -> Duration {
         match self {

@@ -11,6 +11,7 @@ mod server;
 mod sleep;
 mod texts;
 mod troubles;
+mod turns;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -225,7 +225,7 @@ mod tests {
             let account = Uuid::nil();
             Kept { sequence, account, workspace: None, received, events, capture: None }
         };
-        let load = Load::new((7..10).map(kept).collect(), |_, _| true);
+        let load = Load::of((7..10).map(kept).collect());
         let all = name(&load, 0..3);
         let head = "1970/01/02/00000000000000000007-00000000000000000009-";
         assert!(all.starts_with(head) && all.ends_with(".ndjson.zst"), "{all}");

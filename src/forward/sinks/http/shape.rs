@@ -194,7 +194,7 @@ mod tests {
                 capture: None,
             }
         };
-        Load::new(names.iter().enumerate().map(kept).collect(), |_, _| true)
+        Load::of(names.iter().enumerate().map(kept).collect())
     }
 
     fn values(shape: Shape, names: &[&str]) -> Vec<serde_json::Value> {

@@ -83,7 +83,7 @@ async fn send(to: &str) -> Answer {
         events: vec![event],
         capture: None,
     };
-    http.send(&Load::new(vec![kept], |_, _| true), 0..1).await
+    http.send(&Load::of(vec![kept]), 0..1).await
 }
 
 /// A file of the tests' own.

@@ -1,0 +1,167 @@
+//! What a lane reads, and how far its cursor is. In: frames, some ahead of what is sent; events that were taken or
+//! parked. Out: a window with something to send in it; the cursor moved; what is done with beyond it kept over a stop.
+//! After a kill that is not known, and goes out once more.
+
+use std::future::Future;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::rules::wants;
+use super::source::Most;
+use super::{Lane, Stopped, unless_stopped};
+use crate::forward::load::{Item, Load};
+use crate::forward::sinks::Bounds;
+use crate::spool::Kept;
+
+/// Lets something go on until it is ready or a moment has come.
+async fn before<T>(moment: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match moment {
+        None => Some(work.await),
+        Some(moment) => tokio::time::timeout_at(moment.into(), work).await.ok(),
+    }
+}
+
+/// Bytes of a frame, about.
+fn bytes_of(kept: &Kept) -> usize {
+    let events = kept.events.iter().map(|event| event.json.len());
+    events.sum::<usize>() + kept.capture.as_ref().map_or(0, |capture| capture.body.len())
+}
+
+impl Lane {
+    /// Sees to it that something waits in the window, and reads ahead of what does. `false`: nothing does, look at
+    /// everything anew.
+    pub(super) async fn gather(
+        &mut self,
+        question: Option<Instant>,
+        bounds: Bounds,
+    ) -> Result<bool, Stopped> {
+        if self.window.waiting() == 0 {
+            self.read(question, bounds).await?;
+        } else {
+            self.read_ahead(bounds).await;
+        }
+        while self.window.lacks() && self.read_more(bounds).await {}
+        Ok(self.window.waiting() > 0)
+    }
+
+    /// Waits for frames, at most until a question is due or something on the shelf was called up.
+    async fn read(&mut self, question: Option<Instant>, bounds: Bounds) -> Result<(), Stopped> {
+        let (source, news, idle) = (&mut self.source, &mut self.news, self.tempo.idle);
+        let most = Most { frames: bounds.frames, bytes: bounds.frame_bytes };
+        let next = async {
+            tokio::select! {
+                next = source.next(most, &mut self.seat, idle) => Some(next),
+                // Should nobody be left who could call something up, frames still come.
+                Ok(()) = news.changed() => None,
+            }
+        };
+        let next = before(question, next);
+        match unless_stopped(&mut self.signal, self.changed, next).await? {
+            None => {}
+            Some(None) => self.calls = true,
+            Some(Some(Ok(None))) => return Err(Stopped),
+            Some(Some(Ok(Some(kept)))) => self.take_in(kept, bounds),
+            Some(Some(Err(fault))) => {
+                self.state.failed(&fault.to_string(), false);
+                let wait = self.backoff.wait(&self.tempo, fastrand::f64());
+                self.pause(wait).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, if the window has room; whether there was something.
+    pub(super) async fn read_ahead(&mut self, bounds: Bounds) -> bool {
+        self.window.wants_more() && self.read_more(bounds).await
+    }
+
+    async fn read_more(&mut self, bounds: Bounds) -> bool {
+        let most = Most { frames: bounds.frames, bytes: bounds.frame_bytes };
+        // What cannot be read now is read when nothing else is left.
+        let kept = self.source.take(most).await.unwrap_or_default();
+        let is_some = !kept.is_empty();
+        if is_some {
+            self.take_in(kept, bounds);
+        }
+        is_some
+    }
+
+    /// Frames were read.
+    pub(super) fn take_in(&mut self, kept: Vec<Kept>, bounds: Bounds) {
+        let bytes: usize = kept.iter().map(bytes_of).sum();
+        self.has_all = kept.len() < bounds.frames && bytes < bounds.frame_bytes / 2;
+        let Self { destination, state, notes, window, .. } = self;
+        window.push(kept, |kept, event| wants(destination, (state, notes), (kept, event)));
+        self.advance();
+    }
+
+    /// Events of a range were taken or parked.
+    pub(super) fn settle(&mut self, load: &Load, range: Range<usize>) {
+        if !load.is_shelved() {
+            for place in range {
+                self.window.mark(load.item(place));
+            }
+            self.advance();
+        }
+    }
+
+    /// Events that were taken out of a load are parked.
+    pub(super) fn settle_all(&mut self, items: &[Item]) {
+        for item in items {
+            self.window.mark(item);
+        }
+        self.advance();
+    }
+
+    /// Moves the cursor as far as it may, once what was acknowledged is kept.
+    fn advance(&mut self) {
+        if let Some(sequence) = self.window.advance()
+            && !self.tail.mark(sequence)
+        {
+            self.source.release(sequence);
+        }
+    }
+
+    /// What is left of a load is read again, and all behind the cursor that is not done with.
+    pub(super) fn go_back(&mut self, load: &Load) {
+        if !load.is_shelved() {
+            self.window.go_back(load);
+            self.source.rewind();
+        }
+    }
+
+    /// Everything behind the cursor goes out again.
+    pub(super) fn begin_again(&mut self) {
+        self.window.forget();
+        self.source.rewind();
+    }
+
+    /// Learns what was done with beyond the cursor before the last stop. Whoever knows it keeps it: after a kill from
+    /// now on it is out of date.
+    pub(super) async fn recall_holes(&mut self) {
+        let text = match self.shelf.take_holes(self.id).await {
+            Ok(text) => text,
+            Err(fault) => return self.note_holes(&fault),
+        };
+        if let Some(holes) = text.and_then(|text| serde_json::from_str(&text).ok()) {
+            self.window.recall(holes);
+        }
+    }
+
+    /// Keeps what is done with beyond the cursor. Where a destination is asked what it keeps, that is all to be sent.
+    pub(super) async fn keep_holes(&mut self) {
+        let holes = self.window.holes();
+        if holes.is_empty() || self.confirms {
+            return;
+        }
+        let Ok(text) = serde_json::to_string(&holes) else { return };
+        if let Err(fault) = self.shelf.put_holes(self.id, text).await {
+            self.note_holes(&fault);
+        }
+    }
+
+    fn note_holes(&self, fault: &crate::shelf::ShelfError) {
+        let destination = &self.state.name;
+        tracing::warn!(destination, %fault, "some events may go out twice");
+    }
+}

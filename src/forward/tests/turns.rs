@@ -1,0 +1,251 @@
+//! Whose turn it is: several requests at once, webhooks in turn, and what a restart knows of events that went out of turn.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+
+use super::server::{Server, status};
+use super::*;
+use crate::spool::Capture;
+
+impl House {
+    /// Appends an event that a webhook's request made.
+    async fn append_from(&self, webhook: u128, event: Event) {
+        let (query, body) = (Bytes::new(), Bytes::from_static(b"{}"));
+        let webhook = Uuid::from_u128(webhook);
+        let capture = Capture { webhook, key: None, version: 0, query, body };
+        let frame = Frame::encode(ACCOUNT, None, self.clock.now(), &[event], Some(&capture));
+        self.spool.append(frame).await.expect("a receipt");
+    }
+}
+
+/// An event of the resource that its last digit names.
+fn of_ten(number: u64, word: &str) -> Event {
+    about(&format!("resource.{}", number % 10), number, word)
+}
+
+/// That each number is there once, and those of one resource in order.
+fn assert_whole(taken: &[u64], count: u64) {
+    for resource in 0..10 {
+        let own: Vec<_> = taken.iter().filter(|number| *number % 10 == resource).collect();
+        assert!(own.is_sorted(), "{resource}: {own:?}");
+    }
+    let mut all = taken.to_vec();
+    all.sort_unstable();
+    assert_eq!(all, (0..count).collect::<Vec<_>>());
+}
+
+/// A server that takes its time, and tells how many requests it had at once and whether one resource was in two.
+#[derive(Default)]
+struct Watch {
+    /// Resources of requests that are not answered.
+    busy: HashMap<u64, u32>,
+    most: usize,
+    at_once: usize,
+    taken: Vec<u64>,
+    asked: u64,
+}
+
+/// Takes JSON arrays of events, slowly; every seventh request fails in another way.
+async fn slow_server(watch: Arc<Mutex<Watch>>, fails: bool) -> std::net::SocketAddr {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let watch = Arc::clone(&watch);
+            tokio::spawn(async move {
+                let mut socket = BufReader::new(socket);
+                loop {
+                    let (mut length, mut line) = (0, String::new());
+                    loop {
+                        line.clear();
+                        if socket.read_line(&mut line).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                        if let Some(text) = line.to_lowercase().strip_prefix("content-length:") {
+                            length = text.trim().parse().expect("a length");
+                        }
+                        if line == "\r\n" {
+                            break;
+                        }
+                    }
+                    let mut body = vec![0; length];
+                    socket.read_exact(&mut body).await.expect("a body");
+                    let events: Vec<Value> = serde_json::from_slice(&body).expect("an array");
+                    let number = |event: &Value| event["payload"]["number"].as_u64();
+                    let numbers: Vec<_> = events.iter().filter_map(number).collect();
+                    let mut keys: Vec<_> = numbers.iter().map(|number| number % 10).collect();
+                    keys.sort_unstable();
+                    keys.dedup();
+                    let (code, asked) = {
+                        let mut watch = watch.lock().expect("a watch");
+                        watch.asked += 1;
+                        watch.at_once += 1;
+                        watch.most = watch.most.max(watch.at_once);
+                        for key in &keys {
+                            *watch.busy.entry(*key).or_default() += 1;
+                            assert_eq!(watch.busy[key], 1, "resource {key} is in two requests");
+                        }
+                        let code = match watch.asked % 21 {
+                            7 if fails => 503,
+                            14 if fails => 500,
+                            0 if fails => 422,
+                            _ => 204,
+                        };
+                        (code, watch.asked)
+                    };
+                    tokio::time::sleep(Duration::from_millis(1 + asked * 7 % 5)).await;
+                    {
+                        let mut watch = watch.lock().expect("a watch");
+                        watch.at_once -= 1;
+                        for key in &keys {
+                            watch.busy.remove(key);
+                        }
+                        // A refusal of a single event would park it: only of several it is believed.
+                        if code == 204 || (code == 422 && numbers.len() == 1) {
+                            watch.taken.extend(numbers.iter());
+                        }
+                    }
+                    let code = if code == 422 && numbers.len() == 1 { 204 } else { code };
+                    let head = format!("HTTP/1.1 {code} X\r\ncontent-length: 0\r\n\r\n");
+                    if socket.write_all(head.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn several_requests_at_once_keep_the_order_of_each_resource_whatever_fails() {
+    for fails in [false, true] {
+        let house = House::new();
+        let watch: Arc<Mutex<Watch>> = Arc::default();
+        let address = slow_server(Arc::clone(&watch), fails).await;
+        for number in 0..600 {
+            house.append_event(of_ten(number, "")).await;
+        }
+        let lanes = house.lanes(&[format!("http://{address}/?concurrency=8&batch_events=3")]);
+        let all = |watch: &Watch| watch.taken.iter().filter(|number| **number < 600).count() >= 600;
+        until(|| all(&watch.lock().expect("a watch")).then_some(())).await;
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        lanes.stop().await;
+        let watch = watch.lock().expect("a watch");
+        assert_whole(&watch.taken, 600);
+        assert!(watch.most > 2 && watch.most <= 8, "{} at once", watch.most);
+    }
+}
+
+#[tokio::test]
+async fn without_order_one_resource_goes_out_in_several_requests() {
+    let house = House::new();
+    let mut waiting = 0;
+    // The first two are answered by nobody.
+    let mut server = Server::start(move |_| {
+        waiting += 1;
+        (waiting > 2).then(|| status(204))
+    })
+    .await;
+    for number in 0..9 {
+        house.append_event(about("one", number, "")).await;
+    }
+    let text = format!("http://{}/?concurrency=3&batch_events=1&ordering=none", server.address);
+    let lanes = house.lanes(&[text]);
+    let taken = server.until_taken(7).await;
+    assert_eq!(taken.len(), 7, "{taken:?}");
+    assert!(lanes.board()()[0].lag.frames >= 9, "the cursor waits for the first");
+    drop(lanes);
+}
+
+#[tokio::test]
+async fn without_order_nothing_waits_behind_what_was_refused() {
+    let house = House::new();
+    let mut server =
+        Server::start(|asked| Some(status(if asked.body.contains("bad") { 422 } else { 204 })))
+            .await;
+    for number in 0..9 {
+        house.append_event(about("one", number, if number == 3 { "bad" } else { "" })).await;
+    }
+    let lanes = house.lanes(&[format!("http://{}/?ordering=none", server.address)]);
+    assert_eq!(server.until_taken(8).await, [0, 1, 2, 4, 5, 6, 7, 8]);
+    until(|| (lanes.board()()[0].parked == 1).then_some(())).await;
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn one_noisy_webhook_does_not_keep_another_waiting() {
+    let house = House::new();
+    let mut server = Server::start(|_| Some(status(204))).await;
+    for number in 0..10_000 {
+        house.append_from(1, event(number, "")).await;
+    }
+    let text = format!("http://{}/?batch_events=1", server.address);
+    let lanes = house.lanes(&[text]);
+    server.until_taken(50).await;
+    house.append_from(2, event(20_000, "")).await;
+    house.append_from(3, event(20_001, "")).await;
+    let sent = server.until_taken(50).await.len();
+    server
+        .until(|asked| {
+            let late = asked.iter().flat_map(server::Asked::numbers);
+            late.filter(|number| *number >= 20_000).count() == 2
+        })
+        .await;
+    let taken = server.until_taken(50).await;
+    let place = taken.iter().position(|number| *number == 20_001).expect("an event");
+    // Only what is read ahead while it comes is in front of it.
+    assert!(place < sent + 500, "after {place} of {}", taken.len());
+    let noisy: Vec<_> = taken.iter().filter(|number| **number < 10_000).collect();
+    assert!(noisy.is_sorted(), "its own order stays");
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn what_went_out_of_turn_is_known_after_a_stop_and_sent_again_after_a_kill() {
+    for is_killed in [false, true] {
+        let house = House::new();
+        let held = Arc::new(AtomicBool::new(true));
+        let is_held = Arc::clone(&held);
+        // What is about the first resource is not answered before the rest went out.
+        let mut server = Server::start(move |asked| {
+            let first = asked.numbers().iter().any(|number| number % 10 == 0);
+            let waits = first && is_held.load(Relaxed);
+            Some(status(if waits { 429 } else { 204 }))
+        })
+        .await;
+        for number in 0..40 {
+            house.append_from(u128::from(number % 10) + 1, of_ten(number, "")).await;
+        }
+        let text = format!("http://{}/?batch_events=1", server.address);
+        let slow = Tempo { first: Duration::from_secs(5), most: Duration::from_secs(5), ..brisk() };
+        let lanes = house.lanes_at(slow, std::slice::from_ref(&text));
+        server.until(|asked| !asked.is_empty()).await;
+        if is_killed {
+            for task in &lanes.tasks {
+                task.abort();
+            }
+            drop(lanes);
+        } else {
+            lanes.stop().await;
+        }
+        held.store(false, Relaxed);
+        let lanes = house.lanes(&[text]);
+        let mut taken = server.until_taken(40).await;
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        if is_killed {
+            taken = server.until_taken(40).await;
+            taken.sort_unstable();
+            taken.dedup();
+            assert_eq!(taken, (0..40).collect::<Vec<_>>());
+        } else {
+            assert_whole(&taken, 40);
+        }
+        lanes.stop().await;
+    }
+}
