@@ -1,7 +1,7 @@
-//! Several requests of one destination at once. In: a window with events in it. Out: up to so many batches on their way,
-//! no key in two of them; each that was taken is done with, whatever its place. What is not taken waits until all are
-//! back, and goes on alone, as a lane with one request at a time does it (`batch.rs`): so does everything until the
-//! destination takes something again.
+//! Several requests of one destination at once. In: a window with events in it. Out: up to so many batches on their
+//! way, no key in two of them; each that was taken is done with, whatever its place. What is not taken waits until all
+//! are back, and goes on alone, as a lane with one request at a time does it (`batch.rs`): so does everything until
+//! the destination takes something again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

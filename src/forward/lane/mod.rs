@@ -1,6 +1,6 @@
 //! One destination's way: read, pace, send, and on failure wait, split or park. In: frames from its own cursor. Out:
-//! every event taken or parked, in order for each key, before the cursor moves past it. Waits for nobody but its destination, and
-//! while it waits for long, holds nothing in hand.
+//! every event taken or parked, in order for each key, before the cursor moves past it. Waits for nobody but its
+//! destination, and while it waits for long, holds nothing in hand.
 
 mod ahead;
 mod aside;

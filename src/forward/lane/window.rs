@@ -1,6 +1,6 @@
-//! What a lane has read and not sent: as far ahead of its cursor as the window goes. In: frames as the spool gives them.
-//! Out: the next events to go together: in the order they came while all are of one webhook, else each webhook in its
-//! turn (`turns.rs`); never a later event of a key before an earlier one. What failed goes out again as it was.
+//! What a lane has read and not sent: as far ahead of its cursor as the window goes. In: frames as the spool gives
+//! them. Out: the next events to go together: in the order they came while all are of one webhook, else each webhook
+//! in its turn (`turns.rs`); never a later event of a key before an earlier one. What failed goes out again as it was.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

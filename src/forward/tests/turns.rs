@@ -1,4 +1,5 @@
-//! Whose turn it is: several requests at once, webhooks in turn, and what a restart knows of events that went out of turn.
+//! Whose turn it is: several requests at once, webhooks in turn, and what a restart knows of events that went out of
+//! turn.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
