@@ -159,7 +159,11 @@ pub(super) fn vet(after: Option<&Record>) -> Result<(), Problem> {
 fn vet_verifier(said: &Verification) -> Result<(), (&'static str, String)> {
     let registry = Registry::built_in();
     let part = |fault: &SchemeFault| match fault {
-        SchemeFault::Unknown(_) | SchemeFault::Row(_) => "provider",
+        SchemeFault::Unknown(_)
+        | SchemeFault::Row(_)
+        | SchemeFault::Unsignable { .. }
+        | SchemeFault::Way { .. }
+        | SchemeFault::Request(_) => "provider",
         SchemeFault::Parameter { .. } => "parameters",
         SchemeFault::NoSecret(_) | SchemeFault::Secret { .. } => "secrets",
     };

@@ -95,11 +95,27 @@ pub(super) fn read_input(holds: Holds) -> Result<String, CaseError> {
     bounded("standard input", Ok(std::io::stdin().lock()), holds)
 }
 
+/// A file's bytes, up to its bound.
+pub(super) fn read_bytes(path: &Path, holds: Holds) -> Result<Vec<u8>, CaseError> {
+    bounded_bytes(&path.display().to_string(), File::open(path), holds)
+}
+
 fn bounded(
     file: &str,
     from: std::io::Result<impl Read>,
     holds: Holds,
 ) -> Result<String, CaseError> {
+    String::from_utf8(bounded_bytes(file, from, holds)?).map_err(|fault| {
+        let at = fault.utf8_error().valid_up_to();
+        CaseError::NotText { file: file.to_owned(), at }
+    })
+}
+
+fn bounded_bytes(
+    file: &str,
+    from: std::io::Result<impl Read>,
+    holds: Holds,
+) -> Result<Vec<u8>, CaseError> {
     let file = || file.to_owned();
     let mut bytes = Vec::new();
     from.and_then(|from| from.take(holds.read_most() + 1).read_to_end(&mut bytes))
@@ -107,10 +123,7 @@ fn bounded(
     if bytes.len() as u64 > holds.read_most() {
         return Err(CaseError::TooLarge { file: file(), holds });
     }
-    String::from_utf8(bytes).map_err(|fault| {
-        let at = fault.utf8_error().valid_up_to();
-        CaseError::NotText { file: file(), at }
-    })
+    Ok(bytes)
 }
 
 /// What a template sees of a request; `body` is the request's own, as it was made out.

@@ -38,6 +38,7 @@ mod request;
 mod secrets;
 mod send;
 mod serve;
+mod sign;
 mod snippet;
 mod socket;
 mod sources;
@@ -111,6 +112,9 @@ enum Command {
     /// Whether requests were signed by who knows a secret
     #[command(after_help = verify::EXAMPLE)]
     Verify(Box<verify::Args>),
+    /// A request as its provider would sign it, to try a webhook with
+    #[command(after_help = sign::EXAMPLE)]
+    Sign(Box<sign::Args>),
     /// API keys of your own, and of service accounts
     #[command(subcommand)]
     Key(key::Command),
@@ -224,6 +228,7 @@ pub fn run() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Webhook(command) => webhook::run(&command),
         Command::Login(args) => login::run(&args),
         Command::Context(command) => context::run(&command),

@@ -182,7 +182,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
     }
 }
 
-fn refused(fault: SchemeFault) -> Failure {
+pub(super) fn refused(fault: SchemeFault) -> Failure {
     match fault {
         SchemeFault::Unknown(_) => Failure::Usage(fault.to_string()),
         fault => Failure::NotLoaded(fault.to_string()),

@@ -81,7 +81,8 @@ pub(super) fn headers(request: &Request) -> HeaderMap {
     headers
 }
 
-fn command(request: &Request, to: &str) -> String {
+/// The command.
+pub(in crate::cli) fn command(request: &Request, to: &str) -> String {
     let mut line = String::from("curl --globoff");
     if request.method == Method::HEAD {
         line += " --head";

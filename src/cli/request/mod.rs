@@ -2,7 +2,7 @@
 //! request files, commands of curl, or the same requests once more, sent from here to an address that is named. Never
 //! a secret header: the gateway keeps none.
 
-mod curl;
+pub(super) mod curl;
 mod forward;
 mod pages;
 

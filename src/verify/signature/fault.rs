@@ -131,6 +131,25 @@ pub enum SchemeFault {
         /// What it must be.
         form: &'static str,
     },
+    /// Nobody but the provider can sign so.
+    #[error("requests of {provider} cannot be signed here: {why}")]
+    Unsignable {
+        /// Whose.
+        provider: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// No way of signing of that number, or none that fits what is given.
+    #[error("{provider} has no such way of signing; it has {most}, counted from 1")]
+    Way {
+        /// Whose.
+        provider: String,
+        /// How many there are.
+        most: usize,
+    },
+    /// What is to be signed lacks something that is part of it.
+    #[error("the request cannot be signed: {0}")]
+    Request(#[from] Fault),
     /// A setting without which nothing can be judged.
     #[error("{provider} needs the setting `{name}`")]
     Parameter {

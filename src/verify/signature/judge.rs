@@ -244,7 +244,7 @@ fn rsa(mac: Mac) -> &'static RsaParameters {
     }
 }
 
-fn plain_digests(mac: Mac, message: &[u8]) -> Vec<Digest> {
+pub(super) fn plain_digests(mac: Mac, message: &[u8]) -> Vec<Digest> {
     let [sha1, sha256] =
         [&SHA1_FOR_LEGACY_USE_ONLY, &SHA256].map(|algorithm| digest::digest(algorithm, message));
     match mac {

@@ -11,13 +11,17 @@ mod judge;
 mod material;
 mod message;
 mod odd;
+mod private;
 mod registry;
 mod request;
 mod scheme;
+mod sign;
 mod source;
 #[cfg(test)]
 mod tests;
 mod token;
+#[cfg(test)]
+mod trip;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +36,7 @@ pub use handshake::{Answer, Greeting};
 pub use registry::Registry;
 pub use request::{Parameters, Request, SLUG_PLACE};
 pub use scheme::Provider;
+pub use sign::{Draft, Mark, Signer};
 
 use material::Material;
 use scheme::{Mac, Scheme, SecretForm, When};

@@ -43,14 +43,23 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// The address that the sender knows: the setting, with the slug in its place, and with the query that it was sent
-    /// with unless it has one.
+    /// with, unless it has another one itself.
     ///
     /// # Errors
     /// [`Fault::Parameter`]: the setting is missing.
     pub fn address(&self, parameters: &Parameters) -> Result<String, Fault> {
         let said = parameters.get("url").ok_or_else(|| Fault::Parameter("url".to_owned()))?;
-        let mut address = said.replace(SLUG_PLACE, self.slug.unwrap_or(SLUG_PLACE));
-        if let Some(query) = self.query.filter(|query| !query.is_empty() && !said.contains('?')) {
+        let (bare, known) =
+            said.split_once('?').map_or((&**said, None), |(bare, query)| (bare, Some(query)));
+        let mut address = bare.replace(SLUG_PLACE, self.slug.unwrap_or(SLUG_PLACE));
+        // Senders put fields of their own behind those of the address that they know: a digest of the body.
+        let longer = |sent: &&str| {
+            known.is_none_or(|known| {
+                sent.strip_prefix(known).is_some_and(|more| more.starts_with('&'))
+            })
+        };
+        let sent = self.query.filter(|query| !query.is_empty()).filter(longer);
+        if let Some(query) = sent.or(known) {
             address.push('?');
             address.push_str(query);
         }
@@ -103,7 +112,7 @@ impl<'a> Request<'a> {
 }
 
 /// Names and values of a form or query; `None` when there are too many.
-fn read_fields(text: &[u8]) -> Option<Vec<Field>> {
+pub(super) fn read_fields(text: &[u8]) -> Option<Vec<Field>> {
     let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
     let mut fields = Vec::new();
     for pair in pairs {

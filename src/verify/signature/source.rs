@@ -240,7 +240,7 @@ impl Source {
     }
 
     /// The prefix, the setting's value in front of it.
-    fn whole_prefix(&self, parameters: &Parameters) -> Result<Cow<'_, str>, Fault> {
+    pub(super) fn whole_prefix(&self, parameters: &Parameters) -> Result<Cow<'_, str>, Fault> {
         let Some(name) = &self.prefix_parameter else { return Ok(Cow::Borrowed(&self.prefix)) };
         let named = parameters.get(name).ok_or_else(|| Fault::Parameter(name.clone()))?;
         Ok(Cow::Owned(format!("{named}{}", self.prefix)))

@@ -72,7 +72,7 @@ fn another_secret_and_none_are_refused() {
 }
 
 /// What they sign does not hold the body, or not all of it.
-const WITHOUT_BODY: &[&str] = &[
+pub(super) const WITHOUT_BODY: &[&str] = &[
     "adyen",
     "alertmanager",
     "auth0",

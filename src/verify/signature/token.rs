@@ -12,12 +12,18 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::id::Secret;
 
 use super::fault::Fault;
 use super::material::to_hex;
+use super::private::{Private, is_private};
 use super::request::{Parameters, Request};
 use super::scheme::{Algorithm, BodyDigest, Claim, Encoding, Scheme, SecretForm};
+
+/// How long a token that we sign counts.
+const LIFE_SECONDS: i64 = 300;
 
 /// Most keys of one set.
 const KEYS_MAX: usize = 100;
@@ -147,6 +153,68 @@ fn rsa(algorithm: Algorithm) -> &'static RsaParameters {
     }
 }
 
+/// What a provider would claim of a request.
+///
+/// # Errors
+/// A setting that is missing.
+pub(super) fn claims(
+    scheme: &Scheme,
+    request: &Request<'_>,
+    parameters: &Parameters,
+    now: i64,
+    id: &str,
+) -> Result<Value, Fault> {
+    let end = now.saturating_add(LIFE_SECONDS);
+    let mut claims = json!({ "iat": now, "nbf": now, "exp": end, "jti": id });
+    for (name, wanted) in &scheme.claims {
+        let parameter = |name: &String| parameters.get(name).cloned();
+        claims[name] = match wanted {
+            Claim::OneOf { one_of } => one_of.first().cloned().unwrap_or_default().into(),
+            Claim::Parameter { parameter: name } => {
+                parameter(name).ok_or_else(|| Fault::Parameter(name.clone()))?.into()
+            }
+            Claim::IsTrue { is_true } => (*is_true).into(),
+            Claim::UrlHash { .. } => {
+                written_digest(Encoding::Hex, request.address(parameters)?.as_bytes()).into()
+            }
+        };
+    }
+    if let Some(wanted) = &scheme.body_digest
+        && let Some(name) = &wanted.claim
+        && !(wanted.absent_when_empty && request.body.is_empty())
+    {
+        claims[name] = written_digest(wanted.encoding, request.body).into();
+    }
+    Ok(claims)
+}
+
+/// A token of those claims, with the first algorithm of the row that the key is for; `None` when it is for none.
+pub(super) fn sign(
+    scheme: &Scheme,
+    secret: &Secret,
+    kid: Option<&str>,
+    claims: &Value,
+) -> Option<String> {
+    let private = is_private(secret);
+    scheme.algorithms.iter().find_map(|&algorithm| {
+        let mut head = json!({ "alg": algorithm.name(), "typ": "JWT" });
+        if let Some(kid) = kid {
+            head["kid"] = kid.into();
+        }
+        let [head, body] = [&head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signed = format!("{head}.{body}");
+        let is_shared = matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
+        let tag = if is_shared {
+            let key = secret.expose().trim().as_bytes();
+            let key = (!private && !key.is_empty()).then(|| hmac::Key::new(shared(algorithm), key));
+            hmac::sign(&key?, signed.as_bytes()).as_ref().to_vec()
+        } else {
+            Private::of_token(algorithm, secret)?.sign(Some(algorithm), signed.as_bytes())?
+        };
+        Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)))
+    })
+}
+
 /// Judges one token.
 pub(super) fn judge(
     scheme: &Scheme,
@@ -238,7 +306,7 @@ fn is_claim(
         Claim::Parameter { parameter: name } => is(parameter(name)?),
         Claim::IsTrue { is_true } => has == Some(&Value::Bool(*is_true)),
         Claim::UrlHash { .. } => {
-            is(&to_hex(digest(&SHA256, request.address(given)?.as_bytes()).as_ref()))
+            is(&written_digest(Encoding::Hex, request.address(given)?.as_bytes()))
         }
     })
 }
@@ -262,14 +330,19 @@ fn judge_digest(wanted: &BodyDigest, claims: &Value, request: &Request<'_>) -> R
 
 /// Whether a text is the SHA-256 of those bytes.
 pub(super) fn is_digest(encoding: Encoding, text: &[u8], bytes: &[u8]) -> bool {
-    let digest = digest(&SHA256, bytes);
-    let written = match encoding {
-        Encoding::Base64 => STANDARD.encode(digest),
-        _ => to_hex(digest.as_ref()),
-    };
+    let written = written_digest(encoding, bytes);
     let same_case = match encoding {
         Encoding::Base64 => text.to_vec(),
         _ => text.to_ascii_lowercase(),
     };
     verify_slices_are_equal(&same_case, written.as_bytes()).is_ok()
+}
+
+/// The SHA-256 of bytes, as it is written.
+fn written_digest(encoding: Encoding, bytes: &[u8]) -> String {
+    let digest = digest(&SHA256, bytes);
+    match encoding {
+        Encoding::Base64 => STANDARD.encode(digest),
+        _ => to_hex(digest.as_ref()),
+    }
 }

@@ -1,0 +1,436 @@
+//! The rows read backwards: a request as its provider would sign it. In: a provider, a secret or a private key, what is
+//! to be sent, a moment, an id. Out: the same with its signature, in headers, query or body. Judges nothing.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+use crate::id::Secret;
+
+use super::fault::{Fault, SchemeFault};
+use super::judge::plain_digests;
+use super::material::{Key, Material, to_hex};
+use super::message::{Given, Part};
+use super::odd;
+use super::private::{Private, is_private};
+use super::request::{Parameters, Request, read_fields};
+use super::scheme::{Encoding, Mac, Provider, Scheme, Special, Unit, When};
+use super::source::{From, Source};
+use super::token;
+
+/// A request that is to be signed.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Its method.
+    pub method: Method,
+    /// Its headers so far.
+    pub headers: HeaderMap,
+    /// Its query, without the question mark.
+    pub query: Option<String>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// What is signed beside the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark<'a> {
+    /// The moment, in seconds since 1970.
+    pub now: i64,
+    /// The id of the message, where one is signed.
+    pub id: &'a str,
+}
+
+/// A provider's way of signing, with what signs.
+pub struct Signer<'a> {
+    name: &'a str,
+    scheme: &'a Scheme,
+    secret: &'a Secret,
+    parameters: Parameters,
+    /// The query of the setting `url`.
+    query: Option<String>,
+}
+
+impl<'a> Signer<'a> {
+    /// The way of that number, counted from 1; without one, the first that the provider still uses and that fits what is
+    /// given.
+    ///
+    /// # Errors
+    /// There is none, or it signs with what only the provider has, or a setting is missing.
+    pub fn new(
+        name: &'a str,
+        provider: &'a Provider,
+        secret: &'a Secret,
+        mut parameters: Parameters,
+        number: Option<usize>,
+    ) -> Result<Self, SchemeFault> {
+        let unsignable = |why| SchemeFault::Unsignable { provider: name.to_owned(), why };
+        let most = provider.schemes.len();
+        if most == 0 {
+            return Err(unsignable("it signs nothing"));
+        }
+        let fits = |scheme: &&Scheme| !scheme.legacy && is_settled(scheme, secret, &parameters);
+        let scheme = match number {
+            Some(number) => number.checked_sub(1).and_then(|place| provider.schemes.get(place)),
+            None => provider.schemes.iter().find(fits),
+        };
+        let scheme = scheme.ok_or_else(|| SchemeFault::Way { provider: name.to_owned(), most })?;
+        if scheme.certificate.is_some() {
+            return Err(unsignable("only the provider has the key of its certificate"));
+        }
+        let url = scheme.needs_url().then_some("url");
+        let missing = scheme.parameters().chain(url).find(|name| !parameters.contains_key(*name));
+        if let Some(missing) = missing {
+            let (provider, name) = (name.to_owned(), missing.to_owned());
+            return Err(SchemeFault::Parameter { provider, name });
+        }
+        // What is signed is the whole address; its query also goes with the request.
+        let mut query = None;
+        if let Some(url) = parameters.get_mut("url")
+            && let Some((bare, behind)) = url.split_once('?')
+        {
+            query = Some(behind.to_owned());
+            *url = bare.to_owned();
+        }
+        Ok(Self { name, scheme, secret, parameters, query })
+    }
+
+    /// Signs a request.
+    ///
+    /// # Errors
+    /// The secret has not the form, or the request lacks what is signed.
+    pub fn sign(&self, draft: Draft, mark: Mark<'_>) -> Result<Draft, SchemeFault> {
+        let mut work = Work { signer: self, draft, put: Vec::new() };
+        if self.query.is_some() {
+            work.draft.query.clone_from(&self.query);
+        }
+        work.prepare(mark)?;
+        match self.scheme.special {
+            Some(special) => work.sign_special(special)?,
+            None if self.scheme.mac == Mac::Jwt => {
+                let token = work.token(mark)?;
+                work.put(self.signature()?, &token)?;
+            }
+            None => {
+                let tag = work.tag()?;
+                work.put(self.signature()?, &tag)?;
+            }
+        }
+        Ok(work.draft)
+    }
+
+    fn signature(&self) -> Result<&Source, SchemeFault> {
+        self.scheme.signature.as_ref().ok_or_else(|| self.unsignable("its row names no place"))
+    }
+
+    fn unsignable(&self, why: &'static str) -> SchemeFault {
+        SchemeFault::Unsignable { provider: self.name.to_owned(), why }
+    }
+
+    fn key(&self) -> Result<hmac::Key, SchemeFault> {
+        match Material::new(self.name, self.scheme, self.secret)?.key {
+            Key::Hmac(key) => Ok(*key),
+            _ => Err(self.unsignable("it has no shared key")),
+        }
+    }
+
+    fn private(&self, form: &'static str) -> SchemeFault {
+        SchemeFault::Secret { provider: self.name.to_owned(), form }
+    }
+}
+
+/// Whether secret and settings are those of a way of signing.
+fn is_settled(scheme: &Scheme, secret: &Secret, parameters: &Parameters) -> bool {
+    scheme.when.iter().all(|when| match when {
+        When::SecretPrefix { secret_prefix } => {
+            let public = secret_prefix == "whpk_" && is_private(secret);
+            public || secret.expose().starts_with(secret_prefix.as_str())
+        }
+        When::Parameter { parameter } => parameters.contains_key(parameter),
+        // Whoever wants the digest of the body in the address says so.
+        When::Query { query } => parameters.get("url").is_some_and(|url| {
+            url.split_once('?').is_some_and(|(_, fields)| fields.contains(query.as_str()))
+        }),
+        When::Header { .. } => true,
+    })
+}
+
+/// A request that is being signed.
+struct Work<'a> {
+    signer: &'a Signer<'a>,
+    draft: Draft,
+    /// Headers that were written by now: what comes later is put behind.
+    put: Vec<HeaderName>,
+}
+
+impl Work<'_> {
+    fn request(&self) -> Request<'_> {
+        Request {
+            method: &self.draft.method,
+            headers: &self.draft.headers,
+            query: self.draft.query.as_deref(),
+            body: &self.draft.body,
+            slug: None,
+        }
+    }
+
+    /// All that is signed beside what is there.
+    fn prepare(&mut self, mark: Mark<'_>) -> Result<(), SchemeFault> {
+        let scheme = self.signer.scheme;
+        for when in &scheme.when {
+            if let When::Header { header, is: Some(is), .. } = when {
+                self.header(&header.0, is)?;
+            }
+        }
+        for part in &scheme.message.0 {
+            match part {
+                Part::Form(field) if self.request().form(field)?.is_none() => {
+                    self.draft.body =
+                        [field.as_bytes(), b"=", escape(&self.draft.body).as_bytes()].concat();
+                }
+                Part::Json(pointer) if self.request().json(pointer)?.is_empty() => {
+                    self.put_json(pointer, mark.id)?;
+                }
+                _ => {}
+            }
+        }
+        if let Some(source) = &scheme.time {
+            let is_left = scheme.time_optional && matches!(source.from, From::Json(_));
+            if !is_left {
+                self.put(source, &time(scheme.unit, mark.now))?;
+            }
+        }
+        if let Some(source) = &scheme.id {
+            self.put(source, mark.id)?;
+        }
+        if let Some(source) = &scheme.names {
+            let put = &self.put;
+            let names = self.draft.headers.keys().filter(|name| !put.contains(name));
+            let names: Vec<&str> = names.map(HeaderName::as_str).collect();
+            if names.is_empty() {
+                return Err(self.signer.unsignable("it signs headers by their names: give some"));
+            }
+            let names = names.join(" ");
+            self.put(source, &names)?;
+        }
+        if let Some(name) = scheme.body_digest.as_ref().and_then(|digest| digest.query.as_ref()) {
+            let digest = to_hex(digest(&SHA256, &self.draft.body).as_ref());
+            self.put_query(name, &digest);
+        }
+        Ok(())
+    }
+
+    /// The message, to whoever makes a signature of it.
+    fn message(
+        &self,
+        special: impl FnOnce(&Given<'_>) -> Result<Vec<u8>, Fault>,
+    ) -> Result<Vec<u8>, Fault> {
+        let (scheme, parameters) = (self.signer.scheme, &self.signer.parameters);
+        let request = self.request();
+        let one = |source: &Option<Source>| match source {
+            Some(source) => match source.read_one(&request, parameters) {
+                Err(Fault::Missing(_)) => Ok(std::borrow::Cow::default()),
+                read => read,
+            },
+            None => Ok(std::borrow::Cow::default()),
+        };
+        let (time, id, names) = (one(&scheme.time)?, one(&scheme.id)?, one(&scheme.names)?);
+        let url = scheme.needs_url().then(|| request.address(parameters)).transpose()?;
+        special(&Given {
+            request: &request,
+            url: url.as_deref(),
+            time: &time,
+            id: &id,
+            names: &names,
+            secret: self.signer.secret.expose().as_bytes(),
+        })
+    }
+
+    /// The signature, as it is written.
+    fn tag(&self) -> Result<String, SchemeFault> {
+        let Signer { name, scheme, secret, .. } = *self.signer;
+        let message = || self.message(|given| scheme.message.bytes(given));
+        let bytes = match scheme.mac {
+            Mac::Ed25519 | Mac::EcdsaP256 | Mac::RsaSha1 | Mac::RsaSha256 => {
+                let form = "its private key, as PEM of PKCS#8 (Ed25519: or its seed)";
+                let key = Private::of_scheme(scheme.mac, scheme.secret, secret);
+                let key = key.ok_or_else(|| self.signer.private(form))?;
+                key.sign(None, &message()?).ok_or_else(|| self.signer.private(form))?
+            }
+            mac => {
+                let material = Material::new(name, scheme, secret)?;
+                match &material.key {
+                    Key::Hmac(key) => hmac::sign(key, &message()?).as_ref().to_vec(),
+                    Key::Text if mac == Mac::Equal => material.text,
+                    Key::Text => {
+                        let digests = plain_digests(mac, &message()?);
+                        digests.last().map(|one| one.as_ref().to_vec()).unwrap_or_default()
+                    }
+                    _ => return Err(self.signer.unsignable("its key is not shared")),
+                }
+            }
+        };
+        written(scheme.encoding, &bytes).ok_or_else(|| self.signer.private("text"))
+    }
+
+    fn token(&self, mark: Mark<'_>) -> Result<String, SchemeFault> {
+        let Signer { scheme, secret, parameters, .. } = self.signer;
+        let claims = token::claims(scheme, &self.request(), parameters, mark.now, mark.id)?;
+        let kid = parameters.get("kid").map(String::as_str);
+        let form = "a shared secret, or a private key as PEM of PKCS#8";
+        token::sign(scheme, secret, kid, &claims).ok_or_else(|| self.signer.private(form))
+    }
+
+    fn sign_special(&mut self, special: Special) -> Result<(), SchemeFault> {
+        match special {
+            Special::AdyenItems => {
+                let key = self.signer.key()?;
+                let tags: Vec<String> = odd::adyen_signed(&self.request())?
+                    .iter()
+                    .map(|(message, _)| STANDARD.encode(hmac::sign(&key, message.as_bytes())))
+                    .collect();
+                let mut body = self.json()?;
+                let items = body["notificationItems"].as_array_mut().into_iter().flatten();
+                for (item, tag) in items.zip(tags) {
+                    let item = match item.get("NotificationRequestItem") {
+                        Some(_) => &mut item["NotificationRequestItem"],
+                        None => item,
+                    };
+                    item["additionalData"]["hmacSignature"] = tag.into();
+                }
+                self.draft.body = body.to_string().into_bytes();
+                Ok(())
+            }
+            Special::ContentfulCanonical => {
+                let list = HeaderName::from_static("x-contentful-signed-headers");
+                let place = HeaderName::from_static("x-contentful-signature");
+                let mut names: Vec<&str> =
+                    self.draft.headers.keys().map(HeaderName::as_str).collect();
+                names.push(list.as_str());
+                names.sort_unstable();
+                let names = names.join(",");
+                self.header(&list, &names)?;
+                let message = self.message(odd::contentful_message)?;
+                self.header(&place, &to_hex(hmac::sign(&self.signer.key()?, &message).as_ref()))
+            }
+            Special::AwsSns => Err(self.signer.unsignable("only the provider has its key")),
+        }
+    }
+
+    /// Writes a value where its provider would.
+    fn put(&mut self, source: &Source, value: &str) -> Result<(), SchemeFault> {
+        let prefix = source.whole_prefix(&self.signer.parameters)?;
+        let text = format!("{prefix}{value}");
+        match &source.from {
+            From::Headers(names) => {
+                let Some(name) = names.first() else { return Ok(()) };
+                let before = source.split.filter(|_| self.put.contains(name)).and_then(|split| {
+                    let before = self.draft.headers.get(name)?.to_str().ok()?;
+                    Some(format!("{before}{split}"))
+                });
+                let text = before.unwrap_or_default() + &text;
+                self.header(name, &text)
+            }
+            From::Stem(stem) => {
+                let name = HeaderName::try_from(format!("{stem}1"));
+                let name = name.map_err(|_| self.signer.unsignable("its row names no header"))?;
+                self.header(&name, &text)
+            }
+            From::HeaderParameter(parameter) => {
+                let named = self.signer.parameters.get(parameter);
+                let name = named.and_then(|name| HeaderName::try_from(name).ok());
+                let name = name.ok_or_else(|| Fault::Parameter(parameter.clone()))?;
+                self.header(&name, &text)
+            }
+            From::Json(pointer) => self.put_json(pointer, &text),
+            From::Form(name) => {
+                let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+                self.draft.headers.entry(CONTENT_TYPE).or_insert(form);
+                put_field(&mut self.draft.body, name, &text);
+                Ok(())
+            }
+            From::Query(name) => {
+                self.put_query(name, &text);
+                Ok(())
+            }
+        }
+    }
+
+    fn header(&mut self, name: &HeaderName, value: &str) -> Result<(), SchemeFault> {
+        let value = HeaderValue::from_str(value)
+            .or_else(|_| HeaderValue::from_bytes(value.as_bytes()))
+            .map_err(|_| self.signer.private("text that a header can hold"))?;
+        self.draft.headers.insert(name, value);
+        self.put.push(name.clone());
+        Ok(())
+    }
+
+    fn put_query(&mut self, name: &str, value: &str) {
+        let mut query = self.draft.query.take().unwrap_or_default().into_bytes();
+        put_field(&mut query, name, value);
+        self.draft.query = String::from_utf8(query).ok();
+    }
+
+    fn json(&self) -> Result<serde_json::Value, Fault> {
+        serde_json::from_slice(&self.draft.body).map_err(|_| Fault::Body("JSON"))
+    }
+
+    fn put_json(&mut self, pointer: &str, text: &str) -> Result<(), SchemeFault> {
+        let mut body = self.json()?;
+        let steps: Vec<&str> = pointer.split('/').skip(1).collect();
+        let put = set(&mut body, &steps, text);
+        put.ok_or_else(|| Fault::Missing(format!("room for body field {pointer}")))?;
+        self.draft.body = body.to_string().into_bytes();
+        Ok(())
+    }
+}
+
+/// Puts a text at a pointer, `*` for each item; makes the objects on the way.
+fn set(value: &mut serde_json::Value, steps: &[&str], text: &str) -> Option<()> {
+    let Some((step, rest)) = steps.split_first() else {
+        *value = text.into();
+        return Some(());
+    };
+    if *step == "*" {
+        let items = value.as_array_mut().filter(|items| !items.is_empty())?;
+        return items.iter_mut().try_for_each(|item| set(item, rest, text));
+    }
+    let members = value.as_object_mut()?;
+    set(members.entry(*step).or_insert_with(|| serde_json::json!({})), rest, text)
+}
+
+/// Puts a field into a form or query, in place of those of its name.
+fn put_field(form: &mut Vec<u8>, name: &str, value: &str) {
+    let is_other = |pair: &&[u8]| {
+        let named = read_fields(pair).and_then(|fields| fields.into_iter().next());
+        named.is_some_and(|field| field.0 != name.as_bytes())
+    };
+    let mut pairs: Vec<Vec<u8>> =
+        form.split(|byte| *byte == b'&').filter(is_other).map(<[u8]>::to_vec).collect();
+    pairs.push(format!("{name}={}", escape(value.as_bytes())).into_bytes());
+    *form = pairs.join(&b'&');
+}
+
+fn escape(bytes: &[u8]) -> String {
+    percent_encode(bytes, NON_ALPHANUMERIC).to_string()
+}
+
+/// A signature as it is written; `None` when it is no text and should be.
+fn written(encoding: Encoding, bytes: &[u8]) -> Option<String> {
+    Some(match encoding {
+        Encoding::Hex | Encoding::HexOrBase64 => to_hex(bytes),
+        Encoding::Base64 => STANDARD.encode(bytes),
+        Encoding::Text => String::from_utf8(bytes.to_vec()).ok()?,
+    })
+}
+
+fn time(unit: Unit, now: i64) -> String {
+    match unit {
+        Unit::Seconds | Unit::Any => now.to_string(),
+        Unit::Milliseconds => now.saturating_mul(1000).to_string(),
+        Unit::Rfc3339 => jiff::Timestamp::from_second(now).unwrap_or_default().to_string(),
+    }
+}

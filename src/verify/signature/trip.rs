@@ -1,0 +1,185 @@
+//! Every way of signing that can be signed by a secret or a private key, there and back: what a row signs that row takes,
+//! and nothing of it that was changed.
+
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::Method;
+use serde_json::json;
+
+use super::material::to_hex;
+use super::scheme::{Algorithm, Unit};
+use super::tests::WITHOUT_BODY;
+use super::*;
+
+const NOW: i64 = 1_764_378_000;
+const JSON: &str = r#"{"webhookTimestamp":1764378000000,"note":"naïve ☃","value":[{"a":1},{}],
+"notificationItems":[{"NotificationRequestItem":{"pspReference":"7914","amount":{"value":1130}}}]}"#;
+const FORM: &str = "Digits=1234&From=%2B14158675309&To=%2B18005551212&Empty=&Digits=5";
+
+/// What signs, and what judges it.
+struct Keys {
+    signs: Secret,
+    judges: Secret,
+}
+
+fn pem(der: &[u8]) -> Secret {
+    let text = STANDARD.encode(der);
+    Secret::new(format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"))
+}
+
+/// A text in the form of a provider's secrets.
+fn in_form(form: SecretForm, bytes: &[u8], prefix: &str) -> Secret {
+    Secret::new(match form {
+        SecretForm::Hex => to_hex(bytes),
+        SecretForm::Base64 => STANDARD.encode(bytes),
+        SecretForm::Base64Prefixed => format!("{prefix}{}", STANDARD.encode(bytes)),
+        _ => format!("a secret: {}", to_hex(bytes)),
+    })
+}
+
+fn token_keys(algorithm: Algorithm) -> [Secret; 2] {
+    let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    if algorithm == Algorithm::ES256 {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
+        let point = key.public_key().as_ref();
+        let (x, y) = (number(&point[1..33]), number(&point[33..]));
+        let public = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "k" });
+        return [pem(key.to_pkcs8v1().expect("PKCS#8").as_ref()), Secret::new(public.to_string())];
+    }
+    let key = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let public = key.public_key();
+    let [n, e] = [public.modulus(), public.exponent()]
+        .map(|part| number(part.big_endian_without_leading_zero()));
+    let public = json!({ "keys": [{ "kty": "RSA", "n": n, "e": e, "kid": "k" }] });
+    let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = key.as_der().expect("PKCS#8");
+    [pem(der.as_ref()), Secret::new(public.to_string())]
+}
+
+fn keys(scheme: &Scheme, fill: u8) -> Keys {
+    let bytes = [fill; 32];
+    let [signs, judges] = match scheme.mac {
+        Mac::Ed25519 => {
+            let key = Ed25519KeyPair::from_seed_unchecked(&bytes).expect("a seed");
+            let public = key.public_key().as_ref();
+            let private = in_form(scheme.secret, &bytes, "whsk_");
+            [private, in_form(scheme.secret, public, "whpk_")]
+        }
+        Mac::EcdsaP256 => {
+            let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
+            let public = in_form(scheme.secret, key.public_key().as_ref(), "");
+            [pem(key.to_pkcs8v1().expect("PKCS#8").as_ref()), public]
+        }
+        Mac::Jwt if scheme.secret == SecretForm::Keys => token_keys(scheme.algorithms[0]),
+        _ => {
+            let secret = in_form(scheme.secret, &bytes, "whsec_");
+            [secret.clone(), secret]
+        }
+    };
+    Keys { signs, judges }
+}
+
+fn parameters(scheme: &Scheme) -> Parameters {
+    let mut named = vec![
+        ("url", "https://hooks.example.com/hooks/abc?foo=1"),
+        ("public_key", "public"),
+        ("aud", "https://hooks.example.com"),
+        ("email", "robot@example.iam.gserviceaccount.com"),
+        ("kid", "k"),
+    ];
+    if scheme.when.iter().any(|when| matches!(when, When::Parameter { .. })) {
+        named.push(("timestamp_header", "X-Signed-At"));
+    }
+    named.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn draft(name: &str) -> Draft {
+    let mut headers = http::HeaderMap::new();
+    headers.insert("x-event-type", http::HeaderValue::from_static("order.paid"));
+    let body = if matches!(name, "twilio" | "mandrill") { FORM } else { JSON };
+    Draft { method: Method::POST, headers, query: None, body: body.as_bytes().to_vec() }
+}
+
+/// How a request is judged, at a moment.
+fn judged(verifier: &Verifier, sent: &Draft, now: i64) -> Result<Verified, Fault> {
+    let request = Request {
+        method: &sent.method,
+        headers: &sent.headers,
+        query: sent.query.as_deref(),
+        body: &sent.body,
+        slug: None,
+    };
+    verifier.judge(&request, None, Some(now))
+}
+
+fn verifier(name: &str, secret: &Secret, parameters: &Parameters) -> Verifier {
+    let registry = Registry::built_in();
+    let provider = registry.find(name).expect("a provider");
+    let secret = std::slice::from_ref(secret);
+    Verifier::new(name, provider, secret, parameters.clone(), None)
+        .unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The same request, signed a second later as it says.
+fn moved(scheme: &Scheme, sent: &Draft) -> Option<Draft> {
+    scheme.time.as_ref()?;
+    let text = |moment: i64| match scheme.unit {
+        Unit::Rfc3339 => jiff::Timestamp::from_second(moment).expect("a time").to_string(),
+        Unit::Milliseconds => (moment * 1000).to_string(),
+        _ => moment.to_string(),
+    };
+    let (then, later) = (text(NOW), text(NOW + 1));
+    let mut moved = sent.clone();
+    for value in moved.headers.values_mut() {
+        let shown = value.to_str().expect("text").replace(&then, &later);
+        *value = http::HeaderValue::from_str(&shown).expect("a value");
+    }
+    let body = String::from_utf8(moved.body).expect("text").replace(&then, &later);
+    moved.body = body.into_bytes();
+    Some(moved)
+}
+
+#[test]
+fn what_a_row_signs_it_takes_and_nothing_that_was_changed() {
+    let mut unsignable = Vec::new();
+    for (name, provider) in Registry::built_in().iter() {
+        for (place, scheme) in provider.schemes.iter().enumerate() {
+            let (parameters, another) = (parameters(scheme), keys(scheme, 8));
+            let keys = keys(scheme, 7);
+            let number = Some(place + 1);
+            let row = Signer::new(name, provider, &keys.signs, parameters.clone(), number);
+            let mark = Mark { now: NOW, id: "msg_1" };
+            let signed = match row.and_then(|row| row.sign(draft(name), mark)) {
+                Ok(signed) => signed,
+                Err(SchemeFault::Unsignable { .. }) => {
+                    unsignable.push(name.to_owned());
+                    continue;
+                }
+                Err(fault) => panic!("{name} {place}: {fault}"),
+            };
+            let way = verifier(name, &keys.judges, &parameters);
+            let found = judged(&way, &signed, NOW);
+            let found = found.unwrap_or_else(|e| panic!("{name} {place}: {e}\n{signed:?}"));
+            assert_eq!(found.scheme, place, "{name}");
+            let other = verifier(name, &another.judges, &parameters);
+            assert!(judged(&other, &signed, NOW).is_err(), "{name} {place}: another secret");
+            if !WITHOUT_BODY.contains(&name) {
+                let mut spoilt = signed.clone();
+                *spoilt.body.last_mut().expect("a body") ^= 1;
+                assert!(judged(&way, &spoilt, NOW).is_err(), "{name} {place}: another body");
+            }
+            if let Some(moved) = moved(scheme, &signed) {
+                assert!(judged(&way, &moved, NOW).is_err(), "{name} {place}: another time");
+            }
+            if let Some(window) = scheme.window {
+                let late = NOW + i64::from(window) + 301;
+                assert!(judged(&way, &signed, late).is_err(), "{name} {place}: late");
+            }
+        }
+    }
+    assert_eq!(unsignable, ["aws-sns", "paypal"]);
+}
