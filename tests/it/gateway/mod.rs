@@ -2,6 +2,7 @@
 //! destination. The clock stands still, so that goldens can be compared.
 
 mod api;
+mod attacks;
 mod audit;
 mod commands;
 mod contexts;
