@@ -7,6 +7,7 @@ mod given;
 mod jinja;
 mod paid;
 mod render;
+mod secured;
 mod tested;
 mod tidied;
 mod tidy;

@@ -1,4 +1,4 @@
-//! Those who guess, borrow or forge: slugs, keys, cookies of another site, signatures, names of the gateway's own events.
+//! Those who guess, borrow or forge: slugs, keys, cookies of another site, signatures, names of our own events.
 
 use std::fs;
 

@@ -1,0 +1,115 @@
+//! SECURITY.md and the tests say the same: each test that its tables name is there, and each attack that is tested has
+//! its row. Also what two rows say of the whole source. Reads the document and the sources as text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The numbered rows.
+const ROWS: u32 = 78;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every source below a folder: its path and its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the house") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a readable source");
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+/// The names of the tests in a source.
+fn tests_of(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim) {
+        if line == "#[test]" || line == "#[tokio::test]" {
+            is_test = true;
+        } else if let Some(rest) = line.trim_start_matches("async ").strip_prefix("fn ") {
+            if is_test {
+                found.push(rest.split('(').next().unwrap_or_default());
+            }
+            is_test = false;
+        }
+    }
+    found
+}
+
+/// The rows of all tables that name tests: cells without their blanks.
+fn rows(document: &str) -> Vec<Vec<&str>> {
+    let behind = document.split("## Attacks").nth(1).expect("the table of attacks");
+    let rows = behind.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+fn named<'a>(row: &[&'a str]) -> Vec<&'a str> {
+    let last = row.last().expect("a cell");
+    last.split("<br>").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')).collect()
+}
+
+#[test]
+fn every_row_names_tests_and_every_attack_has_its_row() {
+    let document = fs::read_to_string(root().join("SECURITY.md")).expect("the document");
+    let all: Vec<_> = sources("src").into_iter().chain(sources("tests/it")).collect();
+    let tests: Vec<&str> = all.iter().flat_map(|(_, text)| tests_of(text)).collect();
+    let rows = rows(&document);
+    for row in rows.iter().filter(|row| !row.last().is_some_and(|cell| *cell == "test")) {
+        assert!(!named(row).is_empty(), "no test in {row:?}");
+        for name in named(row) {
+            let is_there = match name.split_once(".py:") {
+                Some((file, function)) => {
+                    let script = root().join("tests/peers").join(format!("{file}.py"));
+                    fs::read_to_string(script)
+                        .is_ok_and(|text| text.contains(&format!("def {function}(")))
+                }
+                None => tests.contains(&name),
+            };
+            assert!(is_there, "SECURITY.md names {name}, and there is no such test");
+        }
+    }
+    for number in 1..=ROWS {
+        let letters = |cell: &str| {
+            cell.trim_end_matches(|c: char| c.is_ascii_lowercase()) == number.to_string()
+        };
+        assert!(rows.iter().any(|row| letters(row[0])), "row {number} is not there");
+    }
+    let is_attack =
+        |path: &Path| path.to_string_lossy().contains("/attacks/") || path.ends_with("floods.rs");
+    for (_, text) in all.iter().filter(|(path, _)| is_attack(path)) {
+        for name in tests_of(text) {
+            assert!(document.contains(&format!("`{name}`")), "SECURITY.md does not name {name}");
+        }
+    }
+}
+
+#[test]
+fn no_map_of_strangers_words_has_a_known_key() {
+    for (path, text) in sources("src") {
+        for hasher in ["FxHash", "ahash::", "fnv::", "BuildHasherDefault", "BuildNoHashHasher"] {
+            assert!(!text.contains(hasher), "{}: {hasher}", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_trusts_every_certificate() {
+    let settings = hookgate::config::schema().to_string();
+    for word in ["insecure", "skip_verify", "verify_tls", "accept_invalid"] {
+        assert!(!settings.contains(word), "a setting {word}");
+    }
+    for (path, text) in sources("src") {
+        let is_open = text.contains(".dangerous()") || text.contains("ServerCertVerifier");
+        assert!(!is_open, "{} judges certificates by itself", path.display());
+    }
+}

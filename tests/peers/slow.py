@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Thousands of connections that do nothing, or little, while somebody behaves: what each costs in memory, and what the
+one who behaves feels of them.
+
+Idle ones first: plain, and over TLS, a gateway of its own for each; at most 16 KiB of resident memory a plain one. Then
+attackers: a head of a byte a second, a body of a byte a second, silence, in equal parts. The p99 of honest requests is at
+most twice that of an undisturbed gateway, or 5 ms more where twice is less than that. Takes HOOKGATE_BIN and --connections
+(1,000). Ends with `N passed, N failed`.
+"""
+
+import argparse
+import asyncio
+import resource
+import socket
+import ssl
+import threading
+import time
+
+import gateway
+
+IDLE_MAX_BYTES = 16 << 10
+SLOWED_MAX = 2.0
+SLOWED_SECONDS = 0.005
+GROWTH_MAX_BYTES = 160 << 20
+HONEST = 600
+TLS = gateway.ROOT / "tests/data/tls"
+# One source address has some 28,000 ports: several, so that none is short of them.
+SOURCES = [f"127.0.0.{number}" for number in range(2, 10)]
+
+
+def percentile(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def honest(server, path, count=HONEST):
+    """Seconds of each of some requests, on connections of their own, all answered 204."""
+    seconds, statuses = [], {}
+    for number in range(count):
+        started = time.monotonic()
+        answer = server.post(path, {"number": number})
+        seconds.append(time.monotonic() - started)
+        status = answer and answer.status
+        statuses[status] = statuses.get(status, 0) + 1
+        time.sleep(0.005)
+    return seconds, statuses
+
+
+class Crowd(threading.Thread):
+    """Attackers: connections of three kinds, which come back when they are ended, until told to leave."""
+
+    def __init__(self, port, path, count):
+        super().__init__(daemon=True)
+        self.port, self.count, self.leaving, self.open, self.ended = port, count, False, 0, 0
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\n"
+        self.kinds = [
+            (f"{head}a: ".encode(), b"b"),
+            (f"{head}Content-Length: 100000\r\n\r\n".encode(), b"b"),
+            (b"", b""),
+        ]
+
+    def run(self):
+        asyncio.run(self.crowd())
+
+    async def crowd(self):
+        await asyncio.gather(*(self.attack(number) for number in range(self.count)))
+
+    async def attack(self, number):
+        first, then = self.kinds[number % len(self.kinds)]
+        source = SOURCES[number % len(SOURCES)]
+        await asyncio.sleep(number / 2000)
+        while not self.leaving:
+            try:
+                reader, writer = await asyncio.open_connection(gateway.LOOPBACK, self.port, local_addr=(source, 0))
+            except OSError:
+                await asyncio.sleep(1)
+                continue
+            self.open += 1
+            try:
+                writer.write(first)
+                while not self.leaving and not reader.at_eof():
+                    await asyncio.sleep(1)
+                    writer.write(then)
+                    await writer.drain()
+            except OSError:
+                pass
+            self.open -= 1
+            self.ended += not self.leaving
+            writer.close()
+
+
+def idle(checks, folder, what, count, context=None):
+    """What an idle connection costs: one that asked once, and stays."""
+    env = {"HOOKGATE_LIMITS__IDLE_SECONDS": "600"}
+    if context:
+        env["HOOKGATE_SERVER__TLS_CERTIFICATE"] = str(TLS / "certificate.pem")
+        env["HOOKGATE_SERVER__TLS_KEY"] = str(TLS / "key.pem")
+    place = folder / what
+    place.mkdir()
+    with gateway.Gateway(place, forward=[], env=env) as server:
+        server.start()
+
+        def opened(number):
+            plain = socket.create_connection((gateway.LOOPBACK, server.port), 30, (SOURCES[number % len(SOURCES)], 0))
+            return context.wrap_socket(plain, server_hostname="localhost") if context else plain
+
+        def ask(connection):
+            connection.sendall(b"GET /hooks/AAAAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: x\r\n\r\n")
+            return connection.recv(4096).startswith(b"HTTP/1.1 404 ")
+
+        # What the first ones cost is the process's, not theirs.
+        warm = [opened(number) for number in range(100)]
+        answered = sum(map(ask, warm))
+        time.sleep(2)
+        before = server.memory()
+        crowd = [opened(number) for number in range(count)]
+        answered += sum(map(ask, crowd))
+        time.sleep(3)
+        each = (server.memory() - before) / count
+        print(f"an idle connection, {what}: {each / 1024:.1f} KiB of {count}", flush=True)
+        checks.equal(f"idle, {what}: all are answered", answered, count + len(warm))
+        if not context:
+            checks.true(f"idle, {what}: at most 16 KiB each", each <= IDLE_MAX_BYTES, f"{each:.0f} bytes")
+        checks.true(f"idle, {what}: the last and the first are served", ask(crowd[-1]) and ask(warm[0]))
+        for connection in crowd + warm:
+            connection.close()
+
+
+def attacked(checks, folder, count):
+    """What honest requests feel of a crowd of slow ones."""
+    with gateway.Gateway(folder, forward=[]) as server:
+        server.start()
+        path = server.webhook("behaves").path
+        honest(server, path, 200)
+        calm, statuses = honest(server, path)
+        checks.equal("undisturbed, all are taken", statuses, {204: HONEST})
+        server.forget_peak()
+        before, crowd = server.memory(), Crowd(server.port, path, count)
+        crowd.start()
+        come = gateway.until(lambda: crowd.open >= count * 0.98, 60)
+        checks.true(f"{count} attackers are there", come, crowd.open)
+        slowed, statuses = honest(server, path)
+        there = crowd.open
+        calm99, slow99 = percentile(calm, 0.99), percentile(slowed, 0.99)
+        grown = server.memory("VmHWM") - before
+        print(
+            f"honest p99: {calm99 * 1000:.2f} ms undisturbed, {slow99 * 1000:.2f} ms beside {there} attackers "
+            f"({crowd.ended} were ended meanwhile); memory grew by {grown >> 20} MiB",
+            flush=True,
+        )
+        checks.equal("beside attackers, all are taken", statuses, {204: HONEST})
+        most = max(calm99 * SLOWED_MAX, calm99 + SLOWED_SECONDS)
+        checks.true("beside attackers, p99 is at most twice", slow99 <= most, f"{slow99:.4f} s, not {most:.4f} s")
+        checks.true("beside attackers, memory is bounded", grown <= GROWTH_MAX_BYTES, f"{grown >> 20} MiB")
+        # A head has 10 s, a body 5 s for its first byte and 10 s of grace.
+        checks.true("attackers are ended", gateway.until(lambda: crowd.ended >= count * 0.9, 40), crowd.ended)
+        crowd.leaving = True
+        crowd.join(20)
+
+
+def raise_descriptors(count):
+    """Descriptors for both ends of the connections."""
+    wanted = count + 2000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=1000)
+    count = parser.parse_args().connections
+    raise_descriptors(count)
+
+    def check(checks, folder):
+        context = ssl.create_default_context(cafile=TLS / "certificate.pem")
+        idle(checks, folder, "plain", count)
+        idle(checks, folder, "TLS", min(count, 2000), context)
+        attacked(checks, folder, count)
+
+    gateway.perform(check, seconds=170 if count <= 2000 else 600)
+
+
+if __name__ == "__main__":
+    main()
