@@ -18,10 +18,10 @@ TLS = gateway.ROOT / "tests/data/tls"
 CASES_MIN = 140
 
 
-def exceptions():
-    """Names of cases that are argued about; a line is `name | reason`, `#` begins what is for people."""
-    lines = EXCEPTIONS.read_text().splitlines()
-    return {line.split(" | ")[0] for line in lines if line and not line.startswith("#")}
+def exceptions(what):
+    """Names of cases that are argued about for a listener; a line is `listener | name | reason`, `#` is for people."""
+    lines = [line.split(" | ") for line in EXCEPTIONS.read_text().splitlines() if line and not line.startswith("#")]
+    return {name for listener, name, _ in lines if listener == what}
 
 
 def outcomes(report):
@@ -49,15 +49,20 @@ def check(checks, folder):
     ]:
         place = folder / what
         place.mkdir()
-        with gateway.Gateway(place, forward=[], env=env) as server:
+        with gateway.Gateway(place, forward=[]) as server:
+            server.start()
+            # One that reads bodies: who answers before the end of a request need not find what is wrong with it.
+            path = server.webhook("specified").path
+            server.stop()
+            server.env.update(env)
             server.start()
             report = place / "report.xml"
-            command = [os.environ.get("H2SPEC") or gateway.installed("h2spec"), "--host", gateway.LOOPBACK]
-            command += ["--port", server.port, "--path", "/hooks/none", "--timeout", 2, "--junit-report", report, *words]
+            command = [os.environ.get("H2SPEC") or gateway.installed("bin/h2spec"), "--host", gateway.LOOPBACK]
+            command += ["--port", server.port, "--path", path, "--timeout", 2, "--junit-report", report, *words]
             told = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=100, check=False)
             if not checks.true(f"{what}: h2spec reports", report.exists(), told.stdout[-500:] + told.stderr[-500:]):
                 continue
-            found, argued = outcomes(report), exceptions()
+            found, argued = outcomes(report), exceptions(what)
             passed = sum(found.values())
             print(f"{what}: {passed} of {len(found)} cases pass", flush=True)
             checks.true(f"{what}: the whole suite ran", len(found) >= CASES_MIN, len(found))

@@ -21,4 +21,5 @@ rm -rf "$place/kafka"
 mvn --quiet --batch-mode --file tests/peers/kafka.xml dependency:copy-dependencies \
   -DoutputDirectory="$PWD/$place/kafka"
 GOBIN="$PWD/$place/bin" GOTOOLCHAIN=local "$place/venv/bin/go" install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+GOBIN="$PWD/$place/bin" GOTOOLCHAIN=local "$place/venv/bin/go" install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 printf '%s' "$stamp" >"$place/stamp"
