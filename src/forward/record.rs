@@ -39,6 +39,18 @@ const OWN_HEADERS: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// Fields that say how a lane goes about it, as the settings of a flag's text are called.
+const MANNER: [&str; 8] = [
+    "batch_events",
+    "batch_bytes",
+    "linger_ms",
+    "concurrency",
+    "ordering",
+    "retry_seconds",
+    "retry_first_ms",
+    "retry_most_ms",
+];
+
 /// A field that makes no destination, and why.
 type Flaw = (&'static str, String);
 
@@ -108,6 +120,11 @@ fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
     if let Some(bearer) = fields.get("bearer").and_then(Value::as_str) {
         keep("bearer", check_bearer(bearer));
     }
+    if let Some(read) = &mut destination
+        && let Err(told) = read_manner(fields, read)
+    {
+        flaws.extend(told);
+    }
     let pacing = read_pace(fields).unwrap_or_else(|told| {
         flaws.extend(told);
         Pacing::default()
@@ -164,6 +181,26 @@ fn read_target(text: &str) -> Result<Destination, String> {
         return Err("has settings behind `?` that are fields: rates, burst, on_full".to_owned());
     }
     Ok(plain)
+}
+
+/// How its lane goes about it.
+fn read_manner(fields: &Values, destination: &mut Destination) -> Result<(), Vec<Flaw>> {
+    let mut flaws = Vec::new();
+    for name in MANNER {
+        let text = match fields.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => continue,
+        };
+        if let Err(why) = destination.options.set(name, &text) {
+            flaws.push((name, why));
+        }
+    }
+    if flaws.is_empty() {
+        let peer = destination.target.peer().map(|(peer, _)| peer);
+        flaws.extend(destination.options.manner.check(peer).err());
+    }
+    if flaws.is_empty() { Ok(()) } else { Err(flaws) }
 }
 
 fn read_pace(fields: &Values) -> Result<Pacing, Vec<Flaw>> {
@@ -259,7 +296,8 @@ mod tests {
         let sound = json!({"to": "https://example.com/in?topic=a", "rate": "10/s", "burst": 3,
             "where": "event.payload.amount > 100", "body": "{{ event.payload | tojson }}",
             "headers": {"X-Team": "shop"}, "filter": {"event": {"prefix": ["shop."]}},
-            "on_full": "hold"});
+            "on_full": "hold", "concurrency": 8, "ordering": "none", "batch_events": 10,
+            "batch_bytes": 5000, "linger_ms": 0, "retry_seconds": 60, "retry_most_ms": 9000});
         assert!(flaws(&sound).is_empty());
         for (field, value) in [
             ("to", json!("file:out")),
@@ -274,6 +312,12 @@ mod tests {
             ("where", json!("")),
             ("body", json!("{{ event.")),
             ("burst", json!(0)),
+            ("batch_events", json!(0)),
+            ("concurrency", json!(33)),
+            ("linger_ms", json!(60_001)),
+            ("ordering", json!("webhook")),
+            ("retry_seconds", json!(0)),
+            ("retry_first_ms", json!(40_000)),
             ("request_rate", json!("0/s")),
             ("byte_rate", json!("1/day")),
             ("headers", json!({"Authorization": "Bearer x"})),
@@ -297,6 +341,9 @@ mod tests {
         assert_eq!(flaws(&json!({"to": "stdout", "headers": many})), ["to", "headers"]);
         let mut broker = json!({"to": "nats://example.com/x", "bearer": "user:password"});
         assert!(flaws(&broker).is_empty());
+        broker["concurrency"] = json!(2);
+        assert_eq!(flaws(&broker), ["concurrency"]);
+        broker["concurrency"] = json!(1);
         broker["headers"] = json!({"X-Team": "shop"});
         assert_eq!(flaws(&broker), ["headers"]);
     }

@@ -28,6 +28,9 @@ const MANAGE: Permission = Permission::Workspace("manage_destinations");
 /// nothing is said: one workspace's trouble is nobody else's.
 const ON_FULL: &[&str] = &["drop-oldest", "hold"];
 
+/// Whether the events of one resource go in order; `resource`, when nothing is said.
+const ORDERINGS: &[&str] = &["resource", "none"];
+
 /// How events lie parked.
 const STANDINGS: &[&str] = &["refused", "behind", "due"];
 const IDS: Field = Field::new("ids", Shape::Ids(IDS_MAX));
@@ -53,6 +56,14 @@ pub static DESTINATION: Kind =
             Field::new("burst", Shape::Count(u32::MAX as u64)).null_clears(),
             Field::new("request_rate", Shape::Text(RATE_MAX_CHARS)).null_clears(),
             Field::new("byte_rate", Shape::Text(RATE_MAX_CHARS)).null_clears(),
+            Field::new("batch_events", Shape::Count(u32::MAX as u64)).null_clears(),
+            Field::new("batch_bytes", Shape::Count(u32::MAX as u64)).null_clears(),
+            Field::new("linger_ms", Shape::Count(u32::MAX as u64)).null_clears(),
+            Field::new("concurrency", Shape::Count(u32::MAX as u64)).null_clears(),
+            Field::new("ordering", Shape::Choice(ORDERINGS)).null_clears(),
+            Field::new("retry_seconds", Shape::Count(u32::MAX as u64)).null_clears(),
+            Field::new("retry_first_ms", Shape::Count(u32::MAX as u64)).null_clears(),
+            Field::new("retry_most_ms", Shape::Count(u32::MAX as u64)).null_clears(),
             Field::new("on_full", Shape::Choice(ON_FULL)).or(Fallback::Text(ON_FULL[0])),
             Field::new("headers", Shape::Json(HEADERS_MAX_BYTES)).null_clears(),
             Field::new("bearer", Shape::Concealed(SECRET_MAX_CHARS)).null_clears(),

@@ -43,6 +43,8 @@ pub(in crate::cli) struct Facts {
     /// Bytes of events per time, such as 1000000/s; `''` for no bound
     #[arg(long, value_name = "RATE")]
     byte_rate: Option<String>,
+    #[command(flatten)]
+    manner: Manner,
     /// What becomes of what it has not taken when the spool is full: one workspace's `hold` lets all senders wait
     #[arg(long, value_enum, value_name = "WHAT")]
     on_full: Option<OnFull>,
@@ -56,6 +58,61 @@ pub(in crate::cli) struct Facts {
     /// Send no secret any more
     #[arg(long)]
     no_bearer: bool,
+}
+
+/// How events go out, and how often what failed.
+#[derive(Debug, clap::Args)]
+struct Manner {
+    /// Most events of one request
+    #[arg(long, value_name = "N")]
+    batch_events: Option<u32>,
+    /// Most bytes of one request, about
+    #[arg(long, value_name = "BYTES")]
+    batch_bytes: Option<u32>,
+    /// How long events wait for others to go with, in milliseconds
+    #[arg(long, value_name = "MS")]
+    linger_ms: Option<u32>,
+    /// Most requests at once, up to 32, for http and https; never two with events of one resource
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// `resource` keeps the order of each resource's events; with `none` nothing waits behind a parked one
+    #[arg(long, value_enum, value_name = "WHAT")]
+    ordering: Option<Ordering>,
+    /// What it does not take for so many seconds, while it takes nothing, is parked
+    #[arg(long, value_name = "SECONDS")]
+    retry_seconds: Option<u32>,
+    /// Bound of the first pause after a failure, in milliseconds
+    #[arg(long, value_name = "MS")]
+    retry_first_ms: Option<u32>,
+    /// Bound of all pauses, in milliseconds
+    #[arg(long, value_name = "MS")]
+    retry_most_ms: Option<u32>,
+}
+
+impl Manner {
+    fn fields(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        let ordering = self.ordering.map(|ordering| match ordering {
+            Ordering::Resource => "resource",
+            Ordering::None => "none",
+        });
+        let numbers = [
+            ("batch_events", self.batch_events),
+            ("batch_bytes", self.batch_bytes),
+            ("linger_ms", self.linger_ms),
+            ("concurrency", self.concurrency),
+            ("retry_seconds", self.retry_seconds),
+            ("retry_first_ms", self.retry_first_ms),
+            ("retry_most_ms", self.retry_most_ms),
+        ];
+        let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?.into())));
+        numbers.chain(ordering.map(|ordering| ("ordering", ordering.into())))
+    }
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Ordering {
+    Resource,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -114,6 +171,9 @@ impl Facts {
         }
         if let Some(burst) = self.burst {
             put("burst", burst.into());
+        }
+        for (name, value) in self.manner.fields() {
+            put(name, value);
         }
         if let Some(on_full) = self.on_full {
             let word = match on_full {

@@ -34,7 +34,7 @@ Examples:
         #[arg(value_name = "ADDRESS")]
         to: String,
         #[command(flatten)]
-        facts: Facts,
+        facts: Box<Facts>,
         /// Where it begins: `now`, `oldest` for all that is kept, or the id of an event
         #[arg(long, value_name = "WHERE", default_value = "now")]
         start: String,
@@ -73,7 +73,7 @@ Examples:
         #[arg(long, value_name = "ADDRESS")]
         to: Option<String>,
         #[command(flatten)]
-        facts: Facts,
+        facts: Box<Facts>,
         /// Let it get events again, from now on
         #[arg(long, conflicts_with = "disable")]
         enable: bool,
@@ -213,6 +213,10 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
         ("goes at", slowed(destination)),
         ("request rate", text(destination, "request_rate")),
         ("byte rate", text(destination, "byte_rate")),
+        ("batch", batch(destination)),
+        ("concurrency", json("concurrency")),
+        ("ordering", text(destination, "ordering")),
+        ("retry", retry(destination)),
         ("on full", text(destination, "on_full")),
         ("headers", json("headers")),
         ("secret since", text(destination, "bearer_set")),
@@ -221,6 +225,29 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
     ];
     lines.retain(|(_, value)| !value.is_empty());
     listing.record(destination, &lines)
+}
+
+/// What one request carries, as far as that was said.
+fn batch(destination: &Value) -> String {
+    let units = [("batch_events", "events"), ("batch_bytes", "bytes"), ("linger_ms", "ms wait")];
+    said(destination, &units)
+}
+
+/// How it is tried again, as far as that was said.
+fn retry(destination: &Value) -> String {
+    let units = [
+        ("retry_seconds", "s in all"),
+        ("retry_first_ms", "ms at first"),
+        ("retry_most_ms", "ms at most"),
+    ];
+    said(destination, &units)
+}
+
+fn said(destination: &Value, units: &[(&str, &str)]) -> String {
+    let one = |(field, unit): &(&str, &str)| {
+        destination[*field].as_u64().map(|number| format!("{number} {unit}"))
+    };
+    units.iter().filter_map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn state(destination: &Value) -> &'static str {
