@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod demo;
 mod destination;
+mod doctor;
 mod event;
 mod explain;
 mod fmt;
@@ -157,6 +158,9 @@ enum Command {
     /// Who did what: asked of a gateway, or proven from a data folder or an export
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Name settings and states that are unsafe, and the way out
+    #[command(after_help = doctor::EXAMPLE)]
+    Doctor(doctor::Args),
     /// Show settings and where they come from
     #[command(subcommand)]
     Config(config::Command),
@@ -247,6 +251,7 @@ pub fn run() -> ExitCode {
         Command::Parked(command) => parked::run(&command),
         Command::Secrets(command) => secrets::run(&command),
         Command::Spool(command) => spool::run(&command),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Config(command) => config::run(&command),
         Command::Version { form } => print_version(form),
     };

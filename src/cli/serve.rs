@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::{Failure, say};
-use super::{ConfigFile, environment};
+use super::{ConfigFile, doctor, environment};
 use crate::clock::Clock;
 use crate::config::{self, Config, Flags, Loaded, LogFormat};
 use crate::serve::{self, Gateway};
@@ -149,6 +149,9 @@ fn start_log(loaded: &Loaded) -> Result<(), Failure> {
     log::start(&loaded.config.log.level, form).map_err(wrong)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    for finding in doctor::at_start(&loaded.config) {
+        tracing::warn!("{}: {}", finding.what, finding.way_out);
     }
     Ok(())
 }

@@ -1,0 +1,403 @@
+//! `hookgate doctor`: settings and states that are unsafe, each with its reason and the way out. In: settings, a data
+//! folder, this process's user and limits. Out: findings as lines or JSON. Reads only; needs no running gateway.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use ipnet::IpNet;
+use rustix::process::{Resource, geteuid, getrlimit};
+use serde_json::json;
+
+use super::output::{Failure, print_line, say};
+use super::{ConfigFile, Form, environment};
+use crate::clock::{Clock, Time};
+use crate::config::{self, Config};
+use crate::seal::Keys;
+use crate::store;
+
+/// Bits of a file's mode that let others than its owner in.
+const OTHERS: u32 = 0o077;
+/// Descriptors that the gateway keeps for what is no connection.
+const DESCRIPTORS_KEPT: u64 = 128;
+/// No clock that is right shows less: this was written later.
+const EARLIEST: &str = "2026-01-01T00:00:00Z";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Data folder, instead of the one that settings name
+    #[arg(long, value_name = "DIR")]
+    data: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    form: Form,
+}
+
+pub(super) const EXAMPLE: &str = "\
+Looks at settings, files and limits as the user who runs it: run it as the gateway's. Exits 0 when nothing is an error,
+1 when something is, 3 when the settings do not load.
+
+Examples:
+  hookgate doctor --data ./data
+  sudo -u hookgate hookgate doctor --config /etc/hookgate/config.toml -o json";
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Severity {
+    /// Worth knowing.
+    Notice,
+    /// Unsafe where strangers are.
+    Warning,
+    /// Unsafe, or does not work.
+    Error,
+}
+
+impl Severity {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    severity: Severity,
+    /// Its stable name.
+    name: &'static str,
+    /// What was found.
+    pub(super) what: String,
+    /// Why that matters.
+    why: &'static str,
+    /// The way out.
+    pub(super) way_out: String,
+}
+
+/// What is found, gathered.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(
+        &mut self,
+        (severity, name): (Severity, &'static str),
+        what: String,
+        why: &'static str,
+        way_out: &str,
+    ) {
+        self.0.push(Finding { severity, name, what, why, way_out: way_out.to_owned() });
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let data = args.data.iter().map(|data| data.to_string_lossy().into_owned());
+    let flags = data.map(|data| ("server.data", "--data", data.into())).collect();
+    let loaded = config::load(args.file.config.as_deref(), environment(), flags)?;
+    for warning in &loaded.warnings {
+        say(&format!("hookgate: warning: {warning}"));
+    }
+    let findings = examine(&loaded.config);
+    for finding in &findings {
+        let Finding { severity, name, what, why, way_out } = finding;
+        if args.form.is_json() {
+            let row = json!({
+                "severity": severity.name(), "name": name, "what": what, "why": why, "way_out": way_out,
+            });
+            print_line(&row.to_string())?;
+        } else {
+            print_line(&format!("{}: {what} [{name}]", severity.name()))?;
+            print_line(&format!("  why: {why}"))?;
+            print_line(&format!("  way out: {way_out}"))?;
+        }
+    }
+    if findings.is_empty() {
+        say("nothing unsafe was found");
+    }
+    let is_bad = findings.iter().any(|finding| finding.severity == Severity::Error);
+    if is_bad { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// All that is found, the worst first.
+fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    sockets(config, &mut findings);
+    trust(config, &mut findings);
+    files(config, &mut findings);
+    machine(config, &mut findings);
+    disk(config, &mut findings);
+    findings.0.extend(at_start(config));
+    findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings.0
+}
+
+/// What the log tells at each start.
+pub(super) fn at_start(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    if geteuid().is_root() {
+        findings.add(
+            (Severity::Warning, "root"),
+            "this runs as root".to_owned(),
+            "a hole in it would be a hole in the whole machine; it needs no rights of root",
+            "run it as a user of its own: deploy/hookgate.service does",
+        );
+    }
+    if let Some(path) = config.store.keys() {
+        open_to_others(&path, (Severity::Error, "key-file-mode"), &mut findings);
+    }
+    findings.0
+}
+
+fn sockets(config: &Config, findings: &mut Findings) {
+    let server = &config.server;
+    let is_exposed = |address: &SocketAddr| !address.ip().is_loopback();
+    if is_exposed(&server.admin_listen) {
+        let severity =
+            if is_private(server.admin_listen.ip()) { Severity::Warning } else { Severity::Error };
+        findings.add(
+            (severity, "admin-exposed"),
+            format!("server.admin_listen is {}", server.admin_listen),
+            "metrics and readiness have no password",
+            "listen on 127.0.0.1, or on an address that only the monitoring reaches",
+        );
+    }
+    let exposed: Vec<String> =
+        server.listen.iter().filter(|one| is_exposed(one)).map(ToString::to_string).collect();
+    if exposed.is_empty() {
+        return;
+    }
+    if server.tls_certificate.is_none() && server.trusted_proxies.is_empty() {
+        findings.add(
+            (Severity::Warning, "no-tls"),
+            format!("{} listens without TLS, and behind no proxy", exposed.join(", ")),
+            "slugs, keys and passwords can be read on the way",
+            "set server.tls_certificate and server.tls_key, or name the proxy in server.trusted_proxies",
+        );
+    }
+    if config.limits.peer_rate.is_none() {
+        findings.add(
+            (Severity::Notice, "no-peer-rate"),
+            "limits.peer_rate is not set".to_owned(),
+            "one peer may send as much as the machine takes, and guess as often",
+            "set limits.peer_rate, such as \"100/s\"",
+        );
+    }
+    if server.hosts.is_empty() {
+        findings.add(
+            (Severity::Notice, "any-host"),
+            "server.hosts is empty".to_owned(),
+            "a page that gives its own name this address can speak to the gateway from a browser",
+            "set server.hosts to the names that the gateway is called by",
+        );
+    }
+}
+
+fn trust(config: &Config, findings: &mut Findings) {
+    let is_all = |text: &&String| text.parse::<IpNet>().is_ok_and(|net| net.prefix_len() == 0);
+    if let Some(all) = config.server.trusted_proxies.iter().find(is_all) {
+        findings.add(
+            (Severity::Error, "trusts-everybody"),
+            format!("server.trusted_proxies holds {all}"),
+            "everybody may say to be another address: limits and allow-lists of addresses hold nobody",
+            "name the networks of your own proxies only",
+        );
+    }
+    if let Some(all) = config.egress.allow.iter().find(is_all) {
+        findings.add(
+            (Severity::Warning, "egress-everywhere"),
+            format!("egress.allow holds {all}"),
+            "whoever may make a destination reaches every address that this machine reaches",
+            "name the networks that destinations need",
+        );
+    }
+    if config.events.open_server_mode {
+        findings.add(
+            (Severity::Warning, "open-events"),
+            "events.open_server_mode is on".to_owned(),
+            "whoever reaches the listener publishes and reads events without a key",
+            "turn it off, or listen on loopback only",
+        );
+    }
+    if config.events.reserved_names {
+        findings.add(
+            (Severity::Warning, "free-names"),
+            "events.reserved_names is on".to_owned(),
+            "clients can publish events that look like the gateway's own, its audit trail among them",
+            "turn it off",
+        );
+    }
+}
+
+fn files(config: &Config, findings: &mut Findings) {
+    let data = &config.server.data;
+    if data.join(store::FILE_NAME).is_file() {
+        open_to_others(data, (Severity::Error, "data-folder-mode"), findings);
+    } else {
+        findings.add(
+            (Severity::Error, "no-data"),
+            format!("{}: no records are there", data.display()),
+            "a gateway does not start without an account",
+            &format!("hookgate bootstrap --data {}", data.display()),
+        );
+    }
+    if let Some(path) = &config.server.tls_key {
+        open_to_others(path, (Severity::Warning, "tls-key-mode"), findings);
+    }
+    match config.store.keys().map(|path| Keys::open(&path)) {
+        Some(Err(fault)) => findings.add(
+            (Severity::Error, "key-file"),
+            fault.to_string(),
+            "a gateway does not start when it cannot open what is sealed",
+            "put the file of keys back, from where its copy is kept",
+        ),
+        Some(Ok(_)) => {}
+        None => findings.add(
+            (Severity::Notice, "not-sealed"),
+            "store.key_file is not set".to_owned(),
+            "secrets of webhooks and destinations lie in the data folder, and its backups, as they are",
+            "hookgate secrets init FILE, and name it as store.key_file",
+        ),
+    }
+}
+
+fn open_to_others(path: &Path, name: (Severity, &'static str), findings: &mut Findings) {
+    match fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & OTHERS == 0 => {}
+        Ok(found) => findings.add(
+            name,
+            format!("{} has mode {:o}", path.display(), found.permissions().mode() & 0o7777),
+            "others than its owner can read it",
+            &format!("chmod go= {}", path.display()),
+        ),
+        Err(fault) => findings.add(
+            name,
+            format!("{}: {fault}", path.display()),
+            "it cannot be looked at",
+            "name a file that is there, or run this as the gateway's user",
+        ),
+    }
+}
+
+fn machine(config: &Config, findings: &mut Findings) {
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let wanted = config.limits.connections_max as u64 + DESCRIPTORS_KEPT;
+    if most < wanted {
+        findings.add(
+            (Severity::Warning, "descriptors"),
+            format!("{most} descriptors are allowed, limits.connections_max asks for {wanted}"),
+            "fewer connections fit than the settings say",
+            &format!("LimitNOFILE={wanted} in the service, or `ulimit -n {wanted}`"),
+        );
+    }
+    let now = Clock::System.now();
+    if Time::parse(EARLIEST).is_some_and(|earliest| now < earliest) {
+        findings.add(
+            (Severity::Error, "clock"),
+            format!("the clock shows {now}"),
+            "signatures, keys and events are judged and kept by it",
+            "set the clock, and let it be kept by NTP",
+        );
+    }
+}
+
+fn disk(config: &Config, findings: &mut Findings) {
+    let Ok(found) = rustix::fs::statvfs(&config.server.data) else { return };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let floor = config.spool.free_min_bytes;
+    let way_out = "make room, or move the data folder to a larger file system";
+    if free < floor {
+        findings.add(
+            (Severity::Error, "disk-full"),
+            format!("{} MiB are free, spool.free_min_bytes is {} MiB", free >> 20, floor >> 20),
+            "senders are answered 503",
+            way_out,
+        );
+    } else if free < floor.saturating_mul(2) {
+        findings.add(
+            (Severity::Warning, "disk-nearly-full"),
+            format!("{} MiB are free, spool.free_min_bytes is {} MiB", free >> 20, floor >> 20),
+            "soon senders are answered 503",
+            way_out,
+        );
+    }
+    let whole = found.f_blocks.saturating_mul(found.f_frsize);
+    let asked = config.spool.max_bytes.saturating_add(config.feed.max_bytes);
+    if asked.saturating_add(floor) > whole {
+        findings.add(
+            (Severity::Warning, "disk-too-small"),
+            format!("spool and index may take {} MiB of {} MiB", asked >> 20, whole >> 20),
+            "the file system is full before the bounds of the settings are reached",
+            "lower spool.max_bytes and feed.max_bytes, or use a larger file system",
+        );
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(findings: &[Finding]) -> Vec<&'static str> {
+        let own = |finding: &&Finding| !matches!(finding.name, "root" | "descriptors");
+        findings.iter().filter(own).map(|finding| finding.name).collect()
+    }
+
+    #[test]
+    fn each_unsafe_setting_has_its_name() {
+        let folder = std::env::temp_dir().join(format!("hookgate-doctor-{}", std::process::id()));
+        let data = folder.join("data");
+        store::bootstrap(&data, &Clock::System).expect("a folder");
+        let keys = folder.join("keys");
+        Keys::make(&keys).expect("a file");
+        let mut config = Config::default();
+        config.server.data.clone_from(&data);
+        config.store.key_file = Some(keys.clone());
+        (config.spool.free_min_bytes, config.spool.max_bytes, config.feed.max_bytes) = (0, 1, 1);
+        assert_eq!(names(&examine(&config)), [""; 0], "as it should be");
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+        };
+        mode(&data, 0o755);
+        mode(&keys, 0o640);
+        config.server.admin_listen = ([0, 0, 0, 0], 1).into();
+        config.server.listen = vec![([192, 0, 2, 1], 1).into()];
+        config.server.trusted_proxies = vec!["0.0.0.0/0".to_owned()];
+        config.egress.allow = vec!["::/0".to_owned()];
+        (config.events.open_server_mode, config.events.reserved_names) = (true, true);
+        config.spool.free_min_bytes = u64::MAX;
+        let mut found = names(&examine(&config));
+        found.sort_unstable();
+        let expected = [
+            "admin-exposed",
+            "any-host",
+            "data-folder-mode",
+            "disk-full",
+            "disk-too-small",
+            "egress-everywhere",
+            "free-names",
+            "key-file-mode",
+            "no-peer-rate",
+            "open-events",
+            "trusts-everybody",
+        ];
+        assert_eq!(found, expected);
+        fs::write(&keys, "no key").expect("a file");
+        config.server.trusted_proxies.clear();
+        config.server.data = folder.join("nowhere");
+        let found = names(&examine(&config));
+        for name in ["key-file", "no-data", "no-tls"] {
+            assert!(found.contains(&name), "{name} in {found:?}");
+        }
+        fs::remove_dir_all(folder).expect("the folder goes");
+    }
+}
