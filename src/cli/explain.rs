@@ -62,8 +62,14 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
         let bytes = &request["content_length"];
         lines.push(("receipt", id));
         lines.push(("received", format!("{received}  {method}, {bytes} bytes, by {webhook}")));
+        lines.extend(way(request));
         if let Some(version) = request["template_version"].as_u64() {
             lines.push(("template", format!("version {version}")));
+        }
+        for warning in request["warnings"].as_array().into_iter().flatten() {
+            let place = warning["line"].as_u64().map(|line| format!(" (line {line})"));
+            let said = text(warning, "message") + &place.unwrap_or_default();
+            lines.push(("told", format!("{}: {said}", text(warning, "severity"))));
         }
         let line = request["line"].as_u64().map(|line| format!(" (line {line})"));
         let error = text(request, "error");
@@ -96,6 +102,47 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
             let how = format!("{at}  {said}  in {milliseconds:.1} ms, {with} together");
             lines.push(("tried", how));
         }
+    }
+    lines
+}
+
+/// What became of a request before it met its template; nothing of what is not known.
+fn way(request: &Value) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let mut add = |name, text: String| {
+        if !text.is_empty() {
+            lines.push((name, text));
+        }
+    };
+    add("from", text(request, "peer"));
+    let (key, signature) = (&request["verification"]["key"], &request["verification"]["signature"]);
+    let mut proofs = Vec::new();
+    if key == true {
+        proofs.push("a key of its service account".to_owned());
+    }
+    if signature.is_object() {
+        let [provider, verdict, secret] =
+            ["provider", "verdict", "secret"].map(|key| text(signature, key));
+        let with = if secret.is_empty() { secret } else { format!(" with {secret}") };
+        proofs.push(format!("signature of {provider}: {verdict}{with}"));
+    }
+    if proofs.is_empty() && key == false {
+        proofs.push("the hook alone".to_owned());
+    }
+    add("verified", proofs.join(", "));
+    if let Some(charged) = request["limits"].as_array() {
+        let names: Vec<_> = charged.iter().filter_map(Value::as_str).collect();
+        let names =
+            if names.is_empty() { "nothing is limited".to_owned() } else { names.join(", ") };
+        add("charged to", names);
+    }
+    let parse = &request["parse"];
+    if parse.is_object() {
+        let [content_type, kind, error] =
+            ["content_type", "kind", "error"].map(|key| text(parse, key));
+        let of = if content_type.is_empty() { content_type } else { format!(" of {content_type}") };
+        let read = if error.is_empty() { format!("{kind}{of}") } else { error };
+        add("body", format!("{read}, {} bytes", parse["bytes"]));
     }
     lines
 }

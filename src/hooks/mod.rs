@@ -25,9 +25,9 @@ use crate::accept::{self, Reply};
 use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
-use crate::limit::{Limits, Over};
+use crate::limit::{Limits, Over, Rates};
 use crate::request::{Arrival, Body, Content, HIDDEN_PATH, SECRET_HEADERS, has_body, help};
-use crate::spool::{Capture, Digest, First, Frame, Key, Receipt, Spool, Taken};
+use crate::spool::{Capture, Digest, First, Frame, Key, Marks, Receipt, Sender, Spool, Taken};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
 use crate::verify::key::{Keyring, bearer};
@@ -107,6 +107,7 @@ struct Submission {
     /// What stood behind `?`, without the slug.
     query: String,
     received: Time,
+    sender: Sender,
     content: Content,
     /// How it was verified, when its webhook asks for that.
     proof: Option<Proof>,
@@ -199,6 +200,7 @@ impl Hooks {
             Checked::Greeted(answer) => (None, Some(answer)),
         };
         let mut submission = Submission::new(admission, content, proof);
+        submission.sender.marks = self.marks(&submission.endpoint);
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
         let handshake = match greeted {
             // What a provider asks with may be the secret.
@@ -315,6 +317,16 @@ impl Hooks {
         })
     }
 
+    /// What is told later of the way of a request that came up to its rendering.
+    fn marks(&self, endpoint: &Endpoint) -> Marks {
+        let Rates { peer, webhook, account, .. } = self.limits.rates();
+        Marks::default()
+            .with(Marks::KEY, endpoint.service_account.is_some())
+            .with(Marks::PEER, peer.is_some())
+            .with(Marks::WEBHOOK, webhook.is_some())
+            .with(Marks::ACCOUNT, account.is_some())
+    }
+
     /// The rendered text as an event.
     fn draft(
         &self,
@@ -406,7 +418,8 @@ impl Hooks {
 impl Submission {
     fn new(admission: Admission, content: Content, proof: Option<Proof>) -> Self {
         let Admission { endpoint, arrival } = admission;
-        let Arrival { method, target, mut headers, received, .. } = arrival;
+        let Arrival { method, target, mut headers, received, peer, .. } = arrival;
+        let sender = Sender { peer, marks: Marks::default() };
         let slug = slug(target.path()).unwrap_or_default();
         let query = target.query().map_or_else(String::new, |query| query.replace(slug, "***"));
         for name in SECRET_HEADERS {
@@ -416,7 +429,7 @@ impl Submission {
             headers.remove(name);
         }
         hide(&mut headers, slug);
-        Self { endpoint, method, headers, query, received, content, proof }
+        Self { endpoint, method, headers, query, received, sender, content, proof }
     }
 
     /// What its template sees.
@@ -444,6 +457,7 @@ fn frame(submission: Submission, events: &[Event], key: Option<Digest>) -> Frame
         webhook: endpoint.id,
         key,
         version: endpoint.version,
+        sender: Some(submission.sender),
         query: submission.query.into(),
         body: submission.content.raw,
     };

@@ -2,12 +2,14 @@
 //! no file; a payload whose layout makes no sense is no frame, never a panic.
 //!
 //! Payload: for each event its id (16) and length (u32); of a request the webhook (16), its key (16) when it has one,
-//! the version of its template (u64), the length of its query (u32) and the query; the events' JSON one behind the
-//! other; the request's body to the end. Frames of earlier releases have neither version nor query.
+//! the version of its template (u64), the length of its query (u32) and the query, who sent it (17); the events' JSON
+//! one behind the other; the request's body to the end. Frames of earlier releases have no sender, and those before
+//! neither version nor query.
 
 use bytes::Bytes;
 
-use super::{Capture, Digest, Frame, Kept};
+use super::sender::SENDER_BYTES;
+use super::{Capture, Digest, Frame, Kept, Sender};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
@@ -23,6 +25,8 @@ const CAPTURE: u8 = 1;
 const KEYED: u8 = 2;
 /// Flag: the request has the version of its template and its query.
 const TARGET: u8 = 4;
+/// Flag: who sent the request is known.
+const SENT: u8 = 8;
 const ENTRY_BYTES: usize = 20;
 const WEBHOOK_BYTES: usize = 16;
 const KEY_BYTES: usize = size_of::<Digest>();
@@ -33,7 +37,8 @@ fn measure(events: &[Event], capture: Option<&Capture>) -> usize {
     let texts: usize = events.iter().map(|event| ENTRY_BYTES + event.json.len()).sum();
     let request = capture.map_or(0, |capture| {
         let key = capture.key.map_or(0, |_| KEY_BYTES);
-        WEBHOOK_BYTES + key + TARGET_BYTES + capture.query.len() + capture.body.len()
+        let sender = capture.sender.map_or(0, |_| SENDER_BYTES);
+        WEBHOOK_BYTES + key + TARGET_BYTES + capture.query.len() + sender + capture.body.len()
     });
     texts + request
 }
@@ -71,6 +76,9 @@ pub(super) fn encode(
         bytes.extend_from_slice(&capture.version.to_le_bytes());
         bytes.extend_from_slice(&(capture.query.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&capture.query);
+        if let Some(sender) = capture.sender {
+            sender.write(&mut bytes);
+        }
     }
     for event in events {
         bytes.extend_from_slice(&event.json);
@@ -85,15 +93,17 @@ pub(super) fn encode(
 }
 
 fn flags(capture: Option<&Capture>) -> u8 {
-    let key = |capture: &Capture| if capture.key.is_some() { KEYED } else { 0 };
-    capture.map_or(0, |capture| CAPTURE | TARGET | key(capture))
+    let Some(capture) = capture else { return 0 };
+    let key = if capture.key.is_some() { KEYED } else { 0 };
+    let sender = if capture.sender.is_some() { SENT } else { 0 };
+    CAPTURE | TARGET | key | sender
 }
 
 /// Reads a frame back; events and body are slices of `payload`. `None`: a kind of a later release, or no sense.
 pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
     let is_request = header.flags & CAPTURE != 0;
-    let is_known =
-        header.flags & !(CAPTURE | KEYED | TARGET) == 0 && (is_request || header.flags == 0);
+    let known = CAPTURE | KEYED | TARGET | SENT;
+    let is_known = header.flags & !known == 0 && (is_request || header.flags == 0);
     if !matches!(header.kind, REQUEST | OWN) || !is_known {
         return None;
     }
@@ -168,11 +178,15 @@ fn read_head(header: &Header, payload: &Bytes, at: &mut usize) -> Option<Capture
         capture.version = u64::from_le_bytes(version.try_into().ok()?);
         capture.query = take(u32::from_le_bytes(length.try_into().ok()?) as usize)?;
     }
+    if header.flags & SENT != 0 {
+        capture.sender = Some(Sender::read(&take(SENDER_BYTES)?)?);
+    }
     Some(capture)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Marks;
     use super::*;
 
     fn event(id: u128, json: &'static str) -> Event {
@@ -188,8 +202,10 @@ mod tests {
     #[test]
     fn a_frame_gives_back_what_it_was_made_of() {
         let events = [event(1, "{\"a\":1}"), event(2, "{}")];
-        let capture = |key| Capture {
+        let sent = |peer: [u8; 4]| Sender { peer: peer.into(), marks: Marks::KEY };
+        let capture = |key: Option<Digest>| Capture {
             webhook: Uuid::from_u128(9),
+            sender: key.map(|_| sent([192, 0, 2, 1])),
             key,
             version: u64::MAX,
             query: Bytes::from_static(b"a=1"),

@@ -15,6 +15,7 @@ mod queue;
 mod reader;
 mod refused;
 mod ring;
+mod sender;
 mod shared;
 mod sight;
 mod start;
@@ -41,6 +42,7 @@ pub use lock::FolderLock;
 pub use picker::Picker;
 pub use reader::Reader;
 pub use refused::Refused;
+pub use sender::{Marks, Sender};
 pub use sight::{Interest, Sight};
 pub use start::{DISPATCHER, Start, track_of};
 
@@ -111,6 +113,8 @@ pub struct Capture {
     pub key: Option<Digest>,
     /// Which version of the template it met; 0: not known.
     pub version: u64,
+    /// Who sent it; nobody knows of what earlier releases kept.
+    pub sender: Option<Sender>,
     /// What stood behind `?`.
     pub query: Bytes,
     /// The body as it came over the wire.

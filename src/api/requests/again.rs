@@ -85,6 +85,18 @@ impl Renderer {
         })
     }
 
+    /// What is odd about the rendering of a request, whatever becomes of it.
+    pub(super) fn warnings(&self, captured: &Captured, body: &Body) -> Vec<Diagnostic> {
+        let template = match &self.template {
+            Ok(template) => template,
+            Err(fault) => return vec![fault.clone()],
+        };
+        let stamp = Stamp::of_trial(captured.sample.received.unwrap_or_default());
+        let context = self.context(captured, body);
+        let trial = catch_unwind(AssertUnwindSafe(|| template.trial(&context, &stamp)));
+        trial.map_or_else(|_| Vec::new(), |trial| trial.diagnostics)
+    }
+
     fn context<'a>(&'a self, captured: &'a Captured, body: &'a Body) -> Context<'a> {
         let sample = &captured.sample;
         let more = More {

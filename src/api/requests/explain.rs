@@ -2,6 +2,7 @@
 //! an id that a reply, an event or a list said. Out: the way it took, as far as anything kept tells of it, and where it
 //! stands at each destination of its workspace. Of the operator's destinations only that it lies parked there.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::again::HEALED;
@@ -16,6 +17,7 @@ use crate::clock::Time;
 use crate::feed::{Outcome, Request};
 use crate::filter::{Filter, Seen};
 use crate::id::{self, Uuid};
+use crate::render::Condition;
 use crate::request::Arrival;
 use crate::shelf::{Asked, Attempt, Lying};
 use crate::spool::{DISPATCHER, Refused, track_of};
@@ -112,6 +114,7 @@ impl Api {
             if let Some(captured) = Captured::of(&kept, self.options.hook_body_max_bytes) {
                 captured.tell(&mut request);
                 request["method"] = captured.sample.method.as_str().into();
+                self.tell_way((&found, &kept), captured, &mut request).await?;
             }
             let words = match found.outcome {
                 Outcome::Failed => ["received", "failed"],
@@ -195,8 +198,10 @@ impl Api {
         if !record.flag("enabled") {
             return "disabled";
         }
-        if !wants(record, &told.event, self.clock.now()) {
-            return "not wanted";
+        match wants(record, &told.event, self.clock.now()) {
+            Wants::Yes => {}
+            Wants::No => return "not wanted",
+            Wants::Fails => return "where fails",
         }
         // One that sleeps has no place of its own: it is woken by who reads for all of them.
         let spool = &self.events.spool;
@@ -210,17 +215,34 @@ impl Api {
     }
 }
 
-/// Whether a destination's filter lets an event through.
-fn wants(record: &Record, event: &Value, now: Time) -> bool {
-    let Some(asked) = record.fields.get("filter").filter(|filter| !filter.is_null()) else {
-        return true;
-    };
-    let Ok(mut filter) = Filter::read(asked, now) else { return true };
-    if asked["occurred"]["since"].is_null() {
-        filter.since = Time::from_micros(i64::MIN);
+/// What a destination's filter and expression say of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Yes,
+    No,
+    /// The expression fails on this event.
+    Fails,
+}
+
+/// Whether a destination's filter lets an event through, and its `where` after that.
+fn wants(record: &Record, event: &Value, now: Time) -> Wants {
+    let text = Bytes::from(event.to_string());
+    if let Some(asked) = record.fields.get("filter").filter(|filter| !filter.is_null())
+        && let Ok(mut filter) = Filter::read(asked, now)
+    {
+        if asked["occurred"]["since"].is_null() {
+            filter.since = Time::from_micros(i64::MIN);
+        }
+        if Seen::read(&text).is_some_and(|seen| !filter.matches(&seen)) {
+            return Wants::No;
+        }
     }
-    let text = event.to_string();
-    Seen::read(text.as_bytes()).is_none_or(|seen| filter.matches(&seen))
+    let expression = record.fields.get("where").and_then(Value::as_str);
+    match expression.and_then(|text| Condition::compile(text).ok()).map(|rule| rule.holds(&text)) {
+        None | Some(Ok(true)) => Wants::Yes,
+        Some(Ok(false)) => Wants::No,
+        Some(Err(_)) => Wants::Fails,
+    }
 }
 
 fn tell(told: &Told) -> Value {

@@ -7,6 +7,7 @@ mod capture;
 mod compare;
 mod explain;
 mod replay;
+mod way;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};

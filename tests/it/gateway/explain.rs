@@ -65,6 +65,17 @@ fn what_was_kept_is_told_up_to_each_destination() {
         (&told["request"]["method"], &told["request"]["content_length"]),
         (&json!("POST"), &json!(11))
     );
+    let request = &told["request"];
+    assert_eq!(request["peer"], "127.0.0.1");
+    assert_eq!(request["verification"], json!({ "key": false, "signature": null }));
+    assert!(request["limits"].as_array().is_some_and(|all| all.len() <= 3), "{request}");
+    assert_eq!(
+        request["parse"],
+        json!({
+            "content_type": "application/json", "kind": "json", "bytes": 11, "error": null,
+        })
+    );
+    assert_eq!(request["warnings"], json!([]));
     let made: Vec<_> = told["events"].as_array().expect("events").iter().collect();
     assert_eq!(
         (&made[0]["made_by"], &made[1]["made_by"]),
@@ -110,6 +121,27 @@ fn what_was_kept_is_told_up_to_each_destination() {
     assert_eq!(told["outcome"], "accepted");
     let said = served.answered(&["explain", "again:1"]);
     assert!(said.contains("duplicate, answered 204"), "{said}");
+}
+
+#[test]
+fn warnings_and_an_expression_that_does_not_want_it_are_told() {
+    let served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let (address, _) = serve(&served, &Arc::new(Mutex::new(false)));
+    let template = TEMPLATE.replace("{{ body.order }}", "{{ body.order }}{{ body.absent }}");
+    let webhook = hook(&served, "orders", &template);
+    let to = format!("http://{address}/in");
+    let asks = ["--event", "shop.*", "--where", "event.payload.order > 5"];
+    served.answered(&[&["destination", "create", "large", &to], &asks[..]].concat());
+
+    let id = served.order_as(&webhook, 1, &[]).receipt().to_owned();
+    let told = served.explained(&id);
+    let warnings = told["request"]["warnings"].as_array().expect("warnings");
+    assert!(warnings.len() == 1 && warnings[0].to_string().contains("absent"), "{warnings:?}");
+    let states = told["deliveries"].as_array().expect("deliveries").iter();
+    assert!(states.map(|one| &one["state"]).all(|state| state == "not wanted"), "{told}");
+    let said = served.answered(&["explain", &id]);
+    assert!(said.contains("127.0.0.1") && said.contains("absent"), "{said}");
+    assert!(said.contains("the hook alone"), "{said}");
 }
 
 #[test]
