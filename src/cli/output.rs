@@ -159,6 +159,22 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_inert(c) { c } else { '\u{FFFD}' }).collect()
 }
 
+/// A JSON text that means the same and has nothing a terminal would act on: such can stand in its strings alone.
+pub(super) fn inert_json(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut inert = String::with_capacity(text.len());
+    for c in text.chars() {
+        if (c.is_control() || is_hidden(c)) && !matches!(c, '\n' | '\r' | '\t') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(inert, "\\u{unit:04x}");
+            }
+        } else {
+            inert.push(c);
+        }
+    }
+    inert
+}
+
 /// The same in one line, with what cannot be seen written out: two names that look alike are alike.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -189,5 +205,14 @@ mod tests {
         assert_eq!(one_line(text), "pay\\u{202e}lap\\u{200b}\\u{1b}[2J ü \u{301}");
         assert_eq!(clean(text).chars().count(), text.chars().count());
         assert!(!clean(text).contains(['\u{202e}', '\u{200b}', '\u{1b}']));
+    }
+
+    #[test]
+    fn json_on_a_terminal_means_the_same_and_moves_nothing() {
+        let text = "{\"a\": \"pay\u{202e}lap\u{9b}2J\u{e0041}ü\"}";
+        let inert = inert_json(text);
+        assert_eq!(inert, r#"{"a": "pay\u202elap\u009b2J\udb40\udc41ü"}"#);
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(read(&inert), read(text));
     }
 }

@@ -1,7 +1,7 @@
 //! The walk of a replay: slice by slice, at its pace. In: a question. Out: calls of the gateway, events where they are
 //! asked for, a line of progress, and the sum of it. Never more than one slice in memory.
 
-use std::io::{IsTerminal as _, Write as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::time::{Duration, Instant};
 
 use http::header::CONTENT_TYPE;
@@ -16,7 +16,7 @@ use crate::cli::Form;
 use crate::cli::access::Remote;
 use crate::cli::client::Client;
 use crate::cli::listing::text;
-use crate::cli::output::{Failure, clean, print_line, say};
+use crate::cli::output::{Failure, clean, inert_json, print_line, say};
 use crate::config::RateText;
 
 /// Most requests of one slice.
@@ -54,6 +54,8 @@ pub(super) struct Course<'a> {
     /// Requests of this walk, whatever was before.
     walked: u64,
     told: usize,
+    /// Whether a terminal shows what is printed.
+    is_watched: bool,
     shown: Instant,
 }
 
@@ -68,7 +70,9 @@ impl<'a> Course<'a> {
         let to = to.map(|to| Client::fit(to).map(|client| (to, client))).transpose()?;
         let rate = rate.map(|rate| f64::from(rate.count.get()) / rate.per.as_secs_f64());
         let now = Instant::now();
-        Ok(Self { remote, place, rate, mode, to, began: now, walked: 0, told: 0, shown: now })
+        let is_watched = stdout().is_terminal();
+        let (walked, told) = (0, 0);
+        Ok(Self { remote, place, rate, mode, to, began: now, walked, told, is_watched, shown: now })
     }
 
     /// Walks to the end.
@@ -125,6 +129,7 @@ impl<'a> Course<'a> {
                     let answer = client.send(Method::POST, to, headers, event).await?;
                     refused += u64::from(!answer.status.is_success());
                 }
+                None if self.is_watched => print_line(&inert_json(&event))?,
                 None => print_line(&event)?,
             }
         }
