@@ -2,6 +2,7 @@
 //! why it was not kept. Out: a line of the spool's small memory of refusals. Costs what is kept nothing but a few
 //! copied words; of what goes to no webhook nothing is remembered.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use http::{Method, StatusCode};
@@ -60,6 +61,7 @@ impl Hooks {
             status: status.as_u16(),
             first,
             times: 1,
+            also: VecDeque::new(),
         });
     }
 }

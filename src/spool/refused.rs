@@ -19,6 +19,8 @@ const REFUSED_MAX: usize = 1000;
 /// How far back one is looked for that the next only repeats, and for how long.
 const REPEATS_LOOKED_AT: usize = 32;
 const REPEAT_MICROS: i64 = 1_000_000;
+/// How many ids of those that only repeat one are kept with it, the newest.
+const ALSO_MAX: usize = 8;
 /// Largest file that is read: each line has its bounds.
 const FILE_MAX_BYTES: u64 = 2 << 20;
 const FILE: &str = "refused.ndjson";
@@ -48,9 +50,18 @@ pub struct Refused {
     pub first: Option<Uuid>,
     /// How many there were of its kind within a second, it being the first.
     pub times: u64,
+    /// The ids of the newest others, at most eight.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub also: VecDeque<String>,
 }
 
 impl Refused {
+    /// Whether it goes by that id, or one of the newest that repeat it does.
+    #[must_use]
+    pub fn is_called(&self, id: &str) -> bool {
+        self.id == id || self.also.iter().any(|other| other == id)
+    }
+
     fn is_repeated_by(&self, next: &Self) -> bool {
         (self.webhook, self.peer, &self.reason, self.first)
             == (next.webhook, next.peer, &next.reason, next.first)
@@ -130,6 +141,10 @@ impl Refusals {
         let mut newest = state.all.iter_mut().rev().take(REPEATS_LOOKED_AT);
         if let Some(before) = newest.find(|before| before.is_repeated_by(&refused)) {
             before.times += 1;
+            if before.also.len() == ALSO_MAX {
+                before.also.pop_front();
+            }
+            before.also.push_back(refused.id);
             return;
         }
         state.push(refused);
@@ -190,6 +205,7 @@ mod tests {
             status: 401,
             first: None,
             times: 1,
+            also: VecDeque::new(),
         }
     }
 
@@ -219,9 +235,11 @@ mod tests {
         for number in 0..1100 {
             ring.add(refused(number, number.cast_signed()));
         }
-        for _ in 0..50 {
-            ring.add(refused(1099, 1099));
+        for number in 0..50 {
+            ring.add(Refused { id: format!("again-{number}"), ..refused(1099, 1099) });
         }
+        let called = |id: &str| ring.all(|refused| refused.is_called(id)).len();
+        assert_eq!(["again-41", "again-42", "again-49"].map(called), [0, 1, 1], "the newest eight");
         let find = |ring: &Refusals, id: &str| ring.all(|refused| refused.id == id).pop();
         assert_eq!(find(&ring, "99"), None, "the oldest go first");
         assert_eq!(find(&ring, "100").map(|refused| refused.times), Some(1));

@@ -54,7 +54,7 @@ impl Api {
         })?;
         // Who sends chooses the ids of requests: one that was refused never stands before what is kept.
         let kept = self.explain_kept(call, Uuid::parse_str(asked).ok()).await;
-        let mut told = match (kept, self.refused(call, |refused| refused.id == asked).pop()) {
+        let mut told = match (kept, self.refused(call, |refused| refused.is_called(asked)).pop()) {
             (Err(Problem::NotFound), Some(refused)) => self.explain_refused(call, &refused).await?,
             (kept, _) => kept?,
         };

@@ -179,8 +179,11 @@ fn what_was_refused_is_told_to_its_workspace_alone() {
     let refused = served.post(&webhook, &large);
     assert_eq!(refused.status, 413);
     let id = refused.header("x-request-id").expect("an id").to_owned();
+    let mut last = String::new();
     for _ in 0..20 {
-        assert_eq!(served.post(&webhook, &large).status, 413);
+        let refused = served.post(&webhook, &large);
+        assert_eq!(refused.status, 413);
+        last = refused.header("x-request-id").expect("an id").to_owned();
     }
     let look = |served: &Served| {
         let told = served.explained(&id);
@@ -194,6 +197,7 @@ fn what_was_refused_is_told_to_its_workspace_alone() {
         assert_eq!(told["refusal"]["times"], 21, "a flood is one line");
     };
     look(&served);
+    assert_eq!(served.explained(&last)["refusal"]["request_id"], id.as_str(), "by its last, too");
     served.stop();
     served.resume();
     look(&served);
