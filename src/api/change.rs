@@ -69,6 +69,7 @@ impl Api {
             kind if kind == WEBHOOK.name => {
                 version::complete(before, record);
                 verification::complete(before, record, now, &self.clock);
+                verification::complete_networks(record);
             }
             kind if kind == INCIDENT.name && before.is_none() => incident::complete(record, now),
             kind if kind == DESTINATION.name => destination::complete(record, now),

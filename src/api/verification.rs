@@ -9,13 +9,16 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use crate::catalogue::Fault;
 use crate::clock::{Clock, Time};
-use crate::store::{Hidden, Record, VERIFICATION, VERIFICATION_SECRETS, Verification};
+use crate::store::{Hidden, Record, Shared, VERIFICATION, VERIFICATION_SECRETS, Verification};
+use crate::verify::allowlist::Networks;
 use crate::verify::signature::{
     Parameters, Registry, SECRETS_MAX, SLUG_PLACE, SchemeFault, Verifier,
 };
 
 /// What may be said.
 const KEYS: [&str; 5] = ["provider", "secrets", "tolerance", "required", "parameters"];
+/// The field that holds from where a webhook may be called.
+const NETWORKS: &str = "networks";
 /// Longest time the clocks may differ.
 const TOLERANCE_MAX_SECONDS: u64 = 86_400;
 /// Shortest secret that we take where a provider leaves the choice to the owner; providers make longer ones.
@@ -51,17 +54,29 @@ pub(super) fn complete(before: Option<&Record>, record: &mut Record, now: Time, 
     };
     let mut secrets = BTreeMap::new();
     let mut told = Vec::new();
+    // Whose secrets they are is part of what they are: those of one provider say nothing of another's requests.
+    let kept = kept.filter(|_| same);
     for one in listed {
-        match name(&one, kept.as_ref(), clock) {
-            Some((id, secret)) => {
-                let since = standing.and_then(|standing| {
-                    let listed = standing["secrets"].as_array()?;
-                    listed.iter().find(|listed| listed["id"] == id.as_str()).cloned()
-                });
-                told.push(since.unwrap_or_else(|| json!({ "id": id, "set": now.to_string() })));
-                secrets.insert(id, secret);
+        let Some((id, secret)) = name(&one, kept.as_ref(), clock) else {
+            told.push(json!({ "unknown": true }));
+            continue;
+        };
+        let since = standing.and_then(|standing| {
+            let listed = standing["secrets"].as_array()?;
+            listed.iter().find(|listed| listed["id"] == id.as_str()).cloned()
+        });
+        let mut shown = since.unwrap_or_else(|| json!({ "id": id, "set": now.to_string() }));
+        if let (Some(until), Some(shown)) = (one.get("until"), shown.as_object_mut()) {
+            shown.remove("until");
+            if !until.is_null() {
+                shown.insert("until".to_owned(), until.clone());
             }
-            None => told.push(json!({ "unknown": true })),
+        }
+        let end = shown["until"].as_str().and_then(Time::parse);
+        // One that counts no more is kept no longer.
+        if end.is_none_or(|end| end > now) {
+            told.push(shown);
+            secrets.insert(id, secret);
         }
     }
     let mut kept: Map<String, Value> = said;
@@ -91,23 +106,40 @@ fn hide_slug(hidden: &Hidden, said: &mut Map<String, Value>) {
 /// A secret with its name: one that is kept by its name or its text, or a new one. `None` when no such is kept.
 fn name(said: &Value, kept: Option<&Verification>, clock: &Clock) -> Option<(String, String)> {
     let mut known = kept.into_iter().flat_map(|kept| &kept.secrets);
-    let owned =
-        |(id, secret): &(String, crate::id::Secret)| (id.clone(), secret.expose().to_owned());
-    match said {
-        Value::String(text) => {
-            let same = known.find(|(_, secret)| secret.expose() == text).map(owned);
+    let owned = |one: &Shared| (one.name.clone(), one.secret.expose().to_owned());
+    let text = said.as_str().or_else(|| said.get("secret")?.as_str());
+    match (text, said) {
+        (Some(text), _) => {
+            let same = known.find(|one| one.secret.expose() == text).map(owned);
             let fresh = || {
                 let [.., a, b, c, d] = clock.chance();
-                (format!("{:08x}", u32::from_be_bytes([a, b, c, d])), text.clone())
+                (format!("{:08x}", u32::from_be_bytes([a, b, c, d])), text.to_owned())
             };
             Some(same.unwrap_or_else(fresh))
         }
-        Value::Object(named) => {
+        (None, Value::Object(named)) => {
             let id = named.get("id")?.as_str()?;
-            known.find(|(known, _)| known == id).map(owned)
+            known.find(|known| known.name == id).map(owned)
         }
         _ => None,
     }
+}
+
+/// Puts the networks of a webhook in their one form; what is none stays, for [`vet_networks`] to refuse.
+pub(super) fn complete_networks(record: &mut Record) {
+    let Some(listed) = record.fields.get(NETWORKS).and_then(Value::as_array) else { return };
+    let Ok(networks) = Networks::read(listed) else { return };
+    let kept = if listed.is_empty() { Value::Null } else { networks.to_value() };
+    record.fields.insert(NETWORKS.to_owned(), kept);
+}
+
+/// Refuses what is no network.
+pub(super) fn vet_networks(after: Option<&Record>) -> Result<(), Problem> {
+    let listed = after.and_then(|after| after.fields.get(NETWORKS)?.as_array());
+    let Some(Err(place)) = listed.map(|listed| Networks::read(listed)) else { return Ok(()) };
+    let says =
+        format!("Value error, network {place} is none, such as 203.0.113.0/24 or 2001:db8::1");
+    Err(Problem::Invalid(vec![Fault::new("value_error", &["body", NETWORKS], says)]))
 }
 
 /// Refuses what verifies nothing.
@@ -133,8 +165,13 @@ pub(super) fn vet(after: Option<&Record>) -> Result<(), Problem> {
         return Err(wrong("secrets", &format!("at most {SECRETS_MAX} secrets count at once")));
     }
     if listed.iter().any(|one| one.get("unknown").is_some()) {
-        let says = "a secret is a text, or {\"id\": …} of one that is kept";
+        let says =
+            "a secret is a text, {\"secret\": …, \"until\": …}, or {\"id\": …} of one that is kept";
         return Err(wrong("secrets", says));
+    }
+    let is_end = |end: &Value| end.as_str().is_some_and(|text| Time::parse(text).is_some());
+    if listed.iter().filter_map(|one| one.get("until")).any(|end| !is_end(end)) {
+        return Err(wrong("secrets", "`until` is a moment, such as 2026-11-29T01:00:00Z"));
     }
     let tolerance = &said["tolerance"];
     let sized = tolerance.as_u64().is_some_and(|most| (1..=TOLERANCE_MAX_SECONDS).contains(&most));
@@ -169,7 +206,7 @@ fn vet_verifier(said: &Verification) -> Result<(), (&'static str, String)> {
     };
     let refused = |fault: SchemeFault| (part(&fault), fault.to_string());
     let provider = registry.find(&said.provider).map_err(refused)?;
-    let secrets: Vec<_> = said.secrets.iter().map(|(_, secret)| secret.clone()).collect();
+    let secrets: Vec<_> = said.secrets.iter().map(|one| one.secret.clone()).collect();
     let parameters: Parameters = said.parameters.clone();
     let made =
         Verifier::new(&said.provider, provider, &secrets, parameters, said.tolerance_seconds);
@@ -189,6 +226,14 @@ fn vet_verifier(said: &Verification) -> Result<(), (&'static str, String)> {
     if secrets.iter().any(|secret| secret.expose().len() < SECRET_MIN_BYTES) {
         let says = format!("a secret has at least {SECRET_MIN_BYTES} bytes");
         return Err(("secrets", says));
+    }
+    if secrets.iter().any(|secret| secret.expose().trim().is_empty()) {
+        return Err(("secrets", "a secret is more than blanks".to_owned()));
+    }
+    if let Some(name) = said.parameters.get("timestamp_header")
+        && http::HeaderName::try_from(name).is_err()
+    {
+        return Err(("parameters", "`timestamp_header` is the name of a header".to_owned()));
     }
     let given = |name: &str| said.parameters.contains_key(name);
     if verifier.needs_url() && !given("url") && verifier.can_judge() {

@@ -1,6 +1,6 @@
-//! `hookgate sign`: a request as its provider would sign it, to try a webhook with. In: a provider, a secret from a file,
-//! a body. Out: headers, a command of curl, or a request file. Sends nothing; shows the secret only where it is what the
-//! provider sends.
+//! `hookgate sign`: a request as its provider would sign it, to try a webhook with. In: a provider, a secret from a
+//! file, a body. Out: headers, a command of curl, or a request file. Sends nothing; shows the secret only where it is
+//! what the provider sends.
 
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,7 @@ use http::{HeaderName, StatusCode};
 
 use super::refusal::Refusal;
 use super::{Admission, slug};
+use crate::clock::Time;
 use crate::json::write_str;
 use crate::request::Content;
 use crate::store::Verification;
@@ -44,17 +45,19 @@ pub(super) enum Checked {
 
 impl Check {
     pub(super) fn new(said: &Verification) -> Self {
-        let secrets: Vec<_> = said.secrets.iter().map(|(_, secret)| secret.clone()).collect();
+        let secrets: Vec<_> = said.secrets.iter().map(|one| one.secret.clone()).collect();
         let verifier = Registry::built_in().find(&said.provider).and_then(|provider| {
             let parameters = said.parameters.clone();
             let takes_legacy = parameters.contains_key(LEGACY);
             let tolerance = said.tolerance_seconds;
             let made = Verifier::new(&said.provider, provider, &secrets, parameters, tolerance)?;
+            let seconds = |until: Time| until.micros().div_euclid(1_000_000);
+            let made = made.ending(said.secrets.iter().map(|one| one.until.map(seconds)));
             Ok(if takes_legacy { made } else { made.strict() })
         });
         Self {
             provider: said.provider.as_str().into(),
-            names: said.secrets.iter().map(|(name, _)| name.as_str().into()).collect(),
+            names: said.secrets.iter().map(|one| one.name.as_str().into()).collect(),
             verifier,
             required: said.required,
         }

@@ -283,6 +283,9 @@ impl Hooks {
         *place = endpoint.as_ref().map(|one| (one.id, one.account, one.workspace));
         self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
         let endpoint = endpoint.ok_or(Refusal::Unknown)?;
+        if endpoint.networks.as_ref().is_some_and(|networks| !networks.allow(arrival.peer)) {
+            return Err(Refusal::Network);
+        }
         self.spool.admit()?;
         Ok(Admission { endpoint, arrival })
     }

@@ -24,6 +24,9 @@ pub(super) enum Refusal {
     /// No enabled webhook of that slug.
     #[error("no such webhook")]
     Unknown,
+    /// The webhook may not be called from there; answered as if it were not there.
+    #[error("the peer is in none of the webhook's networks")]
+    Network,
     /// The peer is over its budget.
     #[error("the peer is {0}")]
     PeerRate(Exceeded),
@@ -61,6 +64,7 @@ impl Refusal {
         match self {
             Self::Method => Reason::Method,
             Self::Unknown => Reason::Unknown,
+            Self::Network => Reason::Network,
             Self::PeerRate(_) => Reason::PeerRate,
             Self::WebhookRate(_) => Reason::WebhookRate,
             Self::AccountRate(_) => Reason::AccountRate,
@@ -83,7 +87,7 @@ impl Refusal {
         match self {
             Self::Method => Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
                 .with(ALLOW, HeaderValue::from_static(METHODS)),
-            Self::Unknown => Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+            Self::Unknown | Self::Network => Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
             Self::PeerRate(limit) | Self::WebhookRate(limit) | Self::AccountRate(limit) => {
                 Reply::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
                     .with(RETRY_AFTER, limit.retry_after_seconds.into())
@@ -146,9 +150,10 @@ mod tests {
     fn each_reason_has_its_reply() {
         let later = Exceeded { retry_after_seconds: 7 };
         let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
-        let table: [Expected<'_>; 15] = [
+        let table: [Expected<'_>; 16] = [
             (Refusal::Method, 405, Some(("allow", METHODS)), false),
             (Refusal::Unknown, 404, None, false),
+            (Refusal::Network, 404, None, false),
             (Refusal::PeerRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::WebhookRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::AccountRate(later), 429, Some(("retry-after", "7")), false),

@@ -33,6 +33,8 @@ pub struct Endpoint {
     pub workspace: Uuid,
     /// Only keys of this service account may call it.
     pub service_account: Option<Uuid>,
+    /// From where it may be called.
+    pub networks: Option<Box<crate::verify::allowlist::Networks>>,
     /// Its name.
     pub name: Box<str>,
     /// The webhook as the resource of the gateway's own events: a JSON object.
@@ -91,6 +93,7 @@ impl Endpoint {
             account: webhook.account.id,
             workspace: webhook.workspace.id,
             service_account: webhook.service_account,
+            networks: webhook.networks.clone(),
             name: webhook.name.as_str().into(),
             resource: object(&[id, name]),
             related: webhook_label(webhook.id, &webhook.name).into(),
@@ -373,6 +376,7 @@ pub(super) mod tests {
             version: 0,
             shadow: None,
             enabled: true,
+            networks: None,
             service_account: None,
         }
     }

@@ -12,11 +12,11 @@ mod report;
 mod sealing;
 mod tally;
 mod term;
+mod verification;
 mod version;
 mod worker;
 mod write;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,6 +28,7 @@ use crate::clock::Time;
 use crate::id::{Secret, Uuid};
 use crate::limit::{Bucket, Tally};
 use crate::seal::{Keys, SealError};
+use crate::verify::allowlist::Networks;
 use crate::verify::key::KeyFacts;
 use worker::Worker;
 
@@ -41,6 +42,7 @@ pub use report::{KNOWN_DAYS, Report};
 pub use sealing::{Seals, end_former_keys, reseal, seals};
 pub use tally::{Sum, TALLIED_DAYS};
 pub use term::Slice;
+pub use verification::{Shared, Verification};
 pub use version::{VERSIONS_MAX, Version};
 pub use write::{Batch, Write};
 
@@ -58,21 +60,6 @@ pub struct Dedup {
 
 /// For how long a request is remembered when nothing is said.
 const WINDOW_SECONDS: i64 = 86_400;
-
-/// How a webhook's requests are verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verification {
-    /// Who signs them.
-    pub provider: String,
-    /// What is known together with them, the newest first; by the names they are told by.
-    pub secrets: Vec<(String, Secret)>,
-    /// Settings of the provider.
-    pub parameters: BTreeMap<String, String>,
-    /// How many seconds the clocks may differ, instead of what the provider says.
-    pub tolerance_seconds: Option<u32>,
-    /// Whether what is not verified is refused.
-    pub required: bool,
-}
 
 /// What the data plane needs to know of a webhook.
 #[derive(Clone, Debug)]
@@ -101,6 +88,8 @@ pub struct Webhook {
     pub shadow: Option<String>,
     /// A disabled webhook answers as if it were not there.
     pub enabled: bool,
+    /// From where it may be called, when not from everywhere.
+    pub networks: Option<Box<Networks>>,
     /// Only keys of this service account may call it.
     pub service_account: Option<Uuid>,
 }

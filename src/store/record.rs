@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use rusqlite::Row;
 use serde_json::Value;
 
-use super::{Dedup, Key, Party, StoreError, Verification, WINDOW_SECONDS, Webhook, moment};
+use super::{Dedup, Key, Party, Shared, StoreError, Verification, WINDOW_SECONDS, Webhook, moment};
 use crate::catalogue::{self, Kind, Values};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
+use crate::verify::allowlist::Networks;
 
 /// The field that tells how a webhook's requests are verified, and the one that holds the secrets, by their names.
 pub const VERIFICATION: &str = "verification";
@@ -225,6 +226,7 @@ impl Record {
             version: self.fields.get("template_version").and_then(Value::as_u64).unwrap_or(0),
             shadow: self.shadow(),
             enabled: self.flag("enabled"),
+            networks: self.networks(),
             service_account: self.reference("service_account_id"),
         })
     }
@@ -238,7 +240,8 @@ impl Record {
         let listed = told.get("secrets").and_then(Value::as_array).into_iter().flatten();
         let secrets = listed.filter_map(|secret| {
             let id = secret["id"].as_str()?;
-            Some((id.to_owned(), Secret::new(kept.get(id)?)))
+            let until = secret.get("until").and_then(Value::as_str).and_then(Time::parse);
+            Some(Shared { name: id.to_owned(), secret: Secret::new(kept.get(id)?), until })
         });
         let parameters = told.get("parameters").and_then(Value::as_object).into_iter().flatten();
         let parameters = parameters.filter_map(|(name, value)| {
@@ -257,6 +260,12 @@ impl Record {
     fn shadow(&self) -> Option<String> {
         let draft = self.fields.get("draft").filter(|draft| draft["shadow"] == true)?;
         draft["template"].as_str().map(str::to_owned)
+    }
+
+    fn networks(&self) -> Option<Box<Networks>> {
+        let listed = self.fields.get("networks").and_then(Value::as_array)?;
+        // What does not read was never saved; nobody may call then.
+        Some(Box::new(Networks::read(listed).unwrap_or_else(|_| Networks::nowhere())))
     }
 
     fn dedup(&self) -> Option<Box<Dedup>> {

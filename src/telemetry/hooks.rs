@@ -34,6 +34,8 @@ pub enum Reason {
     Method,
     /// 404: unknown, disabled or misshapen.
     Unknown,
+    /// 404: from none of the webhook's networks.
+    Network,
     /// 429 by the peer's budget.
     PeerRate,
     /// 429 by the webhook's.
@@ -62,9 +64,10 @@ pub enum Reason {
     SpoolFailed,
 }
 
-const REASONS: [&str; 15] = [
+const REASONS: [&str; 16] = [
     "method",
     "unknown",
+    "network",
     "peer-rate",
     "webhook-rate",
     "account-rate",

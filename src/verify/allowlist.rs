@@ -1,7 +1,7 @@
 //! From where an account may be called. In: entries as they were sent or kept, and an address. Out: the entries in
 //! their one form, or what is wrong with them; whether the address may call. Pure.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
@@ -12,6 +12,43 @@ pub const ENTRIES_MAX: usize = 25;
 const DESCRIPTION_MAX_CHARS: usize = 500;
 /// Bits of an IPv6 address that stand before an IPv4 address in it.
 const MAPPED_BITS: u8 = 96;
+
+/// Most networks from which one webhook may be called.
+pub const NETWORKS_MAX: usize = 64;
+
+/// Networks from which a webhook may be called; without one, from everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Box<[IpNet]>);
+
+impl Networks {
+    /// Reads networks as they were sent or kept.
+    ///
+    /// # Errors
+    /// The place of the first that is none, counted from 1.
+    pub fn read(list: &[Value]) -> Result<Self, usize> {
+        let read = |(at, value): (usize, &Value)| value.as_str().and_then(network).ok_or(at + 1);
+        list.iter().take(NETWORKS_MAX).enumerate().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A list that holds nobody.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self(Box::new([IpNet::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED))]))
+    }
+
+    /// Each in its one form.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        self.0.iter().map(IpNet::to_string).collect()
+    }
+
+    /// Whether an address may call.
+    #[must_use]
+    pub fn allow(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.0.is_empty() || self.0.iter().any(|network| network.contains(&peer))
+    }
+}
 
 /// Why a list is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,6 +196,20 @@ mod tests {
 
     fn one(network: &str) -> Value {
         json!([{"ip_network": network}])
+    }
+
+    #[test]
+    fn a_webhook_is_called_from_its_networks_only() {
+        let read = |list: Value| Networks::read(list.as_array().expect("a list"));
+        let from =
+            |list, peer: &str| read(list).expect("networks").allow(peer.parse().expect("one"));
+        assert!(from(json!([]), "198.51.100.1"));
+        let both = || json!(["203.0.113.7/24", "2001:db8::/32"]);
+        assert!(from(both(), "203.0.113.200") && from(both(), "::ffff:203.0.113.1"));
+        assert!(from(both(), "2001:db8::5") && !from(both(), "203.0.114.1"));
+        assert!(!from(both(), "2001:db9::1"));
+        assert_eq!(read(json!(["203.0.113.0/24", "example.com"])), Err(2));
+        assert_eq!(read(both()).expect("networks").to_value()[0], "203.0.113.0/24");
     }
 
     #[test]

@@ -138,6 +138,10 @@ pub static API_KEY: Kind = Kind {
     ],
 };
 
+/// Most networks from which one webhook may be called, as `verify/allowlist.rs` reads them.
+const NETWORKS_MAX: usize = 64;
+/// Longest network: an IPv6 address and its length.
+const NETWORK_MAX_CHARS: u64 = 64;
 /// A word to a version of a template.
 const NOTE: Field = Field::text("note");
 const TEMPLATE_NOTE: Field = Field::text("template_note").own();
@@ -161,6 +165,10 @@ pub static WEBHOOK: Kind = Kind {
             .null_clears(),
         Field::new("dedup_key", Shape::Text(KEY_MAX_CHARS)).kept().null_clears().own(),
         Field::new("dedup_window_seconds", Shape::Count(WINDOW_MAX_SECONDS))
+            .kept()
+            .null_clears()
+            .own(),
+        Field::new("networks", Shape::Texts(NETWORKS_MAX, NETWORK_MAX_CHARS))
             .kept()
             .null_clears()
             .own(),

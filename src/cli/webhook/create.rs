@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::once::Once;
+use super::once::{Networks, Once};
 use super::source::Source;
 use super::verification::Verification;
 use super::with_hook;
@@ -44,6 +44,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     once: Once,
     #[command(flatten)]
+    networks: Networks,
+    #[command(flatten)]
     verification: Verification,
     /// Make it, and take no requests yet
     #[arg(long)]
@@ -70,6 +72,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     }
     args.once.check(None)?;
     args.once.fill(&mut body);
+    args.networks.fill(&mut body);
     args.verification.fill(&mut body, &Value::Null)?;
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::once::Once;
+use super::once::{Networks, Once};
 use super::source::Source;
 use super::verification::Verification;
 use super::{Which, print};
@@ -14,7 +14,7 @@ pub(super) const EXAMPLE: &str = "\
 Examples:
   hookgate webhook update github --template-file template.j2
   hookgate webhook update github --verify github --secret-file secret
-  hookgate webhook update github --add-secret-file fresh
+  hookgate webhook update github --add-secret-file fresh --overlap 24h
   hookgate webhook update github --name pushes --no-service-account";
 
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     once: Once,
     #[command(flatten)]
+    networks: Networks,
+    #[command(flatten)]
     verification: Verification,
     /// Take every request, also one that was sent before
     #[arg(long, conflicts_with_all = ["dedup_key", "dedup_window"])]
@@ -54,10 +56,13 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let template = args.source.text()?;
     let texts = [("name", &args.name), ("description", &args.description), ("template", &template)];
     let is_said = texts.iter().any(|(_, text)| text.is_some());
-    let is_more_said = args.once.is_said() || args.no_dedup || args.verification.is_said();
+    let is_more_said = args.once.is_said()
+        || args.no_dedup
+        || args.networks.is_said()
+        || args.verification.is_said();
     if !(is_said || is_more_said || args.service_account.is_some() || args.no_service_account) {
         let what = "nothing is to change: --name, --description, --template-file, --service-account, \
-                    --dedup-key, --verify";
+                    --dedup-key, --network, --verify";
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
@@ -81,6 +86,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         body["template_note"] = json!(args.note);
     }
     args.once.fill(&mut body);
+    args.networks.fill(&mut body);
     args.verification.fill(&mut body, &webhook["verification"])?;
     if args.no_dedup {
         body["dedup_key"] = Value::Null;

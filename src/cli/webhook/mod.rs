@@ -223,6 +223,7 @@ fn print(remote: &Remote, webhook: Value, listing: Listing) -> Result<(), Failur
         ("description", text(&webhook, "description")),
         ("service account", caller),
         ("taken once", once::told(&webhook)),
+        ("taken from", once::told_networks(&webhook)),
         ("verified", verification::told(&webhook)),
         ("created", text(&webhook, "created")),
         ("updated", text(&webhook, "updated")),

@@ -1,4 +1,5 @@
-//! How requests that are sent again are told, as flags. In: a header or template, and a time. Out: members of a body.
+//! How requests that are sent again are told, and from where any may come, as flags. In: a header or template, a
+//! time, networks. Out: members of a body.
 
 use serde_json::{Value, json};
 
@@ -17,6 +18,39 @@ pub(super) struct Once {
     /// For how long a request is remembered, at most 7d; 24h when nothing is said
     #[arg(long, value_name = "TIME", value_parser = window)]
     dedup_window: Option<i64>,
+}
+
+/// From where it may be called.
+#[derive(Debug, clap::Args)]
+pub(super) struct Networks {
+    /// Take requests only from this network, such as 203.0.113.0/24; several count at once
+    #[arg(long, value_name = "NETWORK")]
+    network: Vec<String>,
+    /// Take requests from everywhere
+    #[arg(long, conflicts_with = "network")]
+    any_network: bool,
+}
+
+impl Networks {
+    /// Whether anything is said.
+    pub(super) fn is_said(&self) -> bool {
+        self.any_network || !self.network.is_empty()
+    }
+
+    /// Puts what is said into a body.
+    pub(super) fn fill(&self, body: &mut Value) {
+        if self.any_network {
+            body["networks"] = Value::Null;
+        } else if !self.network.is_empty() {
+            body["networks"] = json!(self.network);
+        }
+    }
+}
+
+/// From where it may be called, in words; nothing when from everywhere.
+pub(super) fn told_networks(webhook: &Value) -> String {
+    let listed = webhook["networks"].as_array().into_iter().flatten();
+    listed.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl Once {

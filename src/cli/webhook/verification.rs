@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::output::Failure;
 use crate::cli::verify::{secrets, setting};
+use crate::clock::{Clock, Time};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verification {
@@ -19,6 +20,10 @@ pub(super) struct Verification {
     /// A file with a secret that counts beside those there are: the way to replace one without a refusal
     #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
     add_secret_file: Vec<PathBuf>,
+    /// How long those there are count beside one that is added, such as 24h; for good when nothing is said
+    #[arg(long, value_name = "TIME", requires = "add_secret_file",
+          value_parser = crate::cli::moment::seconds)]
+    overlap: Option<i64>,
     /// Let a secret count no more: its id, as `hookgate webhook show` tells it
     #[arg(long, value_name = "ID", conflicts_with = "secret_file")]
     drop_secret: Vec<String>,
@@ -69,6 +74,14 @@ impl Verification {
             _ => Vec::new(),
         };
         listed.retain(|secret| !self.drop_secret.iter().any(|id| secret["id"] == id.as_str()));
+        if let Some(seconds) = self.overlap {
+            let end = Clock::System.now().plus_seconds(seconds);
+            for secret in &mut listed {
+                let sooner = secret["until"].as_str().and_then(Time::parse);
+                let end = sooner.map_or(end, |sooner| sooner.min(end));
+                secret["until"] = end.to_string().into();
+            }
+        }
         let files = [&self.secret_file[..], &self.add_secret_file[..]].concat();
         for (place, secret) in secrets(&files)?.iter().enumerate() {
             listed.insert(place, secret.expose().into());
@@ -93,7 +106,11 @@ pub(super) fn told(webhook: &Value) -> String {
     let said = &webhook["verification"];
     let Some(provider) = said["provider"].as_str() else { return String::new() };
     let ids = said["secrets"].as_array().into_iter().flatten();
-    let ids: Vec<&str> = ids.filter_map(|secret| secret["id"].as_str()).collect();
+    let told = |secret: &Value| {
+        let id = secret["id"].as_str()?.to_owned();
+        Some(secret["until"].as_str().map_or(id.clone(), |until| format!("{id} until {until}")))
+    };
+    let ids: Vec<String> = ids.filter_map(told).collect();
     let only = if said["required"] == false { ", only labelled" } else { "" };
     match &ids[..] {
         [] => format!("as {provider}, without a secret{only}"),

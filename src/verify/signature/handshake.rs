@@ -159,7 +159,15 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) parameters: &'a Parameters,
     pub(super) secrets: &'a [Prepared],
+    pub(super) now: Option<i64>,
     pub(super) judged: &'a dyn Fn() -> Result<Verified, Fault>,
+}
+
+impl Asked<'_> {
+    /// The secrets that count now.
+    fn live(&self) -> impl Iterator<Item = &Prepared> {
+        self.secrets.iter().filter(|prepared| prepared.is_live(self.now))
+    }
 }
 
 impl Handshake {
@@ -230,11 +238,11 @@ impl Handshake {
     fn is_token(&self, asked: &Asked<'_>) -> Result<(), Fault> {
         let Some(source) = &self.token else { return Err(Fault::NoSecret) };
         let shown = source.read_one(asked.request, asked.parameters)?;
-        if asked.secrets.is_empty() {
+        if asked.live().next().is_none() {
             return Err(Fault::NoSecret);
         }
         let mut found = false;
-        for prepared in asked.secrets {
+        for prepared in asked.live() {
             let secret = prepared.text.expose().as_bytes();
             found |= verify_slices_are_equal(secret, &shown).is_ok();
         }
@@ -361,7 +369,7 @@ impl Allow {
 
 /// Signs a token with the newest secret.
 fn sign(asked: &Asked<'_>, token: &str) -> Result<Vec<u8>, Fault> {
-    let materials = asked.secrets.iter().flat_map(|secret| secret.materials.iter().flatten());
+    let materials = asked.live().flat_map(|secret| secret.materials.iter().flatten());
     let key = materials.into_iter().find_map(|material| match &material.key {
         Key::Hmac(key) => Some(key),
         _ => None,

@@ -58,6 +58,8 @@ pub struct Verifier {
 /// One secret, ready for each way of signing it is for.
 struct Prepared {
     text: Secret,
+    /// From then on it counts no more, in seconds since 1970.
+    until: Option<i64>,
     /// As many as the provider has ways.
     materials: Vec<Option<Material>>,
 }
@@ -123,6 +125,15 @@ impl Verifier {
         Self { is_strict: true, ..self }
     }
 
+    /// The same, whose secrets end at those moments, in seconds since 1970; in their order.
+    #[must_use]
+    pub fn ending(mut self, ends: impl Iterator<Item = Option<i64>>) -> Self {
+        for (prepared, until) in self.secrets.iter_mut().zip(ends) {
+            prepared.until = until;
+        }
+        self
+    }
+
     /// The provider's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -171,6 +182,9 @@ impl Verifier {
             Fault::NoSecret
         });
         for (place, prepared) in self.secrets.iter().enumerate() {
+            if !prepared.is_live(now) {
+                continue;
+            }
             let judged = self.judge_secret(prepared, request, certificate, now);
             if found.is_err() {
                 found = judged.map(|(scheme, timed)| Verified { scheme, secret: place, timed });
@@ -199,6 +213,7 @@ impl Verifier {
             request,
             parameters: &self.parameters,
             secrets: &self.secrets,
+            now,
             judged: &|| self.judge(request, certificate, now),
         })
     }
@@ -261,6 +276,11 @@ impl Verifier {
 }
 
 impl Prepared {
+    /// Whether it counts at a moment.
+    fn is_live(&self, now: Option<i64>) -> bool {
+        !matches!((self.until, now), (Some(until), Some(now)) if now >= until)
+    }
+
     fn new(name: &str, provider: &Provider, secret: &Secret) -> Result<Self, SchemeFault> {
         let mut materials = Vec::with_capacity(provider.schemes.len());
         let mut decided = false;
@@ -277,7 +297,7 @@ impl Prepared {
             decided |= is_for && !scheme.when.is_empty() && scheme.when.iter().all(by_secret);
             materials.push(is_for.then(|| Material::new(name, scheme, secret)).transpose()?);
         }
-        Ok(Self { text: secret.clone(), materials })
+        Ok(Self { text: secret.clone(), until: None, materials })
     }
 }
 

@@ -55,8 +55,8 @@ pub struct Signer<'a> {
 }
 
 impl<'a> Signer<'a> {
-    /// The way of that number, counted from 1; without one, the first that the provider still uses and that fits what is
-    /// given.
+    /// The way of that number, counted from 1; without one, the first that the provider still uses and that fits what
+    /// is given.
     ///
     /// # Errors
     /// There is none, or it signs with what only the provider has, or a setting is missing.

@@ -1,5 +1,5 @@
-//! Every way of signing that can be signed by a secret or a private key, there and back: what a row signs that row takes,
-//! and nothing of it that was changed.
+//! Every way of signing that can be signed by a secret or a private key, there and back: what a row signs that row
+//! takes, and nothing of it that was changed.
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::KeySize;

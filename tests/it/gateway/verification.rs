@@ -109,6 +109,11 @@ fn what_verifies_nothing_is_refused_when_it_is_saved() {
         ("secrets", json!({"provider": "github"})),
         ("secrets", json!({"provider": "github", "secrets": [""]})),
         ("secrets", json!({"provider": "github", "secrets": ["short"]})),
+        ("secrets", json!({"provider": "github", "secrets": [" \t        "]})),
+        (
+            "secrets",
+            json!({"provider": "github", "secrets": [{"secret": SECRET, "until": "soon"}]}),
+        ),
         ("secrets", json!({"provider": "github", "secrets": SECRET})),
         ("secrets", json!({"provider": "github", "secrets": [{"id": "none"}]})),
         ("secrets", json!({"provider": "discord", "secrets": ["no public key"]})),
@@ -117,6 +122,11 @@ fn what_verifies_nothing_is_refused_when_it_is_saved() {
         ("required", json!({"provider": "cloudevents", "secrets": []})),
         ("parameters", json!({"provider": "trello", "secrets": [SECRET]})),
         ("parameters", json!({"provider": "aws-sns", "secrets": []})),
+        (
+            "parameters",
+            json!({"provider": "grafana", "secrets": [SECRET],
+                "parameters": {"timestamp_header": "no name"}}),
+        ),
         ("tolerence", json!({"provider": "slack", "secrets": [SECRET], "tolerence": 1})),
     ] {
         let refused = served.set(&hook, &verification);
@@ -217,5 +227,73 @@ fn the_command_sets_replaces_and_ends_it() {
     served.answered(&["webhook", "update", &id, "--drop-secret", &old]);
     assert_eq!((served.signed(&hook, SECRET), served.signed(&hook, NEXT)), (401, 204));
     served.answered(&["webhook", "update", &id, "--no-verify"]);
+    assert_eq!(served.hook(&hook, &[], BODY).status, 204);
+}
+
+#[test]
+fn a_secret_ends_when_it_was_said_and_is_kept_for_nobody_else() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let set = |said: Value| served.set(&hook, &said);
+    assert_eq!(set(json!({"provider": "github", "secrets": [SECRET]})).status, 204);
+    let old = served.shown(&hook)["secrets"][0]["id"].clone();
+    let other = set(json!({"provider": "gitea", "secrets": [{"id": old}]}));
+    assert_eq!(other.status, 422, "a secret of another provider");
+    let until = served.clock.now().plus_seconds(60).to_string();
+    let both = json!({"provider": "github", "secrets": [NEXT, {"id": old, "until": until}]});
+    assert_eq!(set(both).status, 204);
+    assert_eq!(served.shown(&hook)["secrets"][1]["until"], until);
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 204));
+    served.clock.advance_seconds(60);
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 401));
+    // What was read may be written, and then it is gone.
+    let shown = served.shown(&hook);
+    assert_eq!(
+        set(json!({"provider": "github", "secrets": shown["secrets"], "tolerance": 9})).status,
+        204
+    );
+    assert_eq!(served.shown(&hook)["secrets"].as_array().expect("a list").len(), 1);
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 401));
+}
+
+#[test]
+fn a_webhook_is_called_from_its_networks_and_is_not_there_for_others() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let id = hook["id"].as_str().expect("an id").to_owned();
+    let set = |networks: Value| {
+        let body =
+            json!({"name": "w", "description": "", "template": TEMPLATE, "networks": networks});
+        served.call("PUT", &format!("/webhooks/{id}"), &body)
+    };
+    let unknown = served.send("POST", "/hooks/nobody", &[], BODY.as_bytes());
+    for (networks, status) in [
+        (json!(["203.0.113.0/24", "2001:db8::/32"]), 404),
+        (json!(["203.0.113.0/24", "::ffff:127.0.0.0/104"]), 204),
+        (json!(["::/0"]), 404),
+        (json!([]), 204),
+        (json!(["198.51.100.7"]), 404),
+        (Value::Null, 204),
+    ] {
+        assert_eq!(set(networks.clone()).status, 204, "{networks}");
+        let answer = served.hook(&hook, &[], BODY);
+        assert_eq!(answer.status, status, "{networks}");
+        if status == 404 {
+            assert_eq!(answer.text(), unknown.text());
+        }
+    }
+    for wrong in [
+        json!(["example.com"]),
+        json!(["10.0.0.0/33"]),
+        json!("10.0.0.0/8"),
+        json!(vec!["10.0.0.1"; 65]),
+    ] {
+        assert_eq!(set(wrong.clone()).status, 422, "{wrong}");
+    }
+    served.answered(&["webhook", "update", &id, "--network", "203.0.113.9/24"]);
+    let shown = served.answered(&["webhook", "show", &id]);
+    assert!(shown.contains("203.0.113.0/24"), "{shown}");
+    assert_eq!(served.hook(&hook, &[], BODY).status, 404);
+    served.answered(&["webhook", "update", &id, "--any-network"]);
     assert_eq!(served.hook(&hook, &[], BODY).status, 204);
 }
