@@ -249,6 +249,9 @@ fn read_headers(given: &Value) -> Result<HeaderMap, String> {
         let read = HeaderName::from_bytes(name.as_bytes()).ok();
         let read = read.zip(value.as_str().and_then(|text| HeaderValue::from_str(text).ok()));
         let (header, value) = read.ok_or_else(|| format!("{name:?} is no header with a text"))?;
+        if value.as_bytes().trim_ascii().is_empty() {
+            return Err(format!("{name:?} has no text, or blanks alone"));
+        }
         if OWN_HEADERS.contains(&header) {
             return Err(format!("{name:?} is the gateway's own; a secret goes into bearer"));
         }
@@ -305,6 +308,10 @@ mod tests {
             ("to", json!("nats+tls://example.com/x?tls_ca=/etc/shadow")),
             ("to", json!("https://example.com/?headers_file=/etc/shadow")),
             ("to", json!("")),
+            ("to", json!("https://example.com:99999/")),
+            ("to", json!("https://example.com:0/")),
+            ("headers", json!({"x": " "})),
+            ("headers", json!({"x": "a\u{0}"})),
             ("to", json!("https://example.com/?rate=5/s")),
             ("to", json!("https://example.com/?bearer_file=/etc/shadow")),
             ("rate", json!("fast")),

@@ -240,5 +240,9 @@ fn read_address(text: &str) -> Result<Uri, String> {
     if authority.as_str().contains('@') {
         return Err(PASSWORD.into());
     }
+    let has_port = authority.as_str().len() > authority.host().len();
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err("is no address: a port is 1 to 65535".into());
+    }
     Ok(uri)
 }
