@@ -150,14 +150,15 @@ fn head_bytes(header: &Header, rest: &[u8]) -> Option<usize> {
     if header.flags & CAPTURE == 0 {
         return Some(0);
     }
-    let key = if header.flags & KEYED == 0 { 0 } else { KEY_BYTES };
-    let fixed = WEBHOOK_BYTES + key;
+    let has = |flag, bytes| if header.flags & flag == 0 { 0 } else { bytes };
+    let fixed = WEBHOOK_BYTES + has(KEYED, KEY_BYTES);
+    let sender = has(SENT, SENDER_BYTES);
     if header.flags & TARGET == 0 {
-        return Some(fixed);
+        return Some(fixed + sender);
     }
     let target = rest.get(fixed..fixed + TARGET_BYTES)?;
     let query = u32::from_le_bytes(*target.last_chunk()?) as usize;
-    (fixed + TARGET_BYTES).checked_add(query)
+    (fixed + TARGET_BYTES + sender).checked_add(query)
 }
 
 /// What stands of a request in front of the events; `at` moves behind it.

@@ -80,9 +80,8 @@ fn compact(mut kept: Kept) -> Kept {
         *json = Bytes::copy_from_slice(json);
     }
     let Some(capture) = kept.capture.take() else { return kept };
-    let Capture { webhook, key, version, .. } = capture;
     let (query, body) = (Bytes::new(), Bytes::new());
-    Kept { capture: Some(Capture { webhook, key, version, query, body }), ..kept }
+    Kept { capture: Some(Capture { query, body, ..capture }), ..kept }
 }
 
 impl Window {

@@ -15,9 +15,9 @@ use crate::spool::Capture;
 impl House {
     /// Appends an event that a webhook's request made.
     async fn append_from(&self, webhook: u128, event: Event) {
-        let (query, body) = (Bytes::new(), Bytes::from_static(b"{}"));
+        let body = Bytes::from_static(b"{}");
         let webhook = Uuid::from_u128(webhook);
-        let capture = Capture { webhook, key: None, version: 0, query, body };
+        let capture = Capture { webhook, body, ..Capture::default() };
         let frame = Frame::encode(ACCOUNT, None, self.clock.now(), &[event], Some(&capture));
         self.spool.append(frame).await.expect("a receipt");
     }
