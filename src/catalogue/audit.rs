@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::mask::mask;
 use super::{
     ACCOUNT, Action, Field, Kind, Notice, Number, OWN_PREFIX, REQUEST, Scope, Shape, Values,
     WORKSPACE, is_id,
@@ -163,7 +164,7 @@ pub fn whole(kind: &Kind, fields: &Values) -> Value {
         if !field.says(&value) {
             continue;
         }
-        payload.insert(field.name.to_owned(), cut(value).0);
+        payload.insert(field.name.to_owned(), cut(shown(field, value)).0);
     }
     payload.into()
 }
@@ -172,7 +173,15 @@ pub fn whole(kind: &Kind, fields: &Values) -> Value {
 #[must_use]
 pub fn difference(field: &Field, before: &Values, after: &Values) -> Value {
     let value = |values: &Values| values.get(field.name).cloned().unwrap_or_default();
-    update(value(before), value(after))
+    update(shown(field, value(before)), shown(field, value(after)))
+}
+
+/// A field's value as events tell it.
+fn shown(field: &Field, value: Value) -> Value {
+    match &value {
+        Value::String(text) if field.is_address => mask(text).into(),
+        _ => value,
+    }
 }
 
 fn update(from: Value, to: Value) -> Value {
@@ -399,5 +408,18 @@ mod tests {
         let event = updated(&scene(), subject, &before, Time::default(), Uuid::nil());
         assert!(event.json.len() < 256 << 10, "{}", event.json.len());
         assert!(changed(&WEBHOOK, &before, &before).is_empty());
+    }
+
+    #[test]
+    fn an_address_is_told_without_its_secrets() {
+        let kind = &crate::catalogue::DESTINATION;
+        let to = |word: &str| Values::from_iter([("to".to_owned(), word.into())]);
+        let (before, after) =
+            (to("https://a:b@c.example/in?key=d"), to("https://c.example/?key=e"));
+        assert_eq!(whole(kind, &before)["to"], "https://***@c.example/in?key=***");
+        let field = kind.fields.iter().find(|field| field.name == "to").expect("a field");
+        let told = difference(field, &before, &after);
+        assert_eq!(told["from"], "https://***@c.example/in?key=***");
+        assert_eq!(told["to"], "https://c.example/?key=***");
     }
 }

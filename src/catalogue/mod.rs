@@ -9,6 +9,7 @@ mod companion;
 mod criteria;
 mod domain;
 mod kinds;
+mod mask;
 mod notice;
 pub mod openapi;
 mod permission;
@@ -24,6 +25,7 @@ pub use check::{Fault, Values, check, check_each, is_id};
 pub use companion::{companions, derived};
 pub use criteria::OPERATOR;
 pub use kinds::*;
+pub use mask::mask;
 pub use notice::*;
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};
@@ -239,6 +241,7 @@ pub enum Fallback {
 
 /// One field of a kind, or of one verb's body.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Field {
     /// Its name in bodies, replies and events.
     pub name: &'static str,
@@ -262,6 +265,8 @@ pub struct Field {
     pub is_own: bool,
     /// The label of the events' resource that has its value; empty when none has.
     pub label: &'static str,
+    /// An address: events tell it without its user and the values of its query, which may be secrets.
+    pub is_address: bool,
 }
 
 impl Field {
@@ -278,6 +283,7 @@ impl Field {
             relates: "",
             is_own: false,
             label: "",
+            is_address: false,
         }
     }
 
@@ -301,6 +307,11 @@ impl Field {
 
     const fn text(name: &'static str) -> Self {
         Self::new(name, Shape::Text(TEXT_MAX_CHARS))
+    }
+
+    const fn address(mut self) -> Self {
+        self.is_address = true;
+        self
     }
 
     const fn required(mut self) -> Self {

@@ -48,7 +48,7 @@ pub static DESTINATION: Kind =
         criteria: "destinations",
         fields: &[
             Field::text("name").required(),
-            Field::new("to", Shape::Text(TO_MAX_CHARS)).required(),
+            Field::new("to", Shape::Text(TO_MAX_CHARS)).required().address(),
             Field::new("filter", Shape::Json(FILTER_MAX_BYTES)).null_clears(),
             Field::new("where", Shape::Text(WHERE_MAX_CHARS)).null_clears(),
             Field::new("body", Shape::Text(BODY_MAX_CHARS)).null_clears(),

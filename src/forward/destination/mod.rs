@@ -16,6 +16,7 @@ use super::options::{self, Options};
 use super::rules::{read_condition, read_reshaping};
 pub(super) use super::target::Target;
 use super::target::read_target;
+use crate::catalogue::mask;
 use crate::event::Event;
 use crate::filter::{Filter, Seen};
 use crate::id::{Secret, Uuid};
@@ -352,25 +353,6 @@ fn read_confirm(text: &str) -> Result<bool, String> {
 fn name(text: &str) -> String {
     let masked = mask(text);
     if masked == text { masked } else { format!("{masked}#{}", hex(text.as_bytes(), 4)) }
-}
-
-/// Hides what may be a secret in an address: user information and values of the query.
-fn mask(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let (host, path) = rest.find(['/', '?']).map_or((rest, ""), |place| rest.split_at(place));
-    let host = match host.rsplit_once('@') {
-        Some((_, host)) => format!("***@{host}"),
-        None => host.to_owned(),
-    };
-    let Some((path, query)) = path.split_once('?') else {
-        return format!("{scheme}://{host}{path}");
-    };
-    let hide = |pair: &str| match pair.split_once('=') {
-        Some((name, _)) => format!("{name}=***"),
-        None => "***".to_owned(),
-    };
-    let query: Vec<String> = query.split('&').map(hide).collect();
-    format!("{scheme}://{host}{path}?{}", query.join("&"))
 }
 
 /// The first sixteen bytes of a SHA-256.
