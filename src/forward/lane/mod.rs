@@ -28,6 +28,7 @@ use tokio::time::sleep;
 use self::aside::{Blocked, UNKEPT};
 use self::confirm::LOSSES_MAX;
 use self::flight::Flights;
+use self::reading::HOLES_PAUSE;
 use self::source::Source;
 use self::state::State;
 use self::tail::Tail;
@@ -104,6 +105,8 @@ pub(super) struct Lane {
     losses: u32,
     /// Acknowledged again and again, never kept: to be parked.
     unkept: HashSet<Uuid>,
+    /// When what is done with beyond the cursor was kept last.
+    holes_kept: Instant,
 }
 
 impl Lane {
@@ -172,6 +175,7 @@ impl Lane {
             is_in_doubt: false,
             losses: 0,
             unkept: HashSet::new(),
+            holes_kept: Instant::now(),
         })
     }
 
@@ -180,7 +184,9 @@ impl Lane {
         self.recall_failing().await;
         self.recall_holes().await;
         if self.recall().await.is_ok() {
-            while self.go_round().await.is_ok() && self.take_rest().await.is_ok() {}
+            while self.go_round().await.is_ok() && self.take_rest().await.is_ok() {
+                self.keep_holes_in_time().await;
+            }
         }
         self.land_all().await;
         self.keep_holes().await;
@@ -318,6 +324,7 @@ impl Lane {
             self.refused_in_a_row = 0;
         }
         self.settle(load, range.clone());
+        self.keep_holes_in_time().await;
         self.state.went_well();
         self.note_working().await;
         if std::mem::take(&mut self.told_failing) {
@@ -357,11 +364,17 @@ impl Lane {
     }
 
     async fn pause(&mut self, wait: Duration) -> Result<(), Stopped> {
+        if wait >= HOLES_PAUSE {
+            self.keep_holes().await;
+        }
         unless_stopped(&mut self.signal, self.changed, sleep(wait)).await
     }
 
     /// Waits, but not any more once the operator wants everything opened anew.
     async fn wait_for_news(&mut self, wait: Duration) -> Result<(), Stopped> {
+        if wait >= HOLES_PAUSE {
+            self.keep_holes().await;
+        }
         let (changed, reopened) = (self.changed, self.reopened);
         let news = |signal: &Signal| signal.ends(changed) || signal.reopened != reopened;
         tokio::select! {

@@ -1,10 +1,10 @@
 //! What a lane reads, and how far its cursor is. In: frames, some ahead of what is sent; events that were taken or
-//! parked. Out: a window with something to send in it; the cursor moved; what is done with beyond it kept over a stop.
-//! After a kill that is not known, and goes out once more.
+//! parked. Out: a window with something to send in it; the cursor moved; what is done with beyond it kept, from time to
+//! time and over a stop. What was done since is not known after a kill, and goes out once more.
 
 use std::future::Future;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::rules::wants;
 use super::source::Most;
@@ -26,6 +26,9 @@ fn bytes_of(kept: &Kept) -> usize {
     let events = kept.events.iter().map(|event| event.json.len());
     events.sum::<usize>() + kept.capture.as_ref().map_or(0, |capture| capture.body.len())
 }
+
+/// Between two times that what is done with beyond the cursor is kept.
+pub(super) const HOLES_PAUSE: Duration = Duration::from_millis(500);
 
 impl Lane {
     /// Sees to it that something waits in the window, and reads ahead of what does. `false`: nothing does, look at
@@ -136,8 +139,7 @@ impl Lane {
         self.source.rewind();
     }
 
-    /// Learns what was done with beyond the cursor before the last stop. Whoever knows it keeps it: after a kill from
-    /// now on it is out of date.
+    /// Learns what was done with beyond the cursor, and keeps it again: a kill may come before there is more.
     pub(super) async fn recall_holes(&mut self) {
         let text = match self.shelf.take_holes(self.id).await {
             Ok(text) => text,
@@ -145,11 +147,20 @@ impl Lane {
         };
         if let Some(holes) = text.and_then(|text| serde_json::from_str(&text).ok()) {
             self.window.recall(holes);
+            self.keep_holes().await;
+        }
+    }
+
+    /// The same from time to time, so that a kill sends again no more than what went out since.
+    pub(super) async fn keep_holes_in_time(&mut self) {
+        if self.holes_kept.elapsed() >= HOLES_PAUSE {
+            self.keep_holes().await;
         }
     }
 
     /// Keeps what is done with beyond the cursor. Where a destination is asked what it keeps, that is all to be sent.
     pub(super) async fn keep_holes(&mut self) {
+        self.holes_kept = Instant::now();
         let holes = self.window.holes();
         if holes.is_empty() || self.confirms {
             return;
