@@ -13,6 +13,7 @@ use toml::{Table, Value};
 use super::Config;
 use super::egress::read_network;
 use super::keys::{Key, Shape, keys, nearest};
+use crate::forward::MANNER;
 
 /// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
 const DEFAULT_FILE: &str = "/etc/hookgate/config.toml";
@@ -280,24 +281,8 @@ fn mask(value: &Value) -> Value {
     }
 }
 
-/// Settings of a destination's text that are no secrets.
-const SHOWN: &[&str] = &[
-    "rate",
-    "burst",
-    "request_rate",
-    "byte_rate",
-    "on_full",
-    "form",
-    "batch_events",
-    "batch_bytes",
-    "linger_ms",
-    "concurrency",
-    "ordering",
-    "retry_seconds",
-    "retry_first_ms",
-    "retry_most_ms",
-    "maxlen",
-];
+/// Settings of a destination's text that are no secrets, beside those of [`MANNER`].
+const SHOWN: &[&str] = &["rate", "burst", "request_rate", "byte_rate", "on_full", "form", "maxlen"];
 
 fn mask_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
@@ -307,7 +292,9 @@ fn mask_address(text: &str) -> String {
         return format!("{scheme}://{host}{path}");
     };
     let shown = |pair: &str| match pair.split_once('=') {
-        Some((name, value)) if SHOWN.contains(&name) => format!("{name}={value}"),
+        Some((name, value)) if SHOWN.contains(&name) || MANNER.contains(&name) => {
+            format!("{name}={value}")
+        }
         Some((name, _)) => format!("{name}=***"),
         None => "***".to_owned(),
     };

@@ -40,7 +40,7 @@ const OWN_HEADERS: [HeaderName; 9] = [
 ];
 
 /// Fields that say how a lane goes about it, as the settings of a flag's text are called.
-const MANNER: [&str; 8] = [
+pub const MANNER: [&str; 8] = [
     "batch_events",
     "batch_bytes",
     "linger_ms",
