@@ -65,6 +65,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::api::Facts;
 use crate::telemetry::notes::Notes;
 use crate::verify::key::Keyring;
+use crate::verify::signature::Registry;
 use events::Events;
 use pages::Page;
 use problem::Problem;
@@ -100,6 +101,8 @@ pub struct Options {
     pub vet_destination: Vet,
     /// Days that the store keeps audit events; 0 keeps them for ever.
     pub audit_days: u32,
+    /// Who may sign requests of webhooks.
+    pub providers: Registry,
 }
 
 impl Options {
@@ -116,6 +119,7 @@ impl Options {
             limits: Arc::default(),
             vet_destination: |_, _| Ok(()),
             audit_days: 0,
+            providers: Registry::built_in(),
         }
     }
 }

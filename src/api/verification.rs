@@ -143,7 +143,7 @@ pub(super) fn vet_networks(after: Option<&Record>) -> Result<(), Problem> {
 }
 
 /// Refuses what verifies nothing.
-pub(super) fn vet(after: Option<&Record>) -> Result<(), Problem> {
+pub(super) fn vet(after: Option<&Record>, providers: &Registry) -> Result<(), Problem> {
     let Some(after) = after else { return Ok(()) };
     let Some(said) = after.fields.get(VERIFICATION).filter(|said| !said.is_null()) else {
         return Ok(());
@@ -190,11 +190,10 @@ pub(super) fn vet(after: Option<&Record>) -> Result<(), Problem> {
     let verification = after.verification();
     let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
     debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
-    vet_verifier(&verification).map_err(|(part, says)| wrong(part, &says))
+    vet_verifier(&verification, providers).map_err(|(part, says)| wrong(part, &says))
 }
 
-fn vet_verifier(said: &Verification) -> Result<(), (&'static str, String)> {
-    let registry = Registry::built_in();
+fn vet_verifier(said: &Verification, providers: &Registry) -> Result<(), (&'static str, String)> {
     let part = |fault: &SchemeFault| match fault {
         SchemeFault::Unknown(_)
         | SchemeFault::Row(_)
@@ -205,7 +204,7 @@ fn vet_verifier(said: &Verification) -> Result<(), (&'static str, String)> {
         SchemeFault::NoSecret(_) | SchemeFault::Secret { .. } => "secrets",
     };
     let refused = |fault: SchemeFault| (part(&fault), fault.to_string());
-    let provider = registry.find(&said.provider).map_err(refused)?;
+    let provider = providers.find(&said.provider).map_err(refused)?;
     let secrets: Vec<_> = said.secrets.iter().map(|one| one.secret.clone()).collect();
     let parameters: Parameters = said.parameters.clone();
     let made =

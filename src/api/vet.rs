@@ -35,7 +35,7 @@ impl Api {
         }
         if call.kind.name == WEBHOOK.name {
             self.vet_webhook(after).await?;
-            verification::vet(after)?;
+            verification::vet(after, &self.options.providers)?;
             verification::vet_networks(after)?;
         }
         if let (true, Some(after)) = (call.kind.name == ACCOUNT_SETTINGS.name, after) {

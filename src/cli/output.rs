@@ -88,6 +88,10 @@ impl Failure {
             say(&format!("hookgate: {self}"));
         }
         ExitCode::from(match self {
+            Self::Config(_)
+            | Self::Serve(ServeError::Config(_))
+            | Self::Forward(_)
+            | Self::NotLoaded(_) => 3,
             Self::NotFound(_)
             | Self::Serve(ServeError::Empty(_))
             | Self::Store(StoreError::Unchained { .. }) => 5,
@@ -98,7 +102,6 @@ impl Failure {
             | Self::Store(_)
             | Self::Serve(_) => 1,
             Self::Usage(_) => 2,
-            Self::Config(_) | Self::Forward(_) | Self::NotLoaded(_) => 3,
             Self::Denied(_) => 4,
             Self::Unreachable(_) => 6,
             Self::Late(_) => 7,

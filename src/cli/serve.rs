@@ -105,6 +105,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             destination.check_files(&Arc::new(Clock::System))?;
         }
     }
+    if check {
+        loaded.config.providers()?;
+    }
     start_log(&loaded)?;
     if check {
         return Ok(());

@@ -10,11 +10,11 @@ use super::case::{self, CaseError, Holds, Request};
 use super::moment::Moment;
 use super::output::{Failure, print_line, print_text};
 use super::request::curl;
-use super::verify;
+use super::{ConfigFile, verify};
 use crate::clock::Clock;
 use crate::id;
 use crate::request::SECRET_HEADERS;
-use crate::verify::signature::{Draft, Mark, Registry, Signer};
+use crate::verify::signature::{Draft, Mark, Signer};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -51,6 +51,8 @@ pub(super) struct Args {
     /// The body; `-` for standard input
     #[arg(value_name = "BODYFILE")]
     body: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -63,7 +65,7 @@ enum Output {
 pub(super) const EXAMPLE: &str = "\
 Some providers sign inside the body or the query (mailgun, adyen, braintree, twilio): there, headers
 alone are not the whole; take -o curl or -o request. Providers that sign with a certificate of their
-own (aws-sns, paypal) cannot be signed for.
+own (aws-sns, paypal) cannot be signed for. Providers of the configuration file can, too.
 
 Examples:
   hookgate sign --provider github --secret-file secret payload.json
@@ -80,7 +82,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let not_read = |fault: CaseError| Failure::NotLoaded(fault.to_string());
-    let registry = Registry::built_in();
+    let registry = verify::registry(&args.file)?;
     let provider = registry.find(&args.provider).map_err(verify::refused)?;
     let [secret] = &verify::secrets(std::slice::from_ref(&args.secret_file))?[..] else {
         return Err(Failure::Usage("one secret signs".to_owned()));

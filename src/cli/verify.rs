@@ -2,21 +2,21 @@
 //! provider and secrets from files. Out: a verdict for each, and why. Never a secret, nor what was expected.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
+use crate::config;
 use crate::id::Secret;
 use crate::verify::signature::{
-    Case, Greeting, Outcome, Parameters, Registry, Request, SchemeFault, Verifier,
+    self, Case, CasesFault, Greeting, Outcome, Parameters, Registry, Request, SchemeFault, Tally,
+    Verifier,
 };
 
 use super::case::{self, CaseError, Holds};
 use super::moment::Moment;
 use super::output::{Failure, clean, print_line, say};
-
-/// Longest line of a file of cases.
-const LINE_MAX_BYTES: u64 = 16 << 20;
+use super::{ConfigFile, environment};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -50,6 +50,8 @@ pub(super) struct Args {
     /// Show the providers there are
     #[arg(long, conflicts_with_all = ["cases", "provider", "request"])]
     list: bool,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 pub(super) const EXAMPLE: &str = "\
@@ -57,16 +59,20 @@ A case has id, provider, secret, method, url, headers, body (or body_base64), va
 clock in seconds since 1970. Without now no time is judged. A handshake has the reply, too:
 response_status, response_headers, response_body.
 
+Providers of your own are rows [[schemes.NAME.scheme]] of the configuration file, in the form of
+those that come with hookgate; each names its cases, and is checked by them.
+
 Exit codes: 0 verified, or every case as recorded, 1 refused, or a case that came out otherwise,
 3 a file that does not load.
 
 Examples:
   hookgate verify --list
+  hookgate verify acme --config config.toml --request capture.request.json --secret-file secret
   hookgate verify github --request capture.request.json --secret-file secret --explain
   hookgate verify --cases tests/data/signatures.jsonl";
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let registry = Registry::built_in();
+    let registry = registry(&args.file)?;
     if args.list {
         return registry.iter().try_for_each(|(name, _)| print_line(name));
     }
@@ -76,42 +82,43 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
+/// The providers of hookgate, and those of the configuration file.
+pub(super) fn registry(file: &ConfigFile) -> Result<Registry, Failure> {
+    let loaded = config::load(file.config.as_deref(), environment(), Vec::new())?;
+    Ok(loaded.config.providers()?)
+}
+
 pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let split = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((split.0.to_owned(), split.1.to_owned()))
+}
+
+/// Why not all cases were run.
+enum Stopped {
+    Cases(CasesFault),
+    Print(Failure),
+}
+
+impl From<CasesFault> for Stopped {
+    fn from(fault: CasesFault) -> Self {
+        Self::Cases(fault)
+    }
 }
 
 fn run_cases(path: &Path, registry: &Registry) -> Result<(), Failure> {
     let name = path.display();
     let not_loaded = |what: String| Failure::NotLoaded(format!("{name}: {what}"));
     let file = File::open(path).map_err(|fault| not_loaded(format!("cannot be read: {fault}")))?;
-    let mut file = BufReader::new(file);
-    let (mut passed, mut failed) = (0_u64, 0_u64);
-    for number in 1_u64.. {
-        let mut line = Vec::new();
-        let read = (&mut file).take(LINE_MAX_BYTES + 1).read_until(b'\n', &mut line);
-        let read = read.map_err(|fault| not_loaded(format!("cannot be read: {fault}")))?;
-        if read == 0 {
-            break;
-        }
-        if read as u64 > LINE_MAX_BYTES {
-            let most = LINE_MAX_BYTES;
-            return Err(not_loaded(format!("line {number} has more than {most} bytes")));
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let case: Case = serde_json::from_slice(&line)
-            .map_err(|fault| not_loaded(format!("line {number} is no case: {fault}")))?;
-        match case.run(registry) {
-            Outcome::Right => passed += 1,
-            Outcome::Wrong(how) => {
-                failed += 1;
-                let (id, how) = (clean(&case.id), clean(&how));
-                print_line(&format!("FAIL line {number} {id}: {how}"))?;
-            }
-        }
-    }
+    let told = |line: u64, case: &Case, outcome: &Outcome| {
+        let Outcome::Wrong(how) = outcome else { return Ok(()) };
+        let (id, how) = (clean(&case.id), clean(how));
+        print_line(&format!("FAIL line {line} {id}: {how}")).map_err(Stopped::Print)
+    };
+    let tally = signature::run_cases(BufReader::new(file), registry, told);
+    let Tally { passed, failed } = tally.map_err(|stopped| match stopped {
+        Stopped::Cases(fault) => not_loaded(fault.to_string()),
+        Stopped::Print(failure) => failure,
+    })?;
     print_line(&format!("{passed} passed, {failed} failed"))?;
     if failed > 0 { Err(Failure::Told) } else { Ok(()) }
 }

@@ -15,6 +15,8 @@ pub(super) enum Shape {
     List,
     /// A list of tables, each of which a text can stand for as `to`.
     Tables,
+    /// Tables by names of the operator's, for which no text can stand.
+    Named,
 }
 
 /// One setting.
@@ -73,6 +75,8 @@ fn shape(schema: &Value) -> Shape {
         Shape::Integer
     } else if is("boolean") {
         Shape::Boolean
+    } else if is("object") {
+        Shape::Named
     } else {
         Shape::Text
     }

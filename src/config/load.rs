@@ -44,6 +44,9 @@ pub enum ConfigError {
     /// Settings that do not fit one another.
     #[error("{0}")]
     Conflict(String),
+    /// A provider that cannot be used, or that its cases speak against.
+    #[error("schemes.{0}")]
+    Scheme(String),
 }
 
 /// Where a value came from.
@@ -239,6 +242,7 @@ fn read_value(shape: Shape, text: &str) -> Result<Value, String> {
         },
         Shape::List => Value::Array(items().map(|item| Value::String(item.into())).collect()),
         Shape::Tables => forwards(items()),
+        Shape::Named => return Err("it is set in the file only".to_owned()),
     })
 }
 

@@ -8,8 +8,10 @@ mod forward;
 mod keys;
 mod load;
 mod rate;
+mod schemes;
 mod store;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;
 pub use store::Store;
 
+use crate::verify::signature::Provider;
 use crate::{accept, api, hooks, limit, render, spool};
 use egress::networks;
 
@@ -57,6 +60,10 @@ pub struct Config {
     pub egress: Egress,
     /// Destinations; each gets every event, at its own pace.
     pub forward: Vec<Forward>,
+    /// Providers that sign, by name, in the form of those that come with hookgate; each with `cases`, which check it.
+    #[serde(skip_serializing)]
+    #[schemars(with = "BTreeMap<String, serde_json::Map<String, serde_json::Value>>")]
+    pub schemes: BTreeMap<String, Provider>,
 }
 
 impl Config {

@@ -44,9 +44,9 @@ pub(super) enum Checked {
 }
 
 impl Check {
-    pub(super) fn new(said: &Verification) -> Self {
+    pub(super) fn new(said: &Verification, providers: &Registry) -> Self {
         let secrets: Vec<_> = said.secrets.iter().map(|one| one.secret.clone()).collect();
-        let verifier = Registry::built_in().find(&said.provider).and_then(|provider| {
+        let verifier = providers.find(&said.provider).and_then(|provider| {
             let parameters = said.parameters.clone();
             let takes_legacy = parameters.contains_key(LEGACY);
             let tolerance = said.tolerance_seconds;

@@ -6,6 +6,7 @@ mod check;
 mod events;
 mod failure;
 mod handshake;
+mod once;
 mod receipt;
 mod refusal;
 mod rendering;

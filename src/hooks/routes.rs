@@ -9,12 +9,13 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::check::Check;
+use super::once::Once;
 use crate::clock::{Clock, Time};
 use crate::event::{webhook_label, write_labels};
 use crate::id::Uuid;
-use crate::render::{Context, Diagnostic, KeyRule, Limits, Shadow, Shadows, Template};
-use crate::spool;
-use crate::store::{Change, Dedup, Party, Webhook};
+use crate::render::{Diagnostic, Limits, Shadow, Shadows, Template};
+use crate::store::{Change, Party, Webhook};
+use crate::verify::signature::Registry;
 
 /// A change copies one shard: with a million webhooks some thousand entries.
 const SHARDS: usize = 1024;
@@ -57,34 +58,13 @@ pub struct Endpoint {
     slow: AtomicBool,
 }
 
-/// How a webhook's requests are told apart.
-#[derive(Debug)]
-pub struct Once {
-    rule: Box<str>,
-    compiled: OnceLock<Option<KeyRule>>,
-    /// For how long a request is remembered.
-    pub window_seconds: i64,
-}
-
-impl Once {
-    fn new(dedup: &Dedup) -> Self {
-        let Dedup { key, window_seconds } = dedup;
-        let compiled = OnceLock::new();
-        Self { rule: key.as_str().into(), compiled, window_seconds: *window_seconds }
-    }
-
-    /// What tells a request apart, as a digest; another rule finds others.
-    #[must_use]
-    pub fn digest(&self, seen: &Context<'_>, limits: Limits) -> Option<spool::Digest> {
-        let rule = self.compiled.get_or_init(|| KeyRule::compile(&self.rule, limits).ok());
-        let key = rule.as_ref()?.key(seen)?;
-        let whole = digest(&SHA256, &[self.rule.as_bytes(), b"\0", &key].concat());
-        whole.as_ref().get(..16)?.try_into().ok()
-    }
-}
-
 impl Endpoint {
-    fn new(webhook: &Webhook, tenant: Arc<str>, shadow: Option<Arc<Shadow>>) -> Self {
+    fn new(
+        webhook: &Webhook,
+        providers: &Registry,
+        tenant: Arc<str>,
+        shadow: Option<Arc<Shadow>>,
+    ) -> Self {
         let id = format!("prefect-cloud.webhook.{}", webhook.id);
         let name = clean(&webhook.name);
         let (id, name) = (("prefect.resource.id", &*id), ("prefect.resource.name", &*name));
@@ -98,7 +78,7 @@ impl Endpoint {
             resource: object(&[id, name]),
             related: webhook_label(webhook.id, &webhook.name).into(),
             tenant,
-            check: webhook.verification.as_deref().map(Check::new),
+            check: webhook.verification.as_deref().map(|said| Check::new(said, providers)),
             once: webhook.dedup.as_deref().map(Once::new),
             source: webhook.template.as_str().into(),
             version: webhook.version,
@@ -163,6 +143,8 @@ struct Written {
     /// One text for all webhooks of a workspace.
     tenants: HashMap<Uuid, Arc<str>>,
     shadows: Arc<Shadows>,
+    /// Who may sign.
+    providers: Registry,
 }
 
 impl std::fmt::Debug for Routes {
@@ -175,10 +157,16 @@ impl Routes {
     /// A table of those webhooks; the disabled ones are left out.
     #[must_use]
     pub fn new(clock: &Clock, webhooks: &[Webhook]) -> Self {
+        Self::with_providers(clock, Registry::built_in(), webhooks)
+    }
+
+    /// The same, whose requests are signed by those providers.
+    #[must_use]
+    pub fn with_providers(clock: &Clock, providers: Registry, webhooks: &[Webhook]) -> Self {
         let mut key = [0; KEY_BYTES];
         clock.secret(&mut key);
         let mut shards: Vec<Shard> = vec![Shard::new(); SHARDS];
-        let mut written = Written::default();
+        let mut written = Written { providers, ..Written::default() };
         for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
             for (hash, place) in written.place(&key, webhook) {
                 shards[shard(hash)].insert(hash, place);
@@ -306,7 +294,7 @@ impl Written {
         }
         let tenant = Arc::clone(known);
         let shadow = self.shadows.set(webhook.id, webhook.version, webhook.shadow.as_deref());
-        Arc::new(Endpoint::new(webhook, tenant, shadow))
+        Arc::new(Endpoint::new(webhook, &self.providers, tenant, shadow))
     }
 }
 

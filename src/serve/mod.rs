@@ -19,7 +19,7 @@ use crate::accept::{AcceptError, Body, Handler, Listener, Reply, Sockets};
 use crate::admin::{Admin, Lane, Life, Phase};
 use crate::api::{self, Api};
 use crate::clock::Clock;
-use crate::config::{Config, Forward};
+use crate::config::{Config, ConfigError, Forward};
 use crate::feed::{Feed, FeedError};
 use crate::forward::{ForwardError, Forwarder, Ground, Status};
 use crate::hooks::{self, Hooks, Routes};
@@ -72,6 +72,9 @@ pub enum ServeError {
     /// A destination cannot be used.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// A provider of the settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The system gives no threads.
     #[error("no runtime: {0}")]
     Runtime(#[from] io::Error),
@@ -175,6 +178,7 @@ impl Gateway {
         if !data.join(store::FILE_NAME).exists() {
             return Err(ServeError::Empty(data.clone()));
         }
+        let providers = config.providers()?;
         let telemetry = Telemetry::new();
         process::register(&telemetry, VERSION);
         let life = Arc::new(Life::default());
@@ -188,13 +192,14 @@ impl Gateway {
         let (spool, _) = Spool::open_locked(lock, data, options, &clock, &telemetry)?;
         let feed = feed::start(config, &spool, &clock, &telemetry)?;
         let shelf = Shelf::open(data)?;
-        let routes = Arc::new(Routes::new(&clock, &store.webhooks().await?));
+        let webhooks = store.webhooks().await?;
+        let routes = Arc::new(Routes::with_providers(&clock, providers.clone(), &webhooks));
         watch_webhooks(&store, &routes);
         let keys = Arc::new(Keyring::new());
         let api = {
             let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
             let (spool, kept) = (spool.clone(), (feed.clone(), shelf.clone()));
-            let options = api::Options { shadows: routes.shadows(), ..config.api() };
+            let options = api::Options { shadows: routes.shadows(), providers, ..config.api() };
             Arc::new(Api::new(store, keys, spool, kept, clock, &telemetry, options).await?)
         };
         // Bound before anything runs: an address in use must leave no trace.

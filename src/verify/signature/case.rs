@@ -2,6 +2,7 @@
 //! against what was recorded. A handshake is right only when its whole reply is.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -79,6 +80,77 @@ enum Secrets {
 
 fn post() -> String {
     "POST".to_owned()
+}
+
+/// Longest line of a file of cases.
+const LINE_MAX_BYTES: u64 = 16 << 20;
+
+/// Why a file of cases cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum CasesFault {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// A line is longer than any request.
+    #[error("line {line} has more than {max} bytes")]
+    Long {
+        /// Which, counted from 1.
+        line: u64,
+        /// Most it may have.
+        max: u64,
+    },
+    /// A line is no case.
+    #[error("line {line} is no case: {why}")]
+    NoCase {
+        /// Which, counted from 1.
+        line: u64,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// How many cases came out as recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// As recorded.
+    pub passed: u64,
+    /// Otherwise.
+    pub failed: u64,
+}
+
+/// Runs one case for each line; `told` hears of each: its line, it, and how it came out.
+///
+/// # Errors
+/// [`CasesFault`], or what `told` says.
+pub fn run_cases<E: From<CasesFault>>(
+    mut lines: impl BufRead,
+    registry: &Registry,
+    mut told: impl FnMut(u64, &Case, &Outcome) -> Result<(), E>,
+) -> Result<Tally, E> {
+    let mut tally = Tally::default();
+    for number in 1.. {
+        let mut line = Vec::new();
+        let read = lines.by_ref().take(LINE_MAX_BYTES + 1).read_until(b'\n', &mut line);
+        let read = read.map_err(CasesFault::Unreadable)?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 > LINE_MAX_BYTES {
+            return Err(CasesFault::Long { line: number, max: LINE_MAX_BYTES }.into());
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let case: Case = serde_json::from_slice(&line)
+            .map_err(|fault| CasesFault::NoCase { line: number, why: fault.to_string() })?;
+        let outcome = case.run(registry);
+        match outcome {
+            Outcome::Right => tally.passed += 1,
+            Outcome::Wrong(_) => tally.failed += 1,
+        }
+        told(number, &case, &outcome)?;
+    }
+    Ok(tally)
 }
 
 /// How a case came out.

@@ -30,7 +30,7 @@ use http::HeaderName;
 
 use crate::id::Secret;
 
-pub use case::{Case, Outcome};
+pub use case::{Case, CasesFault, Outcome, Tally, run_cases};
 pub use fault::{Fault, SchemeFault};
 pub use handshake::{Answer, Greeting};
 pub use registry::Registry;

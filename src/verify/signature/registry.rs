@@ -11,13 +11,13 @@ use super::scheme::{self, Provider};
 const ROWS: &str = include_str!("providers.toml");
 
 static BUILT_IN: LazyLock<Result<Registry, SchemeFault>> = LazyLock::new(|| {
-    let providers = scheme::read(ROWS)?;
-    Ok(Registry(providers.into_iter().map(|(name, row)| (name, Arc::new(row))).collect()))
+    let providers = scheme::read(ROWS)?.into_iter();
+    Ok(Registry(Arc::new(providers.map(|(name, row)| (name, Arc::new(row))).collect())))
 });
 
-/// Providers by name.
+/// Providers by name; a copy costs nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Registry(BTreeMap<String, Arc<Provider>>);
+pub struct Registry(Arc<BTreeMap<String, Arc<Provider>>>);
 
 impl Registry {
     /// The providers that come with hookgate.
@@ -32,9 +32,10 @@ impl Registry {
     /// # Errors
     /// [`SchemeFault::Row`]: a row that does not hold together.
     pub fn with(mut self, more: &BTreeMap<String, Provider>) -> Result<Self, SchemeFault> {
+        let rows = Arc::make_mut(&mut self.0);
         for (name, provider) in more {
             scheme::check(name, provider)?;
-            self.0.insert(name.clone(), Arc::new(provider.clone()));
+            rows.insert(name.clone(), Arc::new(provider.clone()));
         }
         Ok(self)
     }

@@ -2,6 +2,7 @@
 //! operator's. Out: the same, checked. Judges nothing.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use http::HeaderName;
 use serde::Deserialize;
@@ -24,6 +25,9 @@ pub struct Provider {
     /// How it asks whether an address wants its events.
     #[serde(default, rename = "handshake")]
     pub handshakes: Vec<Handshake>,
+    /// A file of recorded requests that a row of the operator is checked by.
+    #[serde(default)]
+    pub cases: Option<PathBuf>,
 }
 
 /// One way of signing.

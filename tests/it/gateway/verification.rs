@@ -4,6 +4,8 @@
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use serde_json::{Value, json};
 
+use hookgate::verify::signature::Provider;
+
 use super::{Answer, Served};
 
 const TEMPLATE: &str = r#"{"event": "shop.paid", "resource": {"prefect.resource.id": "shop.1"},
@@ -296,4 +298,40 @@ fn a_webhook_is_called_from_its_networks_and_is_not_there_for_others() {
     assert_eq!(served.hook(&hook, &[], BODY).status, 404);
     served.answered(&["webhook", "update", &id, "--any-network"]);
     assert_eq!(served.hook(&hook, &[], BODY).status, 204);
+}
+
+#[test]
+fn a_row_of_the_operator_signs_like_one_of_ours() {
+    const ROW: &str = r#"{"scheme": [{"signature": {"header": "X-Acme", "prefix": "v1="}}]}"#;
+    let folder = std::env::temp_dir().join(format!("hookgate-it-rows-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let cases = folder.join("acme.jsonl");
+    let case = |id: &str, secret: &str, valid: bool| {
+        let headers = json!({"X-Acme": format!("v1={}", tag(secret, BODY))});
+        json!({"id": id, "provider": "acme", "secret": SECRET, "body": BODY, "headers": headers,
+            "valid": valid})
+    };
+    let lines = format!("{}\n{}\n", case("good", SECRET, true), case("other", NEXT, false));
+    std::fs::write(&cases, lines).expect("a file");
+    let served = Served::start(|config| {
+        let mut row: Provider = serde_json::from_str(ROW).expect("a row");
+        row.cases = Some(cases.clone());
+        config.schemes.insert("acme".to_owned(), row);
+    });
+    let hook = served.webhook(TEMPLATE);
+    let set = served.set(&hook, &json!({"provider": "acme", "secrets": [SECRET]}));
+    assert_eq!(set.status, 204, "{}", set.text());
+    let signed = |secret: &str| {
+        let signature = format!("v1={}", tag(secret, BODY));
+        served.hook(&hook, &[("X-Acme", &signature)], BODY).status
+    };
+    assert_eq!((signed(SECRET), signed(NEXT)), (204, 401));
+    let told = served.events(2);
+    assert_eq!(told[0]["resource"]["hookgate.verification.provider"], "acme");
+
+    // A case that comes out otherwise stops the start.
+    std::fs::write(&cases, format!("{}\n", case("turned", NEXT, true))).expect("a file");
+    let fault = served.config.providers().expect_err("a wrong case").to_string();
+    assert!(fault.contains("schemes.acme.cases: ") && fault.contains("line 1, case \"turned\""));
+    std::fs::remove_dir_all(folder).expect("no folder");
 }
