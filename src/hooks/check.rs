@@ -98,7 +98,8 @@ impl Check {
 /// Judges a request by what its webhook demands.
 pub(super) fn run(admission: &Admission, content: &Content) -> Result<Checked, Refusal> {
     let Some(check) = &admission.endpoint.check else { return Ok(Checked::Not) };
-    let unverified = |status: StatusCode, reason| Refusal::Unverified { status, reason };
+    let is_told = !check.verifier.as_ref().is_ok_and(Verifier::is_silent);
+    let unverified = |status: StatusCode, reason| Refusal::Unverified { status, reason, is_told };
     let Ok(verifier) = &check.verifier else {
         return Err(unverified(StatusCode::UNAUTHORIZED, "setting_missing"));
     };

@@ -49,6 +49,8 @@ pub(super) enum Refusal {
         status: StatusCode,
         /// The class of what speaks against it.
         reason: &'static str,
+        /// Whether the answer says that: some providers demand that it says nothing.
+        is_told: bool,
     },
     /// `OPTIONS`, but not the handshake of `CloudEvents`.
     #[error("no handshake")]
@@ -99,9 +101,10 @@ impl Refusal {
                 Reply::detail(StatusCode::UNAUTHORIZED, detail)
                     .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
-            Self::Unverified { status, reason } => {
+            Self::Unverified { status, reason, is_told: true } => {
                 Reply::detail(*status, &format!("Not verified: {reason}"))
             }
+            Self::Unverified { status, .. } => Reply::empty(*status),
             Self::Handshake => {
                 Reply::detail(StatusCode::BAD_REQUEST, "WebHook-Request-Origin is missing")
             }

@@ -56,6 +56,9 @@ pub struct Handshake {
     /// The status when it is not.
     #[serde(default = "unauthorized")]
     refuse: u16,
+    /// Whether refusals have no body, those of events neither: the provider looks.
+    #[serde(default)]
+    pub(super) silent: bool,
     /// The form of what is said or signed back.
     #[serde(default)]
     allow: Allow,

@@ -152,6 +152,12 @@ impl Verifier {
         self.provider.schemes.iter().any(Scheme::needs_url)
     }
 
+    /// Whether the provider demands that refusals say nothing.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.provider.handshakes.iter().any(|one| one.silent)
+    }
+
     /// Headers that hold a secret as it is: nobody may see them.
     pub fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
         let plain = self.provider.schemes.iter().filter(|scheme| scheme.mac == Mac::Equal);

@@ -2,6 +2,8 @@
 //! refused; secrets are seen by nobody; handshakes are answered; one secret is replaced by another without a refusal.
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use hookgate::verify::signature::Provider;
@@ -201,7 +203,7 @@ fn an_address_that_is_signed_hides_the_slug_and_follows_it() {
     let place = "https://hooks.example.com/hooks/{slug}";
     assert_eq!(served.shown(&hook)["parameters"]["url"], place);
     let signed = sign(&Key::new(HMAC_SHA256, SECRET.as_bytes()), format!("{url}{BODY}").as_bytes());
-    let signature = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, signed);
+    let signature = STANDARD.encode(signed);
     let headers: [(&str, &str); 1] = [("x-square-hmacsha256-signature", &signature)];
     assert_eq!(served.hook(&hook, &headers, BODY).status, 204);
     let told = serde_json::to_string(&served.events(2)).expect("JSON");
@@ -298,6 +300,21 @@ fn a_webhook_is_called_from_its_networks_and_is_not_there_for_others() {
     assert_eq!(served.hook(&hook, &[], BODY).status, 404);
     served.answered(&["webhook", "update", &id, "--any-network"]);
     assert_eq!(served.hook(&hook, &[], BODY).status, 204);
+}
+
+#[test]
+fn an_address_passes_the_test_that_xero_puts_it_to() {
+    // Both questions are put; nothing may stand in the answers.
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let set = served.set(&hook, &json!({"provider": "xero", "secrets": [SECRET]}));
+    assert_eq!(set.status, 204, "{}", set.text());
+    let asked = r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0}"#;
+    for (secret, status) in [(SECRET, 200), (NEXT, 401)] {
+        let tag = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), asked.as_bytes());
+        let answer = served.hook(&hook, &[("x-xero-signature", &STANDARD.encode(tag))], asked);
+        assert_eq!((answer.status, answer.text().as_str()), (status, ""));
+    }
 }
 
 #[test]
