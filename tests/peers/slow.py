@@ -2,10 +2,10 @@
 """Thousands of connections that do nothing, or little, while somebody behaves: what each costs in memory, and what the
 one who behaves feels of them.
 
-Idle ones first: plain, and over TLS, a gateway of its own for each; at most 24 KiB of memory a plain one (16 are wanted,
-about 20 are found). Then attackers: a head of a byte a second, a body of a byte a second, silence, in equal parts. The p99 of honest requests is at
-most twice that of an undisturbed gateway, or 5 ms more where twice is less than that; memory grows by at most 16 MiB and
-24 KiB an attacker. Takes HOOKGATE_BIN and --connections (1,000). Ends with `N passed, N failed`.
+Idle ones first: plain, and over TLS, a gateway of its own for each; at most 16 KiB of memory each. Then attackers: a head
+of a byte a second, a body of a byte a second, silence, in equal parts. The p99 of honest requests is at most twice that
+of an undisturbed gateway, or 5 ms more where twice is less than that; memory grows by at most 16 MiB and 24 KiB an
+attacker. Takes HOOKGATE_BIN and --connections (1,000). Ends with `N passed, N failed`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 
 import gateway
 
-IDLE_MAX_BYTES = 24 << 10
+IDLE_MAX_BYTES = 16 << 10
 SLOWED_MAX = 2.0
 SLOWED_SECONDS = 0.005
 # Who speaks has a parser and its buffers: more than an idle one, and no more than this.
@@ -125,8 +125,7 @@ def idle(checks, folder, what, count, context=None):
         each = (held(server) - before) / count
         print(f"an idle connection, {what}: {each / 1024:.1f} KiB of {count}", flush=True)
         checks.equal(f"idle, {what}: all are answered", answered, count + len(warm))
-        if not context:
-            checks.true(f"idle, {what}: at most 24 KiB each", each <= IDLE_MAX_BYTES, f"{each:.0f} bytes")
+        checks.true(f"idle, {what}: at most 16 KiB each", each <= IDLE_MAX_BYTES, f"{each:.0f} bytes")
         checks.true(f"idle, {what}: the last and the first are served", ask(crowd[-1]) and ask(warm[0]))
         for connection in crowd + warm:
             connection.close()
