@@ -70,6 +70,7 @@ impl Api {
                 version::complete(before, record);
                 verification::complete(before, record, now, &self.clock);
                 verification::complete_networks(record);
+                verification::complete_redaction(record);
             }
             kind if kind == INCIDENT.name && before.is_none() => incident::complete(record, now),
             kind if kind == DESTINATION.name => destination::complete(record, now),

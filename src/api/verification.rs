@@ -9,7 +9,10 @@ use serde_json::{Map, Value, json};
 use super::problem::Problem;
 use crate::catalogue::Fault;
 use crate::clock::{Clock, Time};
-use crate::store::{Hidden, Record, Shared, VERIFICATION, VERIFICATION_SECRETS, Verification};
+use crate::parse::redact::Rules;
+use crate::store::{
+    Hidden, REDACT, Record, Shared, VERIFICATION, VERIFICATION_SECRETS, Verification,
+};
 use crate::verify::allowlist::Networks;
 use crate::verify::signature::{
     Parameters, Registry, SECRETS_MAX, SLUG_PLACE, SchemeFault, Verifier,
@@ -140,6 +143,22 @@ pub(super) fn vet_networks(after: Option<&Record>) -> Result<(), Problem> {
     let says =
         format!("Value error, network {place} is none, such as 203.0.113.0/24 or 2001:db8::1");
     Err(Problem::Invalid(vec![Fault::new("value_error", &["body", NETWORKS], says)]))
+}
+
+/// Puts the rules of what is not kept in their one form; what is none stays, for [`vet_redaction`] to refuse.
+pub(super) fn complete_redaction(record: &mut Record) {
+    let Some(said) = record.fields.get(REDACT).filter(|said| !said.is_null()) else { return };
+    let Ok(rules) = Rules::read(said) else { return };
+    let kept = if rules.is_empty() { Value::Null } else { rules.to_value() };
+    record.fields.insert(REDACT.to_owned(), kept);
+}
+
+/// Refuses rules that mean nothing.
+pub(super) fn vet_redaction(after: Option<&Record>) -> Result<(), Problem> {
+    let said = after.and_then(|after| after.fields.get(REDACT)).filter(|said| !said.is_null());
+    let Some(Err(fault)) = said.map(Rules::read) else { return Ok(()) };
+    let says = format!("Value error, {fault}");
+    Err(Problem::Invalid(vec![Fault::new("value_error", &["body", REDACT], says)]))
 }
 
 /// Refuses what verifies nothing.

@@ -37,6 +37,7 @@ impl Api {
             self.vet_webhook(after).await?;
             verification::vet(after, &self.options.providers)?;
             verification::vet_networks(after)?;
+            verification::vet_redaction(after)?;
         }
         if let (true, Some(after)) = (call.kind.name == ACCOUNT_SETTINGS.name, after) {
             origin::vet(call, after)?;

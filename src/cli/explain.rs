@@ -9,6 +9,7 @@ use super::access::Access;
 use super::client::runtime;
 use super::listing::{Listing, text};
 use super::output::Failure;
+use crate::cli::webhook::redaction::told_of;
 
 pub(super) const EXAMPLE: &str = "\
 Any of these ids will do: a request's, which the reply's Hookgate-Receipt said; an event's; that of an event that lies
@@ -65,6 +66,10 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
         lines.extend(way(request));
         if let Some(version) = request["template_version"].as_u64() {
             lines.push(("template", format!("version {version}")));
+        }
+        let redacted = told_of(request);
+        if !redacted.is_empty() {
+            lines.push(("redacted", redacted));
         }
         for warning in request["warnings"].as_array().into_iter().flatten() {
             let place = warning["line"].as_u64().map(|line| format!(" (line {line})"));

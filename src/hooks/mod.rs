@@ -8,6 +8,7 @@ mod failure;
 mod handshake;
 mod once;
 mod receipt;
+mod redaction;
 mod refusal;
 mod rendering;
 mod routes;
@@ -216,6 +217,9 @@ impl Hooks {
             None => Handshake::recognise(&submission)?,
         };
         if let Some(handshake) = handshake {
+            if let Some(copy) = submission.redacted(self.options.json) {
+                submission = copy;
+            }
             let name = handshake.name(&submission.endpoint);
             let received = events::received(&submission, id, &Sequel::Handshake(name));
             let receipt = self.append(submission, &[received]).await?;
@@ -241,13 +245,14 @@ impl Hooks {
             _ => Ok(&event),
         };
         let job = Beside::job(&rendering.submission, (id, event_id), live);
-        let received = events::received(&rendering.submission, id, &Sequel::Event(event.id));
+        let kept = rendering.kept();
+        let received = events::received(&kept, id, &Sequel::Event(event.id));
         let events = [received, event];
         // What failed is not remembered: its sender may try again once the template is mended.
         let kept = if let (Some(once), Verdict::Accepted) = (once, &verdict) {
-            Box::pin(self.append_once(rendering.submission, &events, once)).await?
+            Box::pin(self.append_once(kept, &events, once)).await?
         } else {
-            let receipt = self.append(rendering.submission, &events).await?;
+            let receipt = self.append(kept, &events).await?;
             Kept { receipt, id, verdict }
         };
         if let Some(job) = job {
@@ -338,8 +343,9 @@ impl Hooks {
         id: Uuid,
         follows: Uuid,
     ) -> Result<Event, Box<Failure>> {
-        let Rendering { submission, body, text, .. } = rendering;
-        let text = std::mem::replace(text, Ok(String::new()))?;
+        let text = std::mem::replace(&mut rendering.text, Ok(String::new()))?;
+        // A template that says no payload has the request as it is kept.
+        let (submission, body) = rendering.shown();
         let stamp = Stamp {
             id,
             received: submission.received,
@@ -450,7 +456,11 @@ impl Submission {
 
 impl Rendering {
     fn failed(&self, failure: &Failure, id: Uuid, follows: Uuid) -> Event {
-        events::failed(&self.submission, &self.body, failure, id, follows)
+        let (submission, body) = self.shown();
+        if self.shown.is_some() {
+            return events::failed(submission, body, &failure.without_quotes(), id, follows);
+        }
+        events::failed(submission, body, failure, id, follows)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::spool::{Digest, SpoolError};
 use crate::telemetry::hooks::Facts;
 
 use super::failure::Failure;
+use super::redaction::Shown;
 use super::refusal::Refusal;
 use super::{Options, Submission};
 
@@ -27,6 +28,8 @@ pub(super) struct Rendering {
     pub(super) submission: Submission,
     pub(super) body: Body,
     pub(super) text: Result<String, Box<Failure>>,
+    /// The request as it is kept, when that is another.
+    pub(super) shown: Option<Box<Shown>>,
     /// What tells the request from others, when it is to be taken once.
     pub(super) key: Option<Digest>,
     /// How long that took.
@@ -76,6 +79,22 @@ impl Renderer {
 }
 
 impl Rendering {
+    /// The request and its body as events tell them.
+    pub(super) fn shown(&self) -> (&Submission, &Body) {
+        match &self.shown {
+            Some(shown) => (&shown.submission, &shown.body),
+            None => (&self.submission, &self.body),
+        }
+    }
+
+    /// The request as it is kept.
+    pub(super) fn kept(self) -> Submission {
+        match self.shown {
+            Some(shown) => shown.submission,
+            None => self.submission,
+        }
+    }
+
     /// The failure with the expression to blame, and with what else was odd. The template runs once more for that, so a
     /// slow one goes without.
     pub(super) fn explained(
@@ -87,7 +106,7 @@ impl Rendering {
         let (Some(cause), Ok(template)) = (failure.cause(), endpoint.template(limits)) else {
             return failure;
         };
-        if self.took > SLOW {
+        if self.took > SLOW || self.shown.is_some() {
             return failure;
         }
         let context = self.submission.context(&self.body);
@@ -106,8 +125,9 @@ fn render_one(
     // A bug of the engine that one template and body find must not cost the request.
     let made = catch_unwind(AssertUnwindSafe(|| interpret(&submission, json, limits)));
     let (body, text, key) = made.unwrap_or_else(|_| (Body::Empty, Err(Failure::of_engine()), None));
+    let shown = submission.redacted(json).map(|copy| Shown::new(copy, json));
     let took = started.elapsed();
-    (Rendering { submission, body, text, key, took }, took)
+    (Rendering { submission, body, text, shown, key, took }, took)
 }
 
 fn interpret(

@@ -13,6 +13,7 @@ use super::once::Once;
 use crate::clock::{Clock, Time};
 use crate::event::{webhook_label, write_labels};
 use crate::id::Uuid;
+use crate::parse::redact::Rules;
 use crate::render::{Diagnostic, Limits, Shadow, Shadows, Template};
 use crate::store::{Change, Party, Webhook};
 use crate::verify::signature::Registry;
@@ -36,6 +37,8 @@ pub struct Endpoint {
     pub service_account: Option<Uuid>,
     /// From where it may be called.
     pub networks: Option<Box<crate::verify::allowlist::Networks>>,
+    /// What is not kept of its requests.
+    pub redact: Option<Box<Rules>>,
     /// Its name.
     pub name: Box<str>,
     /// The webhook as the resource of the gateway's own events: a JSON object.
@@ -74,6 +77,7 @@ impl Endpoint {
             workspace: webhook.workspace.id,
             service_account: webhook.service_account,
             networks: webhook.networks.clone(),
+            redact: webhook.redact.clone(),
             name: webhook.name.as_str().into(),
             resource: object(&[id, name]),
             related: webhook_label(webhook.id, &webhook.name).into(),
@@ -365,6 +369,7 @@ pub(super) mod tests {
             shadow: None,
             enabled: true,
             networks: None,
+            redact: None,
             service_account: None,
         }
     }
@@ -381,18 +386,18 @@ pub(super) mod tests {
         let found = |slug: &str| routes.find(slug, NOW).map(|endpoint| endpoint.id.as_u128());
         assert_eq!(found("first"), Some(10));
         assert_eq!(found("second"), None);
-        routes.apply(&Change::Webhook(webhook(11, "second", "t")));
+        routes.apply(&Change::Webhook(Box::new(webhook(11, "second", "t"))));
         assert_eq!((found("first"), found("second"), routes.len()), (Some(10), Some(11), 2));
         // Rotated: the old slug stops at once.
-        routes.apply(&Change::Webhook(webhook(10, "third", "u")));
+        routes.apply(&Change::Webhook(Box::new(webhook(10, "third", "u"))));
         assert_eq!((found("first"), found("third"), routes.len()), (None, Some(10), 2));
         assert_eq!(&*routes.find("third", NOW).expect("known").source, "u");
         let mut disabled = webhook(10, "third", "u");
         disabled.enabled = false;
-        routes.apply(&Change::Webhook(disabled.clone()));
+        routes.apply(&Change::Webhook(Box::new(disabled.clone())));
         assert_eq!((found("third"), routes.len()), (None, 1));
         disabled.enabled = true;
-        routes.apply(&Change::Webhook(disabled));
+        routes.apply(&Change::Webhook(Box::new(disabled)));
         assert_eq!(found("third"), Some(10));
         routes.apply(&Change::WebhookGone(Uuid::from_u128(10)));
         routes.apply(&Change::WebhookGone(Uuid::from_u128(99)));
@@ -411,22 +416,22 @@ pub(super) mod tests {
             let (former, ends) = (Secret::new(former), now.plus_seconds(seconds));
             Webhook { former: Some(Former { slug: former, ends }), ..webhook(10, slug, "u") }
         };
-        routes.apply(&Change::Webhook(rotated("b", "a", 60)));
+        routes.apply(&Change::Webhook(Box::new(rotated("b", "a", 60))));
         assert_eq!((found("a", 59), found("b", 59), routes.len()), (Some(10), Some(10), 2));
         assert_eq!((found("a", 60), found("b", 60)), (None, Some(10)), "at its end it is unknown");
         let (old, new) = (routes.find("a", now), routes.find("b", now));
         let (old, new) = (old.expect("lives on"), new.expect("known"));
         assert!(Arc::ptr_eq(&old, &new) && &*old.source == "u", "one webhook at both");
         // A change of something else leaves both; another rotation ends the older one.
-        routes.apply(&Change::Webhook(rotated("b", "a", 60)));
+        routes.apply(&Change::Webhook(Box::new(rotated("b", "a", 60))));
         assert_eq!((found("a", 0), found("b", 0)), (Some(10), Some(10)));
-        routes.apply(&Change::Webhook(rotated("c", "b", 60)));
+        routes.apply(&Change::Webhook(Box::new(rotated("c", "b", 60))));
         assert_eq!((found("a", 0), found("b", 0), found("c", 0)), (None, Some(10), Some(10)));
         let mut disabled = rotated("c", "b", 60);
         disabled.enabled = false;
-        routes.apply(&Change::Webhook(disabled));
+        routes.apply(&Change::Webhook(Box::new(disabled)));
         assert_eq!((found("b", 0), found("c", 0), found("x", 0)), (None, None, Some(11)));
-        routes.apply(&Change::Webhook(rotated("c", "b", 60)));
+        routes.apply(&Change::Webhook(Box::new(rotated("c", "b", 60))));
         assert_eq!((found("b", 0), found("c", 0)), (Some(10), Some(10)));
         routes.apply(&Change::WebhookGone(Uuid::from_u128(10)));
         assert_eq!((found("b", 0), found("c", 0), routes.len()), (None, None, 1));

@@ -11,6 +11,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::failure::FailureKind;
+use super::redaction::Shown;
 use super::{Options, Submission};
 use crate::event::{Draft, Event, Stamp};
 use crate::id::Uuid;
@@ -141,20 +143,30 @@ impl Job {
     /// The draft's event of the request, or why there is none.
     fn render(&self, json: json::Limits, limits: render::Limits) -> Result<Event, String> {
         let Submission { method, headers, content, endpoint, received, .. } = &self.submission;
+        let shown = self.submission.redacted(json).map(|copy| Shown::new(copy, json));
+        // Words about a fault may quote what is redacted.
+        let told = |kind: &str, words: String| match shown {
+            Some(_) => kind.to_owned(),
+            None => words,
+        };
         let body = parse::of_request(method, headers, content.decoded.clone(), json)
-            .map_err(|fault| format!("body: {fault}"))?;
+            .map_err(|fault| told(FailureKind::Body.name(), format!("body: {fault}")))?;
         let template = self.shadow.template(limits).map_err(render::Diagnostic::sentence)?;
         let seen = self.submission.context(&body);
-        let text = template.render(&seen).map_err(|fault| fault.sentence())?;
+        let text = template.render(&seen);
+        let text = text.map_err(|fault| told(FailureKind::Template.name(), fault.sentence()))?;
         let stamp = Stamp {
             id: self.ids.1,
             received: *received,
             follows: self.ids.0,
             webhook: &endpoint.related,
-            payload: &|| help(&self.submission.method, &self.submission.headers, &body),
+            payload: &|| match &shown {
+                Some(shown) => help(method, &shown.submission.headers, &shown.body),
+                None => help(method, headers, &body),
+            },
         };
         let event = Draft::read(&text).and_then(|draft| draft.event(&stamp));
-        event.map(|(event, _)| event).map_err(|fault| fault.what)
+        event.map(|(event, _)| event).map_err(|fault| told(fault.reject.name(), fault.what))
     }
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::routes::tests::webhook;
 use super::*;
+use crate::parse::redact::Rules;
 use crate::render::{Code, Diagnostic};
 use crate::request::Body;
 
@@ -239,4 +240,54 @@ fn a_slug_is_all_behind_the_prefix() {
     ] {
         assert_eq!(slug(path), found, "{path}");
     }
+}
+
+#[test]
+fn what_is_kept_is_a_copy_with_marks_and_the_request_stays_as_it_came() {
+    const LIMITS: json::Limits = json::Limits { depth_max: 10, nodes_max: 100 };
+    let rules = serde_json::json!({ "headers": ["x-token"], "body": ["$.a"], "query": ["q"] });
+    let rules = Rules::read(&rules).expect("rules");
+    let submitted = |headers: &[(&str, &str)], raw: &'static str, decoded: &'static str| {
+        let clock = Clock::fixed(Time::from_micros(0));
+        let mut hook = webhook(10, SLUG, "");
+        hook.redact = Some(Box::new(rules.clone()));
+        let endpoint = Routes::new(&clock, &[hook]).find(SLUG, clock.now()).expect("known");
+        let content = Content { raw: raw.into(), decoded: decoded.into() };
+        let admission = Admission { endpoint, arrival: arrival(Method::POST, headers) };
+        let mut submission = Submission::new(admission, content, None);
+        submission.sender.marks = Marks::KEY;
+        submission
+    };
+    let cut = r#"{"a":"[redacted]","b":2}"#;
+    for (raw, decoded, body, more) in [
+        ("{\"a\":1,\"b\":2}", "{\"a\":1,\"b\":2}", cut, &[][..]),
+        ("zipped", "{\"a\":1,\"b\":2}", cut, &[Marks::DECODED]),
+        ("zipped", "{\"b\":2}", "zipped", &[]),
+        ("{\"a\":", "{\"a\":", "", &[Marks::WITHHELD]),
+    ] {
+        let submission = submitted(&[("x-token", "t"), ("x-other", "o")], raw, decoded);
+        let copy = submission.redacted(LIMITS).expect("another");
+        assert_eq!((&*copy.content.raw, &*copy.query), (body.as_bytes(), "q=%5Bredacted%5D"));
+        assert_eq!(copy.headers["x-token"], "[redacted]");
+        assert_eq!(copy.headers["x-other"], "o");
+        let all = [Marks::KEY, Marks::REDACTED, Marks::DECODED, Marks::WITHHELD];
+        let marks = all.into_iter().filter(|mark| copy.sender.marks.has(*mark));
+        let wanted: Vec<_> =
+            [Marks::KEY, Marks::REDACTED].into_iter().chain(more.iter().copied()).collect();
+        assert_eq!(marks.collect::<Vec<_>>(), wanted, "{raw}");
+        assert_eq!((&*submission.content.raw, &*submission.query), (raw.as_bytes(), "q=1"));
+        assert_eq!(submission.headers["x-token"], "t");
+    }
+    let mut plain = submitted(&[], "{\"b\":2}", "{\"b\":2}");
+    plain.query.clear();
+    assert!(plain.redacted(LIMITS).is_none(), "no rule found anything");
+}
+
+#[test]
+fn a_failure_of_what_is_redacted_quotes_nothing() {
+    let told = failure(Some("{\"card\": 4929")).without_quotes();
+    assert_eq!((told.kind, told.line), (FailureKind::InvalidEvent, Some(3)));
+    assert!(told.message.starts_with("The event is invalid; the words"), "{}", told.message);
+    assert_eq!((told.rendered, told.pointer, told.draft), (None, None, None));
+    assert!(told.diagnostics.is_empty());
 }

@@ -1,6 +1,7 @@
 //! Bytes and media type to what a template sees as `body` (contract 2.3). In: a decoded body. Out: JSON indexed in
 //! place, a form, or text. Never a copy of JSON, and never a fault for a body that is only not what it says.
 
+pub mod redact;
 pub mod sample;
 
 use std::collections::HashMap;

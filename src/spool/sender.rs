@@ -28,6 +28,12 @@ impl Marks {
     pub const WEBHOOK: Self = Self(1 << 2);
     /// The budget of its account was charged.
     pub const ACCOUNT: Self = Self(1 << 3);
+    /// Its webhook's rules cut something of it.
+    pub const REDACTED: Self = Self(1 << 4);
+    /// Its body was not kept, for nobody could tell what in it the rules mean.
+    pub const WITHHELD: Self = Self(1 << 5);
+    /// Its body is kept decoded, whatever its headers say.
+    pub const DECODED: Self = Self(1 << 6);
 
     /// These and another one, if that holds.
     #[must_use]
@@ -57,5 +63,39 @@ impl Sender {
         let peer: [u8; 16] = peer.try_into().ok()?;
         let peer = Ipv6Addr::from(peer).to_canonical();
         Some(Self { peer, marks: Marks(*marks) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mark_is_its_own_and_comes_back_with_the_address() {
+        let all = [
+            Marks::KEY,
+            Marks::PEER,
+            Marks::WEBHOOK,
+            Marks::ACCOUNT,
+            Marks::REDACTED,
+            Marks::WITHHELD,
+            Marks::DECODED,
+        ];
+        for (place, mark) in all.into_iter().enumerate() {
+            let marks = Marks::default().with(mark, true).with(all[0], false);
+            for peer in ["192.0.2.1", "2001:db8::1"] {
+                let sender = Sender { peer: peer.parse().expect("an address"), marks };
+                let mut bytes = Vec::new();
+                sender.write(&mut bytes);
+                assert_eq!(bytes.len(), SENDER_BYTES);
+                assert_eq!(Sender::read(&bytes), Some(sender));
+                assert_eq!(Sender::read(&bytes[1..]), None);
+            }
+            for (other, mark) in all.into_iter().enumerate() {
+                assert_eq!(marks.has(mark), other == place);
+            }
+        }
+        let foreign = Marks(1 << 7).with(Marks::KEY, true);
+        assert!(foreign.has(Marks::KEY) && !foreign.has(Marks::REDACTED));
     }
 }

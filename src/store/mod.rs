@@ -27,6 +27,7 @@ use crate::catalogue::{DESTINATION, Kind};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
 use crate::limit::{Bucket, Tally};
+use crate::parse::redact::Rules;
 use crate::seal::{Keys, SealError};
 use crate::verify::allowlist::Networks;
 use crate::verify::key::KeyFacts;
@@ -37,7 +38,9 @@ pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
-pub use record::{Former, Hidden, KeptKey, Record, Slug, VERIFICATION, VERIFICATION_SECRETS};
+pub use record::{
+    Former, Hidden, KeptKey, REDACT, Record, Slug, VERIFICATION, VERIFICATION_SECRETS,
+};
 pub use report::{KNOWN_DAYS, Report};
 pub use sealing::{Seals, end_former_keys, reseal, seals};
 pub use tally::{Sum, TALLIED_DAYS};
@@ -90,6 +93,8 @@ pub struct Webhook {
     pub enabled: bool,
     /// From where it may be called, when not from everywhere.
     pub networks: Option<Box<Networks>>,
+    /// What is not kept of its requests, when something is not.
+    pub redact: Option<Box<Rules>>,
     /// Only keys of this service account may call it.
     pub service_account: Option<Uuid>,
 }
@@ -101,7 +106,7 @@ pub type Key = KeyFacts;
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A webhook was made or changed.
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     /// A webhook is gone.
     WebhookGone(Uuid),
     /// A key was made or changed.

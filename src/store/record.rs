@@ -9,12 +9,16 @@ use super::{Dedup, Key, Party, Shared, StoreError, Verification, WINDOW_SECONDS,
 use crate::catalogue::{self, Kind, Values};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
+use crate::parse::redact::Rules;
 use crate::verify::allowlist::Networks;
 
 /// The field that tells how a webhook's requests are verified, and the one that holds the secrets, by their names.
 pub const VERIFICATION: &str = "verification";
 /// See [`VERIFICATION`].
 pub const VERIFICATION_SECRETS: &str = "verification_secrets";
+
+/// The field that tells what is not kept of a webhook's requests.
+pub const REDACT: &str = "redact";
 
 /// What a record holds beside its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,6 +231,7 @@ impl Record {
             shadow: self.shadow(),
             enabled: self.flag("enabled"),
             networks: self.networks(),
+            redact: self.redact(),
             service_account: self.reference("service_account_id"),
         })
     }
@@ -266,6 +271,12 @@ impl Record {
         let listed = self.fields.get("networks").and_then(Value::as_array)?;
         // What does not read was never saved; nobody may call then.
         Some(Box::new(Networks::read(listed).unwrap_or_else(|_| Networks::nowhere())))
+    }
+
+    fn redact(&self) -> Option<Box<Rules>> {
+        let said = self.fields.get(REDACT).filter(|said| !said.is_null())?;
+        // What does not read was never saved; no body is kept then.
+        Some(Box::new(Rules::read(said).unwrap_or_else(|_| Rules::strictest())))
     }
 
     fn dedup(&self) -> Option<Box<Dedup>> {

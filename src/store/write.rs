@@ -328,7 +328,7 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
             // Webhooks carry the names of what they live in.
             if [ACCOUNT.name, WORKSPACE.name].contains(&record.kind.name) {
                 let inside = read::webhooks_in(transaction, record.id)?;
-                return Ok(inside.into_iter().map(Change::Webhook).collect());
+                return Ok(inside.into_iter().map(|one| Change::Webhook(Box::new(one))).collect());
             }
             (record, false)
         }
@@ -338,7 +338,7 @@ fn change(transaction: &Transaction<'_>, write: &Write) -> Result<Vec<Change>, S
     Ok(match (record.kind.name, gone) {
         (kind, true) if kind == WEBHOOK.name => vec![Change::WebhookGone(record.id)],
         (kind, false) if kind == WEBHOOK.name => {
-            vec![Change::Webhook(read::webhook(transaction, record)?)]
+            vec![Change::Webhook(Box::new(read::webhook(transaction, record)?))]
         }
         (kind, true) if kind == DESTINATION.name => vec![Change::DestinationGone(record.id)],
         (kind, false) if kind == DESTINATION.name => {

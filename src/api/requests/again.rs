@@ -111,6 +111,10 @@ impl Renderer {
 
 /// The body of a request as its template sees it.
 pub(super) fn body(captured: &Captured) -> Result<Body, Failure> {
+    if captured.is_withheld() {
+        let says = "body: not kept, for nobody could tell what in it is to be redacted";
+        return Err(Failure::new("body", says, None));
+    }
     let body = captured.sample.body(BODY);
     body.map_err(|fault| Failure::new("body", format!("body: {fault}"), None))
 }
@@ -125,11 +129,16 @@ impl Condition {
         Template::compile(&source, limits).map(Self).map_err(Box::new)
     }
 
-    /// Whether it holds; an expression that fails on a request does not.
-    pub(super) fn holds(&self, renderer: &Renderer, captured: &Captured, body: &Body) -> bool {
+    /// Whether it holds; nothing when it fails on a request.
+    pub(super) fn holds(
+        &self,
+        renderer: &Renderer,
+        captured: &Captured,
+        body: &Body,
+    ) -> Option<bool> {
         let context = renderer.context(captured, body);
         let made = catch_unwind(AssertUnwindSafe(|| self.0.render(&context)));
-        matches!(made, Ok(Ok(text)) if text == "1")
+        made.ok()?.ok().map(|text| text == "1")
     }
 }
 

@@ -3,14 +3,15 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::accept;
 use crate::feed::Outcome;
 use crate::id::Uuid;
+use crate::parse::redact;
 use crate::parse::sample::Sample;
-use crate::request::HIDDEN_PATH;
-use crate::spool::Kept;
+use crate::request::{Body, HIDDEN_PATH};
+use crate::spool::{Kept, Marks};
 
 /// A request and what became of it.
 pub(super) struct Captured {
@@ -20,6 +21,8 @@ pub(super) struct Captured {
     pub(super) webhook: Uuid,
     /// The request, its body decoded.
     pub(super) sample: Sample,
+    /// What is to be told of how it is kept.
+    marks: Marks,
     /// The event that followed, the user's or a failed one.
     event_id: Option<Uuid>,
     handshake: Option<String>,
@@ -60,15 +63,21 @@ impl Captured {
         let Received { method, headers, event_id, handshake } = received.payload;
         let headers = read_headers(&headers);
         let method: Method = method.parse().ok()?;
+        let marks = capture.sender.map(|sender| sender.marks).unwrap_or_default();
         // It was decoded when it came: what does not any more is told as it came.
-        let decoded = accept::decode(&headers, &capture.body, body_max_bytes);
+        let as_kept = capture.body.clone();
+        let decoded = if marks.has(Marks::DECODED) {
+            as_kept
+        } else {
+            accept::decode(&headers, &capture.body, body_max_bytes).unwrap_or(as_kept)
+        };
         let query = String::from_utf8_lossy(&capture.query).into_owned();
         let sample = Sample {
             method,
             path: Some(HIDDEN_PATH.to_owned()),
             query: Some(query).filter(|query| !query.is_empty()),
             headers,
-            body: decoded.unwrap_or_else(|_| capture.body.clone()),
+            body: decoded,
             received: Some(kept.received),
             note: None,
         };
@@ -77,7 +86,7 @@ impl Captured {
         let failure = failed.and_then(|event| serde_json::from_slice(&event.json).ok());
         let failure = failure.map(|told: Told<Failure>| told.payload);
         let (id, webhook) = (event.id, capture.webhook);
-        Some(Self { id, webhook, sample, event_id, handshake, failure })
+        Some(Self { id, webhook, sample, marks, event_id, handshake, failure })
     }
 
     /// The id of the event that its template made of it.
@@ -85,9 +94,33 @@ impl Captured {
         self.event_id.filter(|_| self.failure.is_none())
     }
 
+    /// Whether nothing of its body was kept, though it had one.
+    pub(super) fn is_withheld(&self) -> bool {
+        self.marks.has(Marks::WITHHELD)
+    }
+
+    /// Whether it is not kept as it came.
+    pub(super) fn is_redacted(&self) -> bool {
+        self.marks.has(Marks::REDACTED)
+    }
+
+    /// What is not kept of it, by its webhook's rules; nothing when all is.
+    pub(super) fn redaction(&self) -> Option<Value> {
+        if !self.is_redacted() {
+            return None;
+        }
+        let body = super::again::body(self).unwrap_or(Body::Empty);
+        let query = self.sample.query.as_deref().unwrap_or_default();
+        let places = redact::places(&self.sample.headers, query, &body);
+        Some(json!({ "places": places, "body_withheld": self.is_withheld() }))
+    }
+
     /// Adds what became of it.
     pub(super) fn tell(&self, told: &mut Value) {
         told["event_id"] = self.event_id.map_or(Value::Null, |id| id.to_string().into());
+        if let Some(redaction) = self.redaction() {
+            told["redacted"] = redaction;
+        }
         if let Some(handshake) = &self.handshake {
             told["handshake"] = handshake.as_str().into();
         }

@@ -87,6 +87,8 @@ impl Side {
 struct Slice {
     compared: u64,
     gone: u64,
+    /// Requests that are not kept as they came.
+    redacted: u64,
     /// How often each of [`CHANGES`] came.
     counts: [u64; CHANGES.len()],
     examples: Vec<Example>,
@@ -128,7 +130,10 @@ impl Api {
         drop(turn);
         let slice = slice.map_err(|_| Problem::Engine)??;
         let mut counts = json!({
-            "compared": slice.compared, "gone": slice.gone, "after": slice.after,
+            "compared": slice.compared,
+            "gone": slice.gone,
+            "redacted": slice.redacted,
+            "after": slice.after,
         });
         for (change, count) in CHANGES.iter().zip(slice.counts) {
             let name = serde_json::to_value(change).unwrap_or_default();
@@ -172,6 +177,7 @@ impl Work {
             slice.gone += 1;
             return;
         };
+        slice.redacted += u64::from(captured.is_redacted());
         let (before, after) = match body(&captured) {
             Ok(body) => (self.live.event(&captured, &body), self.draft.event(&captured, &body)),
             Err(failure) => (Err(failure.clone()), Err(failure)),

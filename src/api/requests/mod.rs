@@ -33,6 +33,9 @@ impl Api {
         arrival: &Arrival,
     ) -> Result<Reply, Problem> {
         let values = read_query(call, arrival.target.query().unwrap_or_default())?;
+        if values.get("limit").and_then(Value::as_u64) == Some(0) {
+            return Ok(reply(call, &json!({ "requests": [], "after": null })));
+        }
         let word = |name: &str| values.get(name).and_then(Value::as_str);
         let outcomes = match word("outcome").and_then(Outcome::of) {
             Some(outcome) => vec![outcome],

@@ -26,6 +26,8 @@ const SLICE_TIME_MAX: Duration = Duration::from_secs(2);
 const SLICE_MAX_BYTES: usize = 8 << 20;
 /// Most failures that a reply tells.
 const FAILURES_MAX: usize = 20;
+/// Most redacted requests whose places a reply tells.
+const REDACTIONS_MAX: usize = 5;
 
 /// What is to become of the events.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,11 @@ struct Slice {
     gone: u64,
     failing: u64,
     failures: Vec<Value>,
+    /// Requests on which the condition fails, so that nobody knows whether they are meant.
+    undecided: u64,
+    /// Requests that are not kept as they came.
+    redacted: u64,
+    redactions: Vec<Value>,
     /// Events that were born when their request came.
     born: Vec<Event>,
     /// Events that their requests never had.
@@ -100,6 +107,9 @@ impl Api {
             "gone": slice.gone,
             "behind": behind,
             "failures": slice.failures,
+            "undecided": slice.undecided,
+            "redacted": slice.redacted,
+            "redactions": slice.redactions,
             "after": slice.after,
         });
         if mode != Mode::Render {
@@ -251,8 +261,14 @@ impl Work {
         let made = match body(&captured) {
             Ok(body) => {
                 let condition = self.condition.as_ref();
-                if condition.is_some_and(|condition| !condition.holds(renderer, &captured, &body)) {
-                    return Ok(());
+                let holds = |condition: &Condition| condition.holds(renderer, &captured, &body);
+                match condition.map(holds) {
+                    None | Some(Some(true)) => {}
+                    Some(Some(false)) => return Ok(()),
+                    Some(None) => {
+                        slice.undecided += 1;
+                        return Ok(());
+                    }
                 }
                 if self.mode == Mode::Count {
                     slice.matched += 1;
@@ -260,7 +276,10 @@ impl Work {
                 }
                 renderer.event(&captured, &body)
             }
-            Err(_) if self.condition.is_some() || self.mode == Mode::Count => return Ok(()),
+            Err(_) if self.condition.is_some() => {
+                slice.undecided += 1;
+                return Ok(());
+            }
             Err(failure) => Err(failure),
         };
         slice.take(&captured, made);
@@ -271,6 +290,13 @@ impl Work {
 impl Slice {
     fn take(&mut self, captured: &Captured, made: Result<Event, Failure>) {
         self.matched += 1;
+        if let Some(mut redaction) = captured.redaction() {
+            self.redacted += 1;
+            if self.redactions.len() < REDACTIONS_MAX {
+                redaction["id"] = captured.id.to_string().into();
+                self.redactions.push(redaction);
+            }
+        }
         match made {
             Ok(event) => {
                 self.bytes += event.json.len();

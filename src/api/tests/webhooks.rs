@@ -400,3 +400,27 @@ fn changes_at_the_same_moment_all_count() {
     assert_ne!(served.slug.expose(), made["slug"]);
     assert_eq!(house.event_names(), ["webhook.updated"; 3]);
 }
+
+#[test]
+fn rules_of_what_is_not_kept_stay_until_they_are_cleared() {
+    let house = House::new();
+    let mut said = minimal();
+    said["redact"] = json!({"headers": ["X-Token"], "body": ["$.card"]});
+    let made = house.make(&said);
+    let rules = json!({"headers": ["x-token"], "body": ["$.card"], "query": []});
+    assert_eq!(made["redact"], rules);
+    let served = || house.served().remove(0).redact.map(|rules| rules.to_value());
+    assert_eq!(served(), Some(rules.clone()));
+    let hook = house.hook(&made["id"]);
+    let (put, told) = (
+        |body: &Value| house.call("PUT", &hook, &body.to_string()).status,
+        || house.call("GET", &hook, "").body["redact"].clone(),
+    );
+    assert_eq!((put(&minimal()), told(), served()), (204, rules.clone(), Some(rules)));
+    said["redact"] = json!({"body": ["card"]});
+    let refused = house.call("PUT", &hook, &said.to_string());
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "redact"]));
+    said["redact"] = Value::Null;
+    assert_eq!((put(&said), told(), served()), (204, Value::Null, None));
+}

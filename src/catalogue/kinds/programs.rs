@@ -142,6 +142,8 @@ pub static API_KEY: Kind = Kind {
 const NETWORKS_MAX: usize = 64;
 /// Longest network: an IPv6 address and its length.
 const NETWORK_MAX_CHARS: u64 = 64;
+/// Most bytes of what is not kept of requests: each of its three lists bounds itself, too.
+const REDACT_MAX_BYTES: usize = 32 << 10;
 /// A word to a version of a template.
 const NOTE: Field = Field::text("note");
 const TEMPLATE_NOTE: Field = Field::text("template_note").own();
@@ -172,6 +174,7 @@ pub static WEBHOOK: Kind = Kind {
             .kept()
             .null_clears()
             .own(),
+        Field::new("redact", Shape::Object(REDACT_MAX_BYTES)).kept().null_clears().own(),
         Field::new("verification", Shape::Object(VERIFICATION_MAX_BYTES))
             .kept()
             .null_clears()

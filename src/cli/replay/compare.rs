@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::cli::access::Remote;
-use crate::cli::output::{Failure, clean, print_line, print_styled};
+use crate::cli::output::{Failure, clean, print_line, print_styled, say};
 use crate::cli::test::{Difference, Word, differences};
 use crate::cli::{Form, case};
 use crate::json::{Document, Limits};
@@ -27,8 +27,16 @@ const LIMITS: Limits = Limits { depth_max: 191, nodes_max: 1_000_000 };
 const GONE: Style = AnsiColor::Red.on_default();
 const NEW: Style = AnsiColor::Green.on_default();
 
-const COUNTS: [&str; 7] =
-    ["compared", "identical", "changed", "newly_failing", "newly_passing", "still_failing", "gone"];
+const COUNTS: [&str; 8] = [
+    "compared",
+    "identical",
+    "changed",
+    "newly_failing",
+    "newly_passing",
+    "still_failing",
+    "gone",
+    "redacted",
+];
 
 /// What the gateway tells of a slice, beside its counts.
 #[derive(Deserialize)]
@@ -117,7 +125,13 @@ fn end(sums: [u64; COUNTS.len()], examples: &[String], form: Form) -> Result<(),
         let more = if said.is_empty() { String::new() } else { format!(": {}", said.join(", ")) };
         print_line(&format!("{} requests{more}", sums[0]))?;
     }
-    let [_, _, changed, newly_failing, newly_passing, ..] = sums;
+    let [_, _, changed, newly_failing, newly_passing, _, _, redacted] = sums;
+    if redacted > 0 {
+        say(&format!(
+            "warning: {redacted} of them are not kept as they came: both templates saw [redacted] there; \
+             `hookgate request show ID` says where"
+        ));
+    }
     if changed + newly_failing + newly_passing > 0 { Err(Failure::Told) } else { Ok(()) }
 }
 

@@ -17,6 +17,7 @@ use crate::cli::access::Remote;
 use crate::cli::client::Client;
 use crate::cli::listing::text;
 use crate::cli::output::{Failure, clean, inert_json, print_line, say};
+use crate::cli::webhook::redaction::told_of;
 use crate::config::RateText;
 
 /// Most requests of one slice.
@@ -37,6 +38,12 @@ struct Slice<'a> {
     gone: u64,
     behind: u64,
     failures: Vec<Value>,
+    #[serde(default)]
+    undecided: u64,
+    #[serde(default)]
+    redacted: u64,
+    #[serde(default)]
+    redactions: Vec<Value>,
     after: Value,
     #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
@@ -54,6 +61,7 @@ pub(super) struct Course<'a> {
     /// Requests of this walk, whatever was before.
     walked: u64,
     told: usize,
+    warned: usize,
     /// Whether a terminal shows what is printed.
     is_watched: bool,
     shown: Instant,
@@ -71,8 +79,19 @@ impl<'a> Course<'a> {
         let rate = rate.map(|rate| f64::from(rate.count.get()) / rate.per.as_secs_f64());
         let now = Instant::now();
         let is_watched = stdout().is_terminal();
-        let (walked, told) = (0, 0);
-        Ok(Self { remote, place, rate, mode, to, began: now, walked, told, is_watched, shown: now })
+        Ok(Self {
+            remote,
+            place,
+            rate,
+            mode,
+            to,
+            began: now,
+            walked: 0,
+            told: 0,
+            warned: 0,
+            is_watched,
+            shown: now,
+        })
     }
 
     /// Walks to the end.
@@ -88,14 +107,18 @@ impl<'a> Course<'a> {
             })?;
             let refused = self.hand_on(&slice.events).await?;
             self.tell(&slice.failures);
+            self.warn(&slice.redactions);
+            let handed = (slice.events.len() as u64).saturating_sub(refused);
             let before = self.place.tally();
             let tally = Tally {
-                matched: before.matched + slice.matched,
-                emitted: before.emitted + slice.emitted + slice.events.len() as u64 - refused,
-                known: before.known + slice.known,
-                failing: before.failing + slice.failing,
-                gone: before.gone + slice.gone,
-                refused: before.refused + refused,
+                matched: before.matched.saturating_add(slice.matched),
+                emitted: before.emitted.saturating_add(slice.emitted).saturating_add(handed),
+                known: before.known.saturating_add(slice.known),
+                failing: before.failing.saturating_add(slice.failing),
+                gone: before.gone.saturating_add(slice.gone),
+                refused: before.refused.saturating_add(refused),
+                undecided: before.undecided.saturating_add(slice.undecided),
+                redacted: before.redacted.saturating_add(slice.redacted),
             };
             self.walked += slice.matched;
             if slice.after.is_null() {
@@ -146,6 +169,18 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// Warns of requests that are not kept as they came, the first of them.
+    fn warn(&mut self, redactions: &[Value]) {
+        for redaction in redactions.iter().take(FAILURES_MAX.saturating_sub(self.warned)) {
+            let places = told_of(&json!({ "redacted": redaction }));
+            let id = text(redaction, "id");
+            say(&clean(&format!(
+                "warning: {id} is rendered with [redacted] in place of: {places}"
+            )));
+            self.warned += 1;
+        }
+    }
+
     fn show(&mut self, tally: Tally) {
         let is_watched = stderr().is_terminal();
         let quiet = if is_watched { QUIET } else { SELDOM };
@@ -187,7 +222,7 @@ impl<'a> Course<'a> {
     /// Tells the sum.
     pub(super) fn end(&self, form: Form) -> Result<(), Failure> {
         let tally = self.place.tally();
-        let Tally { matched, emitted, known, failing, gone, refused } = tally;
+        let Tally { matched, emitted, known, failing, gone, refused, undecided, redacted } = tally;
         let (requests, events) = match self.mode {
             Mode::Count => (format!("{matched} would be replayed"), None),
             Mode::Emit => (format!("{matched} requests"), Some(format!("{emitted} events kept"))),
@@ -199,9 +234,13 @@ impl<'a> Course<'a> {
         };
         let mut parts = vec![requests];
         parts.extend(events);
-        for (count, what) in
-            [(known, "had their event"), (failing, "fail still"), (gone, "are kept no longer")]
-        {
+        for (count, what) in [
+            (known, "had their event"),
+            (failing, "fail still"),
+            (gone, "are kept no longer"),
+            (undecided, "left out, for --where fails on them"),
+            (redacted, "redacted"),
+        ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
             }
@@ -213,6 +252,10 @@ impl<'a> Course<'a> {
             (true, _) => print_line(&json!(tally).to_string())?,
             (false, _) => print_line(&line)?,
         }
-        if failing + gone + refused > 0 { Err(Failure::Partly(line)) } else { Ok(()) }
+        if [failing, gone, refused, undecided].into_iter().any(|count| count > 0) {
+            Err(Failure::Partly(line))
+        } else {
+            Ok(())
+        }
     }
 }

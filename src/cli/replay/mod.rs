@@ -23,9 +23,11 @@ use place::Place;
 pub(super) const EXAMPLE: &str = "\
 Every kept request has its event's id from the first moment: what failed gets exactly one event, however often it is
 replayed, and what did not fail is sent again under the id it was born with, which destinations know. Events bear the
-moment of their request. Signatures of senders are not looked at again.
+moment of their request. Signatures of senders are not looked at again. Where a webhook's rules let something not be
+kept, the template sees [redacted]; a warning names the first such requests, and where.
 
-Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests fail still, or are kept no longer.
+Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests fail still, are kept no longer, or
+--where fails on them.
 
 Examples:
   hookgate replay --webhook github --since 2h
@@ -101,6 +103,17 @@ impl Args {
         }
     }
 
+    /// When it begins and ends, as that was said: what is said as so long ago is another moment each time.
+    fn typed(&self) -> Value {
+        let typed = |moment: Option<Moment>| {
+            moment.map(|moment| match moment {
+                Moment::At(time) => time.to_string(),
+                Moment::Away { seconds } => format!("{seconds}s"),
+            })
+        };
+        json!({ "since": typed(self.since), "until": typed(self.until) })
+    }
+
     /// What the gateway is asked, but for the place.
     async fn question(&self, remote: &Remote) -> Result<Value, Failure> {
         let now = Clock::System.now();
@@ -137,7 +150,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let what = format!("send events of requests again that had one ({})", args.status);
             prompt::confirm(&what, args.yes)?;
         }
-        let place = Place::open(args.resume.as_deref(), &remote, question)?;
+        let place = Place::open(args.resume.as_deref(), &remote, question, args.typed())?;
         let mut course = Course::new(&remote, place, args.rate, mode, args.to.as_deref())?;
         let walked = tokio::select! {
             walked = course.walk() => walked,

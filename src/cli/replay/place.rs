@@ -23,6 +23,12 @@ pub(super) struct Tally {
     pub(super) gone: u64,
     /// Events that the address did not take.
     pub(super) refused: u64,
+    /// Requests on which the condition fails.
+    #[serde(default)]
+    pub(super) undecided: u64,
+    /// Requests that are not kept as they came.
+    #[serde(default)]
+    pub(super) redacted: u64,
 }
 
 /// What the file holds.
@@ -31,6 +37,9 @@ struct Written {
     workspace: String,
     question: Value,
     tally: Tally,
+    /// When it begins and ends, as that was typed; nothing in files of earlier releases.
+    #[serde(default)]
+    typed: Value,
 }
 
 /// The question of a replay and where it stands.
@@ -45,9 +54,10 @@ impl Place {
         file: Option<&Path>,
         remote: &Remote,
         question: Value,
+        typed: Value,
     ) -> Result<Self, Failure> {
         let workspace = format!("{}{}", remote.base, remote.place);
-        let fresh = Written { workspace, question, tally: Tally::default() };
+        let fresh = Written { workspace, question, tally: Tally::default(), typed };
         let written = match file.filter(|file| file.exists()) {
             Some(file) => read(file, &fresh)?,
             None => fresh,
@@ -107,6 +117,15 @@ fn read(file: &Path, fresh: &Written) -> Result<Written, Failure> {
     let written =
         written.map_err(|fault| unreadable(format!("this is no place of a replay: {fault}")))?;
     let same = |key: &str| written.question[key] == fresh.question[key];
+    let is_typed = written.typed.is_null() || written.typed == fresh.typed;
+    if !is_typed {
+        let [since, until] = ["since", "until"].map(|key| written.typed[key].as_str());
+        let [since, until] = [since, until].map(|text| text.unwrap_or("nothing"));
+        return Err(Failure::Usage(format!(
+            "{name} is the place of a replay with --since {since} and --until {until}: say the same, or name \
+             another file"
+        )));
+    }
     let is_same = written.workspace == fresh.workspace
         && ["webhook_id", "status", "where", "mode"].into_iter().all(same);
     if !is_same {

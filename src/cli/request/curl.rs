@@ -51,6 +51,7 @@ pub(in crate::cli) struct Args {
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let remote = args.access.workspace().await?;
     let whole = read(&remote, args.id).await?;
+    whole.warn();
     let to = match &args.to {
         Some(to) => to.clone(),
         None => hook(&remote, &text(&whole.facts(), "webhook_id")).await?,

@@ -73,6 +73,7 @@ impl Tally {
         to: &str,
     ) -> Result<(), Failure> {
         let whole: Whole = read(remote, id).await?;
+        whole.warn();
         let request = whole.request()?;
         let address = target(&request, to);
         let (method, headers) = (request.method.clone(), headers(&request));

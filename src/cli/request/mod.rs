@@ -15,7 +15,8 @@ use super::access::{Access, Remote};
 use super::case::Request;
 use super::client::runtime;
 use super::listing::{Listing, text};
-use super::output::{Failure, print_line, print_text, say};
+use super::output::{Failure, clean, print_line, print_text, say};
+use crate::cli::webhook::redaction::told_of;
 use crate::id::Uuid;
 use pages::{Pages, Wanted};
 
@@ -90,6 +91,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             Command::Show { id, case, access, listing } => {
                 let whole = read(&access.workspace().await?, *id).await?;
                 if *case {
+                    whole.warn();
                     return print_text(&whole.request()?.text());
                 }
                 show(&whole, *listing)
@@ -121,6 +123,16 @@ impl Whole {
     /// All else that is said of it.
     fn facts(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or_default()
+    }
+
+    /// Warns of what it is not kept with as it came.
+    fn warn(&self) {
+        let facts = self.facts();
+        let places = told_of(&facts);
+        if !places.is_empty() {
+            let id = text(&facts, "id");
+            say(&clean(&format!("warning: {id} has [redacted] in place of: {places}")));
+        }
     }
 
     /// The same on one line: only between its parts can a line end.
@@ -186,6 +198,7 @@ fn show(whole: &Whole, listing: Listing) -> Result<(), Failure> {
         ("outcome", text(&facts, "outcome")),
         ("event", text(&facts, "event_id")),
         ("error", text(&facts, "error")),
+        ("redacted", told_of(&facts)),
         ("method", request.method.to_string()),
         ("query", request.query.clone().unwrap_or_default()),
         ("headers", headers.join("\n")),

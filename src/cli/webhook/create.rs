@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::once::{Networks, Once};
+use super::redaction::Redaction;
 use super::source::Source;
 use super::verification::Verification;
 use super::with_hook;
@@ -22,6 +23,7 @@ Examples:
   HOOKGATE_API_KEY=$(jq -r .api_key first.json) hookgate webhook create --from github
   hookgate webhook create --from github --name pushes --dedup-key X-GitHub-Delivery
   hookgate webhook create --from github --name signed --verify github --secret-file secret
+  hookgate webhook create --from stripe --redact-body '$..card' --redact-header X-Api-Key
   hookgate webhook create --name orders --template-file template.j2 --service-account shop";
 
 #[derive(Debug, clap::Args)]
@@ -45,6 +47,8 @@ pub(in crate::cli) struct Args {
     once: Once,
     #[command(flatten)]
     networks: Networks,
+    #[command(flatten)]
+    redaction: Redaction,
     #[command(flatten)]
     verification: Verification,
     /// Make it, and take no requests yet
@@ -73,6 +77,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     args.once.check(None)?;
     args.once.fill(&mut body);
     args.networks.fill(&mut body);
+    args.redaction.fill(&mut body, &Value::Null);
     args.verification.fill(&mut body, &Value::Null)?;
     let remote = args.access.workspace().await?;
     if let Some(wanted) = &args.service_account {

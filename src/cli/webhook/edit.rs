@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::once::{Networks, Once};
+use super::redaction::Redaction;
 use super::source::Source;
 use super::verification::Verification;
 use super::{Which, print};
@@ -44,7 +45,12 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     networks: Networks,
     #[command(flatten)]
+    redaction: Redaction,
+    #[command(flatten)]
     verification: Verification,
+    /// Keep requests as they come
+    #[arg(long, conflicts_with_all = ["redact_header", "redact_body", "redact_query"])]
+    no_redaction: bool,
     /// Take every request, also one that was sent before
     #[arg(long, conflicts_with_all = ["dedup_key", "dedup_window"])]
     no_dedup: bool,
@@ -59,10 +65,12 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let is_more_said = args.once.is_said()
         || args.no_dedup
         || args.networks.is_said()
+        || args.redaction.is_said()
+        || args.no_redaction
         || args.verification.is_said();
     if !(is_said || is_more_said || args.service_account.is_some() || args.no_service_account) {
         let what = "nothing is to change: --name, --description, --template-file, --service-account, \
-                    --dedup-key, --network, --verify";
+                    --dedup-key, --network, --verify, --redact-body";
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
@@ -87,7 +95,11 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     }
     args.once.fill(&mut body);
     args.networks.fill(&mut body);
+    args.redaction.fill(&mut body, &webhook);
     args.verification.fill(&mut body, &webhook["verification"])?;
+    if args.no_redaction {
+        body["redact"] = Value::Null;
+    }
     if args.no_dedup {
         body["dedup_key"] = Value::Null;
         body["dedup_window_seconds"] = Value::Null;

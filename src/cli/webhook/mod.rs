@@ -4,6 +4,7 @@
 mod create;
 mod edit;
 mod once;
+pub(super) mod redaction;
 mod source;
 mod trial;
 mod verification;
@@ -224,6 +225,7 @@ fn print(remote: &Remote, webhook: Value, listing: Listing) -> Result<(), Failur
         ("service account", caller),
         ("taken once", once::told(&webhook)),
         ("taken from", once::told_networks(&webhook)),
+        ("redacted", redaction::told(&webhook)),
         ("verified", verification::told(&webhook)),
         ("created", text(&webhook, "created")),
         ("updated", text(&webhook, "updated")),

@@ -15,6 +15,7 @@ mod hooks;
 mod incident_commands;
 mod life;
 mod migrated;
+mod redaction;
 mod replay;
 mod requests;
 mod secrets;

@@ -93,6 +93,9 @@ fn what_did_not_fail_is_sent_again_under_its_own_id() {
     let again =
         wait("it once more", || Some(served.named("shop.paid")).filter(|events| events.len() == 4));
     assert_eq!(again[3], first[2], "byte by byte the same");
+    let fails = ["--where", "body.number + body.kind == 1", "--yes"];
+    let (code, said) = served.refused(&[&replay[..], &fails].concat(), &served.key);
+    assert!(code == 8 && said.contains("3 left out, for --where fails on them"), "{code}: {said}");
     let printed = served.answered(&[&replay[..], &["--render-only"]].concat());
     assert_eq!(printed.lines().count(), 3, "{printed}");
     let (code, said) = served.refused(&["replay", "--where", "body.("], &served.key);
@@ -120,6 +123,7 @@ fn a_replay_goes_on_where_its_file_says() {
         "workspace": format!("http://{}{}", served.address(), served.api),
         "question": {"status": "failed", "mode": "emit", "where": null, "webhook_id": null,
             "since": null, "until": null, "after": after},
+        "typed": {"since": null, "until": null},
         "tally": {"matched": 3, "emitted": 3, "known": 0, "failing": 0, "gone": 0, "refused": 0},
     });
     fs::write(&file, place.to_string()).expect("a file");
@@ -127,6 +131,9 @@ fn a_replay_goes_on_where_its_file_says() {
     let other = ["replay", "--status", "all", "--yes", "--resume", name];
     let (code, said) = served.refused(&other, &served.key);
     assert!(code == 2 && said.contains("another replay"), "{code}: {said}");
+    let other = ["replay", "--since", "2h", "--resume", name];
+    let (code, said) = served.refused(&other, &served.key);
+    assert!(code == 2 && said.contains("--since nothing"), "{code}: {said}");
     assert_eq!(served.answered(&["replay", "--resume", name]), "4 requests, 4 events kept\n");
     assert!(!file.exists(), "it is done");
 }

@@ -47,6 +47,7 @@ fn kept_requests_are_listed_and_shown_whole() {
     assert_eq!(all[3]["outcome"], "event");
     assert_eq!(all[3]["content_length"], body.len());
     assert_eq!(all[3]["template_version"], 1);
+    assert_eq!(served.rows("limit=0").len(), 0);
     let failed =
         served.rows(&format!("outcome=failed&webhook_id={}", hook["id"].as_str().expect("an id")));
     assert_eq!(failed.len(), 2, "{failed:?}");
