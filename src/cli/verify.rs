@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::id::Secret;
 use crate::verify::signature::{
-    self, Case, CasesFault, Greeting, Outcome, Parameters, Registry, Request, SchemeFault, Tally,
-    Verifier,
+    self, Case, CasesFault, Greeting, Origin, Outcome, Parameters, Registry, Request, SchemeFault,
+    Tally, Verifier,
 };
 
 use super::case::{self, CaseError, Holds};
@@ -47,7 +47,7 @@ pub(super) struct Args {
     /// Say which part differs
     #[arg(long)]
     explain: bool,
-    /// Show the providers there are
+    /// Show the providers there are, and what their rows were compared with
     #[arg(long, conflicts_with_all = ["cases", "provider", "request"])]
     list: bool,
     #[command(flatten)]
@@ -74,7 +74,10 @@ Examples:
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let registry = registry(&args.file)?;
     if args.list {
-        return registry.iter().try_for_each(|(name, _)| print_line(name));
+        return registry.iter().try_for_each(|(name, row)| {
+            let (kind, address) = row.source.as_ref().map_or(("", ""), Origin::words);
+            print_line(format!("{name:<20} {kind:<14} {address}").trim_end())
+        });
     }
     match &args.cases {
         Some(path) => run_cases(path, &registry),

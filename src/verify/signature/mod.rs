@@ -35,7 +35,7 @@ pub use fault::{Fault, SchemeFault};
 pub use handshake::{Answer, Greeting};
 pub use registry::Registry;
 pub use request::{Parameters, Request, SLUG_PLACE};
-pub use scheme::Provider;
+pub use scheme::{Origin, Provider};
 pub use sign::{Draft, Mark, Signer};
 
 use material::Material;

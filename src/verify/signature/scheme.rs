@@ -25,9 +25,36 @@ pub struct Provider {
     /// How it asks whether an address wants its events.
     #[serde(default, rename = "handshake")]
     pub handshakes: Vec<Handshake>,
+    /// Where it is said how it signs; the rows that come with hookgate have it.
+    #[serde(default)]
+    pub source: Option<Origin>,
     /// A file of recorded requests that a row of the operator is checked by.
     #[serde(default)]
     pub cases: Option<PathBuf>,
+}
+
+/// What a provider's rows were compared with, and its address.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// What the provider tells its users.
+    Documentation(String),
+    /// What the provider runs or gives to its users to run.
+    Code(String),
+    /// What others say or do: nothing of the provider's own was found.
+    Hearsay(String),
+}
+
+impl Origin {
+    /// What it is, in a word, and its address.
+    #[must_use]
+    pub fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Documentation(address) => ("documentation", address),
+            Self::Code(address) => ("code", address),
+            Self::Hearsay(address) => ("hearsay", address),
+        }
+    }
 }
 
 /// One way of signing.

@@ -15,6 +15,10 @@ fn every_row_that_comes_along_holds_together() {
     let rows = scheme::read(include_str!("providers.toml")).unwrap_or_else(|e| panic!("{e}"));
     assert!(rows.len() >= 105, "{} providers", rows.len());
     assert_eq!(Registry::built_in().iter().count(), rows.len());
+    for (name, provider) in &rows {
+        let (_, address) = provider.source.as_ref().unwrap_or_else(|| panic!("{name}")).words();
+        assert!(address.starts_with("https://") && !address.contains(' '), "{name}: {address}");
+    }
 }
 
 #[test]
