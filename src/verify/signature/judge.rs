@@ -274,9 +274,15 @@ fn seconds(text: &[u8], unit: Unit) -> Option<i64> {
         Unit::Seconds => number(),
         Unit::Milliseconds => number().map(|time| time.div_euclid(1000)),
         Unit::Rfc3339 => date(),
-        Unit::Any if !digits => date(),
+        Unit::Any if !digits => date().or_else(|| http_date(text)),
         Unit::Any => number().map(|time| if time < MILLISECONDS_FROM { time } else { time / 1000 }),
     }
+}
+
+/// A time as headers of HTTP have it.
+fn http_date(text: &str) -> Option<i64> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+    date.ok().map(jiff::Timestamp::as_second)
 }
 
 /// An address as it is, without a port, and with its scheme's usual one.

@@ -184,7 +184,7 @@ pub enum Unit {
     Milliseconds,
     /// A date and time.
     Rfc3339,
-    /// Any of these.
+    /// Any of these, or a date as HTTP has it.
     Any,
 }
 
