@@ -25,7 +25,7 @@ pub use check::{Fault, Values, check, check_each, is_id};
 pub use companion::{companions, derived};
 pub use criteria::OPERATOR;
 pub use kinds::*;
-pub use mask::mask;
+pub use mask::{mask, mask_but};
 pub use notice::*;
 pub use permission::{ACCOUNT_PERMISSIONS, BYPASS, Permission, Powers};
 pub use route::{Match, Route, find};

@@ -13,6 +13,7 @@ use toml::{Table, Value};
 use super::Config;
 use super::egress::read_network;
 use super::keys::{Key, Shape, keys, nearest};
+use crate::catalogue;
 use crate::forward::MANNER;
 
 /// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
@@ -289,19 +290,5 @@ fn mask(value: &Value) -> Value {
 const SHOWN: &[&str] = &["rate", "burst", "request_rate", "byte_rate", "on_full", "form", "maxlen"];
 
 fn mask_address(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let (host, path) = rest.find(['/', '?']).map_or((rest, ""), |place| rest.split_at(place));
-    let host = host.rsplit_once('@').map_or(host.to_owned(), |(_, host)| format!("***@{host}"));
-    let Some((path, query)) = path.split_once('?') else {
-        return format!("{scheme}://{host}{path}");
-    };
-    let shown = |pair: &str| match pair.split_once('=') {
-        Some((name, value)) if SHOWN.contains(&name) || MANNER.contains(&name) => {
-            format!("{name}={value}")
-        }
-        Some((name, _)) => format!("{name}=***"),
-        None => "***".to_owned(),
-    };
-    let query: Vec<String> = query.split('&').map(shown).collect();
-    format!("{scheme}://{host}{path}?{}", query.join("&"))
+    catalogue::mask_but(text, |name| SHOWN.contains(&name) || MANNER.contains(&name))
 }
