@@ -3,7 +3,6 @@
 
 # The versions the checks were made with.
 DENY_VERSION=0.20.2
-FUZZ_VERSION=0.13.2
 
 export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0 PIP_DISABLE_PIP_VERSION_CHECK=1
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
@@ -67,8 +66,6 @@ install_packages() {
 install_tools() {
   [ "$(cargo deny --version 2>/dev/null)" = "cargo-deny $DENY_VERSION" ] ||
     cargo install --quiet --locked --force cargo-deny --version "$DENY_VERSION"
-  [ "$(cargo fuzz --version 2>/dev/null)" = "cargo-fuzz $FUZZ_VERSION" ] ||
-    cargo install --quiet --locked --force cargo-fuzz --version "$FUZZ_VERSION"
 }
 
 # Licences, sources and bans always; known holes when their database can be had from here.
@@ -97,4 +94,4 @@ check_fuzz_sources() {
 
 peers=target/peers/venv/bin/python
 export -f install_packages install_tools check_dependencies twice check_fuzz_sources
-export DENY_VERSION FUZZ_VERSION
+export DENY_VERSION

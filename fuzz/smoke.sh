@@ -1,58 +1,73 @@
 #!/usr/bin/env bash
-# Runs each fuzz target from the committed seeds, on stable Rust and without a sanitizer: there is no `unsafe` here to
-# find. Usage: fuzz/smoke.sh [SECONDS [TARGET…]].
+# Builds the fuzz targets and runs each from the committed seeds, on stable Rust and without a sanitizer: there is no
+# `unsafe` here to find. Usage: fuzz/smoke.sh [SECONDS [TARGET…]].
 #
 # Without SECONDS, each target makes the runs below, from one number and from its seeds in one order. By time, a faster
 # machine would try inputs that a slower one never came to, and a change that broke nothing could fail there; by runs, what
-# is tried is the same wherever it is tried, but for what a target itself leaves to chance or to the clock. About ten
-# seconds each on two cores. With SECONDS, each looks for something new for so long.
+# is tried is the same wherever it is tried, but for what a target itself leaves to chance or to the clock. About fifteen
+# seconds each, two at a time (HOOKGATE_FUZZ_JOBS). With SECONDS, each looks for something new for so long, and goes on
+# from what it found before (fuzz/corpus/TARGET).
 #
-# A crash is kept in fuzz/artifacts/TARGET, its input becomes a file of the ordinary tests. Closes with `N passed, N failed`.
+# A crash is kept in fuzz/artifacts/TARGET, its input becomes a file of the ordinary tests: README.md, here. Closes with
+# `N passed, N failed`.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 declare -A runs=(
-  [body]=1000000 [event]=1000000 [head]=500000 [look]=100000 [recovery]=20000 [render]=4000 [template]=100000
+  [body]=300000 [config]=25000 [event]=1000000 [filter]=800000 [handshake]=500000 [head]=500000 [look]=80000
+  [peer]=500000 [record]=500000 [recovery]=14000 [render]=7000 [signature]=50000 [template]=70000
 )
 # A machine that does much else takes longer; that is no reason to fail.
-RUNS_MAX_SECONDS=300
+export RUNS_MAX_SECONDS=300
 
-seconds=${1:-}
+export seconds=${1:-}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(cargo fuzz list)
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(basename -s .rs -a fuzz_targets/*.rs)
 scratch=$(mktemp -d)
+export scratch
 trap 'rm -rf "$scratch"' EXIT
 
-cargo fuzz build -s none 2>&1 | grep -vE '^ *(Compiling|Downloaded|Downloading) ' || true
+# .cargo/config.toml says how; flags of the environment would stand for those there.
+env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo build --release --locked --target-dir target 2>&1 |
+  { grep -vE '^ *(Compiling|Downloaded|Downloading) ' || true; }
+bin=$(find target/*/release -maxdepth 1 -name "${targets[0]}" -type f -printf '%h\n' -quit)
+export bin
 
-passed=0 failed=0
-for target in "${targets[@]}"; do
-  options=(-timeout=10 -rss_limit_mb=1024 -print_final_stats=1)
+# Runs a target; its outcome is one line in $scratch/TARGET.passed or TARGET.failed.
+attempt() { # TARGET RUNS
+  local target=$1 runs=$2 log=$scratch/$1.log began=$SECONDS new=$scratch/$1
+  local options=(-timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="artifacts/$target/")
   if [ -n "$seconds" ]; then
+    new=corpus/$target
     options+=(-max_total_time="$seconds")
   else
-    options+=(-seed=1 -runs="${runs[$target]}" -reload=0 -max_total_time="$RUNS_MAX_SECONDS")
+    options+=(-seed=1 -runs="$runs" -reload=0 -max_total_time="$RUNS_MAX_SECONDS")
   fi
-  # Folders are read in whatever order a disk has; a list is read as it is.
-  find "$PWD/seeds/$target" -type f | LC_ALL=C sort | paste -sd, | tr -d '\n' >"$scratch/$target.seeds"
-  options+=(-seed_inputs=@"$scratch/$target.seeds")
-  [ ! -f "dicts/$target.dict" ] || options+=(-dict="dicts/$target.dict")
   # New inputs go to the first folder, so that the seeds stay as they were committed.
-  mkdir "$scratch/$target"
-  log=$scratch/$target.log
-  began=$SECONDS
-  if cargo fuzz run -s none "$target" "$scratch/$target" -- "${options[@]}" >"$log" 2>&1; then
-    passed=$((passed + 1))
+  mkdir -p "$new" "artifacts/$target"
+  # Folders are read in whatever order a disk has; a list is read as it is.
+  find "seeds/$target" -type f | LC_ALL=C sort | paste -sd, | tr -d '\n' >"$log.seeds"
+  options+=(-seed_inputs=@"$log.seeds" -dict="dicts/$target.dict")
+  if "$bin/$target" "$new" "${options[@]}" >"$log" 2>&1; then
+    local made covered
     made=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     covered=$(grep -oE 'cov: [0-9]+' "$log" | tail -1 || true)
-    echo "$target: $made runs in $((SECONDS - began)) s, ${covered:-cov: ?}"
+    echo "$target: $made runs in $((SECONDS - began)) s, ${covered:-cov: ?}" | tee "$scratch/$target.passed"
   else
-    failed=$((failed + 1))
-    echo "FAILED $target"
-    grep -aA12 -m1 -E 'panicked at|^==[0-9]+== ERROR' "$log" || tail -n 40 "$log"
-    grep -aE 'Test unit written|artifacts/' "$log" | head -n 2 || true
+    {
+      echo "FAILED $target"
+      grep -aA12 -m1 -E 'panicked at|^==[0-9]+== ERROR' "$log" || tail -n 40 "$log"
+      grep -aE 'Test unit written|artifacts/' "$log" | head -n 2 || true
+    } | tee "$scratch/$target.failed"
   fi
-done
+}
+export -f attempt
+
+for target in "${targets[@]}"; do
+  printf '%s %s\0' "$target" "${runs[$target]}"
+done | xargs -0 -P "${HOOKGATE_FUZZ_JOBS:-2}" -I{} bash -euo pipefail -c 'attempt {}'
+passed=$(find "$scratch" -name '*.passed' | wc -l)
+failed=$((${#targets[@]} - passed))
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

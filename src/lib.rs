@@ -46,7 +46,9 @@ pub mod api;
 pub mod forward;
 pub mod hooks;
 
-// Assembly: knows everything, decides nothing.
+// Assembly: knows everything, decides nothing. The fuzzer has no use for commands, and would build them for minutes.
+#[cfg(not(fuzzing))]
 pub mod cli;
 pub mod config;
+#[cfg(not(fuzzing))]
 pub mod serve;

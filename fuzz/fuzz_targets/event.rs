@@ -1,11 +1,12 @@
-//! Rendered text to event. In: a text. Holds, by a second parser's word: whatever is accepted keeps every rule of an
-//! event that the downstream server has, says what the text said, is one line, and is accepted again as it is.
+//! Rendered text to event, and what clients publish. In: a text. Holds, by a second parser's word: whatever is
+//! accepted keeps every rule of an event that the downstream server has, says what the text said, is one line, and is
+//! accepted again as it is.
 #![no_main]
 
 use hookgate::clock::Time;
 use hookgate::event::{
-    DRAFT_MAX_BYTES, Draft, DraftError, Event, LABELS_MAX, NAME_MAX_CHARS, RELATED_MAX,
-    RESOURCE_ID_MAX_BYTES, Reject, Stamp, is_reserved,
+    DRAFT_MAX_BYTES, Draft, DraftError, EVENT_MAX_BYTES, Event, LABELS_MAX, NAME_MAX_CHARS,
+    RELATED_MAX, RESOURCE_ID_MAX_BYTES, Reject, Stamp, is_reserved, publish,
 };
 use hookgate::id::Uuid;
 use hookgate_fuzz::tree::Tree;
@@ -23,6 +24,7 @@ const DEPTH_MAX: u32 = 191;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else { return };
+    published(text);
     match event(text) {
         Ok((event, own_id)) => {
             let tree = keeps_the_rules(&event);
@@ -37,6 +39,31 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// What is published is canonical: it is taken again, and becomes the same.
+fn published(text: &str) {
+    match publish(text, false) {
+        Ok(event) => {
+            let json = std::str::from_utf8(&event.json).expect("an event is text");
+            assert!(json.len() <= EVENT_MAX_BYTES && !json.contains(['\n', '\r', '\0']));
+            let tree = Tree::read(json).expect("an event is JSON");
+            let Tree::Object(members) = &tree else { panic!("an event is an object") };
+            assert!(
+                members.iter().map(|(key, _)| key).eq(KEYS.iter()),
+                "seven keys in their order"
+            );
+            assert!(tree.extent().0 <= DEPTH_MAX);
+            has_no_nul_and_sound_numbers(&tree);
+            assert_eq!(publish(json, false).as_ref(), Ok(&event), "published again");
+            assert_eq!(publish(text, true).as_ref(), Ok(&event), "allowed more");
+        }
+        Err(faults) => {
+            assert!((1..=KEYS.len()).contains(&faults.len()), "{faults:?}");
+            let sized = |fault: &DraftError| !fault.what.is_empty() && fault.what.len() < 2000;
+            assert!(faults.iter().all(sized), "{faults:?}");
+        }
+    }
+}
 
 fn event(text: &str) -> Result<(Event, bool), DraftError> {
     let stamp = Stamp {

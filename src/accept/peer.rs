@@ -15,20 +15,23 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 
 /// The sender as far as it can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sender {
-    pub(super) peer: IpAddr,
+pub struct Sender {
+    /// Its address.
+    pub peer: IpAddr,
     /// Its own connection was encrypted.
-    pub(super) secure: bool,
+    pub secure: bool,
 }
 
 /// Whether one of the networks holds the address.
-pub(super) fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+#[must_use]
+pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&peer))
 }
 
 /// The sender behind the proxies. `X-Forwarded-For` wins over `Forwarded`: proxies that append to the first pass the
 /// second on as the sender wrote it.
-pub(super) fn believe(near: Sender, headers: &HeaderMap, trusted: &[IpNet]) -> Sender {
+#[must_use]
+pub fn believe(near: Sender, headers: &HeaderMap, trusted: &[IpNet]) -> Sender {
     if !is_trusted(near.peer, trusted) {
         return near;
     }

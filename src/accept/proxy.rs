@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bytes of the fixed part.
-pub(super) const HEAD_BYTES: usize = 16;
+pub const HEAD_BYTES: usize = 16;
 /// Bytes behind the fixed part, at most: addresses and a few extensions.
 const REST_MAX_BYTES: usize = 520;
 /// Version 2, and a proxy that speaks for itself.
@@ -13,7 +13,7 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Why a header is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ProxyError {
+pub enum ProxyError {
     /// Another start than that of version 2.
     #[error("no PROXY protocol version 2")]
     Signature,
@@ -32,7 +32,7 @@ pub(super) enum ProxyError {
 ///
 /// # Errors
 /// It is no head of version 2.
-pub(super) fn rest_bytes(head: &[u8; HEAD_BYTES]) -> Result<usize, ProxyError> {
+pub fn rest_bytes(head: &[u8; HEAD_BYTES]) -> Result<usize, ProxyError> {
     if head[..12] != *SIGNATURE || head[12] >> 4 != 2 {
         return Err(ProxyError::Signature);
     }
@@ -47,7 +47,7 @@ pub(super) fn rest_bytes(head: &[u8; HEAD_BYTES]) -> Result<usize, ProxyError> {
 ///
 /// # Errors
 /// The addresses are cut.
-pub(super) fn sender(head: &[u8; HEAD_BYTES], rest: &[u8]) -> Result<Option<IpAddr>, ProxyError> {
+pub fn sender(head: &[u8; HEAD_BYTES], rest: &[u8]) -> Result<Option<IpAddr>, ProxyError> {
     if head[12] == LOCAL {
         return Ok(None);
     }

@@ -25,6 +25,7 @@ pub use egress::Egress;
 pub use feed::Feed;
 pub use forward::{Forward, OnFull};
 pub use keys::schema;
+#[cfg(not(fuzzing))]
 pub(crate) use load::forwards;
 pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;

@@ -12,7 +12,7 @@ mod requests;
 mod runs;
 mod search;
 mod slot;
-mod terms;
+pub mod terms;
 
 use std::collections::HashSet;
 use std::io;

@@ -70,7 +70,8 @@ fn beginnings(text: &str) -> impl DoubleEndedIterator<Item = &str> {
 }
 
 /// The terms of an event of a place, with spaces between; and whether that is all of them.
-pub(super) fn of_event(seen: &Seen<'_>, account: Uuid, workspace: Option<Uuid>) -> (String, bool) {
+#[must_use]
+pub fn of_event(seen: &Seen<'_>, account: Uuid, workspace: Option<Uuid>) -> (String, bool) {
     let mut list = vec![
         term(Sort::Account, [account.as_bytes(), b""]),
         term(Sort::Workspace, [workspace.unwrap_or_default().as_bytes(), account.as_bytes()]),
@@ -117,11 +118,11 @@ fn add_labels(list: &mut Vec<String>, seen: &Seen<'_>) -> bool {
 
 /// A question over terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
+pub struct Plan {
     /// The question.
-    pub(super) matching: String,
+    pub matching: String,
     /// Whether it finds no more than the filter matches, but for the moment.
-    pub(super) is_exact: bool,
+    pub is_exact: bool,
 }
 
 impl Plan {
@@ -140,12 +141,8 @@ struct Demand {
 
 /// The question that finds what a filter matches in a place; without a workspace that is all of the account.
 /// `overflows` says whether there are events that have more terms than the index took.
-pub(super) fn plan(
-    filter: &Filter,
-    account: Uuid,
-    workspace: Option<Uuid>,
-    overflows: bool,
-) -> Plan {
+#[must_use]
+pub fn plan(filter: &Filter, account: Uuid, workspace: Option<Uuid>, overflows: bool) -> Plan {
     let place = match workspace {
         Some(id) => term(Sort::Workspace, [id.as_bytes(), account.as_bytes()]),
         None => term(Sort::Account, [account.as_bytes(), b""]),
