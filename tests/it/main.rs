@@ -8,6 +8,7 @@ mod jinja;
 mod paid;
 mod render;
 mod secured;
+mod supplied;
 mod tested;
 mod tidied;
 mod tidy;
