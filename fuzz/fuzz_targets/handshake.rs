@@ -17,6 +17,8 @@ use libfuzzer_sys::fuzz_target;
 const MARK: Mark<'static> = Mark { now: 1_764_378_000, id: "msg_1" };
 /// What is said back of a request, twice, and the words around it.
 const ANSWER_MAX_BYTES: usize = 4096;
+/// Secrets that begin so stand in no answer by chance.
+const MARKED: &str = "S3CRET";
 /// Shorter ones may stand in an answer by chance.
 const WORD_MIN_BYTES: usize = 16;
 
@@ -112,7 +114,7 @@ impl<'a> Sent<'a> {
         );
         assert!(std::str::from_utf8(body).is_ok_and(|text| !text.contains(char::is_control)));
         let secret = self.secret.expose();
-        if secret.len() >= WORD_MIN_BYTES && !self.holds(secret) {
+        if secret.starts_with(MARKED) && !self.holds(secret) {
             assert!(!holds(body, secret), "{answer:?}");
             assert!(headers.values().all(|value| !holds(value.as_bytes(), secret)), "{answer:?}");
         }
