@@ -3,6 +3,8 @@
 
 # The versions the checks were made with.
 DENY_VERSION=0.20.2
+AUDITABLE_VERSION=0.7.7
+CYCLONEDX_VERSION=0.5.9
 
 export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0 PIP_DISABLE_PIP_VERSION_CHECK=1
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
@@ -68,6 +70,16 @@ install_tools() {
     cargo install --quiet --locked --force cargo-deny --version "$DENY_VERSION"
 }
 
+# What deploy/release.sh needs beside.
+install_release_tools() {
+  local installed
+  installed=$(cargo install --list)
+  grep -qF "cargo-auditable v$AUDITABLE_VERSION:" <<<"$installed" ||
+    cargo install --quiet --locked --force cargo-auditable --version "$AUDITABLE_VERSION"
+  grep -qF "cargo-cyclonedx v$CYCLONEDX_VERSION:" <<<"$installed" ||
+    cargo install --quiet --locked --force cargo-cyclonedx --version "$CYCLONEDX_VERSION"
+}
+
 # Licences, sources and bans always; known holes when their database can be had from here.
 check_dependencies() {
   cargo deny --locked check --hide-inclusion-graph bans licenses sources
@@ -93,5 +105,5 @@ check_fuzz_sources() {
 }
 
 peers=target/peers/venv/bin/python
-export -f install_packages install_tools check_dependencies twice check_fuzz_sources
-export DENY_VERSION
+export -f install_packages install_tools install_release_tools check_dependencies twice check_fuzz_sources
+export DENY_VERSION AUDITABLE_VERSION CYCLONEDX_VERSION
