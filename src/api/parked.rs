@@ -1,5 +1,6 @@
 //! What a destination did not take. In: which of it. Out: the events with the reason and the last answer; or word that
-//! they go out again, or are let go of. Both are audited, and the second before it is done.
+//! they go out again, or are let go of. Both are audited before they are so, and undone when they cannot be: what is
+//! audited is what happened, whatever else is asked meanwhile.
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{Fault, LIST_MAX, Values, is_id};
-use crate::shelf::{Asked, Lying, ShelfError, Standing};
+use crate::shelf::{Asked, Gone, Lying, ShelfError, Standing};
 use crate::store::StoreError;
 
 /// Most events that one call lets go of.
@@ -52,25 +53,28 @@ impl Api {
     /// Sends parked events again.
     pub(super) async fn retry(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let asked = self.chosen(call, values).await?;
-        let count = self.shelf.retry(asked).await?;
+        let pending = self.shelf.retrying(asked).await?;
+        let count = *pending.did();
         if count > 0 {
             self.tell_of_parked(call, "retried", &json!({ "count": count })).await?;
         }
+        pending.commit().await?;
         Ok(reply(call, &json!({ "count": count })))
     }
 
     /// Lets go of parked events, for ever.
     pub(super) async fn discard(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let asked = self.chosen(call, values).await?;
-        let lying = self.shelf.list(asked.clone(), DISCARD_MAX, 0).await?;
-        let ids: Vec<_> = lying.iter().map(|one| one.aside.event.id).collect();
-        if !ids.is_empty() {
+        let pending = self.shelf.discarding(asked, DISCARD_MAX).await?;
+        let Gone { ids, on_their_way } = pending.did();
+        let (count, on_their_way) = (ids.len(), *on_their_way);
+        if count > 0 {
             let texts: Vec<Value> = ids.iter().map(|id| id.to_string().into()).collect();
-            let tells = json!({ "count": ids.len(), "events": texts });
+            let tells = json!({ "count": count, "events": texts });
             self.tell_of_parked(call, "discarded", &tells).await?;
         }
-        let gone = self.shelf.discard(Asked { ids: Some(ids), ..asked }).await?;
-        Ok(reply(call, &json!({ "count": gone.len() })))
+        pending.commit().await?;
+        Ok(reply(call, &json!({ "count": count, "on_their_way": on_their_way })))
     }
 
     async fn tell_of_parked(

@@ -11,10 +11,11 @@ use super::Form;
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::text;
-use super::output::{Failure, print_line};
+use super::output::{Failure, print_line, say};
 use super::prompt;
 use crate::id::Uuid;
 use crate::shelf::{Asked, Shelf};
+use crate::spool::FolderLock;
 
 /// Most characters of an answer in a line.
 const ANSWER_MAX_CHARS: usize = 80;
@@ -62,7 +63,8 @@ Examples:
     },
     /// Let go of parked events for ever; what waits behind them is sent
     #[command(after_help = "\
-Asks first, unless --yes is said. Through a gateway it is audited; with --data the ids are printed.
+Asks first, unless --yes is said. Through a gateway it is audited; with --data the ids are printed. What is being
+sent just then stays: it may have arrived.
 
 Example:
   hookgate parked discard shop --id 01993c3e-7d1b-7a9c-8000-3f0c6a1e0001 --yes")]
@@ -121,13 +123,16 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             all.iter().try_for_each(|one| print_line(&format!("{one:#}")))
         }
         Command::Retry { place, which } => {
-            let count = place.settle("retry", which)?;
+            let count = place.retry(which)?;
             print_line(&format!("{count} go out again"))
         }
         Command::Discard { place, which, yes } => {
             let there = place.list(&which.asked())?.len();
             prompt::confirm(&format!("let go of {there} parked events for ever"), *yes)?;
-            let count = place.settle("discard", which)?;
+            let (count, on_their_way) = place.discard(which)?;
+            if on_their_way > 0 {
+                say(&format!("{on_their_way} more are being sent just now, and stay"));
+            }
             print_line(&format!("{count} discarded"))
         }
     }
@@ -166,32 +171,49 @@ impl Place {
         })
     }
 
-    /// Has parked events sent again, or let go of; how many.
-    fn settle(&self, how: &str, which: &Which) -> Result<u64, Failure> {
+    /// Has parked events sent again; how many.
+    fn retry(&self, which: &Which) -> Result<u64, Failure> {
         if let (None, Some(data)) = (&self.destination, &self.data) {
             let kept = Shelf::open(existing(data)?)?;
-            return runtime()?.block_on(async {
-                if how == "retry" {
-                    return Ok(kept.retry(which.asked()).await?);
-                }
-                let gone = kept.discard(which.asked()).await?;
-                gone.iter().try_for_each(|id| print_line(&id.to_string()))?;
-                Ok(gone.len() as u64)
-            });
+            return Ok(runtime()?.block_on(kept.retry(which.asked()))?);
         }
         runtime()?.block_on(async {
             let (remote, path) = self.find().await?;
-            let mut all = 0;
+            let body = which.body();
+            let done = remote.call(Method::POST, &format!("{path}/retry"), Some(&body)).await?;
+            Ok(done["count"].as_u64().unwrap_or(0))
+        })
+    }
+
+    /// Lets go of parked events; how many, and how many more are on their way just now.
+    fn discard(&self, which: &Which) -> Result<(u64, u64), Failure> {
+        if let (None, Some(data)) = (&self.destination, &self.data) {
+            let kept = Shelf::open(existing(data)?)?;
+            // Held: no gateway runs here, and nothing is on its way.
+            let lock = FolderLock::look(data).ok();
+            let gone = runtime()?.block_on(async {
+                if lock.is_some() {
+                    kept.put_back(None).await?;
+                }
+                kept.discard(which.asked()).await
+            })?;
+            gone.ids.iter().try_for_each(|id| print_line(&id.to_string()))?;
+            return Ok((gone.ids.len() as u64, gone.on_their_way));
+        }
+        runtime()?.block_on(async {
+            let (remote, path) = self.find().await?;
+            let (mut all, mut on_their_way) = (0, 0);
             for _ in 0..ROUNDS_MAX {
-                let path = format!("{path}/{how}");
+                let path = format!("{path}/discard");
                 let done = remote.call(Method::POST, &path, Some(&which.body())).await?;
                 let count = done["count"].as_u64().unwrap_or(0);
+                on_their_way = done["on_their_way"].as_u64().unwrap_or(0);
                 all += count;
-                if count == 0 || how == "retry" {
+                if count == 0 {
                     break;
                 }
             }
-            Ok(all)
+            Ok((all, on_their_way))
         })
     }
 

@@ -55,12 +55,38 @@ pub(super) struct Item {
     event: u32,
     /// Its number among all that were read.
     number: u64,
+    /// Where it lies on the shelf, when it comes from there.
+    lies: Option<i64>,
 }
 
 impl Item {
     /// The event of a frame, both by their places.
     pub(super) fn new(frames: &Arc<Vec<Kept>>, (frame, event): (u32, u32), number: u64) -> Self {
-        Self { frames: Arc::clone(frames), frame, event, number }
+        Self { frames: Arc::clone(frames), frame, event, number, lies: None }
+    }
+
+    /// Events from the shelf; the first one's number.
+    pub(super) fn shelved(lying: Vec<Lying>, first: u64) -> Vec<Self> {
+        let places: Vec<i64> = lying.iter().map(|lying| lying.number).collect();
+        let kept = |Lying { aside, .. }: Lying| Kept {
+            sequence: 0,
+            account: aside.account,
+            workspace: aside.workspace,
+            received: aside.received,
+            events: vec![aside.event],
+            capture: None,
+        };
+        let frames = Arc::new(lying.into_iter().map(kept).collect());
+        let item = |(number, place): (u64, i64)| {
+            let plain = Self::new(&frames, ((number - first) as u32, 0), number);
+            Self { lies: Some(place), ..plain }
+        };
+        (first..).zip(places).map(item).collect()
+    }
+
+    /// Where it lies on the shelf, when it comes from there.
+    pub(super) fn lies(&self) -> Option<i64> {
+        self.lies
     }
 
     pub(super) fn kept(&self) -> &Kept {
@@ -97,8 +123,6 @@ pub(super) struct Load {
     ordering: Ordering,
     /// The keys of all, when they were known before.
     keys: Vec<Key>,
-    /// Where the events lie on the shelf, when they come from there.
-    numbers: Vec<i64>,
     /// What is sent instead of each event, once it was made; nothing when events are sent.
     texts: OnceLock<Box<[OnceLock<Vec<u8>>]>>,
 }
@@ -115,29 +139,14 @@ impl Load {
         Self::new(all_of(kept), Ordering::default(), Vec::new())
     }
 
-    /// Events from the shelf.
-    pub(super) fn shelved(lying: Vec<Lying>, ordering: Ordering) -> Self {
-        let numbers = lying.iter().map(|lying| lying.number).collect();
-        let kept = |Lying { aside, .. }: Lying| Kept {
-            sequence: 0,
-            account: aside.account,
-            workspace: aside.workspace,
-            received: aside.received,
-            events: vec![aside.event],
-            capture: None,
-        };
-        let items = all_of(lying.into_iter().map(kept).collect());
-        Self { items, ordering, numbers, ..Self::default() }
+    /// Where an event lies on the shelf, when it comes from there.
+    pub(super) fn lies(&self, place: usize) -> Option<i64> {
+        self.items[place].lies
     }
 
-    /// Whether its events come from the shelf.
-    pub(super) fn is_shelved(&self) -> bool {
-        !self.numbers.is_empty()
-    }
-
-    /// Where its events lie on the shelf.
-    pub(super) fn numbers(&self, range: Range<usize>) -> &[i64] {
-        self.numbers.get(range).unwrap_or_default()
+    /// Where those of a range lie on the shelf that come from there.
+    pub(super) fn lying(&self, range: Range<usize>) -> Vec<i64> {
+        range.filter_map(|place| self.lies(place)).collect()
     }
 
     /// The key of an event.
@@ -195,10 +204,12 @@ impl Load {
         (item.kept(), item.event())
     }
 
-    /// Parts of a range that follow each other as they were read.
+    /// Parts of a range that follow each other as they were read, all from the spool or all from the shelf.
     pub(super) fn runs(&self, range: Range<usize>) -> impl Iterator<Item = &[Item]> {
         let items = self.items.get(range).unwrap_or_default();
-        items.chunk_by(|one, next| one.number + 1 == next.number)
+        items.chunk_by(|one, next| {
+            one.number + 1 == next.number && one.lies.is_some() == next.lies.is_some()
+        })
     }
 
     /// The frames whose last event in hand lies in `range`.
@@ -290,6 +301,7 @@ impl Load {
     }
 }
 
+#[cfg(test)]
 fn all_of(kept: Vec<Kept>) -> Vec<Item> {
     let frames = Arc::new(kept);
     let mut items = Vec::with_capacity(frames.len());

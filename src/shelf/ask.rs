@@ -1,6 +1,8 @@
 //! What is asked of the table. In: a connection and a question. Out: its answer; every change is one transaction.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
 
 use super::row::{Aside, COLUMNS, Key, Lying, Standing, from_row};
@@ -26,6 +28,33 @@ pub struct Has {
     pub events: u64,
     /// Some of them may go out again.
     pub is_due: bool,
+}
+
+/// How much is taken in hand at once: events, and bytes of them after which no more follow.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    pub events: usize,
+    pub bytes: usize,
+}
+
+/// What is left when some events went out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// What the destination has there.
+    pub counts: Counts,
+    /// Keys of those events of which nothing lies there any more.
+    pub free: Vec<Key>,
+    /// Of others something does.
+    pub has_more: bool,
+}
+
+/// What was let go of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// Events.
+    pub ids: Vec<Uuid>,
+    /// So many more were asked for and stay: they are on their way just now.
+    pub on_their_way: u64,
 }
 
 /// Which events; what is absent restricts nothing.
@@ -70,11 +99,12 @@ impl Asked {
 }
 
 pub(super) fn counts(connection: &Connection, destination: Uuid) -> Result<Counts, ShelfError> {
-    let sql = "SELECT count(*), ifnull(sum(length(json)), 0) FROM aside WHERE destination = ?1";
-    let counted = connection.query_row(sql, [destination.as_bytes()], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-    })?;
-    Ok(Counts { events: counted.0.unsigned_abs(), bytes: counted.1.unsigned_abs() })
+    let sql = "SELECT events, bytes FROM tally WHERE destination = ?1";
+    let read = |row: &Row<'_>| {
+        let (events, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+        Ok(Counts { events: events.unsigned_abs(), bytes: bytes.unsigned_abs() })
+    };
+    Ok(connection.query_row(sql, [destination.as_bytes()], read).optional()?.unwrap_or_default())
 }
 
 pub(super) fn put(
@@ -123,7 +153,9 @@ pub(super) fn version(connection: &Connection) -> Result<i64, ShelfError> {
 
 pub(super) fn standings(connection: &Connection) -> Result<Vec<Has>, ShelfError> {
     let sql = format!(
-        "SELECT destination, count(*), ifnull(max({DUE}), 0) FROM aside GROUP BY destination"
+        "SELECT destination, events, EXISTS (SELECT 1 FROM aside
+            WHERE aside.destination = tally.destination AND {DUE})
+         FROM tally WHERE events > 0"
     );
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| {
@@ -143,44 +175,109 @@ pub(super) fn keys(connection: &Connection, destination: Uuid) -> Result<Vec<Key
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn due(
-    connection: &Connection,
+/// Puts what a lane had in hand back; what lies there then.
+pub(super) fn begin(
+    connection: &mut Connection,
     destination: Uuid,
-    most: u64,
+) -> Result<(Vec<Key>, Counts), ShelfError> {
+    let counts = counts(connection, destination)?;
+    if counts.events == 0 {
+        return Ok((Vec::new(), counts));
+    }
+    put_back(connection, Some(destination))?;
+    Ok((keys(connection, destination)?, counts))
+}
+
+/// Puts what lanes had in hand back.
+pub(super) fn put_back(
+    connection: &Connection,
+    destination: Option<Uuid>,
+) -> Result<(), ShelfError> {
+    let sql =
+        "UPDATE aside SET in_hand = 0 WHERE in_hand <> 0 AND (?1 IS NULL OR destination = ?1)";
+    connection.execute(sql, [destination.map(Uuid::into_bytes)])?;
+    Ok(())
+}
+
+pub(super) fn due(
+    connection: &mut Connection,
+    destination: Uuid,
+    after: i64,
+    most: Most,
 ) -> Result<Vec<Lying>, ShelfError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM aside WHERE destination = ?1 AND {DUE} ORDER BY number LIMIT ?2"
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![destination.as_bytes(), most], from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let transaction = connection.transaction()?;
+    let mut lying: Vec<Lying> = Vec::new();
+    {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM aside WHERE destination = ?1 AND number > ?2 AND in_hand = 0
+             AND {DUE} ORDER BY number LIMIT ?3"
+        );
+        let mut statement = transaction.prepare(&sql)?;
+        let count = i64::try_from(most.events).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![destination.as_bytes(), after, count])?;
+        let mut bytes = 0;
+        while bytes < most.bytes
+            && let Some(row) = rows.next()?
+        {
+            let one = from_row(row)?;
+            bytes += one.aside.event.json.len();
+            lying.push(one);
+        }
+        let mut hold = transaction.prepare("UPDATE aside SET in_hand = 1 WHERE number = ?1")?;
+        for one in &lying {
+            hold.execute([one.number])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(lying)
 }
 
 pub(super) fn done(
     connection: &mut Connection,
     destination: Uuid,
     numbers: &[i64],
-) -> Result<Counts, ShelfError> {
+) -> Result<Left, ShelfError> {
     let transaction = connection.transaction()?;
-    for number in numbers {
-        transaction.execute("DELETE FROM aside WHERE number = ?1", [number])?;
+    let mut left = Left::default();
+    {
+        let mut keys = BTreeSet::new();
+        let mut delete =
+            transaction.prepare("DELETE FROM aside WHERE number = ?1 RETURNING key")?;
+        for number in numbers {
+            let key = delete.query_row([number], |row| Ok(Key(row.get(0)?))).optional()?;
+            keys.extend(key);
+        }
+        let sql = "SELECT EXISTS (SELECT 1 FROM aside WHERE destination = ?1 AND key = ?2)";
+        let mut ask = transaction.prepare(sql)?;
+        for key in keys {
+            if ask.query_row(params![destination.as_bytes(), key.0], |row| row.get(0))? {
+                left.has_more = true;
+            } else {
+                left.free.push(key);
+            }
+        }
     }
-    let counts = counts(&transaction, destination)?;
+    left.counts = counts(&transaction, destination)?;
     transaction.commit()?;
-    Ok(counts)
+    Ok(left)
 }
 
+/// One is refused: nothing of its key is in hand any more.
 pub(super) fn refused(
-    connection: &Connection,
+    connection: &mut Connection,
     number: i64,
     reason: &str,
     answer: Option<&str>,
     attempts: u32,
 ) -> Result<(), ShelfError> {
+    let transaction = connection.transaction()?;
     let sql = "UPDATE aside SET standing = 0, reason = ?2, answer = ?3, attempts = attempts + ?4
                WHERE number = ?1";
-    connection.execute(sql, params![number, reason, answer, attempts])?;
+    transaction.execute(sql, params![number, reason, answer, attempts])?;
+    let sql = "UPDATE aside SET in_hand = 0 WHERE (destination, key) =
+               (SELECT destination, key FROM aside WHERE number = ?1)";
+    transaction.execute(sql, [number])?;
+    transaction.commit()?;
     Ok(())
 }
 
@@ -207,13 +304,26 @@ pub(super) fn retry(connection: &Connection, asked: &Asked) -> Result<u64, Shelf
     Ok(connection.execute(&sql, params![a, b, c, d])? as u64)
 }
 
-pub(super) fn discard(connection: &Connection, asked: &Asked) -> Result<Vec<Uuid>, ShelfError> {
+/// Lets go of at most so many; what is on its way stays: it may have arrived.
+pub(super) fn discard(
+    connection: &Connection,
+    asked: &Asked,
+    most: u64,
+) -> Result<Gone, ShelfError> {
     let (a, b, c, d) = asked.parameters();
-    let sql = format!("DELETE FROM aside WHERE {CONDITION} RETURNING id");
+    let sql = format!("SELECT count(*) FROM aside WHERE in_hand <> 0 AND {CONDITION}");
+    let on_their_way: i64 = connection.query_row(&sql, params![a, b, c, d], |row| row.get(0))?;
+    let sql = format!(
+        "DELETE FROM aside WHERE number IN
+             (SELECT number FROM aside WHERE in_hand = 0 AND {CONDITION} ORDER BY number LIMIT ?5)
+         RETURNING id"
+    );
     let mut statement = connection.prepare(&sql)?;
-    let read = |row: &rusqlite::Row<'_>| Ok(Uuid::from_bytes(row.get(0)?));
-    let rows = statement.query_map(params![a, b, c, d], read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let read = |row: &Row<'_>| Ok(Uuid::from_bytes(row.get(0)?));
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![a, b, c, d, most], read)?;
+    let ids = rows.collect::<Result<_, _>>()?;
+    Ok(Gone { ids, on_their_way: on_their_way.unsigned_abs() })
 }
 
 /// Since when a destination takes nothing.
@@ -268,7 +378,9 @@ pub(super) fn take_holes(
 }
 
 pub(super) fn forget(connection: &Connection, destination: Uuid) -> Result<(), ShelfError> {
-    connection.execute("DELETE FROM aside WHERE destination = ?1", [destination.as_bytes()])?;
+    let id = destination.as_bytes();
+    connection.execute("DELETE FROM aside WHERE destination = ?1", [id])?;
+    connection.execute("DELETE FROM tally WHERE destination = ?1", [id])?;
     take_holes(connection, destination)?;
     set_failing(connection, destination, None)
 }

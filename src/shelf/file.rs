@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::ShelfError;
 
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Longest wait for another connection's lock.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
@@ -48,6 +48,26 @@ const HOLES: &str = "
     ) STRICT;
 ";
 
+/// What came with version 3: which events a lane has in hand, and how many there are without counting them.
+const HANDS: &str = "
+    ALTER TABLE aside ADD COLUMN in_hand INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE tally (
+        destination BLOB NOT NULL PRIMARY KEY,
+        events INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO tally SELECT destination, count(*), sum(length(json)) FROM aside GROUP BY destination;
+    CREATE TRIGGER aside_came AFTER INSERT ON aside BEGIN
+        INSERT OR IGNORE INTO tally VALUES (NEW.destination, 0, 0);
+        UPDATE tally SET events = events + 1, bytes = bytes + length(NEW.json)
+            WHERE destination = NEW.destination;
+    END;
+    CREATE TRIGGER aside_went AFTER DELETE ON aside BEGIN
+        UPDATE tally SET events = events - 1, bytes = bytes - length(OLD.json)
+            WHERE destination = OLD.destination;
+    END;
+";
+
 /// Opens the file, or makes it.
 pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
     let fault = |fault: std::io::Error| ShelfError::Failed(fault.to_string());
@@ -70,7 +90,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
             if found == 0 {
                 transaction.execute_batch(TABLE)?;
             }
-            transaction.execute_batch(HOLES)?;
+            if found < 2 {
+                transaction.execute_batch(HOLES)?;
+            }
+            transaction.execute_batch(HANDS)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
@@ -87,6 +110,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, ShelfError> {
     connection.busy_timeout(BUSY_MAX)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     match version(&connection)? {
+        // What came later is of no matter to those who only look.
         1..=VERSION => Ok(connection),
         found => Err(ShelfError::Newer { found, known: VERSION }),
     }

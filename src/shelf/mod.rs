@@ -5,6 +5,7 @@
 mod ask;
 mod attempts;
 mod file;
+mod pending;
 mod row;
 
 use std::path::Path;
@@ -18,8 +19,9 @@ use crate::clock::Time;
 use crate::id::Uuid;
 use attempts::Attempts;
 
-pub use ask::{Asked, Counts, Has};
+pub use ask::{Asked, Counts, Gone, Has, Left, Most};
 pub use attempts::{ATTEMPTS_MAX, Attempt};
+pub use pending::Pending;
 pub use row::{Aside, Key, Lying, Standing, Told};
 
 /// The file in the data folder.
@@ -182,32 +184,46 @@ impl Shelf {
         self.ask(|connection| ask::standings(connection)).await
     }
 
-    /// The keys of which something of a destination lies there: what comes of them lies down behind it.
+    /// Puts back what a destination's lane had in hand; the keys of which something lies there, and what it has there:
+    /// what comes of those keys lies down behind it.
     ///
     /// # Errors
-    /// When the file cannot be read.
-    pub async fn keys(&self, destination: Uuid) -> Result<Vec<Key>, ShelfError> {
-        self.ask(move |connection| ask::keys(connection, destination)).await
+    /// When the file cannot be used.
+    pub async fn begin(&self, destination: Uuid) -> Result<(Vec<Key>, Counts), ShelfError> {
+        self.ask(move |connection| ask::begin(connection, destination)).await
     }
 
-    /// The oldest events of a destination that may go out again: in order, none behind one of its key that was refused
-    /// and not called up again.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn due(&self, destination: Uuid, most: u64) -> Result<Vec<Lying>, ShelfError> {
-        self.ask(move |connection| ask::due(connection, destination, most)).await
-    }
-
-    /// Those went out; what the destination has there then.
+    /// Puts back what lanes had in hand, those of one destination or all: nothing of it is on its way.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub async fn done(&self, destination: Uuid, numbers: Vec<i64>) -> Result<Counts, ShelfError> {
+    pub async fn put_back(&self, destination: Option<Uuid>) -> Result<(), ShelfError> {
+        self.ask(move |connection| ask::put_back(connection, destination)).await
+    }
+
+    /// The oldest events of a destination behind a place that may go out again, taken in hand: in order, none behind
+    /// one of its key that was refused and not called up again. What is in hand is not let go of.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn due(
+        &self,
+        destination: Uuid,
+        after: i64,
+        most: Most,
+    ) -> Result<Vec<Lying>, ShelfError> {
+        self.ask(move |connection| ask::due(connection, destination, after, most)).await
+    }
+
+    /// Those went out; what is left then.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn done(&self, destination: Uuid, numbers: Vec<i64>) -> Result<Left, ShelfError> {
         self.ask(move |connection| ask::done(connection, destination, &numbers)).await
     }
 
-    /// That one was refused once more.
+    /// That one was refused once more; nothing of its key is in hand any more.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -242,19 +258,31 @@ impl Shelf {
     /// # Errors
     /// When the file cannot be written.
     pub async fn retry(&self, asked: Asked) -> Result<u64, ShelfError> {
-        let count = self.ask(move |connection| ask::retry(connection, &asked)).await?;
-        self.inner.news.send_modify(|news| *news += 1);
-        Ok(count)
+        self.retrying(asked).await?.commit().await
     }
 
-    /// Lets go of what is asked for, for ever; what lay behind it goes out. Their ids.
+    /// The same, once that is agreed to.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub async fn discard(&self, asked: Asked) -> Result<Vec<Uuid>, ShelfError> {
-        let gone = self.ask(move |connection| ask::discard(connection, &asked)).await?;
-        self.inner.news.send_modify(|news| *news += 1);
-        Ok(gone)
+    pub async fn retrying(&self, asked: Asked) -> Result<Pending<u64>, ShelfError> {
+        Pending::new(self, move |connection| ask::retry(connection, &asked)).await
+    }
+
+    /// Lets go of what is asked for, for ever; what lay behind it goes out.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn discard(&self, asked: Asked) -> Result<Gone, ShelfError> {
+        self.discarding(asked, u64::MAX).await?.commit().await
+    }
+
+    /// The same with at most so many events, once that is agreed to.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn discarding(&self, asked: Asked, most: u64) -> Result<Pending<Gone>, ShelfError> {
+        Pending::new(self, move |connection| ask::discard(connection, &asked, most)).await
     }
 
     /// Since when a destination takes nothing, if it was so when that was last said.

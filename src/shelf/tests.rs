@@ -56,6 +56,17 @@ fn only(number: u128) -> Asked {
     Asked { destination: Some(ONE), ids, ..Asked::default() }
 }
 
+const MOST: Most = Most { events: 9, bytes: 1000 };
+
+async fn due(shelf: &Shelf) -> Vec<Lying> {
+    shelf.due(ONE, 0, MOST).await.expect("due")
+}
+
+async fn discarded(shelf: &Shelf, number: u128) -> (Vec<Uuid>, u64) {
+    let gone = shelf.discard(only(number)).await.expect("gone");
+    (gone.ids, gone.on_their_way)
+}
+
 #[tokio::test]
 async fn nothing_overtakes_a_refused_one_of_its_key() {
     use Standing::{Behind, Refused};
@@ -73,23 +84,29 @@ async fn nothing_overtakes_a_refused_one_of_its_key() {
     assert_eq!(shelf.put(ONE, all[..2].to_vec()).await, Ok(counts), "each is kept once");
     shelf.put(OTHER, vec![aside(1, "a", Refused)]).await.expect("kept for another, too");
     assert_eq!(counts.events, 6);
-    assert_eq!(shelf.keys(ONE).await.expect("keys").len(), 2);
-    assert!(shelf.due(ONE, 9).await.expect("due").is_empty());
+    let (keys, begun) = shelf.begin(ONE).await.expect("keys");
+    assert_eq!((keys.len(), begun), (2, counts));
+    assert!(due(&shelf).await.is_empty());
     assert_eq!(shelf.retry(only(3)).await, Ok(1), "called up, and still behind");
-    assert!(shelf.due(ONE, 9).await.expect("due").is_empty());
+    assert!(due(&shelf).await.is_empty());
     let mut news = shelf.news();
     assert_eq!(shelf.retry(only(1)).await, Ok(1));
     assert!(news.has_changed().expect("a shelf"));
     news.mark_unchanged();
-    let due = shelf.due(ONE, 9).await.expect("due");
-    assert_eq!(numbers(&due), [1, 3], "and no further than the next that was refused");
-    let places = due.iter().map(|one| one.number).collect();
-    assert_eq!(shelf.done(ONE, places).await.expect("gone").events, 4);
-    assert_eq!(shelf.discard(only(5)).await, Ok(vec![Uuid::from_u128(5)]));
-    let due = shelf.due(ONE, 9).await.expect("due");
-    assert_eq!(numbers(&due), [6], "what lay behind what is gone");
-    shelf.refused(due[0].number, "500".to_owned(), None, 2).await.expect("refused again");
-    assert!(shelf.due(ONE, 9).await.expect("due").is_empty());
+    let some = due(&shelf).await;
+    assert_eq!(numbers(&some), [1, 3], "and no further than the next that was refused");
+    assert!(due(&shelf).await.is_empty(), "in hand");
+    let places = some.iter().map(|one| one.number).collect();
+    let left = shelf.done(ONE, places).await.expect("gone");
+    assert_eq!((left.counts.events, left.free.len(), left.has_more), (4, 0, true));
+    assert_eq!(discarded(&shelf, 5).await, (vec![Uuid::from_u128(5)], 0));
+    let some = due(&shelf).await;
+    assert_eq!(numbers(&some), [6], "what lay behind what is gone");
+    shelf.refused(some[0].number, "500".to_owned(), None, 2).await.expect("refused again");
+    assert!(due(&shelf).await.is_empty());
+    let places = vec![some[0].number];
+    let left = shelf.done(ONE, places).await.expect("gone");
+    assert_eq!((left.free, left.has_more), (vec![some[0].aside.key], false));
     drop(shelf);
     let again = Shelf::open(&folder.0).expect("a shelf");
     let by_reason =
@@ -129,5 +146,50 @@ async fn what_another_process_does_is_noticed() {
     assert_eq!(other.retry(Asked::default()).await, Ok(1));
     shelf.notice_others().await.expect("a look");
     assert!(news.has_changed().expect("a shelf"));
-    assert_eq!(numbers(&shelf.due(ONE, 9).await.expect("due")), [1]);
+    assert_eq!(numbers(&due(&shelf).await), [1]);
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_not_let_go_of_and_nothing_changes_before_it_is_agreed_to() {
+    let folder = Folder::new();
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    let all = (1..5).map(|number| aside(number, &number.to_string(), Standing::Refused)).collect();
+    shelf.put(ONE, all).await.expect("kept");
+    let pending = shelf.retrying(only(1)).await.expect("a change");
+    assert_eq!(pending.did(), &1);
+    drop(pending);
+    assert!(due(&shelf).await.is_empty(), "nobody agreed");
+    for number in [1, 2, 3] {
+        assert_eq!(shelf.retry(only(number)).await, Ok(1));
+    }
+    let two = Most { events: 2, ..MOST };
+    let some = shelf.due(ONE, 0, two).await.expect("due");
+    assert_eq!(numbers(&some), [1, 2]);
+    let own = Asked { destination: Some(ONE), ..Asked::default() };
+    let pending = shelf.discarding(own.clone(), 9).await.expect("a change");
+    assert_eq!((pending.did().ids.len(), pending.did().on_their_way), (2, 2));
+    let gone = pending.commit().await.expect("gone");
+    assert_eq!(gone.ids, [Uuid::from_u128(3), Uuid::from_u128(4)]);
+    shelf.put_back(Some(ONE)).await.expect("put back");
+    assert_eq!(shelf.discarding(own, 1).await.expect("a change").did().ids.len(), 1, "bounded");
+    assert_eq!(numbers(&due(&shelf).await), [1, 2], "as before");
+    assert_eq!(shelf.counts(ONE).await.expect("counts").events, 2);
+}
+
+#[tokio::test]
+async fn a_file_of_before_is_brought_up() {
+    let folder = Folder::new();
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    let all = (1..4).map(|number| aside(number, "a", Standing::Refused)).collect();
+    let counts = shelf.put(ONE, all).await.expect("kept");
+    drop(shelf);
+    let old = Connection::open(folder.0.join(FILE_NAME)).expect("a file");
+    let sql = "DROP TRIGGER aside_came; DROP TRIGGER aside_went; DROP TABLE tally;
+               ALTER TABLE aside DROP COLUMN in_hand; PRAGMA user_version = 2;";
+    old.execute_batch(sql).expect("the second version");
+    drop(old);
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    assert_eq!(shelf.counts(ONE).await, Ok(counts));
+    assert_eq!(discarded(&shelf, 2).await.0.len(), 1);
+    assert_eq!(shelf.counts(ONE).await.expect("counts").events, 2);
 }

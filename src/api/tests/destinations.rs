@@ -192,7 +192,7 @@ fn parked_events_are_told_sent_again_and_let_go_of() {
     let retried = house.call("POST", &format!("{own}/retry"), &only);
     assert_eq!((retried.status, retried.body), (200, json!({"count": 1})));
     let gone = house.call("POST", &format!("{own}/discard"), r#"{"reason":"answered 422"}"#);
-    assert_eq!((gone.status, gone.body), (200, json!({"count": 1})));
+    assert_eq!((gone.status, gone.body), (200, json!({"count": 1, "on_their_way": 0})));
     let standings = house.call("POST", &format!("{own}/filter"), r#"{"standing":"due"}"#).body;
     assert_eq!(standings.as_array().map(Vec::len), Some(1));
     assert_eq!(house.call("POST", &format!("{own}/discard"), r#"{"all":true}"#).body["count"], 5);

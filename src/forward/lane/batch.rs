@@ -161,9 +161,9 @@ impl Lane {
     ) -> Result<bool, Stopped> {
         match answer {
             Answer::Taken => {
-                let is_kept = self.taken(load, part.range).await?;
+                self.taken(load, part.range).await?;
                 work.prove();
-                Ok(is_kept)
+                Ok(true)
             }
             Answer::Refused(refusal) => self.refuse(load, part, refusal, work).await,
             Answer::Failed(fault) => self.fail(load, part, &fault, work).await,
@@ -232,7 +232,7 @@ impl Lane {
             work.halve(part);
         } else if !part.is_single() || part.broken < BROKEN_PARK {
             work.0.push(part);
-        } else if part.is_proven || load.is_shelved() {
+        } else if part.is_proven || load.lies(part.range.start).is_some() {
             self.state.facts.attempted(fault.outcome);
             let refusal = Refusal { reason: fault.what.clone(), answer: String::new() };
             return self.park(load, part.range.start, refusal, part.attempts).await;

@@ -29,8 +29,8 @@ impl Lane {
     }
 
     /// A batch was acknowledged.
-    pub(super) fn acknowledged(&mut self, ids: Vec<Uuid>) {
-        self.tail.push(ids, Instant::now());
+    pub(super) fn acknowledged(&mut self, ids: Vec<Uuid>, lying: Vec<i64>) {
+        self.tail.push(ids, lying, Instant::now());
     }
 
     /// Asks what of the tail is kept. After a failure, or when patience is over, the rest is sent again.
@@ -60,9 +60,11 @@ impl Lane {
 
     /// The oldest batches are kept.
     fn confirmed(&mut self, batches: usize) {
-        if let Some(sequence) = self.tail.pop(batches) {
+        let (sequence, lying) = self.tail.pop(batches);
+        if let Some(sequence) = sequence {
             self.source.release(sequence);
         }
+        self.hand.arrived(lying);
         self.losses = 0;
         self.refused_in_a_row = 0;
         self.backoff.reset();
@@ -127,10 +129,7 @@ impl Lane {
     }
 
     /// Which of a batch's events are not kept.
-    pub(super) async fn find_missing(
-        &mut self,
-        batch: &[Uuid],
-    ) -> Result<Option<Vec<Uuid>>, Stopped> {
+    async fn find_missing(&mut self, batch: &[Uuid]) -> Result<Option<Vec<Uuid>>, Stopped> {
         let mut missing = Vec::new();
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
@@ -145,21 +144,6 @@ impl Lane {
             }
         }
         Ok(Some(missing))
-    }
-
-    /// Whether the destination keeps all of these: asked until it does, or patience is over.
-    pub(super) async fn is_kept(&mut self, ids: &[Uuid]) -> Result<bool, Stopped> {
-        let began = Instant::now();
-        while began.elapsed() < self.tempo.patience {
-            self.pause(self.tempo.confirm).await?;
-            match self.sink.count_kept(ids).await {
-                Ok(kept) if kept >= ids.len() => return Ok(true),
-                Ok(_) => {}
-                Err(Unconfirmed::Failed(fault)) => self.wait_after(&fault).await?,
-                Err(Unconfirmed::NotOffered(_)) => return Ok(true),
-            }
-        }
-        Ok(false)
     }
 
     /// Whether a failure casts doubt on what was acknowledged before it.

@@ -101,11 +101,10 @@ impl Lane {
 
     /// Sends what may go, and waits for what comes first of all that may come.
     pub(super) async fn fly(&mut self, bounds: Bounds) -> Result<(), Stopped> {
-        let is_called = self.calls || self.news.has_changed().unwrap_or(false);
         if self.flights.air.is_empty() && !self.flights.troubles.is_empty() {
             return self.mend().await;
         }
-        let goes_on = self.flights.troubles.is_empty() && !is_called;
+        let goes_on = self.flights.troubles.is_empty();
         if goes_on {
             self.read_ahead(bounds).await;
         }
@@ -120,9 +119,6 @@ impl Lane {
                 }
             }
         }
-        if is_called && self.flights.air.is_empty() {
-            return Ok(());
-        }
         match self.wait_for_any(bounds, goes_on, wait).await? {
             Woken::Landed(landed) => self.land(*landed).await?,
             Woken::Read(Ok(Some(kept))) => self.take_in(kept, bounds),
@@ -131,7 +127,7 @@ impl Lane {
                 self.state.failed(&fault.to_string(), false);
                 self.pause(self.tempo.first).await?;
             }
-            Woken::Called => self.calls = true,
+            Woken::Called => self.hand.call(),
             Woken::Time => {}
         }
         Ok(())
@@ -145,6 +141,7 @@ impl Lane {
     ) -> Result<Woken, Stopped> {
         let reads = goes_on && self.window.may_read();
         let idle = self.flights.air.is_empty() && !reads;
+        let asleep = self.idle();
         let Self { flights, source, seat, news, tempo, .. } = self;
         let most = Most { frames: bounds.frames, bytes: bounds.frame_bytes };
         let some = async {
@@ -155,7 +152,7 @@ impl Lane {
                 }
                 () = sleep(wait.unwrap_or(tempo.linger)), if wait.is_some() || idle => Woken::Time,
                 Ok(()) = news.changed(), if goes_on => Woken::Called,
-                next = source.next(most, seat, tempo.idle), if reads => Woken::Read(next),
+                next = source.next(most, seat, asleep), if reads => Woken::Read(next),
             }
         };
         unless_stopped(&mut self.signal, self.changed, some).await

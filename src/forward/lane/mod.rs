@@ -7,6 +7,7 @@ mod aside;
 mod batch;
 mod confirm;
 mod flight;
+mod hand;
 mod patience;
 mod reading;
 mod rules;
@@ -28,6 +29,7 @@ use tokio::time::sleep;
 use self::aside::{Blocked, UNKEPT};
 use self::confirm::LOSSES_MAX;
 use self::flight::Flights;
+use self::hand::Hand;
 use self::reading::HOLES_PAUSE;
 use self::source::Source;
 use self::state::State;
@@ -80,8 +82,8 @@ pub(super) struct Lane {
     blocked: Blocked,
     /// Rises when something there may go out again.
     news: Receiver<u64>,
-    /// Something there may go out again.
-    calls: bool,
+    /// What of it goes out again.
+    hand: Hand,
     state: Arc<State>,
     notices: Notices,
     tempo: Tempo,
@@ -158,8 +160,7 @@ impl Lane {
             ordering,
             notes: ground.telemetry.notes(),
             blocked: Blocked::default(),
-            // What was called up before the last stop still is.
-            calls: true,
+            hand: Hand::default(),
             state,
             notices: Notices::of(ground),
             tempo,
@@ -183,12 +184,11 @@ impl Lane {
     pub(super) async fn run(mut self) {
         self.recall_failing().await;
         self.recall_holes().await;
-        if self.recall().await.is_ok() {
-            while self.go_round().await.is_ok() && self.take_rest().await.is_ok() {
-                self.keep_holes_in_time().await;
-            }
+        while self.go_round().await.is_ok() && self.take_rest().await.is_ok() {
+            self.keep_holes_in_time().await;
         }
         self.land_all().await;
+        self.open_hand().await;
         self.keep_holes().await;
     }
 
@@ -202,6 +202,8 @@ impl Lane {
                 self.window.put_down();
                 self.source.rewind();
                 self.source.rest();
+                self.hand.drop_all();
+                self.open_hand().await;
             }
         }
         self.wait_for_news(wait).await
@@ -209,6 +211,7 @@ impl Lane {
 
     /// One look into the spool, and all that was there.
     async fn go_round(&mut self) -> Result<(), Stopped> {
+        self.call_up().await?;
         let question = self.question();
         if self.must_ask() || question.is_some_and(|due| due <= Instant::now()) {
             let wait = question.map(|due| due.saturating_duration_since(Instant::now()));
@@ -216,9 +219,6 @@ impl Lane {
                 self.pause(wait).await?;
             }
             return self.confirm().await;
-        }
-        if self.flights.is_empty() && (self.calls || self.news.has_changed().unwrap_or(false)) {
-            return self.carry_shelved().await;
         }
         let bounds = self.sink.bounds();
         if self.flies() {
@@ -310,17 +310,15 @@ impl Lane {
         }
     }
 
-    /// Events arrived; `false`: the destination does not say that it keeps those from the shelf.
-    async fn taken(&mut self, load: &Load, range: Range<usize>) -> Result<bool, Stopped> {
+    /// Events arrived.
+    async fn taken(&mut self, load: &Load, range: Range<usize>) -> Result<(), Stopped> {
         self.backoff.reset();
-        if load.is_shelved() {
-            if !self.unshelve(load, range.clone()).await? {
-                return Ok(false);
-            }
-            self.refused_in_a_row = 0;
-        } else if self.confirms {
-            self.acknowledged(range.clone().map(|place| load.at(place).1.id).collect());
+        let lying = load.lying(range.clone());
+        if self.confirms {
+            let ids = range.clone().map(|place| load.at(place).1.id).collect();
+            self.acknowledged(ids, lying);
         } else {
+            self.hand.arrived(lying);
             self.refused_in_a_row = 0;
         }
         self.settle(load, range.clone());
@@ -338,7 +336,7 @@ impl Lane {
             let micros = now.saturating_sub(kept.received.micros());
             facts.waited(Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Waits after a failure, as long as it deserves.

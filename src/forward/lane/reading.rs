@@ -49,7 +49,8 @@ impl Lane {
 
     /// Waits for frames, at most until a question is due or something on the shelf was called up.
     async fn read(&mut self, question: Option<Instant>, bounds: Bounds) -> Result<(), Stopped> {
-        let (source, news, idle) = (&mut self.source, &mut self.news, self.tempo.idle);
+        let idle = self.idle();
+        let (source, news) = (&mut self.source, &mut self.news);
         let most = Most { frames: bounds.frames, bytes: bounds.frame_bytes };
         let next = async {
             tokio::select! {
@@ -61,7 +62,7 @@ impl Lane {
         let next = before(question, next);
         match unless_stopped(&mut self.signal, self.changed, next).await? {
             None => {}
-            Some(None) => self.calls = true,
+            Some(None) => self.hand.call(),
             Some(Some(Ok(None))) => return Err(Stopped),
             Some(Some(Ok(Some(kept)))) => self.take_in(kept, bounds),
             Some(Some(Err(fault))) => {
@@ -100,12 +101,10 @@ impl Lane {
 
     /// Events of a range were taken or parked.
     pub(super) fn settle(&mut self, load: &Load, range: Range<usize>) {
-        if !load.is_shelved() {
-            for place in range {
-                self.window.mark(load.item(place));
-            }
-            self.advance();
+        for place in range {
+            self.window.mark(load.item(place));
         }
+        self.advance();
     }
 
     /// Events that were taken out of a load are parked.
@@ -125,18 +124,19 @@ impl Lane {
         }
     }
 
-    /// What is left of a load is read again, and all behind the cursor that is not done with.
+    /// What is left of a load is read again, and all behind the cursor that is not done with; so is what comes from the
+    /// shelf.
     pub(super) fn go_back(&mut self, load: &Load) {
-        if !load.is_shelved() {
-            self.window.go_back(load);
-            self.source.rewind();
-        }
+        self.window.go_back(load);
+        self.source.rewind();
+        self.hand.drop_all();
     }
 
     /// Everything behind the cursor goes out again.
     pub(super) fn begin_again(&mut self) {
         self.window.forget();
         self.source.rewind();
+        self.hand.drop_all();
     }
 
     /// Learns what was done with beyond the cursor, and keeps it again: a kill may come before there is more.

@@ -87,13 +87,13 @@ impl Lane {
                 what: what.to_owned(),
             });
         };
-        if load.is_shelved() || alone {
-            range.for_each(|place| note((0, 0), Some(load.at(place).1.id)));
-        } else {
-            for run in load.runs(range).take(RUNS_MAX) {
-                let frames = run.first().zip(run.last());
-                let frames = frames.map(|(first, last)| (first.spot().0, last.spot().0));
-                note(frames.unwrap_or_default(), None);
+        for run in load.runs(range).take(RUNS_MAX) {
+            let frames = run.first().zip(run.last());
+            let frames = frames.map(|(first, last)| (first.spot().0, last.spot().0));
+            match frames.unwrap_or_default() {
+                (0, _) => run.iter().for_each(|item| note((0, 0), Some(item.event().id))),
+                _ if alone => run.iter().for_each(|item| note((0, 0), Some(item.event().id))),
+                frames => note(frames, None),
             }
         }
     }

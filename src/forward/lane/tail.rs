@@ -11,6 +11,8 @@ use crate::id::Uuid;
 #[derive(Debug)]
 struct Entry {
     ids: Vec<Uuid>,
+    /// Where those of them lie on the shelf that come from there.
+    lying: Vec<i64>,
     /// The cursor may move here once this batch and those before it are kept.
     sequence: Option<u64>,
     since: Instant,
@@ -39,9 +41,9 @@ impl Tail {
     }
 
     /// A batch was acknowledged.
-    pub(super) fn push(&mut self, ids: Vec<Uuid>, since: Instant) {
+    pub(super) fn push(&mut self, ids: Vec<Uuid>, lying: Vec<i64>, since: Instant) {
         self.events += ids.len();
-        self.entries.push_back(Entry { ids, sequence: None, since });
+        self.entries.push_back(Entry { ids, lying, sequence: None, since });
     }
 
     /// Everything up to `sequence` was sent or parked; `false`: nothing is waited for, the cursor may move at once.
@@ -69,14 +71,15 @@ impl Tail {
         (count, ids)
     }
 
-    /// So many of the oldest batches are kept; how far the cursor may move.
-    pub(super) fn pop(&mut self, count: usize) -> Option<u64> {
-        let mut last = None;
+    /// So many of the oldest batches are kept; how far the cursor may move, and what may leave the shelf.
+    pub(super) fn pop(&mut self, count: usize) -> (Option<u64>, Vec<i64>) {
+        let (mut last, mut lying) = (None, Vec::new());
         for entry in self.entries.drain(..count.min(self.entries.len())) {
             self.events -= entry.ids.len();
             last = last.max(entry.sequence);
+            lying.extend(entry.lying);
         }
-        last
+        (last, lying)
     }
 
     /// Forgets all of them: they are sent again.
@@ -99,16 +102,17 @@ mod tests {
         let mut tail = Tail::default();
         assert!(!tail.mark(3), "nothing is waited for");
         let now = Instant::now();
-        tail.push(ids(0..4), now);
+        tail.push(ids(0..4), vec![7], now);
         assert!(tail.mark(7));
-        tail.push(ids(4..5), now);
-        tail.push(ids(5..9), now);
+        tail.push(ids(4..5), Vec::new(), now);
+        tail.push(ids(5..9), vec![8, 9], now);
         assert!(tail.mark(9) && tail.mark(8));
         assert_eq!(tail.front(5), (2, ids(0..5)));
         assert_eq!(tail.front(1), (1, ids(0..4)), "one batch at least");
-        assert_eq!((tail.pop(2), tail.events()), (Some(7), 4));
-        assert_eq!((tail.pop(5), tail.is_empty(), tail.events()), (Some(9), true, 0));
-        tail.push(ids(0..2), now);
+        assert_eq!((tail.pop(2), tail.events()), ((Some(7), vec![7]), 4));
+        assert_eq!(tail.pop(5), (Some(9), vec![8, 9]));
+        assert_eq!((tail.is_empty(), tail.events()), (true, 0));
+        tail.push(ids(0..2), Vec::new(), now);
         tail.clear();
         assert_eq!((tail.front(9), tail.events()), ((0, Vec::new()), 0));
     }

@@ -12,7 +12,8 @@ use super::ahead::{Ahead, Holes};
 use super::turns::{Flow, Turns};
 use crate::event::Event;
 use crate::forward::load::{Item, Load, Ordering};
-use crate::shelf::Key;
+use crate::id::Uuid;
+use crate::shelf::{Key, Lying};
 use crate::spool::{Capture, Kept};
 
 /// So far a lane reads ahead of its cursor: frames, and bytes of their events.
@@ -69,7 +70,12 @@ pub(super) struct Window {
     taken: usize,
 }
 
-fn flow_of(kept: &Kept) -> Flow {
+/// What comes from the shelf is of a flow of its own: it has its turn beside each webhook.
+fn flow_of(item: &Item) -> Flow {
+    let kept = item.kept();
+    if item.lies().is_some() {
+        return (kept.account, Uuid::max());
+    }
     let webhook = kept.capture.as_ref().map(|capture| capture.webhook);
     (kept.account, webhook.or(kept.workspace).unwrap_or_default())
 }
@@ -157,8 +163,19 @@ impl Window {
         self.take_room();
     }
 
+    /// Events of the shelf wait from now on, as others do.
+    pub(super) fn push_shelved(&mut self, lying: Vec<Lying>) {
+        for item in Item::shelved(lying, self.next) {
+            self.next += 1;
+            self.line_up(item);
+        }
+    }
+
     fn line_up(&mut self, item: Item) {
-        if !self.again.is_empty() && self.again.binary_search(&item.spot()).is_ok() {
+        if item.lies().is_none()
+            && !self.again.is_empty()
+            && self.again.binary_search(&item.spot()).is_ok()
+        {
             self.held.push(item);
             return;
         }
@@ -168,7 +185,7 @@ impl Window {
             }
             return;
         }
-        let flow = flow_of(item.kept());
+        let flow = flow_of(&item);
         let ordering = self.rules.ordering;
         match &mut self.queue {
             Queue::Plain(items, of) if items.is_empty() || *of == Some(flow) => {
@@ -212,9 +229,12 @@ impl Window {
         match &mut self.queue {
             Queue::Plain(items, _) => {
                 let mut count = 0;
+                let lies = items.front().map(|item| item.lies().is_some());
                 for item in items.iter().take(events_max) {
                     bytes += item.bytes();
-                    if count > 0 && bytes > bytes_max {
+                    // Where the order makes names, what comes from the shelf goes apart.
+                    let is_apart = self.rules.is_strict && Some(item.lies().is_some()) != lies;
+                    if count > 0 && (bytes > bytes_max || is_apart) {
                         break;
                     }
                     count += 1;
@@ -249,7 +269,7 @@ impl Window {
         if let Queue::Turns(turns) = &mut self.queue {
             for (place, key) in load.keys().iter().enumerate().rev() {
                 let item = load.item(place);
-                turns.put_back(flow_of(item.kept()), *key, item.clone());
+                turns.put_back(flow_of(item), *key, item.clone());
             }
         }
     }
@@ -265,8 +285,10 @@ impl Window {
 
     /// An event was taken or parked.
     pub(super) fn mark(&mut self, item: &Item) {
-        let (sequence, event) = item.spot();
-        self.ahead.mark(sequence, event);
+        if item.lies().is_none() {
+            let (sequence, event) = item.spot();
+            self.ahead.mark(sequence, event);
+        }
     }
 
     /// How far the cursor may move, if that is farther than before.
@@ -280,7 +302,8 @@ impl Window {
 
     /// Everything that is not done with is read again, and what did not go of a load goes together again.
     pub(super) fn go_back(&mut self, load: &Load) {
-        let items = (0..load.len()).map(|place| load.item(place).spot());
+        let items = (0..load.len()).map(|place| load.item(place));
+        let items = items.filter(|item| item.lies().is_none()).map(Item::spot);
         let left = items.filter(|(sequence, event)| !self.ahead.is_done(*sequence, *event));
         self.again = left.collect();
         self.again.sort_unstable();

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::server::{Server, status};
 use super::*;
+use crate::shelf::{Aside, Asked, Key, Standing};
 use crate::spool::Capture;
 
 impl House {
@@ -249,4 +250,89 @@ async fn what_went_out_of_turn_is_known_after_a_stop_and_sent_again_after_a_kill
         }
         lanes.stop().await;
     }
+}
+
+/// Sets events aside for a destination, each refused or called up.
+async fn set_aside(house: &House, text: &str, numbers: std::ops::Range<u64>, standing: Standing) {
+    let destination = Destination::parse(text).expect("a destination");
+    let aside = |number: u64| Aside {
+        name: destination.name().to_owned(),
+        key: Key::new(ACCOUNT, None, &format!("resource.{}", number % 10)),
+        standing,
+        account: ACCOUNT,
+        workspace: None,
+        received: house.clock.now(),
+        parked: house.clock.now(),
+        reason: "answered 422".to_owned(),
+        attempts: 1,
+        answer: None,
+        event: of_ten(number, ""),
+    };
+    let all = numbers.map(aside).collect();
+    house.shelf.put(destination.id(), all).await.expect("kept");
+}
+
+#[tokio::test]
+async fn what_is_called_up_goes_several_at_once_and_beside_what_is_new() {
+    let house = House::new();
+    let watch: Arc<Mutex<Watch>> = Arc::default();
+    let address = slow_server(Arc::clone(&watch), false).await;
+    let text = format!("http://{address}/?concurrency=8&batch_events=1");
+    // More than is in hand at once, of nine resources; what is new is of the tenth.
+    for start in (0..1000).step_by(10) {
+        set_aside(&house, &text, start + 1..start + 10, Standing::Due).await;
+    }
+    for number in (1000..1500).step_by(10) {
+        house.append_event(of_ten(number, "")).await;
+    }
+    let lanes = house.lanes(&[text]);
+    until(|| (watch.lock().expect("a watch").taken.len() >= 950).then_some(())).await;
+    until(|| (lanes.board()()[0].parked == 0).then_some(())).await;
+    lanes.stop().await;
+    let watch = watch.lock().expect("a watch");
+    for resource in 0..10 {
+        let own = watch.taken.iter().filter(|number| *number % 10 == resource);
+        assert!(own.is_sorted(), "{resource}: {:?}", watch.taken);
+    }
+    let mut all = watch.taken.clone();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!((all.len(), watch.taken.len()), (950, 950), "once each");
+    assert!(watch.most > 2 && watch.most <= 8, "{} at once", watch.most);
+    let last = watch.taken.iter().rposition(|number| number % 10 == 0).expect("an event");
+    assert!(last < 800, "what is new waited for {last} of 950");
+}
+
+#[tokio::test]
+async fn what_is_retried_and_discarded_at_once_is_one_of_the_two() {
+    let house = House::new();
+    let watch: Arc<Mutex<Watch>> = Arc::default();
+    let address = slow_server(Arc::clone(&watch), false).await;
+    let text = format!("http://{address}/?concurrency=8&batch_events=1");
+    set_aside(&house, &text, 0..1000, Standing::Refused).await;
+    let lanes = house.lanes(&[text]);
+    let mut gone = Vec::new();
+    for number in (0..1000).rev().step_by(7) {
+        let ids = Some(vec![Uuid::from_u128(number)]);
+        let (retried, discarded) = tokio::join!(
+            house.shelf.retry(Asked::default()),
+            house.shelf.discard(Asked { ids, ..Asked::default() }),
+        );
+        retried.expect("called up");
+        let discarded = discarded.expect("let go of");
+        let count = discarded.ids.len() as u64 + discarded.on_their_way;
+        assert!(count <= 1);
+        gone.extend(discarded.ids);
+    }
+    until(|| (lanes.board()()[0].parked == 0).then_some(())).await;
+    lanes.stop().await;
+    assert!(gone.len() > 1, "{gone:?}");
+    let taken = watch.lock().expect("a watch").taken.clone();
+    for resource in 0..10 {
+        assert!(taken.iter().filter(|number| *number % 10 == resource).is_sorted(), "{taken:?}");
+    }
+    let mut all: Vec<Uuid> = taken.iter().map(|one| Uuid::from_u128((*one).into())).collect();
+    all.extend(&gone);
+    all.sort_unstable();
+    assert_eq!(all, (0..1000).map(Uuid::from_u128).collect::<Vec<_>>());
 }
