@@ -19,7 +19,7 @@ use crate::verify::signature::{
 };
 
 /// What may be said.
-const KEYS: [&str; 5] = ["provider", "secrets", "tolerance", "required", "parameters"];
+const KEYS: [&str; 6] = ["provider", "secrets", "tolerance", "required", "parameters", "once"];
 /// The field that holds from where a webhook may be called.
 const NETWORKS: &str = "networks";
 /// Longest time the clocks may differ.
@@ -174,10 +174,7 @@ pub(super) fn vet(after: Option<&Record>, providers: &Registry) -> Result<(), Pr
     let unknown =
         said.as_object().and_then(|said| said.keys().find(|key| !KEYS.contains(&&***key)));
     if let Some(unknown) = unknown {
-        return Err(wrong(
-            unknown,
-            "it is one of provider, secrets, tolerance, required, parameters",
-        ));
+        return Err(wrong(unknown, &format!("it is one of {}", KEYS.join(", "))));
     }
     let listed = said["secrets"].as_array().ok_or_else(|| wrong("secrets", "a list of texts"))?;
     if listed.len() > SECRETS_MAX {
@@ -200,6 +197,9 @@ pub(super) fn vet(after: Option<&Record>, providers: &Registry) -> Result<(), Pr
     }
     if !said["required"].is_boolean() {
         return Err(wrong("required", "true or false"));
+    }
+    if !(said["once"].is_null() || said["once"].is_boolean()) {
+        return Err(wrong("once", "true or false"));
     }
     let parameters = &said["parameters"];
     let texts = parameters.as_object().is_some_and(|named| named.values().all(Value::is_string));
@@ -254,6 +254,14 @@ fn vet_verifier(said: &Verification, providers: &Registry) -> Result<(), (&'stat
         return Err(("parameters", "`timestamp_header` is the name of a header".to_owned()));
     }
     let given = |name: &str| said.parameters.contains_key(name);
+    if said.once && !verifier.signs_requests() {
+        let name = &said.provider;
+        let says = format!(
+            "{name} does not sign requests as a whole, so nothing tells one that is repeated: say \
+             what does with dedup_key"
+        );
+        return Err(("once", says));
+    }
     if verifier.needs_url() && !given("url") && verifier.can_judge() {
         let says = "the address is signed, too: `url` is the hook as the sender knows it";
         return Err(("parameters", says.to_owned()));

@@ -9,7 +9,9 @@ use crate::clock::Time;
 use crate::json::write_str;
 use crate::request::Content;
 use crate::store::Verification;
-use crate::verify::signature::{Answer, Greeting, Registry, Request, SchemeFault, Verifier};
+use crate::verify::signature::{
+    Answer, Greeting, Registry, Request, SchemeFault, Signed, Verifier,
+};
 
 /// The setting with which signatures count that the provider has replaced by stronger ones.
 const LEGACY: &str = "legacy";
@@ -38,7 +40,8 @@ pub(super) enum Proof {
 pub(super) enum Checked {
     /// Its webhook asks for nothing.
     Not,
-    By(Proof),
+    /// With what was signed, when that is to be taken once.
+    By(Proof, Option<Signed>),
     /// A handshake: the answer.
     Greeted(Answer),
 }
@@ -53,6 +56,7 @@ impl Check {
             let made = Verifier::new(&said.provider, provider, &secrets, parameters, tolerance)?;
             let seconds = |until: Time| until.micros().div_euclid(1_000_000);
             let made = made.ending(said.secrets.iter().map(|one| one.until.map(seconds)));
+            let made = if said.once { made.remembering() } else { made };
             Ok(if takes_legacy { made } else { made.strict() })
         });
         Self {
@@ -122,11 +126,11 @@ pub(super) fn run(admission: &Admission, content: &Content) -> Result<Checked, R
         Greeting::None => {}
     }
     match verifier.judge(&request, None, now) {
-        Ok(found) => Ok(Checked::By(Proof::Secret(found.secret))),
+        Ok(found) => Ok(Checked::By(Proof::Secret(found.secret), found.signed)),
         Err(fault) if check.required => {
             tracing::debug!(webhook = %admission.endpoint.id, %fault, "refused a request");
             Err(unverified(StatusCode::UNAUTHORIZED, fault.reason()))
         }
-        Err(fault) => Ok(Checked::By(Proof::Missing(fault.reason()))),
+        Err(fault) => Ok(Checked::By(Proof::Missing(fault.reason()), None)),
     }
 }

@@ -29,7 +29,7 @@ use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
 use crate::limit::{Limits, Over, Rates};
 use crate::request::{Arrival, Body, Content, HIDDEN_PATH, SECRET_HEADERS, has_body, help};
-use crate::spool::{Capture, Digest, First, Frame, Key, Marks, Receipt, Sender, Spool, Taken};
+use crate::spool::{Capture, Frame, Marks, Receipt, Sender, Spool};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
 use crate::verify::key::{Keyring, bearer};
@@ -39,6 +39,7 @@ use check::{Check, Checked, Proof};
 use events::Sequel;
 use failure::{Failure, FailureKind};
 use handshake::Handshake;
+use once::Known;
 use refusal::Refusal;
 use rendering::{Renderer, Rendering};
 use shadow::Beside;
@@ -113,6 +114,8 @@ struct Submission {
     content: Content,
     /// How it was verified, when its webhook asks for that.
     proof: Option<Proof>,
+    /// How it is known again.
+    known: Known,
 }
 
 /// A request on stable storage.
@@ -130,21 +133,6 @@ enum Verdict {
     Handshake(Handshake),
     /// It was kept before, and this one was not.
     Duplicate,
-}
-
-/// How a request is known again.
-#[derive(Clone, Copy)]
-struct Known {
-    key: Key,
-    /// From when on.
-    since: Time,
-}
-
-impl Kept {
-    /// What was kept when the same request came before.
-    fn before(first: First) -> Self {
-        Self { receipt: first.receipt, id: first.id, verdict: Verdict::Duplicate }
-    }
 }
 
 impl Hooks {
@@ -194,14 +182,17 @@ impl Hooks {
         let admission = self.admit(arrival, place)?;
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
-        let checked = check::run(&admission, &content)?;
-        self.charge(&admission.endpoint, admission.arrival.received)?;
-        let (proof, greeted) = match checked {
-            Checked::Not => (None, None),
-            Checked::By(proof) => (Some(proof), None),
-            Checked::Greeted(answer) => (None, Some(answer)),
+        let (proof, known, greeted) = match check::run(&admission, &content)? {
+            Checked::Not => (None, Known::default(), None),
+            Checked::By(proof, signed) => (Some(proof), Known::signed(&admission, signed), None),
+            Checked::Greeted(answer) => (None, Known::default(), Some(answer)),
         };
-        let mut submission = Submission::new(admission, content, proof);
+        // Whoever repeats what somebody else has signed uses up nobody's quota.
+        if let Some(first) = self.first(known).await? {
+            return Ok(Kept::before(first));
+        }
+        self.charge(&admission.endpoint, admission.arrival.received)?;
+        let mut submission = Submission::new(admission, content, (proof, known));
         submission.sender.marks = self.marks(&submission.endpoint);
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
         let handshake = match greeted {
@@ -226,12 +217,9 @@ impl Hooks {
             return Ok(Kept { receipt, id, verdict: Verdict::Handshake(handshake) });
         }
         let mut rendering = self.renderer.run(submission, &self.facts).await?;
-        let once = self.once(&rendering);
-        if let Some(once) = once {
-            // Apart: what few webhooks ask must not weigh on every request.
-            if let Some(first) = Box::pin(self.spool.first(once.key, once.since)).await? {
-                return Ok(Kept::before(first));
-            }
+        let known = self.known(&rendering);
+        if let Some(first) = self.first(known).await? {
+            return Ok(Kept::before(first));
         }
         let (event, verdict) = match self.draft(&mut rendering, event_id, id) {
             Ok(event) => (event, Verdict::Accepted),
@@ -249,8 +237,8 @@ impl Hooks {
         let received = events::received(&kept, id, &Sequel::Event(event.id));
         let events = [received, event];
         // What failed is not remembered: its sender may try again once the template is mended.
-        let kept = if let (Some(once), Verdict::Accepted) = (once, &verdict) {
-            Box::pin(self.append_once(kept, &events, once)).await?
+        let kept = if known.is_any() && matches!(verdict, Verdict::Accepted) {
+            Box::pin(self.append_once(kept, &events, known)).await?
         } else {
             let receipt = self.append(kept, &events).await?;
             Kept { receipt, id, verdict }
@@ -259,18 +247,6 @@ impl Hooks {
             self.beside.offer(job);
         }
         Ok(kept)
-    }
-
-    /// How a request is known again, when its webhook takes those sent again once.
-    fn once(&self, rendering: &Rendering) -> Option<Known> {
-        let Submission { endpoint, received, .. } = &rendering.submission;
-        let once = endpoint.once.as_ref()?;
-        let Some(digest) = rendering.key else {
-            self.facts.missed_key();
-            return None;
-        };
-        let since = received.plus_seconds(-once.window_seconds);
-        Some(Known { key: (endpoint.id, digest), since })
     }
 
     /// Method, slug, the peer's budget, the spool's gate: before a byte of the body is read.
@@ -368,29 +344,11 @@ impl Hooks {
     }
 
     async fn append(&self, submission: Submission, events: &[Event]) -> Result<Receipt, Refusal> {
-        let frame = frame(submission, events, None);
+        let frame = frame(submission, events, Known::default());
         let started = Instant::now();
         let receipt = self.spool.append(frame).await?;
         self.facts.appended(started.elapsed());
         Ok(receipt)
-    }
-
-    /// As [`Hooks::append`]; but when the same request came a moment ago, that one's receipt.
-    async fn append_once(
-        &self,
-        submission: Submission,
-        events: &[Event],
-        Known { key, since }: Known,
-    ) -> Result<Kept, Refusal> {
-        let named = (events[0].id, submission.received);
-        let frame = frame(submission, events, Some(key.1));
-        let started = Instant::now();
-        let taken = self.spool.append_first(key, since, named, frame).await?;
-        self.facts.appended(started.elapsed());
-        Ok(match taken {
-            Taken::New(receipt) => Kept { receipt, id: named.0, verdict: Verdict::Accepted },
-            Taken::Known(first) => Kept::before(first),
-        })
     }
 
     fn mint(&self, received: Time) -> Uuid {
@@ -426,7 +384,7 @@ impl Hooks {
 }
 
 impl Submission {
-    fn new(admission: Admission, content: Content, proof: Option<Proof>) -> Self {
+    fn new(admission: Admission, content: Content, (proof, known): (Option<Proof>, Known)) -> Self {
         let Admission { endpoint, arrival } = admission;
         let Arrival { method, target, mut headers, received, peer, .. } = arrival;
         let sender = Sender { peer, marks: Marks::default() };
@@ -439,7 +397,7 @@ impl Submission {
             headers.remove(name);
         }
         hide(&mut headers, slug);
-        Self { endpoint, method, headers, query, received, sender, content, proof }
+        Self { endpoint, method, headers, query, received, sender, content, proof, known }
     }
 
     /// What its template sees.
@@ -465,11 +423,13 @@ impl Rendering {
 }
 
 /// One frame: the request and its events live or die together.
-fn frame(submission: Submission, events: &[Event], key: Option<Digest>) -> Frame {
+fn frame(submission: Submission, events: &[Event], known: Known) -> Frame {
     let endpoint = &submission.endpoint;
+    let [key, signed] = known.digests();
     let capture = Capture {
         webhook: endpoint.id,
         key,
+        signed,
         version: endpoint.version,
         sender: Some(submission.sender),
         query: submission.query.into(),

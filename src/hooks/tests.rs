@@ -33,7 +33,8 @@ fn submission(method: Method, headers: &[(&str, &str)], body: &str) -> Submissio
     let endpoint = routes.find(SLUG, clock.now()).expect("known");
     let raw = Bytes::copy_from_slice(body.as_bytes());
     let content = Content { decoded: raw.clone(), raw };
-    Submission::new(Admission { endpoint, arrival: arrival(method, headers) }, content, None)
+    let admission = Admission { endpoint, arrival: arrival(method, headers) };
+    Submission::new(admission, content, (None, Known::default()))
 }
 
 fn read(event: &Event) -> serde_json::Value {
@@ -254,7 +255,7 @@ fn what_is_kept_is_a_copy_with_marks_and_the_request_stays_as_it_came() {
         let endpoint = Routes::new(&clock, &[hook]).find(SLUG, clock.now()).expect("known");
         let content = Content { raw: raw.into(), decoded: decoded.into() };
         let admission = Admission { endpoint, arrival: arrival(Method::POST, headers) };
-        let mut submission = Submission::new(admission, content, None);
+        let mut submission = Submission::new(admission, content, (None, Known::default()));
         submission.sender.marks = Marks::KEY;
         submission
     };

@@ -2,9 +2,9 @@
 //! no file; a payload whose layout makes no sense is no frame, never a panic.
 //!
 //! Payload: for each event its id (16) and length (u32); of a request the webhook (16), its key (16) when it has one,
-//! the version of its template (u64), the length of its query (u32) and the query, who sent it (17); the events' JSON
-//! one behind the other; the request's body to the end. Frames of earlier releases have no sender, and those before
-//! neither version nor query.
+//! a digest of what was signed (16) when that is to be known again, the version of its template (u64), the length of
+//! its query (u32) and the query, who sent it (17); the events' JSON one behind the other; the request's body to the
+//! end. Frames of earlier releases have no sender, and those before neither version nor query.
 
 use bytes::Bytes;
 
@@ -27,6 +27,8 @@ const KEYED: u8 = 2;
 const TARGET: u8 = 4;
 /// Flag: who sent the request is known.
 const SENT: u8 = 8;
+/// Flag: what was signed of the request is to be known again.
+const SIGNED: u8 = 32;
 const ENTRY_BYTES: usize = 20;
 const WEBHOOK_BYTES: usize = 16;
 const KEY_BYTES: usize = size_of::<Digest>();
@@ -36,9 +38,9 @@ const TARGET_BYTES: usize = 12;
 fn measure(events: &[Event], capture: Option<&Capture>) -> usize {
     let texts: usize = events.iter().map(|event| ENTRY_BYTES + event.json.len()).sum();
     let request = capture.map_or(0, |capture| {
-        let key = capture.key.map_or(0, |_| KEY_BYTES);
+        let keys = KEY_BYTES * [capture.key, capture.signed].iter().flatten().count();
         let sender = capture.sender.map_or(0, |_| SENDER_BYTES);
-        WEBHOOK_BYTES + key + TARGET_BYTES + capture.query.len() + sender + capture.body.len()
+        WEBHOOK_BYTES + keys + TARGET_BYTES + capture.query.len() + sender + capture.body.len()
     });
     texts + request
 }
@@ -72,7 +74,9 @@ pub(super) fn encode(
     }
     if let Some(capture) = capture {
         bytes.extend_from_slice(capture.webhook.as_bytes());
-        bytes.extend_from_slice(capture.key.as_ref().map_or(&[], |key| &key[..]));
+        for key in [&capture.key, &capture.signed].into_iter().flatten() {
+            bytes.extend_from_slice(key);
+        }
         bytes.extend_from_slice(&capture.version.to_le_bytes());
         bytes.extend_from_slice(&(capture.query.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&capture.query);
@@ -94,15 +98,16 @@ pub(super) fn encode(
 
 fn flags(capture: Option<&Capture>) -> u8 {
     let Some(capture) = capture else { return 0 };
-    let key = if capture.key.is_some() { KEYED } else { 0 };
-    let sender = if capture.sender.is_some() { SENT } else { 0 };
-    CAPTURE | TARGET | key | sender
+    let flag = |has: bool, flag: u8| if has { flag } else { 0 };
+    let (key, signed) =
+        (flag(capture.key.is_some(), KEYED), flag(capture.signed.is_some(), SIGNED));
+    CAPTURE | TARGET | key | signed | flag(capture.sender.is_some(), SENT)
 }
 
 /// Reads a frame back; events and body are slices of `payload`. `None`: a kind of a later release, or no sense.
 pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
     let is_request = header.flags & CAPTURE != 0;
-    let known = CAPTURE | KEYED | TARGET | SENT;
+    let known = CAPTURE | KEYED | TARGET | SENT | SIGNED;
     let is_known = header.flags & !known == 0 && (is_request || header.flags == 0);
     if !matches!(header.kind, REQUEST | OWN) || !is_known {
         return None;
@@ -151,7 +156,7 @@ fn head_bytes(header: &Header, rest: &[u8]) -> Option<usize> {
         return Some(0);
     }
     let has = |flag, bytes| if header.flags & flag == 0 { 0 } else { bytes };
-    let fixed = WEBHOOK_BYTES + has(KEYED, KEY_BYTES);
+    let fixed = WEBHOOK_BYTES + has(KEYED, KEY_BYTES) + has(SIGNED, KEY_BYTES);
     let sender = has(SENT, SENDER_BYTES);
     if header.flags & TARGET == 0 {
         return Some(fixed + sender);
@@ -172,6 +177,9 @@ fn read_head(header: &Header, payload: &Bytes, at: &mut usize) -> Option<Capture
     let mut capture = Capture { webhook, ..Capture::default() };
     if header.flags & KEYED != 0 {
         capture.key = Some(take(KEY_BYTES)?[..].try_into().ok()?);
+    }
+    if header.flags & SIGNED != 0 {
+        capture.signed = Some(take(KEY_BYTES)?[..].try_into().ok()?);
     }
     if header.flags & TARGET != 0 {
         let target = take(TARGET_BYTES)?;
@@ -208,6 +216,7 @@ mod tests {
             webhook: Uuid::from_u128(9),
             sender: key.map(|_| sent([192, 0, 2, 1])),
             key,
+            signed: key.map(|key| key.map(|byte| byte + 1)),
             version: u64::MAX,
             query: Bytes::from_static(b"a=1"),
             body: Bytes::from_static(b"\xff\0body"),
@@ -247,7 +256,8 @@ mod tests {
     #[test]
     fn a_payload_without_sense_is_no_frame() {
         let query = Bytes::from_static(b"a=1");
-        let capture = Capture { query, key: Some([7; 16]), ..Capture::default() };
+        let (key, signed) = (Some([7; 16]), Some([8; 16]));
+        let capture = Capture { key, signed, query, ..Capture::default() };
         let events = [event(1, "{\"a\":1}")];
         let frame = encode(Uuid::nil(), None, Time::default(), &events, Some(&capture));
         let (header, payload) = split(&frame);

@@ -111,6 +111,8 @@ pub struct Capture {
     pub webhook: Uuid,
     /// What tells it from others, when it is to be taken once.
     pub key: Option<Digest>,
+    /// A digest of what was signed of it, when that is to be taken once.
+    pub signed: Option<Digest>,
     /// Which version of the template it met; 0: not known.
     pub version: u64,
     /// Who sent it; nobody knows of what earlier releases kept.
@@ -126,6 +128,15 @@ pub type Digest = [u8; 16];
 
 /// A webhook and what tells a request from its others.
 pub type Key = (Uuid, Digest);
+
+/// How a request is known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// By what.
+    pub key: Key,
+    /// From when on it counts.
+    pub since: Time,
+}
 
 /// The first request of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::append::Append;
 use super::shared::Shared;
-use super::{First, Frame, Key, Receipt, Spool, SpoolError, Taken};
+use super::{Again, First, Frame, Key, Receipt, Spool, SpoolError, Taken};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
@@ -124,28 +124,28 @@ impl Spool {
         append(&self.running.shared, place, received, events, Some(tell)).await
     }
 
-    /// The first request of that key since a moment, once it is kept. Bounded to the newest 1,000,000 keys; what the
-    /// journal still holds is known after a restart, as far as start-up reads it.
+    /// A request that one is known by, once it is kept. Bounded to the newest 1,000,000 keys, of which the oldest is
+    /// forgotten first: what it was of is new again. What the journal still holds is known after a restart, as far as
+    /// start-up reads it.
     ///
     /// # Errors
     /// [`SpoolError::Busy`] when it does not become durable.
-    pub async fn first(&self, key: Key, since: Time) -> Result<Option<First>, SpoolError> {
-        first(&self.running.shared, key, since).await
+    pub async fn first(&self, known: &[Again]) -> Result<Option<First>, SpoolError> {
+        first(&self.running.shared, known).await
     }
 
-    /// Appends the frame of a request, named by its received event and when it came, unless one of that key came since
-    /// a moment. The frame's capture holds the key.
+    /// Appends the frame of a request, named by its received event and when it came, unless it is known by any of its
+    /// keys. The frame's capture holds them.
     ///
     /// # Errors
     /// As [`Spool::append`].
     pub async fn append_first(
         &self,
-        key: Key,
-        since: Time,
+        known: &[Again],
         named: (Uuid, Time),
         frame: Frame,
     ) -> Result<Taken, SpoolError> {
-        append_first(&self.running.shared, key, since, named, frame).await
+        append_first(&self.running.shared, known, named, frame).await
     }
 
     /// Where the frame of an event lies that was appended once, in the spool's window.
@@ -242,52 +242,60 @@ fn find(shared: &Shared, seen: &Memory<Placed>, event: Placed) -> Once {
     sequence.map_or(Once::New, |sequence| judge(shared.queue.fate(sequence).as_ref()))
 }
 
-/// The first request of a key since a moment, once it is kept; nothing when there was none, or when it was not kept.
-pub(super) async fn first(
-    shared: &Shared,
-    key: Key,
-    since: Time,
-) -> Result<Option<First>, SpoolError> {
+/// A request that one is known by, once it is kept; nothing when there was none, or when none was kept.
+pub(super) async fn first(shared: &Shared, known: &[Again]) -> Result<Option<First>, SpoolError> {
     for _ in 0..PAUSES_MAX {
-        let known = {
-            let keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            keys.find(&key).filter(|first| first.received >= since)
-        };
-        let Some(first) = known else { return Ok(None) };
-        match judge(shared.queue.fate(first.receipt.sequence).as_ref()) {
-            Once::Kept => return Ok(Some(first)),
-            Once::New => return Ok(None),
-            Once::Flying => tokio::time::sleep(PAUSE).await,
+        let mut is_flying = false;
+        for again in known {
+            let found = {
+                let keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
+                find_first(shared, &keys, again)
+            };
+            match found {
+                (Once::Kept, first) => return Ok(first),
+                (Once::Flying, _) => is_flying = true,
+                (Once::New, _) => {}
+            }
         }
+        if !is_flying {
+            return Ok(None);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
     Err(SpoolError::Busy)
 }
 
-/// Appends a request unless one of its key came since a moment; then waits for that one instead.
+/// The first request of a key, and what became of it.
+fn find_first(shared: &Shared, keys: &Memory<Key, First>, again: &Again) -> (Once, Option<First>) {
+    let Some(first) = keys.find(&again.key).filter(|first| first.received >= again.since) else {
+        return (Once::New, None);
+    };
+    (judge(shared.queue.fate(first.receipt.sequence).as_ref()), Some(first))
+}
+
+/// Appends a request unless it is known by any of its keys; then waits for that one instead.
 pub(super) async fn append_first(
     shared: &Arc<Shared>,
-    key: Key,
-    since: Time,
+    known: &[Again],
     (id, received): (Uuid, Time),
     frame: Frame,
 ) -> Result<Taken, SpoolError> {
     loop {
-        if let Some(first) = first(shared, key, since).await? {
+        if let Some(first) = first(shared, known).await? {
             return Ok(Taken::Known(first));
         }
         let waiting = {
             let mut keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_new = keys.find(&key).is_none_or(|known| {
-                let fate = shared.queue.fate(known.receipt.sequence);
-                known.received < since || judge(fate.as_ref()) == Once::New
-            });
-            if !is_new {
+            if known.iter().any(|again| find_first(shared, &keys, again).0 != Once::New) {
                 continue;
             }
             let sequence = shared.push(&frame, None)?;
             let horizon = received.plus_seconds(-KEY_MAX_SECONDS);
             keys.forget(|first| first.received < horizon);
-            keys.insert(key, First { id, received, receipt: Receipt { sequence } });
+            let first = First { id, received, receipt: Receipt { sequence } };
+            for again in known {
+                keys.insert(again.key, first);
+            }
             Append::waiting(Arc::clone(shared), sequence)
         };
         drop(frame);

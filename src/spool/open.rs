@@ -203,19 +203,23 @@ impl Known {
             // The first event of a request is ours: its id is fresh.
             let others = kept.events.iter().skip(1);
             others.for_each(|event| self.given.insert(placed(event), event.digest()));
-            if let Some((key, first)) = first_of(&kept) {
+            for (key, first) in firsts_of(&kept) {
                 self.keys.insert(key, first);
             }
         }
     }
 }
 
-/// The request that a frame holds, when it is to be taken once.
-fn first_of(kept: &Kept) -> Option<(Key, First)> {
-    let capture = kept.capture.as_ref()?;
-    let key = (capture.webhook, capture.key?);
+/// The request that a frame holds, by each key that it is to be taken once by.
+fn firsts_of(kept: &Kept) -> impl Iterator<Item = (Key, First)> {
     let receipt = Receipt { sequence: kept.sequence };
-    Some((key, First { id: kept.events.first()?.id, received: kept.received, receipt }))
+    let first =
+        kept.events.first().map(|event| First { id: event.id, received: kept.received, receipt });
+    let digests = kept.capture.iter().flat_map(|capture| {
+        let digests = [capture.key, capture.signed].into_iter().flatten();
+        digests.map(|digest| (capture.webhook, digest))
+    });
+    digests.filter_map(move |key| Some((key, first?)))
 }
 
 fn log(folder: &Path, report: &Report, mode: Mode) {

@@ -259,6 +259,7 @@ impl Record {
             parameters: parameters.collect(),
             tolerance_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             required: told.get("required").and_then(Value::as_bool).unwrap_or(true),
+            once: told.get("once").and_then(Value::as_bool).unwrap_or(false),
         })
     }
 

@@ -30,4 +30,6 @@ pub struct Verification {
     pub tolerance_seconds: Option<u32>,
     /// Whether what is not verified is refused.
     pub required: bool,
+    /// Whether what was signed once is taken once.
+    pub once: bool,
 }

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Kills the gateway with -9 eight times while clients post deliveries to a webhook that takes each once; then every client
-sends what it was not answered, and some of what it was, once more.
+"""Kills the gateway with -9 eight times while clients post deliveries to two webhooks that take each once: by a header, and
+by what was signed, whatever stands in headers. Then every client sends what it was not answered, and some of what it was,
+once more.
 
 At the end each delivery has exactly one event, and every answer to it names the same receipt. Takes HOOKGATE_BIN. Ends
 with `N passed, N failed`.
 """
 
+import hashlib
+import hmac
 import random
 import threading
 import time
@@ -17,6 +20,15 @@ KILLS = 8
 CLIENTS = 6
 LOAD_SECONDS = (0.2, 1.0)
 SETTINGS = {"HOOKGATE_SPOOL__SEGMENT_BYTES": str(1 << 20)}
+SECRET = "what-the-sender-knows"
+
+
+def post(connection, path, delivery, chance):
+    """One delivery; its sender signs the same each time, and a header that nobody signs is another each time."""
+    body = gateway.json_bytes({"delivery": delivery})
+    tag = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    signed = {"x-hub-signature-256": f"sha256={tag}", "x-other": str(chance.random())}
+    return connection.ask("POST", path, body, {"content-type": "application/json", "x-delivery": delivery, **signed})
 
 
 class Sender(threading.Thread):
@@ -36,7 +48,7 @@ class Sender(threading.Thread):
                 number = open_ones[0] if open_ones else chance.choice([fresh, fresh, max(fresh - 3, 0)])
                 receipts = self.told[number]
                 delivery = f"{self.sender}/{number}"
-                answer = connection.post(self.path, {"delivery": delivery}, {"x-delivery": delivery})
+                answer = post(connection, self.path, delivery, chance)
                 if answer is None:
                     return
                 receipts.append((answer.status, answer.headers.get("hookgate-receipt")))
@@ -44,9 +56,9 @@ class Sender(threading.Thread):
             return
 
 
-def one_crash(server, path, histories, chance):
+def one_crash(server, paths, histories, chance):
     """Load, kill, restart."""
-    senders = [Sender(name, server, path, told) for name, told in enumerate(histories)]
+    senders = [Sender(name, server, paths[name % 2], told) for name, told in enumerate(histories)]
     for sender in senders:
         sender.start()
     time.sleep(chance.uniform(*LOAD_SECONDS))
@@ -61,15 +73,19 @@ def check(checks, folder):
     chance, histories = random.Random(), [defaultdict(list) for _ in range(CLIENTS)]
     with gateway.Gateway(folder, env=SETTINGS) as server:
         server.start()
-        record = {"name": "once", "template": gateway.ECHO, "dedup_key": "X-Delivery"}
-        path = "/hooks/" + server.api("POST", "/webhooks/", record).json()["slug"]
+        ways = [
+            {"dedup_key": "X-Delivery"},
+            {"verification": {"provider": "github", "secrets": [SECRET], "once": True}},
+        ]
+        made = [server.api("POST", "/webhooks/", {"name": "once", "template": gateway.ECHO, **way}) for way in ways]
+        paths = ["/hooks/" + answer.json()["slug"] for answer in made]
         for _ in range(KILLS):
-            one_crash(server, path, histories, chance)
+            one_crash(server, paths, histories, chance)
         for name, told in enumerate(histories):
             connection = server.connect()
             for number in list(told):
                 delivery = f"{name}/{number}"
-                answer = connection.post(path, {"delivery": delivery}, {"x-delivery": delivery})
+                answer = post(connection, paths[name % 2], delivery, chance)
                 told[number].append((answer.status, answer.headers["hookgate-receipt"]))
             connection.close()
         events = server.drained_events()

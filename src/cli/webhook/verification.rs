@@ -36,9 +36,23 @@ pub(super) struct Verification {
     /// Take what is not signed, too; the received event says what was found
     #[arg(long)]
     verify_only_label: bool,
+    #[command(flatten)]
+    repeats: Repeats,
     /// Verify nothing any more
     #[arg(long, conflicts_with_all = ["provider", "secret_file", "add_secret_file"])]
     no_verify: bool,
+}
+
+/// What becomes of what was signed and comes again.
+#[derive(Debug, clap::Args)]
+struct Repeats {
+    /// Take what was signed once, whoever sends it again: the first receipt is the answer, there is no second event.
+    /// It is known for as long as its time counts, for 24h where none is signed
+    #[arg(long)]
+    once: bool,
+    /// Take what was signed as often as it comes
+    #[arg(long, conflicts_with = "once")]
+    no_once: bool,
 }
 
 impl Verification {
@@ -47,7 +61,8 @@ impl Verification {
         let secrets = [&self.secret_file, &self.add_secret_file].iter().any(|one| !one.is_empty());
         let listed = !(self.drop_secret.is_empty() && self.verify_parameter.is_empty());
         let named = self.provider.is_some() || self.tolerance.is_some();
-        secrets || listed || named || self.verify_only_label || self.no_verify
+        let repeats = self.repeats.once || self.repeats.no_once;
+        secrets || listed || named || repeats || self.verify_only_label || self.no_verify
     }
 
     /// Puts what is said into a body; what there is stays where nothing is said.
@@ -96,6 +111,12 @@ impl Verification {
         if self.verify_only_label || said["required"].is_null() {
             said["required"] = (!self.verify_only_label).into();
         }
+        if self.repeats.once {
+            said["once"] = true.into();
+        }
+        if let (true, Some(said)) = (self.repeats.no_once, said.as_object_mut()) {
+            said.remove("once");
+        }
         body["verification"] = said;
         Ok(())
     }
@@ -112,8 +133,9 @@ pub(super) fn told(webhook: &Value) -> String {
     };
     let ids: Vec<String> = ids.filter_map(told).collect();
     let only = if said["required"] == false { ", only labelled" } else { "" };
+    let once = if said["once"] == true { "; what was signed once is taken once" } else { "" };
     match &ids[..] {
-        [] => format!("as {provider}, without a secret{only}"),
-        ids => format!("as {provider}, by {}{only}", ids.join(", ")),
+        [] => format!("as {provider}, without a secret{only}{once}"),
+        ids => format!("as {provider}, by {}{only}{once}", ids.join(", ")),
     }
 }

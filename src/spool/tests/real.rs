@@ -176,8 +176,8 @@ async fn a_request_is_taken_once_also_after_a_restart() {
     let now = Time::from_micros(1_000_000);
     let take = async |spool: &Spool, number: u64, digest: u8, since: Time| {
         let named = (Uuid::from_u128(number.into()), now);
-        let key = (Uuid::from_u128(9), [digest; 16]);
-        spool.append_first(key, since, named, keyed(number, digest, 10)).await.expect("taken")
+        let again = Again { key: (Uuid::from_u128(9), [digest; 16]), since };
+        spool.append_first(&[again], named, keyed(number, digest, 10)).await.expect("taken")
     };
     let known = |taken: Taken| match taken {
         Taken::Known(first) => Some(first.id.as_u128()),
@@ -189,9 +189,10 @@ async fn a_request_is_taken_once_also_after_a_restart() {
     assert_eq!((known(one), known(two)), (None, Some(1)));
     assert_eq!(known(take(&spool, 3, 8, now).await), None, "another key");
     assert_eq!(spool.status().durable, 2);
-    let key = (Uuid::from_u128(9), [7; 16]);
-    assert_eq!(spool.first(key, now).await.expect("kept").map(|first| first.id.as_u128()), Some(1));
-    assert_eq!(spool.first((Uuid::nil(), [7; 16]), now).await.expect("nothing"), None);
+    let again = |webhook: u128| [Again { key: (Uuid::from_u128(webhook), [7; 16]), since: now }];
+    let found = spool.first(&again(9)).await.expect("kept");
+    assert_eq!(found.map(|first| first.id.as_u128()), Some(1));
+    assert_eq!(spool.first(&again(0)).await.expect("nothing"), None);
     spool.close();
     let (spool, _) = open(&folder.0, options());
     assert_eq!(known(take(&spool, 4, 7, now).await), Some(1));

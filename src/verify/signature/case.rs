@@ -192,6 +192,25 @@ impl Case {
 
     /// The answer to a handshake, nothing for a verified request, or the refusal.
     fn decide(&self, registry: &Registry) -> Result<Greeting, String> {
+        let met = self.meet(registry, |verifier, request, certificate| {
+            match verifier.greet(request, certificate, self.now) {
+                Greeting::None => match verifier.judge(request, certificate, self.now) {
+                    Ok(_) => Greeting::None,
+                    Err(fault) => Greeting::Refused(401, fault),
+                },
+                greeting => greeting,
+            }
+        })?;
+        // A secret that cannot be used never verifies.
+        Ok(met.unwrap_or(Greeting::Refused(401, NO_SECRET)))
+    }
+
+    /// What `ask` finds of the request with the provider's rows; nothing when the secret cannot be used.
+    pub(super) fn meet<R>(
+        &self,
+        registry: &Registry,
+        ask: impl FnOnce(Verifier, &Request<'_>, Option<&[u8]>) -> R,
+    ) -> Result<Option<R>, String> {
         let method = Method::from_bytes(self.method.as_bytes()).map_err(|_| "no method")?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
@@ -208,20 +227,17 @@ impl Case {
             Request { method: &method, headers: &headers, query, body: &body, slug: None };
         let provider = registry.find(&self.provider).map_err(|fault| fault.to_string())?;
         let made = Verifier::new(&self.provider, provider, &self.secrets(), self.settings(), None);
-        let verifier = match made {
-            Ok(verifier) => verifier,
-            // A secret that cannot be used never verifies.
-            Err(SchemeFault::Secret { .. }) => return Ok(Greeting::Refused(401, NO_SECRET)),
-            Err(fault) => return Err(fault.to_string()),
-        };
         let certificate = self.cert_pem.as_deref().map(str::as_bytes);
-        Ok(match verifier.greet(&request, certificate, self.now) {
-            Greeting::None => match verifier.judge(&request, certificate, self.now) {
-                Ok(_) => Greeting::None,
-                Err(fault) => Greeting::Refused(401, fault),
-            },
-            greeting => greeting,
-        })
+        match made {
+            Ok(verifier) => Ok(Some(ask(verifier, &request, certificate))),
+            Err(SchemeFault::Secret { .. }) => Ok(None),
+            Err(fault) => Err(fault.to_string()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn now(&self) -> Option<i64> {
+        self.now
     }
 
     fn secrets(&self) -> Vec<Secret> {

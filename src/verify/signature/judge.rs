@@ -1,5 +1,5 @@
-//! One request against one way of signing. In: the row, a key, the request, a moment. Out: whether what was signed says
-//! when, or the fact that speaks against it. Compares in constant time.
+//! One request against one way of signing. In: the row, a key, the request, a moment. Out: what is known of what was
+//! signed, or the fact that speaks against it. Compares in constant time.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{self, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
@@ -17,12 +17,14 @@ use super::material::{Key, Material, hex};
 use super::message::{Given, Message};
 use super::request::{Parameters, Request};
 use super::scheme::{Certificate, Encoding, Mac, Scheme, Special, Unit};
-use super::{certificate, odd, token};
+use super::{Signed, Verified, certificate, odd, token};
 
 /// More digits than any time has.
 const DIGITS_MAX: usize = 18;
 /// Times from there on count in milliseconds, when the unit may be any.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
+/// What digests of signed bytes begin with: no text does, so none of a text is one of these.
+const SIGNED: [u8; 1] = [0xFF];
 
 /// All that one judgement needs.
 pub(super) struct Judgement<'a> {
@@ -33,11 +35,25 @@ pub(super) struct Judgement<'a> {
     pub(super) window: Option<u32>,
     pub(super) certificate: Option<&'a [u8]>,
     pub(super) now: Option<i64>,
+    /// What was signed is to be known again.
+    pub(super) remembers: bool,
+}
+
+/// What is known of what was signed.
+pub(super) struct Fit {
+    timed: bool,
+    signed: Option<Signed>,
+}
+
+impl Fit {
+    pub(super) fn verified(self, scheme: usize, secret: usize) -> Verified {
+        Verified { scheme, secret, timed: self.timed, signed: self.signed }
+    }
 }
 
 impl Judgement<'_> {
-    /// Whether the request is what was signed, and whether that says when.
-    pub(super) fn run(&self) -> Result<bool, Fault> {
+    /// What is known of what was signed, when the request is that.
+    pub(super) fn run(&self) -> Result<Fit, Fault> {
         let Self { scheme, request, parameters, .. } = self;
         if let Some(wanted) = &scheme.certificate {
             self.check_certificate(wanted)?;
@@ -47,14 +63,14 @@ impl Judgement<'_> {
             None => Vec::new(),
         };
         if let Key::Set(keys) = &self.material.key {
-            let mut last = Err(Fault::Mismatch);
+            let mut last = Fault::Mismatch;
             for token in &signatures {
-                last = token::judge(scheme, keys, token, request, parameters, self.now);
-                if last.is_ok() {
-                    break;
+                match token::judge(scheme, keys, token, request, parameters, self.now) {
+                    Ok(signed) => return Ok(self.fit_token(signed)),
+                    Err(fault) => last = fault,
                 }
             }
-            return last.map(|()| !scheme.require.is_empty());
+            return Err(last);
         }
         let time = self.time()?;
         let one = |source: &Option<super::source::Source>| match source {
@@ -77,11 +93,46 @@ impl Judgement<'_> {
             names: &names,
             secret: &self.material.text,
         };
-        match scheme.special {
-            Some(special) => self.judge_special(special, &given)?,
+        let digest = match scheme.special {
+            Some(special) => {
+                let signed = self.judge_special(special, &given)?;
+                self.digest(|feed| {
+                    feed(&signed);
+                    Ok(())
+                })?
+            }
             None => self.judge_signatures(&signatures, given)?,
+        };
+        let window = self.window.filter(|_| time.is_some());
+        let signed = digest.map(|digest| Signed { digest, window });
+        Ok(Fit { timed: time.is_some(), signed })
+    }
+
+    /// What is known of a token: without a digest of the body in it, it may come with any.
+    fn fit_token(&self, signed: &[u8]) -> Fit {
+        let scheme = self.scheme;
+        let digest = self.digest(|feed| {
+            feed(signed);
+            Ok(())
+        });
+        let digest = digest.ok().flatten();
+        let window = scheme.window.filter(|_| scheme.require.iter().any(|name| name == "iat"));
+        let signed = digest.map(|digest| Signed { digest, window });
+        Fit { timed: !scheme.require.is_empty(), signed }
+    }
+
+    /// A digest of signed bytes, when they are to be known again.
+    fn digest(
+        &self,
+        bytes: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), Fault>,
+    ) -> Result<Option<[u8; 16]>, Fault> {
+        if !(self.remembers && self.scheme.signs_requests()) {
+            return Ok(None);
         }
-        Ok(time.is_some())
+        let mut context = digest::Context::new(&SHA256);
+        context.update(&SIGNED);
+        bytes(&mut |bytes| context.update(bytes))?;
+        Ok(context.finish().as_ref().first_chunk().copied())
     }
 
     fn check_certificate(&self, wanted: &Certificate) -> Result<(), Fault> {
@@ -107,9 +158,12 @@ impl Judgement<'_> {
         Ok(Some(text))
     }
 
-    fn judge_special(&self, special: Special, given: &Given<'_>) -> Result<(), Fault> {
+    /// The signed bytes.
+    fn judge_special(&self, special: Special, given: &Given<'_>) -> Result<Vec<u8>, Fault> {
         match (special, &self.material.key) {
-            (Special::AdyenItems, Key::Hmac(key)) => odd::adyen_items(self.request, key),
+            (Special::AdyenItems, Key::Hmac(key)) => {
+                odd::adyen_items(self.request, key).map(|()| Vec::new())
+            }
             (Special::ContentfulCanonical, Key::Hmac(key)) => odd::contentful(given, key),
             (Special::AwsSns, _) => {
                 let pem = self.certificate.ok_or(Fault::Certificate("is not at hand"))?;
@@ -119,12 +173,12 @@ impl Judgement<'_> {
         }
     }
 
-    /// Any of them is enough, or each has to fit.
+    /// Any of them is enough, or each has to fit. What was signed, to be known again.
     fn judge_signatures(
         &self,
         signatures: &[Cow<'_, [u8]>],
         given: Given<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<[u8; 16]>, Fault> {
         let scheme = self.scheme;
         let all = scheme.signature.as_ref().is_some_and(|source| source.all);
         let urls = if scheme.url_ports { ports(given.url) } else { Vec::new() };
@@ -148,7 +202,8 @@ impl Judgement<'_> {
                     self.any_verifies(message, &given, signatures)?
                 };
                 if fits {
-                    return Ok(());
+                    let public = Given { secret: &[], ..given };
+                    return self.digest(|feed| message.feed(&public, feed));
                 }
             }
             place += 1;

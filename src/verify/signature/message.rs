@@ -95,6 +95,7 @@ impl Message {
 }
 
 /// What a message is made of.
+#[derive(Clone, Copy)]
 pub struct Given<'a> {
     /// The request.
     pub request: &'a Request<'a>,

@@ -53,6 +53,8 @@ pub struct Verifier {
     window: Option<u32>,
     /// Ways of signing that others have replaced do not count.
     is_strict: bool,
+    /// What was signed is to be known again.
+    remembers: bool,
 }
 
 /// One secret, ready for each way of signing it is for.
@@ -73,6 +75,18 @@ pub struct Verified {
     pub secret: usize,
     /// Whether what was signed says when.
     pub timed: bool,
+    /// What was signed, when it is to be known again and says something of the request.
+    pub signed: Option<Signed>,
+}
+
+/// What was signed, to know it again by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Nobody who cannot sign gets another one for the same: it is of the signed bytes alone. The secret is no part of
+    /// it, so it stays when that is replaced.
+    pub digest: [u8; 16],
+    /// How many seconds the time that it bears may be off, when that is judged.
+    pub window: Option<u32>,
 }
 
 impl fmt::Debug for Verifier {
@@ -115,7 +129,8 @@ impl Verifier {
         let secrets: Result<_, _> =
             secrets.iter().map(|secret| Prepared::new(name, provider, secret)).collect();
         let (provider, secrets) = (Arc::clone(provider), secrets?);
-        Ok(Self { name: name.into(), provider, secrets, parameters, window, is_strict: false })
+        let (name, is_strict, remembers) = (name.into(), false, false);
+        Ok(Self { name, provider, secrets, parameters, window, is_strict, remembers })
     }
 
     /// The same, but for ways of signing that the provider has replaced: who sends chooses the way, so the weakest that
@@ -123,6 +138,22 @@ impl Verifier {
     #[must_use]
     pub fn strict(self) -> Self {
         Self { is_strict: true, ..self }
+    }
+
+    /// The same, which tells of what it judges by what to know it again.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        Self { remembers: true, ..self }
+    }
+
+    /// Whether any of its secrets signs requests; a token that is only shown says nothing of what it comes with.
+    #[must_use]
+    pub fn signs_requests(&self) -> bool {
+        let mut ways = self.provider.schemes.iter().enumerate();
+        ways.any(|(place, scheme)| {
+            let counts = !(scheme.legacy && self.is_strict) && scheme.signs_requests();
+            counts && self.secrets.iter().any(|secret| secret.materials[place].is_some())
+        })
     }
 
     /// The same, whose secrets end at those moments, in seconds since 1970; in their order.
@@ -193,7 +224,7 @@ impl Verifier {
             }
             let judged = self.judge_secret(prepared, request, certificate, now);
             if found.is_err() {
-                found = judged.map(|(scheme, timed)| Verified { scheme, secret: place, timed });
+                found = judged.map(|(scheme, fit)| fit.verified(scheme, place));
             }
         }
         found
@@ -230,7 +261,7 @@ impl Verifier {
         request: &Request<'_>,
         certificate: Option<&[u8]>,
         now: Option<i64>,
-    ) -> Result<(usize, bool), Fault> {
+    ) -> Result<(usize, judge::Fit), Fault> {
         let mut wanted = None;
         let given = self.parameters.get("certificate");
         for (place, scheme) in self.provider.schemes.iter().enumerate() {
@@ -251,8 +282,9 @@ impl Verifier {
                 window: self.window.or(scheme.window),
                 certificate: certificate.or(given.map(String::as_bytes)),
                 now,
+                remembers: self.remembers,
             };
-            return judgement.run().map(|timed| (place, timed));
+            return judgement.run().map(|fit| (place, fit));
         }
         let provider = self.name.to_string();
         Err(match wanted {

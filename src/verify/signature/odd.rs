@@ -76,8 +76,9 @@ const NOTIFIED: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "To
 const ASKED: [&str; 7] =
     ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
-/// Amazon SNS: names and values of some fields, one for each line, signed with the key of a certificate.
-pub(super) fn aws_sns(request: &Request<'_>, pem: &[u8]) -> Result<(), Fault> {
+/// Amazon SNS: names and values of some fields, one for each line, signed with the key of a certificate. What was
+/// signed.
+pub(super) fn aws_sns(request: &Request<'_>, pem: &[u8]) -> Result<Vec<u8>, Fault> {
     let document = request.document()?;
     let root = document.root();
     let field = |name: &str| root.get(name).and_then(Value::text);
@@ -105,11 +106,12 @@ pub(super) fn aws_sns(request: &Request<'_>, pem: &[u8]) -> Result<(), Fault> {
     let key = key.map_err(|_| Fault::Certificate("holds no RSA key of 2048 bits or more"))?;
     let signature = field("Signature").ok_or_else(|| missing("Signature"))?;
     let signature = STANDARD.decode(&*signature).map_err(|_| Fault::Mismatch)?;
-    key.verify_sig(message.as_bytes(), &signature).map_err(|_| Fault::Mismatch)
+    let verified = key.verify_sig(message.as_bytes(), &signature);
+    verified.map(|()| message.into_bytes()).map_err(|_| Fault::Mismatch)
 }
 
-/// Contentful: method, path, the headers it lists, and the body, one for each line.
-pub(super) fn contentful(given: &Given<'_>, key: &hmac::Key) -> Result<(), Fault> {
+/// Contentful: method, path, the headers it lists, and the body, one for each line. What was signed.
+pub(super) fn contentful(given: &Given<'_>, key: &hmac::Key) -> Result<Vec<u8>, Fault> {
     let headers = given.request.headers;
     let name = HeaderName::from_static("x-contentful-signature");
     let missing = || Fault::Missing("header x-contentful-signature".to_owned());
@@ -119,7 +121,11 @@ pub(super) fn contentful(given: &Given<'_>, key: &hmac::Key) -> Result<(), Fault
     let escaped = contentful_message(given)?;
     let plain = contentful_signed(given, path(address(given)?))?;
     let fits = |message: &[u8]| hmac::verify(key, message, &signature).is_ok();
-    if fits(&escaped) | fits(&plain) { Ok(()) } else { Err(Fault::Mismatch) }
+    match (fits(&escaped), fits(&plain)) {
+        (true, _) => Ok(escaped),
+        (false, true) => Ok(plain),
+        (false, false) => Err(Fault::Mismatch),
+    }
 }
 
 fn address<'a>(given: &Given<'a>) -> Result<&'a str, Fault> {

@@ -326,6 +326,17 @@ impl Scheme {
         self.message.needs_url() || by_claim || canonical
     }
 
+    /// Whether it signs a request as a whole: a token may come with any, and items that are signed one by one with
+    /// others.
+    #[must_use]
+    pub fn signs_requests(&self) -> bool {
+        match self.mac {
+            Mac::Equal => false,
+            Mac::Jwt => self.body_digest.is_some(),
+            _ => self.special != Some(Special::AdyenItems),
+        }
+    }
+
     /// Whether nothing it signs says when.
     #[must_use]
     pub fn is_timeless(&self) -> bool {

@@ -184,6 +184,60 @@ fn headers_that_are_cut_or_foreign_never_panic_and_are_refused() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A recorded request as it is judged when what was signed is to be known again.
+fn remembered(case: &Value) -> Option<Verified> {
+    let case: Case = serde_json::from_value(case.clone()).expect("a case");
+    let now = case.now();
+    let judged = case.meet(&Registry::built_in(), |verifier, request, certificate| {
+        verifier.remembering().strict().judge(request, certificate, now).ok()
+    });
+    judged.ok().flatten().flatten()
+}
+
+#[test]
+fn nobody_who_cannot_sign_makes_a_repeated_request_look_new() {
+    let registry = Registry::built_in();
+    let (mut wrong, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for (provider, case) in accepted() {
+        let Some(verified) = remembered(&case) else { continue };
+        let schemes = &registry.find(&provider).expect("a provider").schemes;
+        let Some(signed) = verified.signed else {
+            let every = schemes.iter().all(Scheme::signs_requests);
+            assert!(!every, "{provider} signs, and nothing is known of it");
+            continue;
+        };
+        seen.insert(provider.clone());
+        let mut changed = vec![case.clone()];
+        changed[0]["headers"]["x-other"] = "x".into();
+        for (name, value) in case["headers"].as_object().into_iter().flatten() {
+            let value = value.as_str().expect("text");
+            let (half, text) = (&value[..value.len() / 2], "/headers/".to_owned() + name);
+            for spoilt in [half, &format!("{value},"), &value.to_ascii_uppercase(), "x"] {
+                let mut other = case.clone();
+                *other.pointer_mut(&text).expect("a header") = spoilt.into();
+                changed.push(other);
+            }
+            let mut other = case.clone();
+            other["headers"].as_object_mut().expect("headers").remove(name);
+            changed.push(other);
+        }
+        let body = case["body"].as_str().unwrap_or_default();
+        for spoilt in
+            [format!("{body} "), format!("{body}&x=1"), format!("{body}\n"), String::new()]
+        {
+            let mut other = case.clone();
+            other["body"] = spoilt.into();
+            changed.push(other);
+        }
+        let mut others = changed.iter().filter_map(remembered);
+        if others.any(|other| other.signed.map(|one| one.digest) != Some(signed.digest)) {
+            wrong.insert(provider);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen.len() >= 70, "requests of {} providers are signed", seen.len());
+}
+
 fn github(secrets: &[&str]) -> Verifier {
     let registry = Registry::built_in();
     let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret)).collect();

@@ -215,15 +215,15 @@ pub(super) fn sign(
     })
 }
 
-/// Judges one token.
-pub(super) fn judge(
+/// Judges one token. The part of it that is signed.
+pub(super) fn judge<'t>(
     scheme: &Scheme,
     keys: &KeySet,
-    token: &[u8],
+    token: &'t [u8],
     request: &Request<'_>,
     parameters: &Parameters,
     now: Option<i64>,
-) -> Result<(), Fault> {
+) -> Result<&'t [u8], Fault> {
     let mut parts = token.split(|byte| *byte == b'.');
     let (Some(head), Some(body), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -255,8 +255,8 @@ pub(super) fn judge(
         }
     }
     match &scheme.body_digest {
-        Some(digest) => judge_digest(digest, &claims, request),
-        None => Ok(()),
+        Some(digest) => judge_digest(digest, &claims, request).map(|()| signed),
+        None => Ok(signed),
     }
 }
 

@@ -16,6 +16,7 @@ mod incident_commands;
 mod life;
 mod migrated;
 mod redaction;
+mod repeated;
 mod replay;
 mod requests;
 mod secrets;
