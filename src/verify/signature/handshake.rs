@@ -15,7 +15,6 @@ use serde::Deserialize;
 use super::fault::Fault;
 use super::material::{Key, to_hex};
 use super::request::{Parameters, Request, scalar};
-use super::scheme::Name;
 use super::source::{Source, header};
 use super::{Prepared, Verified};
 use crate::json::Kind;
@@ -41,9 +40,9 @@ pub struct Handshake {
     /// Values of a JSON body.
     #[serde(default)]
     json: BTreeMap<String, Wanted>,
-    /// A header that is not there.
+    /// A value that a JSON body does not have.
     #[serde(default)]
-    no_header: Option<Name>,
+    no_json: Option<String>,
     /// What has to be right before it is answered.
     #[serde(default)]
     proof: Proof,
@@ -178,12 +177,10 @@ impl Handshake {
     pub(super) fn is_asked(&self, request: &Request<'_>) -> bool {
         let method = self.method.as_deref();
         let asks = method.is_none_or(|method| method == request.method.as_str());
-        let without =
-            self.no_header.as_ref().is_none_or(|name| !request.headers.contains_key(&name.0));
-        asks && without
-            && self.query.iter().all(|(name, wanted)| {
-                request.query_field(name).is_some_and(|value| wanted.is(&value))
-            })
+        asks && self
+            .query
+            .iter()
+            .all(|(name, wanted)| request.query_field(name).is_some_and(|value| wanted.is(&value)))
             && self.header.iter().all(|(name, wanted)| {
                 let value = request.headers.get(name.as_str());
                 value.is_some_and(|value| wanted.is(value.as_bytes()))
@@ -193,18 +190,24 @@ impl Handshake {
 
     fn is_in_body(&self, request: &Request<'_>) -> bool {
         let Ok(document) = request.document() else { return false };
-        self.json.iter().all(|(pointer, wanted)| {
+        let found = |pointer: &str| {
             let mut steps = pointer.split('/').skip(1);
-            let found = steps.try_fold(document.root(), |value, step| match value.kind() {
+            steps.try_fold(document.root(), |value, step| match value.kind() {
                 Kind::Array => step.parse().ok().and_then(|place: usize| value.items().nth(place)),
                 _ => value.get(step),
-            });
-            let Some(found) = found else { return false };
-            match wanted {
-                Wanted::There(false) => found.kind() == Kind::Array && found.is_empty(),
-                wanted => scalar(found).is_some_and(|text| wanted.is(text.as_bytes())),
-            }
-        })
+            })
+        };
+        let without = self.no_json.as_ref().is_none_or(|pointer| found(pointer).is_none());
+        without
+            && self.json.iter().all(|(pointer, wanted)| match (found(pointer), wanted) {
+                (None, _) => false,
+                (Some(found), Wanted::There(false)) => {
+                    found.kind() == Kind::Array && found.is_empty()
+                }
+                (Some(found), wanted) => {
+                    scalar(found).is_some_and(|text| wanted.is(text.as_bytes()))
+                }
+            })
     }
 
     /// Whether anybody may have had this signature by asking for it: then it proves nothing.
