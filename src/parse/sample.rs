@@ -13,6 +13,8 @@ use crate::request::{Body, SECRET_HEADERS};
 
 /// Bounds of a request file: a body at its own bounds fits in.
 const LIMITS: json::Limits = json::Limits { depth_max: 200, nodes_max: 1_000_000 };
+/// Bounds of a body that stands in a file as JSON, with room for the file around it.
+const BODY_LIMITS: json::Limits = json::Limits { depth_max: 199, nodes_max: 990_000 };
 /// What a file may hold.
 const KEYS: &[&str] =
     &["note", "method", "path", "query", "headers", "body", "body_json", "body_base64", "received"];
@@ -165,7 +167,7 @@ impl Sample {
             // Blanks around it belong to what was sent.
             Ok(text)
                 if text.trim().len() == text.len()
-                    && Document::parse(self.body.clone(), LIMITS).is_ok() =>
+                    && Document::parse(self.body.clone(), BODY_LIMITS).is_ok() =>
             {
                 add("body_json", text);
             }
@@ -258,6 +260,15 @@ mod tests {
         assert_eq!(again, request);
         let seen = Sample { method: Method::GET, ..request }.body(LIMITS);
         assert!(matches!(seen, Ok(Body::Empty)), "a GET has no body");
+    }
+
+    #[test]
+    fn a_body_at_the_bounds_of_a_file_is_read_again() {
+        for depth in [198, 199, 200, 201] {
+            let body = Bytes::from("[".repeat(depth) + &"]".repeat(depth));
+            let request = Sample { body, ..Sample::default() };
+            assert_eq!(Sample::parse(&request.text()), Ok(request), "{depth} levels");
+        }
     }
 
     #[test]
