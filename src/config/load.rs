@@ -128,6 +128,7 @@ pub fn load(
         };
         let origin = Origin::Variable(name);
         let value = read_value(key.shape, &text)
+            .and_then(|value| check_networks(&key.path, &value).map(|()| value))
             .map_err(|message| ConfigError::Value { origin: origin.clone(), message })?;
         place(&mut values, &mut origins, &key.path, value, origin)?;
     }
@@ -156,6 +157,21 @@ fn place(
     Ok(())
 }
 
+/// Settings that are lists of networks.
+const NETWORKS: [&str; 2] = ["server.trusted_proxies", "egress.allow"];
+
+/// Whether a list from a variable has only networks in it, if it is one of them.
+fn check_networks(path: &str, value: &Value) -> Result<(), String> {
+    let items = value.as_array().filter(|_| NETWORKS.contains(&path));
+    let mut texts = items.into_iter().flatten().filter_map(Value::as_str);
+    texts.find(|text| read_network(text).is_none()).map_or(Ok(()), |text| {
+        Err(format!(
+            "{path}: `{text}` is no network; write them with commas between and nothing around, \
+             such as 10.0.0.0/8,192.168.7.1"
+        ))
+    })
+}
+
 /// What no single value can be blamed for.
 fn check(config: &Config) -> Result<(), ConfigError> {
     let server = &config.server;
@@ -166,13 +182,13 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         let message = "server.tls_certificate and server.tls_key come only together";
         return Err(ConfigError::Conflict(message.into()));
     }
-    let lists = [
-        ("server.trusted_proxies", &server.trusted_proxies),
-        ("egress.allow", &config.egress.allow),
-    ];
-    for (key, list) in lists {
+    let lists = [&server.trusted_proxies, &config.egress.allow];
+    for (key, list) in NETWORKS.into_iter().zip(lists) {
         if let Some(text) = list.iter().find(|text| read_network(text).is_none()) {
-            let message = format!("{key}: `{text}` is no network; write 10.0.0.0/8");
+            let message = format!(
+                "{key}: `{text}` is no network; write a list of them in the file, such as \
+                 [\"10.0.0.0/8\", \"192.168.7.1\"]"
+            );
             return Err(ConfigError::Conflict(message));
         }
     }

@@ -72,3 +72,18 @@ fn the_schema_knows_every_default() {
     let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();
     assert_eq!(unset, 13, "options that are off by default");
 }
+
+#[test]
+fn a_list_of_networks_in_a_variable_says_its_shape_when_it_is_none() {
+    let with = |text: &str| {
+        let variables = [("HOOKGATE_EGRESS__ALLOW".to_owned(), text.to_owned())];
+        load(Some(&written("networks", "")), variables, Flags::new())
+    };
+    let loaded = with("10.0.0.0/8, 192.168.7.1").unwrap();
+    assert_eq!(loaded.config.egress.networks().len(), 2);
+    assert_eq!(
+        with(r#"["10.0.0.0/8"]"#).unwrap_err().to_string(),
+        "HOOKGATE_EGRESS__ALLOW: egress.allow: `[\"10.0.0.0/8\"]` is no network; write them with \
+         commas between and nothing around, such as 10.0.0.0/8,192.168.7.1"
+    );
+}

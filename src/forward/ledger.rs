@@ -1,5 +1,5 @@
 //! What a pace has used, so that a restart does not give it anew. In: what was let through. Out: the moments when its
-//! budgets are whole again, in a small file of the lane's own. Written without a sync: it must outlive the
+//! budgets are whole again, and the share of the pace that the destination stands, in a small file of the lane's own. Written without a sync: it must outlive the
 //! process, not the machine.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -14,6 +14,8 @@ use crate::limit::{BUDGETS, Nanos};
 /// The folder in the data folder.
 const FOLDER: &str = "pace";
 const MOMENT_BYTES: usize = 8;
+/// Where the share stands, behind the moments.
+const SHARE_AT: u64 = (BUDGETS * MOMENT_BYTES) as u64;
 
 /// The file of one lane.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Ledger {
     clock: Arc<Clock>,
     /// When each budget is whole again, in nanoseconds since 1970.
     whole_at: [Nanos; BUDGETS],
+    /// How much of the pace goes.
+    share: f64,
 }
 
 fn path(data: &Path, key: &str) -> PathBuf {
@@ -43,7 +47,10 @@ impl Ledger {
                 *moment = Nanos::from_le_bytes(kept);
             }
         }
-        Ok(Self { file, clock: Arc::clone(clock), whole_at })
+        let mut kept = [0; MOMENT_BYTES];
+        let is_there = file.read_exact_at(&mut kept, SHARE_AT).is_ok();
+        let share = if is_there { f64::from_le_bytes(kept) } else { 1.0 };
+        Ok(Self { file, clock: Arc::clone(clock), whole_at, share })
     }
 
     /// Removes the file of a lane that is gone.
@@ -62,6 +69,19 @@ impl Ledger {
     /// When each budget is whole again, as it was kept.
     pub(super) fn whole_at(&self) -> [Nanos; BUDGETS] {
         self.whole_at
+    }
+
+    /// How much of the pace went, as it was kept; anything, if that was spoilt.
+    pub(super) fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// Keeps how much of the pace goes, if that is another share than before.
+    pub(super) fn write_share(&mut self, share: f64) {
+        if share.to_bits() != self.share.to_bits() {
+            self.share = share;
+            let _ = self.file.write_at(&share.to_le_bytes(), SHARE_AT);
+        }
     }
 
     /// Keeps when each budget is whole again.
@@ -89,6 +109,9 @@ mod tests {
         let open = || Ledger::open(folder.path(), "lane", &clock).expect("a ledger");
         assert_eq!((open().whole_at(), open().now()), ([Nanos::MIN; BUDGETS], 1_000_000_000));
         open().write([7, Nanos::MIN, -3]);
+        assert!((open().share() - 1.0).abs() < 1e-9);
+        open().write_share(0.25);
+        assert!((open().share() - 0.25).abs() < 1e-9);
         assert_eq!(open().whole_at(), [7, Nanos::MIN, -3]);
         fs::write(path(folder.path(), "lane"), 9_i64.to_le_bytes()).expect("a torn file");
         assert_eq!(open().whole_at(), [9, Nanos::MIN, Nanos::MIN]);

@@ -20,7 +20,7 @@ mod sinks;
 mod target;
 mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use self::backoff::Tempo;
 use self::dispatch::Seat;
 use self::lane::Lane;
 use self::lane::source::Source;
-use self::lane::state::State;
+use self::lane::state::{Lags, State};
 use self::lane::window::Room;
 use self::post::Posts;
 use crate::clock::Clock;
@@ -231,7 +231,7 @@ impl Forwarder {
         let (spool, states) = (self.spool.clone(), self.states.clone());
         let posts = self.posts.clone();
         move || {
-            let lags: HashMap<String, Lag> = spool.lags().into_iter().collect();
+            let lags = Lags::of(&spool);
             let records = posts.states();
             let all = states.iter().chain(&records);
             all.map(|state| state.status(state.lag(&lags))).collect()

@@ -23,14 +23,16 @@ pub(super) struct LanePace {
 impl LanePace {
     /// Budgets of which what a ledger says is used.
     pub(super) fn new(pacing: Pacing, ledger: Option<Ledger>) -> Self {
-        let (pace, now) = match &ledger {
+        let (mut pace, temper, now) = match &ledger {
             Some(ledger) => {
                 let now = ledger.now();
-                (Pace::resume(pacing, ledger.whole_at(), now), now)
+                let pace = Pace::resume(pacing, ledger.whole_at(), now);
+                (pace, Temper::resume(ledger.share()), now)
             }
-            None => (Pace::new(pacing), 0),
+            None => (Pace::new(pacing), Temper::default(), 0),
         };
-        let (temper, closed_until) = (Temper::default(), Nanos::MIN);
+        pace.slow_down(1.0 / temper.share());
+        let closed_until = Nanos::MIN;
         Self { pace, temper, closed_until, ledger, start: (Instant::now(), now) }
     }
 
@@ -103,6 +105,9 @@ impl LanePace {
         }
         let share = self.temper.share();
         self.pace.slow_down(1.0 / share);
+        if let Some(ledger) = &mut self.ledger {
+            ledger.write_share(share);
+        }
         share
     }
 }
@@ -189,6 +194,26 @@ mod tests {
         lane.answered_at(5 * second, Outcome::Taken, quick, Some(Duration::from_secs(2)));
         assert_eq!(lane.ask_at(6 * second, 1, nothing), Pass::In(Duration::from_secs(1)));
         assert_eq!(lane.ask_at(7 * second, 1, nothing), Pass::Now(1));
+    }
+
+    #[test]
+    fn a_restart_makes_a_destination_that_has_too_much_stand_no_more() {
+        let folder = Folder::new();
+        let wall = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
+        let events = Rate::new(100, Duration::from_secs(1), std::num::NonZeroU32::new(1));
+        let open = || {
+            let ledger = Ledger::open(folder.path(), "lane", &wall).expect("a ledger");
+            LanePace::new(Pacing { events, ..Pacing::default() }, Some(ledger))
+        };
+        let mut lane = open();
+        let now = lane.now();
+        lane.answered_at(now, Outcome::Throttled, Duration::from_millis(5), None);
+        wall.advance_seconds(60);
+        let mut lane = open();
+        let start = lane.now();
+        let moments = (0..1000).map(|milli| start + milli * 1_000_000);
+        let sent = moments.filter(|now| lane.ask_at(*now, 1, |_| 0) == Pass::Now(1)).count();
+        assert_eq!(sent, 50, "half of it, as before");
     }
 
     #[test]

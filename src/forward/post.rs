@@ -20,6 +20,7 @@ use super::lane::window::Room;
 use super::ledger::Ledger;
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::id::Uuid;
+use crate::spool::track_of;
 use crate::store::{Change, Record};
 use crate::telemetry::forward::LaneFacts;
 
@@ -329,6 +330,7 @@ async fn forget(inner: &Inner, post: &Post) {
     let (ground, record) = (&inner.ground, post.record);
     ground.telemetry.notes().forget(record);
     inner.dispatch.leave(post.scope, record);
+    ground.spool.forget_losses(&track_of(record));
     if let Err(fault) = Ledger::remove(&ground.data, &record.to_string()) {
         tracing::warn!(%record, %fault, "the pace of a destination that is gone stays");
     }

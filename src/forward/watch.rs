@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::backoff::Tempo;
 use super::destination::Owner;
-use super::lane::state::State;
+use super::lane::state::{Lags, State};
 use super::notice::Notices;
 use super::post::Posts;
 use super::{Signal, Status};
@@ -28,8 +28,8 @@ struct Told {
 }
 
 impl Told {
-    fn new() -> Self {
-        Self { frames: 0, next: Instant::now() }
+    fn new(frames: u64) -> Self {
+        Self { frames, next: Instant::now() }
     }
 }
 
@@ -42,7 +42,10 @@ pub(super) async fn run(
     tempo: Tempo,
     mut signal: Receiver<Signal>,
 ) {
-    let mut told: HashMap<String, Told> = HashMap::new();
+    // What was lost before was told before.
+    let lost = spool.lost();
+    let mut told: HashMap<String, Told> =
+        lost.into_iter().map(|(track, frames)| (track, Told::new(frames))).collect();
     let mut ticks = interval(tempo.watch);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -53,7 +56,7 @@ pub(super) async fn run(
         if let Err(fault) = shelf.notice_others().await {
             tracing::debug!(%fault, "nobody knows what an operator did to parked events");
         }
-        let lags: HashMap<String, Lag> = spool.lags().into_iter().collect();
+        let lags = Lags::of(&spool);
         let records = posts.states();
         let mut together = Together::default();
         for state in states.iter().chain(&records) {
@@ -64,12 +67,12 @@ pub(super) async fn run(
                 together.add((lag.frames, lag.age, lag.dropped), parked, failing);
             }
             if lag.dropped > 0 {
-                let told = told.entry(state.track.clone()).or_insert_with(Told::new);
+                let told = told.entry(state.track.clone()).or_insert_with(|| Told::new(0));
                 tell(state, told, lag, &notices).await;
             }
         }
         posts.facts().all(&together);
-        told.retain(|track, _| lags.contains_key(track));
+        told.retain(|track, _| lags.lost().contains_key(track));
     }
 }
 

@@ -37,6 +37,16 @@ impl Default for Temper {
 }
 
 impl Temper {
+    /// One whose share was this before a restart; what makes no sense is none.
+    #[must_use]
+    pub fn resume(share: f64) -> Self {
+        if (FLOOR..=1.0).contains(&share) {
+            Self { share, ..Self::default() }
+        } else {
+            Self::default()
+        }
+    }
+
     /// The share of the pace that goes now.
     #[must_use]
     pub fn share(&self) -> f64 {
@@ -101,6 +111,14 @@ mod tests {
         }
         assert!(shares.is_sorted() && shares[100] < 0.4, "{shares:?}");
         assert!((temper.share() - 1.0).abs() < 1e-9, "after about a minute: {}", temper.share());
+    }
+
+    #[test]
+    fn a_restart_makes_nothing_good() {
+        assert!((Temper::resume(0.25).share() - 0.25).abs() < 1e-9);
+        for share in [0.0, -1.0, 1.5, f64::NAN, f64::INFINITY] {
+            assert!((Temper::resume(share).share() - 1.0).abs() < 1e-9, "{share}");
+        }
     }
 
     #[test]

@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::journal::{Disk, Mode};
 
-const TITLE: &str = "hookgate cursors 2";
+const TITLE: &str = "hookgate cursors 3";
+/// The same without losses.
+const TITLE_BEFORE: &str = "hookgate cursors 2";
+/// What a line of losses begins with.
+const LOST: char = '-';
 const FILE_NAME: &str = "all";
 /// Largest file: a name is a destination's text, and most destinations sleep and stand in none.
 const FILE_MAX_BYTES: u64 = 64 << 20;
@@ -22,10 +26,15 @@ const CHECK_BYTES: usize = 9;
 /// Everything up to and with a sequence is done with, for each reader by its name.
 pub(super) type Places = HashMap<String, u64>;
 
+/// Frames that readers lost, by their names; most lost none.
+pub(super) type Losses = HashMap<String, u64>;
+
 /// What the folder says.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
     pub(super) places: Places,
+    /// Frames that each has lost.
+    pub(super) lost: Losses,
     /// There is a file, and it makes no sense: any reader may have had a place in it.
     pub(super) is_bad: bool,
     /// Files of single readers that are there.
@@ -56,7 +65,10 @@ pub(super) fn read(disk: &dyn Disk, folder: &Path) -> Saved {
         Err(_) => saved.is_bad = true,
         Ok(text) => match parse(&text) {
             // What stands in the one file is newer than any file of a single reader.
-            Some(places) => saved.places.extend(places),
+            Some((places, lost)) => {
+                saved.places.extend(places);
+                saved.lost = lost;
+            }
             None => saved.is_bad = true,
         },
     }
@@ -68,8 +80,9 @@ pub(super) fn write<'a>(
     disk: &dyn Disk,
     folder: &Path,
     places: impl Iterator<Item = (&'a str, u64)>,
+    lost: &Losses,
 ) -> io::Result<usize> {
-    let text = print(places);
+    let text = print(places, lost);
     let path = folder.join(FILE_NAME);
     let beside = path.with_extension("tmp");
     let _ = disk.remove(&beside);
@@ -81,10 +94,13 @@ pub(super) fn write<'a>(
     Ok(text.len())
 }
 
-fn print<'a>(places: impl Iterator<Item = (&'a str, u64)>) -> String {
+fn print<'a>(places: impl Iterator<Item = (&'a str, u64)>, lost: &Losses) -> String {
     let mut body = format!("{TITLE}\n");
     for (name, sequence) in places {
         let _ = writeln!(body, "{sequence} {} {name}", name.len());
+    }
+    for (name, frames) in lost {
+        let _ = writeln!(body, "{LOST}{frames} {} {name}", name.len());
     }
     let check = crc32c::crc32c(body.as_bytes());
     format!("{body}{check:08x}\n")
@@ -109,17 +125,22 @@ fn checked(text: &str) -> Option<&str> {
     Some(body).filter(|body| crc32c::crc32c(body.as_bytes()) == written)
 }
 
-fn parse(text: &str) -> Option<Places> {
-    let mut rest = checked(text)?.strip_prefix(TITLE)?.strip_prefix('\n')?;
-    let mut places = Places::new();
+fn parse(text: &str) -> Option<(Places, Losses)> {
+    let body = checked(text)?;
+    let rest = body.strip_prefix(TITLE).or_else(|| body.strip_prefix(TITLE_BEFORE));
+    let mut rest = rest?.strip_prefix('\n')?;
+    let (mut places, mut lost) = (Places::new(), Losses::new());
     while !rest.is_empty() {
+        let of_losses = rest.strip_prefix(LOST);
+        let into = if of_losses.is_some() { &mut lost } else { &mut places };
+        rest = of_losses.unwrap_or(rest);
         let (sequence, behind) = rest.split_once(' ')?;
         let (length, behind) = behind.split_once(' ')?;
         let (name, behind) = behind.split_at_checked(length.parse().ok()?)?;
         rest = behind.strip_prefix('\n')?;
-        places.insert(name.to_owned(), sequence.parse().ok()?);
+        into.insert(name.to_owned(), sequence.parse().ok()?);
     }
-    Some(places)
+    Some((places, lost))
 }
 
 fn parse_single(text: &str) -> Option<(String, u64)> {
@@ -135,9 +156,11 @@ mod tests {
     #[test]
     fn the_file_is_read_whole_or_not_at_all() {
         let all = [("http://a/?x=1\nsecond", u64::MAX - 1), ("", 0), ("naïve", 7)];
-        let text = print(all.into_iter());
-        let read = parse(&text).expect("places");
+        let lost: Losses = [("naïve".to_owned(), 12)].into();
+        let text = print(all.into_iter(), &lost);
+        let (read, read_lost) = parse(&text).expect("places");
         assert_eq!(read, all.map(|(name, sequence)| (name.to_owned(), sequence)).into());
+        assert_eq!(read_lost, lost);
         for at in 0..text.len() {
             let cut = String::from_utf8_lossy(&text.as_bytes()[..at]).into_owned();
             assert_eq!(parse(&cut), None, "cut at {at}");
@@ -146,6 +169,10 @@ mod tests {
             let spoiled = String::from_utf8(bytes).unwrap_or_default();
             assert_eq!(parse(&spoiled), None, "flipped at {at}");
         }
-        assert_eq!(parse(&print(std::iter::empty())), Some(Places::new()));
+        let none = print(std::iter::empty(), &Losses::new());
+        assert_eq!(parse(&none), Some((Places::new(), Losses::new())));
+        let body = format!("{TITLE_BEFORE}\n7 1 a\n");
+        let before = format!("{body}{:08x}\n", crc32c::crc32c(body.as_bytes()));
+        assert_eq!(parse(&before), Some(([("a".to_owned(), 7)].into(), Losses::new())));
     }
 }

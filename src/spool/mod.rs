@@ -22,6 +22,7 @@ mod start;
 mod tracks;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -381,8 +382,7 @@ impl Spool {
     pub fn lag(&self, name: &str) -> Option<Lag> {
         let shared = &self.running.shared;
         let track = shared.tracks.named(name)?;
-        let dropped = track.dropped.load(Ordering::Relaxed);
-        Some(shared.lag(track.released(), dropped))
+        Some(shared.lag(track.released(), shared.tracks.lost_by(name)))
     }
 
     /// The last frame that the reader of that name has released, if there is one.
@@ -395,11 +395,23 @@ impl Spool {
     #[must_use]
     pub fn lags(&self) -> Vec<(String, Lag)> {
         let shared = &self.running.shared;
+        let lost = shared.tracks.lost();
         let lag = |track: &Arc<Track>| {
-            let dropped = track.dropped.load(Ordering::Relaxed);
+            let dropped = lost.get(&track.name).copied().unwrap_or_default();
             (track.name.clone(), shared.lag(track.released(), dropped))
         };
         shared.tracks.all().iter().map(lag).collect()
+    }
+
+    /// Frames that readers lost unread, by their names, also those that have no place now and before the last start.
+    #[must_use]
+    pub fn lost(&self) -> HashMap<String, u64> {
+        self.running.shared.tracks.lost()
+    }
+
+    /// Nobody asks any more what the reader of that name lost.
+    pub fn forget_losses(&self, name: &str) {
+        self.running.shared.tracks.forget_losses(name);
     }
 
     /// What readiness and metrics show.
@@ -428,7 +440,7 @@ pub struct Lag {
     pub frames: u64,
     /// Age of the oldest of them.
     pub age: Duration,
-    /// Frames dropped unread since the spool was opened.
+    /// Frames dropped unread, ever.
     pub dropped: u64,
 }
 

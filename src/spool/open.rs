@@ -133,7 +133,7 @@ pub(super) fn open(
         shelf,
         has_lost_places: saved.is_bad,
         saving: Mutex::new(saved.singles),
-        tracks: Tracks::new(saved.places),
+        tracks: Tracks::new(saved.places, saved.lost),
         news: Notify::new(),
         bell: Bell::default(),
         durable: AtomicU64::new(last),

@@ -307,7 +307,7 @@ impl Reader {
     /// Frames and seconds between the cursor and the newest frame, and frames lost to `DropOldest`.
     #[must_use]
     pub fn lag(&self) -> Lag {
-        let dropped = self.track.dropped.load(Ordering::Relaxed);
+        let dropped = self.shared.tracks.lost_by(&self.track.name);
         self.shared.lag(self.track.released(), dropped)
     }
 }

@@ -205,7 +205,7 @@ impl Shared {
         // Held while writing: a later look must not be overtaken by an earlier one.
         let mut singles = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(snapshot) = self.tracks.snapshot() else { return Ok(0) };
-        let written = cursor::write(&*self.disk, &self.cursors, snapshot.places());
+        let written = cursor::write(&*self.disk, &self.cursors, snapshot.places(), snapshot.lost());
         self.tracks.settle(&snapshot, written.is_ok());
         if written.is_ok() {
             singles.drain(..).for_each(|path| drop(self.disk.remove(&path)));

@@ -75,6 +75,8 @@ impl Spool {
         let all = tracks.unopened();
         let is_gone = |name: &&String| name.starts_with(RECORDS) && !names.contains(*name);
         all.iter().filter(is_gone).for_each(|name| tracks.forget(name));
+        let lost = tracks.lost();
+        lost.keys().filter(is_gone).for_each(|name| tracks.forget_losses(name));
     }
 
     /// Whether places were lost at this start, because what was saved made no sense.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::OnFull;
-use super::cursor::Places;
+use super::cursor::{Losses, Places};
 
 /// After start-up, places whose readers are not there yet hold this long: lanes open one after the other.
 const GRACE: Duration = Duration::from_mins(1);
@@ -26,8 +26,6 @@ pub(super) struct Track {
     pub(super) position: AtomicU64,
     /// What was saved of it.
     saved: AtomicU64,
-    /// Frames it lost.
-    pub(super) dropped: AtomicU64,
 }
 
 impl Track {
@@ -39,7 +37,6 @@ impl Track {
             released: AtomicU64::new(released),
             position: AtomicU64::new(released + 1),
             saved: AtomicU64::new(u64::MAX),
-            dropped: AtomicU64::new(0),
         }
     }
 
@@ -74,6 +71,8 @@ struct State {
     reading: Vec<Arc<Track>>,
     /// Places that were saved before this start, and whose readers were not opened yet.
     unopened: Places,
+    /// What readers lost, also those that have no place now.
+    lost: Losses,
     /// Something was opened or forgotten that is not saved.
     is_changed: bool,
 }
@@ -84,6 +83,7 @@ struct State {
 pub(super) struct Snapshot {
     tracks: Vec<(Arc<Track>, u64)>,
     unopened: Vec<(String, u64)>,
+    lost: Losses,
 }
 
 impl Snapshot {
@@ -91,6 +91,11 @@ impl Snapshot {
     pub(super) fn places(&self) -> impl Iterator<Item = (&str, u64)> {
         let opened = self.tracks.iter().map(|(track, released)| (track.name.as_str(), *released));
         opened.chain(self.unopened.iter().map(|(name, sequence)| (name.as_str(), *sequence)))
+    }
+
+    /// What readers lost.
+    pub(super) fn lost(&self) -> &Losses {
+        &self.lost
     }
 }
 
@@ -102,9 +107,9 @@ pub(super) struct Tracks {
 }
 
 impl Tracks {
-    /// No reader yet; the places that were saved.
-    pub(super) fn new(unopened: Places) -> Self {
-        let state = State { unopened, ..State::default() };
+    /// No reader yet; the places and losses that were saved.
+    pub(super) fn new(unopened: Places, lost: Losses) -> Self {
+        let state = State { unopened, lost, ..State::default() };
         Self { state: Mutex::new(state), opened: Instant::now() }
     }
 
@@ -152,6 +157,22 @@ impl Tracks {
         state.is_changed |= state.unopened.remove(name).is_some() || was_there;
     }
 
+    /// What the reader of that name lost does not count any more.
+    pub(super) fn forget_losses(&self, name: &str) {
+        let mut state = self.lock();
+        state.is_changed |= state.lost.remove(name).is_some();
+    }
+
+    /// What readers lost, by their names.
+    pub(super) fn lost(&self) -> Losses {
+        self.lock().lost.clone()
+    }
+
+    /// Frames that the reader of that name lost.
+    pub(super) fn lost_by(&self, name: &str) -> u64 {
+        self.lock().lost.get(name).copied().unwrap_or_default()
+    }
+
     /// The reader of that name, if it was opened.
     pub(super) fn named(&self, name: &str) -> Option<Arc<Track>> {
         self.lock().tracks.get(name).cloned()
@@ -190,7 +211,8 @@ impl Tracks {
         state.is_changed = false;
         let tracks = state.tracks.values().map(|track| (Arc::clone(track), track.released()));
         let unopened = state.unopened.iter().map(|(name, at)| (name.clone(), *at));
-        Some(Snapshot { tracks: tracks.collect(), unopened: unopened.collect() })
+        let (tracks, unopened, lost) = (tracks.collect(), unopened.collect(), state.lost.clone());
+        Some(Snapshot { tracks, unopened, lost })
     }
 
     /// What a snapshot holds is saved, or could not be.
@@ -224,12 +246,16 @@ impl Tracks {
     /// Frames up to `last` are about to go: who has not released them loses them. Returns how many each lost.
     pub(super) fn drop_until(&self, last: u64) -> Vec<(String, u64)> {
         let mut losses = Vec::new();
-        for track in self.lock().tracks.values().filter(|track| !track.holds()) {
+        let mut state = self.lock();
+        for track in state.tracks.values().filter(|track| !track.holds()) {
             let before = track.released.fetch_max(last, Ordering::AcqRel);
             if before < last {
-                track.dropped.fetch_add(last - before, Ordering::Relaxed);
                 losses.push((track.name.clone(), last - before));
             }
+        }
+        for (name, frames) in &losses {
+            *state.lost.entry(name.clone()).or_default() += frames;
+            state.is_changed = true;
         }
         losses
     }
@@ -245,20 +271,23 @@ mod tests {
 
     #[test]
     fn the_slowest_reader_holds_and_one_that_drops_does_not() {
-        let tracks = Tracks::new([("late".to_owned(), 2)].into());
+        let tracks = Tracks::new([("late".to_owned(), 2)].into(), [("lossy".to_owned(), 5)].into());
         assert_eq!(tracks.holds(100), Holds { all: 2, holding: 2 });
         open(&tracks, "late", OnFull::Hold, 9).released.store(40, Ordering::Relaxed);
         let lossy = open(&tracks, "lossy", OnFull::DropOldest, 10);
         assert_eq!(tracks.holds(100), Holds { all: 10, holding: 40 });
         assert_eq!(tracks.drop_until(30), [("lossy".to_owned(), 20)]);
-        assert_eq!((lossy.released(), lossy.dropped.load(Ordering::Relaxed)), (30, 20));
+        assert_eq!((lossy.released(), tracks.lost_by("lossy")), (30, 25));
+        let snapshot = tracks.snapshot().expect("news");
+        assert_eq!(snapshot.lost().get("lossy"), Some(&25));
         tracks.forget("late");
         assert_eq!(tracks.holds(100), Holds { all: 30, holding: 100 });
     }
 
     #[test]
     fn what_is_saved_is_all_that_was_there_at_one_moment() {
-        let tracks = Tracks::new([("gone".to_owned(), 2), ("kept".to_owned(), 3)].into());
+        let tracks =
+            Tracks::new([("gone".to_owned(), 2), ("kept".to_owned(), 3)].into(), Losses::new());
         let places = |snapshot: &Snapshot| {
             let mut all: Vec<_> =
                 snapshot.places().map(|(name, at)| (name.to_owned(), at)).collect();

@@ -26,6 +26,8 @@ pub enum Outcome {
     Kept,
     /// Known by their ids already.
     Known,
+    /// Of these, those that say something else than the first of their id, which stays: counted once more.
+    Differing,
     /// No events, or refused with one that is none.
     Invalid,
     /// Over the account's budget.
@@ -42,7 +44,7 @@ pub enum Way {
 }
 
 const TRANSPORTS: [&str; 2] = ["http", "websocket"];
-const OUTCOMES: [&str; 4] = ["kept", "known", "invalid", "limited"];
+const OUTCOMES: [&str; 5] = ["kept", "known", "differing", "invalid", "limited"];
 const WAYS: [&str; 2] = ["in", "out"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

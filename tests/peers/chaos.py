@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Five destinations of one gateway under load, while the gateway and the sinks are killed with -9 again and again: one is
 fast, one slow (it has a pace below the load), one dead until the load is over, one flaps (each other second it answers
-503), one is poisonous (it refuses some keys).
+503), one is poisonous (it refuses some keys). The fast and the poisonous one get several requests at once.
 
 At the end: nothing that was answered 204 is missing anywhere, what a sink does not have lies parked for it, each key's
 order holds at every sink, what came twice is from around a kill and has the same id. The fast one is never late but
@@ -41,6 +41,8 @@ LATE_MAX_SECONDS = 2
 # Events per second of the slow one: less than come in.
 PACE, BURST = 120, 60
 POISONED = ("0-3", "2-7")
+# Requests of the fast and the poisonous one on their way at once.
+AT_ONCE = 4
 SETTINGS = {"HOOKGATE_SPOOL__SEGMENT_BYTES": str(1 << 20)}
 TEMPLATE = """{"event": "chaos.sent", "resource": {"prefect.resource.id": "chaos.{{ body.key }}"},
  "payload": {{ body|tojson }}}"""
@@ -300,7 +302,9 @@ def check_sink(checks, sink, parked, expected, outages):
 
 def check(checks, folder):
     """The whole script."""
-    fast, flapping, poisonous, dead = (Sink(folder, name) for name in ("fast", "flapping", "poisonous", "dead"))
+    several = f"?concurrency={AT_ONCE}&batch_events=5"
+    fast, poisonous = (Sink(folder, name, several) for name in ("fast", "poisonous"))
+    flapping, dead = (Sink(folder, name) for name in ("flapping", "dead"))
     slow = Sink(folder, "slow", f"?rate={PACE}/s&burst={BURST}&batch_events=50")
     living, outages = [fast, slow, flapping, poisonous], []
     try:

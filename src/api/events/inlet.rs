@@ -105,6 +105,7 @@ impl Visitor {
         }
         self.charge(events.len()).await?;
         let (facts, received) = (&self.api.events.facts, self.api.clock.now());
+        let known = self.api.published_before(&self.place, &events);
         for frame in frames(events) {
             let all = frame.len();
             let new = self.append(received, frame).await.map_err(|fault| match fault {
@@ -114,6 +115,7 @@ impl Visitor {
             facts.published(Transport::Websocket, Outcome::Kept, new);
             facts.published(Transport::Websocket, Outcome::Known, all - new);
         }
+        self.api.note_differing(Transport::Websocket, known);
         Ok(())
     }
 

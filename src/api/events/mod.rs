@@ -1,6 +1,7 @@
 //! Events over the API (contract 5): the table of their routes, who may use them, and whose events they are about. In:
 //! requests below one of three bases. Out: the effect's reply. Never an event of another tenant, nor a word of one.
 
+mod again;
 mod inlet;
 mod live;
 mod outlet;
@@ -153,6 +154,7 @@ pub(super) struct Events {
     facts: Arc<Facts>,
     /// Frames that were no events.
     damper: Damper,
+    differing: Arc<Damper>,
     epoch: Instant,
     live: Arc<Live>,
     seats: Arc<Seats>,
@@ -168,6 +170,7 @@ impl Events {
             feed,
             facts: Facts::register(telemetry),
             damper: Damper::default(),
+            differing: Arc::default(),
             epoch: Instant::now(),
             seats: Seats::new(options.followers_max, options.followers_per_account_max),
             looks: Semaphore::new(LOOKS_MAX),

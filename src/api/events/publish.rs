@@ -56,6 +56,7 @@ impl Api {
         limits.note_events(place.account, all, charged.is_ok(), now);
         charged.inspect_err(|_| count(Outcome::Limited, all))?;
         let mut new = 0;
+        let known = self.published_before(place, &events);
         for frame in frames(events) {
             let (account, workspace) = (place.account, place.workspace);
             let kept =
@@ -64,6 +65,7 @@ impl Api {
         }
         count(Outcome::Kept, new);
         count(Outcome::Known, all - new);
+        self.note_differing(Transport::Http, known);
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
 }

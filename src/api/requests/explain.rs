@@ -110,8 +110,15 @@ impl Api {
     async fn explain_request(&self, call: &Call, found: Request) -> Result<Value, Problem> {
         let mut request = row(&found);
         let mut all = Vec::new();
+        // The event of a replay has the one id that follows from its request, unless a template gives it another.
+        let mut healed = vec![id::derived(found.id, HEALED)];
         if let Some(kept) = self.kept(found).await? {
             if let Some(captured) = Captured::of(&kept, self.options.hook_body_max_bytes) {
+                if found.outcome == Outcome::Failed
+                    && let Some(captured) = Captured::of(&kept, self.options.hook_body_max_bytes)
+                {
+                    healed.extend(self.ids_by_templates(&found, captured).await?);
+                }
                 captured.tell(&mut request);
                 request["method"] = captured.sample.method.as_str().into();
                 self.tell_way((&found, &kept), captured, &mut request).await?;
@@ -125,10 +132,11 @@ impl Api {
                 all.push(Told { event, sequence: Some(kept.sequence), made });
             }
         }
-        if found.outcome == Outcome::Failed {
-            let healed = id::derived(found.id, HEALED);
-            if let Some(event) = self.event(call, healed).await? {
-                all.push(Told { event, sequence: self.sequence(call, healed), made: "replay" });
+        healed.dedup();
+        for id in healed.into_iter().filter(|_| found.outcome == Outcome::Failed) {
+            let event = self.event(call, id).await?;
+            if let Some(event) = event.filter(|event| event["follows"] == json!(found.id)) {
+                all.push(Told { event, sequence: self.sequence(call, id), made: "replay" });
             }
         }
         let webhook = self.store.records(vec![found.webhook]).await?;

@@ -11,6 +11,7 @@ use super::capture::Captured;
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::feed::{Outcome, Request};
+use crate::id::Uuid;
 use crate::request::Body;
 use crate::spool::{Kept, Marks, Sender};
 
@@ -59,6 +60,39 @@ impl Api {
         let told = tokio::task::spawn_blocking(work).await;
         drop(turn);
         Ok(told.map_err(|_| Problem::Engine)?.unwrap_or_default())
+    }
+}
+
+/// Most versions of a template, the newest, that are asked for the id of an event.
+const VERSIONS_MAX: usize = 10;
+
+impl Api {
+    /// The ids that newer templates of its webhook give the event of a request that failed.
+    pub(super) async fn ids_by_templates(
+        &self,
+        found: &Request,
+        captured: Captured,
+    ) -> Result<Vec<Uuid>, Problem> {
+        let mut versions = self.store.versions(found.webhook).await?;
+        versions.retain(|version| version.number > found.version);
+        versions.truncate(VERSIONS_MAX);
+        let webhook = self.store.records(vec![found.webhook]).await?.pop();
+        let Some(webhook) = webhook.filter(|_| !versions.is_empty()) else { return Ok(Vec::new()) };
+        let limits = self.options.render;
+        let work = move || {
+            let Ok(body) = body(&captured) else { return Vec::new() };
+            let (id, name) = (webhook.id, webhook.text("name"));
+            let made = versions.iter().map(|version| {
+                Renderer::new(id, name, &version.template, limits).event(&captured, &body)
+            });
+            let mut ids: Vec<_> = made.filter_map(|made| made.ok().map(|event| event.id)).collect();
+            ids.dedup();
+            ids
+        };
+        let turn = self.trials.acquire().await;
+        let ids = tokio::task::spawn_blocking(work).await;
+        drop(turn);
+        ids.map_err(|_| Problem::Engine)
     }
 }
 

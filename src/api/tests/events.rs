@@ -165,3 +165,22 @@ fn base64(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
 }
+
+#[test]
+fn what_says_something_else_under_a_known_id_is_counted_and_changes_nothing() {
+    let house = House::new();
+    let base = house.first.api_path.clone();
+    let mut other = event(1);
+    other["payload"]["number"] = 7.into();
+    for body in [json!([event(1)]), json!([event(1)]), json!([other, event(2)])] {
+        assert_eq!(house.publish(&base, &body).status, 204);
+    }
+    let numbers: Vec<_> = house.spooled().into_iter().flat_map(|(.., numbers)| numbers).collect();
+    assert_eq!(numbers, [1, 2], "the first stays");
+    let line = "hookgate_events_published_total{transport=\"http\",outcome=\"differing\"} 1";
+    let began = std::time::Instant::now();
+    while !house.telemetry.print().contains(line) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", house.telemetry.print());
+        std::thread::yield_now();
+    }
+}

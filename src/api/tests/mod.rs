@@ -54,6 +54,7 @@ struct House {
     folder: Folder,
     /// From where calls come.
     peer: Cell<IpAddr>,
+    telemetry: Telemetry,
 }
 
 /// A reply, read.
@@ -98,7 +99,7 @@ impl House {
         let base = format!("{}/webhooks", first.api_path);
         let account = format!("/api/accounts/{}", first.account_id);
         let peer = Cell::new([192, 0, 2, 1].into());
-        Self { api: Arc::new(api), first, key, base, account, folder, peer }
+        Self { api: Arc::new(api), first, key, base, account, folder, peer, telemetry }
     }
 
     fn call(&self, method: &str, path: &str, body: &str) -> Answer {

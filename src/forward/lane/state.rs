@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::forward::destination::Owner;
 use crate::forward::{Destination, Status};
-use crate::spool::{DISPATCHER, Lag};
+use crate::spool::{DISPATCHER, Lag, Spool};
 use crate::telemetry::forward::LaneFacts;
 
 /// What an event may say of a lane more than once.
@@ -16,6 +16,24 @@ use crate::telemetry::forward::LaneFacts;
 pub(in crate::forward) enum Told {
     Held,
     Failing,
+}
+
+/// How far readers are behind, and what each has lost.
+#[derive(Debug)]
+pub(in crate::forward) struct Lags {
+    places: HashMap<String, Lag>,
+    lost: HashMap<String, u64>,
+}
+
+impl Lags {
+    pub(in crate::forward) fn of(spool: &Spool) -> Self {
+        Self { places: spool.lags().into_iter().collect(), lost: spool.lost() }
+    }
+
+    /// What each reader has lost.
+    pub(in crate::forward) fn lost(&self) -> &HashMap<String, u64> {
+        &self.lost
+    }
 }
 
 /// Shared between a lane, the watch and whoever asks.
@@ -106,10 +124,12 @@ impl State {
         self.facts.parked(more, now);
     }
 
-    /// How far it is behind; one that sleeps is where the dispatcher is.
-    pub(in crate::forward) fn lag(&self, lags: &HashMap<String, Lag>) -> Lag {
-        let sleeps = || lags.get(DISPATCHER).filter(|_| self.owner != Owner::Operator);
-        lags.get(&self.track).or_else(sleeps).copied().unwrap_or_default()
+    /// How far it is behind, and what it has lost; one that sleeps is where the dispatcher is.
+    pub(in crate::forward) fn lag(&self, lags: &Lags) -> Lag {
+        let sleeps = || lags.places.get(DISPATCHER).filter(|_| self.owner != Owner::Operator);
+        let lag = lags.places.get(&self.track).or_else(sleeps).copied().unwrap_or_default();
+        let dropped = lags.lost.get(&self.track).copied().unwrap_or_default();
+        Lag { dropped, ..lag }
     }
 
     pub(in crate::forward) fn status(&self, lag: Lag) -> Status {

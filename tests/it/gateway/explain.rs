@@ -172,6 +172,26 @@ fn what_failed_shows_the_event_of_its_replay() {
 }
 
 #[test]
+fn the_event_of_a_replay_is_told_whatever_id_its_template_gives_it() {
+    let served = Served::start(|_| ());
+    let webhook = hook(&served, "a hook", BROKEN);
+    let failed = served.order_as(&webhook, 1, &[]).receipt().to_owned();
+    let path = format!("/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let own = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let template = TEMPLATE.replacen('{', &format!("{{\"id\": \"{own}\","), 1);
+    let mended = json!({ "name": "a hook", "template": template });
+    assert_eq!(served.call("PUT", &path, &mended).status, 204);
+    served.kept(1);
+    assert_eq!(served.answered(&["replay"]), "1 requests, 1 events kept\n");
+    let told = wait("the event", || {
+        let told = served.explained(&failed);
+        (told["events"].as_array().map(Vec::len) == Some(3)).then_some(told)
+    });
+    let healed = &told["events"][2];
+    assert_eq!((&healed["made_by"], &healed["id"]), (&json!("replay"), &json!(own)));
+}
+
+#[test]
 fn what_was_refused_is_told_to_its_workspace_alone() {
     let mut served = Served::start(|config| config.limits.body_max_bytes = 1000);
     let webhook = hook(&served, "a hook", TEMPLATE);
