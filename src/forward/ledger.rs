@@ -1,6 +1,6 @@
 //! What a pace has used, so that a restart does not give it anew. In: what was let through. Out: the moments when its
-//! budgets are whole again, and the share of the pace that the destination stands, in a small file of the lane's own. Written without a sync: it must outlive the
-//! process, not the machine.
+//! budgets are whole again, and the share of the pace that the destination stands, in a small file of the lane's own.
+//! Written without a sync: it must outlive the process, not the machine.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;

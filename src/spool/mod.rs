@@ -223,6 +223,14 @@ pub fn check(data: &Path) -> Result<CheckReport, SpoolError> {
     open::check(data)
 }
 
+/// Shows every frame of a data folder's spool, the oldest first, and changes nothing.
+///
+/// # Errors
+/// As [`check`].
+pub fn each(data: &Path, see: &mut dyn FnMut(&Kept)) -> Result<(), SpoolError> {
+    open::each(data, see)
+}
+
 /// What readiness and metrics show.
 #[derive(Clone, Debug)]
 pub struct Status {

@@ -246,12 +246,26 @@ impl From<Report> for Recovery {
     }
 }
 
+/// Shows every frame of a data folder's spool and changes nothing.
+pub(super) fn each(data: &Path, see: &mut dyn FnMut(&Kept)) -> Result<(), SpoolError> {
+    walk(data, &mut |found| {
+        if let Some(kept) = decode(&found.header, &found.payload) {
+            see(&kept);
+        }
+    })
+    .map(drop)
+}
+
 /// Reads every frame of a data folder's spool and changes nothing.
 pub(super) fn check(data: &Path) -> Result<Recovery, SpoolError> {
+    walk(data, &mut |_| ())
+}
+
+fn walk(data: &Path, visit: &mut dyn FnMut(&Found)) -> Result<Recovery, SpoolError> {
     let _lock = FolderLock::look(data)?;
     let folder = data.join("spool");
     let scope = Scope { repair: false, read_max_bytes: u64::MAX };
-    let recovered = recover(&RealDisk, &folder, scope, &mut |_| ());
+    let recovered = recover(&RealDisk, &folder, scope, visit);
     recovered.map(|recovered| recovered.report.into()).map_err(|fault| refuse(&folder, &fault))
 }
 

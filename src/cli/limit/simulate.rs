@@ -2,6 +2,7 @@
 //! a setting; events of a gateway, or of a file. Out: what would have been refused, or how long what would have
 //! waited; and the least setting that would have done. The budgets are the gateway's own.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,14 +19,19 @@ use crate::cli::moment::{Moment, moment, seconds};
 use crate::cli::output::{Failure, say};
 use crate::clock::{Clock, Time};
 use crate::config::RateText;
+use crate::event::{plain_name, write_received};
 use crate::limit::{
     Batch, Offer, Pacing, Rate, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
 };
+use crate::spool;
 
 pub(super) const EXAMPLE: &str = "\
 Without --webhook, --each-webhook or --all-webhooks it is about a pace: events that come faster than --rate,
 --request-rate and --byte-rate allow wait. With one of these it is about a limit, which refuses. Requests that were
 refused when they came are no events, and not counted here: `hookgate limit usage` tells of them.
+
+--data reads what the data folder of a gateway that does not run still holds, of all accounts: the hour before its last
+event, unless --since or --until say another time.
 
 --file takes a line of JSON for each event, as `event ls -o ndjson` and a destination file:PATH write them; no gateway
 is asked then. Where an event says when it was received, that counts, else when it occurred.
@@ -34,6 +40,7 @@ Examples:
   hookgate limit simulate --rate 100/s --within 5s
   hookgate limit simulate --destination shop --request-rate 10/s --since 6h
   hookgate limit simulate --each-webhook --rate 600/min --burst 100
+  hookgate limit simulate --data ./data --rate 100/s --within 5s
   hookgate limit simulate --file events.ndjson --rate 50/s --byte-rate 1000000/s -o json";
 
 /// Looked back at when nothing is said.
@@ -58,7 +65,7 @@ pub(in crate::cli) struct Args {
     all_webhooks: bool,
     /// As the pace of this destination, with its filter; what is not said is as it has it
     #[arg(long, value_name = "NAME|ID",
-          conflicts_with_all = ["webhook", "each_webhook", "all_webhooks", "file"])]
+          conflicts_with_all = ["webhook", "each_webhook", "all_webhooks", "file", "data"])]
     destination: Option<String>,
     /// Events, or requests, per time, such as 100/s, 600/min or 10/h
     #[arg(long, value_name = "RATE")]
@@ -83,6 +90,9 @@ pub(in crate::cli) struct Args {
     /// Read events from this file; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Read what the data folder of a gateway holds that does not run
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "webhook"])]
+    data: Option<PathBuf>,
     /// Not after this moment
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     until: Option<Moment>,
@@ -120,9 +130,10 @@ struct Case {
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
-    let (case, pacing) = match &args.file {
-        Some(file) => (args.read(file)?, args.pacing(&Value::Null)?),
-        None => args.ask().await?,
+    let (case, pacing) = match (&args.file, &args.data) {
+        (Some(file), _) => (args.read(file)?, args.pacing(&Value::Null)?),
+        (None, Some(data)) => (args.look(data)?, args.pacing(&Value::Null)?),
+        (None, None) => args.ask().await?,
     };
     let Case { offers, total } = &case;
     if offers.is_empty() {
@@ -244,6 +255,47 @@ impl Args {
         let total = offers.len() as u64;
         offers.sort_by_key(|offer| offer.at);
         offers.drain(..offers.len().saturating_sub(self.limit as usize));
+        Ok(Case { offers, total })
+    }
+
+    /// What a data folder holds.
+    fn look(&self, data: &Path) -> Result<Case, Failure> {
+        only_itself(&self.wanted.filter(), "--data")?;
+        if !data.join("spool").is_dir() {
+            return Err(Failure::NotFound(format!("{}: no spool is there", data.display())));
+        }
+        let (now, refuses) = (Clock::System.now(), self.refuses());
+        let since = self.wanted.since.map(|since| since.before(now));
+        let until = self.until.map(|until| until.before(now));
+        let (mut newest, mut total) = (VecDeque::new(), 0);
+        let most = self.limit as usize;
+        spool::each(data, &mut |kept| {
+            for event in &kept.events {
+                let mut told = Vec::with_capacity(event.json.len() + 160);
+                write_received(&mut told, &event.json, kept.received, kept.account, kept.workspace);
+                let offer = std::str::from_utf8(&told).ok().and_then(|told| self.offer(told));
+                let is_meant = !refuses || plain_name(&event.json) == Some(RECEIVED);
+                let Some(offer) = offer.filter(|_| is_meant) else { continue };
+                if since.is_none_or(|since| offer.at >= since)
+                    && until.is_none_or(|until| offer.at <= until)
+                {
+                    total += 1;
+                    newest.push_back(offer);
+                    if newest.len() > most {
+                        newest.pop_front();
+                    }
+                }
+            }
+        })?;
+        let mut offers: Offers = newest.into();
+        offers.sort_by_key(|offer| offer.at);
+        if since.is_none()
+            && let Some(last) = offers.last()
+        {
+            let since = last.at.plus_seconds(-SINCE_SECONDS);
+            offers.retain(|offer| offer.at >= since);
+            total = if offers.len() < most { offers.len() as u64 } else { total };
+        }
         Ok(Case { offers, total })
     }
 

@@ -183,3 +183,35 @@ fn what_is_refused_says_why() {
     let (code, said) = send(&["--list"]);
     assert!(code == 0 && said.contains("github/push"), "{said}");
 }
+
+#[test]
+fn a_pace_and_a_limit_are_tried_on_what_a_stopped_gateway_holds() {
+    let mut served = Served::start(|_| ());
+    let template = r#"{"event": "e", "resource": {"prefect.resource.id": "r"}}"#;
+    let body = json!({ "name": "a hook", "template": template });
+    let webhook = served.call("POST", "/webhooks/", &body).json();
+    for number in 0..5 {
+        served.post(&webhook, &format!("{{\"n\":{number}}}")).receipt();
+    }
+    let data = served.config.server.data.to_str().expect("a path").to_owned();
+    let simulate = |more: &[&str]| {
+        let arguments = [&["limit", "simulate", "--data", &data, "-o", "json"], more].concat();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(arguments).env_remove("HOOKGATE_URL").output().expect("an end")
+    };
+    let running = simulate(&["--rate", "1/s"]);
+    assert!(!running.status.success() && said(&running).contains("process"), "{}", said(&running));
+    served.stop();
+    let told = |more: &[&str]| {
+        let output = simulate(more);
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let paced = told(&["--rate", "1/s", "--burst", "1"]);
+    // The clock stands still: all but the first wait, those of the gateway itself, too.
+    let count = paced["events"].as_u64().expect("a count");
+    assert!(count >= 10 && paced["delayed"].as_u64() == Some(count - 1), "{paced}");
+    let refused = told(&["--each-webhook", "--rate", "1/s", "--burst", "2"]);
+    assert_eq!((&refused["requests"], &refused["refused"]), (&json!(5), &json!(3)), "{refused}");
+    served.resume();
+}
