@@ -1,6 +1,6 @@
 //! Events published once more. A client that is not sure sends an event again, and the first of its id stays, as it
-//! does in a Prefect server; so it is no fault, and no reply says more. One that says something else under a known id is
-//! one all the same: counted and logged. In: events before they are kept. Out: facts, a line; never a reply.
+//! does in a Prefect server; so it is no fault, and no reply says more. One that says something else under a known id
+//! is one all the same: counted and logged. In: events before they are kept. Out: facts, a line; never a reply.
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ mod repeated;
 mod replay;
 mod requests;
 mod secrets;
+mod signed;
 mod socket;
 mod sockets;
 mod verification;
