@@ -52,6 +52,24 @@ impl Default for Tempo {
     }
 }
 
+#[cfg(test)]
+impl Tempo {
+    /// For simulations: nothing waits long, and nothing on the machine's own clock.
+    pub(super) fn simulated() -> Self {
+        let [short, long] = [5, 100].map(Duration::from_millis);
+        Self {
+            first: short,
+            most: long,
+            slow: long,
+            linger: Duration::ZERO,
+            idle: long,
+            deadline: 3 * long,
+            watch: long,
+            ..Self::default()
+        }
+    }
+}
+
 /// What `Retry-After` can ask for.
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);

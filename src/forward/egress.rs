@@ -86,6 +86,12 @@ pub(super) enum Egress {
     Bound(Arc<[IpNet]>),
 }
 
+/// What HTTP runs over.
+#[cfg(not(test))]
+type Line = TcpStream;
+#[cfg(test)]
+use super::line::Line;
+
 /// Addresses that may be connected to; made only by the rules.
 struct Admitted(Vec<SocketAddr>);
 
@@ -109,6 +115,14 @@ impl Egress {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
         let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
         Ok(socket)
+    }
+
+    /// The same for HTTP.
+    async fn open(&self, host: &str, port: u16) -> Result<Line, EgressFault> {
+        #[cfg(test)]
+        return super::line::open(self, host, port).await;
+        #[cfg(not(test))]
+        self.connect(host, port).await
     }
 
     /// Checks every address; one that is refused refuses the host.
@@ -193,7 +207,7 @@ async fn dial(Admitted(addresses): Admitted) -> Result<TcpStream, EgressFault> {
 
 /// The same for hyper's client.
 impl Service<Uri> for Egress {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Line>;
     type Error = EgressFault;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -206,7 +220,7 @@ impl Service<Uri> for Egress {
         Box::pin(async move {
             let is_https = uri.scheme_str() == Some("https");
             let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-            egress.connect(uri.host().unwrap_or_default(), port).await.map(TokioIo::new)
+            egress.open(uri.host().unwrap_or_default(), port).await.map(TokioIo::new)
         })
     }
 }

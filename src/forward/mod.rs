@@ -169,6 +169,15 @@ impl Forwarder {
         Self::start_at(Tempo::default(), destinations, records, ground)
     }
 
+    /// The same at the pace of a simulation: a wait on the machine's own clock would be no part of it.
+    #[cfg(test)]
+    pub(crate) fn start_simulated(
+        destinations: Vec<Destination>,
+        ground: Ground,
+    ) -> Result<Self, ForwardError> {
+        Self::start_at(Tempo::simulated(), destinations, &[], ground)
+    }
+
     #[expect(clippy::needless_pass_by_value, reason = "what lanes stand on is handed over")]
     fn start_at(
         tempo: Tempo,
@@ -252,5 +261,7 @@ impl Forwarder {
     }
 }
 
+#[cfg(test)]
+mod line;
 #[cfg(test)]
 mod tests;

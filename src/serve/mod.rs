@@ -396,3 +396,6 @@ fn lanes(forwarder: &Forwarder) -> crate::admin::Lanes {
         own.into_iter().chain(records.into_iter().take(LANES_TOLD_MAX)).map(lane).collect()
     })
 }
+
+#[cfg(test)]
+mod simulation;

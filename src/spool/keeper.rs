@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::journal::{Segment, Space, scrub};
 
 /// Cursors are saved at most this often.
-const ROUND: Duration = Duration::from_millis(100);
+pub(super) const ROUND: Duration = Duration::from_millis(100);
 /// Bytes of cursors in a round, on average: those of thousands that are behind are saved more seldom.
 const SAVED_ROUND_BYTES: usize = 64 << 10;
 /// Rounds between two looks at the file system, and between two old segments read.
@@ -27,7 +27,7 @@ const SPARES_MIN: usize = 2;
 const SPARES_SHARE: u64 = 2;
 const SPARE_ROUNDS: u64 = 600;
 
-struct Keeper<'a> {
+pub(super) struct Keeper<'a> {
     shared: &'a Shared,
     unread: Vec<Arc<Segment>>,
     round: u64,
@@ -43,18 +43,7 @@ struct Keeper<'a> {
 
 /// Keeps until the spool is closed; the cursors are saved a last time then.
 pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
-    let fill_after = Instant::now();
-    let mut keeper = Keeper {
-        shared,
-        unread,
-        round: 0,
-        space: None,
-        grown: 0,
-        fill_after,
-        cursor_failed: false,
-        refused_failed: false,
-        save_at: 0,
-    };
+    let mut keeper = Keeper::new(shared, unread);
     while shared.bell.wait(ROUND) {
         keeper.go_round();
     }
@@ -62,8 +51,22 @@ pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
     keeper.save_refused();
 }
 
-impl Keeper<'_> {
-    fn go_round(&mut self) {
+impl<'a> Keeper<'a> {
+    pub(super) fn new(shared: &'a Shared, unread: Vec<Arc<Segment>>) -> Self {
+        Self {
+            shared,
+            unread,
+            round: 0,
+            space: None,
+            grown: 0,
+            fill_after: Instant::now(),
+            cursor_failed: false,
+            refused_failed: false,
+            save_at: 0,
+        }
+    }
+
+    pub(super) fn go_round(&mut self) {
         let shared = self.shared;
         if self.round >= self.save_at {
             self.save_cursors();

@@ -19,6 +19,8 @@ mod sender;
 mod shared;
 mod sight;
 mod start;
+#[cfg(test)]
+pub(crate) mod still;
 mod tracks;
 mod writer;
 

@@ -42,6 +42,13 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Without threads.
+    #[cfg(test)]
+    pub(super) fn still(shared: Arc<Shared>) -> Self {
+        let (writer, keeper, lock) = Default::default();
+        Self { shared, writer, keeper, lock }
+    }
+
     /// Syncs what waits, ends both threads, saves the cursors, lets the folder go. Again: nothing.
     pub(super) fn close(&self) {
         self.shared.gate.close();
@@ -74,6 +81,16 @@ pub(super) struct Ground {
     pub(super) chance: fastrand::Rng,
 }
 
+/// What recovery leaves to be run: by threads, or by hand.
+pub(super) struct Opened {
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Journal,
+    /// Segments that were not read.
+    pub(super) unread: Vec<Arc<crate::journal::Segment>>,
+    pub(super) lock: Option<FolderLock>,
+    pub(super) report: Report,
+}
+
 /// Opens the spool of a data folder.
 pub(super) fn open(
     ground: Ground,
@@ -82,6 +99,21 @@ pub(super) fn open(
     clock: &Arc<Clock>,
     telemetry: &Telemetry,
 ) -> Result<(Running, Recovery), SpoolError> {
+    let opened = prepare(ground, data, options, clock, telemetry)?;
+    let Opened { shared, journal, unread, lock, report } = opened;
+    let running = start_threads(shared, journal, unread, lock);
+    let running = running.map_err(|fault| refuse(&data.join("spool"), &fault))?;
+    Ok((running, report.into()))
+}
+
+/// Recovers, and starts nothing.
+pub(super) fn prepare(
+    ground: Ground,
+    data: &Path,
+    options: &Options,
+    clock: &Arc<Clock>,
+    telemetry: &Telemetry,
+) -> Result<Opened, SpoolError> {
     let folder = data.join("spool");
     let refuse = |fault: io::Error| refuse(&folder, &fault);
     let Ground { disk, lock, mut chance } = ground;
@@ -142,8 +174,7 @@ pub(super) fn open(
         given: Mutex::new(known.given),
         keys: Mutex::new(known.keys),
     });
-    let running = start_threads(shared, journal, unread, lock).map_err(refuse)?;
-    Ok((running, report.into()))
+    Ok(Opened { shared, journal, unread, lock, report })
 }
 
 fn start_threads(

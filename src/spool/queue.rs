@@ -134,6 +134,12 @@ impl Queue {
         Ok(sequence)
     }
 
+    /// Whether a batch could be taken without a wait.
+    #[cfg(test)]
+    pub(super) fn is_filled(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
     /// Waits for frames and takes the next batch; `None` once the queue is closed and empty.
     pub(super) fn take(&self) -> Option<Batch> {
         let mut state = self.lock();

@@ -268,6 +268,10 @@ impl Reader {
         let (shared, next) = (Arc::clone(&self.shared), self.next);
         let place = self.place.take();
         let read = move || read_disk(&shared, next, place, &limits);
+        #[cfg(test)]
+        if crate::journal::lone::is_here() {
+            return read();
+        }
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => runtime
                 .spawn_blocking(read)

@@ -14,7 +14,7 @@ use crate::journal::{Journal, JournalError, Space};
 const FAILURE_SPAN: Duration = Duration::from_mins(1);
 
 /// The writer's own state.
-struct Writer<'a> {
+pub(super) struct Writer<'a> {
     shared: &'a Shared,
     journal: Journal,
     failed: Option<Instant>,
@@ -26,16 +26,19 @@ struct Writer<'a> {
 
 /// Writes until the queue is closed and empty.
 pub(super) fn run(shared: &Shared, journal: Journal) {
-    let positions = Vec::new();
-    let mut writer = Writer { shared, journal, failed: None, given_up: None, base: 0, positions };
+    let mut writer = Writer::new(shared, journal);
     while let Some(batch) = shared.queue.take() {
         writer.write(batch);
     }
     writer.journal.seal(shared.clock.now().micros());
 }
 
-impl Writer<'_> {
-    fn write(&mut self, mut batch: Batch) {
+impl<'a> Writer<'a> {
+    pub(super) fn new(shared: &'a Shared, journal: Journal) -> Self {
+        Self { shared, journal, failed: None, given_up: None, base: 0, positions: Vec::new() }
+    }
+
+    pub(super) fn write(&mut self, mut batch: Batch) {
         let bytes = batch.buffer.len();
         let last = batch.first + batch.frames - 1;
         if let Some(why) = self.given_up.clone() {

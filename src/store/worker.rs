@@ -38,11 +38,28 @@ impl Worker {
         &self,
         job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        #[cfg(test)]
+        if crate::journal::lone::is_here() {
+            return self.await_here(job);
+        }
         let (answer, wait) = oneshot::channel();
         self.leave(move |connection| {
             let _ = answer.send(job(connection));
         })?;
         wait.await.map_err(|_| StoreError::Failed("its thread ended".to_owned()))?
+    }
+
+    /// Has a job done, and the thread that asks waits for it.
+    #[cfg(test)]
+    fn await_here<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, wait) = sync_channel(1);
+        self.leave(move |connection| {
+            let _ = answer.send(job(connection));
+        })?;
+        wait.recv().map_err(|_| StoreError::Failed("its thread ended".to_owned()))?
     }
 
     /// Leaves a job to be done.
