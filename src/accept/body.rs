@@ -12,9 +12,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Options;
+use super::budget::{Budget, Room};
 use super::decode::Encoding;
 use crate::request::Content;
 
@@ -23,6 +25,26 @@ const PACE_WINDOW: Duration = Duration::from_secs(5);
 /// Encoded bytes that are decoded on a thread of their own, so that other connections go on.
 const DECODE_INLINE_MAX_BYTES: usize = 32 << 10;
 
+/// What all bodies of a set of listeners share.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    options: Arc<Options>,
+    budget: Arc<Budget>,
+    /// Bodies that are decoded at once on threads of their own: what comes of one is not known before.
+    decoders: Semaphore,
+}
+
+impl Bodies {
+    pub(super) fn new(options: &Arc<Options>) -> Arc<Self> {
+        let decoders = std::thread::available_parallelism().map_or(2, usize::from);
+        Arc::new(Self {
+            options: Arc::clone(options),
+            budget: Budget::new(options.bodies_max_bytes),
+            decoders: Semaphore::new(decoders),
+        })
+    }
+}
+
 /// A request's body, not yet read. Dropped unread it costs the connection, not the sender's upload.
 pub struct Body {
     source: Source,
@@ -30,7 +52,7 @@ pub struct Body {
 }
 
 enum Source {
-    Stream(Incoming, Arc<Options>),
+    Stream(Incoming, Arc<Bodies>),
     Whole(Bytes),
 }
 
@@ -46,6 +68,9 @@ pub enum BodyError {
     /// Broken framing, a cut connection, or data its encoding does not decode: 400 and close.
     #[error("the body is malformed: {0}")]
     Malformed(String),
+    /// The bodies of all connections take as much memory as they may: 503 and close.
+    #[error("all bodies together are over the limit of {max_bytes} bytes")]
+    Crowded { max_bytes: u64 },
     /// An encoding other than one layer of gzip or deflate: 415.
     #[error("the content encoding is not supported")]
     Encoding,
@@ -59,8 +84,8 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
-    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, options: Arc<Options>) -> Self {
-        Self { encoding: Encoding::of(headers), source: Source::Stream(incoming, options) }
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, bodies: Arc<Bodies>) -> Self {
+        Self { encoding: Encoding::of(headers), source: Source::Stream(incoming, bodies) }
     }
 
     /// A body that is there, not encoded.
@@ -90,21 +115,39 @@ impl Body {
         if self.encoding == Encoding::Other {
             return Err(BodyError::Encoding);
         }
-        let raw = match self.source {
-            Source::Stream(incoming, options) => collect(incoming, max_bytes, &options).await?,
-            Source::Whole(bytes) => bytes,
+        let (raw, bodies) = match self.source {
+            Source::Stream(incoming, bodies) => {
+                (collect(incoming, max_bytes, &bodies).await?, bodies)
+            }
+            Source::Whole(raw) => return Ok(Content { decoded: raw.clone(), raw }),
         };
         let decoded = match self.encoding {
             Encoding::Identity => raw.clone(),
-            encoding if raw.len() <= DECODE_INLINE_MAX_BYTES => encoding.decode(&raw, max_bytes)?,
-            encoding => {
-                let raw = raw.clone();
-                tokio::task::spawn_blocking(move || encoding.decode(&raw, max_bytes))
-                    .await
-                    .map_err(|_| BodyError::Malformed("its decoding was given up".into()))??
-            }
+            encoding => bodies.decode(encoding, &raw, max_bytes).await?,
         };
         Ok(Content { raw, decoded })
+    }
+}
+
+impl Bodies {
+    async fn decode(
+        &self,
+        encoding: Encoding,
+        raw: &Bytes,
+        max_bytes: u64,
+    ) -> Result<Bytes, BodyError> {
+        let decoded = if raw.len() <= DECODE_INLINE_MAX_BYTES {
+            encoding.decode(raw, max_bytes)?
+        } else {
+            let given_up = || BodyError::Malformed("its decoding was given up".into());
+            let _turn = self.decoders.acquire().await.map_err(|_| given_up())?;
+            let raw = raw.clone();
+            let work = move || encoding.decode(&raw, max_bytes);
+            tokio::task::spawn_blocking(work).await.map_err(|_| given_up())??
+        };
+        let mut room = Room::new(&self.budget);
+        room.hold(decoded.len() as u64)?;
+        Ok(room.keep(decoded))
     }
 }
 
@@ -112,13 +155,15 @@ impl Body {
 async fn collect(
     mut incoming: Incoming,
     max_bytes: u64,
-    options: &Options,
+    bodies: &Bodies,
 ) -> Result<Bytes, BodyError> {
+    let options = &*bodies.options;
     let declared = incoming.size_hint().exact();
     let mut pace = Pace { options, since: None, checkpoint: 0 };
     let mut sleep = pin!(None);
     let mut first = Bytes::new();
     let mut rest: Vec<u8> = Vec::new();
+    let mut room = Room::new(&bodies.budget);
     while !incoming.is_end_stream() {
         let count = first.len().max(rest.len()) as u64;
         let Some(data) = next(&mut incoming, sleep.as_mut(), &mut pace, count).await? else {
@@ -131,6 +176,8 @@ async fn collect(
             first = data;
             continue;
         }
+        // What is declared and does not come takes no memory: room is taken for what is there.
+        room.hold(count + data.len() as u64)?;
         if rest.is_empty() {
             // The declared length was checked against the limit.
             rest.reserve_exact(declared.map_or(first.len() + data.len(), |all| all as usize));
@@ -138,7 +185,7 @@ async fn collect(
         }
         rest.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.into() })
+    Ok(if rest.is_empty() { first } else { room.keep(rest) })
 }
 
 /// The next bytes; a timer is set only when they are not there yet. Trailers are dropped.

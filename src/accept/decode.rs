@@ -53,13 +53,13 @@ impl Encoding {
     }
 
     /// The decoded body, at most `max_bytes` of it and 100 times the input.
-    pub(super) fn decode(self, raw: &Bytes, max_bytes: u64) -> Result<Bytes, BodyError> {
+    pub(super) fn decode(self, raw: &Bytes, max_bytes: u64) -> Result<Vec<u8>, BodyError> {
         if raw.is_empty() {
-            return Ok(raw.clone());
+            return Ok(Vec::new());
         }
         let mut rest: &[u8] = raw;
         let decoded = match self {
-            Self::Identity => return Ok(raw.clone()),
+            Self::Identity => return Ok(raw.to_vec()),
             Self::Other => return Err(BodyError::Encoding),
             Self::Gzip => inflate(GzDecoder::new(&mut rest), raw.len(), max_bytes)?,
             Self::Deflate if is_zlib(raw) => {
@@ -80,7 +80,10 @@ impl Encoding {
 /// # Errors
 /// [`BodyError`].
 pub fn decode(headers: &HeaderMap, raw: &Bytes, max_bytes: u64) -> Result<Bytes, BodyError> {
-    Encoding::of(headers).decode(raw, max_bytes)
+    match Encoding::of(headers) {
+        Encoding::Identity => Ok(raw.clone()),
+        encoding => encoding.decode(raw, max_bytes).map(Bytes::from),
+    }
 }
 
 /// Whether the first two bytes are a header of zlib (RFC 1950, 2.2).
@@ -90,7 +93,7 @@ fn is_zlib(raw: &[u8]) -> bool {
         && (u16::from(raw[0]) << 8 | u16::from(raw[1])).is_multiple_of(31)
 }
 
-fn inflate(decoder: impl Read, raw_bytes: usize, max_bytes: u64) -> Result<Bytes, BodyError> {
+fn inflate(decoder: impl Read, raw_bytes: usize, max_bytes: u64) -> Result<Vec<u8>, BodyError> {
     let growth = (raw_bytes as u64).saturating_mul(GROWTH_MAX).max(GROWTH_FREE_BYTES);
     let limit = max_bytes.min(growth);
     let mut output = Vec::with_capacity(raw_bytes.saturating_mul(4).min(limit as usize));
@@ -101,7 +104,7 @@ fn inflate(decoder: impl Read, raw_bytes: usize, max_bytes: u64) -> Result<Bytes
     if output.len() as u64 > limit {
         return Err(BodyError::TooLarge { max_bytes });
     }
-    Ok(output.into())
+    Ok(output)
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl<H: Handler> Door<H> {
         } else {
             let echo = echo(&request_id);
             let arrival = self.arrival(parts, request_id);
-            let body = Body::new(incoming, &arrival.headers, self.inside.options.clone());
+            let body = Body::new(incoming, &arrival.headers, self.inside.bodies.clone());
             (self.handler.answer(arrival, body).await, echo)
         };
         Ok(self.response(self.switching(reply, may_switch), head, echo))

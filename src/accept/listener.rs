@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use super::body::Bodies;
 use super::ledger::Ledger;
 use super::link::Signal;
 use super::registry::Registry;
@@ -41,6 +42,7 @@ pub(super) struct Inside {
     pub(super) ledger: Arc<Ledger>,
     pub(super) tls: Option<Tls>,
     pub(super) handshakes: Semaphore,
+    pub(super) bodies: Arc<Bodies>,
     registry: Arc<Registry>,
 }
 
@@ -77,6 +79,7 @@ impl Sockets {
         let inside = Inside {
             tls: options.tls.clone().map(Tls::load).transpose()?,
             handshakes: Semaphore::new(options.tls_handshakes_max),
+            bodies: Bodies::new(&options),
             registry: Arc::new(registry),
             options,
             clock,

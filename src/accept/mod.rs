@@ -4,6 +4,7 @@
 
 mod body;
 mod bounded;
+mod budget;
 mod connection;
 mod decode;
 mod door;

@@ -36,6 +36,8 @@ pub struct Options {
     pub body_grace: Duration,
     /// Slowest pace of a body after the grace, averaged over five seconds.
     pub body_min_bytes_per_second: u64,
+    /// Bytes of all bodies in memory that came in more than one piece, as they came and decoded.
+    pub bodies_max_bytes: u64,
     /// After that long without a request, an HTTP/1 connection gives parser and buffers back: some 3 KB are left.
     pub quiet: Duration,
     /// Between two requests of a connection.
@@ -90,6 +92,7 @@ impl Default for Options {
             body_total: seconds(60),
             body_grace: seconds(10),
             body_min_bytes_per_second: 1 << 10,
+            bodies_max_bytes: 256 << 20,
             quiet: Duration::from_millis(500),
             idle: seconds(30),
             write: seconds(10),

@@ -179,6 +179,10 @@ fn answer_body(fault: &BodyError) -> Reply {
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
         BodyError::Malformed(_) => (StatusCode::BAD_REQUEST, "The body could not be read"),
         BodyError::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Content-Encoding"),
+        BodyError::Crowded { .. } => {
+            let reply = Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+            return reply.with(RETRY_AFTER, 1.into());
+        }
     };
     Reply::detail(status, detail)
 }

@@ -84,6 +84,7 @@ impl Config {
             headers_max: limits.headers_max,
             body_total: seconds(limits.body_seconds),
             body_min_bytes_per_second: limits.body_min_bytes_per_second,
+            bodies_max_bytes: limits.bodies_max_bytes,
             idle: seconds(limits.idle_seconds),
             write: seconds(limits.write_seconds),
             drain: seconds(server.drain_seconds),
@@ -218,6 +219,8 @@ pub struct Limits {
     pub body_seconds: u64,
     /// Slowest pace of a body.
     pub body_min_bytes_per_second: u64,
+    /// Bytes of all bodies in memory that came in more than one piece.
+    pub bodies_max_bytes: u64,
     /// Between two requests of a connection.
     pub idle_seconds: u64,
     /// For a peer to take an answer.
@@ -254,6 +257,7 @@ impl Default for Limits {
             header_seconds: 10,
             body_seconds: 60,
             body_min_bytes_per_second: 500,
+            bodies_max_bytes: 256 << 20,
             idle_seconds: 75,
             write_seconds: 30,
             streams_max: 128,

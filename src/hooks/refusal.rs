@@ -11,7 +11,7 @@ use crate::telemetry::hooks::Reason;
 
 /// Seconds after which a full or failed spool may be asked again: time for a destination or an operator.
 const FULL_RETRY_SECONDS: u64 = 30;
-/// Seconds after which a busy spool may be asked again: its queue drains in less.
+/// Seconds after which a busy spool may be asked again: its queue drains in less. Bodies in memory do, too.
 const BUSY_RETRY_SECONDS: u64 = 1;
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -74,6 +74,7 @@ impl Refusal {
             | Self::Spool(SpoolError::FrameTooLarge { .. }) => Reason::BodyTooLarge,
             Self::Body(BodyError::TooSlow) => Reason::BodyTooSlow,
             Self::Body(BodyError::Malformed(_)) => Reason::BodyMalformed,
+            Self::Body(BodyError::Crowded { .. }) => Reason::BodiesCrowded,
             Self::Body(BodyError::Encoding) => Reason::BodyEncoding,
             Self::Unauthorized => Reason::Unauthorized,
             Self::Unverified { .. } => Reason::Unverified,
@@ -120,6 +121,10 @@ fn answer_body(fault: &BodyError) -> Reply {
         BodyError::Malformed(_) => {
             Reply::detail(StatusCode::BAD_REQUEST, "The body could not be read")
         }
+        BodyError::Crowded { .. } => {
+            Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                .with(RETRY_AFTER, BUSY_RETRY_SECONDS.into())
+        }
         BodyError::Encoding => {
             Reply::detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Content-Encoding")
         }
@@ -153,7 +158,7 @@ mod tests {
     fn each_reason_has_its_reply() {
         let later = Exceeded { retry_after_seconds: 7 };
         let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
-        let table: [Expected<'_>; 16] = [
+        let table: [Expected<'_>; 17] = [
             (Refusal::Method, 405, Some(("allow", METHODS)), false),
             (Refusal::Unknown, 404, None, false),
             (Refusal::Network, 404, None, false),
@@ -164,6 +169,7 @@ mod tests {
             (BodyError::TooSlow.into(), 408, None, true),
             (BodyError::Malformed("secret".into()).into(), 400, None, true),
             (BodyError::Encoding.into(), 415, None, true),
+            (BodyError::Crowded { max_bytes: 1 }.into(), 503, Some(("retry-after", "1")), true),
             (Refusal::Unauthorized, 401, Some(("www-authenticate", "Bearer")), false),
             (Refusal::Handshake, 400, None, false),
             (full.into(), 503, Some(("retry-after", "30")), false),

@@ -50,6 +50,8 @@ pub enum Reason {
     BodyMalformed,
     /// 415.
     BodyEncoding,
+    /// 503: the bodies of all connections take as much memory as they may.
+    BodiesCrowded,
     /// 401.
     Unauthorized,
     /// 401: not signed by who knows the webhook's secret.
@@ -64,7 +66,7 @@ pub enum Reason {
     SpoolFailed,
 }
 
-const REASONS: [&str; 16] = [
+const REASONS: [&str; 17] = [
     "method",
     "unknown",
     "network",
@@ -75,6 +77,7 @@ const REASONS: [&str; 16] = [
     "body-too-slow",
     "body-malformed",
     "body-encoding",
+    "bodies-crowded",
     "unauthorized",
     "unverified",
     "handshake",

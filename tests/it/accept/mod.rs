@@ -75,6 +75,7 @@ fn refuse(error: &BodyError) -> Reply {
         BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
         BodyError::Malformed(_) => StatusCode::BAD_REQUEST,
         BodyError::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        BodyError::Crowded { .. } => StatusCode::SERVICE_UNAVAILABLE,
     };
     Reply::detail(status, "refused").closing()
 }
