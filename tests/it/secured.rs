@@ -103,6 +103,27 @@ fn no_map_of_strangers_words_has_a_known_key() {
 }
 
 #[test]
+fn every_dependency_is_pinned_by_its_checksum() {
+    for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let text = fs::read_to_string(root().join(lock)).expect("a lock file");
+        let mut foreign = 0;
+        for package in text.split("[[package]]").skip(1) {
+            let name = package.lines().find_map(|line| line.strip_prefix("name = "));
+            let name = name.expect("a name").trim_matches('"');
+            // The house itself, and its fuzzer.
+            if name.starts_with("hookgate") {
+                continue;
+            }
+            let registry = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+            let is_pinned = package.contains(registry) && package.contains("checksum = \"");
+            assert!(is_pinned, "{lock}: {name}");
+            foreign += 1;
+        }
+        assert!(foreign > 50, "{lock} names {foreign}");
+    }
+}
+
+#[test]
 fn nothing_trusts_every_certificate() {
     let settings = hookgate::config::schema().to_string();
     for word in ["insecure", "skip_verify", "verify_tls", "accept_invalid"] {

@@ -9,6 +9,7 @@ mod contexts;
 mod destinations;
 mod event_commands;
 mod explain;
+mod faults;
 mod feed;
 mod followers;
 mod hooks;

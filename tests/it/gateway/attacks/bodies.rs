@@ -1,13 +1,15 @@
 //! Bodies that would cost much: deep, wide, numberless, packed, without an end; and text that would be more than text.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::json;
 
-use super::{Served, TAKES_ALL, hook, payload, statuses, tell};
+use super::{PATIENCE, Served, TAKES_ALL, hook, payload, statuses, tell};
 
 #[test]
 fn json_has_its_budget_however_it_is_wide_or_deep() {
@@ -103,6 +105,46 @@ fn what_unpacks_to_much_is_cut_off() {
     }
     let answer = tell(served.address(), format!("POST {hook} HTTP/1.1\r\n{endless}").as_bytes());
     assert_eq!(statuses(&answer), [413]);
+}
+
+#[test]
+fn all_bodies_together_have_their_bound_and_small_ones_pass() {
+    let served = Served::start(|config| config.limits.bodies_max_bytes = 1 << 20);
+    let hook = hook(&served.webhook(TAKES_ALL));
+    let head = format!("POST {hook} HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n");
+    let begun = |bytes: usize| {
+        let mut stream = TcpStream::connect(served.address()).expect("a listener");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(head.as_bytes()).expect("it reads");
+        // Whoever has no room is told so, and sent away.
+        let _ = stream.write_all(&vec![b'1'; bytes]);
+        stream
+    };
+    let mut begun_ones: Vec<_> = (0..3).map(|_| begun(300_000)).collect();
+    let refused = super::super::wait("a refusal", || {
+        let mut answer = Vec::new();
+        let mut one = begun(300_000);
+        one.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+        let _ = one.read_to_end(&mut answer);
+        (!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned())
+    });
+    assert_eq!(statuses(&refused), [503], "{refused}");
+    assert!(refused.contains("retry-after: 1\r\n") && refused.contains("connection: close\r\n"));
+    assert_eq!(served.send("POST", &hook, &[], b"{}").status, 204, "what came at once");
+    let metrics = served.ask("/metrics").text();
+    assert!(metrics.contains("reason=\"bodies-crowded\""), "{metrics}");
+    // What was begun is taken all the same, and leaves its room.
+    let mut first = begun_ones.remove(0);
+    first.write_all(&vec![b'1'; 100_000]).expect("it reads");
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 400", "a number of so many digits is none: but it was read");
+    drop((first, begun_ones));
+    let text = vec![b'x'; 900_000];
+    super::super::wait("room", || {
+        let answer = served.send("POST", &hook, &[], &text);
+        (answer.status == 204).then_some(())
+    });
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod bodies;
 mod heads;
 mod people;
 mod scarce;
+mod sinks;
+mod words;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use super::super::wait;
@@ -12,12 +13,53 @@ use super::{PATIENCE, statuses, tell};
 const DESCRIPTORS: u32 = 160;
 
 /// The program; it ends with its value.
-struct Program(Child);
+pub(super) struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Serves a new data folder inside `folder`; `shell` becomes the program, and may set limits before.
+    pub(super) fn start(folder: &Path, shell: &str, variables: &[(&str, &str)]) -> Self {
+        let (data, log) = (folder.join("data"), folder.join("log"));
+        let program = env!("CARGO_BIN_EXE_hookgate");
+        let made = Command::new(program).arg("bootstrap").arg("--data").arg(&data).output();
+        assert!(made.expect("it runs").status.success());
+        let child = Command::new("sh")
+            .args(["-c", shell, program, "serve", "--data"])
+            .arg(&data)
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .envs(variables.iter().copied())
+            .stderr(File::create(&log).expect("a file"))
+            .spawn();
+        Self { child: child.expect("it runs"), log }
+    }
+
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Where senders are listened for.
+    pub(super) fn senders(&self) -> SocketAddr {
+        self.address("listening for webhooks")
+    }
+
+    fn address(&self, whose: &str) -> SocketAddr {
+        wait("a listener", || {
+            let text = self.log();
+            let line = text.lines().find(|line| line.contains(whose))?.to_owned();
+            let from = line.find("127.0.0.1:")?;
+            let rest = &line[from..];
+            let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
+            rest[..end.unwrap_or(rest.len())].parse().ok()
+        })
+    }
+}
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -25,30 +67,9 @@ impl Drop for Program {
 fn more_connections_than_descriptors_keep_nobody_out_who_speaks() {
     let folder = std::env::temp_dir().join(format!("hookgate-scarce-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
-    let (data, log) = (folder.join("data"), folder.join("log"));
-    let program = env!("CARGO_BIN_EXE_hookgate");
-    let made = Command::new(program).arg("bootstrap").arg("--data").arg(&data).output();
-    assert!(made.expect("it runs").status.success());
     let limited = format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\"");
-    let listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-    let child = Command::new("sh")
-        .args(["-c", &limited, program, "serve", "--data"])
-        .arg(&data)
-        .args(listen)
-        .env("HOOKGATE_LOG__FORMAT", "json")
-        .stderr(File::create(&log).expect("a file"))
-        .spawn();
-    let _program = Program(child.expect("it runs"));
-    let address = |whose: &str| {
-        let text = fs::read_to_string(&log).unwrap_or_default();
-        let line = text.lines().find(|line| line.contains(whose))?.to_owned();
-        let from = line.find("127.0.0.1:")?;
-        let rest = &line[from..];
-        let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
-        rest[..end.unwrap_or(rest.len())].parse::<SocketAddr>().ok()
-    };
-    let senders = wait("a listener", || address("listening for webhooks"));
-    let operator = wait("a listener", || address("listening for the operator"));
+    let program = Program::start(&folder, &limited, &[("HOOKGATE_LOG__FORMAT", "json")]);
+    let (senders, operator) = (program.senders(), program.address("listening for the operator"));
     let silent: Vec<_> = (0..300).filter_map(|_| TcpStream::connect(senders).ok()).collect();
     let ask = |address, path: &str| {
         let head = "Host: x\r\nConnection: close\r\n";
