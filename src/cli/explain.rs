@@ -67,6 +67,10 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
         if let Some(version) = request["template_version"].as_u64() {
             lines.push(("template", format!("version {version}")));
         }
+        let sealed = text(request, "sealed");
+        if !sealed.is_empty() {
+            lines.push(("sealed", sealed));
+        }
         let redacted = told_of(request);
         if !redacted.is_empty() {
             lines.push(("redacted", redacted));

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Form;
 use super::output::{Failure, print_line, say};
 use crate::seal::{Keys, SealError};
+use crate::spool;
 use crate::store::{self, Seals};
 
 #[derive(Debug, clap::Subcommand)]
@@ -25,7 +26,8 @@ Example:
     },
     /// Say how many secrets there are, and with which keys they are sealed
     #[command(after_help = "\
-Keys are told by name: the first eight digits of their SHA-256. Exits 1 when a secret is in the clear.
+Keys are told by name: the first eight digits of their SHA-256. `requests` names the keys that kept requests may be
+sealed with: those have to stay in the file. Exits 1 when a secret is in the clear.
 
 Example:
   hookgate secrets status --data ./data -o json")]
@@ -37,9 +39,11 @@ Example:
     },
     /// Put a new key in the file, seal everything with it, and end the keys before it
     #[command(after_help = "\
-May run beside a gateway, which goes on without a pause. Stopped in between it leaves a file whose keys all open; run it
-again then. Keys that something else than this command puts into the file (a mounted credential: the new key as its
-first line) are taken with --present.
+Keys that kept requests are sealed with (spool.seal_requests) stay, as those are not sealed anew: the first rotation
+after spool.retention_seconds ends them. May run beside a gateway, which goes on without a pause. Stopped in between it
+leaves a file whose keys all open; run it again then. Keys that something else than this command puts into the file (a
+mounted credential: the new key as its first line) are taken with --present; `secrets status` says which former keys
+have to stay there.
 
 Examples:
   hookgate secrets rotate --data ./data --key-file /etc/hookgate/secrets.keys
@@ -84,7 +88,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         }
         Command::Status { folder, form } => {
             let seals = store::seals(folder.found()?)?;
-            print(&seals, *form)?;
+            print(&seals, &spool::keys_in_use(folder.found()?)?, *form)?;
             if seals.clear == 0 { Ok(()) } else { Err(Failure::Told) }
         }
         Command::Rotate { folder, key_file, present, form } => {
@@ -98,20 +102,24 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             }
             store::reseal(data, &keys)?;
             if !present {
-                store::end_former_keys(data, &keys)?;
+                store::end_former_keys(data, &keys, &|| spool::keys_in_use(data))?;
             }
-            print(&store::seals(data)?, *form)
+            print(&store::seals(data)?, &spool::keys_in_use(data)?, *form)
         }
     }
 }
 
-fn print(seals: &Seals, form: Form) -> Result<(), Failure> {
+fn print(seals: &Seals, requests: &[String], form: Form) -> Result<(), Failure> {
     if form.is_json() {
-        return print_line(&json!({"clear": seals.clear, "sealed": seals.sealed}).to_string());
+        let told = json!({"clear": seals.clear, "sealed": seals.sealed, "requests": requests});
+        return print_line(&told.to_string());
     }
     print_line(&format!("in the clear  {}", seals.clear))?;
     for (key, number) in &seals.sealed {
         print_line(&format!("key {key}  {number}"))?;
+    }
+    for key in requests {
+        print_line(&format!("requests  key {key}"))?;
     }
     Ok(())
 }

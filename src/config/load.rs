@@ -192,7 +192,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             return Err(ConfigError::Conflict(message));
         }
     }
-    Ok(())
+    config.check_sealing(config.store.keys().is_some())
 }
 
 /// The file's table, after its keys and types have been checked where they stand.

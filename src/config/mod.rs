@@ -305,6 +305,8 @@ pub struct Spool {
     pub queue_max_bytes: usize,
     /// Direct writes where the file system has them.
     pub direct: bool,
+    /// Whether query, sender and body of the requests to come are sealed, with the first key of `store.key_file`.
+    pub seal_requests: bool,
 }
 
 impl Default for Spool {
@@ -318,6 +320,7 @@ impl Default for Spool {
             retention_max_bytes: options.retention_max_bytes,
             queue_max_bytes: options.queue_max_bytes,
             direct: options.direct,
+            seal_requests: false,
         }
     }
 }
@@ -334,6 +337,7 @@ impl Spool {
             retention_max_bytes: self.retention_max_bytes,
             queue_max_bytes: self.queue_max_bytes,
             direct: self.direct,
+            sealing: None,
         }
     }
 }

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Config, ConfigError};
+use crate::seal::Keys;
+use crate::spool::{Options, Sealing};
+
 /// The credential that systemd gives, when no file is named.
 const CREDENTIAL: &str = "hookgate.keys";
 
@@ -26,5 +30,28 @@ impl Store {
             Some(folder.join(CREDENTIAL)).filter(|path| path.exists())
         };
         self.key_file.clone().or_else(given)
+    }
+}
+
+impl Config {
+    /// The spool's settings, with the keys that seal and open its requests.
+    ///
+    /// # Errors
+    /// When requests are to be sealed, and there is no key.
+    pub fn sealed_spool(&self, keys: Option<&Keys>) -> Result<Options, ConfigError> {
+        self.check_sealing(keys.is_some())?;
+        let seals = self.spool.seal_requests;
+        let sealing = keys.map(|keys| Sealing { keys: keys.clone(), seals });
+        Ok(Options { sealing, ..self.spool.options() })
+    }
+
+    /// Refuses to seal without a key.
+    pub(super) fn check_sealing(&self, has_keys: bool) -> Result<(), ConfigError> {
+        if has_keys || !self.spool.seal_requests {
+            return Ok(());
+        }
+        let says = "spool.seal_requests needs a key: make a file of keys with `hookgate secrets init FILE`, \
+                    and name it as store.key_file";
+        Err(ConfigError::Conflict(says.to_owned()))
     }
 }

@@ -159,7 +159,7 @@ pub(super) fn add(
             capture.version.cast_signed(),
             frame.received.micros(),
             Outcome::read(&frame.events) as i64,
-            (capture.body.len() as u64).cast_signed(),
+            capture.body_bytes().cast_signed(),
         ])?;
     }
     Ok(())

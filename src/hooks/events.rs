@@ -75,10 +75,11 @@ pub(super) fn received(submission: &Submission, id: Uuid, sequel: &Sequel<'_>) -
     Event { id, json: Bytes::from(out) }
 }
 
-/// `prefect-cloud.webhook.failed`: everything that helps to mend the template, each part cut to its bound.
+/// `prefect-cloud.webhook.failed`: everything that helps to mend the template, each part cut to its bound. Without a
+/// body it says null there.
 pub(super) fn failed(
     submission: &Submission,
-    body: &Body,
+    body: Option<&Body>,
     failure: &Failure,
     id: Uuid,
     follows: Uuid,
@@ -89,8 +90,10 @@ pub(super) fn failed(
     write_head(&mut out, &submission.method, &submission.headers);
     let mut cut: Vec<&str> = Vec::new();
     out.extend_from_slice(b",\"body\":");
-    if !write_excerpt_of_body(&mut out, submission, body) {
-        cut.push("body");
+    match body {
+        Some(body) if !write_excerpt_of_body(&mut out, submission, body) => cut.push("body"),
+        Some(_) => {}
+        None => out.extend_from_slice(b"null"),
     }
     write_version(&mut out, endpoint);
     out.extend_from_slice(b",\"template\":");

@@ -29,7 +29,7 @@ use crate::event::{Draft, Event, Stamp};
 use crate::id::{self, Uuid};
 use crate::limit::{Limits, Over, Rates};
 use crate::request::{Arrival, Body, Content, HIDDEN_PATH, SECRET_HEADERS, has_body, help};
-use crate::spool::{Capture, Frame, Marks, Receipt, Sender, Spool};
+use crate::spool::{Capture, Frame, Marks, Receipt, Seal, Sender, Spool};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
 use crate::verify::key::{Keyring, bearer};
@@ -224,8 +224,9 @@ impl Hooks {
         let (event, verdict) = match self.draft(&mut rendering, event_id, id) {
             Ok(event) => (event, Verdict::Accepted),
             Err(failure) => {
-                let failure = rendering.explained(failure, self.options.render);
-                (rendering.failed(&failure, event_id, id), Verdict::Failed(failure.kind))
+                let is_sealed = self.spool.seals();
+                let failure = rendering.explained(failure, self.options.render, is_sealed);
+                (rendering.failed(&failure, event_id, id, is_sealed), Verdict::Failed(failure.kind))
             }
         };
         let live = match &verdict {
@@ -343,8 +344,26 @@ impl Hooks {
         self.spool.remember(endpoint.account, Some(endpoint.workspace), event)
     }
 
+    /// The request and its events: they live or die together.
+    fn frame(&self, submission: Submission, events: &[Event], known: Known) -> Frame {
+        let Submission { endpoint, received, sender, query, content, .. } = submission;
+        let [key, signed] = known.digests();
+        let capture = Capture {
+            webhook: endpoint.id,
+            key,
+            signed,
+            version: endpoint.version,
+            sender: Some(sender),
+            query: query.into(),
+            body: content.raw,
+            seal: Seal::Open,
+        };
+        let (account, workspace) = (endpoint.account, Some(endpoint.workspace));
+        self.spool.frame(account, workspace, received, events, &capture)
+    }
+
     async fn append(&self, submission: Submission, events: &[Event]) -> Result<Receipt, Refusal> {
-        let frame = frame(submission, events, Known::default());
+        let frame = self.frame(submission, events, Known::default());
         let started = Instant::now();
         let receipt = self.spool.append(frame).await?;
         self.facts.appended(started.elapsed());
@@ -410,33 +429,6 @@ impl Submission {
         };
         render::Context::new(&self.method, &self.headers, body).with(more)
     }
-}
-
-impl Rendering {
-    fn failed(&self, failure: &Failure, id: Uuid, follows: Uuid) -> Event {
-        let (submission, body) = self.shown();
-        if self.shown.is_some() {
-            return events::failed(submission, body, &failure.without_quotes(), id, follows);
-        }
-        events::failed(submission, body, failure, id, follows)
-    }
-}
-
-/// One frame: the request and its events live or die together.
-fn frame(submission: Submission, events: &[Event], known: Known) -> Frame {
-    let endpoint = &submission.endpoint;
-    let [key, signed] = known.digests();
-    let capture = Capture {
-        webhook: endpoint.id,
-        key,
-        signed,
-        version: endpoint.version,
-        sender: Some(submission.sender),
-        query: submission.query.into(),
-        body: submission.content.raw,
-    };
-    let (account, workspace) = (endpoint.account, Some(endpoint.workspace));
-    Frame::encode(account, workspace, submission.received, events, Some(&capture))
 }
 
 /// The slug in a path: what stands behind the prefix, one trailing slash allowed.

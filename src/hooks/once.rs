@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::refusal::Refusal;
 use super::rendering::Rendering;
-use super::{Admission, Hooks, Kept, Submission, Verdict, frame};
+use super::{Admission, Hooks, Kept, Submission, Verdict};
 use crate::event::Event;
 use crate::render::{Context, KeyRule, Limits};
 use crate::spool::{self, Again, First, Taken};
@@ -114,7 +114,7 @@ impl Hooks {
         known: Known,
     ) -> Result<Kept, Refusal> {
         let named = (events[0].id, submission.received);
-        let frame = frame(submission, events, known);
+        let frame = self.frame(submission, events, known);
         let started = Instant::now();
         let taken = self.spool.append_first(&known.list(), named, frame).await?;
         self.facts.appended(started.elapsed());

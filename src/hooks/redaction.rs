@@ -54,9 +54,10 @@ impl Submission {
 
 impl Failure {
     /// The same without words that may quote the request.
-    pub(super) fn without_quotes(&self) -> Self {
+    pub(super) fn without_quotes(&self, is_sealed: bool) -> Self {
+        let what = if is_sealed { "sealed: `hookgate explain` says them" } else { "redacted" };
         let message = format!(
-            "{}; the words of the fault are not kept, since they may quote what is redacted",
+            "{}; the words of the fault are not kept, since they may quote what is {what}",
             self.kind.detail()
         );
         Self {

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use crate::event::Event;
+use crate::id::Uuid;
 use crate::json;
 use crate::parse;
 use crate::render;
@@ -13,6 +15,7 @@ use crate::request::Body;
 use crate::spool::{Digest, SpoolError};
 use crate::telemetry::hooks::Facts;
 
+use super::events;
 use super::failure::Failure;
 use super::redaction::Shown;
 use super::refusal::Refusal;
@@ -95,18 +98,36 @@ impl Rendering {
         }
     }
 
+    /// The failed event. Of a request that is not to be read on the disk it has no word.
+    pub(super) fn failed(
+        &self,
+        failure: &Failure,
+        id: Uuid,
+        follows: Uuid,
+        is_sealed: bool,
+    ) -> Event {
+        let (submission, body) = self.shown();
+        let body = Some(body).filter(|_| !is_sealed);
+        if is_sealed || self.shown.is_some() {
+            let quiet = failure.without_quotes(is_sealed);
+            return events::failed(submission, body, &quiet, id, follows);
+        }
+        events::failed(submission, body, failure, id, follows)
+    }
+
     /// The failure with the expression to blame, and with what else was odd. The template runs once more for that, so a
-    /// slow one goes without.
+    /// slow one goes without; and so does one whose words are not kept.
     pub(super) fn explained(
         &self,
         mut failure: Box<Failure>,
         limits: render::Limits,
+        is_sealed: bool,
     ) -> Box<Failure> {
         let endpoint = &self.submission.endpoint;
         let (Some(cause), Ok(template)) = (failure.cause(), endpoint.template(limits)) else {
             return failure;
         };
-        if self.took > SLOW || self.shown.is_some() {
+        if self.took > SLOW || self.shown.is_some() || is_sealed {
             return failure;
         }
         let context = self.submission.context(&self.body);

@@ -111,7 +111,7 @@ fn a_failed_event_holds_what_an_author_needs() {
     let text = "{\"a\":\n\"\\u0000\"}";
     let submission = submission(Method::POST, &[("x", "y")], text);
     let failure = failure(Some("{\"event\"\0"));
-    let event = events::failed(&submission, &json(text), &failure, Uuid::nil(), Uuid::max());
+    let event = events::failed(&submission, Some(&json(text)), &failure, Uuid::nil(), Uuid::max());
     assert!(!event.json.contains(&b'\n'), "one line for one event");
     let value = read(&event);
     assert_eq!(
@@ -138,7 +138,7 @@ fn words_of_a_sender_cannot_break_a_failed_event() {
     let told = Diagnostic::warning(Code::Missing, words).with_help(words.to_owned());
     let failure = Failure { diagnostics: vec![told], ..failure(None) };
     let submission = submission(Method::POST, &[], "{}");
-    let event = events::failed(&submission, &json("{}"), &failure, Uuid::nil(), Uuid::nil());
+    let event = events::failed(&submission, Some(&json("{}")), &failure, Uuid::nil(), Uuid::nil());
     let told = &read(&event)["payload"]["diagnostics"][0];
     assert_eq!(told["message"], "`body` has a\\u0000b, c\u{FFFD}d");
     assert_eq!(told["help"], told["message"]);
@@ -151,22 +151,32 @@ fn each_part_of_a_failed_event_is_cut_to_its_bound() {
     let submission = submission(Method::POST, &[], &exact);
     let body = Body::Text(exact.clone());
     let event =
-        events::failed(&submission, &body, &failure(Some(&exact)), Uuid::nil(), Uuid::nil());
+        events::failed(&submission, Some(&body), &failure(Some(&exact)), Uuid::nil(), Uuid::nil());
     assert!(event.json.len() < crate::event::DRAFT_MAX_BYTES, "{} bytes", event.json.len());
     assert_eq!(read(&event)["payload"]["truncated"], false);
     let over = "é".repeat(BOUND / 2) + "x";
     let long = format!("[\"{over}\"]");
     let submission = self::submission(Method::POST, &[], &long);
-    let event =
-        events::failed(&submission, &json(&long), &failure(Some(&over)), Uuid::nil(), Uuid::nil());
+    let event = events::failed(
+        &submission,
+        Some(&json(&long)),
+        &failure(Some(&over)),
+        Uuid::nil(),
+        Uuid::nil(),
+    );
     let payload = &read(&event)["payload"];
     assert_eq!(payload["truncated_fields"], serde_json::json!(["body", "rendered"]));
     assert_eq!(payload["body"].as_str().map(str::len), Some(BOUND));
     assert_eq!(payload["rendered"].as_str().map(str::len), Some(BOUND));
     // A body that no event may hold stands there as text.
     let submission = self::submission(Method::POST, &[], "[1e999]");
-    let event =
-        events::failed(&submission, &json("[1e999]"), &failure(None), Uuid::nil(), Uuid::nil());
+    let event = events::failed(
+        &submission,
+        Some(&json("[1e999]")),
+        &failure(None),
+        Uuid::nil(),
+        Uuid::nil(),
+    );
     let payload = &read(&event)["payload"];
     assert_eq!(payload["body"], "[1e999]");
     assert!(payload["rendered"].is_null());
@@ -286,9 +296,23 @@ fn what_is_kept_is_a_copy_with_marks_and_the_request_stays_as_it_came() {
 
 #[test]
 fn a_failure_of_what_is_redacted_quotes_nothing() {
-    let told = failure(Some("{\"card\": 4929")).without_quotes();
+    let told = failure(Some("{\"card\": 4929")).without_quotes(false);
     assert_eq!((told.kind, told.line), (FailureKind::InvalidEvent, Some(3)));
     assert!(told.message.starts_with("The event is invalid; the words"), "{}", told.message);
     assert_eq!((told.rendered, told.pointer, told.draft), (None, None, None));
     assert!(told.diagnostics.is_empty());
+    let sealed = failure(None).without_quotes(true);
+    assert!(sealed.message.ends_with("`hookgate explain` says them"), "{}", sealed.message);
+    let event = events::failed(
+        &submission(Method::POST, &[], "x"),
+        None,
+        &sealed,
+        Uuid::nil(),
+        Uuid::nil(),
+    );
+    let payload = &read(&event)["payload"];
+    assert_eq!(
+        (&payload["body"], &payload["rendered"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
 }

@@ -104,13 +104,31 @@ impl Keys {
         self.replace(&Ring(keys))
     }
 
-    /// Ends all keys but the one that seals. Whoever calls knows that nothing is sealed with the others.
+    /// Ends all keys but the one that seals and those in use elsewhere. Whoever calls knows that nothing else is
+    /// sealed with the others. `in_use` is asked once more behind that: somebody may have begun to use one meanwhile,
+    /// who looks in his turn whether it is still there.
     ///
     /// # Errors
     /// [`SealError`]; the file is as it was then.
-    pub fn end_former(&self) -> Result<(), SealError> {
-        let first = self.present()?.0[0].clone();
-        self.replace(&Ring(vec![first]))
+    pub fn end_former(
+        &self,
+        in_use: &dyn Fn() -> Result<Vec<String>, SealError>,
+    ) -> Result<(), SealError> {
+        let present = self.present()?;
+        let less = |used: &[String]| {
+            let stays = |(place, key): &(usize, &Key)| *place == 0 || used.contains(&key.name);
+            let kept = present.0.iter().enumerate().filter(stays);
+            Ring(kept.map(|(_, key)| key.clone()).collect())
+        };
+        let first = less(&in_use()?);
+        if first.0.len() < present.0.len() {
+            self.replace(&first)?;
+            let again = less(&in_use()?);
+            if again.0.len() > first.0.len() {
+                self.replace(&again)?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts another file in its place, for the same owner.
@@ -227,10 +245,37 @@ mod tests {
         assert!(!ring.is_present(&old));
         assert_eq!(ring.open(b"p", &old).as_deref(), Ok(b"secret".as_slice()));
         let new = ring.seal(b"p", b"secret");
-        operator.end_former().expect("one key");
+        operator.end_former(&|| Ok(Vec::new())).expect("one key");
         let ring = running.present().expect("keys");
         assert!(ring.open(b"p", &old).is_err());
         assert_eq!(ring.open(b"p", &new).as_deref(), Ok(b"secret".as_slice()));
+    }
+
+    #[test]
+    fn former_keys_stay_while_they_are_in_use() {
+        let folder = Folder::new();
+        let keys = Keys::make(&folder.0.join("keys")).expect("a file");
+        let present = || keys.present().expect("keys");
+        let names = || present().names().map(str::to_owned).collect::<Vec<_>>();
+        let first = present().name().to_owned();
+        keys.add().expect("a key");
+        keys.add().expect("a key");
+        let all = names();
+        keys.end_former(&|| Ok(vec![first.clone()])).expect("two keys");
+        assert_eq!(names(), [&*all[0], &*first]);
+        // Somebody takes the former one into use while it is ended.
+        let asked = std::cell::Cell::new(0);
+        let late = || {
+            asked.set(asked.get() + 1);
+            Ok(if asked.get() == 1 { Vec::new() } else { vec![first.clone()] })
+        };
+        keys.end_former(&late).expect("two keys");
+        assert_eq!((names(), asked.get()), (vec![all[0].clone(), first], 2));
+        let fault = SealError::Broken;
+        assert_eq!(keys.end_former(&|| Err(fault.clone())), Err(fault));
+        assert_eq!(names().len(), 2, "who does not know ends nothing");
+        keys.end_former(&|| Ok(Vec::new())).expect("one key");
+        assert_eq!(names(), [&*all[0]]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! other place; and the secret again. AES-256-GCM; keys have no formatter and stand in a file of their own (`file.rs`).
 
 mod file;
+mod piece;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::clock::Clock;
 
 pub use file::Keys;
+pub use piece::{Opener, PIECE_MORE_BYTES, Sealer};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
@@ -104,6 +106,11 @@ impl Ring {
         &self.0[0].name
     }
 
+    /// The names of all keys, that of the one that seals first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| &*key.name)
+    }
+
     /// Whether a seal was made by the key that seals now.
     #[must_use]
     pub fn is_present(&self, sealed: &str) -> bool {
@@ -155,7 +162,7 @@ pub fn key_name(sealed: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn ring(numbers: &[u8]) -> Ring {
+    pub(super) fn ring(numbers: &[u8]) -> Ring {
         Ring(numbers.iter().map(|number| Key::new(&[*number; KEY_BYTES])).collect())
     }
 

@@ -183,13 +183,14 @@ impl Gateway {
         process::register(&telemetry, VERSION);
         let life = Arc::new(Life::default());
         let lock = FolderLock::take(data)?;
-        let keys = config.store.keys().map(|path| Keys::open(&path)).transpose();
-        let store = Arc::new(Store::open_sealed(data, keys.map_err(StoreError::Sealed)?.as_ref())?);
+        let keys = config.store.keys().map(|path| Keys::open(&path).map_err(StoreError::Sealed));
+        let keys = keys.transpose()?;
+        let store = Arc::new(Store::open_sealed(data, keys.as_ref())?);
         if store.oldest_account().await?.is_none() {
             return Err(ServeError::Empty(data.clone()));
         }
-        let options = config.spool.options();
-        let (spool, _) = Spool::open_locked(lock, data, options, &clock, &telemetry)?;
+        let options = config.sealed_spool(keys.as_ref())?;
+        let spool = Spool::open_locked(lock, data, options, &clock, &telemetry)?.0;
         let feed = feed::start(config, &spool, &clock, &telemetry)?;
         let shelf = Shelf::open(data)?;
         let webhooks = store.webhooks().await?;

@@ -4,16 +4,19 @@
 //! Payload: for each event its id (16) and length (u32); of a request the webhook (16), its key (16) when it has one,
 //! a digest of what was signed (16) when that is to be known again, the version of its template (u64), the length of
 //! its query (u32) and the query, who sent it (17); the events' JSON one behind the other; the request's body to the
-//! end. Frames of earlier releases have no sender, and those before neither version nor query.
+//! end. Frames of earlier releases have no sender, and those before neither version nor query. Of a sealed request,
+//! query and sender stand with the body in one piece at the end, behind the length of the body (u32): whoever only
+//! reads events, or who they are for, needs no key.
 
 use bytes::Bytes;
 
 use super::sender::SENDER_BYTES;
-use super::{Capture, Digest, Frame, Kept, Sender};
+use super::{Capture, Digest, Frame, Kept, Seal, Sender};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
 use crate::journal::{HEADER_BYTES, Header};
+use crate::seal::{Opener, PIECE_MORE_BYTES, Ring, SealError, Sealer};
 
 /// A request and its events.
 pub(super) const REQUEST: u8 = 1;
@@ -27,22 +30,26 @@ const KEYED: u8 = 2;
 const TARGET: u8 = 4;
 /// Flag: who sent the request is known.
 const SENT: u8 = 8;
+/// Flag: query, sender and body are sealed.
+const SEALED: u8 = 16;
 /// Flag: what was signed of the request is to be known again.
 const SIGNED: u8 = 32;
 const ENTRY_BYTES: usize = 20;
 const WEBHOOK_BYTES: usize = 16;
 const KEY_BYTES: usize = size_of::<Digest>();
 const TARGET_BYTES: usize = 12;
+const LENGTH_BYTES: usize = 4;
 
 /// Bytes of a finished frame of these parts.
-fn measure(events: &[Event], capture: Option<&Capture>) -> usize {
+fn measure(events: &[Event], capture: Option<&Capture>, is_sealed: bool) -> usize {
     let texts: usize = events.iter().map(|event| ENTRY_BYTES + event.json.len()).sum();
     let request = capture.map_or(0, |capture| {
         let keys = KEY_BYTES * [capture.key, capture.signed].iter().flatten().count();
         let sender = capture.sender.map_or(0, |_| SENDER_BYTES);
         WEBHOOK_BYTES + keys + TARGET_BYTES + capture.query.len() + sender + capture.body.len()
     });
-    texts + request
+    let seal = if is_sealed { LENGTH_BYTES + PIECE_MORE_BYTES + LENGTH_BYTES + 1 } else { 0 };
+    texts + request + seal
 }
 
 /// Lays a frame out and checks it; sequence and header checksum are still open.
@@ -52,13 +59,15 @@ pub(super) fn encode(
     received: Time,
     events: &[Event],
     capture: Option<&Capture>,
+    sealer: Option<&Sealer>,
 ) -> Frame {
-    let length = measure(events, capture);
+    let to_seal = capture.zip(sealer);
+    let length = measure(events, capture, to_seal.is_some());
     let mut header = Header {
         length: u32::try_from(length).unwrap_or(u32::MAX),
         payload_crc: 0,
         kind: if capture.is_some() { REQUEST } else { OWN },
-        flags: flags(capture),
+        flags: flags(capture, to_seal.is_some()),
         count: u16::try_from(events.len()).unwrap_or(u16::MAX),
         sequence: 0,
         received: received.micros(),
@@ -78,36 +87,108 @@ pub(super) fn encode(
             bytes.extend_from_slice(key);
         }
         bytes.extend_from_slice(&capture.version.to_le_bytes());
-        bytes.extend_from_slice(&(capture.query.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&capture.query);
-        if let Some(sender) = capture.sender {
-            sender.write(&mut bytes);
+        if to_seal.is_some() {
+            bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+        } else {
+            write_query(capture, &mut bytes);
+            capture.sender.inspect(|sender| sender.write(&mut bytes));
         }
     }
     for event in events {
         bytes.extend_from_slice(&event.json);
     }
-    if let Some(capture) = capture {
+    if let Some((capture, sealer)) = to_seal {
+        let id = events.first().map_or(Uuid::nil(), |event| event.id);
+        let place = place(&header, capture.webhook, id);
+        bytes.extend_from_slice(&(capture.body.len() as u32).to_le_bytes());
+        sealer.seal(&place, &mut bytes, |bytes| {
+            write_query(capture, bytes);
+            bytes.push(u8::from(capture.sender.is_some()));
+            capture.sender.inspect(|sender| sender.write(bytes));
+            bytes.extend_from_slice(&capture.body);
+        });
+    } else if let Some(capture) = capture {
         bytes.extend_from_slice(&capture.body);
     }
+    debug_assert_eq!(bytes.len(), HEADER_BYTES + length, "as it was measured");
     header.payload_crc = crc32c::crc32c(&bytes[HEADER_BYTES..]);
     header.write(&mut bytes);
     bytes.resize(bytes_in_all.max(bytes.len()), 0);
     Frame { bytes }
 }
 
-fn flags(capture: Option<&Capture>) -> u8 {
+fn flags(capture: Option<&Capture>, is_sealed: bool) -> u8 {
     let Some(capture) = capture else { return 0 };
     let flag = |has: bool, flag: u8| if has { flag } else { 0 };
-    let (key, signed) =
-        (flag(capture.key.is_some(), KEYED), flag(capture.signed.is_some(), SIGNED));
-    CAPTURE | TARGET | key | signed | flag(capture.sender.is_some(), SENT)
+    let keys = flag(capture.key.is_some(), KEYED) | flag(capture.signed.is_some(), SIGNED);
+    let rest = flag(is_sealed, SEALED) | flag(capture.sender.is_some() && !is_sealed, SENT);
+    CAPTURE | TARGET | keys | rest
+}
+
+fn write_query(capture: &Capture, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&(capture.query.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&capture.query);
+}
+
+/// Where a sealed request belongs: in another frame, or another tenant's, it does not open.
+fn place(header: &Header, webhook: Uuid, received: Uuid) -> [u8; 64] {
+    let mut place = [0; 64];
+    let parts = [received.as_bytes(), &header.account, &header.workspace, webhook.as_bytes()];
+    for (part, into) in parts.into_iter().zip(place.chunks_exact_mut(16)) {
+        into.copy_from_slice(part);
+    }
+    place
+}
+
+/// Opens what is sealed of a frame; what does not open says why.
+pub(super) fn open(kept: &mut Kept, ring: Option<&Ring>, opener: &mut Opener) {
+    let Some(capture) = kept.capture.as_mut().filter(|one| one.seal == Seal::Closed) else {
+        return;
+    };
+    let header = Header {
+        account: kept.account.into_bytes(),
+        workspace: kept.workspace.unwrap_or_default().into_bytes(),
+        ..Header::default()
+    };
+    let id = kept.events.first().map_or(Uuid::nil(), |event| event.id);
+    let place = place(&header, capture.webhook, id);
+    let piece = capture.body.get(LENGTH_BYTES..).unwrap_or_default();
+    let text = opener.open(ring, &place, piece).map(Bytes::from);
+    match text.and_then(|text| read_sealed(&text).ok_or(SealError::Broken)) {
+        Ok((query, sender, body)) => {
+            (capture.query, capture.sender, capture.body) = (query, sender, body);
+            capture.seal = Seal::Open;
+        }
+        Err(fault) => capture.seal = Seal::Lost(fault),
+    }
+}
+
+/// Query, sender and body of a piece that was opened.
+fn read_sealed(text: &Bytes) -> Option<(Bytes, Option<Sender>, Bytes)> {
+    let mut at = 0_usize;
+    let mut take = |length: usize| {
+        let from = at;
+        at = from.checked_add(length).filter(|end| *end <= text.len())?;
+        Some(text.slice(from..at))
+    };
+    let length = u32::from_le_bytes(take(LENGTH_BYTES)?[..].try_into().ok()?);
+    let query = take(length as usize)?;
+    let sender = match take(1)?[0] {
+        0 => None,
+        _ => Some(Sender::read(&take(SENDER_BYTES)?)?),
+    };
+    Some((query, sender, text.slice(at..)))
+}
+
+/// Bytes of the body of a request that is sealed.
+pub(super) fn sealed_body_bytes(sealed: &[u8]) -> u64 {
+    sealed.first_chunk().map_or(0, |length| u32::from_le_bytes(*length).into())
 }
 
 /// Reads a frame back; events and body are slices of `payload`. `None`: a kind of a later release, or no sense.
 pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
     let is_request = header.flags & CAPTURE != 0;
-    let known = CAPTURE | KEYED | TARGET | SENT | SIGNED;
+    let known = CAPTURE | KEYED | TARGET | SENT | SEALED | SIGNED;
     let is_known = header.flags & !known == 0 && (is_request || header.flags == 0);
     if !matches!(header.kind, REQUEST | OWN) || !is_known {
         return None;
@@ -125,6 +206,7 @@ pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
     }
     if let Some(capture) = &mut capture {
         capture.body = payload.slice(at..);
+        capture.seal = if header.flags & SEALED == 0 { Seal::Open } else { Seal::Closed };
     }
     Some(Kept {
         sequence: header.sequence,
@@ -196,6 +278,7 @@ fn read_head(header: &Header, payload: &Bytes, at: &mut usize) -> Option<Capture
 #[cfg(test)]
 mod tests {
     use super::super::Marks;
+    use super::super::tests::Folder;
     use super::*;
 
     fn event(id: u128, json: &'static str) -> Event {
@@ -220,13 +303,14 @@ mod tests {
             version: u64::MAX,
             query: Bytes::from_static(b"a=1"),
             body: Bytes::from_static(b"\xff\0body"),
+            seal: Seal::Open,
         };
         let (account, workspace) = (Uuid::from_u128(3), Some(Uuid::from_u128(4)));
         let time = Time::from_micros(77);
         for capture in [Some(capture(None)), Some(capture(Some([7; 16]))), None] {
             let capture = capture.as_ref();
             for count in 0..=2 {
-                let frame = encode(account, workspace, time, &events[..count], capture);
+                let frame = encode(account, workspace, time, &events[..count], capture, None);
                 assert_eq!(frame.bytes.len() % 8, 0);
                 let (header, payload) = split(&frame);
                 assert_eq!(crc32c::crc32c(&payload), header.payload_crc);
@@ -239,6 +323,69 @@ mod tests {
                 assert_eq!(kept.capture.as_ref(), capture);
                 let plain: Vec<_> = events[..count].iter().map(|event| &event.json[..]).collect();
                 assert_eq!(texts(&header, &payload).collect::<Vec<_>>(), plain);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sealed_request_opens_in_its_frame_alone_and_its_events_need_no_key() {
+        let keys = Folder::new().keys();
+        let ring = keys.last();
+        let events = [event(1, "{\"a\":1}"), event(2, "{}")];
+        let sender = Sender { peer: [192, 0, 2, 1].into(), marks: Marks::KEY };
+        let whole = Capture {
+            webhook: Uuid::from_u128(9),
+            sender: Some(sender),
+            key: Some([7; 16]),
+            signed: Some([8; 16]),
+            version: 3,
+            query: Bytes::from_static(b"a=secret"),
+            body: Bytes::from_static(b"a secret body"),
+            seal: Seal::Open,
+        };
+        let bare =
+            Capture { sender: None, key: None, signed: None, query: Bytes::new(), ..whole.clone() };
+        let account = Uuid::from_u128(3);
+        for capture in [whole, bare] {
+            let sealer = ring.sealer();
+            let frame =
+                encode(account, None, Time::default(), &events, Some(&capture), Some(&sealer));
+            assert!(!frame.bytes.windows(6).any(|part| part == b"secret"));
+            let (header, payload) = split(&frame);
+            let plain: Vec<_> = events.iter().map(|event| &event.json[..]).collect();
+            assert_eq!(texts(&header, &payload).collect::<Vec<_>>(), plain);
+            let kept = decode(&header, &payload).expect("a frame");
+            let closed = kept.capture.as_ref().expect("a request");
+            assert_eq!(
+                (&closed.seal, closed.sender, &closed.query[..]),
+                (&Seal::Closed, None, &b""[..])
+            );
+            assert_eq!(
+                (closed.webhook, closed.key, closed.version),
+                (capture.webhook, capture.key, 3)
+            );
+            assert_eq!(closed.body_bytes(), capture.body_bytes());
+            let opened = |kept: &Kept, ring: Option<&Ring>| {
+                let mut kept = kept.clone();
+                open(&mut kept, ring, &mut Opener::default());
+                kept.capture.expect("a request")
+            };
+            assert_eq!(opened(&kept, Some(&ring)), capture);
+            let lost = Seal::Lost(SealError::UnknownKey { key: ring.name().to_owned() });
+            assert_eq!(opened(&kept, None).seal, lost);
+            assert_eq!(opened(&kept, None).body_bytes(), capture.body_bytes());
+            let others = [
+                Kept { account: Uuid::from_u128(4), ..kept.clone() },
+                Kept { workspace: Some(account), ..kept.clone() },
+                Kept { events: vec![event(5, "{}")], ..kept.clone() },
+            ];
+            for other in others {
+                assert_eq!(opened(&other, Some(&ring)).seal, Seal::Lost(SealError::Broken));
+            }
+            for length in 0..payload.len() {
+                if let Some(kept) = decode(&header, &payload.slice(..length)) {
+                    assert_eq!(opened(&kept, Some(&ring)).seal, Seal::Lost(SealError::Broken));
+                }
             }
         }
     }
@@ -259,7 +406,7 @@ mod tests {
         let (key, signed) = (Some([7; 16]), Some([8; 16]));
         let capture = Capture { key, signed, query, ..Capture::default() };
         let events = [event(1, "{\"a\":1}")];
-        let frame = encode(Uuid::nil(), None, Time::default(), &events, Some(&capture));
+        let frame = encode(Uuid::nil(), None, Time::default(), &events, Some(&capture), None);
         let (header, payload) = split(&frame);
         for length in 0..payload.len() {
             assert!(decode(&header, &payload.slice(..length)).is_none(), "{length} bytes");

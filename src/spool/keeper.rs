@@ -1,6 +1,6 @@
 //! The thread behind the writer. In: time passing. Out: cursors saved, old segments retired or recycled, spares
-//! zero-filled ahead, the gate kept by space, old segments read for damage. Never retires what a holding reader has
-//! not released.
+//! zero-filled ahead, the gate kept by space, old segments read for damage, the file of keys followed. Never retires
+//! what a holding reader has not released.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +18,8 @@ const SPACE_ROUNDS: u64 = 5;
 const SCRUB_ROUNDS: u64 = 10;
 /// Between two writings of what was refused, whatever comes.
 const REFUSED_ROUNDS: u64 = 100;
+/// Between two looks at the file of keys.
+const SEALS_ROUNDS: u64 = 10;
 /// After a spare could not be made.
 const FILL_PAUSE: Duration = Duration::from_secs(2);
 /// Spares that are always kept: one to go on with, one that was recycled meanwhile.
@@ -86,6 +88,13 @@ impl<'a> Keeper<'a> {
         }
         if self.round.is_multiple_of(REFUSED_ROUNDS) {
             self.save_refused();
+        }
+        if let Some(seals) = &shared.seals
+            && self.round.is_multiple_of(SEALS_ROUNDS)
+        {
+            let oldest = shared.shelf.oldest().unwrap_or_else(|| shared.durable() + 1);
+            let frames = (oldest, shared.queue.newest());
+            seals.follow(&*shared.disk, &shared.folder, frames, Instant::now());
         }
         self.round += 1;
     }

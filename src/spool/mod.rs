@@ -15,6 +15,7 @@ mod queue;
 mod reader;
 mod refused;
 mod ring;
+mod seals;
 mod sender;
 mod shared;
 mod sight;
@@ -33,11 +34,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::open::{Ground, Running};
+use self::seals::Seals;
 use self::tracks::Track;
 use crate::clock::{Clock, Time};
 use crate::event::Event;
 use crate::id::Uuid;
 use crate::journal::{Mode, RealDisk, is_full};
+use crate::seal::{Keys, SealError};
 use crate::telemetry::Telemetry;
 
 pub use append::Append;
@@ -45,6 +48,7 @@ pub use lock::FolderLock;
 pub use picker::Picker;
 pub use reader::Reader;
 pub use refused::Refused;
+pub use seals::keys_in_use;
 pub use sender::{Marks, Sender};
 pub use sight::{Interest, Sight};
 pub use start::{DISPATCHER, Start, track_of};
@@ -66,6 +70,17 @@ pub struct Options {
     pub queue_max_bytes: usize,
     /// Direct writes where the file system has them.
     pub direct: bool,
+    /// How requests are sealed, and those opened that are.
+    pub sealing: Option<Sealing>,
+}
+
+/// How requests are sealed.
+#[derive(Clone, Debug)]
+pub struct Sealing {
+    /// What opens those that are sealed.
+    pub keys: Keys,
+    /// Whether those to come are sealed.
+    pub seals: bool,
 }
 
 impl Default for Options {
@@ -78,6 +93,7 @@ impl Default for Options {
             retention_max_bytes: 2 << 30,
             queue_max_bytes: 32 << 20,
             direct: true,
+            sealing: None,
         }
     }
 }
@@ -124,6 +140,31 @@ pub struct Capture {
     pub query: Bytes,
     /// The body as it came over the wire.
     pub body: Bytes,
+    /// Whether query, sender and body are to be read.
+    pub seal: Seal,
+}
+
+/// Whether what is sealed of a request is to be read. Readers give it as it is kept, a picker opens it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Seal {
+    /// It is, or was never sealed.
+    #[default]
+    Open,
+    /// It is not, and stands where the body does.
+    Closed,
+    /// Nor can it be.
+    Lost(SealError),
+}
+
+impl Capture {
+    /// Bytes of the body, whether it can be read or not.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        match self.seal {
+            Seal::Open => self.body.len() as u64,
+            Seal::Closed | Seal::Lost(_) => content::sealed_body_bytes(&self.body),
+        }
+    }
 }
 
 /// A digest of what tells a request from others of its webhook.
@@ -169,6 +210,7 @@ pub struct Frame {
 
 impl Frame {
     /// Encodes one frame of a tenant. With a capture it is a request and its events; without, events of our own.
+    /// Requests that may have to be sealed are encoded by [`Spool::frame`].
     #[must_use]
     pub fn encode(
         account: Uuid,
@@ -177,7 +219,7 @@ impl Frame {
         events: &[Event],
         capture: Option<&Capture>,
     ) -> Self {
-        content::encode(account, workspace, received, events, capture)
+        content::encode(account, workspace, received, events, capture, None)
     }
 }
 
@@ -313,6 +355,28 @@ impl Spool {
     /// Why it would be.
     pub fn admit(&self) -> Result<(), SpoolError> {
         self.running.shared.admit()
+    }
+
+    /// Encodes a request and its events, sealed when that is how requests are kept. Append it soon: its key is kept for
+    /// a minute after another one seals.
+    #[must_use]
+    pub fn frame(
+        &self,
+        account: Uuid,
+        workspace: Option<Uuid>,
+        received: Time,
+        events: &[Event],
+        capture: &Capture,
+    ) -> Frame {
+        let seals = self.running.shared.seals.as_ref();
+        let sealer = seals.and_then(Seals::sealer);
+        content::encode(account, workspace, received, events, Some(capture), sealer.as_deref())
+    }
+
+    /// Whether requests are sealed.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        self.running.shared.seals.as_ref().is_some_and(Seals::seals)
     }
 
     /// Hands a frame to the writer at the first poll; ready once the frame is on stable storage.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -15,6 +16,7 @@ use super::once::{IDS_MAX, KEYS_MAX, Memory, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::{Pool, Ring};
+use super::seals::Seals;
 use super::shared::{Bell, Bounds, Shared};
 use super::tracks::Tracks;
 use super::{
@@ -149,6 +151,9 @@ pub(super) fn prepare(
     let start = Start { mode, last, first_bytes: bounds.first_bytes, chance };
     let journal = Journal::new(Arc::clone(&disk), &folder, Arc::clone(&shelf), start);
     let refusals = Refusals::open(&*disk, &folder);
+    let sealing = options.sealing.clone();
+    let seals = |sealing| Seals::open(&*disk, &folder, sealing, next, Instant::now());
+    let seals = sealing.map(seals).transpose()?;
     let shared = Arc::new(Shared {
         disk,
         folder: folder.clone(),
@@ -170,6 +175,7 @@ pub(super) fn prepare(
         bell: Bell::default(),
         durable: AtomicU64::new(last),
         damaged: AtomicUsize::new(damaged),
+        seals,
         seen: Mutex::new(known.seen),
         given: Mutex::new(known.given),
         keys: Mutex::new(known.keys),

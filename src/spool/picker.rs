@@ -1,12 +1,15 @@
 //! Single frames by their sequences. In: sequences, best in rising order. Out: each frame, unless it is not kept any
-//! more. Holds nothing back from retention, has no cursor; reads on where it stands as long as that is nearer.
+//! more; what is sealed of it is opened, or says why it is not. Holds nothing back from retention, has no cursor; reads
+//! on where it stands as long as that is nearer.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::reader::{Limits, Place, read_disk};
+use super::seals::Seals;
 use super::shared::Shared;
-use super::{Kept, SpoolError};
+use super::{Kept, SpoolError, content};
+use crate::seal::Opener;
 
 /// Reads frames out of their order.
 pub struct Picker {
@@ -14,6 +17,7 @@ pub struct Picker {
     /// Where the last one ended.
     place: Option<Place>,
     next: u64,
+    opener: Opener,
 }
 
 impl fmt::Debug for Picker {
@@ -24,7 +28,7 @@ impl fmt::Debug for Picker {
 
 impl Picker {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, place: None, next: 0 }
+        Self { shared, place: None, next: 0, opener: Opener::default() }
     }
 
     /// The frame of a sequence; nothing when it is not kept any more, or damaged. Waits for the disk.
@@ -41,6 +45,11 @@ impl Picker {
         let limits = Limits { frames: 1, bytes: usize::MAX, end, wants: None };
         let mut taken = read_disk(&self.shared, sequence, here, &limits)?;
         (self.next, self.place) = (taken.next, taken.place);
-        Ok(taken.kept.pop().filter(|kept| kept.sequence == sequence))
+        let mut kept = taken.kept.pop().filter(|kept| kept.sequence == sequence);
+        if let Some(kept) = &mut kept {
+            let ring = self.shared.seals.as_ref().map(Seals::ring);
+            content::open(kept, ring.as_deref(), &mut self.opener);
+        }
+        Ok(kept)
     }
 }

@@ -100,6 +100,11 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The highest sequence that was given.
+    pub(super) fn newest(&self) -> u64 {
+        self.lock().next - 1
+    }
+
     /// Takes a frame in and gives it its sequence.
     pub(super) fn push(&self, frame: &[u8], waker: Option<Waker>) -> Result<u64, SpoolError> {
         let mut state = self.lock();

@@ -15,6 +15,7 @@ use super::once::{Memory, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::Ring;
+use super::seals::Seals;
 use super::tracks::Tracks;
 use super::{First, Frame, Key, Lag, Options, SpoolError, cursor};
 use crate::clock::Clock;
@@ -137,6 +138,8 @@ pub(super) struct Shared {
     pub(super) seen: Mutex<Memory<Placed>>,
     /// Digest of events whose id a template gave.
     pub(super) given: Mutex<Memory<Placed>>,
+    /// What seals and opens requests, if anything does.
+    pub(super) seals: Option<Seals>,
     /// The first request of each key.
     pub(super) keys: Mutex<Memory<Key, First>>,
 }

@@ -117,11 +117,16 @@ pub fn reseal(data: &Path, keys: &Keys) -> Result<Seals, StoreError> {
     count(&connection)
 }
 
-/// Ends former keys of a file when nothing of a data folder is sealed with them; no change comes between.
+/// Ends former keys of a file that are not in use elsewhere, when no secret of a data folder is sealed with any; no
+/// change comes between.
 ///
 /// # Errors
-/// [`StoreError::Sealed`], when something is.
-pub fn end_former_keys(data: &Path, keys: &Keys) -> Result<(), StoreError> {
+/// [`StoreError::Sealed`], when something is, or nobody knows what is in use.
+pub fn end_former_keys(
+    data: &Path,
+    keys: &Keys,
+    in_use: &dyn Fn() -> Result<Vec<String>, SealError>,
+) -> Result<(), StoreError> {
     let mut connection = file::open(&data.join(FILE_NAME), Some(keys))?;
     // A running gateway seals inside its transactions: while this one lasts it seals nothing.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -130,7 +135,7 @@ pub fn end_former_keys(data: &Path, keys: &Keys) -> Result<(), StoreError> {
     if let Some(key) = seals.sealed.into_keys().find(|key| key != ring.name()) {
         return Err(StoreError::Sealed(SealError::UnknownKey { key }));
     }
-    keys.end_former().map_err(StoreError::Sealed)?;
+    keys.end_former(in_use).map_err(StoreError::Sealed)?;
     Ok(transaction.commit()?)
 }
 
@@ -332,14 +337,14 @@ mod tests {
         let operator = Keys::open(&house.folder.0.join("keys")).expect("keys");
         operator.add().expect("a key");
         insert(&store, house.destination());
-        let early = end_former_keys(&house.folder.0, &operator);
+        let early = end_former_keys(&house.folder.0, &operator, &|| Ok(Vec::new()));
         assert!(
             matches!(early, Err(StoreError::Sealed(SealError::UnknownKey { .. }))),
             "{early:?}"
         );
         let resealed = reseal(&house.folder.0, &operator).expect("sealed anew");
         assert_eq!(resealed.sealed.values().sum::<u64>(), 2);
-        end_former_keys(&house.folder.0, &operator).expect("one key");
+        end_former_keys(&house.folder.0, &operator, &|| Ok(Vec::new())).expect("one key");
         insert(&store, house.destination());
         assert_eq!(bearers(&store), [BEARER; 3]);
         assert_eq!(seals(&house.folder.0).expect("counted").sealed.len(), 1);

@@ -12,6 +12,7 @@ use crate::event::{Draft, Event, Stamp, webhook_label};
 use crate::id::{self, Uuid};
 use crate::render::{Context, Diagnostic, Limits, More, Template};
 use crate::request::{Body, HIDDEN_PATH, help};
+use crate::seal::SealError;
 
 /// What the id of an event is derived for that its request did not get when it came.
 pub(super) const HEALED: &str = "event";
@@ -111,12 +112,25 @@ impl Renderer {
 
 /// The body of a request as its template sees it.
 pub(super) fn body(captured: &Captured) -> Result<Body, Failure> {
+    if let Some(lost) = &captured.lost {
+        return Err(Failure::new("body", format!("body: {}", unsealed(lost)), None));
+    }
     if captured.is_withheld() {
         let says = "body: not kept, for nobody could tell what in it is to be redacted";
         return Err(Failure::new("body", says, None));
     }
     let body = captured.sample.body(BODY);
     body.map_err(|fault| Failure::new("body", format!("body: {fault}"), None))
+}
+
+/// Why a request does not open, and what to do.
+pub(super) fn unsealed(lost: &SealError) -> String {
+    match lost {
+        SealError::UnknownKey { key } => format!(
+            "it is sealed with key {key}, which store.key_file does not have: put the key back there"
+        ),
+        lost => format!("it is sealed: {lost}"),
+    }
 }
 
 /// A condition that requests are chosen by: an expression over what templates see.

@@ -1,6 +1,7 @@
 //! A kept request read back. In: a frame of the spool. Out: the request as templates see it and files hold it, and what
 //! became of it. A frame that makes no sense is no request, never a panic.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,7 +12,8 @@ use crate::id::Uuid;
 use crate::parse::redact;
 use crate::parse::sample::Sample;
 use crate::request::{Body, HIDDEN_PATH};
-use crate::spool::{Kept, Marks};
+use crate::seal::SealError;
+use crate::spool::{Kept, Marks, Seal};
 
 /// A request and what became of it.
 pub(super) struct Captured {
@@ -23,6 +25,8 @@ pub(super) struct Captured {
     pub(super) sample: Sample,
     /// What is to be told of how it is kept.
     marks: Marks,
+    /// Why query, sender and body are not to be read.
+    pub(super) lost: Option<SealError>,
     /// The event that followed, the user's or a failed one.
     event_id: Option<Uuid>,
     handshake: Option<String>,
@@ -64,12 +68,17 @@ impl Captured {
         let headers = read_headers(&headers);
         let method: Method = method.parse().ok()?;
         let marks = capture.sender.map(|sender| sender.marks).unwrap_or_default();
+        let lost = match &capture.seal {
+            Seal::Open => None,
+            Seal::Closed => Some(SealError::Broken),
+            Seal::Lost(fault) => Some(fault.clone()),
+        };
         // It was decoded when it came: what does not any more is told as it came.
-        let as_kept = capture.body.clone();
+        let as_kept = if lost.is_none() { capture.body.clone() } else { Bytes::new() };
         let decoded = if marks.has(Marks::DECODED) {
             as_kept
         } else {
-            accept::decode(&headers, &capture.body, body_max_bytes).unwrap_or(as_kept)
+            accept::decode(&headers, &as_kept, body_max_bytes).unwrap_or(as_kept)
         };
         let query = String::from_utf8_lossy(&capture.query).into_owned();
         let sample = Sample {
@@ -86,7 +95,7 @@ impl Captured {
         let failure = failed.and_then(|event| serde_json::from_slice(&event.json).ok());
         let failure = failure.map(|told: Told<Failure>| told.payload);
         let (id, webhook) = (event.id, capture.webhook);
-        Some(Self { id, webhook, sample, marks, event_id, handshake, failure })
+        Some(Self { id, webhook, sample, marks, lost, event_id, handshake, failure })
     }
 
     /// The id of the event that its template made of it.
@@ -120,6 +129,9 @@ impl Captured {
         told["event_id"] = self.event_id.map_or(Value::Null, |id| id.to_string().into());
         if let Some(redaction) = self.redaction() {
             told["redacted"] = redaction;
+        }
+        if let Some(lost) = &self.lost {
+            told["sealed"] = super::again::unsealed(lost).into();
         }
         if let Some(handshake) = &self.handshake {
             told["handshake"] = handshake.as_str().into();

@@ -58,6 +58,9 @@ impl Api {
         let kept = self.kept(found).await?.ok_or_else(|| gone(id))?;
         let captured = Captured::of(&kept, self.options.hook_body_max_bytes);
         let captured = captured.ok_or_else(|| gone(id))?;
+        if let Some(lost) = &captured.lost {
+            return Err(Problem::Conflict(format!("The request {id}: {}", again::unsealed(lost))));
+        }
         let mut told = row(&found);
         captured.tell(&mut told);
         // The request is copied as it is written down: no digit of its body is lost.

@@ -213,10 +213,12 @@ async fn export(wanted: &Wanted, access: &Access) -> Result<(), Failure> {
     let mut pages = Pages::open(remote.clone(), wanted, true).await?;
     while let Some(page) = pages.next().await? {
         for row in page {
-            // What is let go while this runs is no reason to stop.
+            // What is let go while this runs, or does not open, is no reason to stop.
             match read(&remote, pages::id(&row)?).await {
                 Ok(whole) => print_line(&whole.flat())?,
-                Err(Failure::No(said)) if said.contains("410") => say(&said),
+                Err(Failure::No(said)) if ["409", "410"].iter().any(|code| said.contains(code)) => {
+                    say(&said);
+                }
                 Err(failure) => return Err(failure),
             }
         }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod real;
+mod seals;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,11 @@ impl Folder {
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).expect("a folder");
         Self(path)
+    }
+
+    /// A file of keys with one.
+    pub(super) fn keys(&self) -> Keys {
+        Keys::make(&self.0.join("secrets.keys")).expect("a file of keys")
     }
 }
 

@@ -20,6 +20,7 @@ mod redaction;
 mod repeated;
 mod replay;
 mod requests;
+mod sealed;
 mod secrets;
 mod signed;
 mod socket;
