@@ -107,7 +107,8 @@ impl Gateway {
         let mut gateway =
             Self { child, client, address, admin, hook, api, headers, log, file, counted_bytes };
         gateway.await_ready().await?;
-        gateway.hook = gateway.make_webhook(template).await?;
+        let webhook = json!({ "name": "bench", "template": template });
+        gateway.hook = gateway.make_webhook(&webhook).await?;
         gateway.probe(probe).await?;
         Ok(gateway)
     }
@@ -165,9 +166,9 @@ impl Gateway {
         Ok(())
     }
 
-    async fn make_webhook(&self, template: &str) -> Result<String, Failure> {
-        let webhook = json!({ "name": "bench", "template": template });
-        let made = self.make(&format!("{}/webhooks/", self.api), &webhook).await?;
+    /// Makes a webhook of that record; its path.
+    pub(super) async fn make_webhook(&self, webhook: &Value) -> Result<String, Failure> {
+        let made = self.make(&format!("{}/webhooks/", self.api), webhook).await?;
         match made["slug"].as_str() {
             Some(slug) => Ok(format!("/hooks/{slug}")),
             None => Err(self.fail("it made no webhook")),
@@ -214,11 +215,17 @@ impl Gateway {
         if answer.status != StatusCode::NO_CONTENT {
             return Err(self.fail(&format!("it took no webhook: {}", answer.status)));
         }
-        self.await_delivery(Instant::now()).await?;
-        self.counted_bytes = self.destination_bytes();
+        self.settle().await?;
         if self.file.is_some() && self.counted_bytes == 0 {
             return Err(self.fail("nothing was delivered"));
         }
+        Ok(())
+    }
+
+    /// Waits until all is delivered, none of which counts.
+    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        self.await_delivery(Instant::now()).await?;
+        self.counted_bytes = self.destination_bytes();
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! `hookgate bench`: what the gateway costs beside two limits of the same machine, a bare server and one that only
 //! keeps the body. In: how long and how hard. Out: a table or JSON, and whether the floor is reached. Only over
 //! loopback, only for the time asked; never leaves a process or a file behind. `--render` measures rendering alone,
-//! `--feed` questions for events, `--forward` sending on.
+//! `--feed` questions for events, `--forward` sending on, `--verified` what signatures cost.
 
 mod answer;
 mod child;
@@ -15,6 +15,7 @@ mod made;
 mod render;
 mod report;
 mod shape;
+mod verified;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,7 +39,8 @@ Examples:
   hookgate bench --rounds 3 --check
   hookgate bench --render --check
   hookgate bench --feed --events 5000000
-  hookgate bench --forward --check";
+  hookgate bench --forward --check
+  hookgate bench --verified --rounds 5 --check";
 
 /// Before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -63,6 +65,9 @@ pub(super) struct Bench {
     data_root: Option<PathBuf>,
     #[command(flatten)]
     only: Only,
+    /// Measure only verification: a webhook that demands a signature beside one that does not, and one judgement alone
+    #[arg(long, conflicts_with_all = ["render", "feed", "forward"])]
+    verified: bool,
     /// Events of --feed
     #[arg(long, default_value_t = 300_000, requires = "feed",
         value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000))]
@@ -71,8 +76,8 @@ pub(super) struct Bench {
     #[arg(long, default_value_t = 0, requires = "forward",
         value_parser = clap::value_parser!(u32).range(0..=100_000))]
     destinations: u32,
-    /// Exit 1 when the gateway does not reach the floor, rendering does not keep its bounds, the index its targets, or
-    /// sending on its floor
+    /// Exit 1 when the gateway does not reach the floor, rendering and verification do not keep their bounds, the index
+    /// its targets, or sending on its floor
     #[arg(long, conflicts_with = "rate")]
     check: bool,
     #[command(flatten)]
@@ -118,18 +123,38 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
     if bench.only.forward {
         return run_forward(bench);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|fault| Failure::No(format!("a runtime: {fault}")))?;
-    let report = runtime.block_on(async {
-        tokio::select! {
-            report = measure(bench) => report,
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
-        }
-    })?;
+    if bench.verified {
+        return run_verified(bench);
+    }
+    let report = block_on(measure(bench))?;
     print(bench.form, &report, &report.text())?;
     match report.faults() {
         [] if bench.check && !report.reaches_floor() => {
             Err(Failure::No("the gateway does not reach the floor".to_owned()))
+        }
+        [] => Ok(()),
+        [fault, ..] => Err(Failure::No(format!("the figures are worth nothing: {fault}"))),
+    }
+}
+
+/// Until it is done, or somebody does not want to wait any more.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|fault| Failure::No(format!("a runtime: {fault}")))?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = work => done,
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        }
+    })
+}
+
+fn run_verified(bench: &Bench) -> Result<(), Failure> {
+    let report = block_on(verified::measure(bench))?;
+    print(bench.form, &report, &report.text())?;
+    match report.faults() {
+        [] if bench.check && !report.keeps_bounds() => {
+            Err(Failure::No("verification does not keep its bounds".to_owned()))
         }
         [] => Ok(()),
         [fault, ..] => Err(Failure::No(format!("the figures are worth nothing: {fault}"))),

@@ -189,7 +189,7 @@ impl Turns {
 }
 
 /// How often it is done in one turn.
-fn times<T>(what: impl Fn() -> T) -> u32 {
+pub(super) fn times<T>(what: impl Fn() -> T) -> u32 {
     let mut count = 1;
     loop {
         let nanoseconds = turn(count, &what) * f64::from(count);
@@ -200,7 +200,8 @@ fn times<T>(what: impl Fn() -> T) -> u32 {
     }
 }
 
-fn turn<T>(count: u32, what: impl Fn() -> T) -> f64 {
+/// Nanoseconds of doing it once, when it is done so often.
+pub(super) fn turn<T>(count: u32, what: impl Fn() -> T) -> f64 {
     let started = Instant::now();
     for _ in 0..count {
         black_box(what());

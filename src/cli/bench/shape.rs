@@ -62,6 +62,13 @@ impl Shape {
         pairs.filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?))).collect()
     }
 
+    /// The same with those headers instead of its own.
+    pub(super) fn with_headers(self, headers: &HeaderMap) -> Self {
+        let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let pairs = headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        Self { headers: pairs.collect(), ..self }
+    }
+
     /// The whole request.
     pub(super) fn request(&self, address: SocketAddr, path: &str) -> Bytes {
         let mut text = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n");
