@@ -54,7 +54,8 @@ impl Check {
             let takes_legacy = parameters.contains_key(LEGACY);
             let tolerance = said.tolerance_seconds;
             let made = Verifier::new(&said.provider, provider, &secrets, parameters, tolerance)?;
-            let seconds = |until: Time| until.micros().div_euclid(1_000_000);
+            // Judged by whole seconds: rather a moment too long than refused before its end.
+            let seconds = |until: Time| -(-until.micros()).div_euclid(1_000_000);
             let made = made.ending(said.secrets.iter().map(|one| one.until.map(seconds)));
             let made = if said.once { made.remembering() } else { made };
             Ok(if takes_legacy { made } else { made.strict() })

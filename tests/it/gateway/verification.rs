@@ -248,7 +248,10 @@ fn a_secret_ends_when_it_was_said_and_is_kept_for_nobody_else() {
     assert_eq!(set(both).status, 204);
     assert_eq!(served.shown(&hook)["secrets"][1]["until"], until);
     assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 204));
+    // The last moment is in the last second.
     served.clock.advance_seconds(60);
+    assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 204));
+    served.clock.advance_seconds(1);
     assert_eq!((served.signed(&hook, NEXT), served.signed(&hook, SECRET)), (204, 401));
     // What was read may be written, and then it is gone.
     let shown = served.shown(&hook);
