@@ -4,6 +4,7 @@
 
 mod audit;
 mod bootstrap;
+mod exposed;
 mod file;
 mod outbox;
 mod read;
@@ -36,6 +37,7 @@ use worker::Worker;
 pub use crate::catalogue::Party;
 pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
+pub use exposed::{Exposed, Several, exposed};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
 pub use record::{

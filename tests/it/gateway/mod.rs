@@ -7,6 +7,7 @@ mod audit;
 mod commands;
 mod contexts;
 mod destinations;
+mod doctor;
 mod event_commands;
 mod explain;
 mod faults;

@@ -1,0 +1,58 @@
+//! What `hookgate doctor` finds in the records of a gateway that runs.
+
+use serde_json::{Value, json};
+
+use super::Served;
+
+const TEMPLATE: &str = r#"{"event": "a.b", "resource": {"prefect.resource.id": "a"}}"#;
+
+fn found(served: &Served) -> Vec<(String, String)> {
+    let data = served.config.server.data.display().to_string();
+    let (_, told) = served.refused(&["doctor", "--data", &data, "-o", "json"], &served.key);
+    let rows = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let kinds = ["open-webhook", "only-labelled", "endless-key", "clear-destination"];
+    let text = |row: &Value, name: &str| row[name].as_str().expect("text").to_owned();
+    let rows = rows.map(|row| (text(&row, "name"), text(&row, "what")));
+    rows.filter(|(name, _)| kinds.contains(&name.as_str())).collect()
+}
+
+#[test]
+fn what_records_leave_open_is_named() {
+    let served = Served::start(|_| ());
+    assert_eq!(found(&served), []);
+    let secret = "a-secret-that-nobody-sees";
+    let webhook = |name: &str, more: Value| {
+        let mut body = json!({"name": name, "template": TEMPLATE});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        assert_eq!(served.call("POST", "/webhooks/", &body).status, 201, "{name}");
+    };
+    let signed = |required: bool| {
+        let said = json!({"provider": "github", "secrets": [secret], "required": required});
+        json!({ "verification": said })
+    };
+    webhook("closed", signed(true));
+    webhook("near", json!({"networks": ["192.0.2.0/24"]}));
+    webhook("off", json!({"enabled": false}));
+    for name in ["shop", "mine \u{1b}", "c", "d", "e", "f", "g"] {
+        webhook(name, json!({}));
+    }
+    webhook("labelled", signed(false));
+    for (name, to) in [("clear", "http://192.0.2.1/in"), ("safe", "https://192.0.2.1/in")] {
+        let made = served.call("POST", "/destinations/", &json!({"name": name, "to": to}));
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    served.answered(&["key", "create", "--service-account", "robot"]);
+    served.answered(&["key", "create", "--service-account", "guest", "--expires", "1d"]);
+    let found = found(&served);
+    let what = |name: &str| {
+        let row = found.iter().find(|row| row.0 == name);
+        row.map(|row| row.1.clone()).unwrap_or_default()
+    };
+    assert!(what("open-webhook").ends_with(" and 2 more"), "{found:?}");
+    assert!(!what("open-webhook").contains('\u{1b}'), "{found:?}");
+    assert!(what("only-labelled").ends_with(r#": "labelled""#), "{found:?}");
+    assert!(what("endless-key").ends_with(r#": "robot""#), "{found:?}");
+    assert!(what("clear-destination").ends_with(r#": "clear""#), "{found:?}");
+}
