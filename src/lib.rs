@@ -27,6 +27,7 @@ pub mod render;
 // Edges: a socket, or a file.
 pub mod accept;
 
+pub mod fetch;
 pub mod journal;
 
 pub mod seal;

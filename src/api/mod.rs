@@ -9,6 +9,7 @@ mod automation;
 mod change;
 mod deed;
 mod destination;
+mod enrol;
 pub mod events;
 mod incident;
 mod invitation;
@@ -103,6 +104,8 @@ pub struct Options {
     pub audit_days: u32,
     /// Who may sign requests of webhooks.
     pub providers: Registry,
+    /// Whether certificates and keys of those who sign are fetched.
+    pub fetches: bool,
 }
 
 impl Options {
@@ -120,6 +123,7 @@ impl Options {
             vet_destination: |_, _| Ok(()),
             audit_days: 0,
             providers: Registry::built_in(),
+            fetches: true,
         }
     }
 }

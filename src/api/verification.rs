@@ -19,9 +19,12 @@ use crate::verify::signature::{
 };
 
 /// What may be said.
-const KEYS: [&str; 6] = ["provider", "secrets", "tolerance", "required", "parameters", "once"];
+const KEYS: [&str; 7] =
+    ["provider", "secrets", "tolerance", "required", "parameters", "once", "enrol"];
 /// The field that holds from where a webhook may be called.
 const NETWORKS: &str = "networks";
+/// Longest time that a webhook waits for a secret: the sooner it ends, the fewer may bring one.
+const ENROL_MAX_SECONDS: i64 = 7 * 86_400;
 /// Longest time the clocks may differ.
 const TOLERANCE_MAX_SECONDS: u64 = 86_400;
 /// Shortest secret that we take where a provider leaves the choice to the owner; providers make longer ones.
@@ -55,6 +58,7 @@ pub(super) fn complete(before: Option<&Record>, record: &mut Record, now: Time, 
         Some(Value::Array(listed)) => listed.clone(),
         Some(_) => return,
     };
+    let said_secrets_are_kept = said.get("secrets").is_none_or(Value::is_null);
     let mut secrets = BTreeMap::new();
     let mut told = Vec::new();
     // Whose secrets they are is part of what they are: those of one provider say nothing of another's requests.
@@ -86,6 +90,17 @@ pub(super) fn complete(before: Option<&Record>, record: &mut Record, now: Time, 
     hide_slug(&record.hidden, &mut kept);
     kept.insert("secrets".to_owned(), told.into());
     kept.entry("required").or_insert(true.into());
+    let waits = kept.get("enrol").and_then(Value::as_str).and_then(Time::parse);
+    let is_kept = said_secrets_are_kept && !secrets.is_empty();
+    if is_kept {
+        // It came by now; whoever says again what was said before changes nothing.
+        kept.remove("enrol");
+    } else if let Some(until) = waits {
+        let until = until.min(now.plus_seconds(ENROL_MAX_SECONDS));
+        kept.insert("enrol".to_owned(), until.to_string().into());
+    } else if kept.get("enrol").is_some_and(Value::is_null) {
+        kept.remove("enrol");
+    }
     record.fields.insert(VERIFICATION.to_owned(), kept.into());
     let text = if secrets.is_empty() { Value::Null } else { json!(secrets).to_string().into() };
     record.fields.insert(VERIFICATION_SECRETS.to_owned(), text);
@@ -162,7 +177,11 @@ pub(super) fn vet_redaction(after: Option<&Record>) -> Result<(), Problem> {
 }
 
 /// Refuses what verifies nothing.
-pub(super) fn vet(after: Option<&Record>, providers: &Registry) -> Result<(), Problem> {
+pub(super) fn vet(
+    after: Option<&Record>,
+    providers: &Registry,
+    fetches: bool,
+) -> Result<(), Problem> {
     let Some(after) = after else { return Ok(()) };
     let Some(said) = after.fields.get(VERIFICATION).filter(|said| !said.is_null()) else {
         return Ok(());
@@ -201,6 +220,10 @@ pub(super) fn vet(after: Option<&Record>, providers: &Registry) -> Result<(), Pr
     if !(said["once"].is_null() || said["once"].is_boolean()) {
         return Err(wrong("once", "true or false"));
     }
+    let enrol = &said["enrol"];
+    if !(enrol.is_null() || is_end(enrol)) {
+        return Err(wrong("enrol", "until when, such as 2026-11-29T01:00:00Z"));
+    }
     let parameters = &said["parameters"];
     let texts = parameters.as_object().is_some_and(|named| named.values().all(Value::is_string));
     if !(parameters.is_null() || texts) {
@@ -209,10 +232,23 @@ pub(super) fn vet(after: Option<&Record>, providers: &Registry) -> Result<(), Pr
     let verification = after.verification();
     let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
     debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
-    vet_verifier(&verification, providers).map_err(|(part, says)| wrong(part, &says))
+    vet_verifier(&verification, providers, fetches).map_err(|(part, says)| wrong(part, &says))
 }
 
-fn vet_verifier(said: &Verification, providers: &Registry) -> Result<(), (&'static str, String)> {
+/// Refuses what is no address that keys are fetched from.
+fn vet_keys_address(text: &str) -> Result<(), &'static str> {
+    let says = "`jwks_url` is an address of https, without a login or a fragment";
+    let uri: http::Uri = text.parse().map_err(|_| says)?;
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let plain = uri.scheme_str() == Some("https") && !authority.contains('@');
+    if plain && !authority.is_empty() && !text.contains('#') { Ok(()) } else { Err(says) }
+}
+
+fn vet_verifier(
+    said: &Verification,
+    providers: &Registry,
+    fetches: bool,
+) -> Result<(), (&'static str, String)> {
     let part = |fault: &SchemeFault| match fault {
         SchemeFault::Unknown(_)
         | SchemeFault::Row(_)
@@ -237,7 +273,14 @@ fn vet_verifier(said: &Verification, providers: &Registry) -> Result<(), (&'stat
             format!("{name} signs nothing ({reason}): say required: false for its handshake");
         return Err(("required", says));
     }
-    if said.required && !verifier.can_judge() {
+    if said.enrol.is_some() && !verifier.can_enrol() {
+        let says = format!("{} brings no secret: it is given as one", said.provider);
+        return Err(("enrol", says));
+    }
+    if said.enrol.is_some() && !secrets.is_empty() {
+        return Err(("enrol", "it has a secret: nobody brings another".to_owned()));
+    }
+    if said.required && !verifier.can_judge() && said.enrol.is_none() {
         let fault = SchemeFault::NoSecret(said.provider.clone());
         return Err(refused(fault));
     }
@@ -266,8 +309,29 @@ fn vet_verifier(said: &Verification, providers: &Registry) -> Result<(), (&'stat
         let says = "the address is signed, too: `url` is the hook as the sender knows it";
         return Err(("parameters", says.to_owned()));
     }
-    if verifier.needs_certificate() && !given("certificate") {
-        let says = "its certificate is not fetched: give it, as PEM, as `certificate`";
+    vet_keys(said, &verifier, fetches)
+}
+
+/// Refuses a verification whose keys would be missing.
+fn vet_keys(
+    said: &Verification,
+    verifier: &Verifier,
+    fetches: bool,
+) -> Result<(), (&'static str, String)> {
+    if let Some(missing) = verifier.agreed().find(|name| !said.parameters.contains_key(*name)) {
+        let says =
+            format!("it signs for everybody: `{missing}` says which of its messages are yours");
+        return Err(("parameters", says));
+    }
+    if let Some(url) = said.parameters.get("jwks_url") {
+        vet_keys_address(url).map_err(|says| ("parameters", says.to_owned()))?;
+        if !said.secrets.is_empty() {
+            let says = "secrets are keys, or `jwks_url` says where they are: not both";
+            return Err(("secrets", says.to_owned()));
+        }
+    }
+    if verifier.needs_fetching() && !fetches {
+        let says = "nothing is fetched here (fetch.enabled): give its `certificate` as PEM, or its keys as a secret";
         return Err(("parameters", says.to_owned()));
     }
     Ok(())

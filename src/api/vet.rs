@@ -35,7 +35,7 @@ impl Api {
         }
         if call.kind.name == WEBHOOK.name {
             self.vet_webhook(after).await?;
-            verification::vet(after, &self.options.providers)?;
+            verification::vet(after, &self.options.providers, self.options.fetches)?;
             verification::vet_networks(after)?;
             verification::vet_redaction(after)?;
         }

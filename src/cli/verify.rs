@@ -158,7 +158,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         body: &sample.body,
         slug: None,
     };
-    match verifier.greet(&request, certificate, now) {
+    match verifier.greet(&request, &certificate, now) {
         Greeting::Answer(answer) => {
             return print_line(&format!("a handshake: answered with {}", answer.status));
         }
@@ -167,7 +167,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         }
         Greeting::None => {}
     }
-    match verifier.judge(&request, certificate, now) {
+    match verifier.judge(&request, &certificate, now) {
         Ok(proof) => {
             let timed = if proof.timed { "time signed" } else { "no time is signed" };
             let secret = proof.secret + 1;
@@ -183,7 +183,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
                         "  request files and captures never hold Authorization: nothing is known of it",
                     );
                 }
-                for line in verifier.explain(registry, &request, certificate, &fault) {
+                for line in verifier.explain(registry, &request, &certificate, &fault) {
                     say(&format!("  {}", clean(&line)));
                 }
             }

@@ -14,6 +14,7 @@ use super::Config;
 use super::egress::read_network;
 use super::keys::{Key, Shape, keys, nearest};
 use crate::catalogue;
+use crate::fetch;
 use crate::forward::MANNER;
 
 /// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
@@ -191,6 +192,11 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             );
             return Err(ConfigError::Conflict(message));
         }
+    }
+    let proxy = config.fetch.proxy.as_deref();
+    if let Some(text) = proxy.filter(|text| fetch::Proxy::parse(text).is_none()) {
+        let message = format!("fetch.proxy: `{text}` is none; write http://proxy.internal:3128");
+        return Err(ConfigError::Conflict(message));
     }
     config.check_sealing(config.store.keys().is_some())
 }

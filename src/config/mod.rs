@@ -4,6 +4,7 @@
 mod audit;
 mod egress;
 mod feed;
+mod fetch;
 mod forward;
 mod keys;
 mod load;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::Audit;
 pub use egress::Egress;
 pub use feed::Feed;
+pub use fetch::Fetch;
 pub use forward::{Forward, OnFull};
 pub use keys::schema;
 #[cfg(not(fuzzing))]
@@ -59,6 +61,8 @@ pub struct Config {
     pub log: Log,
     /// Where destinations of workspaces may connect to.
     pub egress: Egress,
+    /// What is asked of those who sign.
+    pub fetch: Fetch,
     /// Destinations; each gets every event, at its own pace.
     pub forward: Vec<Forward>,
     /// Providers that sign, by name, in the form of those that come with hookgate; each with `cases`, which check it.
@@ -104,6 +108,7 @@ impl Config {
         let events = &self.events;
         let mut options = api::Options::new(self.render.limits());
         options.audit_days = self.audit.retention_days;
+        options.fetches = self.fetch.enabled;
         options.limits = Arc::new(limit::Limits::new(self.limits.rates()));
         options.vet_destination = crate::forward::vet;
         options.hook_body_max_bytes = self.limits.body_max_bytes;

@@ -5,7 +5,6 @@
 mod backoff;
 mod destination;
 mod dispatch;
-mod egress;
 mod lane;
 mod ledger;
 mod lines;

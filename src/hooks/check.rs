@@ -10,7 +10,7 @@ use crate::json::write_str;
 use crate::request::Content;
 use crate::store::Verification;
 use crate::verify::signature::{
-    Answer, Greeting, Registry, Request, SchemeFault, Signed, Verifier,
+    Answer, Fault, Greeting, Known, Registry, Request, SchemeFault, Signed, Verifier, Wanted,
 };
 
 /// The setting with which signatures count that the provider has replaced by stronger ones.
@@ -56,6 +56,7 @@ impl Check {
             let made = Verifier::new(&said.provider, provider, &secrets, parameters, tolerance)?;
             // Judged by whole seconds: rather a moment too long than refused before its end.
             let seconds = |until: Time| -(-until.micros()).div_euclid(1_000_000);
+            let made = made.enrolling(said.enrol.map(seconds));
             let made = made.ending(said.secrets.iter().map(|one| one.until.map(seconds)));
             let made = if said.once { made.remembering() } else { made };
             Ok(if takes_legacy { made } else { made.strict() })
@@ -100,13 +101,29 @@ impl Check {
     }
 }
 
-/// Judges a request by what its webhook demands.
-pub(super) fn run(admission: &Admission, content: &Content) -> Result<Checked, Refusal> {
+/// Why a request is not judged.
+pub(super) enum Halt {
+    Refused(Refusal),
+    /// This has to be fetched before.
+    Wanted(Box<Wanted>),
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Judges a request by what its webhook demands, with what is at hand.
+pub(super) fn run(
+    admission: &Admission,
+    content: &Content,
+    known: &dyn Known,
+) -> Result<Checked, Halt> {
     let Some(check) = &admission.endpoint.check else { return Ok(Checked::Not) };
-    let is_told = !check.verifier.as_ref().is_ok_and(Verifier::is_silent);
-    let unverified = |status: StatusCode, reason| Refusal::Unverified { status, reason, is_told };
+    let unverified = |status, reason| check.unverified(status, reason);
     let Ok(verifier) = &check.verifier else {
-        return Err(unverified(StatusCode::UNAUTHORIZED, "setting_missing"));
+        return Err(unverified(StatusCode::UNAUTHORIZED, "setting_missing").into());
     };
     let arrival = &admission.arrival;
     let request = Request {
@@ -117,21 +134,52 @@ pub(super) fn run(admission: &Admission, content: &Content) -> Result<Checked, R
         slug: slug(arrival.target.path()),
     };
     let now = Some(arrival.received.micros().div_euclid(1_000_000));
-    match verifier.greet(&request, None, now) {
+    match verifier.greet(&request, known, now) {
         Greeting::Answer(answer) => return Ok(Checked::Greeted(answer)),
+        Greeting::Refused(_, Fault::Unfetched(wanted)) => return Err(Halt::Wanted(wanted)),
         Greeting::Refused(status, fault) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
             tracing::debug!(webhook = %admission.endpoint.id, %fault, "refused a handshake");
-            return Err(unverified(status, fault.reason()));
+            return Err(unverified(status, fault.reason()).into());
         }
         Greeting::None => {}
     }
-    match verifier.judge(&request, None, now) {
+    match verifier.judge(&request, known, now) {
         Ok(found) => Ok(Checked::By(Proof::Secret(found.secret), found.signed)),
-        Err(fault) if check.required => {
-            tracing::debug!(webhook = %admission.endpoint.id, %fault, "refused a request");
-            Err(unverified(StatusCode::UNAUTHORIZED, fault.reason()))
+        Err(Fault::Unfetched(wanted)) => Err(Halt::Wanted(wanted)),
+        Err(fault) => {
+            tracing::debug!(webhook = %admission.endpoint.id, %fault, "did not verify a request");
+            Ok(check.unless_required(fault.reason())?)
         }
-        Err(fault) => Ok(Checked::By(Proof::Missing(fault.reason()), None)),
+    }
+}
+
+/// What becomes of a request that names a key which its provider has not.
+pub(super) fn unknown_key(admission: &Admission) -> Result<Checked, Refusal> {
+    let Some(check) = &admission.endpoint.check else { return Ok(Checked::Not) };
+    check.unless_required(Fault::Key.reason())
+}
+
+/// What becomes of a request whose key is not to be had now.
+pub(super) fn no_key(admission: &Admission, retry_after_seconds: u64) -> Result<Checked, Refusal> {
+    match &admission.endpoint.check {
+        Some(check) if check.required => Err(Refusal::KeyUnavailable { retry_after_seconds }),
+        Some(_) => Ok(Checked::By(Proof::Missing("key_unavailable"), None)),
+        None => Ok(Checked::Not),
+    }
+}
+
+impl Check {
+    fn unverified(&self, status: StatusCode, reason: &'static str) -> Refusal {
+        let is_told = !self.verifier.as_ref().is_ok_and(Verifier::is_silent);
+        Refusal::Unverified { status, reason, is_told }
+    }
+
+    /// What is not verified is refused, or labelled.
+    fn unless_required(&self, reason: &'static str) -> Result<Checked, Refusal> {
+        if self.required {
+            return Err(self.unverified(StatusCode::UNAUTHORIZED, reason));
+        }
+        Ok(Checked::By(Proof::Missing(reason), None))
     }
 }

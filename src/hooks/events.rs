@@ -25,6 +25,9 @@ const MESSAGE_MAX_BYTES: usize = 4 << 10;
 const DIAGNOSTICS_MAX: usize = 10;
 const DIAGNOSTICS_MAX_BYTES: usize = 16 << 10;
 
+const CONFIRMED: &str = "hookgate.subscription.confirmed";
+const UNCONFIRMED: &str = "hookgate.subscription.failed";
+
 /// What this plane's own events say of a webhook.
 pub const ACTIONS: &[Action] = &[
     Action {
@@ -36,6 +39,20 @@ pub const ACTIONS: &[Action] = &[
         name: "failed",
         act: "any method /hooks/{slug}",
         when: "a template made no event of a request",
+    },
+];
+
+/// What this plane's own events say of subscriptions that a provider wants confirmed.
+pub const VISITS: &[Action] = &[
+    Action {
+        name: "confirmed",
+        act: "a provider asked for it at /hooks/{slug}",
+        when: "the address that it named took the visit: its events are wanted",
+    },
+    Action {
+        name: "failed",
+        act: "a provider asked for it at /hooks/{slug}",
+        when: "five visits to the address that it named failed: ask it to ask again",
     },
 ];
 
@@ -126,6 +143,29 @@ pub(super) fn failed(
     write_diagnostics(&mut out, &failure.diagnostics);
     write_cuts(&mut out, &cut);
     close(&mut out, id, Some(follows));
+    Event { id, json: Bytes::from(out) }
+}
+
+/// `hookgate.subscription.confirmed`, or with a fault `….failed`; after so many tries.
+pub(super) fn visited(
+    endpoint: &Endpoint,
+    now: Time,
+    id: Uuid,
+    fault: Option<&str>,
+    tries: usize,
+) -> Event {
+    let mut out = Vec::with_capacity(1024);
+    open(&mut out, now, if fault.is_some() { UNCONFIRMED } else { CONFIRMED }, endpoint, None);
+    out.extend_from_slice(b"{\"provider\":");
+    write_str(&mut out, endpoint.check.as_ref().map_or("", |check| check.provider()));
+    out.extend_from_slice(b",\"tries\":");
+    out.extend_from_slice(itoa::Buffer::new().format(tries).as_bytes());
+    if let Some(fault) = fault {
+        out.extend_from_slice(b",\"fault\":");
+        write_excerpt(&mut out, fault, MESSAGE_MAX_BYTES);
+    }
+    out.push(b'}');
+    close(&mut out, id, None);
     Event { id, json: Bytes::from(out) }
 }
 

@@ -1,17 +1,27 @@
 //! Validation handshakes (contract 2.9): a sender asks whether this address wants its events. In: a verified request.
 //! Out: which handshake it is, and the answer to it. Never a call back to the sender.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use http::header::HeaderName;
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::accept::Reply;
-use crate::json::{Document, Limits, write_str};
-
-use super::Submission;
+use super::events::{self, Sequel};
 use super::refusal::Refusal;
 use super::routes::Endpoint;
+use super::{Hooks, Kept, Submission, Verdict};
+use crate::accept::Reply;
+use crate::id::{Secret, Uuid};
+use crate::json::{Document, Limits, write_str};
+use crate::request::Content;
+use crate::store::StoreError;
 use crate::verify::signature::Answer;
 
+/// Longest body of a provider's question that is kept.
+const GREETING_MAX_BYTES: usize = 4 << 10;
+/// Seconds after which a secret may be brought again that could not be kept.
+const ENROL_RETRY_SECONDS: u64 = 5;
 /// A code longer than that is no code.
 const CODE_MAX_BYTES: usize = 1024;
 /// A validation event has a handful of values.
@@ -28,7 +38,26 @@ pub(super) enum Handshake {
     Provider(Answer),
 }
 
+/// Keeps a secret that a webhook's provider brought; `false`: it has one, or waits for none any more.
+pub type Enrol = Arc<dyn Fn(Uuid, Secret) -> Enrolling + Send + Sync>;
+/// A secret on its way.
+type Enrolling = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
+
 impl Handshake {
+    /// That of the webhook's provider, or one that every webhook answers.
+    ///
+    /// # Errors
+    /// As [`Handshake::recognise`].
+    pub(super) fn of(
+        submission: &Submission,
+        greeted: Option<Answer>,
+    ) -> Result<Option<Self>, Refusal> {
+        match greeted {
+            Some(answer) => Ok(Some(Self::Provider(answer))),
+            None => Self::recognise(submission),
+        }
+    }
+
     /// Which handshake a request is, if any.
     ///
     /// # Errors
@@ -80,6 +109,65 @@ impl Handshake {
                 Reply::empty(StatusCode::OK)
                     .with(HeaderName::from_static("webhook-allowed-origin"), origin.clone())
                     .with(HeaderName::from_static("webhook-allowed-rate"), rate)
+            }
+        }
+    }
+}
+
+impl Hooks {
+    /// The same, which keeps the secrets that providers bring.
+    #[must_use]
+    pub fn enrolling(self, enrol: Enrol) -> Self {
+        Self { enrol: Some(enrol), ..self }
+    }
+
+    /// Keeps a request that asks whether this address wants events; its answer is made of the receipt.
+    pub(super) async fn greet(
+        &self,
+        mut submission: Submission,
+        handshake: Handshake,
+        id: Uuid,
+    ) -> Result<Kept, Refusal> {
+        if let Handshake::Provider(answer) = &handshake {
+            self.enrol(&submission, answer).await?;
+            // What a provider asks with may be the secret.
+            submission.query.clear();
+            let brings = answer.secret.is_some() && !answer.is_shown;
+            // Most of them are asked without a proof: nobody keeps much here that way.
+            if brings || submission.content.raw.len() > GREETING_MAX_BYTES {
+                submission.content = Content::default();
+            }
+        }
+        if let Some(copy) = submission.redacted(self.options.json) {
+            submission = copy;
+        }
+        let endpoint = Arc::clone(&submission.endpoint);
+        let received =
+            events::received(&submission, id, &Sequel::Handshake(handshake.name(&endpoint)));
+        let receipt = self.append(submission, &[received]).await?;
+        if let Handshake::Provider(answer) = &handshake {
+            self.visit(&endpoint, answer);
+        }
+        Ok(Kept { receipt, id, verdict: Verdict::Handshake(handshake) })
+    }
+
+    /// Keeps the secret that a question brings.
+    async fn enrol(&self, submission: &Submission, answer: &Answer) -> Result<(), Refusal> {
+        let Some(secret) = &answer.secret else { return Ok(()) };
+        let webhook = submission.endpoint.id;
+        let unverified = Refusal::Unverified {
+            status: StatusCode::UNAUTHORIZED,
+            reason: "secret_missing",
+            is_told: true,
+        };
+        let Some(enrol) = &self.enrol else { return Err(unverified) };
+        match enrol(webhook, secret.clone()).await {
+            Ok(true) => Ok(()),
+            // Somebody else's came first, or its time is over.
+            Ok(false) => Err(unverified),
+            Err(fault) => {
+                tracing::warn!(%webhook, %fault, "a secret that its provider brought was not kept");
+                Err(Refusal::KeyUnavailable { retry_after_seconds: ENROL_RETRY_SECONDS })
             }
         }
     }

@@ -6,6 +6,7 @@ mod check;
 mod events;
 mod failure;
 mod handshake;
+mod keys;
 mod once;
 mod receipt;
 mod redaction;
@@ -16,6 +17,7 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod visit;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use crate::accept::{self, Reply};
 use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
+use crate::fetch::Fetcher;
 use crate::id::{self, Uuid};
 use crate::limit::{Limits, Over, Rates};
 use crate::request::{Arrival, Body, Content, HIDDEN_PATH, SECRET_HEADERS, has_body, help};
@@ -45,12 +48,11 @@ use rendering::{Renderer, Rendering};
 use shadow::Beside;
 use trace::{Place, Trace};
 
-pub use events::ACTIONS;
+pub use events::{ACTIONS, VISITS};
+pub use handshake::Enrol;
 pub use receipt::RECEIPTS_PREFIX;
 pub use routes::{Endpoint, Routes};
 
-/// Longest body of a provider's question that is kept.
-const GREETING_MAX_BYTES: usize = 4 << 10;
 /// Where hooks live.
 pub const PATH_PREFIX: &str = "/hooks/";
 static RECEIPT: HeaderName = HeaderName::from_static("hookgate-receipt");
@@ -82,7 +84,6 @@ impl Default for Options {
 }
 
 /// The data plane: all that serving a webhook needs, in memory.
-#[derive(Debug)]
 pub struct Hooks {
     routes: Arc<Routes>,
     keys: Arc<Keyring>,
@@ -92,6 +93,9 @@ pub struct Hooks {
     facts: Arc<Facts>,
     renderer: Renderer,
     beside: Beside,
+    fetcher: Option<Fetcher>,
+    visits: visit::Visits,
+    enrol: Option<Enrol>,
     options: Options,
 }
 
@@ -149,7 +153,20 @@ impl Hooks {
     ) -> Self {
         let facts = Facts::register(telemetry);
         let (renderer, beside) = (Renderer::new(&options), Beside::new(&options));
-        Self { routes, keys, limits, spool, clock, facts, renderer, beside, options }
+        Self {
+            routes,
+            keys,
+            limits,
+            spool,
+            clock,
+            facts,
+            renderer,
+            beside,
+            fetcher: None,
+            visits: visit::Visits::default(),
+            enrol: None,
+            options,
+        }
     }
 
     /// Answers one request: the whole way of a webhook.
@@ -182,7 +199,7 @@ impl Hooks {
         let admission = self.admit(arrival, place)?;
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
-        let (proof, known, greeted) = match check::run(&admission, &content)? {
+        let (proof, known, greeted) = match self.check(&admission, &content).await? {
             Checked::Not => (None, Known::default(), None),
             Checked::By(proof, signed) => (Some(proof), Known::signed(&admission, signed), None),
             Checked::Greeted(answer) => (None, Known::default(), Some(answer)),
@@ -195,26 +212,8 @@ impl Hooks {
         let mut submission = Submission::new(admission, content, (proof, known));
         submission.sender.marks = self.marks(&submission.endpoint);
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
-        let handshake = match greeted {
-            // What a provider asks with may be the secret.
-            Some(answer) => {
-                submission.query.clear();
-                // Most of them are asked without a proof: nobody keeps much here that way.
-                if submission.content.raw.len() > GREETING_MAX_BYTES {
-                    submission.content = Content::default();
-                }
-                Some(Handshake::Provider(answer))
-            }
-            None => Handshake::recognise(&submission)?,
-        };
-        if let Some(handshake) = handshake {
-            if let Some(copy) = submission.redacted(self.options.json) {
-                submission = copy;
-            }
-            let name = handshake.name(&submission.endpoint);
-            let received = events::received(&submission, id, &Sequel::Handshake(name));
-            let receipt = self.append(submission, &[received]).await?;
-            return Ok(Kept { receipt, id, verdict: Verdict::Handshake(handshake) });
+        if let Some(handshake) = Handshake::of(&submission, greeted)? {
+            return Box::pin(self.greet(submission, handshake, id)).await;
         }
         let mut rendering = self.renderer.run(submission, &self.facts).await?;
         let known = self.known(&rendering);

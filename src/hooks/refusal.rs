@@ -52,6 +52,12 @@ pub(super) enum Refusal {
         /// Whether the answer says that: some providers demand that it says nothing.
         is_told: bool,
     },
+    /// The key that it is signed with is at its provider's, and not to be had now.
+    #[error("the key that signs is not to be had")]
+    KeyUnavailable {
+        /// When it is tried again.
+        retry_after_seconds: u64,
+    },
     /// `OPTIONS`, but not the handshake of `CloudEvents`.
     #[error("no handshake")]
     Handshake,
@@ -78,6 +84,7 @@ impl Refusal {
             Self::Body(BodyError::Encoding) => Reason::BodyEncoding,
             Self::Unauthorized => Reason::Unauthorized,
             Self::Unverified { .. } => Reason::Unverified,
+            Self::KeyUnavailable { .. } => Reason::KeyUnavailable,
             Self::Handshake => Reason::Handshake,
             Self::Spool(SpoolError::Full { .. }) => Reason::SpoolFull,
             Self::Spool(SpoolError::Busy) => Reason::SpoolBusy,
@@ -106,6 +113,10 @@ impl Refusal {
                 Reply::detail(*status, &format!("Not verified: {reason}"))
             }
             Self::Unverified { status, .. } => Reply::empty(*status),
+            Self::KeyUnavailable { retry_after_seconds } => {
+                Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Not verified: key_unavailable")
+                    .with(RETRY_AFTER, (*retry_after_seconds).into())
+            }
             Self::Handshake => {
                 Reply::detail(StatusCode::BAD_REQUEST, "WebHook-Request-Origin is missing")
             }
@@ -171,6 +182,12 @@ mod tests {
             (BodyError::Encoding.into(), 415, None, true),
             (BodyError::Crowded { max_bytes: 1 }.into(), 503, Some(("retry-after", "1")), true),
             (Refusal::Unauthorized, 401, Some(("www-authenticate", "Bearer")), false),
+            (
+                Refusal::KeyUnavailable { retry_after_seconds: 7 },
+                503,
+                Some(("retry-after", "7")),
+                false,
+            ),
             (Refusal::Handshake, 400, None, false),
             (full.into(), 503, Some(("retry-after", "30")), false),
             (SpoolError::Busy.into(), 503, Some(("retry-after", "1")), false),

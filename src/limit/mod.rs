@@ -251,6 +251,31 @@ impl Attempts {
     }
 }
 
+/// What is asked of others: for one webhook, and of one host.
+#[derive(Debug)]
+pub struct Errands {
+    askers: Keyed<Uuid>,
+    hosts: Keyed<String>,
+}
+
+impl Errands {
+    /// Whole budgets, for each webhook and for each host.
+    #[must_use]
+    pub fn new(asker: Rate, host: Rate) -> Self {
+        let clock = DefaultClock::default;
+        Self { askers: Keyed::new(asker, clock()), hosts: Keyed::new(host, clock()) }
+    }
+
+    /// Charges one errand; what is done for nobody's sake is charged to the host alone.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn charge(&self, asker: Option<Uuid>, host: &str) -> Result<(), Exceeded> {
+        asker.map_or(Ok(()), |asker| self.askers.charge(asker))?;
+        self.hosts.charge(host.to_lowercase())
+    }
+}
+
 /// Who shares a peer's budget: an IPv4 address alone, of IPv6 the /64 that one subscriber holds.
 #[must_use]
 pub fn network(peer: IpAddr) -> IpAddr {

@@ -21,6 +21,7 @@ use crate::api::{self, Api};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Forward};
 use crate::feed::{Feed, FeedError};
+use crate::fetch::Fetcher;
 use crate::forward::{ForwardError, Forwarder, Ground, Status};
 use crate::hooks::{self, Hooks, Routes};
 use crate::request::Arrival;
@@ -93,6 +94,12 @@ struct Front {
     hooks: Hooks,
     feed: Feed,
     api: Arc<Api>,
+}
+
+impl Front {
+    fn new(hooks: Hooks, feed: &Feed, api: Arc<Api>) -> Self {
+        Self { hooks: hooks.enrolling(enrolment(&api)), feed: feed.clone(), api }
+    }
 }
 
 impl Handler for Front {
@@ -216,9 +223,10 @@ impl Gateway {
         addresses.dedup();
         let admin_address = admin_listener.local_addr();
         let admin = Admin::new(life.clone(), spool.clone(), lanes(&forwarder), telemetry.clone());
+        let fetcher = fetcher(config, &clock, &telemetry);
         let (limits, options) = (api.limits(), config.hooks());
         let hooks = Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, options);
-        let front = Front { hooks, feed: feed.clone(), api };
+        let front = Front::new(hooks.fetching(fetcher), &feed, api);
         let front = Doors::open(sockets, listeners, handles, &Arc::new(front));
         let admin = Doors::open(
             admin_sockets,
@@ -344,6 +352,21 @@ async fn lanes_of(
     // Nobody can have changed one since it was read: nothing is served yet.
     store.watch(Box::new(forwarder.watcher()));
     Ok(forwarder)
+}
+
+/// Keeps what providers bring, for those who receive it.
+fn enrolment(api: &Arc<Api>) -> hooks::Enrol {
+    let api = Arc::clone(api);
+    Arc::new(move |webhook, secret| {
+        let api = Arc::clone(&api);
+        Box::pin(async move { api.enrol(webhook, &secret).await })
+    })
+}
+
+/// What asks others, if anybody is to be asked.
+fn fetcher(config: &Config, clock: &Arc<Clock>, telemetry: &Telemetry) -> Option<Fetcher> {
+    let options = config.fetch.options(config.egress.networks());
+    config.fetch.enabled.then(|| Fetcher::new(options, clock, telemetry))
 }
 
 /// The listeners of senders and managers.

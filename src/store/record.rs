@@ -260,6 +260,7 @@ impl Record {
             tolerance_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             required: told.get("required").and_then(Value::as_bool).unwrap_or(true),
             once: told.get("once").and_then(Value::as_bool).unwrap_or(false),
+            enrol: told.get("enrol").and_then(Value::as_str).and_then(Time::parse),
         })
     }
 

@@ -32,4 +32,6 @@ pub struct Verification {
     pub required: bool,
     /// Whether what was signed once is taken once.
     pub once: bool,
+    /// Until then the first secret that a request brings is kept.
+    pub enrol: Option<Time>,
 }

@@ -56,6 +56,8 @@ pub enum Reason {
     Unauthorized,
     /// 401: not signed by who knows the webhook's secret.
     Unverified,
+    /// 503: the key that it is signed with is not to be had.
+    KeyUnavailable,
     /// 400: `OPTIONS` that is no handshake.
     Handshake,
     /// 503: the spool is full.
@@ -80,6 +82,7 @@ const REASONS: [&str; 17] = [
     "bodies-crowded",
     "unauthorized",
     "unverified",
+    "key-unavailable",
     "handshake",
     "spool-full",
     "spool-busy",

@@ -6,6 +6,7 @@ pub mod api;
 pub mod damper;
 pub mod events;
 pub mod feed;
+pub mod fetch;
 pub mod forward;
 pub mod hooks;
 pub mod log;

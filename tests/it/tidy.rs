@@ -11,7 +11,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (6, &["hooks", "api", "forward", "admin"]),
     (5, &["feed"]),
     (4, &["store", "spool", "shelf"]),
-    (3, &["accept", "journal", "seal"]),
+    (3, &["accept", "fetch", "journal", "seal"]),
     (2, &["verify", "limit", "parse", "render", "catalogue", "filter"]),
     (1, &["request", "event"]),
     (0, &["id", "clock", "json", "telemetry"]),
@@ -19,8 +19,8 @@ const FLOORS: &[(u8, &[&str])] = &[
 
 /// Crates that may be named only in these places.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("hyper::", &["accept/", "forward/", "cli/"]),
-    ("hyper_util::", &["accept/", "forward/", "cli/"]),
+    ("hyper::", &["accept/", "fetch/", "forward/", "cli/"]),
+    ("hyper_util::", &["accept/", "fetch/", "forward/", "cli/"]),
     ("hyper_rustls::", &["forward/", "cli/client.rs"]),
     (
         "tokio_tungstenite::",
@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("futures_util::", &["accept/websocket.rs", "cli/socket.rs", "forward/sinks/http/socket.rs"]),
     ("minijinja::", &["render/"]),
     ("governor::", &["limit/"]),
-    ("tower_service::", &["forward/egress.rs"]),
+    ("tower_service::", &["fetch/egress.rs"]),
     ("rusqlite::", &["store/", "feed/", "shelf/"]),
     ("tokio_postgres::", &["forward/sinks/postgres.rs"]),
     ("uuid::", &["id.rs"]),

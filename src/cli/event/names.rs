@@ -50,6 +50,7 @@ fn names(operators_too: bool) -> Vec<Value> {
     if operators_too {
         let operators = DESTINATION.actions.iter().chain(forward::ACTIONS);
         all.extend(operators.map(|action| row(OWN_PREFIX, DESTINATION.name, action)));
+        all.extend(hooks::VISITS.iter().map(|action| row(OWN_PREFIX, "subscription", action)));
         all.push(row(OWN_PREFIX, REQUEST.name, &REPLAYED));
     }
     all

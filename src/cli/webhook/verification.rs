@@ -33,6 +33,10 @@ pub(super) struct Verification {
     /// A setting of the provider, such as `url=https://hooks.example.com/hooks/{slug}`
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     verify_parameter: Vec<(String, String)>,
+    /// Take the secret that the provider brings in its first request (asana, notion), within so long, such as 1h
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["secret_file", "add_secret_file"],
+          value_parser = crate::cli::moment::seconds)]
+    enrol: Option<i64>,
     /// Take what is not signed, too; the received event says what was found
     #[arg(long)]
     verify_only_label: bool,
@@ -60,7 +64,7 @@ impl Verification {
     pub(super) fn is_said(&self) -> bool {
         let secrets = [&self.secret_file, &self.add_secret_file].iter().any(|one| !one.is_empty());
         let listed = !(self.drop_secret.is_empty() && self.verify_parameter.is_empty());
-        let named = self.provider.is_some() || self.tolerance.is_some();
+        let named = self.provider.is_some() || self.tolerance.is_some() || self.enrol.is_some();
         let repeats = self.repeats.once || self.repeats.no_once;
         secrets || listed || named || repeats || self.verify_only_label || self.no_verify
     }
@@ -105,6 +109,9 @@ impl Verification {
         if let Some(tolerance) = self.tolerance {
             said["tolerance"] = tolerance.into();
         }
+        if let Some(seconds) = self.enrol {
+            said["enrol"] = Clock::System.now().plus_seconds(seconds).to_string().into();
+        }
         for (name, value) in &self.verify_parameter {
             said["parameters"][name] = value.as_str().into();
         }
@@ -134,6 +141,9 @@ pub(super) fn told(webhook: &Value) -> String {
     let ids: Vec<String> = ids.filter_map(told).collect();
     let only = if said["required"] == false { ", only labelled" } else { "" };
     let once = if said["once"] == true { "; what was signed once is taken once" } else { "" };
+    if let (Some(until), true) = (said["enrol"].as_str(), ids.is_empty()) {
+        return format!("as {provider}, waiting for its secret until {until}{only}");
+    }
     match &ids[..] {
         [] => format!("as {provider}, without a secret{only}{once}"),
         ids => format!("as {provider}, by {}{only}{once}", ids.join(", ")),

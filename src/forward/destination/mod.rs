@@ -11,13 +11,13 @@ use http::HeaderMap;
 use ipnet::IpNet;
 
 use super::ForwardError;
-use super::egress::Egress;
 use super::options::{self, Options};
 use super::rules::{read_condition, read_reshaping};
 pub(super) use super::target::Target;
 use super::target::read_target;
 use crate::catalogue::mask;
 use crate::event::Event;
+use crate::fetch::Egress;
 use crate::filter::{Filter, Seen};
 use crate::id::{Secret, Uuid};
 use crate::limit::{PaceTexts, Pacing};

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::wire::{Login, LoginFiles, Place, Wire, check_files, shown};
 use super::{Answer, Bounds, Fault, Refusal};
 use crate::clock::Clock;
-use crate::forward::egress::Egress;
+use crate::fetch::Egress;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::Options;
 use crate::forward::{Destination, ForwardError};

@@ -18,8 +18,8 @@ use tokio_postgres::{Client, Config, Error, NoTls, Statement};
 
 use super::wire::{LoginFiles, Place, Socket, check_files, dial, secure, shown};
 use super::{Answer, Bounds, Fault, Refusal};
+use crate::fetch::Egress;
 use crate::filter::Seen;
-use crate::forward::egress::Egress;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::Options;
 use crate::forward::target::Table;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::known::Known;
 use super::wire::{LoginFiles, Place, VALUE_MAX_BYTES, Wire, check_files, shown};
 use super::{Answer, Bounds, Fault};
-use crate::forward::egress::Egress;
+use crate::fetch::Egress;
 use crate::forward::lines::Mark;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::Options;

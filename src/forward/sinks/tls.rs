@@ -2,24 +2,21 @@
 //! Out: a client's side of TLS, which always checks whom it speaks to.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::fetch::machine_roots;
 use crate::forward::ForwardError;
 use crate::forward::options::TlsFiles;
-
-/// The machine's authorities are not read again before.
-const ROOTS_FRESH: Duration = Duration::from_mins(1);
 
 /// A client that trusts the file's authorities, or else the machine's, and shows its own certificate if it has one.
 pub(super) fn client(files: &TlsFiles) -> Result<ClientConfig, ForwardError> {
     let roots = match &files.authorities {
         Some(path) => Arc::new(read_roots(path)?),
-        None => machine_roots()?,
+        None => machine_roots().ok_or(ForwardError::NoRoots)?,
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -42,25 +39,6 @@ pub(super) fn distrustful() -> Result<ClientConfig, ForwardError> {
         .map_err(|fault| ForwardError::Tls(fault.to_string()))?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth())
-}
-
-/// The machine's certificate authorities, or those of the file that `SSL_CERT_FILE` names; read anew after a while, and
-/// shared by all until then: thousands of destinations have the same.
-fn machine_roots() -> Result<Arc<RootCertStore>, ForwardError> {
-    static READ: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
-    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, roots)) = read.as_ref().filter(|(since, _)| since.elapsed() < ROOTS_FRESH) {
-        return Ok(Arc::clone(roots));
-    }
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (good, _) = roots.add_parsable_certificates(found.certs);
-    if good == 0 {
-        return Err(ForwardError::NoRoots);
-    }
-    let roots = Arc::new(roots);
-    *read = Some((Instant::now(), Arc::clone(&roots)));
-    Ok(roots)
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, ForwardError> {

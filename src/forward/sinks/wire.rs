@@ -14,7 +14,7 @@ use tokio::io::{
 use tokio_rustls::TlsConnector;
 
 use super::{Fault, tls};
-use crate::forward::egress::{Egress, EgressFault};
+use crate::fetch::{Egress, EgressFault};
 use crate::forward::options::TlsFiles;
 use crate::forward::{Destination, ForwardError};
 use crate::id::Secret;

@@ -193,8 +193,8 @@ impl Case {
     /// The answer to a handshake, nothing for a verified request, or the refusal.
     fn decide(&self, registry: &Registry) -> Result<Greeting, String> {
         let met = self.meet(registry, |verifier, request, certificate| {
-            match verifier.greet(request, certificate, self.now) {
-                Greeting::None => match verifier.judge(request, certificate, self.now) {
+            match verifier.greet(request, &certificate, self.now) {
+                Greeting::None => match verifier.judge(request, &certificate, self.now) {
                     Ok(_) => Greeting::None,
                     Err(fault) => Greeting::Refused(401, fault),
                 },
@@ -229,7 +229,10 @@ impl Case {
         let made = Verifier::new(&self.provider, provider, &self.secrets(), self.settings(), None);
         let certificate = self.cert_pem.as_deref().map(str::as_bytes);
         match made {
-            Ok(verifier) => Ok(Some(ask(verifier, &request, certificate))),
+            Ok(verifier) => {
+                let verifier = verifier.enrolling(Some(i64::MAX));
+                Ok(Some(ask(verifier, &request, certificate)))
+            }
             Err(SchemeFault::Secret { .. }) => Ok(None),
             Err(fault) => Err(fault.to_string()),
         }

@@ -1,33 +1,52 @@
 //! Certificates that providers sign with. In: an address and the hosts it may be at; the certificate as PEM. Out:
-//! whether it may be fetched at all, and its public key. Fetches nothing.
+//! whether it may be fetched at all, its public key, and whether it counts. Fetches nothing.
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::fault::Fault;
+use super::scheme::Certificate;
 
-/// Whether a certificate may be fetched from there: https, the usual port, no login, a `.pem` where SNS keeps them, and
-/// a host of the list.
+/// Longest path of a certificate's address.
+const PATH_MAX_BYTES: usize = 256;
+/// Most names of a certificate that are looked at.
+const NAMES_MAX: usize = 100;
+
+/// A certificate that was fetched. It comes over TLS from a host that its provider pins; beside that, it must be for
+/// one of the provider's names and count now. Providers serve it without those that signed it: no chain is asked for.
+pub(super) struct Read {
+    key: Vec<u8>,
+    names: Vec<String>,
+    /// From and until when it counts, in seconds since 1970, both included.
+    since: i64,
+    until: i64,
+}
+
+/// Whether a certificate may be fetched from there: [`path`], one that begins and ends as it should.
 ///
 /// # Errors
 /// [`Fault::CertificateAddress`]: it may not.
-pub(super) fn check_address(address: &str, hosts: &[String]) -> Result<(), Fault> {
-    let refused = || Fault::CertificateAddress(hosts.join(", "));
-    let rest = address.strip_prefix("https://").ok_or_else(refused)?;
-    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-    let (host, path) = rest.split_at(end);
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+pub(super) fn check_address(address: &str, wanted: &Certificate) -> Result<(), Fault> {
+    let Certificate { hosts, root, end, .. } = wanted;
+    let fits = |path: &str| path.starts_with(root.as_str()) && path.ends_with(end.as_str());
+    match path(address, hosts) {
+        Some(path) if fits(path) => Ok(()),
+        _ => Err(Fault::CertificateAddress(hosts.join(", "))),
+    }
+}
+
+/// The path of an address that may be asked: https, a host of the list, the usual port, no login, no query, and nothing
+/// in the path that somebody could read otherwise.
+pub(super) fn path<'a>(address: &'a str, hosts: &[String]) -> Option<&'a str> {
+    let rest = address.strip_prefix("https://")?;
+    let (host, path) = rest.split_at(rest.find('/')?);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let known = host.chars().all(plain) && hosts.iter().any(|known| is_host(host, known));
-    let regional = hosts.iter().any(|known| known.contains("{region}"));
-    let kept = !regional || (is_pem(path) && !path.contains(['?', '#']));
-    if known && kept && path.starts_with('/') { Ok(()) } else { Err(refused()) }
+    let kept = path.chars().all(|c| plain(c) || c == '/') && !path.contains("..");
+    (known && kept && path.len() <= PATH_MAX_BYTES).then_some(path)
 }
 
-fn is_pem(path: &str) -> bool {
-    path.as_bytes().ends_with(b".pem")
-}
-
-fn is_host(host: &str, known: &str) -> bool {
+pub(super) fn is_host(host: &str, known: &str) -> bool {
     let host = host.to_ascii_lowercase();
     if let Some(domain) = known.strip_prefix("*.") {
         let name = host.strip_suffix(domain).and_then(|name| name.strip_suffix('.'));
@@ -56,8 +75,156 @@ fn is_region(region: &str) -> bool {
 /// # Errors
 /// [`Fault::Certificate`]: it is none.
 pub(super) fn public_key(pem: &[u8]) -> Result<Vec<u8>, Fault> {
+    Ok(read(pem)?.key)
+}
+
+/// Reads the first certificate of a PEM text.
+///
+/// # Errors
+/// [`Fault::Certificate`]: there is none.
+pub(super) fn read(pem: &[u8]) -> Result<Read, Fault> {
     let unreadable = || Fault::Certificate("cannot be read");
     let der = CertificateDer::from_pem_slice(pem).map_err(|_| unreadable())?;
     let certificate = webpki::EndEntityCert::try_from(&der).map_err(|_| unreadable())?;
-    Ok(certificate.subject_public_key_info().as_ref().to_vec())
+    let (since, until) = term(&der).ok_or_else(unreadable)?;
+    let names = certificate.valid_dns_names().take(NAMES_MAX).map(str::to_ascii_lowercase);
+    let names = names.collect();
+    let key = certificate.subject_public_key_info().as_ref().to_vec();
+    Ok(Read { key, names, since, until })
+}
+
+impl Read {
+    /// Its key, if it is for one of those names and counts at that moment.
+    ///
+    /// # Errors
+    /// [`Fault::Certificate`]: what speaks against it.
+    pub(super) fn public_key(&self, wanted: &[String], now: Option<i64>) -> Result<&[u8], Fault> {
+        if now.is_some_and(|now| now < self.since || now > self.until) {
+            return Err(Fault::Certificate("does not count now"));
+        }
+        let is_for = |name: &String| wanted.iter().any(|wanted| is_host(name, wanted));
+        if !wanted.is_empty() && !self.names.iter().any(is_for) {
+            return Err(Fault::Certificate("is for other names"));
+        }
+        Ok(&self.key)
+    }
+}
+
+/// From and until when a certificate counts. Its shape was checked by who read it before; what is odd is `None`.
+fn term(der: &[u8]) -> Option<(i64, i64)> {
+    let (_, certificate, _) = part(der)?;
+    let (_, mut signed, _) = part(certificate)?;
+    // Version, serial number, algorithm, issuer; then the term.
+    let (tag, _, rest) = part(signed)?;
+    if tag == VERSION {
+        signed = rest;
+    }
+    for _ in 0..3 {
+        signed = part(signed)?.2;
+    }
+    let (_, term, _) = part(signed)?;
+    let (tag, since, rest) = part(term)?;
+    let since = moment(tag, since)?;
+    let (tag, until, _) = part(rest)?;
+    Some((since, moment(tag, until)?))
+}
+
+/// Tags of DER: the version of a certificate, and the two ways of writing a moment.
+const VERSION: u8 = 0xa0;
+const SHORT_YEAR: u8 = 0x17;
+const LONG_YEAR: u8 = 0x18;
+
+/// The first value of DER: its tag, what is in it, and what comes behind it.
+fn part(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81 | 0x82 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first & 3))?;
+            let wider = |length, byte: &u8| length << 8 | usize::from(*byte);
+            (bytes.iter().fold(0, wider), rest)
+        }
+        _ => return None,
+    };
+    let (inside, rest) = rest.split_at_checked(length)?;
+    Some((tag, inside, rest))
+}
+
+/// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, in seconds since 1970.
+fn moment(tag: u8, text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let long = match (tag, text.len()) {
+        (SHORT_YEAR, 12) if digits && text < "50" => format!("20{text}"),
+        (SHORT_YEAR, 12) if digits => format!("19{text}"),
+        (LONG_YEAR, 14) if digits => text.to_owned(),
+        _ => return None,
+    };
+    let (date, time) = long.split_at(8);
+    let written = format!("{date}T{time}Z");
+    written.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SNS: &[u8] = include_bytes!("../../../tests/data/fetched/sns.pem");
+    const ENDED: &[u8] = include_bytes!("../../../tests/data/fetched/ended.pem");
+
+    #[test]
+    fn a_certificate_counts_for_its_names_and_in_its_term() {
+        let names =
+            ["sns-signing.{region}.amazonaws.com".to_owned(), "sns.amazonaws.com".to_owned()];
+        let certificate = read(SNS).expect("a certificate");
+        let at = |text: &str| Some(text.parse::<jiff::Timestamp>().expect("a moment").as_second());
+        let (start, end) = (at("2020-01-01T00:00:00Z"), at("2120-01-01T00:00:00Z"));
+        for (now, counts) in [
+            (start, true),
+            (start.map(|start| start - 1), false),
+            (end, true),
+            (end.map(|end| end + 1), false),
+            (None, true),
+        ] {
+            assert_eq!(certificate.public_key(&names, now).is_ok(), counts, "{now:?}");
+        }
+        assert!(certificate.public_key(&["*.amazonaws.com".to_owned()], start).is_ok());
+        assert!(certificate.public_key(&["sns.example.com".to_owned()], start).is_err());
+        let ended = read(ENDED).expect("a certificate");
+        assert_eq!(Some(ended.until), at("2021-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn a_moment_is_written_in_two_ways() {
+        for (tag, text, seconds) in [
+            (SHORT_YEAR, "700101000001Z", Some(1)),
+            (SHORT_YEAR, "491231235959Z", Some(2_524_607_999)),
+            (SHORT_YEAR, "500101000000Z", Some(-631_152_000)),
+            (LONG_YEAR, "19700101000001Z", Some(1)),
+            (LONG_YEAR, "700101000001Z", None),
+            (SHORT_YEAR, "7001010000Z", None),
+            (SHORT_YEAR, "700101000001+0000", None),
+            (LONG_YEAR, "19701301000001Z", None),
+            (0x02, "19700101000001Z", None),
+        ] {
+            assert_eq!(moment(tag, text.as_bytes()), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_spoilt_is_no_certificate_and_no_panic() {
+        let der = CertificateDer::from_pem_slice(SNS).expect("PEM");
+        for length in 0..der.len() {
+            let _ = term(&der[..length]);
+        }
+        for place in 0..der.len() {
+            for value in [0, 0x7f, 0x80, 0x82, 0x84, 0xff] {
+                let mut spoilt = der.to_vec();
+                spoilt[place] = value;
+                let _ = term(&spoilt);
+            }
+        }
+        assert!(term(&der).is_some());
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::request::Request;
 use super::source::From;
-use super::{Registry, Verifier};
+use super::{Known, Registry, Verifier};
 
 impl Verifier {
     /// What else is to be said of a refused request: what would have been accepted, or what is found instead.
@@ -18,10 +18,10 @@ impl Verifier {
         &self,
         registry: &Registry,
         request: &Request<'_>,
-        certificate: Option<&[u8]>,
+        known: &dyn Known,
         fault: &Fault,
     ) -> Vec<String> {
-        let fits = |request: &Request<'_>| self.judge(request, certificate, None).is_ok();
+        let fits = |request: &Request<'_>| self.judge(request, known, None).is_ok();
         match fault {
             Fault::Clock { .. } | Fault::Expired(_) | Fault::Early(_) => {
                 let said = if fits(request) {

@@ -1,6 +1,8 @@
 //! Why a request is not what its provider signed, and why a way of signing cannot be used. Facts and numbers only:
 //! never a secret, never the value that would have been right.
 
+use super::fetched::Wanted;
+
 /// Why a request does not count as verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -67,6 +69,17 @@ pub enum Fault {
     /// The certificate is not at hand, or cannot be read.
     #[error("the certificate {0}")]
     Certificate(&'static str),
+    /// The key is at an address, and was not brought from there.
+    #[error("the key is at {}, and not at hand", .0.address)]
+    Unfetched(Box<Wanted>),
+    /// What has to be agreed before is another.
+    #[error("{place} is not what the setting {setting} says")]
+    Another {
+        /// Where it stands.
+        place: String,
+        /// Which setting it should be.
+        setting: String,
+    },
     /// The token is none.
     #[error("the token is malformed: {0}")]
     Token(&'static str),
@@ -105,6 +118,8 @@ impl Fault {
             Self::Digest(_) => "body_digest_mismatch",
             Self::Body(_) => "body_unreadable",
             Self::CertificateAddress(_) | Self::Certificate(_) => "certificate_refused",
+            Self::Unfetched(_) => "key_unavailable",
+            Self::Another { .. } => "sender_refused",
             Self::Token(_) | Self::Algorithm | Self::Key | Self::Claim(_) => "token_refused",
             Self::Parameter(_) => "setting_missing",
         }

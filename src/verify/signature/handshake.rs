@@ -12,15 +12,19 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
+use super::certificate;
 use super::fault::Fault;
 use super::material::{Key, to_hex};
 use super::request::{Parameters, Request, scalar};
-use super::source::{Source, header};
+use super::source::{From, Source, header};
 use super::{Prepared, Verified};
+use crate::id::Secret;
 use crate::json::Kind;
 
 /// Longest text that is said back.
 const ECHO_MAX_BYTES: usize = 1024;
+/// Shortest secret that is taken from a request.
+const SECRET_MIN_BYTES: usize = 8;
 /// Longest token that is signed.
 const TOKEN_MAX_BYTES: usize = 128;
 
@@ -64,6 +68,18 @@ pub struct Handshake {
     /// Where events have what is signed of them, when a token is signed without proof; the body, when nothing is said.
     #[serde(default)]
     signs: Option<Source>,
+    /// The setting without which it is none.
+    #[serde(default)]
+    when_setting: Option<String>,
+    /// What is visited, so that the provider knows that its events are wanted.
+    #[serde(default)]
+    visit: Option<Visit>,
+    /// The secret that it brings, with proof "unclaimed".
+    #[serde(default)]
+    enrols: Option<Source>,
+    /// Whether its owner has to tell the provider what it brings: the request is kept with it.
+    #[serde(default)]
+    shown: bool,
     /// The status of the answer.
     #[serde(default = "ok")]
     status: u16,
@@ -76,6 +92,18 @@ pub struct Handshake {
     /// Headers of the answer.
     #[serde(default)]
     reply_header: BTreeMap<String, String>,
+}
+
+/// An address of the request that is visited.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Visit {
+    /// Where it stands.
+    url: Source,
+    /// Hosts it may be at.
+    hosts: Vec<String>,
+    /// How its query begins.
+    query: String,
 }
 
 fn unauthorized() -> u16 {
@@ -154,6 +182,12 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
+    /// What is to be visited, once the question is kept.
+    pub visit: Option<String>,
+    /// What is to be kept as the secret, before anything is answered.
+    pub secret: Option<Secret>,
+    /// Whether the owner may see what the question brought.
+    pub is_shown: bool,
 }
 
 /// A question, and what is needed to answer it.
@@ -162,6 +196,8 @@ pub(super) struct Asked<'a> {
     pub(super) parameters: &'a Parameters,
     pub(super) secrets: &'a [Prepared],
     pub(super) now: Option<i64>,
+    /// Whether a secret that a request brings is taken now.
+    pub(super) enrols: bool,
     pub(super) judged: &'a dyn Fn() -> Result<Verified, Fault>,
 }
 
@@ -174,8 +210,11 @@ impl Asked<'_> {
 
 impl Handshake {
     /// Whether a request is this handshake.
-    pub(super) fn is_asked(&self, request: &Request<'_>) -> bool {
+    pub(super) fn is_asked(&self, request: &Request<'_>, parameters: &Parameters) -> bool {
         let method = self.method.as_deref();
+        if self.when_setting.as_ref().is_some_and(|name| !parameters.contains_key(name)) {
+            return false;
+        }
         let asks = method.is_none_or(|method| method == request.method.as_str());
         asks && self
             .query
@@ -230,6 +269,8 @@ impl Handshake {
             Proof::Setting => self.is_setting(asked),
             // Somebody who comes later must not set another secret.
             Proof::Unclaimed if !asked.secrets.is_empty() => return Greeting::None,
+            // Nobody knows what it brings: it would be lost.
+            Proof::Unclaimed if !(asked.enrols || self.shown) => return Greeting::None,
             Proof::None | Proof::Unclaimed => Ok(()),
         };
         if let Err(fault) = proven {
@@ -294,7 +335,31 @@ impl Handshake {
             let name = HeaderName::try_from(name).map_err(|_| Fault::Missing(name.clone()))?;
             headers.insert(name, HeaderValue::try_from(value).map_err(bad)?);
         }
-        Ok(Answer { status: self.status, headers, body })
+        let visit = self.visit.as_ref().map(|visit| visit.address(asked)).transpose()?;
+        let enrols = self.enrols.as_ref().filter(|_| asked.enrols);
+        let secret = enrols.map(|source| self.secret(source, asked)).transpose()?;
+        Ok(Answer { status: self.status, headers, body, visit, secret, is_shown: self.shown })
+    }
+
+    /// The secret that a request brings.
+    fn secret(&self, source: &Source, asked: &Asked<'_>) -> Result<Secret, Fault> {
+        let brought = source.read_one(asked.request, asked.parameters)?;
+        let text = std::str::from_utf8(&brought).ok().filter(|text| self.allow.takes(text));
+        let sized = text.filter(|text| text.len() >= SECRET_MIN_BYTES);
+        sized.map(Secret::new).ok_or_else(|| Fault::Missing(source.place(asked.parameters)))
+    }
+
+    /// Whether it brings a secret.
+    pub(super) fn enrols(&self) -> bool {
+        self.enrols.is_some()
+    }
+
+    /// The headers in which it does.
+    pub(super) fn secret_headers(&self) -> &[HeaderName] {
+        match self.enrols.as_ref().map(|source| &source.from) {
+            Some(From::Headers(names)) => names,
+            _ => &[],
+        }
     }
 
     /// A text with what stands between its braces.
@@ -342,6 +407,24 @@ impl Handshake {
         let Some(value) = value else { return instead.map(str::to_owned).ok_or_else(missing) };
         let text = String::from_utf8(value).map_err(|_| missing())?;
         if self.allow.takes(&text) { Ok(text) } else { Err(missing()) }
+    }
+}
+
+impl Visit {
+    /// The address: https, a host of the row, no path, and a query that begins as it should.
+    fn address(&self, asked: &Asked<'_>) -> Result<String, Fault> {
+        let address = self.url.read_one(asked.request, asked.parameters)?;
+        let address = String::from_utf8_lossy(&address).into_owned();
+        let (bare, query) = address.split_once('?').unwrap_or((&address, ""));
+        let path = certificate::path(bare, &self.hosts);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "=&:.-_~%".contains(c);
+        let known = query.strip_prefix(self.query.as_str()).is_some_and(|rest| {
+            rest.starts_with('&') && rest.chars().all(plain) && rest.len() <= ECHO_MAX_BYTES
+        });
+        if path == Some("/") && known {
+            return Ok(address);
+        }
+        Err(Fault::CertificateAddress(self.hosts.join(", ")))
     }
 }
 

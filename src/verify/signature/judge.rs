@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 use super::fault::Fault;
+use super::fetched::{Form, Known, Wanted};
 use super::material::{Key, Material, hex};
 use super::message::{Given, Message};
 use super::request::{Parameters, Request};
@@ -33,7 +34,10 @@ pub(super) struct Judgement<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) parameters: &'a Parameters,
     pub(super) window: Option<u32>,
-    pub(super) certificate: Option<&'a [u8]>,
+    /// A certificate that the owner gave.
+    pub(super) given: Option<&'a [u8]>,
+    /// What is at hand of what the provider keeps.
+    pub(super) known: &'a dyn Known,
     pub(super) now: Option<i64>,
     /// What was signed is to be known again.
     pub(super) remembers: bool,
@@ -58,11 +62,17 @@ impl Judgement<'_> {
         if let Some(wanted) = &scheme.certificate {
             self.check_certificate(wanted)?;
         }
+        self.check_agreed()?;
         let signatures = match &scheme.signature {
             Some(source) => source.read(request, parameters)?,
             None => Vec::new(),
         };
-        if let Key::Set(keys) = &self.material.key {
+        let keys = match &self.material.key {
+            Key::Set(keys) => Some(token::Keys::Given(keys)),
+            Key::Fetched(address) => Some(token::Keys::At(address, self.known)),
+            _ => None,
+        };
+        if let Some(keys) = keys {
             let mut last = Fault::Mismatch;
             for token in &signatures {
                 match token::judge(scheme, keys, token, request, parameters, self.now) {
@@ -135,9 +145,37 @@ impl Judgement<'_> {
         Ok(context.finish().as_ref().first_chunk().copied())
     }
 
-    fn check_certificate(&self, wanted: &Certificate) -> Result<(), Fault> {
+    /// Where the certificate is; one of the places that the row allows.
+    fn check_certificate(&self, wanted: &Certificate) -> Result<String, Fault> {
         let address = wanted.url.read_one(self.request, self.parameters)?;
-        certificate::check_address(&String::from_utf8_lossy(&address), &wanted.hosts)
+        let address = String::from_utf8_lossy(&address).into_owned();
+        certificate::check_address(&address, wanted)?;
+        Ok(address)
+    }
+
+    /// Whether what was agreed on is what the request says.
+    fn check_agreed(&self) -> Result<(), Fault> {
+        for (pointer, setting) in &self.scheme.agreed {
+            let Some(agreed) = self.parameters.get(setting) else { continue };
+            let found = self.request.json(pointer)?;
+            let is = |one: &str| found.iter().any(|found| **found == *one.as_bytes());
+            if !agreed.split_ascii_whitespace().any(is) {
+                let place = format!("body field {pointer}");
+                return Err(Fault::Another { place, setting: setting.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The public key of the certificate that signs. Asked for when nothing else speaks against a request.
+    fn certified_key(&self) -> Result<Vec<u8>, Fault> {
+        let Some(wanted) = &self.scheme.certificate else { return Err(Fault::Key) };
+        if let Some(pem) = self.given {
+            return certificate::public_key(pem);
+        }
+        let address = self.check_certificate(wanted)?;
+        let kept = self.known.find(&Wanted::new(address, Form::Certificate))?;
+        Ok(kept.public_key(&wanted.names, self.now)?.to_vec())
     }
 
     /// The signed time as it was written, found inside the window.
@@ -165,10 +203,7 @@ impl Judgement<'_> {
                 odd::adyen_items(self.request, key).map(|()| Vec::new())
             }
             (Special::ContentfulCanonical, Key::Hmac(key)) => odd::contentful(given, key),
-            (Special::AwsSns, _) => {
-                let pem = self.certificate.ok_or(Fault::Certificate("is not at hand"))?;
-                odd::aws_sns(self.request, pem)
-            }
+            (Special::AwsSns, _) => odd::aws_sns(self.request, &|| self.certified_key()),
             _ => Err(Fault::Key),
         }
     }
@@ -265,17 +300,15 @@ impl Judgement<'_> {
                 Ok(key.verify_sig(&message.bytes(given)?, &signature).is_ok())
             }
             Key::Certificate => {
-                let pem = self.certificate.ok_or(Fault::Certificate("is not at hand"))?;
-                let spki = certificate::public_key(pem)?;
-                let key = ParsedPublicKey::new(rsa(self.scheme.mac), &spki);
-                let weak = Fault::Certificate("holds no RSA key of 2048 bits or more");
-                let key = key.map_err(|_| weak)?;
                 let Some(signature) = decode(self.scheme.encoding, signature) else {
                     return Ok(false);
                 };
+                let key = ParsedPublicKey::new(rsa(self.scheme.mac), &self.certified_key()?);
+                let weak = Fault::Certificate("holds no RSA key of 2048 bits or more");
+                let key = key.map_err(|_| weak)?;
                 Ok(key.verify_sig(&message.bytes(given)?, &signature).is_ok())
             }
-            Key::Set(_) => Err(Fault::Key),
+            Key::Set(_) | Key::Fetched(_) => Err(Fault::Key),
         }
     }
 

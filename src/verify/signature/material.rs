@@ -17,6 +17,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::id::Secret;
 
 use super::fault::SchemeFault;
+use super::request::Parameters;
 use super::scheme::{Mac, Scheme, SecretForm};
 use super::token::KeySet;
 
@@ -48,6 +49,8 @@ pub(super) enum Key {
     Set(KeySet),
     /// The key comes with the certificate.
     Certificate,
+    /// The keys of tokens are at that address.
+    Fetched(String),
 }
 
 impl fmt::Debug for Material {
@@ -65,7 +68,12 @@ impl Material {
         provider: &str,
         scheme: &Scheme,
         secret: &Secret,
+        parameters: &Parameters,
     ) -> Result<Self, SchemeFault> {
+        let fetched = scheme.keys_address(parameters).filter(|_| secret.expose().is_empty());
+        if let Some(address) = fetched {
+            return Ok(Self { text: Vec::new(), key: Key::Fetched(address.to_owned()) });
+        }
         let bad = |form| SchemeFault::Secret { provider: provider.to_owned(), form };
         let text = secret.expose().as_bytes().to_vec();
         if text.is_empty() && scheme.secret != SecretForm::None {

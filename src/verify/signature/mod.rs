@@ -6,6 +6,7 @@ mod case;
 mod certificate;
 mod explain;
 mod fault;
+mod fetched;
 mod handshake;
 mod judge;
 mod material;
@@ -32,17 +33,22 @@ use crate::id::Secret;
 
 pub use case::{Case, CasesFault, Outcome, Tally, run_cases};
 pub use fault::{Fault, SchemeFault};
+pub use fetched::{Form, Kept, Known, Wanted};
 pub use handshake::{Answer, Greeting};
 pub use registry::Registry;
 pub use request::{Parameters, Request, SLUG_PLACE};
 pub use scheme::{Origin, Provider};
 pub use sign::{Draft, Mark, Signer};
 
-use material::Material;
+use handshake::Handshake;
+use material::{Key, Material};
 use scheme::{Mac, Scheme, SecretForm, When};
 
 /// Most secrets that count at once.
 pub const SECRETS_MAX: usize = 8;
+
+/// The setting that is a certificate, as PEM: none is fetched then.
+const CERTIFICATE: &str = "certificate";
 
 /// A provider with an owner's secrets, ready to judge.
 pub struct Verifier {
@@ -55,6 +61,8 @@ pub struct Verifier {
     is_strict: bool,
     /// What was signed is to be known again.
     remembers: bool,
+    /// Until then a secret is taken that a request brings, in seconds since 1970.
+    enrols_until: Option<i64>,
 }
 
 /// One secret, ready for each way of signing it is for.
@@ -110,7 +118,8 @@ impl Verifier {
         parameters: Parameters,
         window: Option<u32>,
     ) -> Result<Self, SchemeFault> {
-        let keyless = provider.schemes.iter().all(|scheme| scheme.secret == SecretForm::None);
+        let keyless = provider.schemes.iter().all(|scheme| scheme.secret == SecretForm::None)
+            || provider.schemes.iter().any(|scheme| scheme.keys_address(&parameters).is_some());
         let none = [Secret::new("")];
         let secrets = if secrets.is_empty() && keyless { &none } else { secrets };
         let settled = |scheme: &&Scheme| {
@@ -126,11 +135,13 @@ impl Verifier {
                 return Err(SchemeFault::Parameter { provider, name });
             }
         }
-        let secrets: Result<_, _> =
-            secrets.iter().map(|secret| Prepared::new(name, provider, secret)).collect();
+        let secrets: Result<_, _> = secrets
+            .iter()
+            .map(|secret| Prepared::new(name, provider, secret, &parameters))
+            .collect();
         let (provider, secrets) = (Arc::clone(provider), secrets?);
-        let (name, is_strict, remembers) = (name.into(), false, false);
-        Ok(Self { name, provider, secrets, parameters, window, is_strict, remembers })
+        let (name, is_strict, remembers, enrols_until) = (name.into(), false, false, None);
+        Ok(Self { name, provider, secrets, parameters, window, is_strict, remembers, enrols_until })
     }
 
     /// The same, but for ways of signing that the provider has replaced: who sends chooses the way, so the weakest that
@@ -165,16 +176,38 @@ impl Verifier {
         self
     }
 
+    /// The same, which takes the secret that a request brings up to a moment, in seconds since 1970; while it has none.
+    #[must_use]
+    pub fn enrolling(self, until: Option<i64>) -> Self {
+        Self { enrols_until: until, ..self }
+    }
+
+    /// Whether the provider brings its secret itself.
+    #[must_use]
+    pub fn can_enrol(&self) -> bool {
+        self.provider.handshakes.iter().any(Handshake::enrols)
+    }
+
     /// The provider's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether a fetched certificate is needed to judge.
+    /// Whether a certificate or keys have to be fetched to judge.
     #[must_use]
-    pub fn needs_certificate(&self) -> bool {
-        self.provider.schemes.iter().any(|scheme| scheme.certificate.is_some())
+    pub fn needs_fetching(&self) -> bool {
+        let signs = |scheme: &Scheme| {
+            scheme.certificate.is_some() && !self.parameters.contains_key(CERTIFICATE)
+        };
+        let keys = |one: &Material| matches!(one.key, Key::Fetched(_));
+        self.provider.schemes.iter().any(signs)
+            || self.secrets.iter().flat_map(|one| &one.materials).flatten().any(keys)
+    }
+
+    /// Settings without which it cannot be told whose requests are taken: anybody may have them signed.
+    pub fn agreed(&self) -> impl Iterator<Item = &str> {
+        self.provider.schemes.iter().flat_map(|scheme| scheme.agreed.values()).map(String::as_str)
     }
 
     /// Whether the address that the sender knows has to be given as the setting `url`.
@@ -192,10 +225,12 @@ impl Verifier {
     /// Headers that hold a secret as it is: nobody may see them.
     pub fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
         let plain = self.provider.schemes.iter().filter(|scheme| scheme.mac == Mac::Equal);
-        plain.filter_map(|scheme| scheme.signature.as_ref()).flat_map(|source| match &source.from {
+        let tokens = plain.filter_map(|scheme| scheme.signature.as_ref());
+        let tokens = tokens.flat_map(|source| match &source.from {
             source::From::Headers(names) => names.as_slice(),
             _ => &[],
-        })
+        });
+        tokens.chain(self.provider.handshakes.iter().flat_map(Handshake::secret_headers))
     }
 
     /// Judges a request at a moment, in seconds since 1970; without one, no time is judged. All secrets are tried,
@@ -206,10 +241,10 @@ impl Verifier {
     pub fn judge(
         &self,
         request: &Request<'_>,
-        certificate: Option<&[u8]>,
+        known: &dyn Known,
         now: Option<i64>,
     ) -> Result<Verified, Fault> {
-        let asked = |one: &handshake::Handshake| one.would_sign(request, &self.parameters);
+        let asked = |one: &Handshake| one.would_sign(request, &self.parameters);
         if self.provider.handshakes.iter().any(asked) {
             return Err(Fault::Mismatch);
         }
@@ -222,7 +257,7 @@ impl Verifier {
             if !prepared.is_live(now) {
                 continue;
             }
-            let judged = self.judge_secret(prepared, request, certificate, now);
+            let judged = self.judge_secret(prepared, request, known, now);
             if found.is_err() {
                 found = judged.map(|(scheme, fit)| fit.verified(scheme, place));
             }
@@ -238,20 +273,17 @@ impl Verifier {
 
     /// The answer to a request that asks whether this address wants events.
     #[must_use]
-    pub fn greet(
-        &self,
-        request: &Request<'_>,
-        certificate: Option<&[u8]>,
-        now: Option<i64>,
-    ) -> Greeting {
-        let asked = self.provider.handshakes.iter().find(|asked| asked.is_asked(request));
+    pub fn greet(&self, request: &Request<'_>, known: &dyn Known, now: Option<i64>) -> Greeting {
+        let mut asked = self.provider.handshakes.iter();
+        let asked = asked.find(|asked| asked.is_asked(request, &self.parameters));
         let Some(handshake) = asked else { return Greeting::None };
         handshake.answer(&handshake::Asked {
             request,
             parameters: &self.parameters,
             secrets: &self.secrets,
             now,
-            judged: &|| self.judge(request, certificate, now),
+            enrols: self.enrols_until.is_some_and(|until| now.is_none_or(|now| now < until)),
+            judged: &|| self.judge(request, known, now),
         })
     }
 
@@ -259,11 +291,11 @@ impl Verifier {
         &self,
         prepared: &Prepared,
         request: &Request<'_>,
-        certificate: Option<&[u8]>,
+        known: &dyn Known,
         now: Option<i64>,
     ) -> Result<(usize, judge::Fit), Fault> {
         let mut wanted = None;
-        let given = self.parameters.get("certificate");
+        let given = self.parameters.get(CERTIFICATE);
         for (place, scheme) in self.provider.schemes.iter().enumerate() {
             if scheme.legacy && self.is_strict {
                 continue;
@@ -280,7 +312,8 @@ impl Verifier {
                 request,
                 parameters: &self.parameters,
                 window: self.window.or(scheme.window),
-                certificate: certificate.or(given.map(String::as_bytes)),
+                given: given.map(String::as_bytes),
+                known,
                 now,
                 remembers: self.remembers,
             };
@@ -319,7 +352,12 @@ impl Prepared {
         !matches!((self.until, now), (Some(until), Some(now)) if now >= until)
     }
 
-    fn new(name: &str, provider: &Provider, secret: &Secret) -> Result<Self, SchemeFault> {
+    fn new(
+        name: &str,
+        provider: &Provider,
+        secret: &Secret,
+        parameters: &Parameters,
+    ) -> Result<Self, SchemeFault> {
         let mut materials = Vec::with_capacity(provider.schemes.len());
         let mut decided = false;
         for scheme in &provider.schemes {
@@ -333,7 +371,8 @@ impl Prepared {
             let is_for = fits && !decided;
             let by_secret = |when: &When| matches!(when, When::SecretPrefix { .. });
             decided |= is_for && !scheme.when.is_empty() && scheme.when.iter().all(by_secret);
-            materials.push(is_for.then(|| Material::new(name, scheme, secret)).transpose()?);
+            let made = || Material::new(name, scheme, secret, parameters);
+            materials.push(is_for.then(made).transpose()?);
         }
         Ok(Self { text: secret.clone(), until: None, materials })
     }

@@ -11,7 +11,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::json::Value;
 
-use super::certificate;
 use super::fault::Fault;
 use super::material::hex;
 use super::message::Given;
@@ -78,7 +77,10 @@ const ASKED: [&str; 7] =
 
 /// Amazon SNS: names and values of some fields, one for each line, signed with the key of a certificate. What was
 /// signed.
-pub(super) fn aws_sns(request: &Request<'_>, pem: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(super) fn aws_sns(
+    request: &Request<'_>,
+    key: &dyn Fn() -> Result<Vec<u8>, Fault>,
+) -> Result<Vec<u8>, Fault> {
     let document = request.document()?;
     let root = document.root();
     let field = |name: &str| root.get(name).and_then(Value::text);
@@ -97,15 +99,15 @@ pub(super) fn aws_sns(request: &Request<'_>, pem: &[u8]) -> Result<Vec<u8>, Faul
             None => return Err(missing(name)),
         }
     }
-    let spki = certificate::public_key(pem)?;
-    let key = match field("SignatureVersion").as_deref() {
-        Some("1") => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, &spki),
-        Some("2") => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &spki),
+    let algorithm = match field("SignatureVersion").as_deref() {
+        Some("1") => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        Some("2") => &RSA_PKCS1_2048_8192_SHA256,
         _ => return Err(Fault::Body("signed in version 1 or 2")),
     };
-    let key = key.map_err(|_| Fault::Certificate("holds no RSA key of 2048 bits or more"))?;
     let signature = field("Signature").ok_or_else(|| missing("Signature"))?;
     let signature = STANDARD.decode(&*signature).map_err(|_| Fault::Mismatch)?;
+    let key = ParsedPublicKey::new(algorithm, &key()?);
+    let key = key.map_err(|_| Fault::Certificate("holds no RSA key of 2048 bits or more"))?;
     let verified = key.verify_sig(message.as_bytes(), &signature);
     verified.map(|()| message.into_bytes()).map_err(|_| Fault::Mismatch)
 }

@@ -10,7 +10,11 @@ use serde::Deserialize;
 use super::fault::SchemeFault;
 use super::handshake::Handshake;
 use super::message::{Message, Part};
+use super::request::Parameters;
 use super::source::Source;
+
+/// The setting that says where the keys of tokens are.
+pub(super) const KEYS_URL: &str = "jwks_url";
 
 /// A provider, with its ways of signing.
 #[derive(Clone, Debug, Deserialize)]
@@ -112,6 +116,12 @@ pub struct Scheme {
     /// Whose certificate signs.
     #[serde(default)]
     pub certificate: Option<Certificate>,
+    /// Where its keys are fetched from, unless the setting `jwks_url` says where.
+    #[serde(default)]
+    pub keys_url: Option<String>,
+    /// Fields of a JSON body that are what a setting says, when it is given: one of several, blanks between them.
+    #[serde(default)]
+    pub agreed: BTreeMap<String, String>,
     /// Algorithms a token may name.
     #[serde(default)]
     pub algorithms: Vec<Algorithm>,
@@ -292,6 +302,19 @@ pub struct Certificate {
     pub url: Source,
     /// Hosts it may be at: `{region}` is an AWS region, `*.` any name below.
     pub hosts: Vec<String>,
+    /// How its path begins.
+    #[serde(default = "root")]
+    pub root: String,
+    /// How it ends.
+    #[serde(default)]
+    pub end: String,
+    /// Names it is for, one of them, in the same form.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+fn root() -> String {
+    "/".to_owned()
 }
 
 /// What a claim must be.
@@ -335,6 +358,14 @@ impl Scheme {
             Mac::Jwt => self.body_digest.is_some(),
             _ => self.special != Some(Special::AdyenItems),
         }
+    }
+
+    /// Where its keys are fetched from.
+    #[must_use]
+    pub fn keys_address<'a>(&'a self, parameters: &'a Parameters) -> Option<&'a str> {
+        let fetches = matches!(self.secret, SecretForm::Keys | SecretForm::TextOrKeys);
+        let named = parameters.get(KEYS_URL).or(self.keys_url.as_ref());
+        named.map(String::as_str).filter(|_| fetches)
     }
 
     /// Whether nothing it signs says when.

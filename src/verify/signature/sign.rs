@@ -131,7 +131,7 @@ impl<'a> Signer<'a> {
     }
 
     fn key(&self) -> Result<hmac::Key, SchemeFault> {
-        match Material::new(self.name, self.scheme, self.secret)?.key {
+        match Material::new(self.name, self.scheme, self.secret, &self.parameters)?.key {
             Key::Hmac(key) => Ok(*key),
             _ => Err(self.unsignable("it has no shared key")),
         }
@@ -251,7 +251,7 @@ impl Work<'_> {
 
     /// The signature, as it is written.
     fn tag(&self) -> Result<String, SchemeFault> {
-        let Signer { name, scheme, secret, .. } = *self.signer;
+        let Signer { name, scheme, secret, ref parameters, .. } = *self.signer;
         let message = || self.message(|given| scheme.message.bytes(given));
         let bytes = match scheme.mac {
             Mac::Ed25519 | Mac::EcdsaP256 | Mac::RsaSha1 | Mac::RsaSha256 => {
@@ -261,7 +261,7 @@ impl Work<'_> {
                 key.sign(None, &message()?).ok_or_else(|| self.signer.private(form))?
             }
             mac => {
-                let material = Material::new(name, scheme, secret)?;
+                let material = Material::new(name, scheme, secret, parameters)?;
                 match &material.key {
                     Key::Hmac(key) => hmac::sign(key, &message()?).as_ref().to_vec(),
                     Key::Text if mac == Mac::Equal => material.text,

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::id::Secret;
 
 use super::fault::Fault;
+use super::fetched::{Form, Known, Wanted};
 use super::material::to_hex;
 use super::private::{Private, is_private};
 use super::request::{Parameters, Request};
@@ -71,6 +72,26 @@ impl KeySet {
         let keys: Vec<_> = keys.iter().take(KEYS_MAX).filter_map(NamedKey::read).collect();
         (!keys.is_empty()).then_some(Self(keys))
     }
+}
+
+impl KeySet {
+    /// Public keys that a provider keeps at an address; shared ones are for nobody there.
+    pub(super) fn fetched(text: &[u8]) -> Option<Self> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
+        let value: Value = serde_json::from_slice(text).ok()?;
+        let keys = value.get("keys").unwrap_or(&value).as_array()?;
+        let keys: Vec<_> = keys.iter().take(KEYS_MAX).filter_map(NamedKey::read).collect();
+        (!keys.is_empty()).then_some(Self(keys))
+    }
+}
+
+/// Where the keys are that may have signed a token.
+#[derive(Clone, Copy)]
+pub(super) enum Keys<'a> {
+    /// Their owner gave them.
+    Given(&'a KeySet),
+    /// At an address.
+    At(&'a str, &'a dyn Known),
 }
 
 #[cfg(test)]
@@ -218,7 +239,7 @@ pub(super) fn sign(
 /// Judges one token. The part of it that is signed.
 pub(super) fn judge<'t>(
     scheme: &Scheme,
-    keys: &KeySet,
+    keys: Keys<'_>,
     token: &'t [u8],
     request: &Request<'_>,
     parameters: &Parameters,
@@ -237,17 +258,43 @@ pub(super) fn judge<'t>(
     let named = text("alg").unwrap_or_default();
     let algorithm = scheme.algorithms.iter().copied().find(|known| known.name() == named);
     let algorithm = algorithm.ok_or(Fault::Algorithm)?;
-    let mut fit = keys.0.iter().filter(|key| key.fits(algorithm, text("kid"))).peekable();
-    if fit.peek().is_none() {
-        return Err(Fault::Key);
-    }
     let signature = decode(signature).ok_or(Fault::Mismatch)?;
+    let claims = || {
+        let claims = json(body).ok_or(Fault::Token("its claims are no JSON"))?;
+        judge_claims(scheme, &claims, request, parameters, now)
+    };
+    let fetched;
+    let set = match keys {
+        Keys::Given(set) => set,
+        Keys::At(address, known) => {
+            // Nobody makes us fetch a key for what is refused whoever signed it.
+            claims()?;
+            fetched = known.find(&Wanted::new(address, Form::Keys))?;
+            fetched.keys()?
+        }
+    };
+    let mut fit = set.0.iter().filter(|key| key.fits(algorithm, text("kid"))).peekable();
+    if fit.peek().is_none() {
+        let Keys::At(address, _) = keys else { return Err(Fault::Key) };
+        let newer = Wanted { newer: true, ..Wanted::new(address, Form::Keys) };
+        return Err(Fault::Unfetched(Box::new(newer)));
+    }
     let signed = &token[..head.len() + 1 + body.len()];
     if !fit.any(|key| key.verifies(algorithm, signed, &signature)) {
         return Err(Fault::Mismatch);
     }
-    let claims = json(body).ok_or(Fault::Token("its claims are no JSON"))?;
-    judge_times(scheme, &claims, now)?;
+    claims().map(|()| signed)
+}
+
+/// Whether a token claims what was agreed.
+fn judge_claims(
+    scheme: &Scheme,
+    claims: &Value,
+    request: &Request<'_>,
+    parameters: &Parameters,
+    now: Option<i64>,
+) -> Result<(), Fault> {
+    judge_times(scheme, claims, now)?;
     for (name, wanted) in &scheme.claims {
         let has = claims.get(name);
         if !is_claim(has, wanted, request, parameters)? {
@@ -255,8 +302,8 @@ pub(super) fn judge<'t>(
         }
     }
     match &scheme.body_digest {
-        Some(digest) => judge_digest(digest, &claims, request).map(|()| signed),
-        None => Ok(signed),
+        Some(digest) => judge_digest(digest, claims, request),
+        None => Ok(()),
     }
 }
 

@@ -90,6 +90,7 @@ fn parameters(scheme: &Scheme) -> Parameters {
         ("public_key", "public"),
         ("aud", "https://hooks.example.com"),
         ("email", "robot@example.iam.gserviceaccount.com"),
+        ("issuer", "https://issuer.example.com"),
         ("kid", "k"),
     ];
     if scheme.when.iter().any(|when| matches!(when, When::Parameter { .. })) {
@@ -114,7 +115,7 @@ fn judged(verifier: &Verifier, sent: &Draft, now: i64) -> Result<Verified, Fault
         body: &sent.body,
         slug: None,
     };
-    verifier.judge(&request, None, Some(now))
+    verifier.judge(&request, &None, Some(now))
 }
 
 fn verifier(name: &str, secret: &Secret, parameters: &Parameters) -> Verifier {

@@ -12,6 +12,7 @@ mod event_commands;
 mod explain;
 mod faults;
 mod feed;
+mod fetched;
 mod followers;
 mod hooks;
 mod incident_commands;

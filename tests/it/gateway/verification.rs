@@ -16,7 +16,7 @@ const BODY: &str = r#"{"kind": "paid"}"#;
 const SECRET: &str = "a-secret-that-nobody-sees";
 const NEXT: &str = "another-that-nobody-sees";
 
-fn tag(secret: &str, message: &str) -> String {
+pub(super) fn tag(secret: &str, message: &str) -> String {
     let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("a digit");
     let tag = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), message.as_bytes());
     tag.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()

@@ -18,7 +18,7 @@ use super::shape::message_id;
 use super::sigv4::{Signer, hex_digest, moment};
 use super::{AGENT, client};
 use crate::clock::Clock;
-use crate::forward::egress::Egress;
+use crate::fetch::Egress;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::Options;
 use crate::forward::sinks::wire::{Login, LoginFiles, shown};

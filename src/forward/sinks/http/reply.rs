@@ -12,8 +12,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::clock::Clock;
+use crate::fetch::EgressFault;
 use crate::forward::backoff::{retry_after, used_up};
-use crate::forward::egress::EgressFault;
 use crate::forward::sinks::wire::shown;
 use crate::forward::sinks::{Answer, Fault, Refusal};
 use crate::telemetry::forward::Outcome;

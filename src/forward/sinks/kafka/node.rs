@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::login::{Mechanism, Scram, plain};
 use super::message::{AUTHENTICATE, Answer, Api, HANDSHAKE, Request, VERSIONS, check_versions};
 use crate::clock::Clock;
-use crate::forward::egress::Egress;
+use crate::fetch::Egress;
 use crate::forward::options::TlsFiles;
 use crate::forward::sinks::Fault;
 use crate::forward::sinks::wire::{Login, LoginFiles, Place, Wire, shown};

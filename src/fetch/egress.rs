@@ -63,22 +63,48 @@ const REFUSED_V6: &[([u16; 8], u8, &str)] = &[
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EgressFault {
+pub enum EgressFault {
+    /// The network rules.
     #[error(
         "the network rules refuse {host}: {address} is {why}; egress.allow can name its network"
     )]
-    Refused { host: String, address: IpAddr, why: &'static str },
+    Refused {
+        /// Who was asked for.
+        host: String,
+        /// One of its addresses.
+        address: IpAddr,
+        /// What speaks against that.
+        why: &'static str,
+    },
+    /// Nobody knows it.
     #[error("{host} has no address: {why}")]
-    Unknown { host: String, why: String },
+    Unknown {
+        /// Who was asked for.
+        host: String,
+        /// What the look-up says.
+        why: String,
+    },
+    /// Nobody is there.
     #[error("no connection to {address}: {why}")]
-    Unreachable { address: SocketAddr, why: io::Error },
+    Unreachable {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// It took too long.
     #[error("no connection to {host} within {seconds} s")]
-    Late { host: String, seconds: u64 },
+    Late {
+        /// Who was asked for.
+        host: String,
+        /// The bound.
+        seconds: u64,
+    },
 }
 
 /// Where one destination may connect to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Egress {
+pub enum Egress {
     /// Anywhere: an operator named it.
     #[default]
     Free,
@@ -96,8 +122,11 @@ use super::line::Line;
 struct Admitted(Vec<SocketAddr>);
 
 impl Egress {
-    /// Connects, or says why not.
-    pub(super) async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, EgressFault> {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`EgressFault`]: why not.
+    pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, EgressFault> {
         let connecting = async {
             let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
             let found = lookup_host((bare.unwrap_or(host), port)).await;

@@ -1,0 +1,77 @@
+//! Keys that a request is judged with, and that are at its provider's. In: a request that was read. Out: what is known
+//! of its sender, after what was missing was fetched. Waits for a bounded time, and only for a request that nothing
+//! else speaks against; whoever signed with a key that is not to be had now is asked to come again.
+
+use super::check::{self, Checked, Halt};
+use super::refusal::Refusal;
+use super::{Admission, Hooks};
+use crate::fetch::Fetcher;
+use crate::request::Content;
+use crate::verify::signature::{Known, Wanted};
+
+/// Most things that are fetched for one request: what it names, and something newer.
+const ROUNDS_MAX: usize = 3;
+
+/// What becomes of a request whose key is not at hand.
+enum Brought {
+    /// It is now.
+    Here,
+    /// It is not, and no such key is known.
+    Unknown,
+    /// It is not, and may be in so many seconds.
+    Later(u64),
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
+
+impl Hooks {
+    /// The same, which fetches what it judges with.
+    #[must_use]
+    pub fn fetching(self, fetcher: Option<Fetcher>) -> Self {
+        Self { fetcher, ..self }
+    }
+
+    /// Judges a request by what its webhook demands.
+    pub(super) async fn check(
+        &self,
+        admission: &Admission,
+        content: &Content,
+    ) -> Result<Checked, Refusal> {
+        let nothing: Option<&[u8]> = None;
+        let known: &(dyn Known + Sync) = match &self.fetcher {
+            Some(fetcher) => fetcher,
+            None => &nothing,
+        };
+        for _ in 0..ROUNDS_MAX {
+            let wanted = match check::run(admission, content, known) {
+                Ok(checked) => return Ok(checked),
+                Err(Halt::Refused(refusal)) => return Err(refusal),
+                Err(Halt::Wanted(wanted)) => wanted,
+            };
+            // Apart: what few webhooks ask must not weigh on every request.
+            match Box::pin(self.bring(admission, &wanted)).await {
+                Brought::Here => {}
+                Brought::Unknown => return check::unknown_key(admission),
+                Brought::Later(seconds) => return check::no_key(admission, seconds),
+            }
+        }
+        check::no_key(admission, 1)
+    }
+
+    async fn bring(&self, admission: &Admission, wanted: &Wanted) -> Brought {
+        let webhook = admission.endpoint.id;
+        let Some(fetcher) = &self.fetcher else { return Brought::Unknown };
+        match fetcher.fetch(webhook, wanted).await {
+            Ok(true) => Brought::Here,
+            Ok(false) => Brought::Unknown,
+            Err(fault) => {
+                tracing::debug!(%webhook, %fault, "a key was not to be had");
+                Brought::Later(fault.retry_after())
+            }
+        }
+    }
+}
