@@ -9,6 +9,8 @@
 pub mod clock;
 pub mod id;
 pub mod json;
+#[cfg(test)]
+mod lone;
 pub mod telemetry;
 
 // Words: the way in, the way out.

@@ -1,6 +1,6 @@
-//! What is not kept of a request. In: paths, a body, names and a query, in words that meet often. Holds, by a model that
-//! tries each path at each value: what a path means is cut, whole, and nothing else; numbers keep their digits; cut once
-//! is cut; of a form or query, the values of those names and no others.
+//! What is not kept of a request. In: paths, a body, names and a query, in words that meet often. Holds, by a model
+//! that tries each path at each value: what a path means is cut, whole, and nothing else; numbers keep their digits;
+//! cut once is cut; of a form or query, the values of those names and no others.
 #![no_main]
 
 use std::fmt::Write as _;

@@ -6,6 +6,8 @@
 mod client;
 mod egress;
 mod keep;
+#[cfg(test)]
+mod line;
 mod trust;
 
 use std::num::NonZeroU32;

@@ -261,6 +261,4 @@ impl Forwarder {
 }
 
 #[cfg(test)]
-mod line;
-#[cfg(test)]
 mod tests;

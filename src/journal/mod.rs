@@ -237,7 +237,4 @@ pub fn probe(disk: &dyn Disk, folder: &Path, wanted: bool) -> Mode {
 pub(crate) mod fault;
 
 #[cfg(test)]
-pub(crate) mod lone;
-
-#[cfg(test)]
 mod tests;

@@ -190,8 +190,7 @@ impl Gateway {
         process::register(&telemetry, VERSION);
         let life = Arc::new(Life::default());
         let lock = FolderLock::take(data)?;
-        let keys = config.store.keys().map(|path| Keys::open(&path).map_err(StoreError::Sealed));
-        let keys = keys.transpose()?;
+        let keys = keys_of(config)?;
         let store = Arc::new(Store::open_sealed(data, keys.as_ref())?);
         if store.oldest_account().await?.is_none() {
             return Err(ServeError::Empty(data.clone()));
@@ -319,6 +318,12 @@ impl Gateway {
             tracing::error!(%fault, "closing failed");
         }
     }
+}
+
+/// The keys of the file that the settings name.
+fn keys_of(config: &Config) -> Result<Option<Keys>, StoreError> {
+    let file = config.store.keys();
+    file.map(|path| Keys::open(&path).map_err(StoreError::Sealed)).transpose()
 }
 
 /// Lets the table of hooks hear of every change.

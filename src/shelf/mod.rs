@@ -134,7 +134,7 @@ impl Shelf {
             job(&mut held)
         };
         #[cfg(test)]
-        if crate::journal::lone::is_here() {
+        if crate::lone::is_here() {
             return work();
         }
         let done = tokio::task::spawn_blocking(work).await;

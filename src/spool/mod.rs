@@ -45,6 +45,7 @@ use crate::telemetry::Telemetry;
 
 pub use append::Append;
 pub use lock::FolderLock;
+pub use once::{Again, Digest, First, Key, Taken};
 pub use picker::Picker;
 pub use reader::Reader;
 pub use refused::Refused;
@@ -165,41 +166,6 @@ impl Capture {
             Seal::Closed | Seal::Lost(_) => content::sealed_body_bytes(&self.body),
         }
     }
-}
-
-/// A digest of what tells a request from others of its webhook.
-pub type Digest = [u8; 16];
-
-/// A webhook and what tells a request from its others.
-pub type Key = (Uuid, Digest);
-
-/// How a request is known again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Again {
-    /// By what.
-    pub key: Key,
-    /// From when on it counts.
-    pub since: Time,
-}
-
-/// The first request of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct First {
-    /// Its received event's id.
-    pub id: Uuid,
-    /// When its head was complete.
-    pub received: Time,
-    /// The proof that it is kept.
-    pub receipt: Receipt,
-}
-
-/// What became of a request that is to be taken once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// It is kept.
-    New(Receipt),
-    /// It was kept before.
-    Known(First),
 }
 
 /// What lives or dies together: encoded and check-summed before the spool's lock is taken.

@@ -9,10 +9,45 @@ use std::time::Duration;
 
 use super::append::Append;
 use super::shared::Shared;
-use super::{Again, First, Frame, Key, Receipt, Spool, SpoolError, Taken};
+use super::{Frame, Receipt, Spool, SpoolError};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
+
+/// A digest of what tells a request from others of its webhook.
+pub type Digest = [u8; 16];
+
+/// A webhook and what tells a request from its others.
+pub type Key = (Uuid, Digest);
+
+/// How a request is known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// By what.
+    pub key: Key,
+    /// From when on it counts.
+    pub since: Time,
+}
+
+/// The first request of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    /// Its received event's id.
+    pub id: Uuid,
+    /// When its head was complete.
+    pub received: Time,
+    /// The proof that it is kept.
+    pub receipt: Receipt,
+}
+
+/// What became of a request that is to be taken once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is kept.
+    New(Receipt),
+    /// It was kept before.
+    Known(First),
+}
 
 /// Most ids each memory of ids holds.
 pub(super) const IDS_MAX: usize = 100_000;

@@ -269,7 +269,7 @@ impl Reader {
         let place = self.place.take();
         let read = move || read_disk(&shared, next, place, &limits);
         #[cfg(test)]
-        if crate::journal::lone::is_here() {
+        if crate::lone::is_here() {
             return read();
         }
         match tokio::runtime::Handle::try_current() {

@@ -39,7 +39,7 @@ impl Worker {
         job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         #[cfg(test)]
-        if crate::journal::lone::is_here() {
+        if crate::lone::is_here() {
             return self.await_here(job);
         }
         let (answer, wait) = oneshot::channel();

@@ -68,7 +68,7 @@ pub enum Reason {
     SpoolFailed,
 }
 
-const REASONS: [&str; 17] = [
+const REASONS: [&str; 18] = [
     "method",
     "unknown",
     "network",

@@ -14,7 +14,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["accept", "fetch", "journal", "seal"]),
     (2, &["verify", "limit", "parse", "render", "catalogue", "filter"]),
     (1, &["request", "event"]),
-    (0, &["id", "clock", "json", "telemetry"]),
+    (0, &["id", "clock", "json", "lone", "telemetry"]),
 ];
 
 /// Crates that may be named only in these places.

@@ -100,8 +100,8 @@ impl Signed {
             slug: None,
         };
         let now = Some(now.micros().div_euclid(1_000_000));
-        let judge = || match verifier.greet(&request, None, now) {
-            Greeting::None => verifier.judge(&request, None, now).is_ok(),
+        let judge = || match verifier.greet(&request, &None, now) {
+            Greeting::None => verifier.judge(&request, &None, now).is_ok(),
             _ => false,
         };
         if !judge() {

@@ -23,7 +23,7 @@ use crate::clock::{Clock, Time};
 use crate::event::Event;
 use crate::id::Uuid;
 use crate::journal::fault::Plan;
-use crate::journal::lone::Lone;
+use crate::lone::Lone;
 use crate::store::{self, Store};
 
 type Shared = Rc<RefCell<World>>;

@@ -120,12 +120,14 @@ fn all_bodies_together_have_their_bound_and_small_ones_pass() {
         let _ = stream.write_all(&vec![b'1'; bytes]);
         stream
     };
+    // Which of them come too late is a matter of who is read first: all of them stay.
     let mut begun_ones: Vec<_> = (0..3).map(|_| begun(300_000)).collect();
     let refused = super::super::wait("a refusal", || {
         let mut answer = Vec::new();
         let mut one = begun(300_000);
         one.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
         let _ = one.read_to_end(&mut answer);
+        begun_ones.push(one);
         (!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned())
     });
     assert_eq!(statuses(&refused), [503], "{refused}");
@@ -134,12 +136,14 @@ fn all_bodies_together_have_their_bound_and_small_ones_pass() {
     let metrics = served.ask("/metrics").text();
     assert!(metrics.contains("reason=\"bodies-crowded\""), "{metrics}");
     // What was begun is taken all the same, and leaves its room.
-    let mut first = begun_ones.remove(0);
-    first.write_all(&vec![b'1'; 100_000]).expect("it reads");
-    let mut answer = [0; 12];
-    first.read_exact(&mut answer).expect("an answer");
-    assert_eq!(&answer, b"HTTP/1.1 400", "a number of so many digits is none: but it was read");
-    drop((first, begun_ones));
+    let taken = begun_ones.iter_mut().any(|one| {
+        let mut answer = [0; 12];
+        let whole = one.write_all(&vec![b'1'; 100_000]);
+        // A number of so many digits is none: but it was read.
+        whole.and_then(|()| one.read_exact(&mut answer)).is_ok() && &answer == b"HTTP/1.1 400"
+    });
+    assert!(taken, "one of those that were begun");
+    drop(begun_ones);
     let text = vec![b'x'; 900_000];
     super::super::wait("room", || {
         let answer = served.send("POST", &hook, &[], &text);

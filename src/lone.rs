@@ -9,10 +9,10 @@ thread_local! {
 
 /// The thread is alone for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Lone(());
+pub struct Lone(());
 
 impl Lone {
-    pub(crate) fn enter() -> Self {
+    pub fn enter() -> Self {
         LONE.set(true);
         Self(())
     }
@@ -25,6 +25,6 @@ impl Drop for Lone {
 }
 
 /// Whether the thread is alone.
-pub(crate) fn is_here() -> bool {
+pub fn is_here() -> bool {
     LONE.get()
 }

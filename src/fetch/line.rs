@@ -10,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::egress::{Egress, EgressFault};
-use crate::journal::lone;
+use crate::lone;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) enum Line {
+pub enum Line {
     Real(TcpStream),
     Simulated(Box<turmoil::net::TcpStream>),
 }
