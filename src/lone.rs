@@ -9,10 +9,10 @@ thread_local! {
 
 /// The thread is alone for as long as this lives.
 #[derive(Debug)]
-pub struct Lone(());
+pub(crate) struct Lone(());
 
 impl Lone {
-    pub fn enter() -> Self {
+    pub(crate) fn enter() -> Self {
         LONE.set(true);
         Self(())
     }
@@ -25,6 +25,6 @@ impl Drop for Lone {
 }
 
 /// Whether the thread is alone.
-pub fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     LONE.get()
 }

@@ -124,13 +124,21 @@ pub(super) fn decode(form: SecretForm, secret: &Secret) -> Option<Vec<u8>> {
         }
         SecretForm::TextNfkd => text.nfkd().collect::<String>().into_bytes(),
         SecretForm::Hex => hex(text.trim().as_bytes())?,
-        SecretForm::Base64 => LENIENT.decode(text.trim()).ok()?,
+        SecretForm::Base64 => LENIENT.decode(bare(text)).ok()?,
         SecretForm::Base64Prefixed => {
             let text = text.trim();
             let bare = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
             LENIENT.decode(bare.unwrap_or(text)).ok()?
         }
     })
+}
+
+/// Base64 without the frame that PEM puts around a public key.
+fn bare(text: &str) -> String {
+    let text = text.trim();
+    let framed = text.strip_prefix("-----BEGIN PUBLIC KEY-----");
+    let inside = framed.and_then(|text| text.strip_suffix("-----END PUBLIC KEY-----"));
+    inside.map_or_else(|| text.to_owned(), |text| text.split_ascii_whitespace().collect())
 }
 
 fn wanted(form: SecretForm) -> &'static str {

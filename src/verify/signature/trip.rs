@@ -1,7 +1,7 @@
 //! Every way of signing that can be signed by a secret or a private key, there and back: what a row signs that row
 //! takes, and nothing of it that was changed.
 
-use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
@@ -57,7 +57,7 @@ fn token_keys(algorithm: Algorithm) -> [Secret; 2] {
     let [n, e] = [public.modulus(), public.exponent()]
         .map(|part| number(part.big_endian_without_leading_zero()));
     let public = json!({ "keys": [{ "kty": "RSA", "n": n, "e": e, "kid": "k" }] });
-    let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = key.as_der().expect("PKCS#8");
+    let der: Pkcs8V1Der<'_> = key.as_der().expect("PKCS#8");
     [pem(der.as_ref()), Secret::new(public.to_string())]
 }
 
@@ -74,6 +74,12 @@ fn keys(scheme: &Scheme, fill: u8) -> Keys {
             let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
             let public = in_form(scheme.secret, key.public_key().as_ref(), "");
             [pem(key.to_pkcs8v1().expect("PKCS#8").as_ref()), public]
+        }
+        Mac::RsaSha256 if scheme.secret == SecretForm::Base64 => {
+            let key = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+            let public: PublicKeyX509Der<'_> = key.public_key().as_der().expect("a public key");
+            let private: Pkcs8V1Der<'_> = key.as_der().expect("PKCS#8");
+            [pem(private.as_ref()), in_form(scheme.secret, public.as_ref(), "")]
         }
         Mac::Jwt if scheme.secret == SecretForm::Keys => token_keys(scheme.algorithms[0]),
         _ => {
