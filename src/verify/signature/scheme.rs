@@ -119,8 +119,8 @@ pub struct Scheme {
     /// Where its keys are fetched from, unless the setting `jwks_url` says where.
     #[serde(default)]
     pub keys_url: Option<String>,
-    /// Fields of a JSON body that are what a setting says, when it is given: one of several, blanks between them. So are
-    /// several fields of which at least one is there.
+    /// Fields of a JSON body that are what a setting says, when it is given: one of several, blanks between them. So
+    /// are several fields of which at least one is there.
     #[serde(default)]
     pub agreed: BTreeMap<String, String>,
     /// Algorithms a token may name.
