@@ -65,9 +65,9 @@ fn is_sound(loaded: &Loaded) {
 /// Whether an address has no secret where its user stands, nor in its query; elsewhere the word is none.
 fn is_masked(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return true };
-    let place = rest.split('?').next().unwrap_or_default();
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_user = place.find(SECRET).is_some_and(|at| place[at..].contains('@'));
-    !is_user && !rest.contains(&format!("token={SECRET}"))
+    !is_user && !query.contains(&format!("token={SECRET}"))
 }
 
 fn is_placed(text: &str, fault: &ConfigError) {

@@ -75,13 +75,13 @@ impl<'a> Sent<'a> {
         let made = Verifier::new(self.provider, row, secrets, parameters(), None);
         let Ok(verifier) = made else { return };
         let request = self.request();
-        let judged = verifier.judge(&request, None, Some(MARK.now));
-        assert_eq!(judged, verifier.judge(&request, None, Some(MARK.now)));
+        let judged = verifier.judge(&request, &None, Some(MARK.now));
+        assert_eq!(judged, verifier.judge(&request, &None, Some(MARK.now)));
         if let Err(fault) = &judged {
-            let told = verifier.explain(&REGISTRY, &request, None, fault).join(" ");
+            let told = verifier.explain(&REGISTRY, &request, &None, fault).join(" ");
             assert!(told.len() < ANSWER_MAX_BYTES, "{told}");
         }
-        match verifier.greet(&request, None, Some(MARK.now)) {
+        match verifier.greet(&request, &None, Some(MARK.now)) {
             Greeting::None => {}
             Greeting::Refused(status, _) => assert!((400..500).contains(&status), "{status}"),
             Greeting::Answer(answer) => {
@@ -136,7 +136,7 @@ impl<'a> Sent<'a> {
                 body: &event.body,
                 slug: None,
             };
-            if verifier.judge(&request, None, Some(MARK.now)).is_err() {
+            if verifier.judge(&request, &None, Some(MARK.now)).is_err() {
                 continue;
             }
             for value in event.headers.values().filter_map(|value| value.to_str().ok()) {
