@@ -1,4 +1,4 @@
-//! Where destinations of workspaces may connect to. In: networks as text. Out: networks.
+//! Where the gateway may connect to, and how. In: networks, a proxy and names as text. Out: networks, and the way.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,13 +7,22 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where destinations that are made over the API may connect to, beside public addresses. Those of flags and this file
-/// connect anywhere.
+use crate::fetch::Detour;
+
+/// Where destinations that are made over the API may connect to, beside public addresses; those of flags and this file
+/// connect anywhere. And the proxy between the gateway and the internet, when there is one.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Egress {
     /// Networks, such as `10.0.0.0/8`, or single addresses.
     pub allow: Vec<String>,
+    /// What speaks HTTP to the internet (destinations of HTTP, of Prefect and of S3, and `fetch`) goes through this
+    /// proxy, such as `http://proxy.internal:3128`, by `CONNECT`. What may be reached through it is for the proxy to
+    /// say.
+    pub proxy: Option<String>,
+    /// Who is reached without the proxy, beside this machine: names such as `prefect.internal`, each with all below it,
+    /// and networks.
+    pub direct: Vec<String>,
 }
 
 impl Egress {
@@ -21,6 +30,13 @@ impl Egress {
     #[must_use]
     pub fn networks(&self) -> Arc<[IpNet]> {
         networks(&self.allow).collect()
+    }
+
+    /// The proxy; one that does not parse was refused when the settings were loaded.
+    #[must_use]
+    pub fn detour(&self) -> Option<Arc<Detour>> {
+        let detour = Detour::read(self.proxy.as_deref()?, &self.direct);
+        detour.ok().map(Arc::new)
     }
 }
 

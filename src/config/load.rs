@@ -14,7 +14,7 @@ use super::Config;
 use super::egress::read_network;
 use super::keys::{Key, Shape, keys, nearest};
 use crate::catalogue;
-use crate::fetch;
+use crate::fetch::Detour;
 use crate::forward::MANNER;
 
 /// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
@@ -193,9 +193,15 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             return Err(ConfigError::Conflict(message));
         }
     }
-    let proxy = config.fetch.proxy.as_deref();
-    if let Some(text) = proxy.filter(|text| fetch::Proxy::parse(text).is_none()) {
-        let message = format!("fetch.proxy: `{text}` is none; write http://proxy.internal:3128");
+    let egress = &config.egress;
+    if let Some(proxy) = &egress.proxy
+        && let Err(text) = Detour::read(proxy, &egress.direct)
+    {
+        let message = if text == proxy {
+            format!("egress.proxy: `{text}` is none; write http://proxy.internal:3128")
+        } else {
+            format!("egress.direct: `{text}` is neither a name nor a network")
+        };
         return Err(ConfigError::Conflict(message));
     }
     config.check_sealing(config.store.keys().is_some())

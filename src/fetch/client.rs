@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -27,37 +26,15 @@ use super::{FetchFault, trust};
 
 /// Most bytes of an answer.
 pub(super) const ANSWER_MAX_BYTES: usize = 64 << 10;
-/// Most bytes of an answer's head, and of what a proxy says.
+/// Most bytes of an answer's head.
 const HEAD_MAX_BYTES: usize = 16 << 10;
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("hookgate/", env!("CARGO_PKG_VERSION")));
-
-/// Where all questions go through, when they do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proxy {
-    /// Its host.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-}
-
-impl Proxy {
-    /// Reads `http://host:port`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let uri: Uri = text.parse().ok()?;
-        let plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/");
-        let bare = uri.query().is_none() && !uri.authority()?.as_str().contains('@');
-        let host = uri.host().filter(|host| plain && bare && !host.is_empty())?.to_owned();
-        Some(Self { host, port: uri.port_u16().unwrap_or(3128) })
-    }
-}
 
 /// Asks.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) egress: Egress,
-    pub(super) proxy: Option<Proxy>,
     pub(super) authorities: Option<PathBuf>,
     pub(super) deadline: Duration,
 }
@@ -120,14 +97,7 @@ impl Client {
         place: &Place,
         tls: rustls::ClientConfig,
     ) -> Result<TlsStream<TcpStream>, FetchFault> {
-        let tcp = match &self.proxy {
-            // The operator named it; what may be reached through it is for it to say.
-            Some(proxy) => {
-                let tcp = Egress::Free.connect(&proxy.host, proxy.port).await?;
-                through(tcp, &place.host, place.port).await?
-            }
-            None => self.egress.connect(&place.host, place.port).await?,
-        };
+        let tcp = self.egress.connect(&place.host, place.port).await?;
         let bare = place.host.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(bare).map_err(|_| FetchFault::Address)?;
         let connected = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await;
@@ -159,30 +129,6 @@ impl Place {
             authority: HeaderValue::try_from(authority.as_str())
                 .map_err(|_| FetchFault::Address)?,
         })
-    }
-}
-
-/// Asks a proxy for a way to a host.
-async fn through(mut tcp: TcpStream, host: &str, port: u16) -> Result<TcpStream, FetchFault> {
-    let gone = |fault: std::io::Error| FetchFault::Proxy(fault.to_string());
-    let asks = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
-    tcp.write_all(asks.as_bytes()).await.map_err(gone)?;
-    let mut said = Vec::new();
-    // Byte for byte: what comes behind the head is the host's.
-    while !said.ends_with(b"\r\n\r\n") {
-        if said.len() == HEAD_MAX_BYTES {
-            return Err(FetchFault::Proxy("its answer has no end".to_owned()));
-        }
-        said.push(tcp.read_u8().await.map_err(gone)?);
-    }
-    let mut words = said.split(|byte| *byte == b' ');
-    let is_http = words.next().is_some_and(|word| word.starts_with(b"HTTP/1."));
-    match words.next() {
-        Some([b'2', _, _]) if is_http => Ok(tcp),
-        other => {
-            let status = String::from_utf8_lossy(other.unwrap_or_default()).into_owned();
-            Err(FetchFault::Proxy(format!("it answered {status:?}")))
-        }
     }
 }
 
@@ -270,17 +216,5 @@ mod tests {
             assert_eq!(said(value), seconds, "{value}");
         }
         assert_eq!(age(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn a_proxy_is_a_host_and_a_port() {
-        let proxy = |host: &str, port| Some(Proxy { host: host.to_owned(), port });
-        assert_eq!(Proxy::parse("http://proxy.example:8080"), proxy("proxy.example", 8080));
-        assert_eq!(Proxy::parse("http://proxy.example/"), proxy("proxy.example", 3128));
-        for bad in
-            ["proxy:1", "https://proxy:1", "http://u:p@proxy:1", "http://proxy/x", "", "http://"]
-        {
-            assert_eq!(Proxy::parse(bad), None, "{bad}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which addresses may be connected to. In: a host and a port, and whether the network rules bind whoever named them.
 //! Out: a connection to an address that was checked, or the rule it breaks. A name is looked up once, and what came of
-//! it is both checked and dialled, so no second answer can lead elsewhere. Never follows anything, never uses a proxy.
+//! it is both checked and dialled, so no second answer can lead elsewhere. Where a proxy stands between, names are for
+//! the proxy to look up and to judge. Never follows anything.
 
 use std::future::Future;
 use std::io;
@@ -18,6 +19,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
+
+use super::detour::{self, Detour};
 
 /// From the look-up of a name to an open connection.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -92,6 +95,14 @@ pub enum EgressFault {
         /// What the system says.
         why: io::Error,
     },
+    /// The proxy between opens no way.
+    #[error("the proxy opens no way to {host}: {why}")]
+    Proxy {
+        /// Who was asked for.
+        host: String,
+        /// What it says.
+        why: String,
+    },
     /// It took too long.
     #[error("no connection to {host} within {seconds} s")]
     Late {
@@ -110,6 +121,8 @@ pub enum Egress {
     Free,
     /// Public addresses, and these networks.
     Bound(Arc<[IpNet]>),
+    /// By the same rules, through a proxy.
+    Through(Arc<Detour>, Box<Egress>),
 }
 
 /// What HTTP runs over.
@@ -122,6 +135,15 @@ use super::line::Line;
 struct Admitted(Vec<SocketAddr>);
 
 impl Egress {
+    /// The same through a proxy, where there is one.
+    #[must_use]
+    pub fn through(self, detour: Option<&Arc<Detour>>) -> Self {
+        match detour {
+            Some(detour) => Self::Through(Arc::clone(detour), Box::new(self)),
+            None => self,
+        }
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -129,13 +151,19 @@ impl Egress {
     pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, EgressFault> {
         let connecting = async {
             let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            let found = lookup_host((bare.unwrap_or(host), port)).await;
-            let unknown = |why: io::Error| EgressFault::Unknown {
-                host: host.to_owned(),
-                why: why.to_string(),
-            };
-            let found: Vec<_> = found.map_err(unknown)?.take(ADDRESSES_MAX).collect();
-            dial(self.admit(host, found)?).await
+            let bare = bare.unwrap_or(host);
+            match self {
+                Self::Through(detour, rules) if detour.leads_to(bare) => {
+                    if is_number(bare) {
+                        rules.look_up(host, bare, port).await?;
+                    }
+                    let proxy = Self::Free.look_up(&detour.host, &detour.host, detour.port).await?;
+                    let opened = detour::through(dial(proxy).await?, host, port).await;
+                    opened.map_err(|why| EgressFault::Proxy { host: host.to_owned(), why })
+                }
+                Self::Through(_, rules) => dial(rules.look_up(host, bare, port).await?).await,
+                rules => dial(rules.look_up(host, bare, port).await?).await,
+            }
         };
         let late = || EgressFault::Late { host: host.to_owned(), seconds: DEADLINE.as_secs() };
         let socket = timeout(DEADLINE, connecting).await.map_err(|_| late())??;
@@ -144,6 +172,14 @@ impl Egress {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
         let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
         Ok(socket)
+    }
+
+    /// Asks once for the addresses of a host, and checks them.
+    async fn look_up(&self, host: &str, bare: &str, port: u16) -> Result<Admitted, EgressFault> {
+        let unknown =
+            |why: io::Error| EgressFault::Unknown { host: host.to_owned(), why: why.to_string() };
+        let found = lookup_host((bare, port)).await.map_err(unknown)?;
+        self.admit(host, found.take(ADDRESSES_MAX).collect())
     }
 
     /// The same for HTTP.
@@ -170,6 +206,12 @@ impl Egress {
         }
         Ok(Admitted(found))
     }
+}
+
+/// Whether a host is an address, however it is written: no name ends in a label that begins with a digit.
+fn is_number(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    host.contains(':') || last.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// What speaks against an address; `None`: it is public.

@@ -4,6 +4,7 @@
 //! size and time, and only at addresses that the network rules allow. Never a byte of a sender's in what is asked.
 
 mod client;
+mod detour;
 mod egress;
 mod keep;
 #[cfg(test)]
@@ -27,8 +28,8 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::fetch::{Facts, Outcome};
 use crate::verify::signature::{Fault, Kept, Known, Wanted};
 
-pub use client::Proxy;
 use client::{Brought, Client};
+pub use detour::Detour;
 pub use egress::{Egress, EgressFault};
 use keep::{Keep, Look};
 pub use trust::machine_roots;
@@ -53,9 +54,6 @@ pub enum FetchFault {
     /// The network rules, or nobody is there.
     #[error(transparent)]
     Egress(#[from] EgressFault),
-    /// The proxy opens no way.
-    #[error("the proxy opens no way: {0}")]
-    Proxy(String),
     /// TLS failed.
     #[error("TLS: {0}")]
     Tls(String),
@@ -131,8 +129,8 @@ impl FetchFault {
 pub struct Options {
     /// Networks that may be asked, beside public addresses.
     pub allowed: Arc<[IpNet]>,
-    /// Where everything goes through.
-    pub proxy: Option<Proxy>,
+    /// A proxy that everybody is asked through.
+    pub detour: Option<Arc<Detour>>,
     /// PEM with authorities that are trusted beside the machine's.
     pub authorities: Option<PathBuf>,
 }
@@ -164,14 +162,13 @@ impl Fetcher {
     /// Never: its own bounds are rates.
     #[must_use]
     pub fn new(options: Options, clock: &Arc<Clock>, telemetry: &Telemetry) -> Self {
-        let Options { allowed, proxy, authorities } = options;
+        let Options { allowed, detour, authorities } = options;
         let rate = |(count, per, burst): (u32, Duration, u32)| {
             Rate::new(count, per, NonZeroU32::new(burst)).expect("a rate of something")
         };
         Self(Arc::new(Inside {
             client: Client {
-                egress: Egress::Bound(allowed),
-                proxy,
+                egress: Egress::Bound(allowed).through(detour.as_ref()),
                 authorities,
                 deadline: DEADLINE,
             },

@@ -36,6 +36,7 @@ use self::lane::state::{Lags, State};
 use self::lane::window::Room;
 use self::post::Posts;
 use crate::clock::Clock;
+use crate::fetch::Detour;
 use crate::id::Uuid;
 use crate::shelf::Shelf;
 use crate::spool::{Lag, Spool, SpoolError, Start};
@@ -105,6 +106,8 @@ pub struct Ground {
     pub telemetry: Telemetry,
     /// Networks that destinations of records may be in, beside public ones.
     pub allowed: Arc<[IpNet]>,
+    /// The proxy that what speaks HTTP goes through.
+    pub detour: Option<Arc<Detour>>,
     /// The account that events about destinations belong to.
     pub operator: Uuid,
 }
@@ -177,7 +180,6 @@ impl Forwarder {
         Self::start_at(Tempo::simulated(), destinations, &[], ground)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "what lanes stand on is handed over")]
     fn start_at(
         tempo: Tempo,
         destinations: Vec<Destination>,
@@ -185,6 +187,8 @@ impl Forwarder {
         ground: Ground,
     ) -> Result<Self, ForwardError> {
         let (ground, room) = (Arc::new(ground), Arc::<Room>::default());
+        let led = destinations.into_iter().map(|one| one.led(ground.detour.as_ref()));
+        let destinations: Vec<_> = led.collect();
         let mut names = HashSet::new();
         if let Some(twice) = destinations.iter().find(|one| !names.insert(one.name())) {
             return Err(ForwardError::Twice(twice.name().to_owned()));

@@ -146,6 +146,7 @@ impl Posts {
         let read = Destination::of_record(record, &ground.allowed, ground.clock.now());
         let (wanted, state) = match read {
             Ok(destination) => {
+                let destination = destination.led(ground.detour.as_ref());
                 let state = State::new(&destination, Arc::clone(&self.inner.facts));
                 let destination = Arc::new(destination);
                 let wanted = match (record.flag("enabled"), record.flag("hold")) {

@@ -349,6 +349,7 @@ async fn lanes_of(
         clock: Arc::clone(clock),
         telemetry: telemetry.clone(),
         allowed: config.egress.networks(),
+        detour: config.egress.detour(),
         operator,
     };
     let destinations = config.forward.iter().map(Forward::destination);
@@ -370,7 +371,7 @@ fn enrolment(api: &Arc<Api>) -> hooks::Enrol {
 
 /// What asks others, if anybody is to be asked.
 fn fetcher(config: &Config, clock: &Arc<Clock>, telemetry: &Telemetry) -> Option<Fetcher> {
-    let options = config.fetch.options(config.egress.networks());
+    let options = config.fetch.options(&config.egress);
     config.fetch.enabled.then(|| Fetcher::new(options, clock, telemetry))
 }
 

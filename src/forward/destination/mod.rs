@@ -11,13 +11,13 @@ use http::HeaderMap;
 use ipnet::IpNet;
 
 use super::ForwardError;
-use super::options::{self, Options};
+use super::options::{self, Options, Peer};
 use super::rules::{read_condition, read_reshaping};
 pub(super) use super::target::Target;
 use super::target::read_target;
 use crate::catalogue::mask;
 use crate::event::Event;
-use crate::fetch::Egress;
+use crate::fetch::{Detour, Egress};
 use crate::filter::{Filter, Seen};
 use crate::id::{Secret, Uuid};
 use crate::limit::{PaceTexts, Pacing};
@@ -205,6 +205,16 @@ impl Destination {
             return Err(self.refuse(why.into()));
         }
         Ok(Self { egress: Egress::Bound(allowed), ..self })
+    }
+
+    /// What speaks HTTP is led through a proxy, where there is one.
+    pub(super) fn led(self, detour: Option<&Arc<Detour>>) -> Self {
+        match self.target.peer() {
+            Some((Peer::Http | Peer::Prefect | Peer::Objects, _)) => {
+                Self { egress: self.egress.through(detour), ..self }
+            }
+            _ => self,
+        }
     }
 
     /// The lane's text without secrets, or the record's name.

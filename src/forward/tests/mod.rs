@@ -89,6 +89,7 @@ impl House {
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::new(),
             allowed: ["127.0.0.0/8".parse().expect("a network")].into(),
+            detour: None,
             operator: OPERATOR,
         }
     }

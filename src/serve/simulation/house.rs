@@ -74,6 +74,7 @@ async fn start(world: &Shared) -> Result<Forwarder, SpoolError> {
         clock,
         telemetry: Telemetry::new(),
         allowed: Arc::default(),
+        detour: None,
         operator: ground().account,
     };
     let lanes = Forwarder::start_simulated(vec![destination.expect("a destination")], ground);

@@ -250,6 +250,7 @@ impl Field {
             clock: Arc::new(Clock::System),
             telemetry: Telemetry::new(),
             allowed: Arc::default(),
+            detour: None,
             operator: ACCOUNT,
         };
         let before = self.sink.events();

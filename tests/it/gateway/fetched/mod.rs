@@ -29,7 +29,7 @@ const KEYS: &str = "https://keys.example.com/jwks?v=1";
 fn served(far: &Far) -> Served {
     let proxy = far.proxy;
     Served::start(move |config| {
-        config.fetch.proxy = Some(format!("http://{proxy}"));
+        config.egress.proxy = Some(format!("http://{proxy}"));
         config.fetch.tls_ca = Some(file("ca.pem"));
     })
 }
