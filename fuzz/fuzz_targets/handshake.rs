@@ -102,7 +102,7 @@ impl<'a> Sent<'a> {
     }
 
     fn is_no_page(&self, answer: &Answer) {
-        let Answer { status, headers, body } = answer;
+        let Answer { status, headers, body, .. } = answer;
         assert!((200..300).contains(status), "{answer:?}");
         assert!(body.len() <= ANSWER_MAX_BYTES, "{} bytes", body.len());
         assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
