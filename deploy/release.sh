@@ -32,7 +32,10 @@ cargo tree --locked --edges normal,build --prefix none --format '{p}' | sed -E '
     | [.metadata.component, .components[] | ."bom-ref"] as $refs
     | .dependencies |= map(select(.ref | IN($refs[])))
     | .dependencies[] |= if .dependsOn then .dependsOn |= map(select(IN($refs[]))) else . end
-    | walk(if type == "string" and startswith($from) then "path+file:///hookgate" + .[($from | length):] else . end)
+    # Cargo leaves the name out where the folder has it.
+    | walk(if type == "string" and startswith($from)
+      then "path+file:///hookgate" + (.[($from | length):] | sub("^#(?<version>[0-9])"; "#hookgate@\(.version)"))
+      else . end)
   ' >"$out/hookgate.cdx.json"
 rm hookgate.cdx.json
 cd "$out"
