@@ -61,6 +61,21 @@ pub trait DiskFile: Debug + Send + Sync {
     fn size(&self) -> io::Result<u64>;
 }
 
+/// Puts a whole file in place of what had its name: after a crash it is the one or the other, never a part.
+///
+/// # Errors
+/// What the file system says; the name may stand for either then.
+pub fn replace(disk: &dyn Disk, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = folder.join(name);
+    let beside = path.with_extension("tmp");
+    let _ = disk.remove(&beside);
+    let file = disk.create(&beside, Mode::Buffered)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(&beside, &path)?;
+    disk.sync_folder(folder)
+}
+
 /// The machine's own.
 #[derive(Clone, Copy, Debug)]
 pub struct RealDisk;

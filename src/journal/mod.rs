@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use buffer::Buffer;
-pub use disk::{Disk, DiskFile, Mode, RealDisk, Space};
+pub use disk::{Disk, DiskFile, Mode, RealDisk, Space, replace};
 pub use frame::{FRAME_ALIGN, HEADER_BYTES, Header, write_sequence};
 pub use recovery::{Damage, Recovered, Report, Scope, count_damages, recover, scrub};
 pub use segment::{Head, Mark, Segment};

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::journal::{Disk, Mode};
+use crate::journal::{Disk, Mode, replace};
 
 const TITLE: &str = "hookgate cursors 3";
 /// The same without losses.
@@ -83,14 +83,7 @@ pub(super) fn write<'a>(
     lost: &Losses,
 ) -> io::Result<usize> {
     let text = print(places, lost);
-    let path = folder.join(FILE_NAME);
-    let beside = path.with_extension("tmp");
-    let _ = disk.remove(&beside);
-    let file = disk.create(&beside, Mode::Buffered)?;
-    file.write_at(text.as_bytes(), 0)?;
-    file.sync()?;
-    disk.rename(&beside, &path)?;
-    disk.sync_folder(folder)?;
+    replace(disk, folder, FILE_NAME, text.as_bytes())?;
     Ok(text.len())
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use super::{Sealing, SpoolError};
-use crate::journal::{Disk, Mode, RealDisk};
+use crate::journal::{Disk, Mode, RealDisk, replace};
 use crate::seal::{Ring, SealError, Sealer};
 
 const FILE: &str = "keys";
@@ -181,14 +181,7 @@ impl State {
             let last = one.last.map_or(SEALS.to_owned(), |last| last.to_string());
             let _ = writeln!(text, "{} {last}", one.key);
         }
-        let path = folder.join(FILE);
-        let beside = folder.join("keys.tmp");
-        let _ = disk.remove(&beside);
-        let file = disk.create(&beside, Mode::Buffered)?;
-        file.write_at(text.as_bytes(), 0)?;
-        file.sync()?;
-        disk.rename(&beside, &path)?;
-        disk.sync_folder(folder)?;
+        replace(disk, folder, FILE, text.as_bytes())?;
         self.is_saved = true;
         Ok(())
     }
