@@ -145,7 +145,7 @@ pub(super) fn at_start(config: &Config) -> Vec<Finding> {
             (Severity::Warning, "root"),
             "this runs as root".to_owned(),
             "a hole in it would be a hole in the whole machine; it needs no rights of root",
-            "run it as a user of its own: deploy/hookgate.service does",
+            "run it as a user of its own: deploy/systemd/hookgate.service does",
         );
     }
     if let Some(path) = config.store.keys() {

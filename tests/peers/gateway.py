@@ -146,8 +146,9 @@ class Gateway:
         """Serves; returns the seconds it took to be ready."""
         started = time.monotonic()
         words = self.serve_words(self.port, self.admin_port)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(words, env=self.env, stdout=log, stderr=log)
+        # What it prints is the stdout destination's alone.
+        with self.log.open("ab") as log, (self.folder / "gateway.out").open("ab") as out:
+            self.process = subprocess.Popen(words, env=self.env, stdout=out, stderr=log)
         if not until(self.is_ready, READY_SECONDS):
             raise RuntimeError(f"not ready within {READY_SECONDS} s (exit code {self.process.poll()}): {self.said()}")
         return time.monotonic() - started

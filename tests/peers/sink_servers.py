@@ -1,7 +1,8 @@
 """The servers behind the sinks that sinks.py tries: each can be killed and started again on its port, and tells which
-events it has, asked by a client that is not ours. NATS, Redis and PostgreSQL are Debian's, Kafka is
-Apache's from Maven Central, S3 is Versity's gateway. In TLS, which NATS and Redis speak in every second row, PostgreSQL and Kafka always, the
-authorities are our own and clients must show certificates.
+events it has, asked by a client that is not ours. NATS, Redis and PostgreSQL are Debian's, Kafka is Apache's from
+Maven Central, the Prefect servers are PyPI's, HTTP/2 is Node's. Two stand in for what cannot be had here: Versity's
+gateway for Amazon S3, and a second gateway of ours for Prefect Cloud. In TLS, which NATS and Redis speak in every
+second row, PostgreSQL, Kafka and HTTP/2 always, the authorities are our own and clients must show certificates.
 """
 
 import asyncio
@@ -61,6 +62,10 @@ class Process:
         """The event as this one shows it."""
         return event
 
+    def wants(self, event):
+        """Whether it is sent the event."""
+        return True
+
 
 class Certificates:
     """An authority, a server's certificate and a client's, as files; and what a setting of a destination says of them."""
@@ -91,6 +96,50 @@ class Certificates:
         context = ssl.create_default_context(cafile=self.authority)
         context.load_cert_chain(self.client, self.client_key)
         return context
+
+
+class Http2(Process):
+    """Node's HTTP/2 server in TLS, which asks for a client's certificate and for a token; it keeps what it was sent in a
+    file before it answers."""
+
+    TOKEN = "t-o-k-e-n"
+    PROGRAM = """
+const [port, kept, token, ...files] = process.argv.slice(1);
+const fs = require("node:fs"), [ca, cert, key] = files.map((file) => fs.readFileSync(file));
+const out = fs.openSync(kept, "a");
+const options = { ca, cert, key, requestCert: true, rejectUnauthorized: true, allowHTTP1: false };
+require("node:http2").createSecureServer(options, (request, response) => {
+  const chunks = [];
+  request.on("data", (chunk) => chunks.push(chunk)).on("end", () => {
+    const who = request.socket.getPeerCertificate().subjectaltname ?? "";
+    const known = request.headers.authorization === `Bearer ${token}` && who.includes("client@hookgate");
+    if (known) {
+      const events = JSON.parse(Buffer.concat(chunks));
+      fs.writeSync(out, events.map((event) => JSON.stringify({ event, version: request.httpVersion }) + "\\n").join(""));
+    }
+    response.writeHead(known ? 204 : 401).end();
+  });
+}).listen(Number(port), "127.0.0.1");
+"""
+
+    def __init__(self, folder):
+        super().__init__(folder, "https-http2")
+        token, self.kept = self.folder / "token", self.folder / "kept.ndjson"
+        token.write_text(self.TOKEN)
+        self.certificates = Certificates(self.folder)
+        settings = f"bearer_file={token}&{self.certificates.settings}"
+        self.to = f"https://{gateway.LOOPBACK}:{self.port}/in?{settings}"
+
+    def words(self):
+        files = self.certificates
+        place = [str(self.port), self.kept, self.TOKEN, files.authority, files.server, files.server_key]
+        return ["node", "-e", self.PROGRAM, "--", *place]
+
+    def received(self):
+        *lines, _ = self.kept.read_bytes().split(b"\n") if self.kept.exists() else [b""]
+        found = [json.loads(line) for line in lines]
+        assert {one["version"] for one in found} == {"2.0"}, found[:1]
+        return [one["event"] for one in found]
 
 
 class Nats(Process):
@@ -264,6 +313,17 @@ class Files(Process):
         return [json.loads(line) for file in (*files, self.path) for line in file.read_bytes().splitlines()]
 
 
+class Stdout(Files):
+    """No server either: what the gateway itself prints."""
+
+    def __init__(self, folder):
+        Process.__init__(self, folder, "stdout")
+        self.to, self.path = "stdout", folder / "gateway.out"
+
+    def received(self):
+        return [json.loads(line) for line in self.path.read_bytes().splitlines()]
+
+
 class Kafka(Process):
     """A real Kafka broker, its own controller, that takes logins by SCRAM in TLS, from clients that show their
     certificate."""
@@ -363,18 +423,19 @@ class Kafka(Process):
 
 
 class Prefect(prefect_server.Server):
-    """A real Prefect server that knows users, over its websocket; it shows events without what the gateway adds."""
+    """A real Prefect server that knows users, over HTTP or its websocket; it shows events without what the gateway adds."""
 
     LOGIN = "admin:pass word"
 
-    def __init__(self, folder):
-        self.name, self.folder = "prefect-ws", folder / "prefect-ws"
+    def __init__(self, folder, way):
+        self.name, self.folder = f"prefect-{way}", folder / f"prefect-{way}"
         self.folder.mkdir()
         super().__init__(self.folder)
         self.env["PREFECT_SERVER_API_AUTH_STRING"] = self.LOGIN
         login = self.folder / "login"
         login.write_text(f"{self.LOGIN}\n")
-        self.to = f"prefect+ws://{gateway.LOOPBACK}:{self.port}/api?bearer_file={login}"
+        setting = {"http": "basic_file", "ws": "bearer_file"}[way]
+        self.to = f"prefect+{way}://{gateway.LOOPBACK}:{self.port}/api?{setting}={login}"
 
     def ask(self, url, value=None):
         headers = {"content-type": "application/json"}
@@ -396,12 +457,45 @@ class Prefect(prefect_server.Server):
     def plain(self, event):
         return {name: event[name] for name in prefect_server.MEMBERS}
 
+    def wants(self, event):
+        return True
+
     def remove(self):
         pass
 
 
+class Cloud(Process):
+    """The stand-in for Prefect Cloud: a second gateway, with the paths and keys of Cloud. It makes events of its own, and
+    takes none that are named as those; and it says itself whose an event is."""
+
+    def __init__(self, folder, way):
+        self.name, self.folder = f"cloud-{way}", folder / f"cloud-{way}"
+        self.folder.mkdir()
+        self.gateway = gateway.Gateway(self.folder)
+        key = self.folder / "key"
+        key.write_text(self.gateway.account["api_key"])
+        place = f"{gateway.LOOPBACK}:{self.gateway.port}{self.gateway.account['api_path']}"
+        self.to, self.where = f"prefect+{way}://{place}?bearer_file={key}", "event.event.startswith('peer.')"
+
+    def start(self):
+        self.gateway.start()
+
+    def kill(self):
+        self.gateway.kill()
+
+    def wants(self, event):
+        return event["event"].startswith("peer.")
+
+    def plain(self, event):
+        return {name: event[name] for name in prefect_server.MEMBERS}
+
+    def received(self):
+        return [self.plain(event) for event in self.gateway.drained_events() if self.wants(event)]
+
+
 class Objects(Process):
-    """A real S3 server (Versity's, from the Go module proxy) that keeps objects in a folder."""
+    """The stand-in for Amazon S3: Versity's server of the same protocol (from the Go module proxy), which keeps objects in
+    a folder."""
 
     BUCKET, KEY, SECRET = "bucket", "AKIDEXAMPLE", "s3cr3t/with+signs"
 

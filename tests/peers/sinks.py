@@ -5,7 +5,8 @@ gateway has (a file destination tells which) may be missing at any sink; what co
 and come with the same id. Prints a table of sent, received, unique, duplicates and lost.
 
 Which servers, and who asks them, stands in sink_servers.py. Requests over HTTP are read by programs that are not ours:
-CloudEvents by the CloudEvents SDK, signatures by the standardwebhooks library, with the new secret and with the old one.
+CloudEvents by the CloudEvents SDK, signatures by the standardwebhooks library, with the new secret and with the old one,
+HTTP/2 in TLS by Node's own server, which asks for the gateway's certificate and its token.
 Takes HOOKGATE_BIN, and perhaps words that names of sinks must have; installs the peers once (setup.sh). Ends with
 `N passed, N failed`.
 """
@@ -21,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gateway
-from sink_servers import Files, Kafka, Nats, Objects, Postgres, Prefect, Process, Redis
+from sink_servers import Cloud, Files, Http2, Kafka, Nats, Objects, Postgres, Prefect, Process, Redis, Stdout
 
 SECONDS = 420
 EVENTS = 1500
@@ -34,9 +35,12 @@ AROUND_SECONDS = 5
 
 
 class Http(Process):
-    """A receiver of one form, which keeps what it was sent in a file before it answers."""
+    """A receiver of one form, which keeps what it was sent in a file before it answers; perhaps one that takes signed
+    requests alone, or those that log in."""
 
-    def __init__(self, folder, form, signed=False):
+    LOGIN = "hook:pass wörd"
+
+    def __init__(self, folder, form, signed=False, login=""):
         super().__init__(folder, f"http-{form}{'-signed' if signed else ''}")
         self.form, self.kept = form, self.folder / "kept.ndjson"
         self.to = f"http://{gateway.LOOPBACK}:{self.port}/in?form={form}"
@@ -45,9 +49,17 @@ class Http(Process):
             file = self.folder / "secrets"
             file.write_text("\n".join(self.secrets) + "\n")
             self.to += f"&sign_file={file}&batch_events=50"
+        self.credential = ""
+        if login:
+            file = self.folder / "login"
+            file.write_text(f"{self.LOGIN}\n")
+            self.to += f"&{login}_file={file}"
+            encoded = base64.b64encode(self.LOGIN.encode()).decode()
+            self.credential = f"Basic {encoded}"
 
     def words(self):
-        return [sys.executable, __file__, "--receive", str(self.port), self.kept, self.form, *self.secrets]
+        place = ["--receive", str(self.port), self.kept, self.form, self.credential]
+        return [sys.executable, __file__, *place, *self.secrets]
 
     def received(self):
         """Every event it was sent, in order, as its reader read it."""
@@ -92,7 +104,7 @@ def plain(cloudevent):
     return event
 
 
-def receive(port, kept, form, *whsecs):
+def receive(port, kept, form, credential, *whsecs):
     """Serves until it is killed."""
     from standardwebhooks import Webhook
 
@@ -108,6 +120,7 @@ def receive(port, kept, form, *whsecs):
                 for hook in hooks:
                     hook.verify(body, headers, json_parse=False)
                 assert hooks or "webhook-signature" not in headers
+                assert headers.get("authorization", "") == credential, headers.get("authorization")
                 events, status = read_events(form, headers, body), 204
                 lines = b"".join(gateway.json_bytes(event) + b"\n" for event in events)
                 with lock:
@@ -132,7 +145,8 @@ SINKS = {
     "http-array": lambda folder: Http(folder, "array"),
     "http-array-signed": lambda folder: Http(folder, "array", signed=True),
     "http-single": lambda folder: Http(folder, "single"),
-    "http-ndjson": lambda folder: Http(folder, "ndjson"),
+    "http-ndjson": lambda folder: Http(folder, "ndjson", login="basic"),
+    "https-http2": Http2,
     "http-cloudevents": lambda folder: Http(folder, "cloudevents"),
     "http-cloudevents-binary": lambda folder: Http(folder, "cloudevents-binary"),
     "http-cloudevents-batch": lambda folder: Http(folder, "cloudevents-batch"),
@@ -144,7 +158,11 @@ SINKS = {
     "kafka": Kafka,
     "s3": Objects,
     "file": Files,
-    "prefect-ws": Prefect,
+    "stdout": Stdout,
+    "prefect-http": lambda folder: Prefect(folder, "http"),
+    "prefect-ws": lambda folder: Prefect(folder, "ws"),
+    "cloud-http": lambda folder: Cloud(folder, "http"),
+    "cloud-ws": lambda folder: Cloud(folder, "ws"),
 }
 
 
@@ -185,6 +203,7 @@ def kill_each(sinks, downtimes):
 
 def check_sink(checks, sink, expected, downtime):
     """What one sink has, against what the gateway had; returns its line of the table."""
+    expected = {id: event for id, event in expected.items() if sink.wants(event)}
     received = sink.received()
     counts = Counter(event["id"] for event in received)
     by_id = {event["id"]: event for event in received}
@@ -210,8 +229,14 @@ def check(checks, folder):
     try:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda sink: sink.start(), sinks))
+        # Which events a destination wants, only a file says; flags would stand for all of it.
+        config = folder / "hookgate.toml"
         forward = [f"file:{folder / 'events.ndjson'}", *(sink.to for sink in sinks)]
-        with gateway.Gateway(folder, forward) as server:
+        wheres = ["", *(getattr(sink, "where", "") for sink in sinks)]
+        for to, where in zip(forward, wheres):
+            with config.open("a") as file:
+                file.write(f"[[forward]]\nto = {json.dumps(to)}\n" + (f'where = "{where}"\n' if where else ""))
+        with gateway.Gateway(folder, [], env={"HOOKGATE_CONFIG": str(config)}) as server:
             server.start()
             path = server.webhook("sinks").path
             statuses, downtimes = [], {}
