@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Takes the disk away: a file system that somebody else fills, one that fills because a destination is gone, a damaged
-byte in the middle of a segment, and a second process on the same folder.
+"""Takes the disk away: a file system that somebody else fills, one that fills because a destination is gone, one that
+turns read-only, a damaged byte in the middle of a segment, and a second process on the same folder.
 
 The file systems are small tmpfs in a mount namespace of the script's own, so nothing is left behind; that needs root,
 or a kernel that grants it in a user namespace. Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
@@ -105,8 +105,8 @@ def fill(path):
                 pass
 
 
-def check_refusals(checks, what, server, load):
-    """While it is full: 503 with a number of seconds, and readiness says why."""
+def check_refusals(checks, what, server, load, why="full"):
+    """While nothing can be written: 503 with a number of seconds, and readiness says why."""
     if not checks.true(f"{what}: it says so", gateway.until(lambda: load.count(503), FULL_SECONDS), server.said()):
         return
     refusals = [answer for answer in list(load.answers.values()) if answer.status == 503]
@@ -114,7 +114,7 @@ def check_refusals(checks, what, server, load):
     checks.true(f"{what}: 503 comes with Retry-After", all(text.isdigit() for text in after), after)
     readiness = server.admin("/readyz")
     found = (readiness.status, readiness.json()["checks"].get("spool"))
-    checks.equal(f"{what}: readiness names the reason", found, (503, "full"))
+    checks.equal(f"{what}: readiness names the reason", found, (503, why))
     checks.equal(f"{what}: it stays alive", server.admin("/livez").status, 200)
 
 
@@ -177,6 +177,53 @@ def check_unreachable(checks, folder):
         check_delivery(checks, what, load, sink.events)
         check_whole(checks, what, server)
         sink.shutdown()
+
+
+@contextlib.contextmanager
+def formatted(folder):
+    """A file system of its own on a disk that can fail: ext4 in a file."""
+    image, disk = folder / "image", folder / "disk"
+    with image.open("wb") as file:
+        file.truncate(2 * DISK_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    disk.mkdir()
+    try:
+        yield lambda: subprocess.run(["mount", "-o", "loop", image, disk], check=True) and disk
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=False)
+
+
+def check_read_only(checks, folder):
+    """The disk fails under load, and its file system turns read-only as the kernel makes it; somebody mounts it again."""
+    what = "a file system that turned read-only"
+    with formatted(folder) as mount:
+        with gateway.Gateway(folder, data=mount() / "data") as server:
+            server.start()
+            load = Load(server, server.webhook("disk").path)
+            checks.true(f"{what}: it begins well", gateway.until(lambda: load.count(204) > 50, FULL_SECONDS))
+            subprocess.run(["mount", "-o", "remount,abort", folder / "disk"], check=True)
+            check_refusals(checks, what, server, load, "failed")
+            load.stop()
+            checks.equal(f"{what}: every request had an answer", load.faults[:3], [])
+            checks.true(f"{what}: delivery goes on", gateway.until(server.is_drained, ROOM_SECONDS), server.said())
+            check_delivery(checks, what, load, server.events())
+            server.stop()
+            subprocess.run(["umount", folder / "disk"], check=True)
+            mount()
+            server.start()
+            webhook = server.webhook("again")
+            again = Load(server, webhook.path)
+            checks.true(f"{what}: mounted again, it takes requests", gateway.until(lambda: again.count(204) > 20, ROOM_SECONDS))
+            again.stop()
+            events = server.drained_events()
+            check_delivery(checks, what, again, [one for one in events if webhook.id in json.dumps(one["related"])])
+            # What was on its way as the disk failed may have come to it: a 503 says try again, not that it was nothing.
+            numbers = {one["payload"].get("number") for one in events if webhook.id not in json.dumps(one["related"])}
+            acked = {number for number, answer in load.answers.items() if answer.status == 204}
+            checks.equal(f"{what}: mounted again, what was answered is there", acked - numbers, set())
+            unsure = numbers - acked - {None}
+            checks.true(f"{what}: and no more than was on its way", len(unsure) <= CLIENTS, unsure)
+            check_whole(checks, what, server)
 
 
 def damage(spool, text):
@@ -263,7 +310,8 @@ def check_second(checks, folder):
 
 def check(checks, folder):
     """The whole script, each part in a folder of its own."""
-    for part in (check_foreign, check_unreachable, check_last_damage, check_old_damage, check_second):
+    parts = check_foreign, check_unreachable, check_read_only, check_last_damage, check_old_damage, check_second
+    for part in parts:
         place = folder / part.__name__
         place.mkdir()
         part(checks, place)
