@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use uuid::Uuid;
+use zeroize::Zeroize as _;
 
 use crate::clock::{Clock, Time};
 
@@ -43,7 +44,7 @@ pub fn slug(clock: &Clock) -> Secret {
 }
 
 /// Text that must reach no log, event or template: formatting it prints stars. [`Secret::expose`] is the only way to
-/// the text, so a search for that word finds every use.
+/// the text, so a search for that word finds every use. Its memory is cleared when it goes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
@@ -58,6 +59,12 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

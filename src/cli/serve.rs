@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::{Failure, say};
@@ -159,7 +160,16 @@ fn start_log(loaded: &Loaded) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A core file would hold the secrets that are in memory.
+fn leave_no_core() {
+    let limit = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(fault) = setrlimit(Resource::Core, limit) {
+        tracing::warn!(%fault, "core files cannot be turned off");
+    }
+}
+
 async fn serve(config: &Config) -> Result<(), Failure> {
+    leave_no_core();
     // Asked for before anything starts: a signal that comes early is not lost.
     let mut signals = Signals::listen().map_err(serve::ServeError::from)?;
     let gateway = Gateway::start(config, Arc::new(Clock::System)).await?;

@@ -7,10 +7,12 @@ connections. Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
 """
 
 import gzip
+import os
 import resource
 import threading
 import time
 import zlib
+from pathlib import Path
 
 import gateway
 from bombs import BOMBS
@@ -279,6 +281,15 @@ def check_idle(checks, server, path):
         connection.close()
 
 
+def check_process(checks, server):
+    """What is said of the process at its start, and what a crash of it would leave behind."""
+    if os.geteuid() == 0:
+        checks.true("who runs it as root is told so", "this runs as root" in server.log.read_text(), server.said())
+    limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+    cores = [line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size")]
+    checks.equal("it leaves no core file", cores, [["0", "0"]])
+
+
 def check_growth(checks, server, what, before, most):
     """The peak since it was forgotten last."""
     peak = server.memory("VmHWM")
@@ -310,6 +321,7 @@ def check(checks, folder):
         server.forget_peak()
         before, prober = server.memory(), Prober(server, path)
         prober.start()
+        check_process(checks, server)
         check_refused(checks, server, path)
         check_disabled(checks, server)
         check_growth(checks, server, "broken requests", before, GROWTH_MAX_BYTES)
