@@ -24,7 +24,8 @@ use super::peer::{Sender, is_trusted};
 use super::registry::Place;
 use super::tunnel::{Tunnel, Upgrade};
 use super::wire::{HeadLimits, Wire};
-use super::{Handler, proxy};
+use super::{Handler, proxy, tls};
+use crate::request::ClientCertificate;
 use crate::telemetry::accept::Reason;
 
 /// What a client of HTTP/2 sends first (RFC 9113, 3.4).
@@ -73,6 +74,8 @@ struct Opened {
     first: Vec<u8>,
     version: Version,
     near: IpAddr,
+    /// What the peer showed for itself, when an authority of the settings vouches for it.
+    certificate: Option<Arc<ClientCertificate>>,
     place: Place,
 }
 
@@ -100,24 +103,27 @@ async fn open(
         }
     }
     place.count_peer(near)?;
-    if let Some(tls) = &inside.tls {
+    if let Some(own) = &inside.tls {
         let handshake = async {
             let _turn = inside.handshakes.acquire().await.ok()?;
-            tls.acceptor().accept(stream).await.ok()
+            own.acceptor().accept(stream).await.ok()
         };
         let done = timeout(options.tls_handshake, Box::pin(handshake)).await;
         let stream = done.ok().flatten().ok_or(Reason::Tls)?;
         let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let version = if two { Version::Two } else { Version::One };
+        let certificate = tls::shown(stream.get_ref().1);
         let stream = Stream::Tls(Box::new(stream));
-        return Ok(Some(Opened { stream, first: Vec::new(), version, near, place }));
+        let first = Vec::new();
+        return Ok(Some(Opened { stream, first, version, near, certificate, place }));
     }
     let mut first = Vec::new();
     match timeout(options.sniff, sniff(&stream, &mut first)).await {
         Err(_) => Err(Reason::Silent),
         Ok(Err(_) | Ok(None)) => Ok(None),
         Ok(Ok(Some(version))) => {
-            Ok(Some(Opened { stream: Stream::Plain(stream), first, version, near, place }))
+            let (stream, certificate) = (Stream::Plain(stream), None);
+            Ok(Some(Opened { stream, first, version, near, certificate, place }))
         }
     }
 }
@@ -153,7 +159,7 @@ async fn sniff(stream: &TcpStream, first: &mut Vec<u8>) -> io::Result<Option<Ver
 
 impl Opened {
     async fn run<H: Handler>(self, inside: Arc<Inside>, handler: Arc<H>) {
-        let Self { stream, first, version, near, place } = self;
+        let Self { stream, first, version, near, certificate, place } = self;
         let (link, trusted) = (place.link.clone(), &inside.options.trusted_proxies);
         let secure = matches!(stream, Stream::Tls(_));
         let door = Arc::new(Door {
@@ -161,6 +167,7 @@ impl Opened {
             link: link.clone(),
             near: Sender { peer: near, secure },
             is_proxy: is_trusted(near, trusted),
+            certificate,
             multiplexed: version == Version::Two,
             count: AtomicU64::new(0),
             upgrade: Mutex::default(),

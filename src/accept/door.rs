@@ -20,7 +20,7 @@ use super::tunnel::Upgrade;
 use super::wire::is_authority;
 use super::{Body, Handler, Reply};
 use crate::id;
-use crate::request::{Arrival, RequestId};
+use crate::request::{Arrival, ClientCertificate, RequestId};
 use crate::telemetry::accept::Reason;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -36,6 +36,8 @@ pub(super) struct Door<H> {
     pub(super) near: Sender,
     /// It may speak for others.
     pub(super) is_proxy: bool,
+    /// What it showed when the connection began.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
     /// HTTP/2.
     pub(super) multiplexed: bool,
     /// Requests so far.
@@ -109,6 +111,9 @@ impl<H: Handler> Door<H> {
         } else {
             self.near
         };
+        // A proxy's own certificate says nothing of those for whom it speaks.
+        let is_relayed = self.is_proxy && peer::is_relayed(&parts.headers);
+        let certificate = self.certificate.clone().filter(|_| !is_relayed);
         Arrival {
             method: parts.method,
             target: parts.uri,
@@ -116,6 +121,7 @@ impl<H: Handler> Door<H> {
             peer: sender.peer,
             secure: sender.secure,
             request_id,
+            certificate,
             received: self.inside.clock.now(),
         }
     }

@@ -20,6 +20,11 @@ impl Ledger {
         Self { facts, epoch: Instant::now(), lines }
     }
 
+    /// The certificate that is shown to clients ends then, in seconds since 1970.
+    pub(super) fn certificate_ends(&self, until: i64) {
+        self.facts.certificate_ends(until);
+    }
+
     pub(super) fn opened(&self) {
         self.facts.opened();
     }

@@ -28,6 +28,8 @@ const BACKLOG: i32 = 4096;
 const DESCRIPTORS_KEPT: u64 = 128;
 /// After the system had nothing left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks at the certificate.
+const MIND: Duration = Duration::from_mins(1);
 /// For connections that were cut to be gone.
 const CUT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -77,7 +79,7 @@ impl Sockets {
         let room = room(options.connections_max);
         let registry = Registry::new(room, options.connections_per_peer_max, ledger.clone());
         let inside = Inside {
-            tls: options.tls.clone().map(Tls::load).transpose()?,
+            tls: options.tls.clone().map(|files| Tls::load(files, ledger.clone())).transpose()?,
             handshakes: Semaphore::new(options.tls_handshakes_max),
             bodies: Bodies::new(&options),
             registry: Arc::new(registry),
@@ -124,6 +126,24 @@ impl Sockets {
         let socket = bound(address, shared).map_err(refuse)?;
         let address = socket.local_addr().map_err(refuse)?;
         Ok(Listener { socket, address, inside: self.0.clone() })
+    }
+
+    /// Reads a changed certificate again, whoever connects, and says when it ends soon or counts not now; until `stop`
+    /// holds true or its sender is gone.
+    pub async fn mind(self, mut stop: watch::Receiver<bool>) {
+        let Some(tls) = &self.0.tls else { return };
+        let stopped = stop.wait_for(|stopped| *stopped);
+        let minding = async {
+            loop {
+                tls.mind(Instant::now(), self.0.clock.now());
+                sleep(MIND).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stopped => {}
+            () = minding => {}
+        }
     }
 
     /// Connections now open.

@@ -72,6 +72,8 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// PEM with the private key.
     pub key: PathBuf,
+    /// PEM with the authorities of clients' certificates; without it nobody is asked for one.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Default for Options {

@@ -1,5 +1,6 @@
 //! TLS for listeners. In: PEM files. Out: an acceptor that uses them as they are now: changed files are read again, and
-//! bad ones leave the last good ones in use. Never a key in a message.
+//! bad ones leave the last good ones in use; what a client's certificate says, and when our own ends. Never a key in a
+//! message.
 
 use std::fs;
 use std::path::Path;
@@ -7,17 +8,25 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::AcceptError;
+use super::ledger::Ledger;
 use super::options::TlsFiles;
+use crate::clock::Time;
+use crate::request::ClientCertificate;
+use crate::verify::certificate::{Standing, Term, read as read_names, term};
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_secs(2);
+/// Between two words of one certificate.
+const WORD_SECONDS: i64 = 86_400;
 
 /// Certificate and key in use.
 #[derive(Debug)]
@@ -25,26 +34,66 @@ pub(super) struct Tls {
     files: TlsFiles,
     current: ArcSwap<ServerConfig>,
     seen: Mutex<Seen>,
+    ledger: Arc<Ledger>,
 }
+
+/// When and how a file was written.
+type Stamp = Option<(SystemTime, u64)>;
 
 #[derive(Debug)]
 struct Seen {
     looked: Instant,
-    stamps: [Option<(SystemTime, u64)>; 2],
+    stamps: [Stamp; 3],
+    term: Option<Term>,
+    /// When it was said last that the certificate ends soon or counts not now, in seconds since 1970.
+    said: Option<i64>,
 }
 
 impl Tls {
     /// Reads the files.
-    pub(super) fn load(files: TlsFiles) -> Result<Self, AcceptError> {
+    pub(super) fn load(files: TlsFiles, ledger: Arc<Ledger>) -> Result<Self, AcceptError> {
         let stamps = stamps(&files);
-        let current = ArcSwap::from_pointee(read(&files)?);
-        Ok(Self { files, current, seen: Mutex::new(Seen { looked: Instant::now(), stamps }) })
+        let (config, term) = read(&files)?;
+        let seen = Mutex::new(Seen { looked: Instant::now(), stamps, term, said: None });
+        let tls = Self { files, current: ArcSwap::from_pointee(config), seen, ledger };
+        tls.tell(term);
+        Ok(tls)
     }
 
     /// For one more connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.refresh(Instant::now());
         TlsAcceptor::from(self.current.load_full())
+    }
+
+    /// Reads the files again when they changed, and says what is odd about the certificate's term.
+    pub(super) fn mind(&self, now: Instant, time: Time) {
+        self.refresh(now);
+        if let Some(word) = self.word(time) {
+            tracing::warn!("{word}");
+        }
+    }
+
+    /// What is to be said of the certificate: when it was read, and once a day from then on.
+    fn word(&self, time: Time) -> Option<String> {
+        let now = time.micros().div_euclid(1_000_000);
+        let mut seen = self.seen.lock().expect("nothing panics under this lock");
+        if seen.said.is_some_and(|said| (said..said + WORD_SECONDS).contains(&now)) {
+            return None;
+        }
+        let path = self.files.certificate.display();
+        let word = match seen.term?.standing(now) {
+            Standing::Good => return None,
+            standing => format!("the TLS certificate {path} {standing}"),
+        };
+        seen.said = Some(now);
+        Some(word)
+    }
+
+    fn tell(&self, term: Option<Term>) {
+        if let Some(term) = term {
+            self.ledger.certificate_ends(term.until);
+        }
     }
 
     /// Reads the files again when they changed and the last look was a while ago.
@@ -60,8 +109,11 @@ impl Tls {
         }
         seen.stamps = stamps;
         match read(&self.files) {
-            Ok(config) => {
+            Ok((config, term)) => {
+                // What was agreed under the former authorities is not resumed: it is part of the former settings.
                 self.current.store(Arc::new(config));
+                (seen.term, seen.said) = (term, None);
+                self.tell(term);
                 tracing::info!("the TLS certificate was read again");
             }
             Err(error) => {
@@ -71,58 +123,151 @@ impl Tls {
     }
 }
 
-fn stamps(files: &TlsFiles) -> [Option<(SystemTime, u64)>; 2] {
+/// What the other end showed for itself; that an authority vouches for it was found in the handshake.
+pub(super) fn shown(connection: &ServerConnection) -> Option<Arc<ClientCertificate>> {
+    let own = connection.peer_certificates()?.first()?;
+    let read = read_names(own);
+    if read.is_none() {
+        tracing::debug!("a client certificate was not understood");
+    }
+    read.map(Arc::new)
+}
+
+/// From and until when the first certificate of a PEM file counts: the one that is shown to clients.
+///
+/// # Errors
+/// [`AcceptError::Tls`]: it cannot be read.
+pub fn own_term(path: &Path) -> Result<Term, AcceptError> {
+    let own = CertificateDer::from_pem_file(path).map_err(|error| bad(path, &error))?;
+    term(&own).ok_or_else(|| bad(path, &"it is no certificate"))
+}
+
+fn bad(path: &Path, reason: &dyn std::fmt::Display) -> AcceptError {
+    AcceptError::Tls { path: path.to_owned(), reason: reason.to_string() }
+}
+
+fn stamps(files: &TlsFiles) -> [Stamp; 3] {
     let stamp = |path: &Path| {
         let facts = fs::metadata(path).ok()?;
         Some((facts.modified().ok()?, facts.len()))
     };
-    [stamp(&files.certificate), stamp(&files.key)]
+    let authorities = files.client_ca.as_deref().and_then(stamp);
+    [stamp(&files.certificate), stamp(&files.key), authorities]
 }
 
-fn read(files: &TlsFiles) -> Result<ServerConfig, AcceptError> {
-    let bad = |path: &Path, reason: &dyn std::fmt::Display| AcceptError::Tls {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    };
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| bad(&files.certificate, &error))?;
+/// What the files say, and the term of the certificate that is shown.
+fn read(files: &TlsFiles) -> Result<(ServerConfig, Option<Term>), AcceptError> {
+    let chain = certificates(&files.certificate)?;
+    let term = chain.first().and_then(|own| term(own));
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| bad(&files.key, &error))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = match &files.client_ca {
+        Some(path) => authorities(path, &provider)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map(|builder| builder.with_client_cert_verifier(verifier))
+        .and_then(|builder| builder.with_single_cert(chain, key))
         .map_err(|error| bad(&files.certificate, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, term))
+}
+
+/// Asks for a certificate, and takes none as well as one that these authorities vouch for; no other.
+fn authorities(
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, AcceptError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| bad(path, &error))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| bad(path, &error))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AcceptError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| bad(path, &error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Telemetry;
+    use crate::telemetry::accept::Facts;
 
     #[test]
     fn a_changed_certificate_is_read_again_and_a_bad_one_is_not_used() {
         let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
         let folder = std::env::temp_dir().join(format!("hookgate-tls-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        let files =
-            TlsFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") };
+        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        let files = TlsFiles { certificate, key, client_ca: Some(folder.join("ca.pem")) };
         let lay = || {
             fs::copy(kept.join("certificate.pem"), &files.certificate).expect("a copy");
             fs::copy(kept.join("key.pem"), &files.key).expect("a copy");
+            fs::copy(kept.join("stranger.pem"), folder.join("ca.pem")).expect("a copy");
         };
         lay();
-        let tls = Tls::load(files.clone()).expect("good files");
+        let tls = Tls::load(files.clone(), ledger()).expect("good files");
         let (start, first) = (Instant::now(), tls.current.load_full());
         let later = |seconds| start + Duration::from_secs(seconds);
         fs::write(&files.certificate, "no certificate").expect("a write");
         tls.refresh(later(1));
         tls.refresh(later(3));
         assert!(Arc::ptr_eq(&first, &tls.current.load_full()), "the last good one stays");
-        assert!(matches!(Tls::load(files.clone()), Err(AcceptError::Tls { .. })));
+        assert!(matches!(Tls::load(files.clone(), ledger()), Err(AcceptError::Tls { .. })));
         lay();
         tls.refresh(later(6));
         assert!(!Arc::ptr_eq(&first, &tls.current.load_full()), "the new one is in use");
+        let second = tls.current.load_full();
+        fs::write(folder.join("ca.pem"), "").expect("a write");
+        tls.refresh(later(9));
+        assert!(Arc::ptr_eq(&second, &tls.current.load_full()), "no authority is none to ask");
+        fs::copy(kept.join("certificate.pem"), folder.join("ca.pem")).expect("a copy");
+        tls.refresh(later(12));
+        assert!(!Arc::ptr_eq(&second, &tls.current.load_full()), "authorities are read again");
+        fs::remove_dir_all(&folder).expect("the folder goes");
+    }
+
+    fn ledger() -> Arc<Ledger> {
+        Arc::new(Ledger::new(Facts::register(&Telemetry::new())))
+    }
+
+    #[test]
+    fn an_end_that_is_near_is_said_when_it_is_read_and_once_a_day() {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+        let folder = std::env::temp_dir().join(format!("hookgate-term-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let (certificate, key) = (folder.join("certificate.pem"), kept.join("key.pem"));
+        let files = TlsFiles { certificate: certificate.clone(), key, client_ca: None };
+        fs::copy(kept.join("expired.pem"), &certificate).expect("a copy");
+        assert_eq!(own_term(&certificate).expect("a term").until, 1_580_515_200);
+        let telemetry = Telemetry::new();
+        let ledger = Arc::new(Ledger::new(Facts::register(&telemetry)));
+        let tls = Tls::load(files, ledger).expect("good files");
+        let name = "hookgate_tls_certificate_not_after_seconds";
+        assert!(telemetry.print().contains(&format!("{name} 1580515200")));
+        let word = |text: &str| tls.word(Time::parse(text).expect("a moment"));
+        assert_eq!(word("2020-01-02T00:00:00Z"), None, "thirty days are left");
+        let said = word("2020-01-30T00:00:00Z").expect("a word");
+        assert!(said.ends_with("certificate.pem ends in 2 days"), "{said}");
+        assert_eq!(word("2020-01-30T23:59:59Z"), None, "said today");
+        let said = word("2020-01-31T00:00:00Z").expect("a word");
+        assert!(said.ends_with("ends in 1 day"), "{said}");
+        let said = word("2020-02-03T00:00:00Z").expect("a word");
+        assert!(said.contains("ended 2 days ago"), "{said}");
+        fs::copy(kept.join("certificate.pem"), &certificate).expect("a copy");
+        tls.refresh(Instant::now() + Duration::from_secs(3));
+        assert_eq!(word("2027-01-01T00:00:00Z"), None, "the new one counts");
+        let said = word("2026-11-23T00:00:00Z").expect("a word");
+        assert!(said.ends_with("begins in 2 days"), "{said}");
+        assert!(!telemetry.print().contains("1580515200"), "the metric is of the new one");
         fs::remove_dir_all(&folder).expect("the folder goes");
     }
 }

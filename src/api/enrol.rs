@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::problem::Problem;
+use super::verification::Means;
 use super::{Api, verification};
 use crate::catalogue::{Actor, WEBHOOK};
 use crate::id::{Secret, Uuid};
@@ -35,7 +36,7 @@ impl Api {
             let mut record = standing.clone();
             record.fields.insert(VERIFICATION.to_owned(), said.into());
             verification::complete(Some(&standing), &mut record, now, &self.clock);
-            if verification::vet(Some(&record), &self.options.providers, true).is_err() {
+            if verification::vet(Some(&record), &self.options.providers, Means::ALL).is_err() {
                 return Ok(false);
             }
             let places = vec![standing.account, standing.workspace.unwrap_or_default()];

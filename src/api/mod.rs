@@ -106,6 +106,8 @@ pub struct Options {
     pub providers: Registry,
     /// Whether certificates and keys of those who sign are fetched.
     pub fetches: bool,
+    /// Whether senders are asked for certificates.
+    pub certifies: bool,
 }
 
 impl Options {
@@ -124,6 +126,7 @@ impl Options {
             audit_days: 0,
             providers: Registry::built_in(),
             fetches: true,
+            certifies: true,
         }
     }
 }

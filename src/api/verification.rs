@@ -30,6 +30,20 @@ const TOLERANCE_MAX_SECONDS: u64 = 86_400;
 /// Shortest secret that we take where a provider leaves the choice to the owner; providers make longer ones.
 const SECRET_MIN_BYTES: usize = 8;
 
+/// What this gateway has to verify with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Means {
+    /// Keys and certificates are fetched from where they are kept.
+    pub(super) fetches: bool,
+    /// Senders are asked for certificates.
+    pub(super) certifies: bool,
+}
+
+impl Means {
+    /// Everything: of what was found good before.
+    pub(super) const ALL: Self = Self { fetches: true, certifies: true };
+}
+
 /// Puts the secrets of a webhook where nothing shows them, and names them. What is no setting stays as it is, for
 /// [`vet`] to refuse.
 pub(super) fn complete(before: Option<&Record>, record: &mut Record, now: Time, clock: &Clock) {
@@ -180,7 +194,7 @@ pub(super) fn vet_redaction(after: Option<&Record>) -> Result<(), Problem> {
 pub(super) fn vet(
     after: Option<&Record>,
     providers: &Registry,
-    fetches: bool,
+    means: Means,
 ) -> Result<(), Problem> {
     let Some(after) = after else { return Ok(()) };
     let Some(said) = after.fields.get(VERIFICATION).filter(|said| !said.is_null()) else {
@@ -232,7 +246,7 @@ pub(super) fn vet(
     let verification = after.verification();
     let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
     debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
-    vet_verifier(&verification, providers, fetches).map_err(|(part, says)| wrong(part, &says))
+    vet_verifier(&verification, providers, means).map_err(|(part, says)| wrong(part, &says))
 }
 
 /// Refuses what is no address that keys are fetched from.
@@ -247,7 +261,7 @@ fn vet_keys_address(text: &str) -> Result<(), &'static str> {
 fn vet_verifier(
     said: &Verification,
     providers: &Registry,
-    fetches: bool,
+    means: Means,
 ) -> Result<(), (&'static str, String)> {
     let part = |fault: &SchemeFault| match fault {
         SchemeFault::Unknown(_)
@@ -255,7 +269,7 @@ fn vet_verifier(
         | SchemeFault::Unsignable { .. }
         | SchemeFault::Way { .. }
         | SchemeFault::Request(_) => "provider",
-        SchemeFault::Parameter { .. } => "parameters",
+        SchemeFault::Parameter { .. } | SchemeFault::Setting { .. } => "parameters",
         SchemeFault::NoSecret(_) | SchemeFault::Secret { .. } => "secrets",
     };
     let refused = |fault: SchemeFault| (part(&fault), fault.to_string());
@@ -309,7 +323,31 @@ fn vet_verifier(
         let says = "the address is signed, too: `url` is the hook as the sender knows it";
         return Err(("parameters", says.to_owned()));
     }
-    vet_keys(said, &verifier, fetches)
+    vet_certificates(said, &verifier, means)?;
+    vet_keys(said, &verifier, means.fetches)
+}
+
+/// Refuses certificates that nobody asks for, and secrets beside them.
+fn vet_certificates(
+    said: &Verification,
+    verifier: &Verifier,
+    means: Means,
+) -> Result<(), (&'static str, String)> {
+    if !verifier.is_certified() {
+        return Ok(());
+    }
+    let name = &said.provider;
+    if !said.secrets.is_empty() {
+        return Err(("secrets", format!("{name} has none: its sender shows a certificate")));
+    }
+    if !means.certifies {
+        let says = format!(
+            "{name} needs senders that are asked for certificates, and here nobody is: set \
+             server.tls_client_ca, beside server.tls_certificate"
+        );
+        return Err(("provider", says));
+    }
+    Ok(())
 }
 
 /// Refuses a verification whose keys would be missing.

@@ -5,7 +5,8 @@ use super::deed::Deed;
 use super::member::{is_owner, refuse_program};
 use super::problem::Problem;
 use super::role::texts;
-use super::{Api, Call, automation, incident, origin, verification};
+use super::verification::Means;
+use super::{Api, Call, Options, automation, incident, origin, verification};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, DESTINATION, INCIDENT,
     SERVICE_ACCOUNT, SUPPORT_ACCESS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
@@ -35,7 +36,9 @@ impl Api {
         }
         if call.kind.name == WEBHOOK.name {
             self.vet_webhook(after).await?;
-            verification::vet(after, &self.options.providers, self.options.fetches)?;
+            let Options { fetches, certifies, .. } = self.options;
+            let means = Means { fetches, certifies };
+            verification::vet(after, &self.options.providers, means)?;
             verification::vet_networks(after)?;
             verification::vet_redaction(after)?;
         }

@@ -130,9 +130,10 @@ fn way(request: &Value) -> Vec<(&'static str, String)> {
         proofs.push("a key of its service account".to_owned());
     }
     if signature.is_object() {
-        let [provider, verdict, secret] =
-            ["provider", "verdict", "secret"].map(|key| text(signature, key));
-        let with = if secret.is_empty() { secret } else { format!(" with {secret}") };
+        let [provider, verdict, secret, sender] =
+            ["provider", "verdict", "secret", "sender"].map(|key| text(signature, key));
+        let by = if secret.is_empty() { sender } else { secret };
+        let with = if by.is_empty() { by } else { format!(" with {by}") };
         proofs.push(format!("signature of {provider}: {verdict}{with}"));
     }
     if proofs.is_empty() && key == false {

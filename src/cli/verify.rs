@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::clock::Clock;
 use crate::config;
 use crate::id::Secret;
+use crate::verify::certificate::read_pem;
 use crate::verify::signature::{
     self, Case, CasesFault, Greeting, Origin, Outcome, Parameters, Registry, Request, SchemeFault,
     Tally, Verifier,
@@ -35,7 +36,7 @@ pub(super) struct Args {
     /// A setting of the provider: `url=https://…`, `public_key=…`
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = setting)]
     parameter: Vec<(String, String)>,
-    /// The certificate that a provider signs with, as PEM; it is never fetched here
+    /// The certificate that a provider signs with, or that a sender shows (mtls), as PEM; it is never fetched here
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// How many seconds the clocks may differ, instead of what the provider says
@@ -147,6 +148,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         None => None,
     };
     let certificate = pem.as_deref().map(str::as_bytes);
+    let shown = certificate.and_then(read_pem);
     let present = Clock::System.now();
     let at = args.at.map(|moment| moment.before(present));
     let now = at.or(sample.received).unwrap_or(present);
@@ -157,6 +159,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         query: sample.query.as_deref(),
         body: &sample.body,
         slug: None,
+        certificate: shown.as_ref(),
     };
     match verifier.greet(&request, &certificate, now) {
         Greeting::Answer(answer) => {

@@ -183,6 +183,11 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         let message = "server.tls_certificate and server.tls_key come only together";
         return Err(ConfigError::Conflict(message.into()));
     }
+    if server.tls_client_ca.is_some() && server.tls_certificate.is_none() {
+        let message = "server.tls_client_ca is of use only beside server.tls_certificate: certificates \
+                       are shown over TLS that ends here";
+        return Err(ConfigError::Conflict(message.into()));
+    }
     let lists = [&server.trusted_proxies, &config.egress.allow];
     for (key, list) in NETWORKS.into_iter().zip(lists) {
         if let Some(text) = list.iter().find(|text| read_network(text).is_none()) {

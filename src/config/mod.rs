@@ -97,7 +97,10 @@ impl Config {
             trusted_proxies: networks(&server.trusted_proxies).collect(),
             proxy_protocol: server.proxy_protocol,
             hosts: server.hosts.clone(),
-            tls: tls.map(|(certificate, key)| accept::TlsFiles { certificate, key }),
+            tls: tls.map(|(certificate, key)| {
+                let client_ca = server.tls_client_ca.clone();
+                accept::TlsFiles { certificate, key, client_ca }
+            }),
             ..accept::Options::default()
         }
     }
@@ -109,6 +112,7 @@ impl Config {
         let mut options = api::Options::new(self.render.limits());
         options.audit_days = self.audit.retention_days;
         options.fetches = self.fetch.enabled;
+        options.certifies = self.server.tls_client_ca.is_some();
         options.limits = Arc::new(limit::Limits::new(self.limits.rates()));
         options.vet_destination = crate::forward::vet;
         options.hook_body_max_bytes = self.limits.body_max_bytes;
@@ -181,6 +185,8 @@ pub struct Server {
     pub tls_certificate: Option<PathBuf>,
     /// PEM file with the private key.
     pub tls_key: Option<PathBuf>,
+    /// PEM file with the authorities of senders' certificates, for webhooks with `mtls`; who has none is served, too.
+    pub tls_client_ca: Option<PathBuf>,
     /// Longest time from SIGTERM to the end.
     pub drain_seconds: u64,
 }
@@ -197,6 +203,7 @@ impl Default for Server {
             proxy_protocol: false,
             tls_certificate: None,
             tls_key: None,
+            tls_client_ca: None,
             drain_seconds: 30,
         }
     }

@@ -28,10 +28,12 @@ pub struct Check {
 }
 
 /// How a request was judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
     /// Whoever sent it knows the secret of that number.
     Secret(usize),
+    /// Whoever sent it showed a certificate with names that are agreed to.
+    Certificate { sender: Box<str>, fingerprint: Box<str> },
     /// Nobody says so, for that reason; the webhook takes it nevertheless.
     Missing(&'static str),
 }
@@ -81,7 +83,7 @@ impl Check {
     }
 
     /// What the gateway's own events say of it: labels, each with a comma in front.
-    pub(super) fn write_labels(&self, out: &mut Vec<u8>, proof: Proof) {
+    pub(super) fn write_labels(&self, out: &mut Vec<u8>, proof: &Proof) {
         let mut label = |name: &str, value: &str| {
             out.push(b',');
             write_str(out, name);
@@ -92,9 +94,14 @@ impl Check {
         match proof {
             Proof::Secret(place) => {
                 label("hookgate.verification", "verified");
-                if let Some(name) = self.names.get(place) {
+                if let Some(name) = self.names.get(*place) {
                     label("hookgate.verification.secret", name);
                 }
+            }
+            Proof::Certificate { sender, fingerprint } => {
+                label("hookgate.verification", "verified");
+                label("hookgate.verification.sender", sender);
+                label("hookgate.verification.certificate", fingerprint);
             }
             Proof::Missing(reason) => label("hookgate.verification", reason),
         }
@@ -132,6 +139,7 @@ pub(super) fn run(
         query: arrival.target.query(),
         body: &content.raw,
         slug: slug(arrival.target.path()),
+        certificate: arrival.certificate.as_deref(),
     };
     let now = Some(arrival.received.micros().div_euclid(1_000_000));
     match verifier.greet(&request, known, now) {
@@ -145,7 +153,14 @@ pub(super) fn run(
         Greeting::None => {}
     }
     match verifier.judge(&request, known, now) {
-        Ok(found) => Ok(Checked::By(Proof::Secret(found.secret), found.signed)),
+        Ok(found) => {
+            let certified = verifier.certified(&request, now).zip(request.certificate);
+            let proof = certified.map_or(Proof::Secret(found.secret), |(sender, certificate)| {
+                let fingerprint = certificate.fingerprint.as_str().into();
+                Proof::Certificate { sender: sender.into(), fingerprint }
+            });
+            Ok(Checked::By(proof, found.signed))
+        }
         Err(Fault::Unfetched(wanted)) => Err(Halt::Wanted(wanted)),
         Err(fault) => {
             tracing::debug!(webhook = %admission.endpoint.id, %fault, "did not verify a request");

@@ -69,7 +69,7 @@ pub(super) fn received(submission: &Submission, id: Uuid, sequel: &Sequel<'_>) -
     let endpoint = &submission.endpoint;
     let room = endpoint.resource.len() + endpoint.tenant.len() + 96 * submission.headers.len();
     let mut out = Vec::with_capacity(512 + room);
-    open(&mut out, submission.received, RECEIVED, endpoint, submission.proof);
+    open(&mut out, submission.received, RECEIVED, endpoint, submission.proof.as_ref());
     write_head(&mut out, &submission.method, &submission.headers);
     write_version(&mut out, endpoint);
     out.extend_from_slice(b",\"content_length\":");
@@ -103,7 +103,7 @@ pub(super) fn failed(
 ) -> Event {
     let endpoint = &submission.endpoint;
     let mut out = Vec::with_capacity(4096);
-    open(&mut out, submission.received, FAILED, endpoint, submission.proof);
+    open(&mut out, submission.received, FAILED, endpoint, submission.proof.as_ref());
     write_head(&mut out, &submission.method, &submission.headers);
     let mut cut: Vec<&str> = Vec::new();
     out.extend_from_slice(b",\"body\":");
@@ -170,7 +170,7 @@ pub(super) fn visited(
 }
 
 /// Everything up to the payload's value.
-fn open(out: &mut Vec<u8>, occurred: Time, name: &str, endpoint: &Endpoint, proof: Option<Proof>) {
+fn open(out: &mut Vec<u8>, occurred: Time, name: &str, endpoint: &Endpoint, proof: Option<&Proof>) {
     out.extend_from_slice(b"{\"occurred\":\"");
     occurred.write(out);
     out.extend_from_slice(b"\",\"event\":\"");

@@ -23,6 +23,7 @@ fn arrival(method: Method, headers: &[(&str, &str)]) -> Arrival {
         peer: [192, 0, 2, 1].into(),
         secure: false,
         request_id: crate::request::RequestId::Ours(Uuid::nil()),
+        certificate: None,
         received: Time::from_micros(1_000_000),
     }
 }

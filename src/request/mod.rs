@@ -1,6 +1,7 @@
 //! The way in, as words: what a sender sent, before and after its body was read. Made by `accept`, read by the
 //! planes. Never a socket, never a secret in a formatter: the target holds the slug, so it has no `Debug`.
 
+mod certificate;
 mod told;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use crate::clock::Time;
 use crate::id::Uuid;
 use crate::json::Document;
 
+pub use certificate::ClientCertificate;
 pub use told::{help, write_body, write_head};
 
 /// What a template may see of the path: the slug is a secret.
@@ -60,6 +62,8 @@ pub struct Arrival {
     pub secure: bool,
     /// The request's id, echoed as `X-Request-Id`: the sender's own when it is well-formed, else fresh.
     pub request_id: RequestId,
+    /// What its own connection was opened with, when an authority of the settings vouches for it.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// When the head was complete.
     pub received: Time,
 }

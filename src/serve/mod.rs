@@ -157,6 +157,7 @@ impl Doors {
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut running = JoinSet::new();
+        running.spawn(sockets.clone().mind(stopped.clone()));
         for (listener, runtime) in listeners.into_iter().zip(runtimes.iter().cycle()) {
             running.spawn_on(listener.run(Arc::clone(handler), stopped.clone()), runtime);
         }

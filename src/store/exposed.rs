@@ -31,6 +31,8 @@ pub struct Exposed {
     pub endless: Several,
     /// Destinations at an address that was said to be so.
     pub clear: Several,
+    /// Webhooks whose senders show certificates, as was said of their providers.
+    pub certified: Several,
 }
 
 impl Several {
@@ -42,11 +44,16 @@ impl Several {
     }
 }
 
-/// Looks at all records of a data folder; `is_clear` judges addresses of destinations.
+/// Looks at all records of a data folder; `is_clear` judges addresses of destinations, `is_certified` providers of
+/// verifications.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn exposed(data: &Path, is_clear: impl Fn(&str) -> bool) -> Result<Exposed, StoreError> {
+pub fn exposed(
+    data: &Path,
+    is_clear: impl Fn(&str) -> bool,
+    is_certified: impl Fn(&str) -> bool,
+) -> Result<Exposed, StoreError> {
     let connection = file::open_again(&data.join(FILE_NAME), None)?;
     let mut statement =
         connection.prepare("SELECT id, name, fields FROM record WHERE kind = ?1")?;
@@ -61,6 +68,10 @@ pub fn exposed(data: &Path, is_clear: impl Fn(&str) -> bool) -> Result<Exposed, 
     let mut found = Exposed::default();
     each(WEBHOOK.name, &mut |_, name, fields| {
         let said = |name: &str| fields.get(name).filter(|value| !value.is_null());
+        let provider = said(VERIFICATION).and_then(|said| said["provider"].as_str());
+        if provider.is_some_and(&is_certified) {
+            found.certified.add(name);
+        }
         let is_bound = said("service_account_id").is_some() || said("networks").is_some();
         if is_bound || said("enabled").is_some_and(|enabled| enabled == false) {
             return;

@@ -1,7 +1,7 @@
 //! Facts of the sockets: how many are open, and why connections or requests were ended. In: reasons. Out: families of
 //! the registry, their children resolved once. Never an address, a header or a sender's word.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -134,6 +134,9 @@ pub struct Facts {
     open: Gauge,
     accepted: Counter,
     reasons: [Counter; Reason::COUNT],
+    /// Made when there is a certificate: 0 would be one that ended long ago.
+    certificate: OnceLock<Gauge>,
+    telemetry: Telemetry,
 }
 
 impl Facts {
@@ -149,7 +152,8 @@ impl Facts {
             registry.register("accept_refusals", help, refusals.clone());
         });
         let child = |reason| refusals.get_or_create(&ReasonLabel { reason }).clone();
-        Arc::new(Self { open, accepted, reasons: REASONS.map(child) })
+        let (certificate, telemetry) = (OnceLock::new(), telemetry.clone());
+        Arc::new(Self { open, accepted, reasons: REASONS.map(child), certificate, telemetry })
     }
 
     /// Counts a connection that came.
@@ -161,6 +165,19 @@ impl Facts {
     /// Counts a connection that went.
     pub fn closed(&self) {
         self.open.dec();
+    }
+
+    /// The certificate that is shown to clients ends then, in seconds since 1970.
+    pub fn certificate_ends(&self, until: i64) {
+        let gauge = self.certificate.get_or_init(|| {
+            let gauge = Gauge::default();
+            self.telemetry.register(|registry| {
+                let help = "When the certificate of the listener ends, in seconds since 1970";
+                registry.register("tls_certificate_not_after_seconds", help, gauge.clone());
+            });
+            gauge
+        });
+        gauge.set(until);
     }
 
     /// Counts an end.
@@ -180,10 +197,13 @@ mod tests {
         facts.opened();
         facts.refused(Reason::RequestLine);
         facts.refused(Reason::Descriptors);
+        assert!(!telemetry.print().contains("not_after"), "without TLS there is none");
+        facts.certificate_ends(1_900_000_000);
         let text = telemetry.print();
         for line in [
             "hookgate_connections_open 1",
             "hookgate_connections_total 1",
+            "hookgate_tls_certificate_not_after_seconds 1900000000",
             "hookgate_accept_refusals_total{reason=\"request-line\"} 1",
             "hookgate_accept_refusals_total{reason=\"descriptors\"} 1",
             "hookgate_accept_refusals_total{reason=\"host\"} 0",

@@ -2,6 +2,7 @@
 //! Out: whose key it is, or nothing. Pure: never a query, never a clock, never the reason why not.
 
 pub mod allowlist;
+pub mod certificate;
 pub mod key;
 pub mod password;
 pub mod signature;

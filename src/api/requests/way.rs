@@ -18,6 +18,8 @@ use crate::spool::{Kept, Marks, Sender};
 const PROVIDER: &str = "hookgate.verification.provider";
 const VERDICT: &str = "hookgate.verification";
 const SECRET: &str = "hookgate.verification.secret";
+const SENDER: &str = "hookgate.verification.sender";
+const CERTIFICATE: &str = "hookgate.verification.certificate";
 
 #[derive(Deserialize)]
 struct Received {
@@ -102,7 +104,13 @@ fn verification(kept: &Kept, sender: Option<Sender>) -> Value {
     let received = received.and_then(|event| serde_json::from_slice(&event.json).ok());
     let labels = received.map(|received: Received| received.resource).unwrap_or_default();
     let signature = labels.get(PROVIDER).map(|provider| {
-        json!({ "provider": provider, "verdict": labels.get(VERDICT), "secret": labels.get(SECRET) })
+        json!({
+            "provider": provider,
+            "verdict": labels.get(VERDICT),
+            "secret": labels.get(SECRET),
+            "sender": labels.get(SENDER),
+            "certificate": labels.get(CERTIFICATE),
+        })
     });
     json!({
         "key": sender.map(|sender| sender.marks.has(Marks::KEY)),

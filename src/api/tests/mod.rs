@@ -119,6 +119,7 @@ impl House {
             peer: self.peer.get(),
             secure: true,
             request_id: RequestId::Ours(Uuid::nil()),
+            certificate: None,
             received: self.api.clock.now(),
         }
     }

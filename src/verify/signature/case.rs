@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::id::Secret;
+use crate::verify::certificate::read_pem;
 
 use super::fault::SchemeFault;
 use super::handshake::{Answer, Greeting};
@@ -45,7 +46,7 @@ pub struct Case {
     now: Option<i64>,
     /// What was decided.
     pub valid: bool,
-    /// The certificate that a fetch would have given.
+    /// The certificate that a fetch would have given, or that the sender showed.
     #[serde(default)]
     cert_pem: Option<String>,
     #[serde(default)]
@@ -223,8 +224,15 @@ impl Case {
             None => self.body.clone().into_bytes(),
         };
         let query = self.url.as_deref().and_then(|url| url.split_once('?')).map(|(_, query)| query);
-        let request =
-            Request { method: &method, headers: &headers, query, body: &body, slug: None };
+        let shown = self.cert_pem.as_deref().and_then(|pem| read_pem(pem.as_bytes()));
+        let request = Request {
+            method: &method,
+            headers: &headers,
+            query,
+            body: &body,
+            slug: None,
+            certificate: shown.as_ref(),
+        };
         let provider = registry.find(&self.provider).map_err(|fault| fault.to_string())?;
         let made = Verifier::new(&self.provider, provider, &self.secrets(), self.settings(), None);
         let certificate = self.cert_pem.as_deref().map(str::as_bytes);

@@ -6,6 +6,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::fault::Fault;
 use super::scheme::Certificate;
+use crate::verify::certificate::{Term, term};
 
 /// Longest path of a certificate's address.
 const PATH_MAX_BYTES: usize = 256;
@@ -17,9 +18,7 @@ const NAMES_MAX: usize = 100;
 pub(super) struct Read {
     key: Vec<u8>,
     names: Vec<String>,
-    /// From and until when it counts, in seconds since 1970, both included.
-    since: i64,
-    until: i64,
+    term: Term,
 }
 
 /// Whether a certificate may be fetched from there: [`path`], one that begins and ends as it should.
@@ -86,11 +85,11 @@ pub(super) fn read(pem: &[u8]) -> Result<Read, Fault> {
     let unreadable = || Fault::Certificate("cannot be read");
     let der = CertificateDer::from_pem_slice(pem).map_err(|_| unreadable())?;
     let certificate = webpki::EndEntityCert::try_from(&der).map_err(|_| unreadable())?;
-    let (since, until) = term(&der).ok_or_else(unreadable)?;
+    let term = term(&der).ok_or_else(unreadable)?;
     let names = certificate.valid_dns_names().take(NAMES_MAX).map(str::to_ascii_lowercase);
     let names = names.collect();
     let key = certificate.subject_public_key_info().as_ref().to_vec();
-    Ok(Read { key, names, since, until })
+    Ok(Read { key, names, term })
 }
 
 impl Read {
@@ -99,7 +98,7 @@ impl Read {
     /// # Errors
     /// [`Fault::Certificate`]: what speaks against it.
     pub(super) fn public_key(&self, wanted: &[String], now: Option<i64>) -> Result<&[u8], Fault> {
-        if now.is_some_and(|now| now < self.since || now > self.until) {
+        if now.is_some_and(|now| !self.term.holds(now)) {
             return Err(Fault::Certificate("does not count now"));
         }
         let is_for = |name: &String| wanted.iter().any(|wanted| is_host(name, wanted));
@@ -108,62 +107,6 @@ impl Read {
         }
         Ok(&self.key)
     }
-}
-
-/// From and until when a certificate counts. Its shape was checked by who read it before; what is odd is `None`.
-fn term(der: &[u8]) -> Option<(i64, i64)> {
-    let (_, certificate, _) = part(der)?;
-    let (_, mut signed, _) = part(certificate)?;
-    // Version, serial number, algorithm, issuer; then the term.
-    let (tag, _, rest) = part(signed)?;
-    if tag == VERSION {
-        signed = rest;
-    }
-    for _ in 0..3 {
-        signed = part(signed)?.2;
-    }
-    let (_, term, _) = part(signed)?;
-    let (tag, since, rest) = part(term)?;
-    let since = moment(tag, since)?;
-    let (tag, until, _) = part(rest)?;
-    Some((since, moment(tag, until)?))
-}
-
-/// Tags of DER: the version of a certificate, and the two ways of writing a moment.
-const VERSION: u8 = 0xa0;
-const SHORT_YEAR: u8 = 0x17;
-const LONG_YEAR: u8 = 0x18;
-
-/// The first value of DER: its tag, what is in it, and what comes behind it.
-fn part(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81 | 0x82 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 3))?;
-            let wider = |length, byte: &u8| length << 8 | usize::from(*byte);
-            (bytes.iter().fold(0, wider), rest)
-        }
-        _ => return None,
-    };
-    let (inside, rest) = rest.split_at_checked(length)?;
-    Some((tag, inside, rest))
-}
-
-/// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, in seconds since 1970.
-fn moment(tag: u8, text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let long = match (tag, text.len()) {
-        (SHORT_YEAR, 12) if digits && text < "50" => format!("20{text}"),
-        (SHORT_YEAR, 12) if digits => format!("19{text}"),
-        (LONG_YEAR, 14) if digits => text.to_owned(),
-        _ => return None,
-    };
-    let (date, time) = long.split_at(8);
-    let written = format!("{date}T{time}Z");
-    written.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }
 
 #[cfg(test)]
@@ -192,39 +135,6 @@ mod tests {
         assert!(certificate.public_key(&["*.amazonaws.com".to_owned()], start).is_ok());
         assert!(certificate.public_key(&["sns.example.com".to_owned()], start).is_err());
         let ended = read(ENDED).expect("a certificate");
-        assert_eq!(Some(ended.until), at("2021-01-01T00:00:00Z"));
-    }
-
-    #[test]
-    fn a_moment_is_written_in_two_ways() {
-        for (tag, text, seconds) in [
-            (SHORT_YEAR, "700101000001Z", Some(1)),
-            (SHORT_YEAR, "491231235959Z", Some(2_524_607_999)),
-            (SHORT_YEAR, "500101000000Z", Some(-631_152_000)),
-            (LONG_YEAR, "19700101000001Z", Some(1)),
-            (LONG_YEAR, "700101000001Z", None),
-            (SHORT_YEAR, "7001010000Z", None),
-            (SHORT_YEAR, "700101000001+0000", None),
-            (LONG_YEAR, "19701301000001Z", None),
-            (0x02, "19700101000001Z", None),
-        ] {
-            assert_eq!(moment(tag, text.as_bytes()), seconds, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_cut_or_spoilt_is_no_certificate_and_no_panic() {
-        let der = CertificateDer::from_pem_slice(SNS).expect("PEM");
-        for length in 0..der.len() {
-            let _ = term(&der[..length]);
-        }
-        for place in 0..der.len() {
-            for value in [0, 0x7f, 0x80, 0x82, 0x84, 0xff] {
-                let mut spoilt = der.to_vec();
-                spoilt[place] = value;
-                let _ = term(&spoilt);
-            }
-        }
-        assert!(term(&der).is_some());
+        assert_eq!(Some(ended.term.until), at("2021-01-01T00:00:00Z"));
     }
 }

@@ -42,6 +42,9 @@ impl Verifier {
                 };
                 vec![said]
             }
+            Fault::NoCertificate => {
+                vec!["a certificate belongs to a connection: no request file has one".to_owned()]
+            }
             Fault::Mismatch | Fault::Digest(_) => self.suspects(request, &fits),
             _ => Vec::new(),
         }

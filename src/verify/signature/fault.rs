@@ -69,6 +69,9 @@ pub enum Fault {
     /// The certificate is not at hand, or cannot be read.
     #[error("the certificate {0}")]
     Certificate(&'static str),
+    /// The sender showed no certificate when its connection began.
+    #[error("the sender showed no client certificate")]
+    NoCertificate,
     /// The key is at an address, and was not brought from there.
     #[error("the key is at {}, and not at hand", .0.address)]
     Unfetched(Box<Wanted>),
@@ -118,6 +121,7 @@ impl Fault {
             Self::Digest(_) => "body_digest_mismatch",
             Self::Body(_) => "body_unreadable",
             Self::CertificateAddress(_) | Self::Certificate(_) => "certificate_refused",
+            Self::NoCertificate => "certificate_missing",
             Self::Unfetched(_) => "key_unavailable",
             Self::Another { .. } => "sender_refused",
             Self::Token(_) | Self::Algorithm | Self::Key | Self::Claim(_) => "token_refused",
@@ -172,5 +176,15 @@ pub enum SchemeFault {
         provider: String,
         /// Which.
         name: String,
+    },
+    /// A setting that says nothing, or not what it has to.
+    #[error("the setting `{name}` of {provider} must be {form}")]
+    Setting {
+        /// Whose.
+        provider: String,
+        /// Which.
+        name: String,
+        /// What it must be.
+        form: &'static str,
     },
 }

@@ -18,7 +18,7 @@ use super::material::{Key, Material, hex};
 use super::message::{Given, Message};
 use super::request::{Parameters, Request};
 use super::scheme::{Certificate, Encoding, Mac, Scheme, Special, Unit};
-use super::{Signed, Verified, certificate, odd, token};
+use super::{Signed, Verified, certificate, client, odd, token};
 
 /// More digits than any time has.
 const DIGITS_MAX: usize = 18;
@@ -209,6 +209,10 @@ impl Judgement<'_> {
                 odd::adyen_items(self.request, key).map(|()| Vec::new())
             }
             (Special::ContentfulCanonical, Key::Hmac(key)) => odd::contentful(given, key),
+            (Special::ClientCertificate, _) => {
+                client::sender(self.request.certificate, self.parameters, self.now)
+                    .map(|_| Vec::new())
+            }
             (Special::AwsSns, _) => odd::aws_sns(self.request, &|| self.certified_key()),
             _ => Err(Fault::Key),
         }

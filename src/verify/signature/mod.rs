@@ -4,6 +4,7 @@
 
 mod case;
 mod certificate;
+mod client;
 mod explain;
 mod fault;
 mod fetched;
@@ -135,6 +136,9 @@ impl Verifier {
                 return Err(SchemeFault::Parameter { provider, name });
             }
         }
+        if provider.is_certified() {
+            client::check(name, &parameters)?;
+        }
         let secrets: Result<_, _> = secrets
             .iter()
             .map(|secret| Prepared::new(name, provider, secret, &parameters))
@@ -203,6 +207,19 @@ impl Verifier {
         let keys = |one: &Material| matches!(one.key, Key::Fetched(_));
         self.provider.schemes.iter().any(signs)
             || self.secrets.iter().flat_map(|one| &one.materials).flatten().any(keys)
+    }
+
+    /// Whether it is judged by the certificate that a sender shows: there is no secret.
+    #[must_use]
+    pub fn is_certified(&self) -> bool {
+        self.provider.is_certified()
+    }
+
+    /// Who showed a certificate that is taken, when it is judged by one.
+    #[must_use]
+    pub fn certified(&self, request: &Request<'_>, now: Option<i64>) -> Option<String> {
+        let judged = || client::sender(request.certificate, &self.parameters, now).ok();
+        self.is_certified().then(judged).flatten()
     }
 
     /// Settings without which it cannot be told whose requests are taken: anybody may have them signed.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use crate::json::{Document, Kind, Limits, Value};
+use crate::request::ClientCertificate;
 
 use super::fault::Fault;
 use super::source::PARTS_MAX;
@@ -39,6 +40,8 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// What stands for [`SLUG_PLACE`] in the address that the sender knows.
     pub slug: Option<&'a str>,
+    /// What the sender showed when its connection began, when an authority vouches for it.
+    pub certificate: Option<&'a ClientCertificate>,
 }
 
 impl<'a> Request<'a> {

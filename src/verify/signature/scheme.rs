@@ -37,6 +37,14 @@ pub struct Provider {
     pub cases: Option<PathBuf>,
 }
 
+impl Provider {
+    /// Whether it is known by the certificate that it shows when a connection begins.
+    #[must_use]
+    pub fn is_certified(&self) -> bool {
+        self.schemes.iter().any(|scheme| scheme.special == Some(Special::ClientCertificate))
+    }
+}
+
 /// What a provider's rows were compared with, and its address.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -338,6 +346,7 @@ pub enum Claim {
 pub enum Special {
     AdyenItems,
     AwsSns,
+    ClientCertificate,
     ContentfulCanonical,
 }
 
@@ -357,7 +366,7 @@ impl Scheme {
         match self.mac {
             Mac::Equal => false,
             Mac::Jwt => self.body_digest.is_some(),
-            _ => self.special != Some(Special::AdyenItems),
+            _ => !matches!(self.special, Some(Special::AdyenItems | Special::ClientCertificate)),
         }
     }
 
@@ -392,6 +401,9 @@ impl Scheme {
             let also = self.message_also.iter().flat_map(|message| &message.0);
             self.message.0.iter().chain(also).any(|used| used == part)
         };
+        if self.special == Some(Special::ClientCertificate) && self.secret != SecretForm::None {
+            return fault("who shows a certificate has no secret: secret \"none\"");
+        }
         if self.signature.is_none() && self.special.is_none() {
             return fault("`signature` is missing: where it stands");
         }

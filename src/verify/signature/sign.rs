@@ -174,6 +174,7 @@ impl Work<'_> {
             query: self.draft.query.as_deref(),
             body: &self.draft.body,
             slug: None,
+            certificate: None,
         }
     }
 
@@ -315,6 +316,9 @@ impl Work<'_> {
                 self.header(&list, &names)?;
                 let message = self.message(odd::contentful_message)?;
                 self.header(&place, &to_hex(hmac::sign(&self.signer.key()?, &message).as_ref()))
+            }
+            Special::ClientCertificate => {
+                Err(self.signer.unsignable("a certificate is shown, and nothing is signed"))
             }
             Special::AwsSns => Err(self.signer.unsignable("only the provider has its key")),
         }

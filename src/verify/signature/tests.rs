@@ -94,6 +94,7 @@ pub(super) const WITHOUT_BODY: &[&str] = &[
     "mailgun",
     "microsoft-graph",
     "monday",
+    "mtls",
     "oidc",
     "okta",
     "postmark",
@@ -258,8 +259,14 @@ fn a_doubled_signature_is_refused_and_not_joined() {
     for _ in 0..2 {
         headers.append("x-hub-signature-256", HeaderValue::from_static("sha256=00"));
     }
-    let request =
-        Request { method: &Method::POST, headers: &headers, query: None, body: b"", slug: None };
+    let request = Request {
+        method: &Method::POST,
+        headers: &headers,
+        query: None,
+        body: b"",
+        slug: None,
+        certificate: None,
+    };
     let fault = github(&["s"]).judge(&request, &None, None).expect_err("doubled");
     assert_eq!(fault, Fault::Repeated("header x-hub-signature-256".to_owned()));
 }
@@ -272,8 +279,14 @@ fn what_a_proxy_did_to_a_body_is_found() {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::try_from(format!("sha256={tag}")).expect("a value");
     headers.insert("x-hub-signature-256", value);
-    let request =
-        Request { method: &Method::POST, headers: &headers, query: None, body, slug: None };
+    let request = Request {
+        method: &Method::POST,
+        headers: &headers,
+        query: None,
+        body,
+        slug: None,
+        certificate: None,
+    };
     let verifier = github(&["s"]);
     let fault = verifier.judge(&request, &None, None).expect_err("another body");
     let said = verifier.explain(&Registry::built_in(), &request, &None, &fault).join("\n");
@@ -291,8 +304,14 @@ fn verification_costs_microseconds() {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::try_from(format!("sha256={tag}")).expect("a value");
     headers.insert("x-hub-signature-256", value);
-    let request =
-        Request { method: &Method::POST, headers: &headers, query: None, body: &body, slug: None };
+    let request = Request {
+        method: &Method::POST,
+        headers: &headers,
+        query: None,
+        body: &body,
+        slug: None,
+        certificate: None,
+    };
     let verifier = github(&["s"]);
     let rounds = 2000_u32;
     let started = std::time::Instant::now();
@@ -325,8 +344,14 @@ fn a_token_that_anybody_has_signed_for_the_asking_is_no_event() {
             .insert(HeaderName::try_from(name).expect("a name"), value.parse().expect("a value"));
         headers
     };
-    let request =
-        |method, headers, query, body| Request { method, headers, query, body, slug: None };
+    let request = |method, headers, query, body| Request {
+        method,
+        headers,
+        query,
+        body,
+        slug: None,
+        certificate: None,
+    };
     let post = Method::POST;
     let none = HeaderMap::new();
 
@@ -391,7 +416,8 @@ fn who_sends_does_not_choose_a_weaker_way_of_signing() {
     headers.insert("x-hubspot-signature-version", "v1".parse().expect("a value"));
     headers.insert("x-hubspot-signature", digest.parse().expect("a value"));
     let (headers, method) = (&headers, &Method::POST);
-    let request = Request { method, headers, query: None, body: b"body", slug: None };
+    let request =
+        Request { method, headers, query: None, body: b"body", slug: None, certificate: None };
     let url = [("url", "https://h.example/")];
     let made = || verifier("hubspot", "s", &url).expect("a verifier");
     assert!(made().judge(&request, &None, None).is_ok());

@@ -120,6 +120,7 @@ fn judged(verifier: &Verifier, sent: &Draft, now: i64) -> Result<Verified, Fault
         query: sent.query.as_deref(),
         body: &sent.body,
         slug: None,
+        certificate: None,
     };
     verifier.judge(&request, &None, Some(now))
 }
@@ -189,5 +190,5 @@ fn what_a_row_signs_it_takes_and_nothing_that_was_changed() {
             }
         }
     }
-    assert_eq!(unsignable, ["aws-sns", "paypal"]);
+    assert_eq!(unsignable, ["aws-sns", "mtls", "paypal"]);
 }

@@ -2,6 +2,9 @@
 //! folder with its records, this process's user and limits. Out: findings as lines or JSON. Reads only; needs no
 //! running gateway, and may look beside one.
 
+mod certificates;
+mod records;
+
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +19,7 @@ use super::{ConfigFile, Form, environment};
 use crate::clock::{Clock, Time};
 use crate::config::{self, Config};
 use crate::seal::Keys;
-use crate::store::{self, Several};
+use crate::store;
 
 /// Bits of a file's mode that let others than its owner in.
 const OTHERS: u32 = 0o077;
@@ -129,7 +132,8 @@ fn examine(config: &Config) -> Vec<Finding> {
     sockets(config, &mut findings);
     trust(config, &mut findings);
     files(config, &mut findings);
-    records(config, &mut findings);
+    certificates::own(config, &mut findings);
+    records::look(config, &mut findings);
     machine(config, &mut findings);
     disk(config, &mut findings);
     findings.0.extend(at_start(config));
@@ -266,79 +270,6 @@ fn files(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// What records leave open.
-fn records(config: &Config, findings: &mut Findings) {
-    let data = &config.server.data;
-    if !data.join(store::FILE_NAME).is_file() {
-        return;
-    }
-    let found = match store::exposed(data, is_clear) {
-        Ok(found) => found,
-        Err(fault) => {
-            return findings.add(
-                (Severity::Error, "records"),
-                fault.to_string(),
-                "the records cannot be looked at",
-                "run this as the gateway's user, with the version that it runs",
-            );
-        }
-    };
-    let mut told = |(severity, name), some: &Several, what: &str, why, way_out: &str| {
-        if some.count > 0 {
-            let more = some.count - some.names.len() as u64;
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            // Names are what people typed.
-            let names = format!("{:?}", some.names);
-            let names = names.trim_matches(['[', ']']);
-            findings.add((severity, name), format!("{what}: {names}{more}"), why, way_out);
-        }
-    };
-    told(
-        (Severity::Notice, "open-webhook"),
-        &found.open,
-        "webhooks that take all that comes",
-        "whoever has seen the hook's address once can send to it",
-        "hookgate webhook update NAME --verify PROVIDER, --network or --service-account",
-    );
-    told(
-        (Severity::Warning, "only-labelled"),
-        &found.labelling,
-        "webhooks that take what is not verified, too",
-        "a label says so; templates and destinations that do not look at it take forged events",
-        "hookgate webhook update NAME without --verify-only-label",
-    );
-    told(
-        (Severity::Notice, "endless-key"),
-        &found.endless,
-        "service accounts with a key that never ends",
-        "one that leaked and is not missed opens for ever",
-        "hookgate key rotate NAME --overlap 1h --expires 90d",
-    );
-    told(
-        (Severity::Warning, "clear-destination"),
-        &found.clear,
-        "destinations without TLS, on other machines",
-        "events, and what opens the destination, can be read and changed on the way",
-        "give the destination an address with TLS: https, or +tls",
-    );
-}
-
-/// Whether an address leads to another machine without TLS.
-fn is_clear(to: &str) -> bool {
-    let Some((scheme, rest)) = to.split_once("://") else { return false };
-    if scheme.split('+').any(|part| matches!(part, "https" | "wss" | "tls")) {
-        return false;
-    }
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    let bare = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let is_here = bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
-    !(is_here || bare.eq_ignore_ascii_case("localhost") || bare.is_empty())
-}
-
 fn open_to_others(path: &Path, name: (Severity, &'static str), findings: &mut Findings) {
     match fs::metadata(path) {
         Ok(found) if found.permissions().mode() & OTHERS == 0 => {}
@@ -425,26 +356,6 @@ mod tests {
     fn names(findings: &[Finding]) -> Vec<&'static str> {
         let own = |finding: &&Finding| !matches!(finding.name, "root" | "descriptors");
         findings.iter().filter(own).map(|finding| finding.name).collect()
-    }
-
-    #[test]
-    fn an_address_on_another_machine_is_clear_without_tls() {
-        for (to, clear) in [
-            ("http://example.com/in", true),
-            ("https://example.com/in", false),
-            ("http://user:p@10.0.0.1:80", true),
-            ("http://127.0.0.1:4200/api", false),
-            ("http://[::1]:1/x", false),
-            ("http://[2001:db8::1]:1/x", true),
-            ("nats://localhost:4222/s", false),
-            ("redis+tls://cache/0", false),
-            ("kafka://broker:9092/t", true),
-            ("prefect+wss://host/api", false),
-            ("s3+https://host/bucket", false),
-            ("file:events.ndjson", false),
-        ] {
-            assert_eq!(is_clear(to), clear, "{to}");
-        }
     }
 
     #[test]
