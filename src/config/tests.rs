@@ -70,7 +70,7 @@ fn faults_name_their_place_and_the_nearest_key() {
 fn the_schema_knows_every_default() {
     let loaded = load(None, [], Vec::new()).unwrap();
     let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();
-    assert_eq!(unset, 15, "options that are off by default");
+    assert_eq!(unset, 16, "options that are off by default");
 }
 
 #[test]

@@ -23,6 +23,7 @@ Examples:
   HOOKGATE_API_KEY=$(jq -r .api_key first.json) hookgate webhook create --from github
   hookgate webhook create --from github --name pushes --dedup-key X-GitHub-Delivery
   hookgate webhook create --from github --name signed --verify github --secret-file secret
+  hookgate webhook create --name shop --template-file template.j2 --verify mtls --verify-parameter dns=shop.example.com
   hookgate webhook create --from stripe --redact-body '$..card' --redact-header X-Api-Key
   hookgate webhook create --name orders --template-file template.j2 --service-account shop";
 

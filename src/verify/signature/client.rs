@@ -1,5 +1,5 @@
 //! Senders who show a certificate when their connection begins. In: what it says, and the names that the owner agreed
-//! to. Out: who it is, or the fact that speaks against it. That an authority vouches for it was found before: here it is
+//! to. Out: who it is, or the fact that speaks against it. That an authority vouches for it was found before; here is
 //! found whether it is one of those that this webhook takes.
 
 use super::fault::{Fault, SchemeFault};

@@ -102,7 +102,8 @@ async fn http2_is_spoken_by_prior_knowledge() {
 
 fn tls_files() -> TlsFiles {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
-    TlsFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") }
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    TlsFiles { certificate, key, client_ca: None }
 }
 
 async fn encrypt(

@@ -4,6 +4,7 @@
 mod api;
 mod attacks;
 mod audit;
+mod certified;
 mod commands;
 mod contexts;
 mod destinations;
