@@ -139,13 +139,18 @@ pub(super) fn told(webhook: &Value) -> String {
         Some(secret["until"].as_str().map_or(id.clone(), |until| format!("{id} until {until}")))
     };
     let ids: Vec<String> = ids.filter_map(told).collect();
+    // Where there is no secret, settings say whose requests are taken.
+    let settings = said["parameters"].as_object().into_iter().flatten();
+    let names: Vec<String> =
+        settings.filter_map(|(name, text)| Some(format!("{name} {:?}", text.as_str()?))).collect();
     let only = if said["required"] == false { ", only labelled" } else { "" };
     let once = if said["once"] == true { "; what was signed once is taken once" } else { "" };
     if let (Some(until), true) = (said["enrol"].as_str(), ids.is_empty()) {
         return format!("as {provider}, waiting for its secret until {until}{only}");
     }
     match &ids[..] {
-        [] => format!("as {provider}, without a secret{only}{once}"),
+        [] if names.is_empty() => format!("as {provider}, without a secret{only}{once}"),
+        [] => format!("as {provider}, by {}{only}{once}", names.join(", ")),
         ids => format!("as {provider}, by {}{only}{once}", ids.join(", ")),
     }
 }

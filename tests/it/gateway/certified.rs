@@ -13,6 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
+use super::attacks::scarce::Program;
+use super::commands::said;
 use super::faults::data as own;
 use super::{PATIENCE, Served, wait};
 
@@ -85,7 +87,7 @@ impl Served {
         (status(&text), serde_json::from_str(body).unwrap_or_default())
     }
 
-    fn demanding(&self, parameters: &Value) -> Value {
+    fn agreeing(&self, parameters: &Value) -> Value {
         let said = json!({"provider": "mtls", "parameters": parameters});
         let body = json!({"name": "shop", "template": TEMPLATE, "verification": said});
         let (status, made) = self.manage("POST", "/webhooks/", &body);
@@ -113,7 +115,7 @@ fn refused(reason: &str) -> (u16, String) {
 #[test]
 fn only_a_certificate_with_an_agreed_name_is_taken() {
     let served = asking(|_| ());
-    let hook = served.demanding(&json!({"dns": "other.example SHOP.example.com"}));
+    let hook = served.agreeing(&json!({"dns": "other.example SHOP.example.com"}));
     assert_eq!(hook["verification"]["parameters"]["dns"], "other.example SHOP.example.com");
     assert_eq!(served.shows(&hook, None, &[]), refused("certificate_missing"));
     assert_eq!(served.shows(&hook, Some("till.pem"), &[]), refused("sender_refused"));
@@ -131,7 +133,7 @@ fn only_a_certificate_with_an_agreed_name_is_taken() {
     ];
     assert_eq!(served.shows(&hook, None, &forged), refused("certificate_missing"));
     assert_eq!(served.shows(&hook, Some("shop.pem"), &[]), (204, String::new()));
-    let by_print = served.demanding(&json!({"fingerprint": print, "cn": "Acme Shop"}));
+    let by_print = served.agreeing(&json!({"fingerprint": print, "cn": "Acme Shop"}));
     assert_eq!(served.shows(&by_print, Some("shop.pem"), &[]).0, 204);
     assert_eq!(served.shows(&by_print, Some("till.pem"), &[]), refused("sender_refused"));
 
@@ -153,7 +155,7 @@ fn only_a_certificate_with_an_agreed_name_is_taken() {
 #[test]
 fn a_certificate_counts_for_its_own_sender_and_no_longer_than_its_term() {
     let trusting = asking(|config| config.server.trusted_proxies = vec!["127.0.0.1".to_owned()]);
-    let hook = trusting.demanding(&json!({"cn": "Acme Shop"}));
+    let hook = trusting.agreeing(&json!({"cn": "Acme Shop"}));
     assert_eq!(trusting.shows(&hook, Some("shop.pem"), &[]).0, 204);
     for relayed in [("X-Forwarded-For", "198.51.100.7"), ("Forwarded", "for=198.51.100.7")] {
         let told = trusting.shows(&hook, Some("shop.pem"), &[relayed]);
@@ -171,7 +173,7 @@ fn other_authorities_count_without_a_restart() {
     let place = folder.join("senders.pem");
     fs::copy(data("ca.pem"), &place).expect("a copy");
     let served = asking(|config| config.server.tls_client_ca = Some(place.clone()));
-    let hook = served.demanding(&json!({"cn": "Acme Shop"}));
+    let hook = served.agreeing(&json!({"cn": "Acme Shop"}));
     assert_eq!(served.shows(&hook, Some("shop.pem"), &[]).0, 204);
     let both = ["ca.pem", "other-ca.pem"].map(|name| fs::read(data(name)).expect("a file"));
     fs::write(&place, both.concat()).expect("a write");
@@ -218,10 +220,56 @@ fn what_names_nobody_or_could_never_be_shown_is_not_saved() {
 #[test]
 fn a_webhook_that_nobody_can_satisfy_is_named() {
     let served = asking(|_| ());
-    served.demanding(&json!({"cn": "Acme Shop"}));
+    served.agreeing(&json!({"cn": "Acme Shop"}));
     let data = served.config.server.data.display().to_string();
     let (_, told) = served.refused(&["doctor", "--data", &data, "-o", "json"], &served.key);
     let found = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let found = found.filter(|row| row["name"] == "no-client-ca").count();
     assert_eq!(found, 1, "{told}");
+}
+
+#[test]
+fn a_command_sets_and_shows_whose_certificates_are_taken() {
+    let served = asking(|_| ());
+    let template = served.folder.join("template.j2");
+    fs::write(&template, TEMPLATE).expect("a write");
+    let url = format!("https://localhost:{}", served.address().port());
+    let run = |arguments: &[&str]| {
+        let mut command = served.alone(arguments);
+        command.env("HOOKGATE_URL", &url).env("HOOKGATE_API_KEY", &served.key);
+        command.env("SSL_CERT_FILE", own("certificate.pem")).output().expect("an end")
+    };
+    let file = template.display().to_string();
+    let made =
+        ["webhook", "create", "--name", "shop", "--template-file", &file, "--verify", "mtls"];
+    let nobody = run(&made);
+    let told = said(&nobody);
+    assert!(!nobody.status.success() && told.contains("`cn` or `dns`"), "{told}");
+    let named = ["--verify-parameter", "cn=Acme Shop", "-o", "json"];
+    let made = run(&[&made[..], &named].concat());
+    assert!(made.status.success(), "{}", said(&made));
+    let hook: Value = serde_json::from_slice(&made.stdout).expect("a record");
+    assert_eq!(served.shows(&hook, Some("shop.pem"), &[]).0, 204);
+    assert_eq!(served.shows(&hook, Some("till.pem"), &[]), refused("sender_refused"));
+    let told = said(&run(&["webhook", "show", "shop"]));
+    assert!(told.contains(r#"as mtls, by cn "Acme Shop""#), "{told}");
+}
+
+#[test]
+fn the_log_of_a_start_names_a_certificate_that_ended() {
+    let folder = std::env::temp_dir().join(format!("hookgate-ended-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let files = [("CERTIFICATE", "expired.pem"), ("KEY", "key.pem")];
+    let files = files.map(|(name, file)| {
+        (format!("HOOKGATE_SERVER__TLS_{name}"), own(file).display().to_string())
+    });
+    let variables = files.each_ref().map(|(name, file)| (name.as_str(), file.as_str()));
+    let program = Program::start(&folder, "exec \"$0\" \"$@\"", &variables);
+    let word = wait("a word of it", || {
+        let log = program.log();
+        log.lines().find(|line| line.contains("TLS certificate")).map(str::to_owned)
+    });
+    assert!(word.contains("WARN") && word.contains("expired.pem ended "), "{word}");
+    drop(program);
+    fs::remove_dir_all(&folder).expect("the folder goes");
 }

@@ -4,7 +4,7 @@
 mod bodies;
 mod heads;
 mod people;
-mod scarce;
+pub(super) mod scarce;
 mod sinks;
 mod words;
 

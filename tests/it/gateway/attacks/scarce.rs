@@ -13,14 +13,18 @@ use super::{PATIENCE, statuses, tell};
 const DESCRIPTORS: u32 = 160;
 
 /// The program; it ends with its value.
-pub(super) struct Program {
+pub(in crate::gateway) struct Program {
     child: Child,
     log: PathBuf,
 }
 
 impl Program {
     /// Serves a new data folder inside `folder`; `shell` becomes the program, and may set limits before.
-    pub(super) fn start(folder: &Path, shell: &str, variables: &[(&str, &str)]) -> Self {
+    pub(in crate::gateway) fn start(
+        folder: &Path,
+        shell: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (data, log) = (folder.join("data"), folder.join("log"));
         let program = env!("CARGO_BIN_EXE_hookgate");
         let made = Command::new(program).arg("bootstrap").arg("--data").arg(&data).output();
@@ -35,12 +39,12 @@ impl Program {
         Self { child: child.expect("it runs"), log }
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(in crate::gateway) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Where senders are listened for.
-    pub(super) fn senders(&self) -> SocketAddr {
+    pub(in crate::gateway) fn senders(&self) -> SocketAddr {
         self.address("listening for webhooks")
     }
 
