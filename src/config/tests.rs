@@ -67,6 +67,21 @@ fn faults_name_their_place_and_the_nearest_key() {
 }
 
 #[test]
+fn authorities_of_senders_are_of_use_only_where_tls_ends() {
+    let alone = [("HOOKGATE_SERVER__TLS_CLIENT_CA".to_owned(), "ca.pem".to_owned())];
+    let fault = load(None, alone.clone(), Vec::new()).unwrap_err().to_string();
+    assert!(fault.contains("server.tls_client_ca is of use only beside"), "{fault}");
+    assert!(Config::default().sockets().tls.is_none());
+    let [authorities] = alone;
+    let named = ["CERTIFICATE", "KEY"].map(|name| (format!("HOOKGATE_SERVER__TLS_{name}"), name));
+    let named = named.map(|(name, file)| (name, file.to_owned())).into_iter().chain([authorities]);
+    let config = load(None, named, Vec::new()).unwrap().config;
+    let files = config.sockets().tls.unwrap();
+    assert_eq!(files.client_ca.as_deref(), Some(std::path::Path::new("ca.pem")));
+    assert!(config.api().certifies);
+}
+
+#[test]
 fn the_schema_knows_every_default() {
     let loaded = load(None, [], Vec::new()).unwrap();
     let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();
