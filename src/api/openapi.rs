@@ -27,12 +27,15 @@ fn document() -> Value {
         schemas.entry(name).or_insert(schema);
     }
     let events = document.as_object_mut().and_then(|told| told.remove("x-events"));
+    let said = document.as_object_mut().and_then(|told| told.remove("x-said"));
+    let said = said.unwrap_or_default();
     let paths = object(&mut document["paths"]);
     tell_events(paths, &events.unwrap_or_default());
     for operation in openapi::operations() {
         let path = object(paths.entry(operation.path).or_insert_with(|| json!({})));
         let told = object(path.entry(operation.method).or_insert_with(|| json!({})));
         lay_under(told, operation.told);
+        tell_said(told, &said);
     }
     for (path, told) in paths.iter_mut() {
         let own = object(told).remove("parameters").unwrap_or_default();
@@ -70,6 +73,22 @@ fn tell_events(paths: &mut Map<String, Value>, events: &Value) {
     }
 }
 
+/// What the fields of a kind's bodies may hold that are only an object to the table.
+fn tell_said(told: &mut Map<String, Value>, said: &Value) {
+    let tag = told.get("tags").and_then(|tags| tags[0].as_str());
+    let Some(fields) = tag.and_then(|tag| said.get(tag)?.as_object()) else { return };
+    let schema = told.get_mut("requestBody").map(|body| &mut body["content"]["application/json"]);
+    let Some(Value::Object(properties)) = schema.map(|body| &mut body["schema"]["properties"])
+    else {
+        return;
+    };
+    for (name, schema) in fields {
+        if let (Some(field), Some(schema)) = (properties.get_mut(name), schema.as_str()) {
+            *field = json!({ "$ref": format!("#/components/schemas/{schema}") });
+        }
+    }
+}
+
 /// Puts what the table says where nothing else is said; each status by itself.
 fn lay_under(told: &mut Map<String, Value>, table: Map<String, Value>) {
     for (key, value) in table {
@@ -99,7 +118,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::api::{events, pages};
+    use crate::api::{events, pages, verification};
     use crate::catalogue::{self, KINDS};
 
     /// Every reference of a value.
@@ -135,6 +154,25 @@ mod tests {
         let served: BTreeSet<_> = verbs.chain(shown).chain(events::routes()).collect();
         let apart: Vec<_> = told.symmetric_difference(&served).collect();
         assert!(apart.is_empty(), "told and not served, or served and not told: {apart:?}");
+    }
+
+    #[test]
+    fn all_that_a_verification_says_and_shows_is_told() {
+        let document = document();
+        let mut keys = verification::KEYS;
+        keys.sort_unstable();
+        for name in ["verification", "verification-said"] {
+            let told = &document["components"]["schemas"][name]["properties"];
+            let mut told: Vec<_> = told.as_object().expect("an object").keys().collect();
+            told.sort_unstable();
+            assert_eq!(told, keys, "{name}");
+        }
+        let webhooks = "/api/accounts/{account}/workspaces/{workspace}/webhooks";
+        for (path, method) in [(webhooks, "post"), (&format!("{webhooks}/{{id}}"), "put")] {
+            let body = &document["paths"][path][method]["requestBody"]["content"];
+            let field = &body["application/json"]["schema"]["properties"]["verification"];
+            assert_eq!(field["$ref"], "#/components/schemas/verification-said", "{path}");
+        }
     }
 
     #[test]

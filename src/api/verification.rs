@@ -19,7 +19,7 @@ use crate::verify::signature::{
 };
 
 /// What may be said.
-const KEYS: [&str; 7] =
+pub(super) const KEYS: [&str; 7] =
     ["provider", "secrets", "tolerance", "required", "parameters", "once", "enrol"];
 /// The field that holds from where a webhook may be called.
 const NETWORKS: &str = "networks";
