@@ -43,6 +43,9 @@ pub enum Fault {
         /// Most that are tried.
         max: usize,
     },
+    /// What is signed one by one comes together, where it is to be taken once.
+    #[error("several items come in one request, each signed by itself: taken once is one alone")]
+    Several,
     /// The time is no time of its unit.
     #[error("the time in {0} cannot be read")]
     Time(String),
@@ -115,6 +118,7 @@ impl Fault {
             Self::NothingSigned { .. } => "nothing_signed",
             Self::NoSecret => "secret_missing",
             Self::Repeated(_) | Self::Shape { .. } | Self::TooMany { .. } => "signature_malformed",
+            Self::Several => "items_several",
             Self::Time(_) => "time_malformed",
             Self::Clock { .. } | Self::Expired(_) | Self::Early(_) => "time_outside_window",
             Self::Mismatch => "signature_mismatch",

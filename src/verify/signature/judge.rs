@@ -206,7 +206,7 @@ impl Judgement<'_> {
     fn judge_special(&self, special: Special, given: &Given<'_>) -> Result<Vec<u8>, Fault> {
         match (special, &self.material.key) {
             (Special::AdyenItems, Key::Hmac(key)) => {
-                odd::adyen_items(self.request, key).map(|()| Vec::new())
+                odd::adyen_items(self.request, key, self.remembers)
             }
             (Special::ContentfulCanonical, Key::Hmac(key)) => odd::contentful(given, key),
             (Special::ClientCertificate, _) => {

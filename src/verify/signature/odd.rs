@@ -29,16 +29,26 @@ const ADYEN_FIELDS: [&str; 8] = [
     "/success",
 ];
 
-/// Adyen: each item of the body is signed for itself, by eight of its fields, and all must be right.
-pub(super) fn adyen_items(request: &Request<'_>, key: &hmac::Key) -> Result<(), Fault> {
-    for (message, signature) in adyen_signed(request)? {
+/// Adyen: each item of the body is signed for itself, by eight of its fields, and all must be right. What was signed;
+/// when that is to be known again, of one item alone: several could be sent again in another company.
+pub(super) fn adyen_items(
+    request: &Request<'_>,
+    key: &hmac::Key,
+    remembers: bool,
+) -> Result<Vec<u8>, Fault> {
+    let signed = adyen_signed(request)?;
+    for (message, signature) in &signed {
         if signature.is_empty() {
             return Err(Fault::Missing("body field hmacSignature of an item".to_owned()));
         }
-        let signature = STANDARD.decode(&signature).map_err(|_| Fault::Mismatch)?;
+        let signature = STANDARD.decode(signature).map_err(|_| Fault::Mismatch)?;
         hmac::verify(key, message.as_bytes(), &signature).map_err(|_| Fault::Mismatch)?;
     }
-    Ok(())
+    match <[_; 1]>::try_from(signed) {
+        Ok([(message, _)]) => Ok(message.into_bytes()),
+        Err(_) if remembers => Err(Fault::Several),
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 /// What of each item is signed, and the signature that it bears.

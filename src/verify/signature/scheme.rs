@@ -359,14 +359,14 @@ impl Scheme {
         self.message.needs_url() || by_claim || canonical
     }
 
-    /// Whether it signs a request as a whole: a token may come with any, and items that are signed one by one with
-    /// others.
+    /// Whether it signs a request as a whole: a token may come with any. Items that are signed one by one are that
+    /// while they come alone.
     #[must_use]
     pub fn signs_requests(&self) -> bool {
         match self.mac {
             Mac::Equal => false,
             Mac::Jwt => self.body_digest.is_some(),
-            _ => !matches!(self.special, Some(Special::AdyenItems | Special::ClientCertificate)),
+            _ => true,
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Answer, Served};
@@ -187,6 +189,56 @@ fn beside_a_key_of_its_own_either_is_enough() {
     check(&served);
     let neither = Sent { time: sent.time + 1, other: "b", ..sent };
     assert!(!is_again(&served.slack(&hook, neither)));
+}
+
+/// What Adyen sends: each item is signed by eight of its fields.
+fn adyen(items: &[(&str, &str)]) -> String {
+    let items: Vec<Value> = items
+        .iter()
+        .map(|(reference, reason)| {
+            let message = format!("{reference}::Shop:order-1:1130:EUR:AUTHORISATION:true");
+            let tag = sign(&Key::new(HMAC_SHA256, &[0xAB; 32]), message.as_bytes());
+            json!({"NotificationRequestItem": {"pspReference": reference,
+                "merchantAccountCode": "Shop", "merchantReference": "order-1", "reason": reason,
+                "amount": {"value": 1130, "currency": "EUR"}, "eventCode": "AUTHORISATION",
+                "success": "true", "additionalData": {"hmacSignature": STANDARD.encode(tag)}}})
+        })
+        .collect();
+    json!({"live": "false", "notificationItems": items}).to_string()
+}
+
+#[test]
+fn an_item_that_is_signed_by_itself_is_taken_once_and_never_in_company() {
+    let mut served = Served::start(|_| ());
+    let secret = "AB".repeat(32);
+    let made = |once: bool| {
+        json!({"verification": {"provider": "adyen", "secrets": [secret], "once": once}})
+    };
+    let hook = served.once("adyen", &made(true));
+    let post = |served: &Served, hook: &Value, items: &[(&str, &str)]| {
+        let path = format!("/hooks/{}", hook["slug"].as_str().expect("a slug"));
+        let headers = [("content-type", "application/json")];
+        served.send("POST", &path, &headers, adyen(items).as_bytes())
+    };
+    let first = post(&served, &hook, &[("psp-1", "")]);
+    assert!(!is_again(&first));
+    // Of an item, what nobody signed may be changed by anybody.
+    let again = post(&served, &hook, &[("psp-1", "changed")]);
+    assert!(is_again(&again) && again.receipt() == first.receipt());
+    assert!(!is_again(&post(&served, &hook, &[("psp-2", "")])));
+    for items in [[("psp-1", ""), ("psp-2", "")], [("psp-1", ""), ("psp-1", "")]] {
+        let both = post(&served, &hook, &items);
+        assert_eq!((both.status, both.text().contains("items_several")), (401, true));
+    }
+    served.stop();
+    served.resume();
+    assert!(is_again(&post(&served, &hook, &[("psp-2", "changed")])), "after a restart");
+    assert_eq!(served.events(4).len(), 4);
+    // Where nothing is taken once, they may come together.
+    let other = served.once("adyen", &made(false));
+    for _ in 0..2 {
+        assert!(!is_again(&post(&served, &other, &[("psp-1", ""), ("psp-2", "")])));
+    }
 }
 
 #[test]
