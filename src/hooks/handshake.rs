@@ -142,11 +142,15 @@ impl Hooks {
             submission = copy;
         }
         let endpoint = Arc::clone(&submission.endpoint);
+        let visited = match &handshake {
+            Handshake::Provider(answer) => self.visit(&endpoint, answer).await?,
+            _ => None,
+        };
         let received =
             events::received(&submission, id, &Sequel::Handshake(handshake.name(&endpoint)));
         let receipt = self.append(submission, &[received]).await?;
-        if let Handshake::Provider(answer) = &handshake {
-            self.visit(&endpoint, answer);
+        if let Some(visited) = visited {
+            visited.tell().await;
         }
         Ok(Kept { receipt, id, verdict: Verdict::Handshake(handshake) })
     }

@@ -58,6 +58,12 @@ pub(super) enum Refusal {
         /// When it is tried again.
         retry_after_seconds: u64,
     },
+    /// A question whose address is to be visited first, and was not.
+    #[error("the subscription is not confirmed")]
+    Unconfirmed {
+        /// When its sender may ask again.
+        retry_after_seconds: u64,
+    },
     /// `OPTIONS`, but not the handshake of `CloudEvents`.
     #[error("no handshake")]
     Handshake,
@@ -85,6 +91,7 @@ impl Refusal {
             Self::Unauthorized => Reason::Unauthorized,
             Self::Unverified { .. } => Reason::Unverified,
             Self::KeyUnavailable { .. } => Reason::KeyUnavailable,
+            Self::Unconfirmed { .. } => Reason::Unconfirmed,
             Self::Handshake => Reason::Handshake,
             Self::Spool(SpoolError::Full { .. }) => Reason::SpoolFull,
             Self::Spool(SpoolError::Busy) => Reason::SpoolBusy,
@@ -115,6 +122,10 @@ impl Refusal {
             Self::Unverified { status, .. } => Reply::empty(*status),
             Self::KeyUnavailable { retry_after_seconds } => {
                 Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Not verified: key_unavailable")
+                    .with(RETRY_AFTER, (*retry_after_seconds).into())
+            }
+            Self::Unconfirmed { retry_after_seconds } => {
+                Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "The subscription is not confirmed")
                     .with(RETRY_AFTER, (*retry_after_seconds).into())
             }
             Self::Handshake => {
@@ -169,7 +180,7 @@ mod tests {
     fn each_reason_has_its_reply() {
         let later = Exceeded { retry_after_seconds: 7 };
         let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
-        let table: [Expected<'_>; 18] = [
+        let table: [Expected<'_>; 19] = [
             (Refusal::Method, 405, Some(("allow", METHODS)), false),
             (Refusal::Unknown, 404, None, false),
             (Refusal::Network, 404, None, false),
@@ -186,6 +197,12 @@ mod tests {
                 Refusal::KeyUnavailable { retry_after_seconds: 7 },
                 503,
                 Some(("retry-after", "7")),
+                false,
+            ),
+            (
+                Refusal::Unconfirmed { retry_after_seconds: 5 },
+                503,
+                Some(("retry-after", "5")),
                 false,
             ),
             (Refusal::Handshake, 400, None, false),

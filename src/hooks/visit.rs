@@ -1,9 +1,10 @@
-//! Addresses that a provider wants visited before it sends: its question was proven, kept and answered, and a GET to
-//! the host that its row pins says that its events are wanted. Off the request's way, a bounded number of times; an
-//! event says how it went. The address is a secret of sorts: it stands in no event and in no log.
+//! Addresses that a provider wants visited before it sends: its question was proven, and a GET to the host that its row
+//! pins says that its events are wanted. The question is answered with success only behind that, so whoever asks asks
+//! again when it failed, or when the gateway ended meanwhile. An event says how it went. The address is a secret of
+//! sorts: it stands in no event and in no log.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -12,21 +13,20 @@ use tokio::time::sleep;
 
 use super::Hooks;
 use super::events;
+use super::refusal::Refusal;
 use super::routes::Endpoint;
-use crate::clock::Clock;
-use crate::fetch::Fetcher;
+use crate::fetch::{FetchFault, Fetcher};
 use crate::id;
-use crate::spool::{Frame, Spool};
+use crate::spool::Frame;
 use crate::verify::signature::Answer;
 
-/// Pauses before each further try.
-const PAUSES: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-    Duration::from_mins(2),
-];
-/// Visits that wait or run at once.
+/// Tries for one question, and the pause between them: with what is fetched to prove it, they end well within the 15 s
+/// that SNS waits for an answer. It asks again by itself.
+const TRIES_MAX: usize = 2;
+const PAUSE: Duration = Duration::from_secs(1);
+/// Seconds after which a question may be asked again.
+const RETRY_SECONDS: u64 = 5;
+/// Visits at once.
 const VISITS_MAX: usize = 64;
 /// Addresses that are remembered, so that none is visited twice.
 const SEEN_MAX: usize = 1024;
@@ -35,61 +35,126 @@ const SEEN_MAX: usize = 1024;
 type Mark = [u8; 32];
 
 /// What is visited, and what was.
-#[derive(Clone, Debug)]
-pub(super) struct Visits(Arc<Inside>);
-
 #[derive(Debug)]
-struct Inside {
-    turns: Arc<Semaphore>,
-    seen: Mutex<VecDeque<Mark>>,
+pub(super) struct Visits {
+    turns: Semaphore,
+    seen: Mutex<VecDeque<(Mark, Stage)>>,
+}
+
+/// How far a visit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Under,
+    Done,
 }
 
 impl Default for Visits {
     fn default() -> Self {
-        let turns = Arc::new(Semaphore::new(VISITS_MAX));
-        Self(Arc::new(Inside { turns, seen: Mutex::default() }))
+        Self { turns: Semaphore::new(VISITS_MAX), seen: Mutex::default() }
     }
 }
 
 impl Visits {
-    /// Remembers an address; `false`: it was visited, or is just now.
-    fn begin(&self, mark: Mark) -> bool {
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.contains(&mark) {
-            return false;
+    fn seen(&self) -> MutexGuard<'_, VecDeque<(Mark, Stage)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a visit; or how far that of the same address is.
+    fn begin(&self, mark: Mark) -> Result<Way<'_>, Stage> {
+        let mut seen = self.seen();
+        if let Some((_, stage)) = seen.iter().find(|(known, _)| *known == mark) {
+            return Err(*stage);
         }
         if seen.len() == SEEN_MAX {
             seen.pop_front();
         }
-        seen.push_back(mark);
-        true
-    }
-
-    /// One that was not to be reached may be asked for again.
-    fn forget(&self, mark: Mark) {
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.retain(|known| *known != mark);
+        seen.push_back((mark, Stage::Under));
+        Ok(Way { visits: self, mark, is_done: false })
     }
 }
 
-/// What tells of a visit.
-struct Voice {
+/// A visit. One that did not go well, or whose question nobody waits for any more, may be asked for again.
+struct Way<'a> {
+    visits: &'a Visits,
+    mark: Mark,
+    is_done: bool,
+}
+
+impl Drop for Way<'_> {
+    fn drop(&mut self) {
+        let mut seen = self.visits.seen();
+        seen.retain(|(known, _)| *known != self.mark);
+        if self.is_done {
+            seen.push_back((self.mark, Stage::Done));
+        }
+    }
+}
+
+/// A visit that went well, to be told once its question is kept.
+pub(super) struct Visited<'a> {
+    hooks: &'a Hooks,
     endpoint: Arc<Endpoint>,
-    spool: Spool,
-    clock: Arc<Clock>,
+    way: Way<'a>,
+    tries: usize,
 }
 
-impl Voice {
-    async fn tell(&self, fault: Option<&str>, tries: usize) {
-        let (webhook, now) = (self.endpoint.id, self.clock.now());
+impl Visited<'_> {
+    /// Tells of it.
+    pub(super) async fn tell(mut self) {
+        self.hooks.tell_visit(&self.endpoint, None, self.tries).await;
+        self.way.is_done = true;
+    }
+}
+
+impl Hooks {
+    /// Visits what an answer says is to be visited; nothing when there is none, or when that was done.
+    ///
+    /// # Errors
+    /// [`Refusal::Unconfirmed`]: it was not to be reached now, or somebody else's visit is on its way.
+    pub(super) async fn visit(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        answer: &Answer,
+    ) -> Result<Option<Visited<'_>>, Refusal> {
+        let (Some(address), Some(fetcher)) = (&answer.visit, &self.fetcher) else {
+            return Ok(None);
+        };
+        let webhook = endpoint.id;
+        let refused = Refusal::Unconfirmed { retry_after_seconds: RETRY_SECONDS };
+        let Ok(_turn) = self.visits.turns.try_acquire() else {
+            tracing::warn!(%webhook, most = VISITS_MAX, "a subscription is not confirmed: too many at once");
+            return Err(refused);
+        };
+        let mut mark = [0; 32];
+        mark.copy_from_slice(digest(&SHA256, address.as_bytes()).as_ref());
+        let way = match self.visits.begin(mark) {
+            Ok(way) => way,
+            Err(Stage::Done) => return Ok(None),
+            Err(Stage::Under) => return Err(refused),
+        };
+        match tries(address, fetcher).await {
+            Ok(tries) => {
+                let endpoint = Arc::clone(endpoint);
+                Ok(Some(Visited { hooks: self, endpoint, way, tries }))
+            }
+            Err(fault) => {
+                self.tell_visit(endpoint, Some(&fault.to_string()), TRIES_MAX).await;
+                Err(refused)
+            }
+        }
+    }
+
+    /// How a visit went, as an event.
+    async fn tell_visit(&self, endpoint: &Endpoint, fault: Option<&str>, tries: usize) {
+        let (webhook, now) = (endpoint.id, self.clock.now());
         match fault {
             None => tracing::info!(%webhook, tries, "confirmed a subscription"),
             Some(fault) => {
                 tracing::warn!(%webhook, tries, fault, "a subscription could not be confirmed");
             }
         }
-        let event = events::visited(&self.endpoint, now, id::now(&self.clock), fault, tries);
-        let (account, workspace) = (self.endpoint.account, Some(self.endpoint.workspace));
+        let event = events::visited(endpoint, now, id::now(&self.clock), fault, tries);
+        let (account, workspace) = (endpoint.account, Some(endpoint.workspace));
         let frame = Frame::encode(account, workspace, now, &[event], None);
         if let Err(fault) = self.spool.append(frame).await {
             tracing::debug!(%webhook, %fault, "no event tells of a subscription");
@@ -97,49 +162,14 @@ impl Voice {
     }
 }
 
-impl Hooks {
-    /// Visits what an answer says is to be visited, after that was kept.
-    pub(super) fn visit(&self, endpoint: &Arc<Endpoint>, answer: &Answer) {
-        let (Some(address), Some(fetcher)) = (&answer.visit, &self.fetcher) else { return };
-        let voice = Voice {
-            endpoint: Arc::clone(endpoint),
-            spool: self.spool.clone(),
-            clock: Arc::clone(&self.clock),
-        };
-        let Ok(turn) = Arc::clone(&self.visits.0.turns).try_acquire_owned() else {
-            let (webhook, most) = (endpoint.id, VISITS_MAX);
-            return tracing::warn!(%webhook, most, "a subscription is not confirmed: too many at once");
-        };
-        let mut mark = [0; 32];
-        mark.copy_from_slice(digest(&SHA256, address.as_bytes()).as_ref());
-        if !self.visits.begin(mark) {
-            return;
+/// Visits until it goes well or was tried often enough: by which try.
+async fn tries(address: &str, fetcher: &Fetcher) -> Result<usize, FetchFault> {
+    for tries in 1..TRIES_MAX {
+        match fetcher.visit(address).await {
+            Ok(()) => return Ok(tries),
+            Err(fault) => tracing::debug!(%fault, "a subscription is confirmed a moment later"),
         }
-        let (address, fetcher, visits) = (address.clone(), fetcher.clone(), self.visits.clone());
-        tokio::spawn(async move {
-            let fault = tries(&address, &fetcher, &voice).await;
-            if fault {
-                visits.forget(mark);
-            }
-            drop(turn);
-        });
+        sleep(PAUSE).await;
     }
-}
-
-/// Visits until it goes well or was tried often enough; whether it failed.
-async fn tries(address: &str, fetcher: &Fetcher, voice: &Voice) -> bool {
-    let mut pauses = PAUSES.iter();
-    for tries in 1.. {
-        let Err(fault) = fetcher.visit(address).await else {
-            voice.tell(None, tries).await;
-            return false;
-        };
-        let Some(pause) = pauses.next() else {
-            voice.tell(Some(&fault.to_string()), tries).await;
-            break;
-        };
-        tracing::debug!(webhook = %voice.endpoint.id, %fault, "a subscription is confirmed later");
-        sleep(*pause).await;
-    }
-    true
+    fetcher.visit(address).await.map(|()| TRIES_MAX)
 }

@@ -58,6 +58,8 @@ pub enum Reason {
     Unverified,
     /// 503: the key that it is signed with is not to be had.
     KeyUnavailable,
+    /// 503: an address that its provider wants visited was not reached.
+    Unconfirmed,
     /// 400: `OPTIONS` that is no handshake.
     Handshake,
     /// 503: the spool is full.
@@ -68,7 +70,7 @@ pub enum Reason {
     SpoolFailed,
 }
 
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 19] = [
     "method",
     "unknown",
     "network",
@@ -83,6 +85,7 @@ const REASONS: [&str; 18] = [
     "unauthorized",
     "unverified",
     "key-unavailable",
+    "unconfirmed",
     "handshake",
     "spool-full",
     "spool-busy",

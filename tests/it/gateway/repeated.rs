@@ -211,9 +211,7 @@ fn adyen(items: &[(&str, &str)]) -> String {
 fn an_item_that_is_signed_by_itself_is_taken_once_and_never_in_company() {
     let mut served = Served::start(|_| ());
     let secret = "AB".repeat(32);
-    let made = |once: bool| {
-        json!({"verification": {"provider": "adyen", "secrets": [secret], "once": once}})
-    };
+    let made = |once: bool| json!({"verification": {"provider": "adyen", "secrets": [secret], "once": once}});
     let hook = served.once("adyen", &made(true));
     let post = |served: &Served, hook: &Value, items: &[(&str, &str)]| {
         let path = format!("/hooks/{}", hook["slug"].as_str().expect("a slug"));

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Answer, Served, arrived, wait};
+use std::net::TcpStream;
+use std::sync::mpsc;
+
+use super::super::{Answer, Served, arrived, exchange, wait};
 use super::far::{Far, Said, answer, ok, read};
 use super::{CERTIFICATE, TOPIC, hook, message, served, sns};
 
@@ -70,6 +73,60 @@ fn a_visit_that_fails_is_tried_again() {
     assert_eq!(told(&served, CONFIRMED)["payload"]["tries"], 2);
     assert!(arrived(&served.destination()).iter().all(|event| event["event"] != FAILED));
     assert_eq!((visits(&far), far.asked().len()), (2, 3), "{:?}", far.asked());
+}
+
+#[test]
+fn whoever_asks_is_told_yes_only_once_it_is_confirmed_and_asks_again() {
+    let far = amazon(|| answer("500 Internal Server Error", "", b""));
+    let served = served(&far);
+    let hook = sns(&served);
+    let question = message("SubscriptionConfirmation", CERTIFICATE, |_| ()).to_string();
+    let refused = served.tell(&hook, &question);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!(refused.header("hookgate-receipt"), None, "nothing of it is kept");
+    let failed = told(&served, FAILED);
+    assert_eq!(failed["payload"]["tries"], 2, "{failed}");
+    let metrics = served.ask("/metrics").text();
+    let line = "hookgate_hook_refusals_total{reason=\"unconfirmed\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    // What its sender sends again is no less a question.
+    far.say(|_, _| ok(b""));
+    assert_eq!(served.tell(&hook, &question).status, 200);
+    assert_eq!(told(&served, CONFIRMED)["payload"]["tries"], 1);
+    assert_eq!(visits(&far), 3, "{:?}", far.asked());
+}
+
+#[test]
+fn a_stop_waits_for_a_visit_and_nobody_is_told_yes_before_it_is_over() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let far = amazon(move || {
+        let _ = held.lock().expect("no panic").recv();
+        ok(b"")
+    });
+    let mut served = served(&far);
+    let hook = sns(&served);
+    // The certificate is here before, so that a visit is all that is waited for.
+    assert_eq!(served.tell(&hook, &super::notify(CERTIFICATE)).status, 204);
+    let (address, slug) = (served.address(), hook["slug"].as_str().expect("a slug").to_owned());
+    let question = message("SubscriptionConfirmation", CERTIFICATE, |_| ()).to_string();
+    let asks = std::thread::spawn(move || {
+        let path = format!("/hooks/{slug}");
+        exchange(address, "POST", &path, &[], question.as_bytes())
+    });
+    wait("a visit", || (visits(&far) == 1).then_some(()));
+    assert!(!asks.is_finished(), "nothing is answered yet");
+    std::thread::spawn(move || {
+        // The gateway takes nobody new: it is about to stop.
+        while TcpStream::connect(address).is_ok() {
+            std::thread::yield_now();
+        }
+        release.send(()).expect("somebody waits");
+    });
+    served.stop();
+    assert_eq!(asks.join().expect("an answer").status, 200);
+    served.resume();
+    assert_eq!(told(&served, CONFIRMED)["payload"]["tries"], 1);
 }
 
 #[test]
