@@ -128,7 +128,8 @@ impl Judgement<'_> {
         let digest = digest.ok().flatten();
         let window = scheme.window.filter(|_| scheme.require.iter().any(|name| name == "iat"));
         let signed = digest.map(|digest| Signed { digest, window });
-        Fit { timed: !scheme.require.is_empty(), signed }
+        let says_when = |name: &String| matches!(name.as_str(), "exp" | "iat" | "nbf");
+        Fit { timed: scheme.require.iter().any(says_when), signed }
     }
 
     /// A digest of signed bytes, when they are to be known again.

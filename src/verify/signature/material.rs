@@ -72,7 +72,7 @@ impl Material {
     ) -> Result<Self, SchemeFault> {
         let fetched = scheme.keys_address(parameters).filter(|_| secret.expose().is_empty());
         if let Some(address) = fetched {
-            return Ok(Self { text: Vec::new(), key: Key::Fetched(address.to_owned()) });
+            return Ok(Self { text: Vec::new(), key: Key::Fetched(address.into_owned()) });
         }
         let bad = |form| SchemeFault::Secret { provider: provider.to_owned(), form };
         let text = secret.expose().as_bytes().to_vec();

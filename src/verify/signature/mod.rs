@@ -121,6 +121,11 @@ impl Verifier {
     ) -> Result<Self, SchemeFault> {
         let keyless = provider.schemes.iter().all(|scheme| scheme.secret == SecretForm::None)
             || provider.schemes.iter().any(|scheme| scheme.keys_address(&parameters).is_some());
+        let missing = provider.schemes.iter().find_map(|scheme| scheme.keys_setting(&parameters));
+        if let Some(missing) = missing.filter(|_| secrets.is_empty()) {
+            let (provider, name) = (name.to_owned(), missing.to_owned());
+            return Err(SchemeFault::Parameter { provider, name });
+        }
         let none = [Secret::new("")];
         let secrets = if secrets.is_empty() && keyless { &none } else { secrets };
         let settled = |scheme: &&Scheme| {

@@ -1,6 +1,7 @@
 //! One way of signing, as data: where the signature stands, of what it is made, and how. In: rows of TOML, ours and the
 //! operator's. Out: the same, checked. Judges nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -11,10 +12,15 @@ use super::fault::SchemeFault;
 use super::handshake::Handshake;
 use super::message::{Message, Part};
 use super::request::Parameters;
-use super::source::Source;
+use super::source::{From, Source};
 
 /// The setting that says where the keys of tokens are.
 pub(super) const KEYS_URL: &str = "jwks_url";
+/// The setting that is part of a host that a row pins, and where it stands there.
+const SUBDOMAIN: &str = "subdomain";
+const SUBDOMAIN_PLACE: &str = "{subdomain}";
+/// Most bytes of one part of a host's name.
+const LABEL_MAX_BYTES: usize = 63;
 
 /// A provider, with its ways of signing.
 #[derive(Clone, Debug, Deserialize)]
@@ -365,23 +371,46 @@ impl Scheme {
     pub fn signs_requests(&self) -> bool {
         match self.mac {
             Mac::Equal => false,
-            Mac::Jwt => self.body_digest.is_some(),
+            Mac::Jwt => self.body_digest.is_some() || self.is_body(),
             _ => true,
         }
     }
 
+    /// Whether the body is what is signed, a token.
+    #[must_use]
+    pub fn is_body(&self) -> bool {
+        self.signature.as_ref().is_some_and(|source| matches!(source.from, From::Body))
+    }
+
     /// Where its keys are fetched from.
     #[must_use]
-    pub fn keys_address<'a>(&'a self, parameters: &'a Parameters) -> Option<&'a str> {
-        let fetches = matches!(self.secret, SecretForm::Keys | SecretForm::TextOrKeys);
-        let named = parameters.get(KEYS_URL).or(self.keys_url.as_ref());
-        named.map(String::as_str).filter(|_| fetches)
+    pub fn keys_address<'a>(&'a self, parameters: &'a Parameters) -> Option<Cow<'a, str>> {
+        if !matches!(self.secret, SecretForm::Keys | SecretForm::TextOrKeys) {
+            return None;
+        }
+        if let Some(named) = parameters.get(KEYS_URL) {
+            return Some(Cow::Borrowed(named));
+        }
+        let pinned = self.keys_url.as_deref()?;
+        if !pinned.contains(SUBDOMAIN_PLACE) {
+            return Some(Cow::Borrowed(pinned));
+        }
+        // Whatever it is, the host stays one below the row's.
+        let label = parameters.get(SUBDOMAIN).filter(|label| is_label(label))?;
+        Some(Cow::Owned(pinned.replace(SUBDOMAIN_PLACE, label)))
+    }
+
+    /// The setting without which it cannot be said where its keys are.
+    #[must_use]
+    pub fn keys_setting(&self, parameters: &Parameters) -> Option<&'static str> {
+        let asks = self.keys_url.as_ref().is_some_and(|url| url.contains(SUBDOMAIN_PLACE));
+        (asks && self.keys_address(parameters).is_none()).then_some(SUBDOMAIN)
     }
 
     /// Whether nothing it signs says when.
     #[must_use]
     pub fn is_timeless(&self) -> bool {
-        self.time.is_none() && self.mac != Mac::Jwt
+        self.time.is_none() && (self.mac != Mac::Jwt || self.is_body())
     }
 
     /// What must be given besides secrets.
@@ -433,6 +462,13 @@ impl Scheme {
         }
         Ok(())
     }
+}
+
+/// Whether a text is one part of a host's name.
+fn is_label(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let sized = (1..=LABEL_MAX_BYTES).contains(&text.len());
+    sized && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Providers by name, from their rows.

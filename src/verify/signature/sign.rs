@@ -360,6 +360,12 @@ impl Work<'_> {
                 self.put_query(name, &text);
                 Ok(())
             }
+            From::Body => {
+                let token = HeaderValue::from_static("application/jwt");
+                self.draft.headers.insert(CONTENT_TYPE, token);
+                self.draft.body = text.into_bytes();
+                Ok(())
+            }
         }
     }
 

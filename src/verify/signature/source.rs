@@ -54,6 +54,8 @@ pub enum From {
     Form(String),
     /// In the query.
     Query(String),
+    /// It is the whole body, blanks and line ends around it left out.
+    Body,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +68,8 @@ struct RawSource {
     json: Option<String>,
     form: Option<String>,
     query: Option<String>,
+    #[serde(default)]
+    body: bool,
     split: Option<char>,
     #[serde(default)]
     prefix: String,
@@ -94,12 +98,13 @@ impl TryFrom<RawSource> for Source {
             raw.json.map(From::Json),
             raw.form.map(From::Form),
             raw.query.map(From::Query),
+            raw.body.then_some(From::Body),
         ]
         .into_iter()
         .flatten();
         let (Some(from), None) = (places.next(), places.next()) else {
             return Err("a value stands in exactly one of header, headers, header-stem, \
-                        header-parameter, json, form, query");
+                        header-parameter, json, form, query, body");
         };
         Ok(Self {
             from,
@@ -131,6 +136,7 @@ impl Source {
             From::Json(pointer) => format!("body field {pointer}"),
             From::Form(name) => format!("form field {name}"),
             From::Query(name) => format!("query field {name}"),
+            From::Body => "the body".to_owned(),
         }
     }
 
@@ -203,6 +209,7 @@ impl Source {
             From::Query(name) => {
                 Ok(request.query_field(name).into_iter().map(Cow::Owned).collect())
             }
+            From::Body => Ok(vec![Cow::Borrowed(request.body.trim_ascii())]),
         }
     }
 

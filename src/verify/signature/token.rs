@@ -26,6 +26,9 @@ use super::scheme::{Algorithm, BodyDigest, Claim, Encoding, Scheme, SecretForm};
 /// How long a token that we sign counts.
 const LIFE_SECONDS: i64 = 300;
 
+/// Longest token that is read: some are a whole body, and of strangers until they are judged.
+const TOKEN_MAX_BYTES: usize = 64 << 10;
+
 /// Most keys of one set.
 const KEYS_MAX: usize = 100;
 
@@ -185,6 +188,11 @@ pub(super) fn claims(
     now: i64,
     id: &str,
 ) -> Result<Value, Fault> {
+    if scheme.is_body() {
+        // What is said is the token.
+        let said = serde_json::from_slice::<Value>(request.body).ok().filter(Value::is_object);
+        return said.ok_or(Fault::Body("an object of JSON"));
+    }
     let end = now.saturating_add(LIFE_SECONDS);
     let mut claims = json!({ "iat": now, "nbf": now, "exp": end, "jti": id });
     for (name, wanted) in &scheme.claims {
@@ -245,6 +253,9 @@ pub(super) fn judge<'t>(
     parameters: &Parameters,
     now: Option<i64>,
 ) -> Result<&'t [u8], Fault> {
+    if token.len() > TOKEN_MAX_BYTES {
+        return Err(Fault::Token("it has more than 64 KiB"));
+    }
     let mut parts = token.split(|byte| *byte == b'.');
     let (Some(head), Some(body), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())

@@ -18,7 +18,7 @@ use super::*;
 
 const NOW: i64 = 1_764_378_000;
 const JSON: &str = r#"{"webhookTimestamp":1764378000000,"time_ms":1764378000000,"note":"naïve ☃",
-"value":[{"a":1},{}],
+"event_id":"event_1","type":"user.updated","value":[{"a":1},{}],
 "notificationItems":[{"NotificationRequestItem":{"pspReference":"7914","amount":{"value":1130}}}]}"#;
 const FORM: &str = "Digits=1234&From=%2B14158675309&To=%2B18005551212&Empty=&Digits=5";
 

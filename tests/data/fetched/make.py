@@ -70,6 +70,7 @@ def main():
         "api.paypal.com",
         "www.googleapis.com",
         "keys.example.com",
+        "acme.kinde.com",
         "localhost",
         "127.0.0.1",
     ]

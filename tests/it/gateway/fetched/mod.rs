@@ -4,6 +4,7 @@
 
 mod asked;
 mod far;
+mod whole;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
