@@ -21,6 +21,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::Form;
 use super::output::{Failure, print_line, say};
 use crate::telemetry::process::Usage;
@@ -29,7 +31,7 @@ use child::Child;
 use folder::Folder;
 use gateway::{Gateway, To};
 use load::{Load, Tally};
-use report::{Body, Contestant, Measurement, Report, Round, Setup};
+use report::{Body, Contestant, Measurement, Report, Round, Setup, Verdict};
 use shape::Shape;
 
 pub(super) use limits::{Server, serve};
@@ -128,10 +130,13 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
     }
     let report = block_on(measure(bench))?;
     print(bench.form, &report, &report.text())?;
-    match report.faults() {
-        [] if bench.check && !report.reaches_floor() => {
-            Err(Failure::No("the gateway does not reach the floor".to_owned()))
-        }
+    conclude(bench, report.verdict(), "the gateway does not reach the floor")
+}
+
+/// How a measurement ends that may be worth nothing.
+fn conclude(bench: &Bench, verdict: Verdict<'_>, missed: &str) -> Result<(), Failure> {
+    match verdict.faults {
+        [] if bench.check && !verdict.is_kept() => Err(Failure::No(missed.to_owned())),
         [] => Ok(()),
         [fault, ..] => Err(Failure::No(format!("the figures are worth nothing: {fault}"))),
     }
@@ -152,13 +157,7 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 fn run_verified(bench: &Bench) -> Result<(), Failure> {
     let report = block_on(verified::measure(bench))?;
     print(bench.form, &report, &report.text())?;
-    match report.faults() {
-        [] if bench.check && !report.keeps_bounds() => {
-            Err(Failure::No("verification does not keep its bounds".to_owned()))
-        }
-        [] => Ok(()),
-        [fault, ..] => Err(Failure::No(format!("the figures are worth nothing: {fault}"))),
-    }
+    conclude(bench, report.verdict(), "verification does not keep its bounds")
 }
 
 fn run_render(bench: &Bench) -> Result<(), Failure> {
@@ -203,14 +202,7 @@ fn print(form: Form, report: &impl serde::Serialize, text: &str) -> Result<(), F
 async fn measure(bench: &Bench) -> Result<Report, Failure> {
     let folder = Folder::make(bench.data_root.as_deref())?;
     let mut contest = Contest::start(&folder).await?;
-    let setup = Setup {
-        connections: bench.connections as usize,
-        rate: bench.rate,
-        rounds: bench.rounds,
-        seconds: bench.seconds,
-        file_system: folder.file_system(),
-        posture: contest.gateway.posture().await?,
-    };
+    let setup = bench.setup(&folder, contest.gateway.posture().await?);
     let (shapes, mut rounds) = (Shape::all(), Vec::new());
     for number in 1..=bench.rounds {
         for (body, shape) in shapes.iter().enumerate() {
@@ -235,6 +227,44 @@ async fn measure(bench: &Bench) -> Result<Report, Failure> {
     let body =
         |shape: &Shape| Body { name: shape.name, bytes: shape.body.len(), floor: shape.floor };
     Ok(Report::new(setup, shapes.iter().map(body).collect(), &rounds))
+}
+
+impl Bench {
+    /// How it is measured.
+    fn setup(&self, folder: &Folder, posture: String) -> Setup {
+        Setup {
+            connections: self.connections as usize,
+            rate: self.rate,
+            rounds: self.rounds,
+            seconds: self.seconds,
+            file_system: folder.file_system(),
+            posture,
+        }
+    }
+
+    /// A server under one load: its figures, and how many requests it took.
+    async fn press(
+        &self,
+        (name, child): (&str, &Child),
+        address: SocketAddr,
+        request: Bytes,
+    ) -> Result<(Measurement, u64), Failure> {
+        let load = Load {
+            address,
+            request,
+            stamp: None,
+            connections: self.connections as usize,
+            rate: self.rate,
+            warm_up: WARM_UP,
+            time: Duration::from_secs(self.seconds.into()),
+        };
+        let mut looks = Vec::with_capacity(2);
+        let tally = load.run(|| looks.push(child.usage())).await;
+        let tally =
+            tally.map_err(|fault| Failure::No(format!("{name} cannot be reached: {fault}")))?;
+        let looks = looks.into_iter().collect::<Result<Vec<Usage>, Failure>>()?;
+        Ok((figures(&tally, &looks), tally.accepted))
+    }
 }
 
 impl Limit {
@@ -278,24 +308,11 @@ impl Contest {
                 (self.gateway.child(), self.gateway.address(), self.gateway.hook())
             }
         };
-        let load = Load {
-            address,
-            request: shape.request(address, path),
-            stamp: None,
-            connections: bench.connections as usize,
-            rate: bench.rate,
-            warm_up: WARM_UP,
-            time: Duration::from_secs(bench.seconds.into()),
-        };
-        let mut looks = Vec::with_capacity(2);
-        let tally = load.run(|| looks.push(child.usage())).await;
-        let tally = tally.map_err(|fault| {
-            Failure::No(format!("{} cannot be reached: {fault}", contestant.name()))
-        })?;
-        let looks = looks.into_iter().collect::<Result<Vec<Usage>, Failure>>()?;
-        let mut measured = figures(&tally, &looks);
+        let named = (contestant.name(), child);
+        let request = shape.request(address, path);
+        let (mut measured, accepted) = bench.press(named, address, request).await?;
         if contestant == Contestant::Gateway {
-            measured.delivery = Some(self.gateway.delivery(tally.accepted).await?);
+            measured.delivery = Some(self.gateway.delivery(accepted).await?);
         }
         Ok(measured)
     }

@@ -125,6 +125,64 @@ impl Bound {
     }
 }
 
+/// What a report comes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict<'a> {
+    pub(super) floor: &'a [Bound],
+    /// What makes the figures worthless: refused requests, broken connections, lost events.
+    pub(super) faults: &'a [String],
+}
+
+impl Verdict<'_> {
+    /// Whether every bound is kept.
+    pub(super) fn is_kept(&self) -> bool {
+        self.floor.iter().all(|bound| bound.reached)
+    }
+
+    /// The end of a text for people.
+    pub(super) fn write(&self, out: &mut String) {
+        out.push_str("\nfloor\n");
+        for bound in self.floor {
+            let _ = writeln!(out, "{}", bound.text());
+        }
+        for fault in self.faults {
+            let _ = writeln!(out, "FAIL  {fault}");
+        }
+        out.truncate(out.trim_end().len());
+    }
+}
+
+/// What one server did not do in all rounds.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    /// Events that never came.
+    pub(super) missing: u64,
+    /// Answers other than 2xx and broken connections.
+    pub(super) failed: u64,
+    /// What is wrong with that, in words.
+    pub(super) faults: Vec<String>,
+}
+
+impl Lost {
+    pub(super) fn of<'a>(
+        name: &str,
+        measured: impl Iterator<Item = &'a Measurement> + Clone,
+    ) -> Self {
+        let deliveries = measured.clone().filter_map(|one| one.delivery);
+        let missing = deliveries.map(|delivery| delivery.missing).sum();
+        let failed = measured.clone().map(|one| one.failed).sum();
+        let mut faults = Vec::new();
+        if failed > 0 {
+            let first = measured.clone().find_map(|one| one.fault.as_deref()).unwrap_or_default();
+            faults.push(format!("{name}: {failed} requests failed; {first}"));
+        }
+        if missing > 0 {
+            faults.push(format!("{name}: {missing} events never came"));
+        }
+        Self { missing, failed, faults }
+    }
+}
+
 /// Everything.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Report {
@@ -141,8 +199,11 @@ impl Report {
         for (place, body) in bodies.iter().enumerate() {
             let of_body: Vec<&Round> = rounds.iter().filter(|round| round.body == place).collect();
             for (at, server) in Contestant::ALL.into_iter().enumerate() {
-                let row = Row::of(body.name, server, at, &of_body);
-                faults.extend(row.faults(&of_body, at));
+                let name = format!("{}, {}", body.name, server.name());
+                let mine = of_body.iter().map(|round| &round.measurements[at]);
+                let lost = Lost::of(&name, mine);
+                let row = Row::of(body.name, server, (at, &lost), &of_body);
+                faults.extend(lost.faults);
                 if server == Contestant::Gateway {
                     floor.extend(row.bounds(body.floor));
                 }
@@ -152,14 +213,9 @@ impl Report {
         Self { setup, bodies, rows, floor, faults }
     }
 
-    /// What makes the figures worthless: refused requests, broken connections, lost events.
-    pub(super) fn faults(&self) -> &[String] {
-        &self.faults
-    }
-
-    /// Whether the gateway reaches all that is asked of it.
-    pub(super) fn reaches_floor(&self) -> bool {
-        self.floor.iter().all(|bound| bound.reached)
+    /// Whether it counts, and the gateway reaches all that is asked of it.
+    pub(super) fn verdict(&self) -> Verdict<'_> {
+        Verdict { floor: &self.floor, faults: &self.faults }
     }
 
     /// For people.
@@ -176,14 +232,7 @@ impl Report {
                 let _ = writeln!(out, "{}", row.text());
             }
         }
-        out.push_str("\nfloor\n");
-        for bound in &self.floor {
-            let _ = writeln!(out, "{}", bound.text());
-        }
-        for fault in &self.faults {
-            let _ = writeln!(out, "FAIL  {fault}");
-        }
-        out.truncate(out.trim_end().len());
+        self.verdict().write(&mut out);
         out
     }
 }
@@ -192,7 +241,12 @@ impl Row {
     const HEAD: &str = "server            req/s  of bare  of limit   p50 ms   p99 ms p99.9 ms  CPU µs/req  \
                         peak MiB  written B/req  delivered  lag s";
 
-    fn of(body: &'static str, server: Contestant, at: usize, rounds: &[&Round]) -> Self {
+    fn of(
+        body: &'static str,
+        server: Contestant,
+        (at, lost): (usize, &Lost),
+        rounds: &[&Round],
+    ) -> Self {
         let over = |figure: fn(&Measurement) -> f64| {
             median(rounds.iter().map(|round| figure(&round.measurements[at])).collect())
         };
@@ -224,23 +278,9 @@ impl Row {
             written_bytes_per_request: over(|one| one.written_bytes_per_request),
             delivered_share: delivered(|delivery| delivery.share),
             delivery_lag_seconds: delivered(|delivery| delivery.lag.as_secs_f64()),
-            missing: deliveries.iter().map(|delivery| delivery.missing).sum(),
-            failed: mine().map(|one| one.failed).sum(),
+            missing: lost.missing,
+            failed: lost.failed,
         }
-    }
-
-    fn faults(&self, rounds: &[&Round], at: usize) -> Vec<String> {
-        let mut faults = Vec::new();
-        let (body, server) = (self.body, self.server.name());
-        if self.failed > 0 {
-            let first = rounds.iter().find_map(|round| round.measurements[at].fault.as_deref());
-            let first = first.unwrap_or_default();
-            faults.push(format!("{body}, {server}: {} requests failed; {first}", self.failed));
-        }
-        if self.missing > 0 {
-            faults.push(format!("{body}, {server}: {} events never came", self.missing));
-        }
-        faults
     }
 
     fn bounds(&self, of_bare_min: f64) -> [Bound; 4] {
@@ -319,12 +359,12 @@ pub(super) fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn measurement(requests_per_second: f64, p99_ms: f64) -> Measurement {
+    pub(in super::super) fn measurement(requests_per_second: f64, p99_ms: f64) -> Measurement {
         Measurement {
             requests_per_second,
             p50_ms: 1.0,
@@ -348,16 +388,19 @@ mod tests {
         Round { body: 0, measurements }
     }
 
-    fn report(rounds: &[Round]) -> Report {
-        let setup = Setup {
+    pub(in super::super) fn setup() -> Setup {
+        Setup {
             connections: 64,
             rate: None,
             rounds: 3,
             seconds: 5,
             file_system: "ext4".to_owned(),
             posture: "direct".to_owned(),
-        };
-        Report::new(setup, vec![Body { name: "small", bytes: 130, floor: 0.45 }], rounds)
+        }
+    }
+
+    fn report(rounds: &[Round]) -> Report {
+        Report::new(setup(), vec![Body { name: "small", bytes: 130, floor: 0.45 }], rounds)
     }
 
     #[test]
@@ -369,7 +412,7 @@ mod tests {
         assert!((gateway.requests_per_second - 12_000.0).abs() < 1e-6);
         assert!((gateway.p99_of_bare - 2.0).abs() < 1e-9);
         assert!((report.rows[0].of_bare - 1.0).abs() < 1e-9);
-        assert!(report.reaches_floor() && report.faults().is_empty());
+        assert!(report.verdict().is_kept() && report.faults.is_empty());
         let text = report.text();
         assert!(text.contains("small (130 B)") && text.contains("95.0 %"), "{text}");
     }
@@ -388,7 +431,7 @@ mod tests {
             let report = report(&[bad]);
             let missed: Vec<bool> = report.floor.iter().map(|bound| !bound.reached).collect();
             assert_eq!(missed.iter().filter(|missed| **missed).count(), 1);
-            assert!(missed[line] && !report.reaches_floor(), "{}", report.text());
+            assert!(missed[line] && !report.verdict().is_kept(), "{}", report.text());
         }
     }
 
@@ -401,7 +444,7 @@ mod tests {
         bad.measurements[2].delivery = Some(Delivery { share: 0.95, lag, missing: 7 });
         let report = report(&[round(10_000.0, 0.5), bad]);
         assert_eq!(
-            report.faults(),
+            report.faults,
             [
                 "small, durable limit: 2 requests failed; an answer was 503",
                 "small, gateway: 7 events never came"

@@ -9,13 +9,12 @@ use http::{HeaderMap, Method};
 use serde::Serialize;
 use serde_json::json;
 
+use super::Bench;
 use super::folder::Folder;
 use super::gateway::{Gateway, To};
-use super::load::Load;
 use super::render::{times, turn};
-use super::report::{Bound, Measurement, Setup, median};
+use super::report::{Bound, Lost, Measurement, Setup, Verdict, median};
 use super::shape::{self, Shape};
-use super::{Bench, WARM_UP, figures};
 use crate::cli::output::{Failure, say};
 use crate::clock::{Clock, Time};
 use crate::id::Secret;
@@ -131,14 +130,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Report, Failure> {
         .await?;
     let hooks = [gateway.hook().to_owned(), demanding];
     gateway.settle().await?;
-    let setup = Setup {
-        connections: bench.connections as usize,
-        rate: bench.rate,
-        rounds: bench.rounds,
-        seconds: bench.seconds,
-        file_system: folder.file_system(),
-        posture: gateway.posture().await?,
-    };
+    let setup = bench.setup(&folder, gateway.posture().await?);
     let mut found = [Vec::new(), Vec::new()];
     for number in 1..=bench.rounds {
         let first = usize::from(number % 2 == 0);
@@ -163,22 +155,10 @@ async fn one(
     shape: &Shape,
     bench: &Bench,
 ) -> Result<Measurement, Failure> {
-    let load = Load {
-        address: gateway.address(),
-        request: shape.request(gateway.address(), hook),
-        stamp: None,
-        connections: bench.connections as usize,
-        rate: bench.rate,
-        warm_up: WARM_UP,
-        time: Duration::from_secs(bench.seconds.into()),
-    };
-    let mut looks = Vec::with_capacity(2);
-    let tally = load.run(|| looks.push(gateway.child().usage())).await;
-    let tally =
-        tally.map_err(|fault| Failure::No(format!("the gateway cannot be reached: {fault}")))?;
-    let looks = looks.into_iter().collect::<Result<Vec<_>, Failure>>()?;
-    let mut measured = figures(&tally, &looks);
-    measured.delivery = Some(gateway.delivery(tally.accepted).await?);
+    let (named, address) = (("the gateway", gateway.child()), gateway.address());
+    let (mut measured, accepted) =
+        bench.press(named, address, shape.request(address, hook)).await?;
+    measured.delivery = Some(gateway.delivery(accepted).await?);
     Ok(measured)
 }
 
@@ -187,30 +167,16 @@ fn name(verified: bool) -> &'static str {
 }
 
 impl Row {
-    fn of(verified: bool, measured: &[Measurement]) -> Self {
+    fn of(verified: bool, measured: &[Measurement], lost: &Lost) -> Self {
         let over = |figure: fn(&Measurement) -> f64| median(measured.iter().map(figure).collect());
-        let missing = measured.iter().filter_map(|one| one.delivery).map(|one| one.missing);
         Self {
             verified,
             requests_per_second: over(|one| one.requests_per_second),
             p99_milliseconds: over(|one| one.p99_ms),
             cpu_microseconds_per_request: over(|one| one.cpu_micros_per_request),
-            missing: missing.sum(),
-            failed: measured.iter().map(|one| one.failed).sum(),
+            missing: lost.missing,
+            failed: lost.failed,
         }
-    }
-
-    fn faults(&self, measured: &[Measurement]) -> Vec<String> {
-        let mut faults = Vec::new();
-        let name = name(self.verified);
-        if self.failed > 0 {
-            let first = measured.iter().find_map(|one| one.fault.as_deref()).unwrap_or_default();
-            faults.push(format!("{name}: {} requests failed; {first}", self.failed));
-        }
-        if self.missing > 0 {
-            faults.push(format!("{name}: {} events never came", self.missing));
-        }
-        faults
     }
 }
 
@@ -221,8 +187,10 @@ impl Report {
         found: &[Vec<Measurement>; 2],
         verification_microseconds: f64,
     ) -> Self {
-        let rows = [Row::of(false, &found[0]), Row::of(true, &found[1])];
-        let faults = rows.iter().zip(found).flat_map(|(row, found)| row.faults(found)).collect();
+        let lost = [false, true].map(|is| Lost::of(name(is), found[usize::from(is)].iter()));
+        let rows =
+            [false, true].map(|is| Row::of(is, &found[usize::from(is)], &lost[usize::from(is)]));
+        let faults = lost.into_iter().flat_map(|lost| lost.faults).collect();
         let ratios = found[0].iter().zip(&found[1]);
         let ratios = ratios.map(|(bare, signed)| {
             signed.requests_per_second / bare.requests_per_second.max(f64::MIN_POSITIVE)
@@ -245,14 +213,9 @@ impl Report {
         Self { setup, body_bytes, rows, of_unverified, verification_microseconds, floor, faults }
     }
 
-    /// What makes the figures worthless: refused requests, broken connections, lost events.
-    pub(super) fn faults(&self) -> &[String] {
-        &self.faults
-    }
-
-    /// Whether every bound is kept.
-    pub(super) fn keeps_bounds(&self) -> bool {
-        self.floor.iter().all(|bound| bound.reached)
+    /// Whether it counts, and every bound is kept.
+    pub(super) fn verdict(&self) -> Verdict<'_> {
+        Verdict { floor: &self.floor, faults: &self.faults }
     }
 
     /// For people.
@@ -273,61 +236,37 @@ impl Report {
                 row.cpu_microseconds_per_request
             );
         }
-        out.push_str("\nfloor\n");
-        for bound in &self.floor {
-            let _ = writeln!(out, "{}", bound.text());
-        }
-        for fault in &self.faults {
-            let _ = writeln!(out, "FAIL  {fault}");
-        }
-        out.truncate(out.trim_end().len());
+        self.verdict().write(&mut out);
         out
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::tests::{measurement, setup};
     use super::*;
 
     fn measured(requests_per_second: f64, failed: u64) -> Measurement {
-        Measurement {
-            requests_per_second,
-            p50_ms: 1.0,
-            p99_ms: 2.0,
-            p999_ms: 3.0,
-            cpu_micros_per_request: 30.0,
-            resident_peak_bytes: 0,
-            written_bytes_per_request: 0.0,
-            delivery: None,
-            failed,
-            fault: (failed > 0).then(|| "an answer was 401".to_owned()),
-        }
+        let fault = (failed > 0).then(|| "an answer was 401".to_owned());
+        Measurement { failed, fault, ..measurement(requests_per_second, 2.0) }
     }
 
     fn report(of: f64, failed: u64, micros: f64) -> Report {
-        let setup = Setup {
-            connections: 1,
-            rate: None,
-            rounds: 3,
-            seconds: 1,
-            file_system: "ext4".to_owned(),
-            posture: "direct".to_owned(),
-        };
         // A machine that is twice as slow for a while is so for both.
         let bare = [1000.0, 2000.0, 1000.0];
         let found = [bare, bare.map(|rate| rate * of)]
             .map(|rates| rates.iter().map(|rate| measured(*rate, failed)).collect::<Vec<_>>());
-        Report::new(setup, 130, &found, micros)
+        Report::new(setup(), 130, &found, micros)
     }
 
     #[test]
     fn a_bound_is_kept_or_broken() {
         let kept = report(0.96, 0, 1.2);
-        assert!(kept.keeps_bounds() && kept.faults().is_empty(), "{}", kept.text());
+        assert!(kept.verdict().is_kept() && kept.faults.is_empty(), "{}", kept.text());
         assert!(kept.text().contains(">= 0.95, found 0.960"), "{}", kept.text());
-        assert!(!report(0.94, 0, 1.2).keeps_bounds());
-        assert!(!report(0.96, 0, 3.1).keeps_bounds());
-        assert!(report(0.96, 1, 1.2).faults()[0].contains("unverified: 3 requests failed"));
+        assert!(!report(0.94, 0, 1.2).verdict().is_kept());
+        assert!(!report(0.96, 0, 3.1).verdict().is_kept());
+        assert!(report(0.96, 1, 1.2).faults[0].contains("unverified: 3 requests failed"));
     }
 
     #[test]
