@@ -55,6 +55,7 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
         };
         lines.push(("not kept", format!("{received}  {method} from {peer}")));
         lines.push(("because", format!("{reason}, answered {}{times}", refusal["status"])));
+        lines.extend(spent(&refusal["limit"]));
     }
     let request = &told["request"];
     if request.is_object() {
@@ -115,6 +116,24 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
     lines
 }
 
+/// The budget that a refused request was over.
+fn spent(limit: &Value) -> Option<(&'static str, String)> {
+    let [budget, rate] = ["budget", "rate"].map(|key| text(limit, key));
+    let [burst, seconds] = ["burst", "retry_after_seconds"].map(|key| limit[key].as_u64());
+    let (burst, seconds) = burst.zip(seconds)?;
+    let whose = format!("the {budget}'s {rate}, {burst} at once");
+    Some(("limit", format!("{whose}: nothing was left for {seconds} s")))
+}
+
+/// A budget that a request was charged to, and what it had left then, where that is known.
+fn charged_to(limit: &Value) -> String {
+    let budget = text(limit, "budget");
+    match limit["left"].as_u64().zip(limit["of"].as_u64()) {
+        Some((left, of)) => format!("{budget} ({left} of {of} left)"),
+        None => budget,
+    }
+}
+
 /// What became of a request before it met its template; nothing of what is not known.
 fn way(request: &Value) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
@@ -141,7 +160,7 @@ fn way(request: &Value) -> Vec<(&'static str, String)> {
     }
     add("verified", proofs.join(", "));
     if let Some(charged) = request["limits"].as_array() {
-        let names: Vec<_> = charged.iter().filter_map(Value::as_str).collect();
+        let names: Vec<_> = charged.iter().map(charged_to).collect();
         let names =
             if names.is_empty() { "nothing is limited".to_owned() } else { names.join(", ") };
         add("charged to", names);

@@ -30,7 +30,7 @@ use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
 use crate::fetch::Fetcher;
 use crate::id::{self, Uuid};
-use crate::limit::{Limits, Over, Rates};
+use crate::limit::{Charged, Left, Limits, Over};
 use crate::request::{Arrival, Body, Content, HIDDEN_PATH, SECRET_HEADERS, has_body, help};
 use crate::spool::{Capture, Frame, Marks, Receipt, Seal, Sender, Spool};
 use crate::telemetry::Telemetry;
@@ -103,6 +103,8 @@ pub struct Hooks {
 struct Admission {
     endpoint: Arc<Endpoint>,
     arrival: Arrival,
+    /// What its peer's budget has left.
+    peer_left: Option<Left>,
 }
 
 /// A request that was read, verified and charged; its secrets are gone.
@@ -176,13 +178,13 @@ impl Hooks {
         let (reply, outcome) = match self.pass(arrival, body, &mut trace.place).await {
             Ok(kept) => {
                 if matches!(kept.verdict, Verdict::Duplicate) {
-                    self.note(&trace, "duplicate", StatusCode::NO_CONTENT, Some(kept.id));
+                    self.note_repeat(&trace, kept.id);
                 }
                 self.succeed(&kept)
             }
             Err(refusal) => {
                 let (reply, reason) = (refusal.reply(), refusal.reason());
-                self.note(&trace, reason.name(), reply.status, None);
+                self.note_refusal(&trace, &refusal, reply.status);
                 (reply, Outcome::Refused(reason))
             }
         };
@@ -208,9 +210,11 @@ impl Hooks {
         if let Some(first) = self.first(known).await? {
             return Ok(Kept::before(first));
         }
-        self.charge(&admission.endpoint, admission.arrival.received)?;
+        let charged = self.charge(&admission.endpoint, admission.arrival.received)?;
+        let charged = Charged { peer: admission.peer_left, ..charged };
         let mut submission = Submission::new(admission, content, (proof, known));
-        submission.sender.marks = self.marks(&submission.endpoint);
+        submission.sender.marks = marks(&submission.endpoint, charged);
+        submission.sender.charged = charged;
         let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
         if let Some(handshake) = Handshake::of(&submission, greeted)? {
             return Box::pin(self.greet(submission, handshake, id)).await;
@@ -263,13 +267,13 @@ impl Hooks {
         let slug = slug(arrival.path());
         let endpoint = slug.and_then(|slug| self.routes.find(slug, arrival.received));
         *place = endpoint.as_ref().map(|one| (one.id, one.account, one.workspace));
-        self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
+        let peer_left = self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
         let endpoint = endpoint.ok_or(Refusal::Unknown)?;
         if endpoint.networks.as_ref().is_some_and(|networks| !networks.allow(arrival.peer)) {
             return Err(Refusal::Network);
         }
         self.spool.admit()?;
-        Ok(Admission { endpoint, arrival })
+        Ok(Admission { endpoint, arrival, peer_left })
     }
 
     /// The body, for methods that have one.
@@ -294,22 +298,12 @@ impl Hooks {
     }
 
     /// The webhook's and the account's quota: only what was verified uses it up.
-    fn charge(&self, endpoint: &Endpoint, received: Time) -> Result<(), Refusal> {
+    fn charge(&self, endpoint: &Endpoint, received: Time) -> Result<Charged, Refusal> {
         let place = (endpoint.account, endpoint.workspace);
         self.limits.charge_request(place, endpoint.id, received).map_err(|over| match over {
             Over::Webhook(exceeded) => Refusal::WebhookRate(exceeded),
             Over::Account(exceeded) => Refusal::AccountRate(exceeded),
         })
-    }
-
-    /// What is told later of the way of a request that came up to its rendering.
-    fn marks(&self, endpoint: &Endpoint) -> Marks {
-        let Rates { peer, webhook, account, .. } = self.limits.rates();
-        Marks::default()
-            .with(Marks::KEY, endpoint.service_account.is_some())
-            .with(Marks::PEER, peer.is_some())
-            .with(Marks::WEBHOOK, webhook.is_some())
-            .with(Marks::ACCOUNT, account.is_some())
     }
 
     /// The rendered text as an event.
@@ -403,9 +397,10 @@ impl Hooks {
 
 impl Submission {
     fn new(admission: Admission, content: Content, (proof, known): (Option<Proof>, Known)) -> Self {
-        let Admission { endpoint, arrival } = admission;
+        let Admission { endpoint, arrival, .. } = admission;
         let Arrival { method, target, mut headers, received, peer, .. } = arrival;
-        let sender = Sender { peer, marks: Marks::default() };
+        let (marks, charged) = (Marks::default(), Charged::default());
+        let sender = Sender { peer, marks, charged };
         let slug = slug(target.path()).unwrap_or_default();
         let query = target.query().map_or_else(String::new, |query| query.replace(slug, "***"));
         for name in SECRET_HEADERS {
@@ -428,6 +423,15 @@ impl Submission {
         };
         render::Context::new(&self.method, &self.headers, body).with(more)
     }
+}
+
+/// What is told later of the way of a request that came up to its rendering.
+fn marks(endpoint: &Endpoint, charged: Charged) -> Marks {
+    Marks::default()
+        .with(Marks::KEY, endpoint.service_account.is_some())
+        .with(Marks::PEER, charged.peer.is_some())
+        .with(Marks::WEBHOOK, charged.webhook.is_some())
+        .with(Marks::ACCOUNT, charged.account.is_some())
 }
 
 /// The slug in a path: what stands behind the prefix, one trailing slash allowed.

@@ -34,7 +34,7 @@ fn submission(method: Method, headers: &[(&str, &str)], body: &str) -> Submissio
     let endpoint = routes.find(SLUG, clock.now()).expect("known");
     let raw = Bytes::copy_from_slice(body.as_bytes());
     let content = Content { decoded: raw.clone(), raw };
-    let admission = Admission { endpoint, arrival: arrival(method, headers) };
+    let admission = Admission { endpoint, arrival: arrival(method, headers), peer_left: None };
     Submission::new(admission, content, (None, Known::default()))
 }
 
@@ -265,7 +265,8 @@ fn what_is_kept_is_a_copy_with_marks_and_the_request_stays_as_it_came() {
         hook.redact = Some(Box::new(rules.clone()));
         let endpoint = Routes::new(&clock, &[hook]).find(SLUG, clock.now()).expect("known");
         let content = Content { raw: raw.into(), decoded: decoded.into() };
-        let admission = Admission { endpoint, arrival: arrival(Method::POST, headers) };
+        let admission =
+            Admission { endpoint, arrival: arrival(Method::POST, headers), peer_left: None };
         let mut submission = Submission::new(admission, content, (None, Known::default()));
         submission.sender.marks = Marks::KEY;
         submission

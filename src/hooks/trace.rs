@@ -1,6 +1,6 @@
 //! What is remembered of requests that were not kept, for those who may see the webhook. In: the head of a request, and
-//! why it was not kept. Out: a line of the spool's small memory of refusals. Costs what is kept nothing but a few
-//! copied words; of what goes to no webhook nothing is remembered.
+//! why it was not kept, with the budget that it was over. Out: a line of the spool's small memory of refusals. Costs
+//! what is kept nothing but a few copied words; of what goes to no webhook nothing is remembered.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use http::{Method, StatusCode};
 
 use super::Hooks;
+use super::refusal::Refusal;
 use crate::clock::Time;
 use crate::id::Uuid;
 use crate::request::{Arrival, RequestId};
-use crate::spool::Refused;
+use crate::spool::{Refused, Spent};
 
 /// A webhook, its account, its workspace.
 pub(super) type Place = (Uuid, Uuid, Uuid);
@@ -35,20 +36,48 @@ impl Trace {
 }
 
 impl Hooks {
-    /// Remembers a request that was not kept; `first`: the one that it repeats.
-    pub(super) fn note(
+    /// Remembers a request that was refused.
+    pub(super) fn note_refusal(&self, trace: &Trace, refusal: &Refusal, status: StatusCode) {
+        self.note(trace, refusal.reason().name(), status, (None, self.spent(refusal)));
+    }
+
+    /// Remembers a request that was kept before: `first`.
+    pub(super) fn note_repeat(&self, trace: &Trace, first: Uuid) {
+        self.note(trace, "duplicate", StatusCode::NO_CONTENT, (Some(first), None));
+    }
+
+    /// The budget that a request was over, when that is why it was refused.
+    fn spent(&self, refusal: &Refusal) -> Option<Spent> {
+        let rates = self.limits.rates();
+        let (budget, rate, exceeded) = match refusal {
+            Refusal::PeerRate(exceeded) => ("peer", rates.peer?, exceeded),
+            Refusal::WebhookRate(exceeded) => ("webhook", rates.webhook?, exceeded),
+            Refusal::AccountRate(exceeded) => ("account", rates.account?, exceeded),
+            _ => return None,
+        };
+        Some(Spent {
+            budget: budget.to_owned(),
+            rate: rate.to_string(),
+            burst: rate.burst().get(),
+            retry_after_seconds: exceeded.retry_after_seconds,
+        })
+    }
+
+    fn note(
         &self,
         trace: &Trace,
         reason: &'static str,
         status: StatusCode,
-        first: Option<Uuid>,
+        (first, spent): (Option<Uuid>, Option<Spent>),
     ) {
         let Some((webhook, account, workspace)) = trace.place else { return };
         let id = match &trace.id {
             RequestId::Ours(id) => id.to_string(),
             RequestId::Theirs(id) => String::from_utf8_lossy(id.as_bytes()).into_owned(),
         };
-        tracing::debug!(id, %webhook, reason, status = status.as_u16(), "did not keep a request");
+        let retry_after = spent.as_ref().map(|spent| spent.retry_after_seconds);
+        let status = status.as_u16();
+        tracing::debug!(id, %webhook, reason, status, retry_after, "did not keep a request");
         self.spool.note_refused(Refused {
             id,
             webhook,
@@ -58,9 +87,10 @@ impl Hooks {
             peer: trace.peer,
             method: trace.method.to_string(),
             reason: reason.to_owned(),
-            status: status.as_u16(),
+            status,
             first,
             times: 1,
+            spent,
             also: VecDeque::new(),
         });
     }

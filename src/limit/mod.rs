@@ -3,7 +3,9 @@
 //! inside, with its monotonic clock.
 
 mod bucket;
+mod errands;
 mod ledger;
+mod left;
 mod pace;
 mod simulate;
 mod temper;
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::middleware::NoOpMiddleware;
+use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{NotUntil, Quota, RateLimiter};
 
@@ -24,8 +26,10 @@ use crate::clock::Time;
 use crate::id::Uuid;
 
 pub use bucket::Nanos;
+pub use errands::{Attempts, Errands};
 use ledger::Asked;
 pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};
+pub use left::{Charged, Left};
 pub use pace::{BUDGETS, Pace, PaceTexts, Pacing, Pass};
 pub use simulate::{
     Batch, Offer, Paced, Refused, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
@@ -176,15 +180,15 @@ impl Limits {
         self.rates
     }
 
-    /// Charges a peer one request.
+    /// Charges a peer one request; says what is left, if there is a limit.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn charge_peer(&self, peer: IpAddr) -> Result<(), Exceeded> {
-        self.peer.as_ref().map_or(Ok(()), |limit| limit.charge(network(peer)))
+    pub fn charge_peer(&self, peer: IpAddr) -> Result<Option<Left>, Exceeded> {
+        self.peer.as_ref().map(|limit| limit.draw(network(peer))).transpose()
     }
 
-    /// Charges a webhook of an account and workspace one request, then the account.
+    /// Charges a webhook of an account and workspace one request, then the account; says what both have left.
     ///
     /// # Errors
     /// [`Over`].
@@ -193,12 +197,15 @@ impl Limits {
         place: (Uuid, Uuid),
         webhook: Uuid,
         now: Time,
-    ) -> Result<(), Over> {
-        let own = || self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(webhook));
-        let shared = || self.account.as_ref().map_or(Ok(()), |limit| limit.charge(place.0));
-        let charged = own().map_err(Over::Webhook).and_then(|()| shared().map_err(Over::Account));
+    ) -> Result<Charged, Over> {
+        let own = self.webhook.as_ref().map(|limit| limit.draw(webhook)).transpose();
+        let charged = own.map_err(Over::Webhook).and_then(|webhook| {
+            let shared = self.account.as_ref().map(|limit| limit.draw(place.0)).transpose();
+            let account = shared.map_err(Over::Account)?;
+            Ok(Charged { peer: None, webhook, account })
+        });
         let asked = match charged {
-            Ok(()) => Asked::Granted,
+            Ok(_) => Asked::Granted,
             Err(Over::Webhook(_)) => Asked::RefusedByWebhook,
             Err(Over::Account(_)) => Asked::RefusedByAccount,
         };
@@ -226,56 +233,6 @@ impl Limits {
     }
 }
 
-/// Tries at passwords: of one peer, and at one name.
-#[derive(Debug)]
-pub struct Attempts {
-    peers: Keyed<IpAddr>,
-    names: Keyed<String>,
-}
-
-impl Attempts {
-    /// Whole budgets of that rate, for each peer and for each name.
-    #[must_use]
-    pub fn new(rate: Rate) -> Self {
-        let clock = DefaultClock::default;
-        Self { peers: Keyed::new(rate, clock()), names: Keyed::new(rate, clock()) }
-    }
-
-    /// Charges one try.
-    ///
-    /// # Errors
-    /// [`Exceeded`].
-    pub fn charge(&self, peer: IpAddr, name: &str) -> Result<(), Exceeded> {
-        self.peers.charge(network(peer))?;
-        self.names.charge(name.to_lowercase())
-    }
-}
-
-/// What is asked of others: for one webhook, and of one host.
-#[derive(Debug)]
-pub struct Errands {
-    askers: Keyed<Uuid>,
-    hosts: Keyed<String>,
-}
-
-impl Errands {
-    /// Whole budgets, for each webhook and for each host.
-    #[must_use]
-    pub fn new(asker: Rate, host: Rate) -> Self {
-        let clock = DefaultClock::default;
-        Self { askers: Keyed::new(asker, clock()), hosts: Keyed::new(host, clock()) }
-    }
-
-    /// Charges one errand; what is done for nobody's sake is charged to the host alone.
-    ///
-    /// # Errors
-    /// [`Exceeded`].
-    pub fn charge(&self, asker: Option<Uuid>, host: &str) -> Result<(), Exceeded> {
-        asker.map_or(Ok(()), |asker| self.askers.charge(asker))?;
-        self.hosts.charge(host.to_lowercase())
-    }
-}
-
 /// Who shares a peer's budget: an IPv4 address alone, of IPv6 the /64 that one subscriber holds.
 #[must_use]
 pub fn network(peer: IpAddr) -> IpAddr {
@@ -296,7 +253,7 @@ enum Slot<K> {
 }
 
 type Store<K> = HashMapStateStore<Slot<K>>;
-type Governor<K, C> = RateLimiter<Slot<K>, Store<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+type Governor<K, C> = RateLimiter<Slot<K>, Store<K>, C, StateInformationMiddleware>;
 
 /// One budget for each key.
 struct Keyed<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
@@ -321,7 +278,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
             .expect("a rate's period is longer than nothing")
             .allow_burst(rate.burst);
         Self {
-            governor: RateLimiter::hashmap_with_clock(quota, clock.clone()),
+            governor: RateLimiter::hashmap_with_clock(quota, clock.clone()).with_middleware(),
             clock,
             burst: rate.burst,
             keys_max: KEYS_MAX,
@@ -332,15 +289,21 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
     }
 
     fn charge(&self, key: K) -> Result<(), Exceeded> {
+        self.draw(key).map(|_| ())
+    }
+
+    /// Charges one, and says what is left.
+    fn draw(&self, key: K) -> Result<Left, Exceeded> {
         let slot = self.slot(key);
-        self.governor.check_key(&slot).map_err(|until| self.exceeded(&until))
+        let state = self.governor.check_key(&slot).map_err(|until| self.exceeded(&until))?;
+        Ok(Left { count: state.remaining_burst_capacity(), of: self.burst })
     }
 
     fn charge_many(&self, key: K, count: NonZeroU32) -> Result<(), Exceeded> {
         let slot = self.slot(key);
         let count = count.min(self.burst);
         match self.governor.check_key_n(&slot, count) {
-            Ok(passed) => passed.map_err(|until| self.exceeded(&until)),
+            Ok(passed) => passed.map(|_| ()).map_err(|until| self.exceeded(&until)),
             // Only for a count over the burst.
             Err(_) => Ok(()),
         }
@@ -383,6 +346,33 @@ mod tests {
 
     fn per_second(count: u32, burst: u32) -> Rate {
         Rate::new(count, Duration::from_secs(1), NonZeroU32::new(burst)).expect("a rate")
+    }
+
+    fn left(count: u32, of: u32) -> Option<Left> {
+        NonZeroU32::new(of).map(|of| Left { count, of })
+    }
+
+    #[test]
+    fn what_is_left_is_told_of_each_that_is_charged() {
+        let (limit, clock) = keyed(per_second(2, 3));
+        let counts = [(); 4].map(|()| limit.draw(1).ok());
+        assert_eq!(counts, [left(2, 3), left(1, 3), left(0, 3), None]);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(limit.draw(1).ok(), left(1, 3), "two came in, one went");
+        clock.advance(Duration::from_hours(1));
+        assert_eq!(limit.draw(1).ok(), left(2, 3), "never more than all");
+
+        let hourly = |count| Rate::new(count, Duration::from_hours(1), None);
+        let rates = Rates { webhook: hourly(9), account: hourly(2), ..Rates::default() };
+        let limits = Limits::new(rates);
+        let charge = |webhook| {
+            let place = (Uuid::nil(), Uuid::nil());
+            limits.charge_request(place, Uuid::from_u128(webhook), Time::default())
+        };
+        let charged = |webhook, account| Ok(Charged { peer: None, webhook, account });
+        assert_eq!(charge(1), charged(left(8, 9), left(1, 2)));
+        assert_eq!(charge(2), charged(left(8, 9), left(0, 2)));
+        assert!(matches!(charge(1), Err(Over::Account(_))));
     }
 
     #[test]
@@ -453,16 +443,16 @@ mod tests {
         let off = Limits::default();
         let (nowhere, now) = ((Uuid::nil(), Uuid::nil()), Time::default());
         for _ in 0..1000 {
-            assert_eq!(off.charge_peer(one("192.0.2.1")), Ok(()));
-            assert_eq!(off.charge_request(nowhere, Uuid::nil(), now), Ok(()));
+            assert_eq!(off.charge_peer(one("192.0.2.1")), Ok(None));
+            assert_eq!(off.charge_request(nowhere, Uuid::nil(), now), Ok(Charged::default()));
         }
         let hourly = Rate::new(1, Duration::from_hours(1), None);
         let limits = Limits::new(Rates { peer: hourly, ..Rates::default() });
-        assert_eq!(limits.charge_peer(one("2001:db8::1")), Ok(()));
+        assert_eq!(limits.charge_peer(one("2001:db8::1")), Ok(left(0, 1)));
         assert!(limits.charge_peer(one("2001:db8::ffff:2")).is_err(), "the same /64");
-        assert_eq!(limits.charge_peer(one("2001:db8:0:1::1")), Ok(()));
-        assert_eq!(limits.charge_peer(one("192.0.2.1")), Ok(()));
+        assert!(limits.charge_peer(one("2001:db8:0:1::1")).is_ok());
+        assert!(limits.charge_peer(one("192.0.2.1")).is_ok());
         assert!(limits.charge_peer(one("::ffff:192.0.2.1")).is_err(), "the same address");
-        assert_eq!(limits.charge_request(nowhere, Uuid::nil(), now), Ok(()));
+        assert_eq!(limits.charge_request(nowhere, Uuid::nil(), now), Ok(Charged::default()));
     }
 }

@@ -3,14 +3,15 @@
 //!
 //! Payload: for each event its id (16) and length (u32); of a request the webhook (16), its key (16) when it has one,
 //! a digest of what was signed (16) when that is to be known again, the version of its template (u64), the length of
-//! its query (u32) and the query, who sent it (17); the events' JSON one behind the other; the request's body to the
-//! end. Frames of earlier releases have no sender, and those before neither version nor query. Of a sealed request,
+//! its query (u32) and the query, who sent it (17), what the budgets had left that it was charged to (24) when there
+//! were some; the events' JSON one behind the other; the request's body to the end. Frames of earlier releases have
+//! nothing of budgets, those before no sender, and those before neither version nor query. Of a sealed request,
 //! query and sender stand with the body in one piece at the end, behind the length of the body (u32): whoever only
 //! reads events, or who they are for, needs no key.
 
 use bytes::Bytes;
 
-use super::sender::SENDER_BYTES;
+use super::sender::{CHARGED_BYTES, SENDER_BYTES};
 use super::{Capture, Digest, Frame, Kept, Seal, Sender};
 use crate::clock::Time;
 use crate::event::Event;
@@ -34,6 +35,8 @@ const SENT: u8 = 8;
 const SEALED: u8 = 16;
 /// Flag: what was signed of the request is to be known again.
 const SIGNED: u8 = 32;
+/// Flag: what its budgets had left stands behind who sent the request.
+const CHARGED: u8 = 64;
 const ENTRY_BYTES: usize = 20;
 const WEBHOOK_BYTES: usize = 16;
 const KEY_BYTES: usize = size_of::<Digest>();
@@ -45,7 +48,7 @@ fn measure(events: &[Event], capture: Option<&Capture>, is_sealed: bool) -> usiz
     let texts: usize = events.iter().map(|event| ENTRY_BYTES + event.json.len()).sum();
     let request = capture.map_or(0, |capture| {
         let keys = KEY_BYTES * [capture.key, capture.signed].iter().flatten().count();
-        let sender = capture.sender.map_or(0, |_| SENDER_BYTES);
+        let sender = capture.sender.map_or(0, |sender| sender.bytes());
         WEBHOOK_BYTES + keys + TARGET_BYTES + capture.query.len() + sender + capture.body.len()
     });
     let seal = if is_sealed { LENGTH_BYTES + PIECE_MORE_BYTES + LENGTH_BYTES + 1 } else { 0 };
@@ -103,7 +106,7 @@ pub(super) fn encode(
         bytes.extend_from_slice(&(capture.body.len() as u32).to_le_bytes());
         sealer.seal(&place, &mut bytes, |bytes| {
             write_query(capture, bytes);
-            bytes.push(u8::from(capture.sender.is_some()));
+            bytes.push(capture.sender.map_or(0, |sender| 1 + u8::from(sender.is_charged())));
             capture.sender.inspect(|sender| sender.write(bytes));
             bytes.extend_from_slice(&capture.body);
         });
@@ -122,7 +125,8 @@ fn flags(capture: Option<&Capture>, is_sealed: bool) -> u8 {
     let flag = |has: bool, flag: u8| if has { flag } else { 0 };
     let keys = flag(capture.key.is_some(), KEYED) | flag(capture.signed.is_some(), SIGNED);
     let rest = flag(is_sealed, SEALED) | flag(capture.sender.is_some() && !is_sealed, SENT);
-    CAPTURE | TARGET | keys | rest
+    let charged = flag(capture.sender.is_some_and(|sender| sender.is_charged()), CHARGED);
+    CAPTURE | TARGET | keys | rest | charged
 }
 
 fn write_query(capture: &Capture, bytes: &mut Vec<u8>) {
@@ -175,7 +179,11 @@ fn read_sealed(text: &Bytes) -> Option<(Bytes, Option<Sender>, Bytes)> {
     let query = take(length as usize)?;
     let sender = match take(1)?[0] {
         0 => None,
-        _ => Some(Sender::read(&take(SENDER_BYTES)?)?),
+        1 => Some(Sender::read(&take(SENDER_BYTES)?)?),
+        _ => {
+            let sender = Sender::read(&take(SENDER_BYTES)?)?;
+            Some(sender.with_charged(&take(CHARGED_BYTES)?)?)
+        }
     };
     Some((query, sender, text.slice(at..)))
 }
@@ -188,7 +196,7 @@ pub(super) fn sealed_body_bytes(sealed: &[u8]) -> u64 {
 /// Reads a frame back; events and body are slices of `payload`. `None`: a kind of a later release, or no sense.
 pub(super) fn decode(header: &Header, payload: &Bytes) -> Option<Kept> {
     let is_request = header.flags & CAPTURE != 0;
-    let known = CAPTURE | KEYED | TARGET | SENT | SEALED | SIGNED;
+    let known = CAPTURE | KEYED | TARGET | SENT | SEALED | SIGNED | CHARGED;
     let is_known = header.flags & !known == 0 && (is_request || header.flags == 0);
     if !matches!(header.kind, REQUEST | OWN) || !is_known {
         return None;
@@ -239,7 +247,7 @@ fn head_bytes(header: &Header, rest: &[u8]) -> Option<usize> {
     }
     let has = |flag, bytes| if header.flags & flag == 0 { 0 } else { bytes };
     let fixed = WEBHOOK_BYTES + has(KEYED, KEY_BYTES) + has(SIGNED, KEY_BYTES);
-    let sender = has(SENT, SENDER_BYTES);
+    let sender = has(SENT, SENDER_BYTES + has(CHARGED, CHARGED_BYTES));
     if header.flags & TARGET == 0 {
         return Some(fixed + sender);
     }
@@ -270,16 +278,23 @@ fn read_head(header: &Header, payload: &Bytes, at: &mut usize) -> Option<Capture
         capture.query = take(u32::from_le_bytes(length.try_into().ok()?) as usize)?;
     }
     if header.flags & SENT != 0 {
-        capture.sender = Some(Sender::read(&take(SENDER_BYTES)?)?);
+        let mut sender = Sender::read(&take(SENDER_BYTES)?)?;
+        if header.flags & CHARGED != 0 {
+            sender = sender.with_charged(&take(CHARGED_BYTES)?)?;
+        }
+        capture.sender = Some(sender);
     }
     Some(capture)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::super::Marks;
     use super::super::tests::Folder;
     use super::*;
+    use crate::limit::{Charged, Left};
 
     fn event(id: u128, json: &'static str) -> Event {
         Event { id: Uuid::from_u128(id), json: Bytes::from_static(json.as_bytes()) }
@@ -294,10 +309,15 @@ mod tests {
     #[test]
     fn a_frame_gives_back_what_it_was_made_of() {
         let events = [event(1, "{\"a\":1}"), event(2, "{}")];
-        let sent = |peer: [u8; 4]| Sender { peer: peer.into(), marks: Marks::KEY };
+        let left = NonZeroU32::new(9).map(|of| Left { count: 4, of });
+        let sent = |of: [u8; 16]| {
+            let webhook = left.filter(|_| of[0] == 7);
+            let charged = Charged { webhook, ..Charged::default() };
+            Sender { peer: [192, 0, 2, 1].into(), marks: Marks::KEY, charged }
+        };
         let capture = |key: Option<Digest>| Capture {
             webhook: Uuid::from_u128(9),
-            sender: key.map(|_| sent([192, 0, 2, 1])),
+            sender: key.map(sent),
             key,
             signed: key.map(|key| key.map(|byte| byte + 1)),
             version: u64::MAX,
@@ -307,7 +327,8 @@ mod tests {
         };
         let (account, workspace) = (Uuid::from_u128(3), Some(Uuid::from_u128(4)));
         let time = Time::from_micros(77);
-        for capture in [Some(capture(None)), Some(capture(Some([7; 16]))), None] {
+        let kept = [None, Some([7; 16]), Some([6; 16])].map(|key| Some(capture(key)));
+        for capture in kept.into_iter().chain([None]) {
             let capture = capture.as_ref();
             for count in 0..=2 {
                 let frame = encode(account, workspace, time, &events[..count], capture, None);
@@ -332,7 +353,8 @@ mod tests {
         let keys = Folder::new().keys();
         let ring = keys.last();
         let events = [event(1, "{\"a\":1}"), event(2, "{}")];
-        let sender = Sender { peer: [192, 0, 2, 1].into(), marks: Marks::KEY };
+        let peer = [192, 0, 2, 1].into();
+        let sender = Sender { peer, marks: Marks::KEY, charged: Charged::default() };
         let whole = Capture {
             webhook: Uuid::from_u128(9),
             sender: Some(sender),
@@ -346,7 +368,10 @@ mod tests {
         let bare =
             Capture { sender: None, key: None, signed: None, query: Bytes::new(), ..whole.clone() };
         let account = Uuid::from_u128(3);
-        for capture in [whole, bare] {
+        let left = NonZeroU32::new(9).map(|of| Left { count: 4, of });
+        let charged = Charged { account: left, ..Charged::default() };
+        let limited = Capture { sender: Some(Sender { charged, ..sender }), ..whole.clone() };
+        for capture in [whole, bare, limited] {
             let sealer = ring.sealer();
             let frame =
                 encode(account, None, Time::default(), &events, Some(&capture), Some(&sealer));
@@ -401,10 +426,39 @@ mod tests {
     }
 
     #[test]
+    fn a_request_of_an_earlier_release_does_not_say_what_its_budgets_had_left() {
+        let webhook = Uuid::from_u128(9);
+        let version = [&3_u64.to_le_bytes()[..], &3_u32.to_le_bytes(), b"a=1"].concat();
+        let marks = Marks::KEY.with(Marks::WEBHOOK, true);
+        let peer = [&[0b101][..], &[0; 10], &[0xFF, 0xFF, 192, 0, 2, 1]].concat();
+        let payload = [webhook.as_bytes(), &version[..], &peer, b"body"].concat();
+        let flags = CAPTURE | TARGET | SENT;
+        let header = Header { kind: REQUEST, flags, ..Header::default() };
+        let kept = decode(&header, &Bytes::from(payload.clone())).expect("a frame");
+        let sender = Sender { peer: [192, 0, 2, 1].into(), marks, charged: Charged::default() };
+        let capture = Capture {
+            webhook,
+            sender: Some(sender),
+            version: 3,
+            query: Bytes::from_static(b"a=1"),
+            body: Bytes::from_static(b"body"),
+            ..Capture::default()
+        };
+        assert_eq!(kept.capture.as_ref(), Some(&capture));
+        let frame = encode(Uuid::nil(), None, Time::default(), &[], Some(&capture), None);
+        let (header, same) = split(&frame);
+        assert_eq!((header.flags, same), (flags, Bytes::from(payload)), "and is written as ever");
+    }
+
+    #[test]
     fn a_payload_without_sense_is_no_frame() {
         let query = Bytes::from_static(b"a=1");
         let (key, signed) = (Some([7; 16]), Some([8; 16]));
-        let capture = Capture { key, signed, query, ..Capture::default() };
+        let left = NonZeroU32::new(9).map(|of| Left { count: 4, of });
+        let charged = Charged { peer: left, ..Charged::default() };
+        let sender = Sender { peer: [192, 0, 2, 1].into(), marks: Marks::PEER, charged };
+        let sender = Some(sender);
+        let capture = Capture { key, signed, sender, query, ..Capture::default() };
         let events = [event(1, "{\"a\":1}")];
         let frame = encode(Uuid::nil(), None, Time::default(), &events, Some(&capture), None);
         let (header, payload) = split(&frame);

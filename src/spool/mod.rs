@@ -48,7 +48,7 @@ pub use lock::FolderLock;
 pub use once::{Again, Digest, First, Key, Taken};
 pub use picker::Picker;
 pub use reader::Reader;
-pub use refused::Refused;
+pub use refused::{Refused, Spent};
 pub use seals::keys_in_use;
 pub use sender::{Marks, Sender};
 pub use sight::{Interest, Sight};

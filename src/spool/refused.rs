@@ -50,9 +50,25 @@ pub struct Refused {
     pub first: Option<Uuid>,
     /// How many there were of its kind within a second, it being the first.
     pub times: u64,
+    /// The budget that it was over, when that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spent>,
     /// The ids of the newest others, at most eight.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub also: VecDeque<String>,
+}
+
+/// A budget that had nothing left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Whose: `peer`, `webhook`, `account`.
+    pub budget: String,
+    /// How much comes in in a time.
+    pub rate: String,
+    /// How many could come at once.
+    pub burst: u32,
+    /// When it could be asked again, after so many seconds.
+    pub retry_after_seconds: u64,
 }
 
 impl Refused {
@@ -205,6 +221,7 @@ mod tests {
             status: 401,
             first: None,
             times: 1,
+            spent: None,
             also: VecDeque::new(),
         }
     }

@@ -275,6 +275,7 @@ fn tell_refused(refused: &Refused) -> Value {
         "status": refused.status,
         "times": refused.times,
         "first": refused.first,
+        "limit": refused.spent,
     })
 }
 

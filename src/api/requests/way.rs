@@ -37,7 +37,7 @@ impl Api {
         let sender = kept.capture.as_ref().and_then(|capture| capture.sender);
         told["peer"] = sender.map_or(Value::Null, |sender| sender.peer.to_string().into());
         told["verification"] = verification(kept, sender);
-        told["limits"] = sender.map_or(Value::Null, |sender| charged(sender.marks));
+        told["limits"] = sender.map_or(Value::Null, charged);
         told["parse"] = parsed(&captured);
         told["warnings"] = match found.outcome {
             Outcome::Handshake => json!([]),
@@ -118,10 +118,16 @@ fn verification(kept: &Kept, sender: Option<Sender>) -> Value {
     })
 }
 
-/// The budgets that a request was charged to, in the order of their turn.
-fn charged(marks: Marks) -> Value {
-    let all = [(Marks::PEER, "peer"), (Marks::WEBHOOK, "webhook"), (Marks::ACCOUNT, "account")];
-    all.into_iter().filter(|(mark, _)| marks.has(*mark)).map(|(_, name)| name).collect()
+/// The budgets that a request was charged to, in the order of their turn, and what they had left then.
+fn charged(sender: Sender) -> Value {
+    let all = [Marks::PEER, Marks::WEBHOOK, Marks::ACCOUNT].into_iter().zip(sender.charged.all());
+    let charged = all.filter(|(mark, _)| sender.marks.has(*mark));
+    charged
+        .map(|(_, (budget, left))| {
+            let (count, of) = (left.map(|left| left.count), left.map(|left| left.of));
+            json!({ "budget": budget, "left": count, "of": of })
+        })
+        .collect()
 }
 
 /// What a body was read as.

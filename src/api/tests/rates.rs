@@ -27,7 +27,7 @@ fn charge(house: &House, hook: &Value) -> (bool, bool) {
     let (account, workspace) = (house.first.account_id, house.first.workspace_id);
     let (limits, now) = (&house.api.options.limits, house.api.clock.now());
     match limits.charge_request((account, workspace), id, now) {
-        Ok(()) => (true, true),
+        Ok(_) => (true, true),
         Err(Over::Webhook(_)) => (false, false),
         Err(Over::Account(_)) => (true, false),
     }

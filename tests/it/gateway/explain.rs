@@ -238,3 +238,69 @@ fn what_was_refused_is_told_to_its_workspace_alone() {
     assert_eq!(served.ask_of(&long).status, 422);
     assert_eq!(served.call("GET", "/explain", &Value::Null).status, 422);
 }
+
+fn names(served: &Served, id: &str) -> Vec<Value> {
+    let told = served.explained(id);
+    told["request"]["limits"].as_array().expect("limits").clone()
+}
+
+#[test]
+fn limits_are_told_with_what_they_had_left_and_what_was_over_one_with_when_to_come_again() {
+    let rate = |text: &str| Some(text.parse().expect("a rate"));
+    let mut served = Served::start(|config| {
+        config.limits.webhook_rate = rate("3/h");
+        config.limits.account_rate = rate("4/h");
+    });
+    let webhook = hook(&served, "busy", TEMPLATE);
+    let failing = hook(&served, "failing", BROKEN);
+    let left =
+        |budget: &str, left: u32, of: u32| json!({ "budget": budget, "left": left, "of": of });
+    let first = served.order_as(&webhook, 1, &[]).receipt().to_owned();
+    let second = served.order_as(&webhook, 2, &[]).receipt().to_owned();
+    let failed = served.order_as(&failing, 3, &[]).receipt().to_owned();
+    let told = |served: &Served| {
+        assert_eq!(names(served, &first), [left("webhook", 2, 3), left("account", 3, 4)]);
+        assert_eq!(names(served, &second), [left("webhook", 1, 3), left("account", 2, 4)]);
+        assert_eq!(names(served, &failed), [left("webhook", 2, 3), left("account", 1, 4)]);
+        let said = served.answered(&["explain", &second]);
+        assert!(said.contains("webhook (1 of 3 left), account (2 of 4 left)"), "{said}");
+    };
+    told(&served);
+
+    assert_eq!(served.order_as(&webhook, 4, &[]).status, 204);
+    let over = |id: &str, webhook: &Value, budget: &str, rate: &str, burst: u32| {
+        let refused = served.order_as(webhook, 5, &[("x-request-id", id)]);
+        assert_eq!(refused.status, 429);
+        let wait = refused.header("retry-after").and_then(|wait| wait.parse::<u64>().ok());
+        let wait = wait.expect("when to come again");
+        let told = served.explained(id);
+        assert_eq!(
+            (&told["outcome"], &told["refusal"]["status"]),
+            (&json!("refused"), &json!(429))
+        );
+        assert_eq!(
+            told["refusal"]["limit"],
+            json!({ "budget": budget, "rate": rate, "burst": burst, "retry_after_seconds": wait })
+        );
+        let said = served.answered(&["explain", id]);
+        let line = format!("the {budget}'s {rate}, {burst} at once: nothing was left for {wait} s");
+        assert!(said.contains(&line), "{said}");
+        line
+    };
+    over("over:webhook", &webhook, "webhook", "3/h", 3);
+    let line = over("over:account", &failing, "account", "4/h", 4);
+    served.kept(4);
+    served.stop();
+    served.config.limits.webhook_rate = None;
+    served.config.limits.account_rate = None;
+    served.config.limits.peer_rate = rate("1/h");
+    served.resume();
+    told(&served);
+    assert!(served.answered(&["explain", "over:account"]).contains(&line), "as it was then");
+    let peer = served.order_as(&webhook, 6, &[]).receipt().to_owned();
+    assert_eq!(names(&served, &peer), [left("peer", 0, 1)]);
+    let refused = served.order_as(&webhook, 7, &[("x-request-id", "over:peer")]);
+    assert_eq!(refused.status, 429);
+    let told = served.explained("over:peer");
+    assert_eq!(told["refusal"]["limit"]["budget"], "peer");
+}
