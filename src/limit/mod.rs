@@ -40,6 +40,8 @@ pub use temper::Temper;
 const KEYS_MAX: usize = 100_000;
 /// Budgets that late comers share.
 const SHARED: u64 = 1 << 16;
+/// Most that a budget may be worth.
+const CENTURY: Duration = Duration::from_hours(24 * 365 * 100);
 /// Every so many questions, keys whose budget is whole again are forgotten.
 const SWEEP_EVERY: u64 = 4096;
 
@@ -274,13 +276,17 @@ impl<K: Hash + Eq + Clone, C: Clock> fmt::Debug for Keyed<K, C> {
 
 impl<K: Hash + Eq + Clone, C: Clock + Clone> Keyed<K, C> {
     fn new(rate: Rate, clock: C) -> Self {
+        // Governor counts the time that a burst is worth in 64 bits of nanoseconds: that much does for a century.
+        let most = CENTURY.as_nanos() / rate.period.as_nanos().max(1);
+        let most = NonZeroU32::new(u32::try_from(most).unwrap_or(u32::MAX));
+        let burst = rate.burst.min(most.unwrap_or(NonZeroU32::MIN));
         let quota = Quota::with_period(rate.period)
             .expect("a rate's period is longer than nothing")
-            .allow_burst(rate.burst);
+            .allow_burst(burst);
         Self {
             governor: RateLimiter::hashmap_with_clock(quota, clock.clone()).with_middleware(),
             clock,
-            burst: rate.burst,
+            burst,
             keys_max: KEYS_MAX,
             asked: AtomicU64::new(0),
             full: AtomicBool::new(false),
@@ -361,6 +367,11 @@ mod tests {
         assert_eq!(limit.draw(1).ok(), left(1, 3), "two came in, one went");
         clock.advance(Duration::from_hours(1));
         assert_eq!(limit.draw(1).ok(), left(2, 3), "never more than all");
+        let largest = |time| Rate::new(1, time, NonZeroU32::new(u32::MAX)).expect("a rate");
+        let (limit, _) = keyed(largest(Duration::from_millis(1)));
+        assert_eq!(limit.draw(1).ok(), left(u32::MAX - 1, u32::MAX));
+        let (limit, _) = keyed(largest(Duration::from_hours(1)));
+        assert_eq!(limit.draw(1).ok(), left(875_999, 876_000), "what comes in in a century");
 
         let hourly = |count| Rate::new(count, Duration::from_hours(1), None);
         let rates = Rates { webhook: hourly(9), account: hourly(2), ..Rates::default() };
