@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Forwards to a real Prefect server (SQLite, from PyPI) and asks it for every event: after a quiet start, after it was
 stopped under load (for a minute; 15 seconds with --short) and killed under load, and after a batch with an event that
-it refuses.
+it refuses. Then it is the gateway that is killed and stopped, while it sends: a relay between the two counts what is
+sent again, and with which ids, for the server itself keeps one event for each id, however often it comes.
 
 The server is told to take at most 20 labels per resource, where the gateway takes 500: an event of 30 is sound here and
 poison there, and its whole batch is answered 422. Beside it a file destination gets the same events, to compare with.
@@ -16,6 +17,9 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter, defaultdict
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gateway
 
@@ -26,6 +30,14 @@ SHOWN_SECONDS = 90
 CLIENTS = 4
 LABELS_MAX = 20
 PAUSE_SECONDS = 0.06
+# Requests to each of the webhooks whose events are on their way when the gateway goes, one after the other: each makes
+# two events, at a pace that leaves time to end it twice.
+REPEATED_REQUESTS = 500
+REPEATED_WEBHOOKS = 3
+REPEATED_RATE = 200
+# An event that the server has taken and does not show for 30 s is sent again: one that gets nothing but events that it
+# has stored already fails to store them, and what it gets with them, and lets go of both at last.
+MISSED_SECONDS = 25
 # What the server shows beside the events' own members, and its order of members, are its own affair.
 MEMBERS = ("occurred", "event", "resource", "related", "payload", "id", "follows")
 TEMPLATE = """{
@@ -105,6 +117,62 @@ class Server:
         request = urllib.request.Request(url, body, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
+
+
+class Relay:
+    """Passes on to a server all that the gateway asks, and notes each event that it is sent, and in which of the
+    gateway's lives."""
+
+    def __init__(self, port):
+        self.life, self.sent = 0, []
+        relay = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def pass_on(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                if self.path == "/api/events":
+                    at = time.monotonic()
+                    relay.sent += [(relay.life, at, event) for event in json.loads(body)]
+                # One that lay idle may be about to end: what is sent then seems to fail.
+                onward = HTTPConnection(gateway.LOOPBACK, port, timeout=60)
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                onward.request(self.command, self.path, body, headers)
+                answer = onward.getresponse()
+                text = answer.read()
+                onward.close()
+                self.send_response(answer.status)
+                self.send_header("content-type", answer.getheader("content-type", "application/json"))
+                if answer.status != 204:
+                    self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = pass_on
+
+            def log_message(self, *_):
+                pass
+
+        class Passing(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                """Connections end with the gateway."""
+
+        self.server = Passing((gateway.LOOPBACK, 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def unique(self):
+        return len({event["id"] for _, _, event in list(self.sent)})
+
+    def times(self):
+        """For each event in which lives it was sent, and when, in that order."""
+        times = defaultdict(list)
+        for life, at, event in list(self.sent):
+            times[event["id"]].append((life, at))
+        return times
 
 
 def post_for(server, path, seconds, statuses):
@@ -205,6 +273,60 @@ def check_parked(checks, server, poison):
     checks.true("it tells what the server said", all("labels" in one["answer"] for one in found), found)
 
 
+def post_all(server, paths):
+    """Posts to one webhook after the other, as fast as it goes; how that was answered."""
+    connection, statuses = server.connect(), Counter()
+    for place, path in enumerate(paths):
+        for number in range(REPEATED_REQUESTS):
+            answer = connection.post(path, {"number": f"{place}-{number}"})
+            statuses[answer and answer.status] += 1
+    connection.close()
+    return statuses
+
+
+def check_repeats(checks, prefect, folder):
+    """The gateway is killed with -9 while it sends, then stopped: what is sent again has the same id, and counts once."""
+    what, relay = "a gateway that goes", Relay(prefect.port)
+    folder.mkdir()
+    place = f"prefect+http://{gateway.LOOPBACK}:{relay.port}/api?rate={REPEATED_RATE}/s"
+    with gateway.Gateway(folder, [place, f"file:{folder / 'events.ndjson'}"]) as server:
+        server.start()
+        paths = [server.webhook(f"repeated {number}", TEMPLATE).path for number in range(REPEATED_WEBHOOKS)]
+        every = 2 * REPEATED_REQUESTS * REPEATED_WEBHOOKS
+        checks.equal(f"{what}: every request is taken", post_all(server, paths), Counter({204: every // 2}))
+
+        def end_at(enough, end):
+            is_under_way = gateway.until(lambda: relay.unique() >= enough, SHOWN_SECONDS)
+            checks.true(f"{what}: it sends", is_under_way and relay.unique() < every, relay.unique())
+            end()
+            relay.life += 1
+            server.start()
+
+        end_at(every // 3, server.kill)
+        end_at(every * 2 // 3, server.stop)
+        checks.true(f"{what}: it catches up", gateway.until(server.is_drained, SHOWN_SECONDS), server.checks())
+        events, times = server.events(), relay.times()
+        checks.equal(f"{what}: what was sent is what there is", times.keys(), {event["id"] for event in events})
+        check_shown(checks, what, prefect, events)
+        ids = defaultdict(set)
+        for _, _, event in relay.sent:
+            if event["event"] == "server.sent":
+                ids[event["payload"]["number"]].add(event["id"])
+        checks.equal(f"{what}: each request has one id", {len(all) for all in ids.values()}, {1})
+        first = {event["id"]: event for _, _, event in reversed(relay.sent)}
+        changed = [event for _, _, event in relay.sent if plain(event) != plain(first[event["id"]])]
+        checks.equal(f"{what}: what is sent again is the same", changed[:1], [])
+        pairs = [pair for sent in times.values() for pair in zip(sent, sent[1:])]
+        again = Counter(after if after != before else "missed" for (before, _), (after, _) in pairs)
+        hasty = [(a, b) for a, b in pairs if a[0] == b[0] and b[1] - a[1] < MISSED_SECONDS]
+        checks.equal(f"{what}: nothing is sent twice in one life unless it is missed at the server", hasty[:3], [])
+        print(
+            f"{what}: {len(relay.sent)} sent, {len(times)} unique; again after a kill {again[1]}, after a stop {again[2]},"
+            f" for the server had not stored it in time {again['missed']}"
+        )
+        checks.equal(f"{what}: it ends cleanly", server.stop(), 0)
+
+
 def check(checks, folder):
     """The whole script."""
     with Server(folder) as prefect:
@@ -220,7 +342,8 @@ def check(checks, folder):
             poison = check_poison(checks, prefect, server, path)
             check_parked(checks, server, poison)
             checks.equal("it ends cleanly", server.stop(), 0)
+        check_repeats(checks, prefect, folder / "repeats")
 
 
 if __name__ == "__main__":
-    gateway.perform(check, seconds=STOPPED_SECONDS + 360)
+    gateway.perform(check, seconds=STOPPED_SECONDS + 480)
