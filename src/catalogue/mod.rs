@@ -17,6 +17,7 @@ pub mod role;
 mod route;
 mod verb;
 
+pub use crate::event::OWN_PREFIX;
 pub use audit::{
     Actor, Beside, Party, Scene, Subject, changed, created, deleted, difference, noted, operated,
     told, updated, whole,
@@ -53,9 +54,6 @@ pub enum Number {
     /// One for each account or workspace, whose id its events bear.
     One,
 }
-
-/// What the names of events begin with that no client of the original knows.
-pub const OWN_PREFIX: &str = "hookgate.";
 
 /// Where the paths of an account's records begin.
 pub const IN_ACCOUNT: &str = "accounts/{account}";

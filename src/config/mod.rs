@@ -141,7 +141,8 @@ impl Config {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
-    /// Whether clients may publish under names that begin with `prefect-cloud.`: the audit trail can be forged then.
+    /// Whether clients may publish under names that begin with `prefect-cloud.` or `hookgate.`, and name records of the
+    /// gateway as the webhook or the actor of an event: the audit trail can be forged then.
     pub reserved_names: bool,
     /// Whether `/api/events`, the paths without an account, need no key, as of a Prefect server without authentication.
     pub open_server_mode: bool,

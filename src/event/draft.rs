@@ -230,7 +230,7 @@ impl<'a> Draft<'a> {
         out.extend_from_slice(b",\"resource\":");
         resource::write(&mut out, resource, "/resource", has_nul)?;
         out.extend_from_slice(b",\"related\":[");
-        resource::write_related(&mut out, members.related, stamp.webhook, has_nul)?;
+        resource::write_related(&mut out, members.related, (stamp.webhook, false), has_nul)?;
         out.extend_from_slice(b"],\"payload\":");
         match members.payload {
             Some(value) => {

@@ -16,7 +16,7 @@ use crate::id::Uuid;
 use crate::json;
 
 pub use draft::{Draft, DraftError, Reject, Stamp};
-pub use name::is_reserved;
+pub use name::{is_reserved, reserved_prefix};
 pub use payload::write_json;
 pub use publication::publish;
 
@@ -24,8 +24,10 @@ pub use publication::publish;
 pub const EVENT_MAX_BYTES: usize = 1_500_000;
 /// Longest event a template may make: what the downstream server adds must fit beside it.
 pub const DRAFT_MAX_BYTES: usize = 1_400_000;
-/// How the names of the gateway's own events begin; no template may use one.
+/// How the names of the gateway's own events begin that clients of the original know; no template may use one.
 pub const RESERVED_PREFIX: &str = "prefect-cloud.";
+/// How those begin that no client of the original knows; no template may use one of these either.
+pub const OWN_PREFIX: &str = "hookgate.";
 /// Longest `prefect.resource.id`: a longer one cannot be indexed downstream.
 pub const RESOURCE_ID_MAX_BYTES: usize = 1024;
 /// Longest event name, in characters.

@@ -16,7 +16,8 @@ const SECONDS_MAX: f64 = 2e10;
 /// The end of the year 9999, in microseconds.
 const LATEST_MICROS: f64 = 253_402_300_800e6;
 
-/// Reads an event that somebody publishes. `allows_reserved`: the gateway's own names are free for all.
+/// Reads an event that somebody publishes. `allows_reserved`: the gateway's own names are free for all,
+/// also those of its records.
 ///
 /// # Errors
 /// Every rule that is broken, at most one for each of its seven members.
@@ -46,7 +47,8 @@ pub fn publish(text: &str, allows_reserved: bool) -> Result<Event, Vec<DraftErro
         .and_then(|value| resource::write(&mut out, value, "/resource", has_nul));
     faults.extend(written.err());
     out.extend_from_slice(b",\"related\":[");
-    faults.extend(resource::write_related(&mut out, members.related, "", has_nul).err());
+    let related = ("", allows_reserved);
+    faults.extend(resource::write_related(&mut out, members.related, related, has_nul).err());
     out.extend_from_slice(b"],\"payload\":");
     match members.payload.map(|value| Payload::check(value, &draft.nodes)) {
         None => out.extend_from_slice(b"{}"),
@@ -226,6 +228,9 @@ mod tests {
     #[test]
     fn reserved_names_are_free_only_by_a_setting() {
         let own = text("").replace("shop.paid", "prefect-cloud.webhook.failed");
+        assert_eq!(pointers(&own), ["/event"]);
+        assert!(publish(&own, true).is_ok());
+        let own = text("").replace("shop.paid", "hookgate.destination.recovered");
         assert_eq!(pointers(&own), ["/event"]);
         assert!(publish(&own, true).is_ok());
     }

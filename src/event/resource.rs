@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use crate::json::{Kind, Value, write_str};
 
 use super::draft::{DraftError, noun, quote, step};
+use super::name;
 use super::payload::{replace_nul, write_value};
 use super::{LABELS_MAX, RELATED_MAX, RESOURCE_ID_MAX_BYTES};
 
@@ -64,14 +65,15 @@ fn plain(name: Cow<'_, str>) -> Cow<'_, str> {
     if name.contains('\0') { replace_nul(&name).into_owned().into() } else { name }
 }
 
-/// Appends the related resources that are given, and the webhook behind them when there is one.
+/// Appends the related resources that are given, and the webhook behind them when there is one. One that claims to be a
+/// record of the gateway's own, as the webhook or the actor of the event, is left out unless that `allows_own`.
 ///
 /// # Errors
 /// The first rule broken.
 pub(super) fn write_related(
     out: &mut Vec<u8>,
     related: Option<Value<'_>>,
-    webhook: &str,
+    (webhook, allows_own): (&str, bool),
     has_nul: bool,
 ) -> Result<(), DraftError> {
     if let Some(related) = related {
@@ -88,22 +90,25 @@ pub(super) fn write_related(
             return Err(DraftError::invalid("/related", what));
         }
         for (place, entry) in related.items().enumerate() {
-            let at = format!("/related/{place}");
-            if place > 0 {
-                out.push(b',');
-            }
+            let (at, before) = (format!("/related/{place}"), out.len());
             write(out, entry, &at, has_nul)?;
-            let role = entry.get(ROLE).and_then(Value::text);
-            if role.is_none_or(|role| role.is_empty()) {
+            let text = |name| entry.get(name).and_then(Value::text).unwrap_or_default();
+            let role = text(ROLE);
+            if role.is_empty() {
                 let what = format!("{} must contain '{ROLE}'", &at[1..]);
                 return Err(DraftError::invalid(at, what));
             }
-        }
-        if !related.is_empty() && !webhook.is_empty() {
-            out.push(b',');
+            if !allows_own && name::is_forged(&role, &text(ID), has_nul) {
+                out.truncate(before);
+            } else {
+                out.push(b',');
+            }
         }
     }
     out.extend_from_slice(webhook.as_bytes());
+    if webhook.is_empty() && out.last() == Some(&b',') {
+        out.pop();
+    }
     Ok(())
 }
 

@@ -155,6 +155,11 @@ fn broken_rules_are_named_with_their_place() {
         (format!(r#"{{"event":1,"resource":{RESOURCE}}}"#), "/event"),
         (format!(r#"{{"event":"prefect-cloud.x","resource":{RESOURCE}}}"#), "/event"),
         (format!(r#"{{"event":"Prefect-\u0000Cloud.x","resource":{RESOURCE}}}"#), "/event"),
+        (
+            format!(r#"{{"event":"hookgate.destination.recovered","resource":{RESOURCE}}}"#),
+            "/event",
+        ),
+        (format!(r#"{{"event":"Hook\u0000gate.x","resource":{RESOURCE}}}"#), "/event"),
         (r#"{"event":"e"}"#.into(), "/resource"),
         (r#"{"event":"e","resource":null}"#.into(), "/resource"),
         (r#"{"event":"e","resource":{}}"#.into(), "/resource"),
@@ -190,6 +195,74 @@ fn broken_rules_are_named_with_their_place() {
         assert_eq!(fault.reject, Reject::InvalidEvent, "{text}");
         assert_eq!(fault.pointer.as_deref(), Some(*pointer), "{text}: {fault}");
     }
+}
+
+/// Role and id of related resources that a template or a client gives, and whether they are kept.
+const CLAIMS: &[(&str, &str, bool)] = &[
+    ("webhook", "prefect-cloud.webhook.1", false),
+    ("webhook", "prefect-cloud.webhook.00000000-0000-0000-0000-000000000001", false),
+    ("actor", "prefect-cloud.user.1", false),
+    ("actor", "hookgate.destination.1", false),
+    ("Actor", "PREFECT-CLOUD.user.1", false),
+    ("ａｃｔｏｒ", "prefect\u{AD}-cloud.user.1", false),
+    ("act\\u0000or", "prefect-\\u0000cloud.user.1", false),
+    ("webhook", "github.hook.7", true),
+    ("actor", "shop.user.1", true),
+    ("account", "prefect-cloud.account.1", true),
+    ("actors", "prefect-cloud.user.1", true),
+];
+
+#[test]
+fn who_is_behind_an_event_is_the_gateways_to_say() {
+    let entry = |(role, id, _): &(&str, &str, bool)| {
+        format!(r#"{{"prefect.resource.id":"{id}","prefect.resource.role":"{role}"}}"#)
+    };
+    let kept: Vec<_> = CLAIMS.iter().filter(|(_, _, is_kept)| *is_kept).map(entry).collect();
+    let all: Vec<_> = CLAIMS.iter().map(entry).collect();
+    let plain = RESOURCE_AND_ROLE.to_owned();
+    let lists = all.iter().map(|one| (vec![one], kept.contains(one))).collect::<Vec<_>>();
+    for (list, is_kept) in lists {
+        let related = if is_kept { list.clone() } else { Vec::new() };
+        check_claims(&list, &related);
+        let around = [&plain, list[0], &plain];
+        let related = if is_kept { around.to_vec() } else { vec![&plain, &plain] };
+        check_claims(&around, &related);
+    }
+    check_claims(&all.iter().collect::<Vec<_>>(), &kept.iter().collect::<Vec<_>>());
+    // Of a doubled label the last counts, here too.
+    let doubled = r#"{"prefect.resource.id":"prefect-cloud.user.1","prefect.resource.role":"x",
+        "prefect.resource.role":"actor"}"#;
+    check_claims(&[&doubled.to_owned()], &[]);
+    // What is wrong with one that would be left out is told all the same.
+    let bad =
+        r#"{"prefect.resource.id":"prefect-cloud.user.1","prefect.resource.role":"actor","a":1}"#;
+    let fault = fault(&with(&format!("\"related\":[{bad}]")));
+    assert_eq!(fault.pointer.as_deref(), Some("/related/0/a"));
+}
+
+/// Of such a list a template's event has those and its webhook, a client's event those, and all where that is allowed.
+fn check_claims(given: &[&String], kept: &[&String]) {
+    let list = |texts: &[&String]| {
+        let texts: Vec<_> = texts.iter().map(|text| text.as_str()).collect();
+        serde_json::from_str::<serde_json::Value>(&format!("[{}]", texts.join(","))).expect("JSON")
+    };
+    let texts: Vec<_> = given.iter().map(|text| text.as_str()).collect();
+    let related = format!("\"related\":[{}]", texts.join(","));
+    let made = &json(&with(&related))["related"];
+    let (webhook, rest) = made.as_array().and_then(|made| made.split_last()).expect("a webhook");
+    assert_eq!(webhook.to_string(), WEBHOOK);
+    assert_eq!(serde_json::Value::from(rest), list(kept), "{related}");
+    let text = format!(
+        r#"{{"occurred":"2026-11-23T22:52:30Z","event":"e","resource":{RESOURCE},{related},"id":"{}"}}"#,
+        Uuid::from_u128(7)
+    );
+    let published = |allows_reserved| {
+        let event = publish(&text, allows_reserved).unwrap_or_else(|fault| panic!("{fault:?}"));
+        let event: serde_json::Value = serde_json::from_slice(&event.json).expect("JSON");
+        event["related"].clone()
+    };
+    assert_eq!(published(false), list(kept), "{related}");
+    assert_eq!(published(true).as_array().map(Vec::len), Some(given.len()), "{related}");
 }
 
 const RESOURCE_AND_ROLE: &str = r#"{"prefect.resource.id":"a","prefect.resource.role":"b"}"#;

@@ -192,7 +192,7 @@ static FAULTS: &[Entry] = &[
         title: "the JSON is no event",
         explanation: "An event needs `event`, a name that is not empty, and `resource` with a `prefect.resource.id`; \
                       labels are strings; `occurred` is a moment in RFC 3339, `id` a UUID; names that begin with \
-                      `prefect-cloud.` are the gateway's own.",
+                      `prefect-cloud.` or `hookgate.` are the gateway's own.",
         example: None,
     },
     Entry {

@@ -32,7 +32,7 @@ CASE_MAX_BYTES = 15_000
 LOOPS_MAX, LOOP_DEPTH_MAX, RANGE_MAX = 10, 2, 100
 NAME_MAX_CHARS, RESOURCE_ID_MAX_BYTES, LABELS_MAX, RELATED_MAX = 1024, 1024, 500, 99
 EVENT_MAX_BYTES = 1_400_000
-RESERVED_PREFIX = "prefect-cloud."
+RESERVED_PREFIXES = ("prefect-cloud.", "hookgate.")
 # The gallery's own: a label is a word, a name or a title, never a text of any length.
 LABEL_MAX_CHARS = 300
 # What a rendering may end with; anything else is a fault of this script.
@@ -148,7 +148,7 @@ def fault_of(event):
     if not isinstance(event, dict):
         return ""
     name = event.get("event")
-    if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX_CHARS or name.lower().startswith(RESERVED_PREFIX):
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX_CHARS or name.lower().startswith(RESERVED_PREFIXES):
         return "/event"
     fault = fault_of_resource(event.get("resource"), "/resource")
     if fault:

@@ -16,8 +16,8 @@ use crate::clock::{Clock, Time};
 use crate::id::{self, Uuid};
 
 pub(super) const EXAMPLE: &str = "\
-Names that begin with `prefect-cloud.` are the gateway's own. Whoever emits an event again with the same --id
-changes nothing.
+Names that begin with `prefect-cloud.` or `hookgate.` are the gateway's own. Whoever emits an event again with the
+same --id changes nothing.
 
 Examples:
   hookgate event emit deploy.finished --resource-id app.shop

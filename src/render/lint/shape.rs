@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use minijinja::machinery::ast::{Expr, ForLoop};
 
-use crate::event::{RESERVED_PREFIX, is_reserved};
+use crate::event::reserved_prefix;
 
 use super::super::code::Code;
 use super::Edit;
@@ -103,8 +103,8 @@ impl<'s, 'a> Walk<'s, 'a> {
     }
 
     fn check_reserved(&mut self, text: &str, range: Range<usize>) {
-        if is_reserved(text) {
-            let what = format!("names that begin with '{RESERVED_PREFIX}' are the gateway's own");
+        if let Some(prefix) = reserved_prefix(text) {
+            let what = format!("names that begin with '{prefix}' are the gateway's own");
             let help = "name the event after what sends it, such as \"github.push\"".to_owned();
             self.fail(Code::ReservedName, range, what, help, Vec::new());
         }
