@@ -123,7 +123,7 @@ fn open(disk: &Memory) -> ((Journal, u64), Frames) {
 
 fn recover_once(disk: &Memory) -> (Recovered, Frames) {
     let (mut frames, mut before) = (BTreeMap::new(), 0);
-    let scope = Scope { repair: true, read_max_bytes: u64::MAX };
+    let scope = Scope { repair: true, read_max_bytes: u64::MAX, read_from: 1 };
     let recovered = recover(disk, Path::new(FOLDER), scope, &mut |found| {
         let Header { sequence, payload_crc, length, .. } = found.header;
         assert!(sequence > before, "in order");

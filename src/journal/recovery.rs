@@ -45,6 +45,8 @@ pub struct Scope {
     pub repair: bool,
     /// Bytes of sealed segments that are read, newest first; older ones are trusted until they are read anyway.
     pub read_max_bytes: u64,
+    /// Frames from this sequence on are read whatever that makes.
+    pub read_from: u64,
 }
 
 /// What recovery hands to the writer and the readers.
@@ -76,7 +78,7 @@ pub fn recover(
     visit: &mut dyn FnMut(&Found),
 ) -> io::Result<Recovered> {
     let (files, spares) = list(disk, folder, scope.repair)?;
-    let first_read = first_read(&files, scope.read_max_bytes);
+    let first_read = first_read(&files, scope);
     let mut work = Work { disk, folder, repair: scope.repair, report: Report::default() };
     let (mut segments, mut unread) = (Vec::with_capacity(files.len()), Vec::new());
     let (mut last, mut next) = (0, 1);
@@ -156,12 +158,18 @@ fn read_head(
     Ok(File { name, bytes, head, whole })
 }
 
-/// Index of the oldest segment that is read: the newest always, sealed ones as far as the budget goes.
-fn first_read(files: &[File], mut budget: u64) -> usize {
+/// Index of the oldest segment that is read: the newest always, sealed ones as far as the budget goes, or as they may
+/// hold what must be read.
+fn first_read(files: &[File], scope: Scope) -> usize {
+    let mut budget = scope.read_max_bytes;
     let mut first = files.len().saturating_sub(1);
     while let Some(before) = first.checked_sub(1) {
-        let Some(rest) = budget.checked_sub(files[before].bytes) else { break };
-        budget = rest;
+        let is_needed = files[first].head.base > scope.read_from;
+        budget = match budget.checked_sub(files[before].bytes) {
+            Some(rest) => rest,
+            None if is_needed => 0,
+            None => break,
+        };
         first = before;
     }
     first
@@ -348,14 +356,20 @@ impl Damage {
     }
 }
 
-/// Reads one sealed segment and tells its damaged ranges that were not known, each copied aside.
+/// Reads one sealed segment, shows its intact frames, and tells its damaged ranges that were not known, each copied
+/// aside.
 ///
 /// # Errors
 /// What the disk answers.
-pub fn scrub(disk: &dyn Disk, folder: &Path, segment: &Segment) -> io::Result<Vec<Damage>> {
+pub fn scrub(
+    disk: &dyn Disk,
+    folder: &Path,
+    segment: &Segment,
+    visit: &mut dyn FnMut(&Found),
+) -> io::Result<Vec<Damage>> {
     let file: Arc<dyn DiskFile> = disk.open(&segment.path, Mode::Read)?.into();
     let seal = Some(segment.last());
-    let reading = read(&file, segment, seal, &mut |_| ())?;
+    let reading = read(&file, segment, seal, visit)?;
     let mut found = Vec::new();
     let tail = reading.lost_tail(seal);
     for range in reading.damaged.into_iter().chain(tail) {

@@ -1,13 +1,17 @@
 //! The thread behind the writer. In: time passing. Out: cursors saved, old segments retired or recycled, spares
-//! zero-filled ahead, the gate kept by space, old segments read for damage, the file of keys followed. Never retires
-//! what a holding reader has not released.
+//! zero-filled ahead, the gate kept by space, old segments read for damage, the file of keys followed, keys of requests
+//! written down before their segments go. Never retires what a holding reader has not released.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::content::decode;
+use super::firsts::{CHUNK_MAX, Entry};
+use super::once::KEY_MAX_SECONDS;
+use super::open::firsts_of;
 use super::shared::Shared;
-use crate::journal::{Segment, Space, scrub};
+use crate::journal::{Found, Segment, Space, scrub};
 
 /// Cursors are saved at most this often.
 pub(super) const ROUND: Duration = Duration::from_millis(100);
@@ -20,6 +24,12 @@ const SCRUB_ROUNDS: u64 = 10;
 const REFUSED_ROUNDS: u64 = 100;
 /// Between two looks at the file of keys.
 const SEALS_ROUNDS: u64 = 10;
+/// So many keys are written down at once, or those of so many bytes of segments: start-up reads what is behind that.
+const FIRSTS_MANY: usize = 1024;
+const FIRSTS_BEHIND_BYTES: u64 = 64 << 20;
+/// Rounds after they could not be written, and between two looks for those that are over.
+const FIRSTS_PAUSE_ROUNDS: u64 = 20;
+const FORGET_ROUNDS: u64 = 600;
 /// After a spare could not be made.
 const FILL_PAUSE: Duration = Duration::from_secs(2);
 /// Spares that are always kept: one to go on with, one that was recycled meanwhile.
@@ -39,6 +49,10 @@ pub(super) struct Keeper<'a> {
     fill_after: Instant,
     cursor_failed: bool,
     refused_failed: bool,
+    /// Keys could not be written down.
+    firsts_failed: bool,
+    /// The round from which on that is tried again.
+    firsts_at: u64,
     /// The round from which on cursors are saved again.
     save_at: u64,
 }
@@ -51,6 +65,7 @@ pub(super) fn run(shared: &Shared, unread: Vec<Arc<Segment>>) {
     }
     keeper.save_cursors();
     keeper.save_refused();
+    keeper.write_firsts();
 }
 
 impl<'a> Keeper<'a> {
@@ -64,6 +79,8 @@ impl<'a> Keeper<'a> {
             fill_after: Instant::now(),
             cursor_failed: false,
             refused_failed: false,
+            firsts_failed: false,
+            firsts_at: 0,
             save_at: 0,
         }
     }
@@ -77,6 +94,7 @@ impl<'a> Keeper<'a> {
             self.space = shared.disk.space(&shared.folder).ok();
             self.keep_disk_gate();
         }
+        self.keep_firsts();
         self.retire();
         self.keep_spool_gate();
         self.prepare_spare();
@@ -188,6 +206,10 @@ impl<'a> Keeper<'a> {
             if segment.last() > free_to_go || !(tight || due) {
                 break;
             }
+            // Its keys outlive it. Only for want of room it goes first: they are in memory, and written once there is.
+            if !self.has_written(segment.last()) && !self.write_firsts() && !tight {
+                break;
+            }
             let (size, end) = (segment.size(), segment.end());
             self.retire_one(&segment, !disk_tight);
             written -= end.min(written);
@@ -195,6 +217,73 @@ impl<'a> Keeper<'a> {
             if let (Some(space), true) = (&mut self.space, disk_tight) {
                 space.free += size;
             }
+        }
+    }
+
+    /// Writes keys down once there are many, or once start-up would have to read far back for them.
+    fn keep_firsts(&mut self) {
+        let shared = self.shared;
+        let fresh = shared.keys.lock().unwrap_or_else(PoisonError::into_inner).fresh_count();
+        let through = self.written_through();
+        let unwritten = |segment: &&Arc<Segment>| Some(segment.last()) > through;
+        let sealed = shared.shelf.retirable();
+        let bytes: u64 = sealed.iter().filter(unwritten).map(|segment| segment.size()).sum();
+        if through.is_none() || fresh >= FIRSTS_MANY || bytes >= FIRSTS_BEHIND_BYTES {
+            self.write_firsts();
+        }
+        if self.round.is_multiple_of(FORGET_ROUNDS) {
+            let horizon = shared.clock.now().plus_seconds(-KEY_MAX_SECONDS);
+            let mut firsts = shared.firsts.lock().unwrap_or_else(PoisonError::into_inner);
+            firsts.forget(&*shared.disk, horizon);
+        }
+    }
+
+    /// Up to which frame all keys are written down.
+    fn written_through(&self) -> Option<u64> {
+        self.shared.firsts.lock().unwrap_or_else(PoisonError::into_inner).through()
+    }
+
+    fn has_written(&self, sequence: u64) -> bool {
+        self.written_through() >= Some(sequence)
+    }
+
+    /// Writes the keys of all durable frames down; `false`: not all of them are.
+    fn write_firsts(&mut self) -> bool {
+        if self.round < self.firsts_at {
+            return false;
+        }
+        let shared = self.shared;
+        // Before the keys are looked at: whoever handed one of these frames over has put its keys there by then.
+        let durable = shared.durable();
+        let keys = || shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut firsts = shared.firsts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_first = true;
+        loop {
+            let fresh = keys().fresh(durable, CHUNK_MAX);
+            if fresh.is_empty() && !is_first {
+                return true;
+            }
+            let is_kept = |(_, first): &&Entry| {
+                !matches!(shared.queue.fate(first.receipt.sequence()), Some(Err(_)))
+            };
+            let kept: Vec<Entry> = fresh.iter().filter(is_kept).copied().collect();
+            // Of a chunk that is full there may be more.
+            let through = match fresh.last() {
+                Some((_, last)) if fresh.len() == CHUNK_MAX => last.receipt.sequence() - 1,
+                _ => durable,
+            };
+            if firsts.through() < Some(through) || !kept.is_empty() {
+                if let Err(fault) = firsts.append(&*shared.disk, &kept, through) {
+                    self.firsts_at = self.round + FIRSTS_PAUSE_ROUNDS;
+                    if !std::mem::replace(&mut self.firsts_failed, true) {
+                        tracing::warn!(%fault, "keys of requests could not be written down");
+                    }
+                    return false;
+                }
+                self.firsts_failed = false;
+            }
+            keys().settle(&fresh);
+            is_first = false;
         }
     }
 
@@ -255,10 +344,43 @@ impl<'a> Keeper<'a> {
         if segment.is_gone() {
             return;
         }
-        match scrub(&*shared.disk, &shared.folder, &segment) {
-            Ok(found) => found.iter().for_each(|damage| shared.count_damage(damage)),
+        let horizon = shared.clock.now().plus_seconds(-KEY_MAX_SECONDS);
+        let mut firsts = Vec::new();
+        let mut visit = |found: &Found| {
+            if let Some(kept) = decode(&found.header, &found.payload)
+                && kept.received >= horizon
+            {
+                firsts.extend(firsts_of(&kept));
+            }
+        };
+        match scrub(&*shared.disk, &shared.folder, &segment, &mut visit) {
+            Ok(found) => {
+                found.iter().for_each(|damage| shared.count_damage(damage));
+                self.add_found(firsts);
+            }
             Err(fault) => {
                 tracing::warn!(%fault, segment = segment.name, "a segment could not be read");
+            }
+        }
+    }
+
+    /// Keys that nobody knew, of a folder from before they were written down or whose files were lost.
+    fn add_found(&self, mut found: Vec<Entry>) {
+        let shared = self.shared;
+        {
+            let mut keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            // Each becomes the oldest: the newest of them first.
+            found.reverse();
+            found.retain(|(key, first)| keys.insert_oldest(*key, *first));
+            found.reverse();
+        }
+        let mut firsts = shared.firsts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(through) = firsts.through() else { return };
+        for chunk in found.chunks(CHUNK_MAX) {
+            if let Err(fault) = firsts.append(&*shared.disk, chunk, through) {
+                // The next start reads the segment again.
+                tracing::debug!(%fault, "keys that were found could not be written down");
+                return;
             }
         }
     }

@@ -5,6 +5,7 @@
 mod append;
 mod content;
 mod cursor;
+mod firsts;
 mod gate;
 mod keeper;
 mod lock;
@@ -310,7 +311,7 @@ impl Spool {
         telemetry: &Telemetry,
     ) -> Result<(Self, Recovery), SpoolError> {
         let chance = fastrand::Rng::new();
-        let ground = Ground { disk: Arc::new(RealDisk), lock: Some(lock), chance };
+        let ground = Ground::new(Arc::new(RealDisk), Some(lock), chance);
         let (running, recovery) = open::open(ground, data, &options, clock, telemetry)?;
         Ok((Self { running: Arc::new(running) }, recovery))
     }

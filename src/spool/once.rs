@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::append::Append;
+use super::firsts::Entry;
 use super::shared::Shared;
 use super::{Frame, Receipt, Spool, SpoolError};
 use crate::clock::Time;
@@ -54,7 +55,7 @@ pub(super) const IDS_MAX: usize = 100_000;
 /// Most keys of requests that are remembered, of all webhooks together.
 pub(super) const KEYS_MAX: usize = 1_000_000;
 /// Longest a key is remembered, whatever is asked.
-const KEY_MAX_SECONDS: i64 = 604_800;
+pub(super) const KEY_MAX_SECONDS: i64 = 604_800;
 /// Between two looks at an event that somebody else brought, and how many there are.
 const PAUSE: Duration = Duration::from_millis(2);
 const PAUSES_MAX: u32 = 500;
@@ -100,6 +101,75 @@ impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
         {
             self.known.remove(oldest);
             self.order.pop_front();
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
+    /// Puts it there as the oldest, unless it is known or there is no room; whether it did.
+    fn insert_oldest(&mut self, key: K, value: V) -> bool {
+        let has_room = self.order.len() < self.most && !self.known.contains_key(&key);
+        if has_room {
+            self.known.insert(key, value);
+            self.order.push_front(key);
+        }
+        has_room
+    }
+}
+
+/// The first request of each key, and which of them are not written down yet.
+#[derive(Debug)]
+pub(super) struct Keys {
+    known: Memory<Key, First>,
+    /// In the order of their frames.
+    fresh: VecDeque<Entry>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { known: Memory::new(KEYS_MAX), fresh: VecDeque::new() }
+    }
+}
+
+impl Keys {
+    /// One that is to be written down.
+    pub(super) fn insert(&mut self, key: Key, first: First) {
+        self.known.insert(key, first);
+        self.fresh.push_back((key, first));
+        if self.fresh.len() > KEYS_MAX {
+            // The memory forgets it, too.
+            self.fresh.pop_front();
+        }
+    }
+
+    /// One that is written down.
+    pub(super) fn insert_written(&mut self, key: Key, first: First) {
+        self.known.insert(key, first);
+    }
+
+    /// One that is older than all others and not written down; whether it was not known and there is room.
+    pub(super) fn insert_oldest(&mut self, key: Key, first: First) -> bool {
+        self.known.insert_oldest(key, first)
+    }
+
+    /// How many wait to be written down.
+    pub(super) fn fresh_count(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// At most `most` of those that wait, of frames up to `through`.
+    pub(super) fn fresh(&self, through: u64, most: usize) -> Vec<Entry> {
+        let of_these = |(_, first): &&Entry| first.receipt.sequence <= through;
+        self.fresh.iter().take_while(of_these).take(most).copied().collect()
+    }
+
+    /// These wait no more.
+    pub(super) fn settle(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            // At the bound some may have gone meanwhile.
+            if self.fresh.front() == Some(entry) {
+                self.fresh.pop_front();
+            }
         }
     }
 }
@@ -160,8 +230,7 @@ impl Spool {
     }
 
     /// A request that one is known by, once it is kept. Bounded to the newest 1,000,000 keys, of which the oldest is
-    /// forgotten first: what it was of is new again. What the journal still holds is known after a restart, as far as
-    /// start-up reads it.
+    /// forgotten first: what it was of is new again. Known after a restart, too, whatever became of the frame.
     ///
     /// # Errors
     /// [`SpoolError::Busy`] when it does not become durable.
@@ -301,8 +370,9 @@ pub(super) async fn first(shared: &Shared, known: &[Again]) -> Result<Option<Fir
 }
 
 /// The first request of a key, and what became of it.
-fn find_first(shared: &Shared, keys: &Memory<Key, First>, again: &Again) -> (Once, Option<First>) {
-    let Some(first) = keys.find(&again.key).filter(|first| first.received >= again.since) else {
+fn find_first(shared: &Shared, keys: &Keys, again: &Again) -> (Once, Option<First>) {
+    let Some(first) = keys.known.find(&again.key).filter(|first| first.received >= again.since)
+    else {
         return (Once::New, None);
     };
     (judge(shared.queue.fate(first.receipt.sequence).as_ref()), Some(first))
@@ -326,7 +396,7 @@ pub(super) async fn append_first(
             }
             let sequence = shared.push(&frame, None)?;
             let horizon = received.plus_seconds(-KEY_MAX_SECONDS);
-            keys.forget(|first| first.received < horizon);
+            keys.known.forget(|first| first.received < horizon);
             let first = First { id, received, receipt: Receipt { sequence } };
             for again in known {
                 keys.insert(again.key, first);

@@ -11,8 +11,9 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::content::{OWN, decode};
+use super::firsts::Firsts;
 use super::gate::Gate;
-use super::once::{IDS_MAX, KEYS_MAX, Memory, Placed};
+use super::once::{IDS_MAX, KEY_MAX_SECONDS, Keys, Memory, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::{Pool, Ring};
@@ -20,7 +21,8 @@ use super::seals::Seals;
 use super::shared::{Bell, Bounds, Shared};
 use super::tracks::Tracks;
 use super::{
-    First, FolderLock, Kept, Key, Options, Receipt, Recovery, SpoolError, cursor, keeper, writer,
+    First, FolderLock, Kept, Key, Options, Receipt, Recovery, SpoolError, cursor, firsts, keeper,
+    writer,
 };
 use crate::clock::Clock;
 use crate::event::Event;
@@ -32,7 +34,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::spool::Facts;
 
 /// Bytes of sealed segments read at start-up, newest first: well under a second. The rest is read behind.
-const READ_MAX_BYTES: u64 = 256 << 20;
+pub(super) const READ_MAX_BYTES: u64 = 256 << 20;
 
 /// The running spool; the last handle to go closes it.
 #[derive(Debug)]
@@ -81,6 +83,18 @@ pub(super) struct Ground {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) lock: Option<FolderLock>,
     pub(super) chance: fastrand::Rng,
+    /// Bytes of sealed segments that start-up reads.
+    pub(super) read_max_bytes: u64,
+}
+
+impl Ground {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        lock: Option<FolderLock>,
+        chance: fastrand::Rng,
+    ) -> Self {
+        Self { disk, lock, chance, read_max_bytes: READ_MAX_BYTES }
+    }
 }
 
 /// What recovery leaves to be run: by threads, or by hand.
@@ -118,19 +132,29 @@ pub(super) fn prepare(
 ) -> Result<Opened, SpoolError> {
     let folder = data.join("spool");
     let refuse = |fault: io::Error| refuse(&folder, &fault);
-    let Ground { disk, lock, mut chance } = ground;
+    let Ground { disk, lock, mut chance, read_max_bytes } = ground;
     let cursors = cursor::folder(&folder);
     make_folders(&*disk, data, &folder).map_err(refuse)?;
     let mode = probe(&*disk, &folder, options.direct);
     let bounds = Bounds::new(options, disk.space(&folder).ok());
+    let horizon = clock.now().plus_seconds(-KEY_MAX_SECONDS);
     let mut known = Known::default();
-    let scope = Scope { repair: true, read_max_bytes: READ_MAX_BYTES };
+    let firsts = Firsts::open(&*disk, &folder, &mut |(key, first)| {
+        if first.received >= horizon {
+            known.keys.insert_written(key, first);
+        }
+    });
+    known.through = firsts.through().unwrap_or_default();
+    // Frames whose keys may not be written down are read in any case; of a folder that never had any, as many as ever.
+    let read_from = firsts.through().map_or(u64::MAX, |through| through + 1);
+    let scope = Scope { repair: true, read_max_bytes, read_from };
     let mut visit = |found: &Found| known.note(found);
     let recovered = recover(&*disk, &folder, scope, &mut visit).map_err(refuse)?;
     let Recovered { shelf, last, next, report, unread } = recovered;
     let saved = cursor::read(&*disk, &cursors);
     // A reader that is done with a sequence never sees another frame under it, even if the first one was lost.
     let next = saved.places.values().map(|sequence| sequence + 1).fold(next, u64::max);
+    let next = next.max(known.through + 1);
     if saved.is_bad {
         tracing::warn!("the cursors are damaged: readers without one start at the oldest frame");
     }
@@ -179,6 +203,7 @@ pub(super) fn prepare(
         seen: Mutex::new(known.seen),
         given: Mutex::new(known.given),
         keys: Mutex::new(known.keys),
+        firsts: Mutex::new(firsts),
     });
     Ok(Opened { shared, journal, unread, lock, report })
 }
@@ -206,6 +231,7 @@ fn start_threads(
 
 fn make_folders(disk: &dyn Disk, data: &Path, folder: &Path) -> io::Result<()> {
     disk.make_folder(&cursor::folder(folder))?;
+    disk.make_folder(&firsts::folder(folder))?;
     disk.sync_folder(folder)?;
     disk.sync_folder(data)?;
     // The data folder's own name, if it is new; a parent that we may not read was made by somebody else.
@@ -220,13 +246,15 @@ fn make_folders(disk: &dyn Disk, data: &Path, folder: &Path) -> io::Result<()> {
 struct Known {
     seen: Memory<Placed>,
     given: Memory<Placed>,
-    keys: Memory<Key, First>,
+    keys: Keys,
+    /// Keys of frames up to here are written down.
+    through: u64,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        let keys = Memory::new(KEYS_MAX);
-        Self { seen: Memory::new(IDS_MAX), given: Memory::new(IDS_MAX), keys }
+        let keys = Keys::default();
+        Self { seen: Memory::new(IDS_MAX), given: Memory::new(IDS_MAX), keys, through: 0 }
     }
 }
 
@@ -241,14 +269,18 @@ impl Known {
             let others = kept.events.iter().skip(1);
             others.for_each(|event| self.given.insert(placed(event), event.digest()));
             for (key, first) in firsts_of(&kept) {
-                self.keys.insert(key, first);
+                if kept.sequence > self.through {
+                    self.keys.insert(key, first);
+                } else {
+                    self.keys.insert_oldest(key, first);
+                }
             }
         }
     }
 }
 
 /// The request that a frame holds, by each key that it is to be taken once by.
-fn firsts_of(kept: &Kept) -> impl Iterator<Item = (Key, First)> {
+pub(super) fn firsts_of(kept: &Kept) -> impl Iterator<Item = (Key, First)> {
     let receipt = Receipt { sequence: kept.sequence };
     let first =
         kept.events.first().map(|event| First { id: event.id, received: kept.received, receipt });
@@ -301,7 +333,7 @@ pub(super) fn check(data: &Path) -> Result<Recovery, SpoolError> {
 fn walk(data: &Path, visit: &mut dyn FnMut(&Found)) -> Result<Recovery, SpoolError> {
     let _lock = FolderLock::look(data)?;
     let folder = data.join("spool");
-    let scope = Scope { repair: false, read_max_bytes: u64::MAX };
+    let scope = Scope { repair: false, read_max_bytes: u64::MAX, read_from: 1 };
     let recovered = recover(&RealDisk, &folder, scope, visit);
     recovered.map(|recovered| recovered.report.into()).map_err(|fault| refuse(&folder, &fault))
 }

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::firsts::Firsts;
 use super::gate::Gate;
-use super::once::{Memory, Placed};
+use super::once::{Keys, Memory, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::Ring;
 use super::seals::Seals;
 use super::tracks::Tracks;
-use super::{First, Frame, Key, Lag, Options, SpoolError, cursor};
+use super::{Frame, Lag, Options, SpoolError, cursor};
 use crate::clock::Clock;
 use crate::journal::{
     BLOCK_BYTES, Damage, Disk, DiskFile, Mode, SEGMENT_MIN_BYTES, Segment, Shelf, Space,
@@ -141,7 +142,9 @@ pub(super) struct Shared {
     /// What seals and opens requests, if anything does.
     pub(super) seals: Option<Seals>,
     /// The first request of each key.
-    pub(super) keys: Mutex<Memory<Key, First>>,
+    pub(super) keys: Mutex<Keys>,
+    /// And on stable storage; the keeper's.
+    pub(super) firsts: Mutex<Firsts>,
 }
 
 impl Shared {

@@ -23,8 +23,9 @@ pub(crate) fn open(
     options: &Options,
     clock: &Arc<Clock>,
     chance: fastrand::Rng,
+    read_max_bytes: u64,
 ) -> Result<(Spool, Recovery, Hands), SpoolError> {
-    let ground = Ground { disk, lock: None, chance };
+    let ground = Ground { read_max_bytes, ..Ground::new(disk, None, chance) };
     let opened = prepare(ground, data, options, clock, &Telemetry::new())?;
     let running = Arc::new(Running::still(Arc::clone(&opened.shared)));
     let report = opened.report.clone();

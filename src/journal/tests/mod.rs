@@ -33,7 +33,7 @@ pub(super) fn recover_all(
     repair: bool,
 ) -> io::Result<(Recovered, BTreeMap<u64, Vec<u8>>)> {
     let mut found = BTreeMap::new();
-    let scope = Scope { repair, read_max_bytes: u64::MAX };
+    let scope = Scope { repair, read_max_bytes: u64::MAX, read_from: 1 };
     let mut before = 0;
     let recovered = recover(disk, &folder(), scope, &mut |frame| {
         assert!(frame.header.sequence > before, "order");

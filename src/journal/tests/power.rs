@@ -134,7 +134,7 @@ fn live(outside: &Mutex<Outside>) {
         simulated::sync_dir(above).expect("synced");
     }
     let mut found = BTreeMap::new();
-    let scope = Scope { repair: true, read_max_bytes: u64::MAX };
+    let scope = Scope { repair: true, read_max_bytes: u64::MAX, read_from: 1 };
     let recovered = recover(&disk, &folder(), scope, &mut |frame| {
         found.insert(frame.header.sequence, frame.payload.to_vec());
     });

@@ -61,7 +61,7 @@ async fn start(world: &Shared) -> Result<Forwarder, SpoolError> {
     };
     let store = Arc::new(Store::open(&data).expect("a store"));
     let folder = std::path::Path::new("/data");
-    let opened = still::open(Arc::new(disk), folder, &options(is_direct), &clock, chance);
+    let opened = still::open(Arc::new(disk), folder, &options(is_direct), &clock, chance, u64::MAX);
     let (spool, recovery, hands) = opened?;
     world.borrow_mut().facts.torn += u64::from(recovery.torn_bytes > 0);
     check(world, &spool).await?;

@@ -53,7 +53,7 @@ pub(super) fn open_on(
     options: &Options,
 ) -> Result<(Spool, Recovery), SpoolError> {
     let clock = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
-    let ground = Ground { disk: Arc::new(disk.clone()), lock: None, chance: fastrand::Rng::new() };
+    let ground = Ground::new(Arc::new(disk.clone()), None, fastrand::Rng::new());
     let opened = open::open(ground, Path::new("/data"), options, &clock, &Telemetry::new());
     opened.map(|(running, recovery)| (Spool { running: Arc::new(running) }, recovery))
 }
