@@ -15,12 +15,13 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use super::detour::{self, Detour};
+use super::names;
 
 /// From the look-up of a name to an open connection.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -178,8 +179,8 @@ impl Egress {
     async fn look_up(&self, host: &str, bare: &str, port: u16) -> Result<Admitted, EgressFault> {
         let unknown =
             |why: io::Error| EgressFault::Unknown { host: host.to_owned(), why: why.to_string() };
-        let found = lookup_host((bare, port)).await.map_err(unknown)?;
-        self.admit(host, found.take(ADDRESSES_MAX).collect())
+        let found = names::look_up(bare, port, ADDRESSES_MAX).await.map_err(unknown)?;
+        self.admit(host, found)
     }
 
     /// The same for HTTP.
@@ -257,7 +258,7 @@ async fn dial(Admitted(addresses): Admitted) -> Result<TcpStream, EgressFault> {
     for (place, address) in addresses.into_iter().enumerate() {
         tries.spawn(async move {
             sleep(STAGGER * place as u32).await;
-            let connected = TcpStream::connect(address).await;
+            let connected = names::dial(address).await;
             connected.map_err(|why| EgressFault::Unreachable { address, why })
         });
     }
@@ -301,6 +302,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::fetch::names::stage::Stage;
 
     const ADDRESSES: &str = include_str!("../../tests/data/egress/addresses.txt");
     const HOSTS: &str = include_str!("../../tests/data/egress/hosts.txt");
@@ -376,5 +378,40 @@ mod tests {
         assert_eq!(socket.peer_addr().expect("a peer"), good);
         let fault = dial(Admitted(vec![bad])).await.expect_err("nobody there");
         assert!(matches!(fault, EgressFault::Unreachable { address, .. } if address == bad));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_the_second_time_is_asked_for_once() {
+        const PUBLIC: &str = "93.184.216.34";
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let peer = listener.local_addr().expect("an address");
+        let dialled = |text: &str| SocketAddr::new(text.parse().expect("an address"), 8080);
+        let asked = |count| vec!["flips.example".to_owned(); count];
+        let direct = ["flips.example".to_owned()];
+        let detour = Detour::read("http://proxy.example:3128", &direct).expect("a proxy");
+        let detour = Arc::new(detour);
+        let beside = bound(&[]).through(Some(&detour));
+        for mut egress in [bound(&[]), beside] {
+            // What is checked is what is dialled: the second answer is not asked for.
+            let stage = Stage::enter(&[&[PUBLIC], &["127.0.0.1"]], peer);
+            egress.connect("flips.example", 8080).await.expect("a connection");
+            assert_eq!(stage.told(), (asked(1), vec![dialled(PUBLIC)]));
+            let fault = egress.connect("flips.example", 8080).await.expect_err("inside");
+            assert!(matches!(fault, EgressFault::Refused { why: "loopback", .. }), "{fault}");
+            assert_eq!(stage.told(), (asked(1), Vec::new()), "nobody was dialled");
+            drop(stage);
+            // As HTTP goes.
+            let stage = Stage::enter(&[&[PUBLIC], &["127.0.0.1"]], peer);
+            let uri = || Uri::from_static("http://flips.example:8080/");
+            egress.call(uri()).await.expect("a connection");
+            assert_eq!(stage.told(), (asked(1), vec![dialled(PUBLIC)]));
+            assert!(egress.call(uri()).await.is_err());
+            assert_eq!(stage.told(), (asked(1), Vec::new()));
+            drop(stage);
+            // Nor does one answer of both kinds lead inside.
+            let stage = Stage::enter(&[&[PUBLIC, "::1"]], peer);
+            assert!(egress.connect("flips.example", 8080).await.is_err());
+            assert_eq!(stage.told(), (asked(1), Vec::new()));
+        }
     }
 }

@@ -9,6 +9,7 @@ mod egress;
 mod keep;
 #[cfg(test)]
 mod line;
+mod names;
 mod trust;
 
 use std::num::NonZeroU32;

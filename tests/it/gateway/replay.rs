@@ -198,3 +198,50 @@ fn a_draft_is_compared_over_what_was_kept() {
     });
     assert_eq!(sent.len(), 20, "nothing was sent");
 }
+
+#[test]
+fn nothing_behind_until_is_listed_replayed_or_compared() {
+    const BETWEEN: &str = "2026-11-23T23:30:00Z";
+    let served = Served::start(|_| ());
+    let hook = served.webhook(BROKEN);
+    let post = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            assert_eq!(served.post(&hook, &format!("{{\"number\": {number}}}")).status, 400);
+        }
+    };
+    post(0..2);
+    served.clock.advance_seconds(3600);
+    post(2..5);
+    served.save(&hook, MENDED);
+    served.kept(5);
+    for (more, count) in [
+        (&[][..], 5),
+        (&["--until", BETWEEN], 2),
+        (&["--until", WHEN], 2),
+        (&["--until", EARLIER], 0),
+        (&["--since", BETWEEN], 3),
+        (&["--since", EARLIER, "--until", BETWEEN], 2),
+        (&["--since", BETWEEN, "--until", "2026-11-23T23:40:00Z"], 0),
+    ] {
+        let list = ["request", "ls", "-o", "ndjson"];
+        let said = served.answered(&[&list[..], more].concat());
+        assert_eq!(said.lines().count(), count, "{more:?}: {said}");
+        let counted = served.answered(&[&["replay", "--dry-run"], more].concat());
+        assert_eq!(counted, format!("{count} would be replayed\n"), "{more:?}");
+    }
+    let draft = served.folder.join("draft.j2");
+    fs::write(&draft, MENDED).expect("a draft");
+    let diff = ["replay", "--webhook", "a hook", "--diff", draft.to_str().expect("a path")];
+    let said = served.answered(&[&diff[..], &["--until", BETWEEN]].concat());
+    assert_eq!(said, "2 requests: 2 identical\n");
+    let replay = |until: &str| served.answered(&["replay", "--until", until]);
+    assert_eq!(replay(EARLIER), "0 requests, 0 events kept\n");
+    assert_eq!(replay(BETWEEN), "2 requests, 2 events kept\n");
+    let healed =
+        wait("two events", || Some(served.named("shop.paid")).filter(|events| events.len() >= 2));
+    let resources: HashSet<_> =
+        healed.iter().map(|event| event["resource"]["prefect.resource.id"].clone()).collect();
+    assert_eq!(resources, HashSet::from([json!("order.0"), json!("order.1")]));
+    let said = replay("2026-11-24T00:00:00Z");
+    assert_eq!(said, "5 requests, 3 events kept, 2 had their event\n");
+}
