@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills the gateway with -9 eight times while clients post deliveries to two webhooks that take each once: by a header, and
-by what was signed, whatever stands in headers. Then every client sends what it was not answered, and some of what it was,
-once more.
+by what was signed, whatever stands in headers. Requests are kept no longer than they must be. Then every client sends all
+of its deliveries once more.
 
 At the end each delivery has exactly one event, and every answer to it names the same receipt. Takes HOOKGATE_BIN. Ends
 with `N passed, N failed`.
@@ -19,7 +19,7 @@ import gateway
 KILLS = 8
 CLIENTS = 6
 LOAD_SECONDS = (0.2, 1.0)
-SETTINGS = {"HOOKGATE_SPOOL__SEGMENT_BYTES": str(1 << 20)}
+SETTINGS = {"HOOKGATE_SPOOL__SEGMENT_BYTES": str(1 << 20), "HOOKGATE_SPOOL__RETENTION_SECONDS": "0"}
 SECRET = "what-the-sender-knows"
 
 
@@ -56,6 +56,11 @@ class Sender(threading.Thread):
             return
 
 
+def oldest(server):
+    """The first request that may be kept still, by its place."""
+    return min(int(path.name.split("-")[0]) for path in (server.data / "spool").glob("*.log"))
+
+
 def one_crash(server, paths, histories, chance):
     """Load, kill, restart."""
     senders = [Sender(name, server, paths[name % 2], told) for name, told in enumerate(histories)]
@@ -81,6 +86,8 @@ def check(checks, folder):
         paths = ["/hooks/" + answer.json()["slug"] for answer in made]
         for _ in range(KILLS):
             one_crash(server, paths, histories, chance)
+        gone = gateway.until(lambda: oldest(server) > 100, 20)
+        checks.true("the first requests are kept no longer", gone, oldest(server))
         for name, told in enumerate(histories):
             connection = server.connect()
             for number in list(told):
