@@ -96,6 +96,11 @@ impl Backoff {
         self.failures >= OPEN_AFTER
     }
 
+    /// So many failed before a restart; whether the destination counted as down, for whatever reason.
+    pub(super) fn recall(&mut self, failures: u32, is_down: bool) {
+        self.failures = if is_down { failures.max(OPEN_AFTER) } else { failures };
+    }
+
     /// How many failed one after the other.
     pub(super) fn failures(&self) -> u32 {
         self.failures

@@ -1,6 +1,7 @@
 //! What a pace has used, so that a restart does not give it anew. In: what was let through. Out: the moments when its
-//! budgets are whole again, and the share of the pace that the destination stands, in a small file of the lane's own.
-//! Written without a sync: it must outlive the process, not the machine.
+//! budgets are whole again, the share of the pace that the destination stands, and until when it takes nothing, in a
+//! small file of the lane's own, made when there is something to keep. Written without a sync: it must outlive the
+//! process, not the machine.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -16,16 +17,21 @@ const FOLDER: &str = "pace";
 const MOMENT_BYTES: usize = 8;
 /// Where the share stands, behind the moments.
 const SHARE_AT: u64 = (BUDGETS * MOMENT_BYTES) as u64;
+/// And behind that the moment until which nothing is taken, and how long that was when it was said.
+const CLOSED_AT: u64 = SHARE_AT + MOMENT_BYTES as u64;
+const CLOSED_FOR_AT: u64 = CLOSED_AT + MOMENT_BYTES as u64;
 
 /// The file of one lane.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    file: File,
+    path: PathBuf,
+    file: Option<File>,
     clock: Arc<Clock>,
     /// When each budget is whole again, in nanoseconds since 1970.
     whole_at: [Nanos; BUDGETS],
     /// How much of the pace goes.
     share: f64,
+    closed_until: Nanos,
 }
 
 fn path(data: &Path, key: &str) -> PathBuf {
@@ -33,24 +39,54 @@ fn path(data: &Path, key: &str) -> PathBuf {
 }
 
 impl Ledger {
-    /// Opens the file, or makes it.
+    /// Opens the file, if there is one.
     pub(super) fn open(data: &Path, key: &str, clock: &Arc<Clock>) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(data.join(FOLDER))?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(path(data, key))?;
-        let mut whole_at = [Nanos::MIN; BUDGETS];
-        for (place, moment) in whole_at.iter_mut().enumerate() {
+        let (path, clock) = (path(data, key), Arc::clone(clock));
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened?),
+        };
+        let read = |at: u64| {
             let mut kept = [0; MOMENT_BYTES];
-            // Of what is not there nothing was used.
-            if file.read_exact_at(&mut kept, (place * MOMENT_BYTES) as u64).is_ok() {
-                *moment = Nanos::from_le_bytes(kept);
+            let is_there = file.as_ref()?.read_exact_at(&mut kept, at).is_ok();
+            is_there.then_some(kept)
+        };
+        // Of what is not there nothing was used.
+        let moment = |at| read(at).map_or(Nanos::MIN, Nanos::from_le_bytes);
+        let whole_at = std::array::from_fn(|place| moment((place * MOMENT_BYTES) as u64));
+        let share = read(SHARE_AT).map_or(1.0, f64::from_le_bytes);
+        // Whatever became of the clock, it is no longer than it was.
+        let most = read(CLOSED_FOR_AT).map_or(0, Nanos::from_le_bytes);
+        let most = clock.now().micros().saturating_mul(1000).saturating_add(most);
+        let closed_until = moment(CLOSED_AT).min(most);
+        Ok(Self { path, file, clock, whole_at, share, closed_until })
+    }
+
+    /// The same with a file, whatever is to be kept.
+    pub(super) fn made(mut self) -> io::Result<Self> {
+        self.make()?;
+        Ok(self)
+    }
+
+    fn make(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            if let Some(folder) = self.path.parent() {
+                DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             }
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            self.file = Some(options.open(&self.path)?);
         }
-        let mut kept = [0; MOMENT_BYTES];
-        let is_there = file.read_exact_at(&mut kept, SHARE_AT).is_ok();
-        let share = if is_there { f64::from_le_bytes(kept) } else { 1.0 };
-        Ok(Self { file, clock: Arc::clone(clock), whole_at, share })
+        Ok(())
+    }
+
+    /// What cannot be written is only not known after a restart.
+    fn keep(&mut self, bytes: &[u8], at: u64) {
+        if self.make().is_ok()
+            && let Some(file) = &self.file
+        {
+            let _ = file.write_at(bytes, at);
+        }
     }
 
     /// Removes the file of a lane that is gone.
@@ -80,7 +116,24 @@ impl Ledger {
     pub(super) fn write_share(&mut self, share: f64) {
         if share.to_bits() != self.share.to_bits() {
             self.share = share;
-            let _ = self.file.write_at(&share.to_le_bytes(), SHARE_AT);
+            self.keep(&share.to_le_bytes(), SHARE_AT);
+        }
+    }
+
+    /// Until when nothing is taken, as it was kept.
+    pub(super) fn closed_until(&self) -> Nanos {
+        self.closed_until
+    }
+
+    /// Keeps until when nothing is taken.
+    pub(super) fn write_closed(&mut self, until: Nanos) {
+        if until != self.closed_until {
+            self.closed_until = until;
+            let wait = until.saturating_sub(self.now()).max(0);
+            let mut bytes = [0; 2 * MOMENT_BYTES];
+            bytes[..MOMENT_BYTES].copy_from_slice(&until.to_le_bytes());
+            bytes[MOMENT_BYTES..].copy_from_slice(&wait.to_le_bytes());
+            self.keep(&bytes, CLOSED_AT);
         }
     }
 
@@ -91,8 +144,7 @@ impl Ledger {
         for (room, moment) in bytes.chunks_exact_mut(MOMENT_BYTES).zip(whole_at) {
             room.copy_from_slice(&moment.to_le_bytes());
         }
-        // What cannot be written is only not known after a restart.
-        let _ = self.file.write_at(&bytes, 0);
+        self.keep(&bytes, 0);
     }
 }
 
@@ -112,6 +164,12 @@ mod tests {
         assert!((open().share() - 1.0).abs() < 1e-9);
         open().write_share(0.25);
         assert!((open().share() - 0.25).abs() < 1e-9);
+        assert_eq!(open().closed_until(), Nanos::MIN);
+        open().write_closed(3_000_000_000);
+        assert_eq!(open().closed_until(), 3_000_000_000);
+        let early = Arc::new(Clock::fixed(Time::from_micros(10)));
+        let early = Ledger::open(folder.path(), "lane", &early).expect("a ledger");
+        assert_eq!(early.closed_until(), 2_000_010_000, "no longer than it was");
         assert_eq!(open().whole_at(), [7, Nanos::MIN, -3]);
         fs::write(path(folder.path(), "lane"), 9_i64.to_le_bytes()).expect("a torn file");
         assert_eq!(open().whole_at(), [9, Nanos::MIN, Nanos::MIN]);

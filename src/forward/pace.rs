@@ -1,12 +1,20 @@
 //! How fast one lane sends: its budgets, where they stood before the last stop, and how much of them the destination
 //! stands. In: how many events wait, and what came back. Out: how many may go now, or a wait. The rules are `limit`'s;
 //! here are the clock and the lane's own file.
+//!
+//! A share of a pace is that pace, stretched. Where none is set, or more than the destination ever took, that changes
+//! nothing: so the share is one of what goes when each answer is followed by the next request, too.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::ledger::Ledger;
 use crate::limit::{Nanos, Pace, Pacing, Pass, Temper};
 use crate::telemetry::forward::Outcome;
+
+/// So long at most a lane waits between two requests for no more than a share of what could go.
+const REST_MAX: Duration = Duration::from_secs(5);
 
 /// A lane's budgets.
 #[derive(Debug)]
@@ -15,14 +23,21 @@ pub(super) struct LanePace {
     temper: Temper,
     /// The destination said that it takes nothing before.
     closed_until: Nanos,
+    /// Requests that may be on their way at once.
+    abreast: f64,
+    /// When the newest began, and how long the newest took that was answered.
+    began: Option<Nanos>,
+    took: Duration,
+    /// The share that was told last.
+    told: Option<f64>,
     ledger: Option<Ledger>,
     /// A moment of both clocks: no jump of the wall's lets more or less through.
     start: (Instant, Nanos),
 }
 
 impl LanePace {
-    /// Budgets of which what a ledger says is used.
-    pub(super) fn new(pacing: Pacing, ledger: Option<Ledger>) -> Self {
+    /// Budgets of which what a ledger says is used, for so many requests at once.
+    pub(super) fn new(pacing: Pacing, abreast: usize, ledger: Option<Ledger>) -> Self {
         let (mut pace, temper, now) = match &ledger {
             Some(ledger) => {
                 let now = ledger.now();
@@ -32,8 +47,19 @@ impl LanePace {
             None => (Pace::new(pacing), Temper::default(), 0),
         };
         pace.slow_down(1.0 / temper.share());
-        let closed_until = Nanos::MIN;
-        Self { pace, temper, closed_until, ledger, start: (Instant::now(), now) }
+        let closed_until = ledger.as_ref().map_or(Nanos::MIN, Ledger::closed_until);
+        let (abreast, took) = (abreast.max(1) as f64, Duration::ZERO);
+        let start = (Instant::now(), now);
+        let (began, told) = (None, None);
+        Self { pace, temper, closed_until, abreast, began, took, told, ledger, start }
+    }
+
+    /// The destination is another one by now: nothing is known of until when it takes nothing.
+    pub(super) fn reopen(&mut self) {
+        self.closed_until = Nanos::MIN;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.write_closed(Nanos::MIN);
+        }
     }
 
     fn now(&self) -> Nanos {
@@ -56,10 +82,21 @@ impl LanePace {
         }
     }
 
-    /// How long the destination takes nothing, as it said.
+    /// How long nothing goes, as the destination said, or for the share of what it could be sent.
     fn is_closed(&self, now: Nanos) -> Option<Duration> {
-        let closed = u64::try_from(self.closed_until.saturating_sub(now)).unwrap_or(0);
+        let next = self.began.map_or(Nanos::MIN, |began| began.saturating_add(self.gap()));
+        let closed = u64::try_from(self.closed_until.max(next).saturating_sub(now)).unwrap_or(0);
         (closed > 0).then(|| Duration::from_nanos(closed))
+    }
+
+    /// Between the beginnings of two requests; nothing while the whole share goes.
+    fn gap(&self) -> Nanos {
+        let share = self.temper.share();
+        if share >= 1.0 {
+            return 0;
+        }
+        let whole = self.took.div_f64(self.abreast);
+        nanos(whole.div_f64(share).min(whole + REST_MAX))
     }
 
     fn ask_at(&mut self, now: Nanos, wanted: usize, bytes: impl Fn(usize) -> u64) -> Pass {
@@ -67,7 +104,12 @@ impl LanePace {
             return Pass::In(wait);
         }
         let pass = self.pace.ask(now, wanted, bytes);
-        if let (Pass::Now(_), Some(ledger)) = (pass, &mut self.ledger) {
+        if matches!(pass, Pass::Now(_)) {
+            self.began = Some(now);
+        }
+        if self.pace.is_bounded()
+            && let (Pass::Now(_), Some(ledger)) = (pass, &mut self.ledger)
+        {
             let ahead = ledger.now().saturating_sub(now);
             ledger.write(self.pace.whole_at().map(|moment| moment.saturating_add(ahead)));
         }
@@ -75,14 +117,17 @@ impl LanePace {
     }
 
     /// An answer came, or none, after so long; it may say for how long nothing more is taken. The share of the pace
-    /// that goes from now on.
+    /// that goes from now on, if that is another one.
     pub(super) fn answered(
         &mut self,
         outcome: Outcome,
         after: Duration,
         closed: Option<Duration>,
-    ) -> f64 {
-        self.answered_at(self.now(), outcome, after, closed)
+    ) -> Option<f64> {
+        let share = self.answered_at(self.now(), outcome, after, closed);
+        let is_news = self.told.is_none_or(|told| told.to_bits() != share.to_bits());
+        self.told = Some(share);
+        is_news.then_some(share)
     }
 
     fn answered_at(
@@ -93,15 +138,21 @@ impl LanePace {
         closed: Option<Duration>,
     ) -> f64 {
         match outcome {
-            Outcome::Taken => self.temper.taken(now, after),
+            Outcome::Taken => {
+                self.took = after;
+                self.temper.taken(now, after);
+            }
             Outcome::Throttled | Outcome::Unavailable | Outcome::Timeout => {
                 self.temper.too_much(now);
             }
             _ => {}
         }
         if let Some(closed) = closed {
-            let closed = Nanos::try_from(closed.as_nanos()).unwrap_or(Nanos::MAX);
-            self.closed_until = self.closed_until.max(now.saturating_add(closed));
+            self.closed_until = self.closed_until.max(now.saturating_add(nanos(closed)));
+            if let Some(ledger) = &mut self.ledger {
+                let ahead = ledger.now().saturating_sub(now);
+                ledger.write_closed(self.closed_until.saturating_add(ahead));
+            }
         }
         let share = self.temper.share();
         self.pace.slow_down(1.0 / share);
@@ -110,6 +161,10 @@ impl LanePace {
         }
         share
     }
+}
+
+fn nanos(time: Duration) -> Nanos {
+    Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 #[cfg(test)]
@@ -137,7 +192,7 @@ mod tests {
 
         // As a lane does it: what is there makes a batch, and each part of it is asked for until it may go.
         let moment = |offer: &Offer<()>| offer.at.micros() * 1000;
-        let mut lane = LanePace::new(pacing, None);
+        let mut lane = LanePace::new(pacing, 1, None);
         let (mut now, mut next, mut requests, mut waits) = (0, 0, 0, Vec::new());
         while next < offers.len() {
             now = now.max(moment(&offers[next]));
@@ -176,7 +231,7 @@ mod tests {
             events: Rate::new(100, Duration::from_secs(1), std::num::NonZeroU32::new(1)),
             ..Pacing::default()
         };
-        let mut lane = LanePace::new(pacing, None);
+        let mut lane = LanePace::new(pacing, 1, None);
         let nothing = |_: usize| 0;
         let quick = Duration::from_millis(5);
         let sent = |lane: &mut LanePace, from: Nanos| {
@@ -197,13 +252,74 @@ mod tests {
     }
 
     #[test]
+    fn one_without_a_pace_gets_a_share_of_what_it_takes_and_a_healthy_one_all() {
+        let second = 1_000_000_000;
+        // Each answer comes after 10 ms, and the next request at once, on each of so many ways.
+        let sent = |lane: &mut LanePace, from: Nanos, ways: usize| {
+            let mut free = vec![from; ways];
+            let mut count = 0;
+            for now in (0..1000).map(|milli| from + milli * 1_000_000) {
+                while let Some(way) = free.iter_mut().find(|free| **free <= now)
+                    && lane.ask_at(now, 500, |_| 0) == Pass::Now(500)
+                {
+                    *way = now + 10_000_000;
+                    count += 1;
+                }
+            }
+            count
+        };
+        let took = Duration::from_millis(10);
+        for ways in [1, 4] {
+            let mut lane = LanePace::new(Pacing::default(), ways, None);
+            lane.answered_at(0, Outcome::Taken, took, None);
+            assert_eq!(sent(&mut lane, 0, ways), 100 * ways, "nothing is lost while all is well");
+            for number in 1..=2 {
+                lane.answered_at(number * second, Outcome::Throttled, took, None);
+            }
+            let quarter = sent(&mut lane, 3 * second, ways);
+            assert!((24 * ways..=25 * ways + 1).contains(&quarter), "{quarter} on {ways}");
+            // Answers that come much later than they used to say the same.
+            let mut lane = LanePace::new(Pacing::default(), ways, None);
+            lane.answered_at(0, Outcome::Taken, took, None);
+            let slow = Duration::from_secs(2);
+            assert!((lane.answered_at(second, Outcome::Taken, slow, None) - 0.5).abs() < 1e-9);
+            assert_eq!(lane.ask_at(3 * second, 1, |_| 0), Pass::Now(1));
+            let rest = Pass::In(Duration::from_secs(4) / ways as u32);
+            assert_eq!(lane.ask_at(3 * second, 1, |_| 0), rest);
+        }
+    }
+
+    #[test]
+    fn a_restart_waits_as_the_destination_said_and_a_change_does_not() {
+        let folder = Folder::new();
+        let wall = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
+        let open = || {
+            let ledger = Ledger::open(folder.path(), "lane", &wall).expect("a ledger");
+            LanePace::new(Pacing::default(), 1, Some(ledger))
+        };
+        let mut lane = open();
+        assert_eq!(lane.ask(1, |_| 0), Pass::Now(1));
+        drop(lane);
+        assert!(!folder.path().join("pace").exists(), "nothing is to be kept");
+        let mut lane = open();
+        let now = lane.now();
+        let quick = Duration::from_millis(5);
+        lane.answered_at(now, Outcome::Taken, quick, Some(Duration::from_secs(30)));
+        wall.advance_seconds(10);
+        let Pass::In(wait) = open().ask(1, |_| 0) else { panic!("it takes nothing") };
+        assert!(wait > Duration::from_secs(15) && wait <= Duration::from_secs(20), "{wait:?}");
+        open().reopen();
+        assert_eq!(open().ask(1, |_| 0), Pass::Now(1));
+    }
+
+    #[test]
     fn a_restart_makes_a_destination_that_has_too_much_stand_no_more() {
         let folder = Folder::new();
         let wall = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
         let events = Rate::new(100, Duration::from_secs(1), std::num::NonZeroU32::new(1));
         let open = || {
             let ledger = Ledger::open(folder.path(), "lane", &wall).expect("a ledger");
-            LanePace::new(Pacing { events, ..Pacing::default() }, Some(ledger))
+            LanePace::new(Pacing { events, ..Pacing::default() }, 1, Some(ledger))
         };
         let mut lane = open();
         let now = lane.now();
@@ -228,7 +344,7 @@ mod tests {
         ] {
             let open = || {
                 let ledger = Ledger::open(folder.path(), "lane", &wall).expect("a ledger");
-                LanePace::new(pacing, Some(ledger))
+                LanePace::new(pacing, 1, Some(ledger))
             };
             let size = |count: usize| count as u64;
             let sent = (0..1000).take_while(|_| open().ask(1, size) == Pass::Now(1)).count();

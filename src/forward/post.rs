@@ -3,7 +3,7 @@
 //! lane that changes finishes its attempt first; one whose record is gone leaves no place and nothing parked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -47,6 +47,8 @@ struct Post {
     bell: Arc<Notify>,
     /// Something that lies parked may go out.
     is_called: AtomicBool,
+    /// The [`Signal::changed`] of its newest lane.
+    opened: AtomicU64,
     wanted: Mutex<Wanted>,
     state: Mutex<Arc<State>>,
     signal: channel::Sender<Signal>,
@@ -164,7 +166,10 @@ impl Posts {
         };
         let mut posts = lock(&self.inner.posts);
         if let Some((post, _)) = posts.get(&record.id) {
-            *lock(&post.state) = state;
+            let mut shown = lock(&post.state);
+            state.told_as(&shown);
+            *shown = state;
+            drop(shown);
             post.want(wanted);
             return;
         }
@@ -178,6 +183,7 @@ impl Posts {
             scope,
             bell,
             is_called: AtomicBool::new(false),
+            opened: AtomicU64::new(0),
             wanted,
             state,
             signal,
@@ -276,8 +282,11 @@ impl Inner {
         }
         let source = (Source::Woken(Box::new(woken)), seat);
         let (state, signal) = (Arc::clone(state), (told, changed));
-        let lane =
+        let mut lane =
             Lane::open(destination, (ground, &self.room), source, state, self.tempo, signal)?;
+        if post.opened.swap(changed, Ordering::Relaxed) != changed {
+            lane.try_at_once();
+        }
         lane.run().await;
         Ok(())
     }

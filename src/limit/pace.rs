@@ -118,6 +118,12 @@ impl Pace {
         each.map(|bucket| bucket.map_or(Nanos::MIN, |bucket| bucket.whole_at()))
     }
 
+    /// Whether anything is bounded.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.events.is_some() || self.requests.is_some() || self.bytes.is_some()
+    }
+
     /// From now on everything takes `stretch` times as long as the rates say; below 1 is 1.
     pub fn slow_down(&mut self, stretch: f64) {
         self.stretch = stretch.max(1.0);

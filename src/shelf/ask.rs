@@ -1,6 +1,7 @@
 //! What is asked of the table. In: a connection and a question. Out: its answer; every change is one transaction.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
@@ -28,6 +29,21 @@ pub struct Has {
     pub events: u64,
     /// Some of them may go out again.
     pub is_due: bool,
+}
+
+/// How a destination fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// When the first of the attempts failed after which none went well.
+    pub since: Time,
+    /// How many failed, one after the other.
+    pub failures: u32,
+    /// Nothing is tried before this moment.
+    pub next: Time,
+    /// So long that was when it was said: whatever becomes of the clock, it is no longer.
+    pub wait: Duration,
+    /// An event told that it is down.
+    pub is_told: bool,
 }
 
 /// How much is taken in hand at once: events, and bytes of them after which no more follow.
@@ -326,30 +342,43 @@ pub(super) fn discard(
     Ok(Gone { ids, on_their_way: on_their_way.unsigned_abs() })
 }
 
-/// Since when a destination takes nothing.
+/// How a destination fails, if it does.
 pub(super) fn failing(
     connection: &Connection,
     destination: Uuid,
-) -> Result<Option<Time>, ShelfError> {
-    let sql = "SELECT since FROM failing WHERE destination = ?1";
-    let found = connection.query_row(sql, [destination.as_bytes()], |row| row.get(0)).optional()?;
-    Ok(found.map(Time::from_micros))
+) -> Result<Option<Failing>, ShelfError> {
+    let sql = "SELECT since, failures, next, wait, told FROM failing WHERE destination = ?1";
+    let read = |row: &Row<'_>| {
+        Ok(Failing {
+            since: Time::from_micros(row.get(0)?),
+            failures: row.get(1)?,
+            next: Time::from_micros(row.get(2)?),
+            wait: Duration::from_micros(row.get::<_, i64>(3)?.unsigned_abs()),
+            is_told: row.get(4)?,
+        })
+    };
+    Ok(connection.query_row(sql, [destination.as_bytes()], read).optional()?)
 }
 
 pub(super) fn set_failing(
     connection: &Connection,
     destination: Uuid,
-    since: Option<Time>,
+    failing: Option<Failing>,
 ) -> Result<(), ShelfError> {
     let id = destination.as_bytes();
-    match since {
-        Some(since) => connection.execute(
-            "INSERT OR REPLACE INTO failing (destination, since) VALUES (?1, ?2)",
-            params![id, since.micros()],
+    match failing {
+        Some(Failing { since, failures, next, wait, is_told }) => connection.execute(
+            "INSERT OR REPLACE INTO failing (destination, since, failures, next, wait, told)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![id, since.micros(), failures, next.micros(), micros(wait), is_told],
         )?,
         None => connection.execute("DELETE FROM failing WHERE destination = ?1", [id])?,
     };
     Ok(())
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Keeps what a destination has beyond its cursor.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::ShelfError;
 
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// Longest wait for another connection's lock.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
@@ -68,6 +68,14 @@ const HANDS: &str = "
     END;
 ";
 
+/// What came with version 4: how a destination fails, beside since when. What is there was told when it was kept.
+const FAILING: &str = "
+    ALTER TABLE failing ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE failing ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE failing ADD COLUMN next INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE failing ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
+";
+
 /// Opens the file, or makes it.
 pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
     let fault = |fault: std::io::Error| ShelfError::Failed(fault.to_string());
@@ -93,7 +101,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
             if found < 2 {
                 transaction.execute_batch(HOLES)?;
             }
-            transaction.execute_batch(HANDS)?;
+            if found < 3 {
+                transaction.execute_batch(HANDS)?;
+            }
+            transaction.execute_batch(FAILING)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }

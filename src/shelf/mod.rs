@@ -15,11 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
-use crate::clock::Time;
 use crate::id::Uuid;
 use attempts::Attempts;
 
-pub use ask::{Asked, Counts, Gone, Has, Left, Most};
+pub use ask::{Asked, Counts, Failing, Gone, Has, Left, Most};
 pub use attempts::{ATTEMPTS_MAX, Attempt};
 pub use pending::Pending;
 pub use row::{Aside, Key, Lying, Standing, Told};
@@ -289,24 +288,24 @@ impl Shelf {
         Pending::new(self, move |connection| ask::discard(connection, &asked, most)).await
     }
 
-    /// Since when a destination takes nothing, if it was so when that was last said.
+    /// How a destination fails, if it did when that was last said.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn failing(&self, destination: Uuid) -> Result<Option<Time>, ShelfError> {
+    pub async fn failing(&self, destination: Uuid) -> Result<Option<Failing>, ShelfError> {
         self.ask(move |connection| ask::failing(connection, destination)).await
     }
 
-    /// Keeps since when a destination takes nothing; nothing, once it does.
+    /// Keeps how a destination fails, durable when this is ready; nothing, once it takes something.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub async fn set_failing(
         &self,
         destination: Uuid,
-        since: Option<Time>,
+        failing: Option<Failing>,
     ) -> Result<(), ShelfError> {
-        self.ask(move |connection| ask::set_failing(connection, destination, since)).await
+        self.ask(move |connection| ask::set_failing(connection, destination, failing)).await
     }
 
     /// Keeps, as a text, what a destination has beyond its cursor: for [`take_holes`](Self::take_holes) after a stop.

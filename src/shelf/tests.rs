@@ -1,8 +1,10 @@
 //! The shelf on a real file: what lies there, in which order it goes, and what does not fit.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use super::*;
+use crate::clock::Time;
 use crate::event::Event;
 
 /// A folder that goes when the test ends.
@@ -184,11 +186,23 @@ async fn a_file_of_before_is_brought_up() {
     let counts = shelf.put(ONE, all).await.expect("kept");
     drop(shelf);
     let old = Connection::open(folder.0.join(FILE_NAME)).expect("a file");
-    let sql = "DROP TRIGGER aside_came; DROP TRIGGER aside_went; DROP TABLE tally;
+    let sql = "ALTER TABLE failing DROP COLUMN told; ALTER TABLE failing DROP COLUMN failures;
+               ALTER TABLE failing DROP COLUMN next; ALTER TABLE failing DROP COLUMN wait; INSERT INTO failing VALUES (zeroblob(16), 7);
+               DROP TRIGGER aside_came; DROP TRIGGER aside_went; DROP TABLE tally;
                ALTER TABLE aside DROP COLUMN in_hand; PRAGMA user_version = 2;";
     old.execute_batch(sql).expect("the second version");
     drop(old);
     let shelf = Shelf::open(&folder.0).expect("a shelf");
+    let moment = Time::from_micros;
+    let (next, wait) = (moment(0), Duration::ZERO);
+    let mut failing = Failing { since: moment(7), failures: 0, next, wait, is_told: true };
+    assert_eq!(shelf.failing(Uuid::nil()).await, Ok(Some(failing)), "it was told when it was kept");
+    (failing.failures, failing.next, failing.is_told) = (9, moment(8), false);
+    failing.wait = Duration::from_micros(5);
+    shelf.set_failing(Uuid::nil(), Some(failing)).await.expect("kept");
+    assert_eq!(shelf.failing(Uuid::nil()).await, Ok(Some(failing)));
+    shelf.set_failing(Uuid::nil(), None).await.expect("kept");
+    assert_eq!(shelf.failing(Uuid::nil()).await, Ok(None));
     assert_eq!(shelf.counts(ONE).await, Ok(counts));
     assert_eq!(discarded(&shelf, 2).await.0.len(), 1);
     assert_eq!(shelf.counts(ONE).await.expect("counts").events, 2);

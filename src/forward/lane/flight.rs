@@ -214,7 +214,7 @@ impl Lane {
         let reopened = self.reopened;
         self.flights.last = Some(Instant::now());
         self.flights.air.spawn(async move {
-            let started = Instant::now();
+            let started = tokio::time::Instant::now();
             let answer = sink.send(&load, 0..load.len()).await;
             Landed { sink, reopened, load, keys, answer, took: started.elapsed() }
         });

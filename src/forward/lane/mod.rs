@@ -30,6 +30,7 @@ use self::aside::{Blocked, UNKEPT};
 use self::confirm::LOSSES_MAX;
 use self::flight::Flights;
 use self::hand::Hand;
+use self::patience::Failing;
 use self::reading::HOLES_PAUSE;
 use self::source::Source;
 use self::state::State;
@@ -43,7 +44,6 @@ use super::notice::Notices;
 use super::pace::LanePace;
 use super::sinks::{Fault, Refusal, Sink};
 use super::{Destination, ForwardError, Ground, Signal};
-use crate::clock::Time;
 use crate::id::Uuid;
 use crate::limit::Pass;
 use crate::shelf::Shelf;
@@ -93,10 +93,9 @@ pub(super) struct Lane {
     /// The newest [`Signal::reopened`] that was followed.
     reopened: u64,
     refused_in_a_row: u32,
-    /// Since when the destination takes nothing, and whether that is kept.
-    failing_since: Option<(Time, bool)>,
-    /// An event told that the destination is down.
-    told_failing: bool,
+    failing: Failing,
+    /// No wait of before is waited for.
+    tries_at_once: bool,
     /// The destination is asked whether it keeps what it has acknowledged.
     confirms: bool,
     tail: Tail,
@@ -126,16 +125,13 @@ impl Lane {
         let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
         let shelf = ground.shelf.clone();
         let pacing = destination.pacing;
-        let ledger = if pacing.is_empty() {
-            None
-        } else {
-            let opened = Ledger::open(&ground.data, &destination.key(), &ground.clock);
-            let note = |fault: &std::io::Error| {
-                let destination = destination.name();
-                tracing::warn!(destination, %fault, "a restart will give its pace anew");
-            };
-            opened.inspect_err(note).ok()
+        let opened = Ledger::open(&ground.data, &destination.key(), &ground.clock);
+        let opened = if pacing.is_empty() { opened } else { opened.and_then(Ledger::made) };
+        let note = |fault: &std::io::Error| {
+            let destination = destination.name();
+            tracing::warn!(destination, %fault, "a restart will give its pace anew");
         };
+        let ledger = opened.inspect_err(note).ok();
         let Signal { reopened, .. } = *signal.borrow();
         let ordering = manner.ordering();
         let (is_strict, is_parallel) = (sink.is_strict(), manner.concurrency() > 1);
@@ -152,7 +148,7 @@ impl Lane {
             has_all: true,
             sink,
             flights: Flights::new(sinks, reopened),
-            pace: LanePace::new(pacing, ledger),
+            pace: LanePace::new(pacing, manner.concurrency(), ledger),
             backoff: Backoff::default(),
             news: shelf.news(),
             shelf,
@@ -168,8 +164,8 @@ impl Lane {
             changed,
             reopened,
             refused_in_a_row: 0,
-            failing_since: None,
-            told_failing: false,
+            failing: Failing::default(),
+            tries_at_once: false,
             confirms: destination.confirms,
             tail: Tail::default(),
             asked: Instant::now(),
@@ -184,7 +180,10 @@ impl Lane {
     pub(super) async fn run(mut self) {
         self.recall_failing().await;
         self.recall_holes().await;
-        while self.go_round().await.is_ok() && self.take_rest().await.is_ok() {
+        // A wait that the last stop cut short goes on.
+        let mut goes_on = self.take_rest().await.is_ok();
+        while goes_on && self.go_round().await.is_ok() {
+            goes_on = self.take_rest().await.is_ok();
             self.keep_holes_in_time().await;
         }
         self.land_all().await;
@@ -325,9 +324,6 @@ impl Lane {
         self.keep_holes_in_time().await;
         self.state.went_well();
         self.note_working().await;
-        if std::mem::take(&mut self.told_failing) {
-            self.notices.recovered(&self.state).await;
-        }
         let facts = &self.state.facts;
         facts.attempted(Outcome::Taken);
         facts.delivered(range.len() as u64);
@@ -354,10 +350,7 @@ impl Lane {
         let own = if fault.is_lasting { slow(&self.tempo, chance) } else { own };
         let wait = fault.after.map_or(own, |asked| asked.max(own));
         let is_down = fault.is_lasting || self.backoff.is_open();
-        self.note_failing(is_down).await;
-        if !self.told_failing && is_down {
-            self.told_failing = self.notices.failing(&self.state, &fault.what).await;
-        }
+        self.note_failing(fault, is_down, wait).await;
         wait
     }
 

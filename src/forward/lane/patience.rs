@@ -1,5 +1,6 @@
-//! How long a destination may take nothing before what waits for it is set aside. In: failures and successes. Out: the
-//! moment of the first failure, kept over restarts; and events that waited longer than the window, parked.
+//! How long a destination may take nothing before what waits for it is set aside. In: failures and successes. Out: since
+//! when, how often, until when nothing is tried, and whether that was told, kept over restarts and changes of the
+//! destination; and events that waited longer than the window, parked.
 
 use std::time::Duration;
 
@@ -7,28 +8,71 @@ use super::{Lane, Stopped};
 use crate::clock::Time;
 use crate::forward::load::Load;
 use crate::forward::sinks::{Fault, Refusal};
+use crate::shelf;
+
+/// A shorter wait is over before a restart is.
+const KEPT_MIN: Duration = Duration::from_secs(1);
+
+/// How the destination fails.
+#[derive(Debug, Default)]
+pub(super) struct Failing {
+    /// Since when it takes nothing.
+    since: Option<Time>,
+    /// An event told that it is down.
+    is_told: bool,
+    /// It is kept that it fails, and whether that was told.
+    kept: Option<bool>,
+}
 
 impl Lane {
-    /// Since when nothing was taken before the last stop.
+    /// The destination is another one by now: what it failed for may be mended, and is tried without a wait.
+    pub(in crate::forward) fn try_at_once(&mut self) {
+        self.tries_at_once = true;
+        self.pace.reopen();
+    }
+
+    /// How it failed before the last stop or change, if it did: the next attempt is when it would have been.
     pub(super) async fn recall_failing(&mut self) {
-        if let Ok(Some(since)) = self.shelf.failing(self.id).await {
-            self.failing_since = Some((since, true));
+        let Ok(Some(kept)) = self.shelf.failing(self.id).await else { return };
+        let shelf::Failing { since, failures, next, wait: most, is_told } = kept;
+        self.failing = Failing { since: Some(since), is_told, kept: Some(is_told) };
+        self.backoff.recall(failures, is_told);
+        self.state.failed(&format!("it has taken nothing since {since}"), false);
+        let wait = next.micros().saturating_sub(self.notices.clock().now().micros());
+        let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
+        if !wait.is_zero() && !self.tries_at_once {
+            self.rest = Some(wait.min(most));
         }
     }
 
-    /// An attempt failed. The moment of the first is kept once the destination counts as down.
-    pub(super) async fn note_failing(&mut self, is_down: bool) {
+    /// An attempt failed, and so long nothing is tried. Kept once the destination counts as down or the wait is long.
+    pub(super) async fn note_failing(&mut self, fault: &Fault, is_down: bool, wait: Duration) {
         let now = self.notices.clock().now();
-        let (since, is_kept) = *self.failing_since.get_or_insert((now, false));
-        if is_down && !is_kept {
-            let kept = self.shelf.set_failing(self.id, Some(since)).await;
-            self.failing_since = Some((since, kept.is_ok()));
+        let since = *self.failing.since.get_or_insert(now);
+        if is_down && !self.failing.is_told {
+            self.failing.is_told = self.notices.failing(&self.state, &fault.what).await;
+        }
+        let is_told = self.failing.is_told;
+        let is_news = is_down && self.failing.kept != Some(is_told);
+        if !is_news && wait < KEPT_MIN {
+            return;
+        }
+        let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+        let next = Time::from_micros(now.micros().saturating_add(micros));
+        let failures = self.backoff.failures();
+        let failing = shelf::Failing { since, failures, next, wait, is_told };
+        if self.shelf.set_failing(self.id, Some(failing)).await.is_ok() {
+            self.failing.kept = Some(is_told);
         }
     }
 
     /// Something was taken.
     pub(super) async fn note_working(&mut self) {
-        if let Some((_, true)) = self.failing_since.take()
+        let Failing { is_told, kept, .. } = std::mem::take(&mut self.failing);
+        if is_told {
+            self.notices.recovered(&self.state).await;
+        }
+        if kept.is_some()
             && let Err(fault) = self.shelf.set_failing(self.id, None).await
         {
             let destination = &self.state.name;
@@ -70,7 +114,7 @@ impl Lane {
     }
 
     fn is_overdue(&self, received: Time) -> bool {
-        let Some((since, _)) = self.failing_since else { return false };
+        let Some(since) = self.failing.since else { return false };
         let now = self.notices.clock().now().micros();
         let waited = now.saturating_sub(since.micros().max(received.micros()));
         Duration::from_micros(u64::try_from(waited).unwrap_or(0)) >= self.tempo.window

@@ -2,7 +2,9 @@
 //! said; what is sent instead of it, or why there is none; and what an answer says of the pace.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Lane;
 use super::state::State;
@@ -65,8 +67,7 @@ impl Lane {
             Answer::Failed(fault) => (fault.outcome, fault.what.as_str()),
         };
         self.note_attempt(load, range, took, what);
-        let share = self.pace.answered(outcome, took, closed);
-        if !self.destination.pacing.is_empty() {
+        if let Some(share) = self.pace.answered(outcome, took, closed) {
             self.state.facts.goes_at(share);
             self.notes.goes_at(self.id, share);
         }

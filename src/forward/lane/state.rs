@@ -112,6 +112,12 @@ impl State {
         may
     }
 
+    /// What an event said just now of the lane as it was before a change, it does not say again.
+    pub(in crate::forward) fn told_as(&self, before: &Self) {
+        let told = before.health().told;
+        self.health().told = told;
+    }
+
     /// So many events lie parked.
     pub(in crate::forward) fn lies_parked(&self, now: u64) {
         self.parked.store(now, Ordering::Relaxed);

@@ -4,6 +4,7 @@ mod egress;
 mod files;
 mod forms;
 mod parking;
+mod patience;
 mod prefect;
 mod records;
 mod requests;

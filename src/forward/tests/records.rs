@@ -57,7 +57,7 @@ impl House {
     }
 }
 
-fn address(server: &Server) -> String {
+pub(super) fn address(server: &Server) -> String {
     format!("http://{}/in", server.address)
 }
 

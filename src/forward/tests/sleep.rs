@@ -19,12 +19,12 @@ fn has_own_place(house: &House, number: u128) -> bool {
 }
 
 impl House {
-    fn start(&self, records: &[Record]) -> Forwarder {
+    pub(super) fn start(&self, records: &[Record]) -> Forwarder {
         Forwarder::start_at(brisk(), Vec::new(), records, self.ground()).expect("lanes")
     }
 
     /// The same house after the process ended and began again.
-    fn again(self) -> Self {
+    pub(super) fn again(self) -> Self {
         self.spool.close();
         let data = self.data();
         let Self { folder, clock, shelf, .. } = self;
