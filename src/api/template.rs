@@ -15,7 +15,8 @@ use crate::request::SECRET_HEADERS;
 const WARNINGS: HeaderName = HeaderName::from_static("hookgate-warnings");
 
 impl Api {
-    /// Refuses values whose template does not compile, or that tell requests apart by what is no rule.
+    /// Refuses values whose template does not compile, that tell requests apart by what is no rule, or never give it a
+    /// turn.
     pub(super) fn check_template(&self, values: &Values) -> Result<(), Problem> {
         if let Some(source) = values.get("template").and_then(Value::as_str) {
             self.check(source).map_err(Problem::Template)?;
@@ -26,6 +27,9 @@ impl Api {
         };
         if values.get("dedup_window_seconds").and_then(Value::as_u64) == Some(0) {
             return Err(wrong("dedup_window_seconds", "a window has at least 1 second".to_owned()));
+        }
+        if values.get("weight").and_then(Value::as_u64) == Some(0) {
+            return Err(wrong("weight", "a turn has at least 1 event".to_owned()));
         }
         let Some(rule) = values.get("dedup_key").and_then(Value::as_str) else { return Ok(()) };
         if SECRET_HEADERS.iter().any(|secret| rule.trim().eq_ignore_ascii_case(secret.as_str())) {

@@ -225,6 +225,11 @@ impl Forwarder {
         Ok(Self { spool: ground.spool.clone(), signal, states, posts, tasks, tempo })
     }
 
+    /// At a destination that is behind, a webhook has so many events in one of its turns.
+    pub fn weigh(&self, webhook: Uuid, weight: u32) {
+        self.posts.weigh(webhook, weight);
+    }
+
     /// Follows the changes of records, for the store to call.
     pub fn watcher(&self) -> impl Fn(&Change) + Send + Sync + 'static {
         let posts = self.posts.clone();

@@ -132,11 +132,18 @@ impl Posts {
         &self.inner.facts
     }
 
-    /// Follows a change; keys and webhooks are none of their business.
+    /// How many events a webhook has in one of its turns.
+    pub(super) fn weigh(&self, webhook: Uuid, weight: u32) {
+        self.inner.room.weights.set(webhook, weight);
+    }
+
+    /// Follows a change; keys are none of their business.
     pub(super) fn apply(&self, change: &Change) {
         match change {
             Change::Destination(record) => self.put(record),
             Change::DestinationGone(id) => self.end(*id),
+            Change::Webhook(webhook) => self.weigh(webhook.id, webhook.weight),
+            Change::WebhookGone(id) => self.weigh(*id, 1),
             _ => {}
         }
     }

@@ -364,6 +364,7 @@ pub(super) mod tests {
             former: None,
             dedup: None,
             verification: None,
+            weight: 1,
             template: template.to_owned(),
             version: 0,
             shadow: None,

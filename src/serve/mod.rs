@@ -28,7 +28,7 @@ use crate::request::Arrival;
 use crate::seal::Keys;
 use crate::shelf::{Shelf, ShelfError};
 use crate::spool::{FolderLock, Spool, SpoolError};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, Webhook};
 use crate::telemetry::{Telemetry, accept, process};
 use crate::verify::key::Keyring;
 use cores::Cores;
@@ -216,6 +216,7 @@ impl Gateway {
         let (sockets, listeners) = bind(config, handles.len(), &clock, &telemetry)?;
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
         let forwarder = lanes_of(config, &store, (&spool, &shelf), &clock, &telemetry).await?;
+        weigh(&forwarder, &webhooks);
         let (stop_pump, stopped) = watch::channel(false);
         let upkeep = tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
         let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
@@ -331,6 +332,13 @@ fn keys_of(config: &Config) -> Result<Option<Keys>, StoreError> {
 fn watch_webhooks(store: &Store, routes: &Arc<Routes>) {
     let routes = Arc::clone(routes);
     store.watch(Box::new(move |change| routes.apply(change)));
+}
+
+/// Tells lanes how many events each webhook has in a turn.
+fn weigh(forwarder: &Forwarder, webhooks: &[Webhook]) {
+    for webhook in webhooks {
+        forwarder.weigh(webhook.id, webhook.weight);
+    }
 }
 
 /// The lanes of the operator's destinations and of those that records describe.

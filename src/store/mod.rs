@@ -85,6 +85,8 @@ pub struct Webhook {
     pub dedup: Option<Box<Dedup>>,
     /// How its requests are verified, when they are.
     pub verification: Option<Box<Verification>>,
+    /// Events that go in one of its turns at a destination that is behind.
+    pub weight: u32,
     /// The template, byte for byte as it was saved.
     pub template: String,
     /// Which version of it that is.

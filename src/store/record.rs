@@ -226,6 +226,7 @@ impl Record {
             former: slug.former.clone(),
             dedup: self.dedup(),
             verification: self.verification().map(Box::new),
+            weight: self.weight(),
             template: self.text("template").to_owned(),
             version: self.fields.get("template_version").and_then(Value::as_u64).unwrap_or(0),
             shadow: self.shadow(),
@@ -279,6 +280,11 @@ impl Record {
         let said = self.fields.get(REDACT).filter(|said| !said.is_null())?;
         // What does not read was never saved; no body is kept then.
         Some(Box::new(Rules::read(said).unwrap_or_else(|_| Rules::strictest())))
+    }
+
+    fn weight(&self) -> u32 {
+        let said = self.fields.get("weight").and_then(Value::as_u64);
+        said.and_then(|said| u32::try_from(said).ok()).unwrap_or(1).max(1)
     }
 
     fn dedup(&self) -> Option<Box<Dedup>> {

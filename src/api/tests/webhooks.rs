@@ -144,6 +144,30 @@ fn what_tells_requests_apart_is_told_only_where_it_is_set() {
 }
 
 #[test]
+fn a_weight_is_told_only_where_it_is_set_and_stays_with_who_does_not_know_it() {
+    let house = House::new();
+    let path = house.hook(&house.make(&minimal())["id"]);
+    let served = || house.served().remove(0).weight;
+    assert_eq!(served(), 1);
+    assert!(house.call("GET", &path, "").body.get("weight").is_none());
+    let mut body = minimal();
+    body["weight"] = 3.into();
+    assert_eq!(house.call("PUT", &path, &body.to_string()).status, 204);
+    assert_eq!((served(), &house.call("GET", &path, "").body["weight"]), (3, &json!(3)));
+    assert_eq!(house.call("PUT", &path, &minimal().to_string()).status, 204);
+    assert_eq!(served(), 3);
+    for wrong in [json!(0), json!(101), json!(-1), json!("much")] {
+        body["weight"] = wrong;
+        let refused = house.call("PUT", &path, &body.to_string());
+        let detail = &refused.body["detail"][0];
+        assert_eq!((refused.status, &detail["loc"][1]), (422, &json!("weight")), "{detail}");
+    }
+    body["weight"] = Value::Null;
+    assert_eq!(house.call("PUT", &path, &body.to_string()).status, 204);
+    assert_eq!(served(), 1);
+}
+
+#[test]
 fn a_replaced_slug_lives_on_as_long_as_asked() {
     let house = House::new();
     let made = house.make(&minimal());

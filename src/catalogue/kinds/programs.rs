@@ -16,6 +16,8 @@ const KEY_MAX_CHARS: u64 = 1000;
 /// Longest time in which a request sent again is taken for the same.
 const WINDOW_MAX_SECONDS: u64 = 604_800;
 
+/// Most events that a webhook has in one turn at a destination that is behind.
+const WEIGHT_MAX: u64 = 100;
 /// Largest setting of how requests are verified, with its secrets.
 const VERIFICATION_MAX_BYTES: usize = 64 << 10;
 
@@ -174,6 +176,7 @@ pub static WEBHOOK: Kind = Kind {
             .kept()
             .null_clears()
             .own(),
+        Field::new("weight", Shape::Count(WEIGHT_MAX)).kept().null_clears().own(),
         Field::new("redact", Shape::Object(REDACT_MAX_BYTES)).kept().null_clears().own(),
         Field::new("verification", Shape::Object(VERIFICATION_MAX_BYTES))
             .kept()

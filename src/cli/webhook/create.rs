@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::once::{Networks, Once};
+use super::once::{Networks, Once, Turn};
 use super::redaction::Redaction;
 use super::source::Source;
 use super::verification::Verification;
@@ -49,6 +49,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     networks: Networks,
     #[command(flatten)]
+    turn: Turn,
+    #[command(flatten)]
     redaction: Redaction,
     #[command(flatten)]
     verification: Verification,
@@ -78,6 +80,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     args.once.check(None)?;
     args.once.fill(&mut body);
     args.networks.fill(&mut body);
+    args.turn.fill(&mut body);
     args.redaction.fill(&mut body, &Value::Null);
     args.verification.fill(&mut body, &Value::Null)?;
     let remote = args.access.workspace().await?;

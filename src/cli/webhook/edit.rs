@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::once::{Networks, Once};
+use super::once::{Networks, Once, Turn};
 use super::redaction::Redaction;
 use super::source::Source;
 use super::verification::Verification;
@@ -45,6 +45,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     networks: Networks,
     #[command(flatten)]
+    turn: Turn,
+    #[command(flatten)]
     redaction: Redaction,
     #[command(flatten)]
     verification: Verification,
@@ -65,12 +67,13 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let is_more_said = args.once.is_said()
         || args.no_dedup
         || args.networks.is_said()
+        || args.turn.is_said()
         || args.redaction.is_said()
         || args.no_redaction
         || args.verification.is_said();
     if !(is_said || is_more_said || args.service_account.is_some() || args.no_service_account) {
         let what = "nothing is to change: --name, --description, --template-file, --service-account, \
-                    --dedup-key, --network, --verify, --redact-body";
+                    --dedup-key, --network, --weight, --verify, --redact-body";
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
@@ -95,6 +98,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     }
     args.once.fill(&mut body);
     args.networks.fill(&mut body);
+    args.turn.fill(&mut body);
     args.redaction.fill(&mut body, &webhook);
     args.verification.fill(&mut body, &webhook["verification"])?;
     if args.no_redaction {

@@ -225,6 +225,7 @@ fn print(remote: &Remote, webhook: Value, listing: Listing) -> Result<(), Failur
         ("service account", caller),
         ("taken once", once::told(&webhook)),
         ("taken from", once::told_networks(&webhook)),
+        ("weight", webhook["weight"].as_u64().map(|weight| weight.to_string()).unwrap_or_default()),
         ("redacted", redaction::told(&webhook)),
         ("verified", verification::told(&webhook)),
         ("created", text(&webhook, "created")),

@@ -1,5 +1,5 @@
-//! How requests that are sent again are told, and from where any may come, as flags. In: a header or template, a
-//! time, networks. Out: members of a body.
+//! How requests that are sent again are told, from where any may come, and how many events go in one turn, as flags.
+//! In: a header or template, a time, networks, a weight. Out: members of a body.
 
 use serde_json::{Value, json};
 
@@ -19,6 +19,28 @@ pub(super) struct Once {
     /// together the newest 1,000,000 are
     #[arg(long, value_name = "TIME", value_parser = window)]
     dedup_window: Option<i64>,
+}
+
+/// How many of its events go in one turn.
+#[derive(Debug, clap::Args)]
+pub(super) struct Turn {
+    /// Where a destination is behind, webhooks take turns: so many of its events go in one of its own, 1 to 100
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    weight: Option<u32>,
+}
+
+impl Turn {
+    /// Whether anything is said.
+    pub(super) fn is_said(&self) -> bool {
+        self.weight.is_some()
+    }
+
+    /// Puts what is said into a body.
+    pub(super) fn fill(&self, body: &mut Value) {
+        if let Some(weight) = self.weight {
+            body["weight"] = json!(weight);
+        }
+    }
 }
 
 /// From where it may be called.

@@ -1,9 +1,11 @@
-//! Whose turn it is among events that wait: accounts in turn, in each account its webhooks in turn, one event each; in
-//! each webhook the oldest first, and of one key never a later one before an earlier one. In: events with their webhook
-//! and key. Out: the next ones to go. A key that is given out may be held until it is given back: then nothing of it
-//! goes meanwhile. Holds as much as the lane's window does.
+//! Whose turn it is among events that wait: accounts in turn, one event each; in each account its webhooks in turn, as
+//! many events each as its webhook's weight says, one if it says nothing; in each webhook the oldest first, and of one
+//! key never a later one before an earlier one. In: events with their webhook and key. Out: the next ones to go. A key
+//! that is given out may be held until it is given back: then nothing of it goes meanwhile. Holds as much as the lane's
+//! window does.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::forward::load::Item;
 use crate::id::Uuid;
@@ -11,6 +13,35 @@ use crate::shelf::Key;
 
 /// An account and its webhook, or what else events came from.
 pub(super) type Flow = (Uuid, Uuid);
+
+/// How many events a webhook has in one turn, of those that have more than one.
+#[derive(Debug, Default)]
+pub(in crate::forward) struct Weights(RwLock<HashMap<Uuid, u32>>);
+
+impl Weights {
+    /// A webhook has so many from now on.
+    pub(in crate::forward) fn set(&self, webhook: Uuid, weight: u32) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if weight > 1 {
+            all.insert(webhook, weight);
+        } else {
+            all.remove(&webhook);
+        }
+    }
+
+    fn of(&self, webhook: Uuid) -> u32 {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(&webhook).copied().unwrap_or(1)
+    }
+}
+
+/// The flows of one account in the order of their turns.
+#[derive(Debug, Default)]
+struct Ring {
+    flows: VecDeque<Flow>,
+    /// Events that the first still has in its turn; none: it has not begun.
+    left: u32,
+}
 
 /// Events of one key, in order.
 #[derive(Debug, Default)]
@@ -36,11 +67,16 @@ pub(super) struct Turns {
     ready: HashMap<Flow, BTreeSet<(u64, Key)>>,
     /// Accounts in the order of their turns, and in each its flows.
     accounts: VecDeque<Uuid>,
-    flows: HashMap<Uuid, VecDeque<Flow>>,
+    rings: HashMap<Uuid, Ring>,
     waiting: usize,
+    weights: Arc<Weights>,
 }
 
 impl Turns {
+    pub(super) fn new(weights: &Arc<Weights>) -> Self {
+        Self { weights: Arc::clone(weights), ..Self::default() }
+    }
+
     /// Events that wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
@@ -90,11 +126,11 @@ impl Turns {
             let is_new = !self.ready.contains_key(&flow);
             self.ready.entry(flow).or_default().insert((number, key));
             if is_new {
-                let flows = self.flows.entry(flow.0).or_default();
-                if flows.is_empty() {
+                let ring = self.rings.entry(flow.0).or_default();
+                if ring.flows.is_empty() {
                     self.accounts.push_back(flow.0);
                 }
-                flows.push_back(flow);
+                ring.flows.push_back(flow);
             }
         }
     }
@@ -103,14 +139,16 @@ impl Turns {
     pub(super) fn next(&mut self, fits: impl Fn(usize) -> bool) -> Option<(Key, Item)> {
         loop {
             let account = *self.accounts.front()?;
-            let flows = self.flows.get_mut(&account)?;
-            let flow = *flows.front()?;
+            let ring = self.rings.get_mut(&account)?;
+            let flow = *ring.flows.front()?;
             let first = self.ready.get(&flow).and_then(|ready| ready.first());
             let Some((_, key)) = first.copied() else {
                 self.ready.remove(&flow);
-                flows.pop_front();
-                if flows.is_empty() {
-                    self.flows.remove(&account);
+                // What it had left of its turn is over.
+                ring.left = 0;
+                ring.flows.pop_front();
+                if ring.flows.is_empty() {
+                    self.rings.remove(&account);
                     self.accounts.pop_front();
                 }
                 continue;
@@ -118,7 +156,13 @@ impl Turns {
             if !fits(self.lines.get(&key)?.waiting.front()?.1.bytes()) {
                 return None;
             }
-            flows.rotate_left(1);
+            if ring.left == 0 {
+                ring.left = self.weights.of(flow.1);
+            }
+            ring.left -= 1;
+            if ring.left == 0 {
+                ring.flows.rotate_left(1);
+            }
             self.accounts.rotate_left(1);
             let mut taken = None;
             self.change(key, |line| taken = line.waiting.pop_front());
@@ -179,7 +223,32 @@ mod tests {
         assert_eq!(take(&mut turns, 7), [3, 1001, 1000, 1002, 4, 1003, 5]);
         assert_eq!(turns.waiting(), 994);
         assert_eq!(take(&mut turns, 2000).len(), 994);
-        assert!(turns.lines.is_empty() && turns.ready.is_empty() && turns.flows.is_empty());
+        assert!(turns.lines.is_empty() && turns.ready.is_empty() && turns.rings.is_empty());
+    }
+
+    #[test]
+    fn one_of_three_times_the_weight_has_three_times_as_many() {
+        let weights = Arc::new(Weights::default());
+        weights.set(Uuid::from_u128(2), 3);
+        let mut turns = Turns::new(&weights);
+        for number in 0..300 {
+            let webhook = u128::from(number / 100);
+            turns.push(flow(1, webhook), key(&number.to_string()), item(number));
+        }
+        for number in 300..400 {
+            turns.push(flow(2, 9), key(&number.to_string()), item(number));
+        }
+        let taken = take(&mut turns, 100);
+        let share = |webhook: u64| taken.iter().filter(|number| *number / 100 == webhook).count();
+        assert_eq!([0, 1, 2, 3].map(share), [10, 10, 30, 50], "accounts have equal shares");
+        // Changed while it waits, and none left of its turn when it has nothing more.
+        weights.set(Uuid::from_u128(2), 1);
+        weights.set(Uuid::from_u128(0), 2);
+        let taken = take(&mut turns, 80);
+        let share = |webhook: u64| taken.iter().filter(|number| *number / 100 == webhook).count();
+        assert_eq!([0, 1, 2, 3].map(share), [20, 10, 10, 40]);
+        assert_eq!(take(&mut turns, 400).len(), 220);
+        assert!(turns.rings.is_empty() && turns.accounts.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use bytes::Bytes;
 
 use super::ahead::{Ahead, Holes};
-use super::turns::{Flow, Turns};
+use super::turns::{Flow, Turns, Weights};
 use crate::event::Event;
 use crate::forward::load::{Item, Load, Ordering};
 use crate::id::Uuid;
@@ -22,9 +22,14 @@ const BYTES_MAX: usize = 16 << 20;
 /// So many bytes all lanes together hold beyond what each sends next; then none reads ahead.
 const ROOM_BYTES: usize = 128 << 20;
 
-/// What all lanes have read ahead together.
+/// What all lanes have together.
 #[derive(Debug, Default)]
-pub(in crate::forward) struct Room(AtomicUsize);
+pub(in crate::forward) struct Room {
+    /// Bytes that they have read ahead.
+    bytes: AtomicUsize,
+    /// Of webhooks.
+    pub(in crate::forward) weights: Arc<Weights>,
+}
 
 /// How a lane's events wait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,10 +49,10 @@ enum Queue {
 }
 
 impl Queue {
-    fn new(rules: Rules) -> Self {
+    fn new(rules: Rules, room: &Room) -> Self {
         // Of several on their way the keys must be known.
         if rules.is_parallel {
-            Self::Turns(Box::default())
+            Self::Turns(Box::new(Turns::new(&room.weights)))
         } else {
             Self::Plain(VecDeque::new(), None)
         }
@@ -95,7 +100,7 @@ impl Window {
         Self {
             rules,
             ahead: Ahead::default(),
-            queue: Queue::new(rules),
+            queue: Queue::new(rules, room),
             again: Vec::new(),
             held: Vec::new(),
             next: 0,
@@ -123,7 +128,7 @@ impl Window {
         !self.rules.is_strict
             && self.ahead.frames() < FRAMES_MAX
             && self.ahead.bytes() < BYTES_MAX
-            && self.room.0.load(Relaxed) < ROOM_BYTES
+            && self.room.bytes.load(Relaxed) < ROOM_BYTES
     }
 
     /// Whether a lane that has nothing else to do may wait for more.
@@ -193,7 +198,7 @@ impl Window {
                 items.push_back(item);
             }
             Queue::Plain(items, of) => {
-                let mut turns = Turns::default();
+                let mut turns = Turns::new(&self.room.weights);
                 let before = of.unwrap_or(flow);
                 for item in items.drain(..) {
                     turns.push(before, ordering.key(item.kept(), item.event()), item);
@@ -257,7 +262,7 @@ impl Window {
                         turns.hold(*key);
                     }
                 } else if turns.waiting() == 0 {
-                    self.queue = Queue::new(self.rules);
+                    self.queue = Queue::new(self.rules, &self.room);
                 }
                 Load::new(items, ordering, keys)
             }
@@ -314,7 +319,7 @@ impl Window {
     pub(super) fn put_down(&mut self) {
         self.ahead.go_back();
         self.held.clear();
-        self.queue = Queue::new(self.rules);
+        self.queue = Queue::new(self.rules, &self.room);
         self.take_room();
     }
 
@@ -337,9 +342,9 @@ impl Window {
     fn take_room(&mut self) {
         let bytes = self.ahead.bytes();
         if bytes > self.taken {
-            self.room.0.fetch_add(bytes - self.taken, Relaxed);
+            self.room.bytes.fetch_add(bytes - self.taken, Relaxed);
         } else {
-            self.room.0.fetch_sub(self.taken - bytes, Relaxed);
+            self.room.bytes.fetch_sub(self.taken - bytes, Relaxed);
         }
         self.taken = bytes;
     }
@@ -347,6 +352,6 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        self.room.0.fetch_sub(self.taken, Relaxed);
+        self.room.bytes.fetch_sub(self.taken, Relaxed);
     }
 }
