@@ -46,7 +46,7 @@ use crate::telemetry::forward::Facts;
 
 pub use destination::Destination;
 pub use notice::ACTIONS;
-pub use record::{MANNER, vet};
+pub use record::{MANNER, batch_of, vet};
 
 /// Why nothing can be sent on.
 #[derive(Debug, thiserror::Error)]

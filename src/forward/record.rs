@@ -3,6 +3,7 @@
 //! standard output: those are the operator's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
@@ -15,11 +16,12 @@ use serde_json::Value;
 use super::Destination;
 use super::destination::Owner;
 use super::rules::{read_condition, read_reshaping};
+use super::sinks::Sink;
 use super::target::Target;
 use crate::catalogue::Values;
-use crate::clock::Time;
+use crate::clock::{Clock, Time};
 use crate::filter::{Filter, Order};
-use crate::limit::{PaceTexts, Pacing};
+use crate::limit::{Batch, PaceTexts, Pacing};
 use crate::render::{Condition, Reshaping};
 use crate::spool::OnFull;
 use crate::store::Record;
@@ -66,6 +68,13 @@ struct Said {
 /// Every field that is wrong.
 pub fn vet(fields: &Values, now: Time) -> Result<(), Vec<Flaw>> {
     read(fields, now).map(drop)
+}
+
+/// What one request of a record's destination carries at most; nothing when its fields make none.
+pub fn batch_of(fields: &Values, clock: &Arc<Clock>) -> Option<Batch> {
+    let Said { destination, .. } = read(fields, clock.now()).ok()?;
+    let bounds = Sink::new(&destination, clock, Duration::ZERO).ok()?.bounds();
+    Some(Batch { events: bounds.events, bytes: bounds.bytes as u64 })
 }
 
 impl Destination {

@@ -215,3 +215,32 @@ fn a_pace_and_a_limit_are_tried_on_what_a_stopped_gateway_holds() {
     assert_eq!((&refused["requests"], &refused["refused"]), (&json!(5), &json!(3)), "{refused}");
     served.resume();
 }
+
+#[test]
+fn the_pace_of_a_destination_is_tried_on_what_it_gets_in_the_batches_it_has() {
+    let served = Served::start(|_| ());
+    let template =
+        r#"{"event": "tried", "resource": {"prefect.resource.id": "r"}, "payload": {{ body }}}"#;
+    let webhook = served.call("POST", "/webhooks/", &json!({ "name": "a", "template": template }));
+    let webhook = webhook.json();
+    for number in 0..8 {
+        served.post(&webhook, &format!("{{\"n\":{number}}}")).receipt();
+    }
+    let destination = json!({
+        "name": "shop", "to": "https://shop.example/in", "hold": true, "batch_events": 2,
+        "filter": {"event": {"name": ["tried"]}}, "where": "event.payload.n > 1",
+    });
+    assert_eq!(served.call("POST", "/destinations/", &destination).status, 201);
+    let told = |more: &[&str]| {
+        let words = ["limit", "simulate", "--destination", "shop", "--rate", "100/s"];
+        let when = ["--since", "2000-01-01T00:00:00Z", "-o", "json"];
+        let output = served.command(&[&words[..], &when, more].concat(), &served.key);
+        // Before the index has an event, there is none.
+        output.status.success().then(|| serde_json::from_slice::<Value>(&output.stdout))
+    };
+    let mut all = (0..500).filter_map(|_| told(&[])?.ok());
+    let all = all.find(|told| told["events"] == 6).expect("six of eight");
+    assert_eq!(all["requests"], 3, "{all}");
+    let one = told(&["--batch-events", "6"]).expect("an answer").expect("JSON");
+    assert_eq!(one["requests"], 1, "{one}");
+}

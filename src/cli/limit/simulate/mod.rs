@@ -2,6 +2,8 @@
 //! a setting; events of a gateway, or of a file. Out: what would have been refused, or how long what would have
 //! waited; and the least setting that would have done. The budgets are the gateway's own.
 
+mod course;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,6 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use self::course::Course;
 use super::webhook;
 use crate::cli::access::{Access, Remote};
 use crate::cli::event::{Question, Wanted};
@@ -21,7 +24,7 @@ use crate::clock::{Clock, Time};
 use crate::config::RateText;
 use crate::event::{plain_name, write_received};
 use crate::limit::{
-    Batch, Offer, Pacing, Rate, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
+    Batch, Offer, Rate, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
 };
 use crate::spool;
 
@@ -63,7 +66,7 @@ pub(in crate::cli) struct Args {
     /// As a limit of all webhooks of the account together, `limits.account_rate`
     #[arg(long)]
     all_webhooks: bool,
-    /// As the pace of this destination, with its filter; what is not said is as it has it
+    /// As the pace of this destination, with its filter, its `where` and its batches; what is not said is as it has it
     #[arg(long, value_name = "NAME|ID",
           conflicts_with_all = ["webhook", "each_webhook", "all_webhooks", "file", "data"])]
     destination: Option<String>,
@@ -79,10 +82,9 @@ pub(in crate::cli) struct Args {
     /// Bytes of events per time
     #[arg(long, value_name = "RATE", conflicts_with_all = LIMITS)]
     byte_rate: Option<RateText>,
-    /// Most events of one request
-    #[arg(long, value_name = "N", default_value_t = BATCH.events as u32,
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    batch_events: u32,
+    /// Most events of one request; 500 when nothing is said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    batch_events: Option<u32>,
     /// Find the least --rate with which nothing would have waited longer, such as 5s or 1m
     #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with_all = LIMITS,
           requires = "rate")]
@@ -130,11 +132,12 @@ struct Case {
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
-    let (case, pacing) = match (&args.file, &args.data) {
-        (Some(file), _) => (args.read(file)?, args.pacing(&Value::Null)?),
-        (None, Some(data)) => (args.look(data)?, args.pacing(&Value::Null)?),
+    let (case, course) = match (&args.file, &args.data) {
+        (Some(file), _) => (args.read(file)?, Course::of(args, &Value::Null)?),
+        (None, Some(data)) => (args.look(data)?, Course::of(args, &Value::Null)?),
         (None, None) => args.ask().await?,
     };
+    let pacing = course.pacing;
     let Case { offers, total } = &case;
     if offers.is_empty() {
         return Err(Failure::NotFound(
@@ -155,7 +158,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
             "what pace? say one with --rate, --request-rate or --byte-rate, such as --rate 100/s";
         return Err(Failure::Usage(what.to_owned()));
     }
-    args.print_paced(offers, pacing)
+    args.print_paced(offers, &course)
 }
 
 impl Args {
@@ -163,26 +166,8 @@ impl Args {
         self.webhook.is_some() || self.each_webhook || self.all_webhooks
     }
 
-    /// The pace that is said, and where nothing is said that of a destination.
-    fn pacing(&self, destination: &Value) -> Result<Pacing, Failure> {
-        let rate = |said: Option<RateText>, name: &str| {
-            let kept = destination[name].as_str().map(str::parse);
-            said.map_or_else(|| kept.transpose().map_err(Failure::No), |said| Ok(Some(said)))
-        };
-        let kept = destination["burst"].as_u64().filter(|_| self.rate.is_none());
-        let burst = self.burst.or(kept.and_then(|burst| u32::try_from(burst).ok()));
-        let whole = |rate: Option<RateText>, burst| rate.and_then(|rate| rate.with(burst));
-        let events = whole(rate(self.rate, "rate")?, burst);
-        if self.burst.is_some() && events.is_none() {
-            return Err(Failure::Usage("--burst is of use only beside --rate".to_owned()));
-        }
-        let requests = whole(rate(self.request_rate, "request_rate")?, None);
-        let bytes = whole(rate(self.byte_rate, "byte_rate")?, None);
-        Ok(Pacing { events, requests, bytes })
-    }
-
     /// What came to a gateway.
-    async fn ask(&self) -> Result<(Case, Pacing), Failure> {
+    async fn ask(&self) -> Result<(Case, Course), Failure> {
         let mut remote = self.wanted.open(&self.access).await?;
         let mut filter = self.wanted.filter();
         let mut destination = Value::Null;
@@ -202,23 +187,33 @@ impl Args {
                 remote = remote.account();
             }
         }
-        let pacing = self.pacing(&destination)?;
-        Ok((self.fetch(&remote, filter).await?, pacing))
+        let course = Course::of(self, &destination)?;
+        Ok((self.fetch(&remote, filter, &course).await?, course))
     }
 
-    async fn fetch(&self, remote: &Remote, filter: Map<String, Value>) -> Result<Case, Failure> {
+    /// Events that a filter matches, and of those the ones that a destination wants.
+    async fn fetch(
+        &self,
+        remote: &Remote,
+        filter: Map<String, Value>,
+        course: &Course,
+    ) -> Result<Case, Failure> {
         let since = self.wanted.since.unwrap_or(Moment::Away { seconds: SINCE_SECONDS });
         let (since, until) = (Some(since), self.until);
         let question = Question { filter, since, until, limit: self.limit, oldest_first: false };
-        let mut offers = Vec::new();
+        let (mut offers, mut unwanted) = (Vec::new(), 0);
         let total = question
             .each(remote, |event| {
-                offers.extend(self.offer(event.get()));
+                if course.wants(event.get()) {
+                    offers.extend(self.offer(event.get()));
+                } else {
+                    unwanted += 1;
+                }
                 Ok(())
             })
             .await?;
         offers.sort_by_key(|offer| offer.at);
-        Ok(Case { offers, total })
+        Ok(Case { offers, total: total - unwanted })
     }
 
     /// What stands in a file, a line for each event.
@@ -359,8 +354,8 @@ impl Args {
         self.listing.record(&record, &lines)
     }
 
-    fn print_paced(&self, offers: &Offers, pacing: Pacing) -> Result<(), Failure> {
-        let batch = Batch { events: self.batch_events as usize, ..BATCH };
+    fn print_paced(&self, offers: &Offers, course: &Course) -> Result<(), Failure> {
+        let &Course { pacing, batch, .. } = course;
         let paced = pace(offers, pacing, batch);
         let within = self.within.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
         let least = within.map(|within| rate_that_keeps_within(offers, pacing, batch, within));
