@@ -7,6 +7,10 @@ use serde::Serialize;
 
 use super::super::report::{Bound, median};
 
+/// Events per second in batches.
+const BATCHES_MIN: f64 = 20_000.0;
+/// p99 of a request to the sink at half load, in ms.
+const P99_MAX_MS: f64 = 10.0;
 /// Of what a bare client reaches with the same bodies.
 const BATCHES_OF_BARE_MIN: f64 = 0.1;
 const SINGLES_OF_BARE_MIN: f64 = 0.5;
@@ -126,6 +130,14 @@ impl Report {
                 to_sink <= P99_FACTOR_MAX,
             ),
             least("requests taken, of those without a destination", BESIDE_MIN, rows[5].ratio),
+            least("batches, events/s", BATCHES_MIN, rows[0].gateway),
+            bound(
+                "p99 to the sink at half load, ms",
+                "<=",
+                P99_MAX_MS,
+                rows[3].gateway,
+                rows[3].gateway <= P99_MAX_MS,
+            ),
         ];
         let half_load = median(rounds.iter().map(|round| f64::from(round.rate)).collect());
         if setup.idle > 0 {
@@ -200,13 +212,13 @@ mod tests {
     /// On a machine of that speed.
     fn round(speed: f64) -> Round {
         let delay = |factor: f64| Delay {
-            p50: factor / speed,
-            p99: 2.0 * factor / speed,
-            answer_p99: factor / speed,
+            p50: 0.1 * factor / speed,
+            p99: 0.2 * factor / speed,
+            answer_p99: 0.1 * factor / speed,
         };
         Round {
-            bare_batches: 100.0 * speed,
-            batches: 80.0 * speed,
+            bare_batches: 1e6 * speed,
+            batches: 8e5 * speed,
             bare_singles: 10.0 * speed,
             singles: 6.0 * speed,
             rate: 7,
@@ -231,17 +243,19 @@ mod tests {
         for (found, wanted) in ratios.iter().zip([0.8, 0.6, 4.0, 4.0, 4.0, 0.75, 0.975]) {
             assert!((found - wanted).abs() < 1e-9, "{ratios:?}");
         }
-        assert!((report.rows[0].gateway - 160.0).abs() < 1e-9, "the median");
+        assert!((report.rows[0].gateway - 1.6e6).abs() < 1e-9, "the median");
         assert!(report.reaches_floor() && report.text().contains("160"), "{}", report.text());
     }
 
     #[test]
     fn each_line_of_the_floor_can_be_missed() {
-        let spoil: [fn(&mut Round); 6] = [
+        let spoil: [fn(&mut Round); 8] = [
             |round| round.batches /= 10.0,
             |round| round.singles /= 3.0,
             |round| round.delay.p99 *= 4.0,
             |round| round.beside /= 2.0,
+            |round| (round.bare_batches, round.batches) = (2e4, 19_999.0),
+            |round| (round.delay.p99, round.delay.answer_p99) = (10.1, 10.0),
             |round| round.crowd = Some(Crowd { taken: 18.0, bytes: 0 }),
             |round| round.crowd = Some(Crowd { taken: 20.0, bytes: 201 << 20 }),
         ];
