@@ -11,6 +11,9 @@ use super::{BYTES_MAX, EVENTS_MAX, ShelfError};
 use crate::clock::Time;
 use crate::id::Uuid;
 
+/// Events that were let go of and are remembered: the newest.
+pub const GONE_MAX: u64 = 10_000;
+
 /// How much a destination has there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -332,17 +335,46 @@ pub(super) fn discard(
     let sql = format!(
         "DELETE FROM aside WHERE number IN
              (SELECT number FROM aside WHERE in_hand = 0 AND {CONDITION} ORDER BY number LIMIT ?5)
-         RETURNING id"
+         RETURNING id, destination, workspace"
     );
-    let mut statement = connection.prepare(&sql)?;
-    let read = |row: &Row<'_>| Ok(Uuid::from_bytes(row.get(0)?));
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![a, b, c, d, most], read)?;
-    let ids = rows.collect::<Result<_, _>>()?;
+    let mut ids = Vec::new();
+    {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut note = connection
+            .prepare("INSERT INTO gone (id, destination, workspace) VALUES (?1, ?2, ?3)")?;
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query(params![a, b, c, d, most])?;
+        while let Some(row) = rows.next()? {
+            let [id, destination, workspace]: [[u8; 16]; 3] =
+                [row.get(0)?, row.get(1)?, row.get(2)?];
+            note.execute([id, destination, workspace])?;
+            ids.push(Uuid::from_bytes(id));
+        }
+    }
+    let sql = "DELETE FROM gone WHERE number <= (SELECT max(number) FROM gone) - ?1";
+    connection.execute(sql, [GONE_MAX.cast_signed()])?;
     Ok(Gone { ids, on_their_way: on_their_way.unsigned_abs() })
 }
 
-/// How a destination fails, if it does.
+/// Which of these events were let go of: each destination, and the event.
+pub(super) fn discarded(
+    connection: &Connection,
+    workspace: Uuid,
+    ids: &[Uuid],
+) -> Result<Vec<(Uuid, Uuid)>, ShelfError> {
+    let mut statement =
+        connection.prepare("SELECT destination FROM gone WHERE id = ?1 AND workspace = ?2")?;
+    let mut found = Vec::new();
+    for id in ids {
+        let rows = statement.query_map([id.as_bytes(), workspace.as_bytes()], |row| row.get(0))?;
+        for destination in rows {
+            found.push((Uuid::from_bytes(destination?), *id));
+        }
+    }
+    Ok(found)
+}
+
+/// Since when a destination takes nothing.
 pub(super) fn failing(
     connection: &Connection,
     destination: Uuid,
@@ -410,6 +442,7 @@ pub(super) fn forget(connection: &Connection, destination: Uuid) -> Result<(), S
     let id = destination.as_bytes();
     connection.execute("DELETE FROM aside WHERE destination = ?1", [id])?;
     connection.execute("DELETE FROM tally WHERE destination = ?1", [id])?;
+    connection.execute("DELETE FROM gone WHERE destination = ?1", [id])?;
     take_holes(connection, destination)?;
     set_failing(connection, destination, None)
 }

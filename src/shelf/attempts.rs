@@ -1,5 +1,5 @@
 //! What was tried: the newest attempts of all destinations, in one file that goes round. In: an attempt, as soon as
-//! it is over. Out: those that were about an event. A convenience: never synced, never read to decide anything.
+//! it is over. Out: those that are asked for. A convenience: never synced, never read to decide anything.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::clock::Time;
 use crate::id::Uuid;
@@ -22,13 +24,60 @@ const SUM: usize = 124;
 /// Longest text of what was answered, in bytes; the rest is cut.
 const WHAT_MAX_BYTES: usize = SUM - TEXT;
 
+/// The sixteen bytes of an event say which batch it went in.
+const BATCH_FOR_EVENT: u8 = 1;
+/// Those of the frames do.
+const BATCH_FOR_FRAMES: u8 = 2;
+/// Bits of the same byte in front of the places.
+const PLACES_SHIFT: u32 = 2;
+
+/// Which of its frames' events were in an attempt, by their places; nothing: it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places(u8);
+
+impl Places {
+    /// Frames seldom have more than two events: the last bit stands for all places from there on.
+    const LAST: u32 = 5;
+
+    /// With one more.
+    #[must_use]
+    pub fn with(self, place: u32) -> Self {
+        Self(self.0 | 1 << place.min(Self::LAST))
+    }
+
+    /// Whether an event of that place may be meant.
+    #[must_use]
+    pub fn has(self, place: u32) -> bool {
+        self.0 == 0 || self.0 & 1 << place.min(Self::LAST) != 0
+    }
+}
+
+/// What names a batch where it arrives: a digest of what is in it.
+pub type Batch = [u8; 16];
+
+/// What names several events that go together: the same ones in the same order have the same name again. Each is its
+/// place, since two tenants may use one id, and its id.
+#[must_use]
+pub fn batch_of(events: impl Iterator<Item = (Uuid, Uuid)>) -> Batch {
+    let mut context = Context::new(&SHA256);
+    for (place, id) in events {
+        context.update(place.as_bytes());
+        context.update(id.as_bytes());
+    }
+    let mut batch = Batch::default();
+    batch.copy_from_slice(&context.finish().as_ref()[..16]);
+    batch
+}
+
 /// One attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// Whose it was.
     pub destination: Uuid,
-    /// The frames its events are of, the first and the last; 0 for events that lay on the shelf.
+    /// The frames its events are of, the first and the last; 0 for one event that is named.
     pub frames: (u64, u64),
+    /// Which of their events.
+    pub places: Places,
     /// Its event, when it was one alone or lay on the shelf.
     pub event: Option<Uuid>,
     /// When it was over.
@@ -37,18 +86,27 @@ pub struct Attempt {
     pub took: Duration,
     /// How many events went together.
     pub events: u32,
+    /// What named them there together, when they were several and were named.
+    pub batch: Option<Batch>,
     /// Whether they arrived.
     pub is_taken: bool,
+    /// The status of the answer, where answers have one.
+    pub status: Option<u16>,
     /// What was answered, in a few words; nothing when they arrived.
     pub what: String,
 }
 
 impl Attempt {
-    fn is_about(&self, sequence: Option<u64>, event: Uuid) -> bool {
+    /// Whether it was, or may have been, about an event: by its frame and place there, as far as they are known.
+    #[must_use]
+    pub fn is_about(&self, spot: Option<(u64, Option<u32>)>, event: Uuid) -> bool {
         let (first, last) = self.frames;
         match self.event {
             Some(own) => own == event,
-            None => sequence.is_some_and(|sequence| (first..=last).contains(&sequence)),
+            None => spot.is_some_and(|(sequence, place)| {
+                (first..=last).contains(&sequence)
+                    && place.is_none_or(|place| self.places.has(place))
+            }),
         }
     }
 
@@ -59,17 +117,27 @@ impl Attempt {
             .rev()
             .find(|at| self.what.is_char_boundary(*at))
             .unwrap_or(0);
-        let event = self.event.unwrap_or_default();
-        let parts: [&[u8]; 10] = [
+        // Of frames and event only one is needed: where both would be empty, a batch has room.
+        let mut frames = [0; 16];
+        frames[..8].copy_from_slice(&self.frames.0.to_le_bytes());
+        frames[8..].copy_from_slice(&self.frames.1.to_le_bytes());
+        let mut event = self.event.unwrap_or_default().into_bytes();
+        let mut form = self.places.0 << PLACES_SHIFT;
+        match (self.batch, self.event) {
+            (Some(batch), None) => (event, form) = (batch, form | BATCH_FOR_EVENT),
+            (Some(batch), Some(_)) => (frames, form) = (batch, form | BATCH_FOR_FRAMES),
+            (None, _) => {}
+        }
+        let [low, high] = self.status.unwrap_or(0).to_le_bytes();
+        let parts: [&[u8]; 9] = [
             &number.to_le_bytes(),
             self.destination.as_bytes(),
-            &self.frames.0.to_le_bytes(),
-            &self.frames.1.to_le_bytes(),
-            event.as_bytes(),
+            &frames,
+            &event,
             &self.at.micros().to_le_bytes(),
             &micros.to_le_bytes(),
             &self.events.to_le_bytes(),
-            &[u8::from(self.is_taken), 0, 0, 0, length as u8],
+            &[u8::from(self.is_taken), low, high, form, length as u8],
             &self.what.as_bytes()[..length],
         ];
         let mut at = 0;
@@ -91,17 +159,41 @@ impl Attempt {
         let mut rest = body;
         let number = take(&mut rest).map(u64::from_le_bytes).filter(|number| *number > 0)?;
         let destination = take(&mut rest).map(Uuid::from_bytes)?;
-        let frames =
-            (take(&mut rest).map(u64::from_le_bytes)?, take(&mut rest).map(u64::from_le_bytes)?);
-        let event = take(&mut rest).map(Uuid::from_bytes).filter(|id| !id.is_nil());
+        let frames: Batch = take(&mut rest)?;
+        let event: Batch = take(&mut rest)?;
         let at = take(&mut rest).map(i64::from_le_bytes).map(Time::from_micros)?;
         let took = take(&mut rest).map(u32::from_le_bytes)?;
         let took = Duration::from_micros(u64::from(took));
         let events = take(&mut rest).map(u32::from_le_bytes)?;
-        let [taken, _, _, _, length] = take(&mut rest)?;
+        // What an earlier release wrote has zeroes there.
+        let [taken, low, high, form, length] = take(&mut rest)?;
         let what = std::str::from_utf8(rest.get(..usize::from(length))?).ok()?.to_owned();
-        let is_taken = taken == 1;
-        Some((number, Self { destination, frames, event, at, took, events, is_taken, what }))
+        let (is_taken, status) = (taken == 1, u16::from_le_bytes([low, high]));
+        let status = Some(status).filter(|status| *status > 0);
+        let places = Places(form >> PLACES_SHIFT);
+        let (batch, frames, event) = match form & (BATCH_FOR_EVENT | BATCH_FOR_FRAMES) {
+            BATCH_FOR_EVENT => (Some(event), frames, Batch::default()),
+            BATCH_FOR_FRAMES => (Some(frames), Batch::default(), event),
+            _ => (None, frames, event),
+        };
+        let mut frames = &frames[..];
+        let frames = (take(&mut frames).map(u64::from_le_bytes)?, take(&mut frames)?);
+        let frames = (frames.0, u64::from_le_bytes(frames.1));
+        let event = Some(Uuid::from_bytes(event)).filter(|id| !id.is_nil());
+        let attempt = Self {
+            destination,
+            frames,
+            places,
+            event,
+            at,
+            took,
+            events,
+            batch,
+            is_taken,
+            status,
+            what,
+        };
+        Some((number, attempt))
     }
 }
 
@@ -135,13 +227,25 @@ impl Attempts {
         self.file.write_all_at(&attempt.write(number), offset)
     }
 
-    /// Those about an event, the oldest first.
-    pub(super) fn about(&self, sequence: Option<u64>, event: Uuid) -> io::Result<Vec<Attempt>> {
-        let mut found = read_all(&self.file)?;
-        found.retain(|(_, attempt)| attempt.is_about(sequence, event));
-        found.sort_unstable_by_key(|(number, _)| *number);
-        Ok(found.into_iter().map(|(_, attempt)| attempt).collect())
+    /// Those that fit, the oldest first.
+    pub(super) fn find(&self, fits: impl Fn(&Attempt) -> bool) -> io::Result<Remembered> {
+        let mut all = read_all(&self.file)?;
+        let is_full = all.len() as u64 >= ATTEMPTS_MAX;
+        let oldest = all.iter().min_by_key(|(number, _)| *number);
+        let since = oldest.filter(|_| is_full).map(|(_, attempt)| attempt.at);
+        all.retain(|(_, attempt)| fits(attempt));
+        all.sort_unstable_by_key(|(number, _)| *number);
+        Ok(Remembered { found: all.into_iter().map(|(_, attempt)| attempt).collect(), since })
     }
+}
+
+/// What is remembered of what was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Those that fit, the oldest first.
+    pub found: Vec<Attempt>,
+    /// All since then are remembered; nothing: all that ever were.
+    pub since: Option<Time>,
 }
 
 fn read_all(file: &File) -> io::Result<Vec<(u64, Attempt)>> {
@@ -160,11 +264,14 @@ mod tests {
         Attempt {
             destination: Uuid::from_u128(7),
             frames: (sequence, sequence + 2),
+            places: Places::default(),
             event: None,
             at: Time::from_micros(1_000_000),
             took: Duration::from_micros(1234),
             events: 3,
+            batch: None,
             is_taken: what.is_empty(),
+            status: None,
             what: what.to_owned(),
         }
     }
@@ -181,7 +288,10 @@ mod tests {
         attempts.add(&alone).expect("written");
         let attempts = Attempts::open(&folder.0).expect("a file");
         let newest = (ATTEMPTS_MAX + 9) * 10;
-        let about = |sequence, id| attempts.about(sequence, id).expect("read");
+        let about = |sequence: Option<u64>, id| {
+            let spot = sequence.map(|sequence| (sequence, None));
+            attempts.find(|attempt| attempt.is_about(spot, id)).expect("read").found
+        };
         assert_eq!(about(Some(newest + 1), Uuid::nil()), [attempt(newest, "")]);
         assert_eq!(about(Some(newest + 3), Uuid::nil()), []);
         assert_eq!(about(Some(11), Uuid::nil()), [], "the oldest made room");
@@ -204,5 +314,25 @@ mod tests {
             spoiled[at] ^= 1;
             Attempt::read(&spoiled).is_none()
         }));
+    }
+
+    #[test]
+    fn batch_status_and_places_stand_where_an_earlier_release_had_nothing() {
+        let (batch, event) = ([9; 16], Uuid::from_u128(5));
+        let places = Places::default().with(1);
+        let run = Attempt { places, batch: Some(batch), status: Some(204), ..attempt(7, "") };
+        let shelved = Attempt { event: Some(event), frames: (0, 0), ..run.clone() };
+        for one in [&run, &shelved, &attempt(7, "answered 503")] {
+            assert_eq!(Attempt::read(&one.write(3)), Some((3, one.clone())));
+        }
+        let before = attempt(7, "answered 503").write(3);
+        assert_eq!(before[72..76], [0; 4], "not taken, and the three that say no more");
+        assert!(run.is_about(Some((8, Some(1))), event) && run.is_about(Some((8, None)), event));
+        assert!(!run.is_about(Some((8, Some(0))), event), "another event of its frame");
+        assert!(!run.is_about(Some((10, Some(1))), event) && !run.is_about(None, event));
+        assert!(shelved.is_about(None, event) && !shelved.is_about(None, Uuid::from_u128(6)));
+        assert!(attempt(7, "").is_about(Some((7, Some(0))), event), "as was known then");
+        let many = Places::default().with(31);
+        assert!(many.has(9) && !many.has(4));
     }
 }

@@ -68,12 +68,15 @@ const HANDS: &str = "
     END;
 ";
 
-/// What came with version 4: how a destination fails, beside since when. What is there was told when it was kept.
-const FAILING: &str = "
-    ALTER TABLE failing ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
-    ALTER TABLE failing ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE failing ADD COLUMN next INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE failing ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
+/// What was let go of, for whoever asks what became of it. Older programs pass over it.
+const GONE: &str = "
+    CREATE TABLE IF NOT EXISTS gone (
+        number INTEGER PRIMARY KEY,
+        destination BLOB NOT NULL,
+        workspace BLOB NOT NULL,
+        id BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS gone_id ON gone (id);
 ";
 
 /// Opens the file, or makes it.
@@ -111,6 +114,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
         VERSION => {}
         found => return Err(ShelfError::Newer { found, known: VERSION }),
     }
+    connection.execute_batch(GONE)?;
     Ok(connection)
 }
 

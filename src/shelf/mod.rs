@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use crate::id::Uuid;
 use attempts::Attempts;
 
-pub use ask::{Asked, Counts, Failing, Gone, Has, Left, Most};
-pub use attempts::{ATTEMPTS_MAX, Attempt};
+pub use ask::{Asked, Counts, GONE_MAX, Gone, Has, Left, Most};
+pub use attempts::{ATTEMPTS_MAX, Attempt, Batch, Places, Remembered, batch_of};
 pub use pending::Pending;
 pub use row::{Aside, Key, Lying, Standing, Told};
 
@@ -145,21 +145,31 @@ impl Shelf {
         let _ = self.inner.attempts.add(attempt);
     }
 
-    /// The newest attempts that were about an event, whoever's they were, the oldest first: at most [`ATTEMPTS_MAX`] of
-    /// all destinations are remembered.
+    /// The newest attempts that fit, whoever's they were, the oldest first: at most [`ATTEMPTS_MAX`] of all destinations
+    /// are remembered.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub async fn attempts(
         &self,
-        sequence: Option<u64>,
-        event: Uuid,
-    ) -> Result<Vec<Attempt>, ShelfError> {
+        fits: impl Fn(&Attempt) -> bool + Send + 'static,
+    ) -> Result<Remembered, ShelfError> {
         let inner = Arc::clone(&self.inner);
-        let read = move || inner.attempts.about(sequence, event);
-        let read = tokio::task::spawn_blocking(read).await;
+        let read = tokio::task::spawn_blocking(move || inner.attempts.find(fits)).await;
         let read = read.map_err(|fault| ShelfError::Failed(fault.to_string()))?;
         read.map_err(|fault| ShelfError::Failed(fault.to_string()))
+    }
+
+    /// Which events of these were let go of, and by which destination: the newest [`GONE_MAX`] are remembered.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn discarded(
+        &self,
+        workspace: Uuid,
+        ids: Vec<Uuid>,
+    ) -> Result<Vec<(Uuid, Uuid)>, ShelfError> {
+        self.ask(move |connection| ask::discarded(connection, workspace, &ids)).await
     }
 
     /// Keeps events of one destination, durable when this is ready; one that lies there is not kept twice. What it

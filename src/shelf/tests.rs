@@ -172,6 +172,10 @@ async fn what_is_on_its_way_is_not_let_go_of_and_nothing_changes_before_it_is_ag
     assert_eq!((pending.did().ids.len(), pending.did().on_their_way), (2, 2));
     let gone = pending.commit().await.expect("gone");
     assert_eq!(gone.ids, [Uuid::from_u128(3), Uuid::from_u128(4)]);
+    let all = (1..5).map(Uuid::from_u128).collect::<Vec<_>>();
+    let told = shelf.discarded(Uuid::nil(), all.clone()).await.expect("read");
+    assert_eq!(told, [(ONE, all[2]), (ONE, all[3])]);
+    assert!(shelf.discarded(OTHER, all).await.expect("read").is_empty(), "of another workspace");
     shelf.put_back(Some(ONE)).await.expect("put back");
     assert_eq!(shelf.discarding(own, 1).await.expect("a change").did().ids.len(), 1, "bounded");
     assert_eq!(numbers(&due(&shelf).await), [1, 2], "as before");

@@ -173,7 +173,8 @@ impl Api {
         let mut told = Vec::new();
         for event in all {
             let id = event.id().unwrap_or_default();
-            let attempts = self.shelf.attempts(event.sequence, id).await?;
+            let spot = event.sequence.map(|sequence| (sequence, None));
+            let attempts = self.shelf.attempts(move |one| one.is_about(spot, id)).await?.found;
             for record in &records {
                 let is_it = |one: &&Lying| {
                     one.destination == record.id && Some(one.aside.event.id) == event.id()

@@ -224,7 +224,7 @@ impl Lane {
     /// One is back.
     async fn land(&mut self, landed: Landed) -> Result<(), Stopped> {
         let Landed { sink, reopened, load, keys, answer, took } = landed;
-        self.note_answer(&load, 0..load.len(), &answer, took, sink.closed());
+        self.note_answer(&load, 0..load.len(), &answer, took, (sink.closed(), sink.said()));
         self.flights.idle.push((sink, reopened));
         if matches!(answer, Answer::Taken) {
             self.taken(&load, 0..load.len()).await?;

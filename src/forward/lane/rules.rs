@@ -10,11 +10,11 @@ use super::Lane;
 use super::state::State;
 use crate::event::Event;
 use crate::forward::Destination;
-use crate::forward::load::Load;
+use crate::forward::load::{Item, Load};
 use crate::forward::rules::told;
-use crate::forward::sinks::Answer;
+use crate::forward::sinks::{Answer, Said};
 use crate::id::Uuid;
-use crate::shelf::Attempt;
+use crate::shelf::{Attempt, Places};
 use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
 use crate::telemetry::notes::Notes;
@@ -48,7 +48,8 @@ impl Lane {
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         let started = Instant::now();
         let answer = self.sink.send(load, range.clone()).await;
-        self.note_answer(load, range, &answer, started.elapsed(), self.sink.closed());
+        let told = (self.sink.closed(), self.sink.said());
+        self.note_answer(load, range, &answer, started.elapsed(), told);
         answer
     }
 
@@ -59,42 +60,56 @@ impl Lane {
         range: Range<usize>,
         answer: &Answer,
         took: Duration,
-        closed: Option<Duration>,
+        (closed, said): (Option<Duration>, Said),
     ) {
         let (outcome, what) = match answer {
             Answer::Taken => (Outcome::Taken, ""),
             Answer::Refused(refusal) => (Outcome::Refused, refusal.reason.as_str()),
             Answer::Failed(fault) => (fault.outcome, fault.what.as_str()),
         };
-        self.note_attempt(load, range, took, what);
-        if let Some(share) = self.pace.answered(outcome, took, closed) {
+        self.note_attempt(load, range, took, (what, said));
+        let share = self.pace.answered(outcome, took, closed);
+        if !self.destination.pacing.is_empty() {
             self.state.facts.goes_at(share);
             self.notes.goes_at(self.id, share);
         }
     }
 
-    /// Remembers an attempt for whoever asks what became of an event; nothing was said when it was taken.
-    fn note_attempt(&self, load: &Load, range: Range<usize>, took: Duration, what: &str) {
+    /// Remembers an attempt for whoever asks what became of an event; no words were said when it was taken.
+    fn note_attempt(
+        &self,
+        load: &Load,
+        range: Range<usize>,
+        took: Duration,
+        (what, said): (&str, Said),
+    ) {
         let (alone, count) = (range.len() == 1, range.len() as u32);
-        let note = |frames: (u64, u64), event: Option<Uuid>| {
+        let note = |(frames, places): ((u64, u64), Places), event: Option<Uuid>| {
             self.shelf.tried(&Attempt {
                 destination: self.id,
                 frames,
+                places,
                 event,
                 at: self.notices.clock().now(),
                 took,
                 events: count,
+                batch: said.batch,
                 is_taken: what.is_empty(),
+                status: said.status,
                 what: what.to_owned(),
             });
         };
         for run in load.runs(range).take(RUNS_MAX) {
             let frames = run.first().zip(run.last());
             let frames = frames.map(|(first, last)| (first.spot().0, last.spot().0));
+            let each = |item: &Item| note(Default::default(), Some(item.event().id));
             match frames.unwrap_or_default() {
-                (0, _) => run.iter().for_each(|item| note((0, 0), Some(item.event().id))),
-                _ if alone => run.iter().for_each(|item| note((0, 0), Some(item.event().id))),
-                frames => note(frames, None),
+                (0, _) => run.iter().for_each(each),
+                _ if alone => run.iter().for_each(each),
+                frames => {
+                    let places = run.iter().map(|item| item.spot().1);
+                    note((frames, places.fold(Places::default(), Places::with)), None);
+                }
             }
         }
     }

@@ -32,6 +32,7 @@ use super::load::Load;
 use super::{Destination, ForwardError};
 use crate::clock::Clock;
 use crate::id::Uuid;
+use crate::shelf::Batch;
 use crate::telemetry::forward::Outcome;
 
 /// What became of an attempt.
@@ -43,6 +44,15 @@ pub(super) enum Answer {
     Refused(Refusal),
     /// Nothing is known of its content; again later.
     Failed(Fault),
+}
+
+/// What else is known of the last attempt, for whoever asks later.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said {
+    /// The status of its answer.
+    pub(super) status: Option<u16>,
+    /// What named its events to the destination, when they were several.
+    pub(super) batch: Option<Batch>,
 }
 
 /// Why content was refused.
@@ -220,6 +230,14 @@ impl Sink {
         match self {
             Self::Http(http) => http.closed(),
             _ => None,
+        }
+    }
+
+    /// What else is known of the last attempt.
+    pub(super) fn said(&self) -> Said {
+        match self {
+            Self::Http(http) => http.said(),
+            _ => Said::default(),
         }
     }
 

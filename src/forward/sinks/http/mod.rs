@@ -28,7 +28,7 @@ use self::shape::{Message, message_id};
 pub(in crate::forward) use self::socket::PrefectSocket;
 use super::prefect::{Csrf, Sieve, question, read_total};
 use super::secret::Secret;
-use super::{Answer, Bounds, Fault, Unconfirmed, tls};
+use super::{Answer, Bounds, Fault, Said, Unconfirmed, tls};
 use crate::clock::Clock;
 use crate::fetch::Egress;
 use crate::forward::destination::Target;
@@ -72,6 +72,7 @@ pub(in crate::forward) struct Http {
     is_secret_old: bool,
     /// What the last answer said of how long nothing more is taken.
     closed: Option<Duration>,
+    said: Said,
     prefect: Option<Prefect>,
     clock: Arc<Clock>,
     deadline: Duration,
@@ -115,6 +116,7 @@ impl Http {
             secret,
             is_secret_old: false,
             closed: None,
+            said: Said::default(),
             prefect,
             clock: Arc::clone(clock),
             deadline,
@@ -144,14 +146,21 @@ impl Http {
         self.closed
     }
 
+    pub(super) fn said(&self) -> Said {
+        self.said
+    }
+
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         self.renew().await;
-        let id = message_id(load, range.clone());
+        let named = self.papers.signs().then(|| message_id(load, range.clone()));
+        let (id, batch) = named.unzip();
         let message = match &self.prefect {
             Some(_) => Message::json(load.array(range, Form::Bare)),
             None => Message::write(load, range, self.shape()),
         };
-        let reply = self.post(self.uri.clone(), message, Some(&id)).await;
+        let reply = self.post(self.uri.clone(), message, id.as_deref()).await;
+        let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
+        self.said = Said { status, batch: batch.flatten() };
         self.closed = reply.as_ref().ok().and_then(|reply| reply.closed);
         let answer = reply.map_or_else(Answer::Failed, judge);
         // The secret may have been changed on both sides meanwhile.
@@ -261,7 +270,7 @@ impl Http {
             if let Some(prefect) = &self.prefect {
                 prefect.csrf.sign(headers);
             }
-            if let Some(id) = id.filter(|_| self.papers.signs()) {
+            if let Some(id) = id {
                 self.papers.sign(id, self.clock.now(), &body, headers);
             }
         }

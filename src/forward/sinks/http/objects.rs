@@ -197,7 +197,7 @@ fn name(load: &Load, range: Range<usize>) -> String {
     let (first, last) = (load.at(range.start).0, load.at(range.end - 1).0);
     let day = first.received.to_string().get(..10).unwrap_or_default().replace('-', "/");
     let (from, to) = (first.sequence, last.sequence);
-    let id = message_id(load, range);
+    let (id, _) = message_id(load, range);
     let id = id.rsplit_once("batch-").map_or(id.as_str(), |(_, digest)| digest);
     format!("{day}/{from:020}-{to:020}-{id}.ndjson.zst")
 }

@@ -5,7 +5,6 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -14,6 +13,7 @@ use crate::event::EVENT_MAX_BYTES;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::Shape;
 use crate::json::{self, Node, Value, scan};
+use crate::shelf::{Batch, batch_of};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -65,27 +65,23 @@ impl Message {
     }
 }
 
-/// What names a message: one event's place and id, since two tenants may use one id; or a digest of several, so that
-/// the same events have the same name again.
-pub(super) fn message_id(load: &Load, range: Range<usize>) -> String {
+/// What names a message: one event's place and id, since two tenants may use one id; or a digest of several, which
+/// comes with it, so that the same events have the same name again.
+pub(super) fn message_id(load: &Load, range: Range<usize>) -> (String, Option<Batch>) {
     let placed = |place: usize| {
         let (kept, event) = load.at(place);
         (kept.workspace.unwrap_or(kept.account), event.id)
     };
     if range.len() == 1 {
         let (place, id) = placed(range.start);
-        return format!("{place}_{id}");
+        return (format!("{place}_{id}"), None);
     }
-    let mut context = Context::new(&SHA256);
-    for (place, id) in range.map(placed) {
-        context.update(place.as_bytes());
-        context.update(id.as_bytes());
-    }
+    let batch = batch_of(range.map(placed));
     let mut id = String::from("batch-");
-    for byte in &context.finish().as_ref()[..16] {
+    for byte in batch {
         let _ = write!(id, "{byte:02x}");
     }
-    id
+    (id, Some(batch))
 }
 
 /// Whether an event's name is empty. The name follows the moment.
@@ -246,10 +242,12 @@ mod tests {
     fn a_message_is_named_by_what_is_in_it() {
         let load = load(&["a", "b", "c"]);
         let named = |place, id| format!("{}_{}", Uuid::from_u128(place), Uuid::from_u128(id));
-        assert_eq!(message_id(&load, 0..1), named(8, 1), "its workspace");
-        assert_eq!(message_id(&load, 1..2), named(7, 2), "its account");
-        let (all, some) = (message_id(&load, 0..3), message_id(&load, 0..2));
+        assert_eq!(message_id(&load, 0..1), (named(8, 1), None), "its workspace");
+        assert_eq!(message_id(&load, 1..2), (named(7, 2), None), "its account");
+        let ((all, batch), (some, _)) = (message_id(&load, 0..3), message_id(&load, 0..2));
         assert!(all != some && all.len() == 38, "{all}");
-        assert_eq!(all, message_id(&load, 0..3));
+        let digest = u128::from_str_radix(&all["batch-".len()..], 16).expect("a digest");
+        assert_eq!(batch, Some(digest.to_be_bytes()));
+        assert_eq!((all, batch), message_id(&load, 0..3));
     }
 }
