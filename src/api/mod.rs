@@ -74,6 +74,7 @@ use problem::Problem;
 pub use destination::Vet;
 pub use openapi::text as openapi;
 pub use outbox::pump;
+pub use requests::Operated;
 pub use term::expire;
 
 /// Most drafts that are tried at once.
@@ -100,6 +101,8 @@ pub struct Options {
     pub limits: Arc<Limits>,
     /// Says what is wrong with a destination.
     pub vet_destination: Vet,
+    /// The operator's destinations.
+    pub operated: Arc<[Operated]>,
     /// Days that the store keeps audit events; 0 keeps them for ever.
     pub audit_days: u32,
     /// Who may sign requests of webhooks.
@@ -123,6 +126,7 @@ impl Options {
             events,
             limits: Arc::default(),
             vet_destination: |_, _| Ok(()),
+            operated: Arc::default(),
             audit_days: 0,
             providers: Registry::built_in(),
             fetches: true,

@@ -10,6 +10,7 @@ use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{Fault, LIST_MAX, Values, is_id};
+use crate::event;
 use crate::shelf::{Asked, Gone, Lying, ShelfError, Standing};
 use crate::store::StoreError;
 
@@ -53,18 +54,29 @@ impl Api {
     /// Sends parked events again.
     pub(super) async fn retry(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let asked = self.chosen(call, values).await?;
+        let one = self.one_of(&asked).await?;
         let pending = self.shelf.retrying(asked).await?;
         let count = *pending.did();
         if count > 0 {
             self.tell_of_parked(call, "retried", &json!({ "count": count })).await?;
         }
         pending.commit().await?;
+        log_one(one.filter(|_| count == 1), "a parked event goes out again");
         Ok(reply(call, &json!({ "count": count })))
+    }
+
+    /// The event that is meant, when it is one alone: log lines say which it is.
+    async fn one_of(&self, asked: &Asked) -> Result<Option<Lying>, Problem> {
+        if asked.ids.as_ref().is_none_or(|ids| ids.len() != 1) {
+            return Ok(None);
+        }
+        Ok(self.shelf.list(asked.clone(), 1, 0).await?.pop())
     }
 
     /// Lets go of parked events, for ever.
     pub(super) async fn discard(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
         let asked = self.chosen(call, values).await?;
+        let one = self.one_of(&asked).await?;
         let pending = self.shelf.discarding(asked, DISCARD_MAX).await?;
         let Gone { ids, on_their_way } = pending.did();
         let (count, on_their_way) = (ids.len(), *on_their_way);
@@ -74,6 +86,7 @@ impl Api {
             self.tell_of_parked(call, "discarded", &tells).await?;
         }
         pending.commit().await?;
+        log_one(one.filter(|_| count == 1), "a parked event is let go of");
         Ok(reply(call, &json!({ "count": count, "on_their_way": on_their_way })))
     }
 
@@ -107,6 +120,14 @@ impl Api {
         }
         Ok(asked)
     }
+}
+
+/// What was done to one event, in the log.
+fn log_one(one: Option<Lying>, what: &'static str) {
+    let Some(Lying { aside, .. }) = one else { return };
+    let request_id = event::read_follows(&aside.event.json).map(|id| id.to_string());
+    let (destination, event_id) = (&aside.name, aside.event.id);
+    tracing::info!(destination, %event_id, request_id, "{what}");
 }
 
 /// What a body asks for.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RateText;
+use crate::api::Operated;
 use crate::forward::{Destination, ForwardError};
 use crate::limit::Pacing;
 use crate::spool;
@@ -162,6 +163,18 @@ impl Forward {
         ];
         let given = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         destination.with_all(given)
+    }
+
+    /// The same for who asks what became of an event; nothing when it makes no destination.
+    pub(super) fn operated(&self) -> Option<Operated> {
+        let destination = self.destination().ok()?;
+        Some(Operated {
+            id: destination.id(),
+            name: destination.name().to_owned(),
+            track: destination.track(),
+            confirms: destination.confirms(),
+            condition: destination.condition().cloned(),
+        })
     }
 }
 

@@ -77,6 +77,14 @@ pub fn plain_name(json: &[u8]) -> Option<&str> {
     if name[end] == b'"' { std::str::from_utf8(&name[..end]).ok() } else { None }
 }
 
+/// What an event follows, by its text as [`close`] ends it.
+#[must_use]
+pub fn read_follows(json: &[u8]) -> Option<Uuid> {
+    let start = json.len().checked_sub(38)?;
+    let id = json.strip_suffix(b"\"}")?.get(start..)?;
+    json[..start].ends_with(b"\"follows\":\"").then(|| Uuid::try_parse_ascii(id).ok())?
+}
+
 /// Length of `,"id":"…","follows":"…"}`; with `null` it is 34 bytes less.
 const CLOSE_BYTES: usize = 7 + 36 + 13 + 36 + 2;
 

@@ -17,6 +17,7 @@ mod record;
 mod rules;
 mod sinks;
 mod target;
+mod trail;
 mod watch;
 
 use std::collections::HashSet;

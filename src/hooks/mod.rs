@@ -175,10 +175,14 @@ impl Hooks {
     pub async fn receive(&self, arrival: Arrival, body: accept::Body) -> Reply {
         let started = Instant::now();
         let mut trace = Trace::new(&arrival);
-        let (reply, outcome) = match self.pass(arrival, body, &mut trace.place).await {
+        let (reply, outcome) = match self.pass(arrival, body, &mut trace).await {
             Ok(kept) => {
                 if matches!(kept.verdict, Verdict::Duplicate) {
-                    self.note_repeat(&trace, kept.id);
+                    self.note(&trace, "duplicate", StatusCode::NO_CONTENT, Some(kept.id));
+                } else {
+                    let (sequence, request_id) = (kept.receipt.sequence(), kept.id);
+                    let given = trace.given();
+                    tracing::debug!(sequence, %request_id, given, "kept a request");
                 }
                 self.succeed(&kept)
             }
@@ -196,9 +200,9 @@ impl Hooks {
         &self,
         arrival: Arrival,
         body: accept::Body,
-        place: &mut Option<Place>,
+        trace: &mut Trace,
     ) -> Result<Kept, Refusal> {
-        let admission = self.admit(arrival, place)?;
+        let admission = self.admit(arrival, &mut trace.place)?;
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
         let (proof, known, greeted) = match self.check(&admission, &content).await? {
@@ -213,9 +217,10 @@ impl Hooks {
         let charged = self.charge(&admission.endpoint, admission.arrival.received)?;
         let charged = Charged { peer: admission.peer_left, ..charged };
         let mut submission = Submission::new(admission, content, (proof, known));
-        submission.sender.marks = marks(&submission.endpoint, charged);
-        submission.sender.charged = charged;
-        let (id, event_id) = (self.mint(submission.received), self.mint(submission.received));
+        submission.sender.marks = self.marks(&submission.endpoint);
+        let event_id = self.mint(submission.received);
+        // The reply's two names of a request are one, unless its sender gave it another.
+        let id = trace.own().unwrap_or_else(|| self.mint(submission.received));
         if let Some(handshake) = Handshake::of(&submission, greeted)? {
             return Box::pin(self.greet(submission, handshake, id)).await;
         }
@@ -369,8 +374,7 @@ impl Hooks {
 
     /// The only replies that say a request was kept; each is made of its receipt.
     fn succeed(&self, kept: &Kept) -> (Reply, Outcome) {
-        let Kept { receipt, id, verdict } = kept;
-        tracing::debug!(sequence = receipt.sequence(), event = %id, "kept a request");
+        let Kept { id, verdict, .. } = kept;
         let (reply, outcome) = match verdict {
             Verdict::Accepted => (Reply::empty(StatusCode::NO_CONTENT), Outcome::Accepted),
             Verdict::Duplicate => {

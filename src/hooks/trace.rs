@@ -33,6 +33,22 @@ impl Trace {
         let (id, method) = (request_id.clone(), method.clone());
         Self { id, peer: *peer, method, received: *received, place: None }
     }
+
+    /// The id that its reply has it named by, when we gave it: the receipt of what is kept.
+    pub(super) fn own(&self) -> Option<Uuid> {
+        match &self.id {
+            RequestId::Ours(id) => Some(*id),
+            RequestId::Theirs(_) => None,
+        }
+    }
+
+    /// The id that its sender gave it.
+    pub(super) fn given(&self) -> Option<&str> {
+        match &self.id {
+            RequestId::Ours(_) => None,
+            RequestId::Theirs(id) => id.to_str().ok(),
+        }
+    }
 }
 
 impl Hooks {
@@ -75,9 +91,8 @@ impl Hooks {
             RequestId::Ours(id) => id.to_string(),
             RequestId::Theirs(id) => String::from_utf8_lossy(id.as_bytes()).into_owned(),
         };
-        let retry_after = spent.as_ref().map(|spent| spent.retry_after_seconds);
-        let status = status.as_u16();
-        tracing::debug!(id, %webhook, reason, status, retry_after, "did not keep a request");
+        let request_id = &id;
+        tracing::debug!(request_id, %webhook, reason, status = status.as_u16(), "did not keep a request");
         self.spool.note_refused(Refused {
             id,
             webhook,

@@ -60,7 +60,7 @@ pub struct Arrival {
     pub peer: IpAddr,
     /// `https` when the sender's own connection was encrypted.
     pub secure: bool,
-    /// The request's id, echoed as `X-Request-Id`: the sender's own when it is well-formed, else fresh.
+    /// What its reply names it by, as `X-Request-Id`: the sender's own when that is well-formed, else fresh.
     pub request_id: RequestId,
     /// What its own connection was opened with, when an authority of the settings vouches for it.
     pub certificate: Option<Arc<ClientCertificate>>,
@@ -84,7 +84,9 @@ impl Arrival {
     }
 }
 
-/// What names a request in logs, replies and captures: at most 128 printable ASCII characters.
+/// What a reply names its request by: at most 128 printable ASCII characters. One that was made here is the id of the
+/// request itself when it is kept: its receipt. A sender's own stands in what is kept as the header that it is; log lines
+/// say it beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestId {
     /// Made here.

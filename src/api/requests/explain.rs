@@ -1,43 +1,43 @@
-//! What became of one thing: a request that was kept, refused, or came twice; an event; an event that lies parked. In:
-//! an id that a reply, an event or a list said. Out: the way it took, as far as anything kept tells of it, and where it
-//! stands at each destination of its workspace. Of the operator's destinations only that it lies parked there.
+//! What became of one thing: a request that was kept, refused, or came twice; an event; an event that lies parked; a
+//! delivery. In: an id that a reply, an event, a list, a log line or a delivery said. Out: the way it took, as far as
+//! anything kept tells of it, and where it stands at each destination (`deliveries.rs`).
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::again::HEALED;
 use super::capture::Captured;
+use super::sought::Sought;
 use super::{row, whose};
 use crate::accept::Reply;
 use crate::api::problem::Problem;
 use crate::api::question::reply;
 use crate::api::{Api, Call};
-use crate::catalogue::{DESTINATION, Fault, LIST_MAX};
+use crate::catalogue::Fault;
 use crate::clock::Time;
 use crate::feed::{Outcome, Request};
-use crate::filter::{Filter, Seen};
 use crate::id::{self, Uuid};
-use crate::render::Condition;
 use crate::request::Arrival;
-use crate::shelf::{Asked, Attempt, Lying};
-use crate::spool::{DISPATCHER, Refused, track_of};
-use crate::store::{Query, Record};
-
-/// Most parked events of one answer: a few for each destination.
-const PARKED_MAX: u64 = 1000;
+use crate::spool::Refused;
 
 /// An event and where its frame lies.
-struct Told {
-    event: Value,
-    /// Nothing when nobody remembers.
-    sequence: Option<u64>,
+pub(super) struct Told {
+    pub(super) event: Value,
+    /// Its frame; nothing when nobody remembers.
+    pub(super) sequence: Option<u64>,
+    /// Its place among the events of its frame, where that is known.
+    pub(super) place: Option<u32>,
     /// How it was made.
-    made: &'static str,
+    pub(super) made: &'static str,
 }
 
 impl Told {
-    fn id(&self) -> Option<Uuid> {
+    pub(super) fn id(&self) -> Option<Uuid> {
         self.event["id"].as_str().and_then(|id| Uuid::parse_str(id).ok())
+    }
+
+    /// Frame and place, as attempts are remembered by.
+    pub(super) fn spot(&self) -> Option<(u64, Option<u32>)> {
+        self.sequence.map(|sequence| (sequence, self.place))
     }
 }
 
@@ -53,7 +53,10 @@ impl Api {
             Problem::Invalid(vec![Fault::new("missing", &["query", "id"], "Field required")])
         })?;
         // Who sends chooses the ids of requests: one that was refused never stands before what is kept.
-        let kept = self.explain_kept(call, Uuid::parse_str(asked).ok()).await;
+        let kept = match self.explain_sought(call, &Sought::read(asked)).await {
+            Err(Problem::NotFound) => self.explain_called(call, asked).await,
+            kept => kept,
+        };
         let mut told = match (kept, self.refused(call, |refused| refused.is_called(asked)).pop()) {
             (Err(Problem::NotFound), Some(refused)) => self.explain_refused(call, &refused).await?,
             (kept, _) => kept?,
@@ -75,7 +78,7 @@ impl Api {
         let Some(first) = refused.first else {
             return Ok(json!({ "outcome": "refused", "refusal": tell_refused(refused) }));
         };
-        let mut told = match self.explain_kept(call, Some(first)).await {
+        let mut told = match self.explain_kept(call, first).await {
             Ok(told) => told,
             // The first may be gone by now.
             Err(Problem::NotFound) => json!({}),
@@ -86,9 +89,27 @@ impl Api {
         Ok(told)
     }
 
+    /// What an id of ours names.
+    async fn explain_sought(&self, call: &Call, sought: &Sought) -> Result<Value, Problem> {
+        match sought {
+            Sought::Id(id) => self.explain_kept(call, *id).await,
+            // Those of other places are named likewise.
+            Sought::Delivery { place, event } if Some(*place) == call.workspace() => {
+                self.explain_kept(call, *event).await
+            }
+            Sought::Batch(batch) => self.explain_batch(call, *batch).await,
+            Sought::Delivery { .. } | Sought::Other => Err(Problem::NotFound),
+        }
+    }
+
+    /// One that its sender gave that id.
+    async fn explain_called(&self, call: &Call, asked: &str) -> Result<Value, Problem> {
+        let found = self.request_called(call, asked).await?.ok_or(Problem::NotFound)?;
+        self.explain_request(call, found).await
+    }
+
     /// One that was kept, or an event.
-    async fn explain_kept(&self, call: &Call, id: Option<Uuid>) -> Result<Value, Problem> {
-        let id = id.ok_or(Problem::NotFound)?;
+    async fn explain_kept(&self, call: &Call, id: Uuid) -> Result<Value, Problem> {
         if let Some(found) = self.events.feed.request(whose(call), id).await? {
             return self.explain_request(call, found).await;
         }
@@ -99,12 +120,13 @@ impl Api {
         {
             return self.explain_request(call, found).await;
         }
-        let told = [Told { event, sequence: self.sequence(call, id), made: "kept" }];
-        Ok(json!({
-            "outcome": "event",
-            "events": told.iter().map(tell).collect::<Vec<_>>(),
-            "deliveries": self.deliveries(call, &told).await?,
-        }))
+        let sequence = self.sequence(call, id);
+        let told = [Told { event, sequence, place: None, made: "kept" }];
+        let mut answer = json!({
+            "outcome": "event", "events": told.iter().map(tell).collect::<Vec<_>>(),
+        });
+        self.tell_deliveries(call, &told, &mut answer).await?;
+        Ok(answer)
     }
 
     async fn explain_request(&self, call: &Call, found: Request) -> Result<Value, Problem> {
@@ -127,16 +149,18 @@ impl Api {
                 Outcome::Failed => ["received", "failed"],
                 _ => ["received", "template"],
             };
-            for (event, made) in kept.events.iter().zip(words) {
+            for ((event, made), place) in kept.events.iter().zip(words).zip(0..) {
                 let event = serde_json::from_slice(&event.json).unwrap_or_default();
-                all.push(Told { event, sequence: Some(kept.sequence), made });
+                let (sequence, place) = (Some(kept.sequence), Some(place));
+                all.push(Told { event, sequence, place, made });
             }
         }
         healed.dedup();
         for id in healed.into_iter().filter(|_| found.outcome == Outcome::Failed) {
             let event = self.event(call, id).await?;
             if let Some(event) = event.filter(|event| event["follows"] == json!(found.id)) {
-                all.push(Told { event, sequence: self.sequence(call, id), made: "replay" });
+                let sequence = self.sequence(call, id);
+                all.push(Told { event, sequence, place: None, made: "replay" });
             }
         }
         let webhook = self.store.records(vec![found.webhook]).await?;
@@ -146,115 +170,24 @@ impl Api {
             Outcome::Event => "accepted",
             outcome => outcome.name(),
         };
-        Ok(json!({
+        let mut answer = json!({
             "outcome": outcome,
             "request": request,
             "events": all.iter().map(tell).collect::<Vec<_>>(),
             "repeats": repeats.iter().map(tell_refused).collect::<Vec<_>>(),
-            "deliveries": self.deliveries(call, &all).await?,
-        }))
+        });
+        self.tell_deliveries(call, &all, &mut answer).await?;
+        Ok(answer)
     }
 
     /// Where the frame of an event lies that was appended once, as far back as that is remembered.
-    fn sequence(&self, call: &Call, id: Uuid) -> Option<u64> {
+    pub(super) fn sequence(&self, call: &Call, id: Uuid) -> Option<u64> {
         let (account, workspace) = whose(call);
         self.events.spool.sequence_of(account, Some(workspace), id)
     }
-
-    /// Where events stand at each destination of their workspace.
-    async fn deliveries(&self, call: &Call, all: &[Told]) -> Result<Vec<Value>, Problem> {
-        let (account, workspace) = whose(call);
-        let query = Query { limit: LIST_MAX, ..Query::new(&DESTINATION, account, Some(workspace)) };
-        let records = self.store.list(query).await?;
-        let ids = all.iter().filter_map(Told::id).collect();
-        let asked = Asked { ids: Some(ids), ..Asked::default() };
-        let mut lying = self.shelf.list(asked, PARKED_MAX, 0).await?;
-        lying.retain(|one| (one.aside.account, one.aside.workspace) == (account, Some(workspace)));
-        let mut told = Vec::new();
-        for event in all {
-            let id = event.id().unwrap_or_default();
-            let spot = event.sequence.map(|sequence| (sequence, None));
-            let attempts = self.shelf.attempts(move |one| one.is_about(spot, id)).await?.found;
-            for record in &records {
-                let is_it = |one: &&Lying| {
-                    one.destination == record.id && Some(one.aside.event.id) == event.id()
-                };
-                let mut one = match lying.iter().find(is_it) {
-                    Some(lying) => tell_parked(lying),
-                    None => json!({ "state": self.state(record, event) }),
-                };
-                one["destination_id"] = record.id.to_string().into();
-                one["destination"] = record.text("name").into();
-                one["event_id"] = event.event["id"].clone();
-                let own = attempts.iter().filter(|attempt| attempt.destination == record.id);
-                one["tried"] = own.map(tell_attempt).collect();
-                told.push(one);
-            }
-        }
-        let is_foreign = |one: &&Lying| records.iter().all(|record| record.id != one.destination);
-        let foreign = lying.iter().filter(is_foreign).map(|one| {
-            json!({
-                "state": "parked", "destination_id": null, "destination": null,
-                "event_id": one.aside.event.id, "parked": one.aside.parked.to_string(),
-            })
-        });
-        told.extend(foreign);
-        Ok(told)
-    }
-
-    /// How far a destination is with an event that does not lie parked there.
-    fn state(&self, record: &Record, told: &Told) -> &'static str {
-        if !record.flag("enabled") {
-            return "disabled";
-        }
-        match wants(record, &told.event, self.clock.now()) {
-            Wants::Yes => {}
-            Wants::No => return "not wanted",
-            Wants::Fails => return "where fails",
-        }
-        // One that sleeps has no place of its own: it is woken by who reads for all of them.
-        let spool = &self.events.spool;
-        let passed = spool.released(&track_of(record.id)).or_else(|| spool.released(DISPATCHER));
-        match passed.zip(told.sequence) {
-            Some((passed, sequence)) if passed >= sequence => "passed",
-            Some(_) if record.flag("hold") => "held",
-            Some(_) => "waiting",
-            None => "unknown",
-        }
-    }
 }
 
-/// What a destination's filter and expression say of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wants {
-    Yes,
-    No,
-    /// The expression fails on this event.
-    Fails,
-}
-
-/// Whether a destination's filter lets an event through, and its `where` after that.
-fn wants(record: &Record, event: &Value, now: Time) -> Wants {
-    let text = Bytes::from(event.to_string());
-    if let Some(asked) = record.fields.get("filter").filter(|filter| !filter.is_null())
-        && let Ok(mut filter) = Filter::read(asked, now)
-    {
-        if asked["occurred"]["since"].is_null() {
-            filter.since = Time::from_micros(i64::MIN);
-        }
-        if Seen::read(&text).is_some_and(|seen| !filter.matches(&seen)) {
-            return Wants::No;
-        }
-    }
-    let expression = record.fields.get("where").and_then(Value::as_str);
-    match expression.and_then(|text| Condition::compile(text).ok()).map(|rule| rule.holds(&text)) {
-        None | Some(Ok(true)) => Wants::Yes,
-        Some(Ok(false)) => Wants::No,
-        Some(Err(_)) => Wants::Fails,
-    }
-}
-
-fn tell(told: &Told) -> Value {
+pub(super) fn tell(told: &Told) -> Value {
     let Told { event, made, .. } = told;
     json!({
         "id": event["id"],
@@ -277,27 +210,5 @@ fn tell_refused(refused: &Refused) -> Value {
         "times": refused.times,
         "first": refused.first,
         "limit": refused.spent,
-    })
-}
-
-fn tell_attempt(attempt: &Attempt) -> Value {
-    json!({
-        "at": attempt.at.to_string(),
-        "outcome": if attempt.is_taken { "taken" } else { "not taken" },
-        "answer": attempt.what,
-        "seconds": attempt.took.as_secs_f64(),
-        "events": attempt.events,
-    })
-}
-
-fn tell_parked(lying: &Lying) -> Value {
-    let aside = &lying.aside;
-    json!({
-        "state": "parked",
-        "standing": aside.standing.name(),
-        "parked": aside.parked.to_string(),
-        "reason": aside.reason,
-        "attempts": aside.attempts,
-        "answer": aside.answer,
     })
 }

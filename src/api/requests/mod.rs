@@ -5,8 +5,10 @@
 mod again;
 mod capture;
 mod compare;
+mod deliveries;
 mod explain;
 mod replay;
+mod sought;
 mod way;
 
 use http::StatusCode;
@@ -24,6 +26,8 @@ use crate::id::Uuid;
 use crate::request::Arrival;
 use crate::spool::{Kept, SpoolError};
 use capture::Captured;
+
+pub use deliveries::Operated;
 
 impl Api {
     /// The requests of a workspace, a page of them.

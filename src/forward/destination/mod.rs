@@ -232,7 +232,8 @@ impl Destination {
     }
 
     /// What stands for it on the shelf.
-    pub(super) fn id(&self) -> Uuid {
+    #[must_use]
+    pub fn id(&self) -> Uuid {
         match self.owner {
             Owner::Operator => Uuid::from_bytes(short(self.name.as_bytes())),
             Owner::Workspace { record, .. } => record,
@@ -240,11 +241,24 @@ impl Destination {
     }
 
     /// What its reader is called: as long as that stays the same, it goes on where it was.
-    pub(super) fn track(&self) -> String {
+    #[must_use]
+    pub fn track(&self) -> String {
         match self.owner {
             Owner::Operator => self.name.clone(),
             Owner::Workspace { record, .. } => track_of(record),
         }
+    }
+
+    /// Whether it is asked whether it keeps what it has acknowledged.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        self.confirms
+    }
+
+    /// The expression that holds for what it gets.
+    #[must_use]
+    pub fn condition(&self) -> Option<&Arc<Condition>> {
+        self.condition.as_ref()
     }
 
     /// Whether it may get an event of its workspace, as far as that is known at a look.

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::forward::backoff::slow;
 use crate::forward::load::{Item, Load};
 use crate::forward::sinks::Refusal;
+use crate::forward::trail::Trail;
 use crate::shelf::{Aside, Key, ShelfError, Standing};
 use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
@@ -101,6 +102,9 @@ impl Lane {
         let answer = Some(refusal.answer).filter(|answer| !answer.is_empty());
         let (kept, event) = load.at(place);
         if let Some(number) = load.lies(place) {
+            let (destination, reason) = (&self.state.name, &refusal.reason);
+            let (event_id, request_id) = Trail::of(event).texts();
+            tracing::warn!(destination, event_id, request_id, reason, "an event was parked again");
             self.park_again(number, (refusal.reason, answer), attempts).await?;
             self.blocked.add(load, place);
             return Ok(true);
@@ -123,7 +127,8 @@ impl Lane {
         }
         self.blocked.add(load, place);
         let (destination, reason) = (&self.state.name, &aside.reason);
-        tracing::warn!(destination, event = %event.id, reason, "an event was parked");
+        let (event_id, request_id) = Trail::of(event).texts();
+        tracing::warn!(destination, event_id, request_id, reason, "an event was parked");
         self.notices.parked(&self.state, event.id, reason, &event.json).await;
         self.settle(load, place..place + 1);
         Ok(true)

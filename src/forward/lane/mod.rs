@@ -43,6 +43,7 @@ use super::load::{Load, Ordering};
 use super::notice::Notices;
 use super::pace::LanePace;
 use super::sinks::{Fault, Refusal, Sink};
+use super::trail::Trail;
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::id::Uuid;
 use crate::limit::Pass;
@@ -93,9 +94,12 @@ pub(super) struct Lane {
     /// The newest [`Signal::reopened`] that was followed.
     reopened: u64,
     refused_in_a_row: u32,
-    failing: Failing,
-    /// No wait of before is waited for.
-    tries_at_once: bool,
+    /// The event of the last attempt, if that failed and had one alone.
+    failed_one: Option<Trail>,
+    /// Since when the destination takes nothing, and whether that is kept.
+    failing_since: Option<(Time, bool)>,
+    /// An event told that the destination is down.
+    told_failing: bool,
     /// The destination is asked whether it keeps what it has acknowledged.
     confirms: bool,
     tail: Tail,
@@ -164,8 +168,9 @@ impl Lane {
             changed,
             reopened,
             refused_in_a_row: 0,
-            failing: Failing::default(),
-            tries_at_once: false,
+            failed_one: None,
+            failing_since: None,
+            told_failing: false,
             confirms: destination.confirms,
             tail: Tail::default(),
             asked: Instant::now(),
@@ -344,7 +349,7 @@ impl Lane {
     /// Something failed; how long a wait that deserves.
     async fn note_failure(&mut self, fault: &Fault) -> Duration {
         self.state.facts.attempted(fault.outcome);
-        self.state.failed(&fault.what, fault.is_lasting);
+        self.state.failed_with(&fault.what, fault.is_lasting, self.failed_one.take());
         let chance = fastrand::f64();
         let own = self.backoff.wait(&self.tempo, chance);
         let own = if fault.is_lasting { slow(&self.tempo, chance) } else { own };

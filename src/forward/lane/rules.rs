@@ -13,6 +13,7 @@ use crate::forward::Destination;
 use crate::forward::load::{Item, Load};
 use crate::forward::rules::told;
 use crate::forward::sinks::{Answer, Said};
+use crate::forward::trail::Trail;
 use crate::id::Uuid;
 use crate::shelf::{Attempt, Places};
 use crate::spool::Kept;
@@ -67,11 +68,25 @@ impl Lane {
             Answer::Refused(refusal) => (Outcome::Refused, refusal.reason.as_str()),
             Answer::Failed(fault) => (fault.outcome, fault.what.as_str()),
         };
+        self.note_trail(load, &range, answer);
         self.note_attempt(load, range, took, (what, said));
         let share = self.pace.answered(outcome, took, closed);
         if !self.destination.pacing.is_empty() {
             self.state.facts.goes_at(share);
             self.notes.goes_at(self.id, share);
+        }
+    }
+
+    /// Of one event alone log lines say which it is.
+    fn note_trail(&mut self, load: &Load, range: &Range<usize>, answer: &Answer) {
+        let is_taken = matches!(answer, Answer::Taken);
+        self.failed_one = if is_taken { None } else { Trail::of_one(load, range) };
+        if is_taken
+            && tracing::enabled!(tracing::Level::DEBUG)
+            && let Some(trail) = Trail::of_one(load, range)
+        {
+            let (destination, (event_id, request_id)) = (&self.state.name, trail.texts());
+            tracing::debug!(destination, event_id, request_id, "an event was taken");
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::forward::destination::Owner;
+use crate::forward::trail::Trail;
 use crate::forward::{Destination, Status};
 use crate::spool::{DISPATCHER, Lag, Spool};
 use crate::telemetry::forward::LaneFacts;
@@ -77,6 +78,11 @@ impl State {
 
     /// An attempt failed, or the lane cannot go on for another reason.
     pub(in crate::forward) fn failed(&self, what: &str, is_lasting: bool) {
+        self.failed_with(what, is_lasting, None);
+    }
+
+    /// The same, with the one event that was tried.
+    pub(super) fn failed_with(&self, what: &str, is_lasting: bool, trail: Option<Trail>) {
         let mut health = self.health();
         let is_news = !health.is_failing || health.fault.as_deref() != Some(what);
         health.is_failing = true;
@@ -85,11 +91,15 @@ impl State {
             return;
         }
         health.fault = Some(what.to_owned());
-        let destination = &self.name;
+        let (destination, fault) = (&self.name, what);
+        let (event_id, request_id) = trail.map(Trail::texts).unzip();
+        let request_id = request_id.flatten();
         if is_lasting {
-            tracing::error!(destination, fault = what, "delivery stands still: look at it");
+            let what = "delivery stands still: look at it";
+            tracing::error!(destination, event_id, request_id, fault, "{what}");
         } else {
-            tracing::warn!(destination, fault = what, "delivery failed; it is tried again");
+            let what = "delivery failed; it is tried again";
+            tracing::warn!(destination, event_id, request_id, fault, "{what}");
         }
     }
 

@@ -1,0 +1,224 @@
+//! What an id may name that somebody asks about, beside a request and an event. In: what a receiver saw of a delivery,
+//! or what a sender called its own request. Out: the event behind the first, the events of a batch, the request behind
+//! the last. Looks at no more than a bounded part of what is kept.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::deliveries::{Lane, Wants};
+use super::explain::{Told, tell};
+use super::whose;
+use crate::api::problem::Problem;
+use crate::api::{Api, Call};
+use crate::catalogue::RECEIVED;
+use crate::clock::Time;
+use crate::feed::{Question, Request};
+use crate::filter::{Filter, Order, Text};
+use crate::id::Uuid;
+use crate::json::write_str;
+use crate::shelf::{Attempt, Batch, batch_of};
+use crate::spool::{Kept, SpoolError};
+
+/// What stands before the digest of a batch.
+const BATCH: &str = "batch-";
+/// Most frames that are looked at for the events of one batch: most events of one batch.
+const FRAMES_MAX: u64 = 2000;
+/// Most requests that are looked at for the one that its sender gave an id.
+const CALLED_MAX: usize = 20;
+
+/// What an id is, by its looks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// Of a request, or of an event.
+    Id(Uuid),
+    /// What named one event where it arrived.
+    Delivery {
+        place: Uuid,
+        event: Uuid,
+    },
+    /// What named several.
+    Batch(Batch),
+    Other,
+}
+
+impl Sought {
+    pub(super) fn read(asked: &str) -> Self {
+        if let Ok(id) = Uuid::parse_str(asked) {
+            return Self::Id(id);
+        }
+        if let Some(digest) = asked.strip_prefix(BATCH)
+            && digest.len() == 32
+            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && let Ok(digest) = u128::from_str_radix(digest, 16)
+        {
+            return Self::Batch(digest.to_be_bytes());
+        }
+        // HTTP says it with the first, streams and topics with the second.
+        let parts = asked.split_once('_').or_else(|| asked.split_once('/'));
+        let ids = parts.map(|(place, event)| (Uuid::parse_str(place), Uuid::parse_str(event)));
+        match ids {
+            Some((Ok(place), Ok(event))) => Self::Delivery { place, event },
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Api {
+    /// The newest kept request that its sender gave that id. Found by the words of what was received, as any event is.
+    pub(super) async fn request_called(
+        &self,
+        call: &Call,
+        asked: &str,
+    ) -> Result<Option<Request>, Problem> {
+        let Ok(mut filter) = Filter::read(&Value::Null, self.clock.now()) else { return Ok(None) };
+        filter.since = Time::from_micros(i64::MIN);
+        filter.order = Order::Descending;
+        filter.names.name = vec![RECEIVED.to_owned()];
+        filter.text = Some(Text::read(&question(asked)));
+        let (account, workspace) = whose(call);
+        let workspace = Some(workspace);
+        let limit = CALLED_MAX;
+        let question = Question { account, workspace, filter, limit, after: None, total: Some(0) };
+        let page = self.events.feed.page(question).await?;
+        let events = page.events.iter().filter_map(|event| serde_json::from_slice(event).ok());
+        let mut called = events.filter(|event: &Value| {
+            event["payload"]["headers"]["x-request-id"].as_str() == Some(asked)
+        });
+        let id = called.find_map(|event| Uuid::parse_str(event["id"].as_str()?).ok());
+        let Some(id) = id else { return Ok(None) };
+        Ok(self.events.feed.request(whose(call), id).await?)
+    }
+
+    /// The events of a call's workspace that went in a batch, and the attempts to bring it.
+    pub(super) async fn explain_batch(&self, call: &Call, batch: Batch) -> Result<Value, Problem> {
+        let tried = self.shelf.attempts(move |attempt| attempt.batch == Some(batch)).await?.found;
+        let lanes = self.lanes(call).await?;
+        let lane = tried.iter().find_map(|one| lanes.iter().find(|lane| lane.is_of(one)));
+        let lane = lane.ok_or(Problem::NotFound)?;
+        let tried: Vec<_> = tried.into_iter().filter(|one| lane.is_of(one)).collect();
+        let (all, is_whole) = self.events_of(call, lane, &tried, batch).await?;
+        // Of other places nothing is told: there it names nothing.
+        if all.is_empty() && !lane.is_of_workspace() {
+            return Err(Problem::NotFound);
+        }
+        let mut rounds: BTreeMap<Time, &Attempt> = BTreeMap::new();
+        for one in &tried {
+            rounds.entry(one.at).or_insert(one);
+        }
+        Ok(json!({
+            "outcome": "batch",
+            "batch": {
+                "destination_id": lane.record_id(),
+                "destination": lane.name(),
+                "events": tried.first().map(|one| one.events),
+                "is_whole": is_whole,
+                "tried": rounds.into_values().map(super::deliveries::tell_attempt).collect::<Vec<_>>(),
+            },
+            "events": all.iter().map(tell).collect::<Vec<_>>(),
+        }))
+    }
+
+    /// The events that a batch had, as far as they are kept; whether it is certain that it was these and no others.
+    async fn events_of(
+        &self,
+        call: &Call,
+        lane: &Lane<'_>,
+        tried: &[Attempt],
+        batch: Batch,
+    ) -> Result<(Vec<Told>, bool), Problem> {
+        // Each attempt to bring it left the same parts: those of the first will do.
+        let first = tried.first().map(|one| one.at);
+        let parts = tried.iter().filter(|one| Some(one.at) == first).cloned();
+        let mut picker = self.events.spool.picker();
+        let parts: Vec<_> = parts.collect();
+        let (frames, parts) = tokio::task::spawn_blocking(move || {
+            let mut frames: BTreeMap<u64, Kept> = BTreeMap::new();
+            let mut left = FRAMES_MAX;
+            for part in parts.iter().filter(|part| part.event.is_none()) {
+                let (from, to) = part.frames;
+                for sequence in from..=to.min(from.saturating_add(left).saturating_sub(1)) {
+                    left = left.saturating_sub(1);
+                    if let Some(kept) = picker.take(sequence)? {
+                        frames.insert(sequence, kept);
+                    }
+                }
+            }
+            Ok::<_, SpoolError>((frames, parts))
+        })
+        .await
+        .map_err(|fault| SpoolError::Failed(fault.to_string()))??;
+        let (mut all, mut names) = (Vec::new(), Vec::new());
+        for part in &parts {
+            if let Some(id) = part.event {
+                let event = self.event(call, id).await?;
+                names.push((call.workspace().unwrap_or_default(), id));
+                let sequence = self.sequence(call, id);
+                all.extend(event.map(|event| Told { event, sequence, place: None, made: "kept" }));
+                continue;
+            }
+            for kept in frames.range(part.frames.0..=part.frames.1).map(|(_, kept)| kept) {
+                for (event, place) in
+                    kept.events.iter().zip(0..).filter(|(_, at)| part.places.has(*at))
+                {
+                    let id = event.id;
+                    let sequence = Some(kept.sequence);
+                    let event = serde_json::from_slice(&event.json).unwrap_or_default();
+                    if lane.wants(&event, self.clock.now()) != Wants::Yes {
+                        continue;
+                    }
+                    names.push((kept.workspace.unwrap_or(kept.account), id));
+                    if (kept.account, kept.workspace) == (call.account(), call.workspace()) {
+                        all.push(Told { event, sequence, place: Some(place), made: "kept" });
+                    }
+                }
+            }
+        }
+        Ok((all, batch_of(names.into_iter()) == batch))
+    }
+}
+
+/// What names a batch where it arrives.
+pub(super) fn batch_id(batch: Batch) -> String {
+    format!("{BATCH}{:032x}", u128::from_be_bytes(batch))
+}
+
+/// The header of a request with that id, as a question for the words of what was received.
+fn question(id: &str) -> String {
+    let mut wanted = b"\"x-request-id\":".to_vec();
+    write_str(&mut wanted, id);
+    let wanted = String::from_utf8_lossy(&wanted).replace('"', "\\\"");
+    format!("+\"{wanted}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_known_by_its_looks() {
+        let (place, event) = (Uuid::from_u128(7), Uuid::from_u128(9));
+        assert_eq!(Sought::read(&event.to_string()), Sought::Id(event));
+        for between in ["_", "/"] {
+            let text = format!("{place}{between}{event}");
+            assert_eq!(Sought::read(&text), Sought::Delivery { place, event });
+        }
+        let batch = Sought::Batch(0xab_u128.to_be_bytes());
+        assert_eq!(Sought::read("batch-000000000000000000000000000000ab"), batch);
+        for text in ["", "batch-", "batch-+0000000000000000000000000000ab", "a_b", "curl/8"] {
+            assert_eq!(Sought::read(text), Sought::Other, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_asked_for_whatever_is_in_it() {
+        for id in ["abc", "a\"b", "a\\b", "a\\\"b", "end\\", "+\"-"] {
+            let mut json = b"{\"x-request-id\":".to_vec();
+            write_str(&mut json, id);
+            json.push(b'}');
+            let json = String::from_utf8(json).expect("text").to_lowercase();
+            assert!(Text::read(&question(id)).matches(&json), "{id}: {}", question(id));
+            assert!(!Text::read(&question(id)).matches("{\"x-request-id\":\"other\"}"));
+        }
+    }
+}
