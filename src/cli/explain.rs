@@ -12,9 +12,10 @@ use super::output::Failure;
 use crate::cli::webhook::redaction::told_of;
 
 pub(super) const EXAMPLE: &str = "\
-Any of these ids will do: a request's, which the reply's Hookgate-Receipt said; an event's; that of an event that lies
-parked; and the X-Request-Id of a request that was refused, or that came twice. The newest thousand of the last two are
-remembered.
+Any of these ids will do: a request's, which the reply's Hookgate-Receipt said and log lines call request_id; an event's;
+that of an event that lies parked; the X-Request-Id of any reply, whoever gave it (of requests that were refused, or came
+twice, the newest thousand are remembered); and what a receiver has: webhook-id, Nats-Msg-Id, or batch-… of several events
+that went together.
 
 Exit codes: 0 it is known, 5 nothing is known of that id.
 
@@ -24,7 +25,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Of a request, a receipt, an event, a parked event, or a refused request
+    /// Of a request, a receipt, an event, a parked event, a refused request, or a delivery
     id: String,
     #[command(flatten)]
     access: Access,
@@ -95,7 +96,9 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
         let [received, id] = ["received", "request_id"].map(|key| text(repeat, key));
         lines.push(("repeated", format!("{received}  {id}, {} times", repeat["times"])));
     }
-    for one in told["deliveries"].as_array().into_iter().flatten() {
+    lines.extend(batch(&told["batch"]));
+    let deliveries = told["deliveries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for one in deliveries {
         let [id, name, state, reason] =
             ["event_id", "destination", "state", "reason"].map(|key| text(one, key));
         let name = if name.is_empty() { "the operator's".to_owned() } else { name };
@@ -104,34 +107,37 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
             None => String::new(),
         };
         lines.push(("delivery", format!("{id}  {name}  {state}{why}")));
-        for attempt in one["tried"].as_array().into_iter().flatten() {
-            let [at, outcome, answer] = ["at", "outcome", "answer"].map(|key| text(attempt, key));
-            let milliseconds = attempt["seconds"].as_f64().unwrap_or(0.0) * 1e3;
-            let said = if answer.is_empty() { outcome } else { format!("{outcome}: {answer}") };
-            let with = &attempt["events"];
-            let how = format!("{at}  {said}  in {milliseconds:.1} ms, {with} together");
-            lines.push(("tried", how));
-        }
+        lines.extend(one["tried"].as_array().into_iter().flatten().map(tried));
+    }
+    let is_theirs = |one: &Value| one["destination_id"].is_null() && one["destination"].is_string();
+    let more = told["operator_destinations"].as_u64().unwrap_or(0);
+    if more > 0 && !deliveries.is_empty() && !deliveries.iter().any(is_theirs) {
+        lines.push(("beside", format!("{more} destinations of the operator, who alone sees them")));
     }
     lines
 }
 
-/// The budget that a refused request was over.
-fn spent(limit: &Value) -> Option<(&'static str, String)> {
-    let [budget, rate] = ["budget", "rate"].map(|key| text(limit, key));
-    let [burst, seconds] = ["burst", "retry_after_seconds"].map(|key| limit[key].as_u64());
-    let (burst, seconds) = burst.zip(seconds)?;
-    let whose = format!("the {budget}'s {rate}, {burst} at once");
-    Some(("limit", format!("{whose}: nothing was left for {seconds} s")))
+/// Several events that went together.
+fn batch(batch: &Value) -> Vec<(&'static str, String)> {
+    if !batch.is_object() {
+        return Vec::new();
+    }
+    let (name, events) = (text(batch, "destination"), &batch["events"]);
+    let doubt = if batch["is_whole"] == true { "" } else { "; which ones is not certain any more" };
+    let mut lines = vec![("batch", format!("{events} events to {name}{doubt}"))];
+    lines.extend(batch["tried"].as_array().into_iter().flatten().map(tried));
+    lines
 }
 
-/// A budget that a request was charged to, and what it had left then, where that is known.
-fn charged_to(limit: &Value) -> String {
-    let budget = text(limit, "budget");
-    match limit["left"].as_u64().zip(limit["of"].as_u64()) {
-        Some((left, of)) => format!("{budget} ({left} of {of} left)"),
-        None => budget,
-    }
+/// One attempt.
+fn tried(attempt: &Value) -> (&'static str, String) {
+    let [at, outcome, answer] = ["at", "outcome", "answer"].map(|key| text(attempt, key));
+    let milliseconds = attempt["seconds"].as_f64().unwrap_or(0.0) * 1e3;
+    let answer =
+        if answer.is_empty() && !status.is_empty() { format!("answered {status}") } else { answer };
+    let said = if answer.is_empty() { outcome } else { format!("{outcome}: {answer}") };
+    let with = &attempt["events"];
+    ("tried", format!("{at}  {said}  in {milliseconds:.1} ms, {with} together"))
 }
 
 /// What became of a request before it met its template; nothing of what is not known.

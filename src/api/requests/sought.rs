@@ -127,9 +127,9 @@ impl Api {
         tried: &[Attempt],
         batch: Batch,
     ) -> Result<(Vec<Told>, bool), Problem> {
-        // Each attempt to bring it left the same parts: those of the first will do.
-        let first = tried.first().map(|one| one.at);
-        let parts = tried.iter().filter(|one| Some(one.at) == first).cloned();
+        // Each attempt to bring it left the same parts: those of the last will do.
+        let last = tried.last().map(|one| one.at);
+        let parts = tried.iter().filter(|one| Some(one.at) == last).cloned();
         let mut picker = self.events.spool.picker();
         let parts: Vec<_> = parts.collect();
         let (frames, parts) = tokio::task::spawn_blocking(move || {

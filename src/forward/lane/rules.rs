@@ -99,13 +99,15 @@ impl Lane {
         (what, said): (&str, Said),
     ) {
         let (alone, count) = (range.len() == 1, range.len() as u32);
+        // The parts of one attempt are known by their moment.
+        let at = self.notices.clock().now();
         let note = |(frames, places): ((u64, u64), Places), event: Option<Uuid>| {
             self.shelf.tried(&Attempt {
                 destination: self.id,
                 frames,
                 places,
                 event,
-                at: self.notices.clock().now(),
+                at,
                 took,
                 events: count,
                 batch: said.batch,

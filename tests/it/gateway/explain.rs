@@ -1,4 +1,4 @@
-//! What became of requests, from outside: kept, refused, parked, made an event of later, and sent twice.
+//! What became of requests, from outside: kept, refused, parked, let go of, made an event of later, and sent twice.
 
 use std::sync::{Arc, Mutex};
 
@@ -58,7 +58,7 @@ fn what_was_kept_is_told_up_to_each_destination() {
     served.answered(&["destination", "create", "shop", &to, "--event", "shop.*"]);
 
     let first = served.order_as(&webhook, 1, &[("x-delivery", "a")]).receipt().to_owned();
-    let (told, delivery) = served.explained_until(&first, "passed");
+    let (told, delivery) = served.explained_until(&first, "delivered");
     assert_eq!((&told["id"], &told["outcome"]), (&json!(first), &json!("accepted")));
     assert_eq!(told["request"]["webhook"], "orders");
     assert_eq!(
@@ -86,10 +86,18 @@ fn what_was_kept_is_told_up_to_each_destination() {
         (&json!("shop.paid"), &json!("order.1"))
     );
     assert_eq!((&delivery["destination"], &delivery["event_id"]), (&json!("shop"), &made[1]["id"]));
-    assert_eq!(told["deliveries"][0]["state"], "not wanted", "what the filter does not want");
+    let unwanted = told["deliveries"]
+        .as_array()
+        .expect("deliveries")
+        .iter()
+        .find(|one| one["destination"] == "shop" && one["event_id"] == made[0]["id"]);
+    let unwanted = unwanted.expect("the received event");
+    assert_eq!(unwanted["state"], "not wanted", "what the filter does not want");
+    assert_eq!(unwanted["tried"], json!([]), "what went was the other event of its frame");
     assert_eq!(delivery["tried"].as_array().map(Vec::len), Some(1), "{delivery}");
     let tried = &delivery["tried"][0];
     assert_eq!((&tried["outcome"], &tried["answer"]), (&json!("taken"), &json!("")));
+    assert_eq!((&tried["status"], &tried["delivery_id"]), (&json!(200), &Value::Null));
     assert!(
         tried["seconds"].as_f64() > Some(0.0) && tried["events"].as_u64() >= Some(1),
         "{tried}"
@@ -104,12 +112,17 @@ fn what_was_kept_is_told_up_to_each_destination() {
     let tried = parked["tried"].as_array().and_then(|all| all.last()).expect("an attempt");
     assert_eq!(tried["outcome"], "not taken");
     assert!(tried["answer"].as_str().expect("text").contains("422"), "{tried}");
+    assert_eq!(tried["status"], 422);
     assert!(
         parked["attempts"].as_u64() >= Some(1)
             && parked["reason"].as_str().expect("why").contains("422")
     );
     let said = served.answered(&["explain", &bad]);
     assert!(said.contains("shop  parked: ") && said.contains("(template)"), "{said}");
+    served.answered(&["parked", "discard", "shop", "--all", "--yes"]);
+    let (_, gone) = served.explained_until(&bad, "discarded");
+    assert_eq!(gone["destination"], "shop");
+    assert_eq!(gone["tried"], parked["tried"], "what was tried before is told still");
 
     let again = served.order_as(&webhook, 1, &[("x-delivery", "a"), ("x-request-id", "again:1")]);
     assert_eq!((again.status, again.receipt()), (204, &*first));
@@ -137,8 +150,10 @@ fn warnings_and_an_expression_that_does_not_want_it_are_told() {
     let told = served.explained(&id);
     let warnings = told["request"]["warnings"].as_array().expect("warnings");
     assert!(warnings.len() == 1 && warnings[0].to_string().contains("absent"), "{warnings:?}");
-    let states = told["deliveries"].as_array().expect("deliveries").iter();
-    assert!(states.map(|one| &one["state"]).all(|state| state == "not wanted"), "{told}");
+    let all = told["deliveries"].as_array().expect("deliveries").iter();
+    let large: Vec<_> = all.filter(|one| one["destination"] == "large").collect();
+    assert_eq!(large.len(), 2);
+    assert!(large.iter().all(|one| one["state"] == "not wanted"), "{told}");
     let said = served.answered(&["explain", &id]);
     assert!(said.contains("127.0.0.1") && said.contains("absent"), "{said}");
     assert!(said.contains("the hook alone"), "{said}");
