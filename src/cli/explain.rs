@@ -12,10 +12,10 @@ use super::output::Failure;
 use crate::cli::webhook::redaction::told_of;
 
 pub(super) const EXAMPLE: &str = "\
-Any of these ids will do: a request's, which the reply's Hookgate-Receipt said and log lines call request_id; an event's;
-that of an event that lies parked; the X-Request-Id of any reply, whoever gave it (of requests that were refused, or came
-twice, the newest thousand are remembered); and what a receiver has: webhook-id, Nats-Msg-Id, or batch-… of several events
-that went together.
+Any of these ids will do: a request's, which the reply's Hookgate-Receipt said and log lines call request_id; an
+event's; that of an event that lies parked; the X-Request-Id of any reply, whoever gave it (of requests that were
+refused, or came twice, the newest thousand are remembered); and what a receiver has: webhook-id, Nats-Msg-Id, or
+batch-… of several events that went together.
 
 Exit codes: 0 it is known, 5 nothing is known of that id.
 
@@ -46,18 +46,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// The steps as people read them.
 fn lines(told: &Value) -> Vec<(&'static str, String)> {
     let mut lines = vec![("outcome", text(told, "outcome"))];
-    let refusal = &told["refusal"];
-    if refusal.is_object() {
-        let [received, method, peer, reason] =
-            ["received", "method", "peer", "reason"].map(|key| text(refusal, key));
-        let times = match refusal["times"].as_u64() {
-            Some(times) if times > 1 => format!(", {times} times within a second"),
-            _ => String::new(),
-        };
-        lines.push(("not kept", format!("{received}  {method} from {peer}")));
-        lines.push(("because", format!("{reason}, answered {}{times}", refusal["status"])));
-        lines.extend(spent(&refusal["limit"]));
-    }
+    lines.extend(not_kept(&told["refusal"]));
     let request = &told["request"];
     if request.is_object() {
         let [id, received, method, webhook] =
@@ -117,6 +106,23 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
     lines
 }
 
+/// Why one was not kept.
+fn not_kept(refusal: &Value) -> Vec<(&'static str, String)> {
+    if !refusal.is_object() {
+        return Vec::new();
+    }
+    let [received, method, peer, reason] =
+        ["received", "method", "peer", "reason"].map(|key| text(refusal, key));
+    let times = match refusal["times"].as_u64() {
+        Some(times) if times > 1 => format!(", {times} times within a second"),
+        _ => String::new(),
+    };
+    vec![
+        ("not kept", format!("{received}  {method} from {peer}")),
+        ("because", format!("{reason}, answered {}{times}", refusal["status"])),
+    ]
+}
+
 /// Several events that went together.
 fn batch(batch: &Value) -> Vec<(&'static str, String)> {
     if !batch.is_object() {
@@ -133,8 +139,10 @@ fn batch(batch: &Value) -> Vec<(&'static str, String)> {
 fn tried(attempt: &Value) -> (&'static str, String) {
     let [at, outcome, answer] = ["at", "outcome", "answer"].map(|key| text(attempt, key));
     let milliseconds = attempt["seconds"].as_f64().unwrap_or(0.0) * 1e3;
-    let answer =
-        if answer.is_empty() && !status.is_empty() { format!("answered {status}") } else { answer };
+    let answer = match attempt["status"].as_u64() {
+        Some(status) if answer.is_empty() => format!("answered {status}"),
+        _ => answer,
+    };
     let said = if answer.is_empty() { outcome } else { format!("{outcome}: {answer}") };
     let with = &attempt["events"];
     ("tried", format!("{at}  {said}  in {milliseconds:.1} ms, {with} together"))

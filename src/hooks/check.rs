@@ -147,7 +147,8 @@ pub(super) fn run(
         Greeting::Refused(_, Fault::Unfetched(wanted)) => return Err(Halt::Wanted(wanted)),
         Greeting::Refused(status, fault) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
-            tracing::debug!(webhook = %admission.endpoint.id, %fault, "refused a handshake");
+            let (webhook, request_id) = (admission.endpoint.id, &arrival.request_id);
+            tracing::debug!(%webhook, %request_id, %fault, "refused a handshake");
             return Err(unverified(status, fault.reason()).into());
         }
         Greeting::None => {}
@@ -163,7 +164,8 @@ pub(super) fn run(
         }
         Err(Fault::Unfetched(wanted)) => Err(Halt::Wanted(wanted)),
         Err(fault) => {
-            tracing::debug!(webhook = %admission.endpoint.id, %fault, "did not verify a request");
+            let (webhook, request_id) = (admission.endpoint.id, &arrival.request_id);
+            tracing::debug!(%webhook, %request_id, %fault, "did not verify a request");
             Ok(check.unless_required(fault.reason())?)
         }
     }

@@ -87,10 +87,7 @@ impl Hooks {
         (first, spent): (Option<Uuid>, Option<Spent>),
     ) {
         let Some((webhook, account, workspace)) = trace.place else { return };
-        let id = match &trace.id {
-            RequestId::Ours(id) => id.to_string(),
-            RequestId::Theirs(id) => String::from_utf8_lossy(id.as_bytes()).into_owned(),
-        };
+        let id = trace.id.to_string();
         let request_id = &id;
         tracing::debug!(request_id, %webhook, reason, status = status.as_u16(), "did not keep a request");
         self.spool.note_refused(Refused {

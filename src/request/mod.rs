@@ -4,6 +4,7 @@
 mod certificate;
 mod told;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -85,14 +86,23 @@ impl Arrival {
 }
 
 /// What a reply names its request by: at most 128 printable ASCII characters. One that was made here is the id of the
-/// request itself when it is kept: its receipt. A sender's own stands in what is kept as the header that it is; log lines
-/// say it beside the receipt.
+/// request itself, its receipt, when it is kept. A sender's own stands in what is kept as the header that it is, and log
+/// lines say it beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestId {
     /// Made here.
     Ours(Uuid),
     /// The sender's `X-Request-Id`, already found well-formed.
     Theirs(http::HeaderValue),
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ours(id) => id.fmt(f),
+            Self::Theirs(id) => f.write_str(&String::from_utf8_lossy(id.as_bytes())),
+        }
+    }
 }
 
 /// A body that was read whole within its limits.

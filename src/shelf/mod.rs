@@ -145,8 +145,8 @@ impl Shelf {
         let _ = self.inner.attempts.add(attempt);
     }
 
-    /// The newest attempts that fit, whoever's they were, the oldest first: at most [`ATTEMPTS_MAX`] of all destinations
-    /// are remembered.
+    /// The newest attempts that fit, whoever's they were, the oldest first: at most [`ATTEMPTS_MAX`] of all
+    /// destinations are remembered.
     ///
     /// # Errors
     /// When the file cannot be read.

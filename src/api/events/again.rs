@@ -42,8 +42,8 @@ impl Api {
                 }
                 facts.published(transport, Outcome::Differing, 1);
                 if let Some(count) = damper.speak(epoch.elapsed()) {
-                    let id = event.id;
-                    tracing::warn!(count, %id, "published again with other content: the first stays");
+                    let event_id = event.id;
+                    tracing::warn!(count, %event_id, "published again with other content: the first stays");
                 }
             }
         });

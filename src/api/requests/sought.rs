@@ -16,14 +16,15 @@ use crate::clock::Time;
 use crate::feed::{Question, Request};
 use crate::filter::{Filter, Order, Text};
 use crate::id::Uuid;
-use crate::json::write_str;
 use crate::shelf::{Attempt, Batch, batch_of};
-use crate::spool::{Kept, SpoolError};
+use crate::spool::{Picker, SpoolError};
 
 /// What stands before the digest of a batch.
 const BATCH: &str = "batch-";
 /// Most frames that are looked at for the events of one batch: most events of one batch.
 const FRAMES_MAX: u64 = 2000;
+/// Bytes of frames after which no more are.
+const BYTES_MAX: usize = 128 << 20;
 /// Most requests that are looked at for the one that its sender gave an id.
 const CALLED_MAX: usize = 20;
 
@@ -129,53 +130,72 @@ impl Api {
     ) -> Result<(Vec<Told>, bool), Problem> {
         // Each attempt to bring it left the same parts: those of the last will do.
         let last = tried.last().map(|one| one.at);
-        let parts = tried.iter().filter(|one| Some(one.at) == last).cloned();
-        let mut picker = self.events.spool.picker();
-        let parts: Vec<_> = parts.collect();
-        let (frames, parts) = tokio::task::spawn_blocking(move || {
-            let mut frames: BTreeMap<u64, Kept> = BTreeMap::new();
-            let mut left = FRAMES_MAX;
-            for part in parts.iter().filter(|part| part.event.is_none()) {
-                let (from, to) = part.frames;
-                for sequence in from..=to.min(from.saturating_add(left).saturating_sub(1)) {
-                    left = left.saturating_sub(1);
-                    if let Some(kept) = picker.take(sequence)? {
-                        frames.insert(sequence, kept);
-                    }
-                }
-            }
-            Ok::<_, SpoolError>((frames, parts))
-        })
-        .await
-        .map_err(|fault| SpoolError::Failed(fault.to_string()))??;
+        let parts: Vec<_> = tried.iter().filter(|one| Some(one.at) == last).cloned().collect();
+        let picker = self.events.spool.picker();
+        let found = tokio::task::spawn_blocking(move || collect(picker, &parts)).await;
+        let found = found.map_err(|fault| SpoolError::Failed(fault.to_string()))??;
         let (mut all, mut names) = (Vec::new(), Vec::new());
-        for part in &parts {
-            if let Some(id) = part.event {
-                let event = self.event(call, id).await?;
+        let here = (call.account(), call.workspace());
+        for Found { at, id, account, workspace, json } in found {
+            let Some((sequence, place)) = at else {
                 names.push((call.workspace().unwrap_or_default(), id));
                 let sequence = self.sequence(call, id);
+                let event = self.event(call, id).await?;
                 all.extend(event.map(|event| Told { event, sequence, place: None, made: "kept" }));
                 continue;
+            };
+            let event = serde_json::from_slice(&json).unwrap_or_default();
+            if lane.wants(&event, self.clock.now()) != Wants::Yes {
+                continue;
             }
-            for kept in frames.range(part.frames.0..=part.frames.1).map(|(_, kept)| kept) {
-                for (event, place) in
-                    kept.events.iter().zip(0..).filter(|(_, at)| part.places.has(*at))
-                {
-                    let id = event.id;
-                    let sequence = Some(kept.sequence);
-                    let event = serde_json::from_slice(&event.json).unwrap_or_default();
-                    if lane.wants(&event, self.clock.now()) != Wants::Yes {
-                        continue;
-                    }
-                    names.push((kept.workspace.unwrap_or(kept.account), id));
-                    if (kept.account, kept.workspace) == (call.account(), call.workspace()) {
-                        all.push(Told { event, sequence, place: Some(place), made: "kept" });
-                    }
-                }
+            names.push((workspace.unwrap_or(account), id));
+            if (account, workspace) == here {
+                let (sequence, place) = (Some(sequence), Some(place));
+                all.push(Told { event, sequence, place, made: "kept" });
             }
         }
         Ok((all, batch_of(names.into_iter()) == batch))
     }
+}
+
+/// An event that may have been in a batch.
+struct Found {
+    /// Its frame and its place there; nothing of one that lay on the shelf.
+    at: Option<(u64, u32)>,
+    id: Uuid,
+    account: Uuid,
+    workspace: Option<Uuid>,
+    json: Vec<u8>,
+}
+
+/// What parts of a batch may have had, in their order: of so many frames and bytes.
+fn collect(mut picker: Picker, parts: &[Attempt]) -> Result<Vec<Found>, SpoolError> {
+    let (mut found, mut frames, mut bytes) = (Vec::new(), 0, 0);
+    for part in parts {
+        if let Some(id) = part.event {
+            let (account, json) = (Uuid::nil(), Vec::new());
+            found.push(Found { at: None, id, account, workspace: None, json });
+            continue;
+        }
+        for sequence in part.frames.0..=part.frames.1 {
+            if frames == FRAMES_MAX || bytes > BYTES_MAX {
+                return Ok(found);
+            }
+            frames += 1;
+            let Some(kept) = picker.take(sequence)? else { continue };
+            let (account, workspace) = (kept.account, kept.workspace);
+            bytes += kept.capture.as_ref().map_or(0, |capture| capture.body.len());
+            for (event, place) in kept.events.iter().zip(0..) {
+                bytes += event.json.len();
+                if part.places.has(place) {
+                    // A copy: the frame goes.
+                    let (at, json) = (Some((sequence, place)), event.json.to_vec());
+                    found.push(Found { at, id: event.id, account, workspace, json });
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// What names a batch where it arrives.
@@ -183,12 +203,10 @@ pub(super) fn batch_id(batch: Batch) -> String {
     format!("{BATCH}{:032x}", u128::from_be_bytes(batch))
 }
 
-/// The header of a request with that id, as a question for the words of what was received.
+/// The header of a request with that id, as a question for the words of what was received: they have no escapes.
 fn question(id: &str) -> String {
-    let mut wanted = b"\"x-request-id\":".to_vec();
-    write_str(&mut wanted, id);
-    let wanted = String::from_utf8_lossy(&wanted).replace('"', "\\\"");
-    format!("+\"{wanted}\"")
+    let wanted = format!("\"x-request-id\":\"{id}\"");
+    format!("+\"{}\"", wanted.replace('"', "\\\""))
 }
 
 #[cfg(test)]
@@ -213,11 +231,8 @@ mod tests {
     #[test]
     fn a_header_is_asked_for_whatever_is_in_it() {
         for id in ["abc", "a\"b", "a\\b", "a\\\"b", "end\\", "+\"-"] {
-            let mut json = b"{\"x-request-id\":".to_vec();
-            write_str(&mut json, id);
-            json.push(b'}');
-            let json = String::from_utf8(json).expect("text").to_lowercase();
-            assert!(Text::read(&question(id)).matches(&json), "{id}: {}", question(id));
+            let words = format!("post\0{{\"x-request-id\":\"{id}\"}}");
+            assert!(Text::read(&question(id)).matches(&words), "{id}: {}", question(id));
             assert!(!Text::read(&question(id)).matches("{\"x-request-id\":\"other\"}"));
         }
     }

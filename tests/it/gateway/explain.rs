@@ -26,12 +26,13 @@ impl Served {
         answer.json()
     }
 
-    /// The same, once one of its deliveries stands so.
+    /// The same, once one of its deliveries to the workspace's own destinations stands so.
     fn explained_until(&self, id: &str, state: &str) -> (Value, Value) {
         wait(state, || {
             let told = self.explained(id);
             let all = told["deliveries"].as_array().expect("deliveries");
-            let found = all.iter().find(|one| one["state"] == state)?.clone();
+            let is_it = |one: &&Value| one["state"] == state && one["destination_id"].is_string();
+            let found = all.iter().find(is_it)?.clone();
             Some((told, found))
         })
     }

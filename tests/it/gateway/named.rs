@@ -1,5 +1,5 @@
-//! What a request is called by, from outside: by its sender, in the reply, in the log, and where its events arrive; all of
-//! it leads to the same account of it. The operator's destinations are told to the operator alone.
+//! What a request is called by, from outside: by its sender, in the reply, in the log, and where its events arrive; all
+//! of it leads to the same account of it. The operator's destinations are told to the operator alone.
 
 use std::convert::Infallible;
 use std::fs;
