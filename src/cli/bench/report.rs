@@ -164,16 +164,13 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    pub(super) fn of<'a>(
-        name: &str,
-        measured: impl Iterator<Item = &'a Measurement> + Clone,
-    ) -> Self {
-        let deliveries = measured.clone().filter_map(|one| one.delivery);
+    pub(super) fn of(name: &str, measured: &[&Measurement]) -> Self {
+        let deliveries = measured.iter().filter_map(|one| one.delivery);
         let missing = deliveries.map(|delivery| delivery.missing).sum();
-        let failed = measured.clone().map(|one| one.failed).sum();
+        let failed = measured.iter().map(|one| one.failed).sum();
         let mut faults = Vec::new();
         if failed > 0 {
-            let first = measured.clone().find_map(|one| one.fault.as_deref()).unwrap_or_default();
+            let first = measured.iter().find_map(|one| one.fault.as_deref()).unwrap_or_default();
             faults.push(format!("{name}: {failed} requests failed; {first}"));
         }
         if missing > 0 {
@@ -200,8 +197,8 @@ impl Report {
             let of_body: Vec<&Round> = rounds.iter().filter(|round| round.body == place).collect();
             for (at, server) in Contestant::ALL.into_iter().enumerate() {
                 let name = format!("{}, {}", body.name, server.name());
-                let mine = of_body.iter().map(|round| &round.measurements[at]);
-                let lost = Lost::of(&name, mine);
+                let mine: Vec<_> = of_body.iter().map(|round| &round.measurements[at]).collect();
+                let lost = Lost::of(&name, &mine);
                 let row = Row::of(body.name, server, (at, &lost), &of_body);
                 faults.extend(lost.faults);
                 if server == Contestant::Gateway {

@@ -187,7 +187,10 @@ impl Report {
         found: &[Vec<Measurement>; 2],
         verification_microseconds: f64,
     ) -> Self {
-        let lost = [false, true].map(|is| Lost::of(name(is), found[usize::from(is)].iter()));
+        let lost = [false, true].map(|is| {
+            let measured: Vec<_> = found[usize::from(is)].iter().collect();
+            Lost::of(name(is), &measured)
+        });
         let rows =
             [false, true].map(|is| Row::of(is, &found[usize::from(is)], &lost[usize::from(is)]));
         let faults = lost.into_iter().flat_map(|lost| lost.faults).collect();

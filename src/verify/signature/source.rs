@@ -68,8 +68,7 @@ struct RawSource {
     json: Option<String>,
     form: Option<String>,
     query: Option<String>,
-    #[serde(default)]
-    body: bool,
+    body: Option<bool>,
     split: Option<char>,
     #[serde(default)]
     prefix: String,
@@ -98,7 +97,7 @@ impl TryFrom<RawSource> for Source {
             raw.json.map(From::Json),
             raw.form.map(From::Form),
             raw.query.map(From::Query),
-            raw.body.then_some(From::Body),
+            raw.body.filter(|is_it| *is_it).map(|_| From::Body),
         ]
         .into_iter()
         .flatten();
