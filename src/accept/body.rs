@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Options;
-use super::budget::{Budget, Room};
+use super::budget::{Budget, Full, Room};
 use super::decode::Encoding;
 use crate::request::Content;
 
@@ -24,6 +24,8 @@ use crate::request::Content;
 const PACE_WINDOW: Duration = Duration::from_secs(5);
 /// Encoded bytes that are decoded on a thread of their own, so that other connections go on.
 const DECODE_INLINE_MAX_BYTES: usize = 32 << 10;
+/// Room for bodies is taken in steps of this size.
+const STEP_BYTES: u64 = 64 << 10;
 
 /// What all bodies of a set of listeners share.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Bodies {
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
         Arc::new(Self {
             options: Arc::clone(options),
-            budget: Budget::new(options.bodies_max_bytes),
+            budget: Budget::new(options.bodies_max_bytes, STEP_BYTES),
             decoders: Semaphore::new(decoders),
         })
     }
@@ -74,6 +76,12 @@ pub enum BodyError {
     /// An encoding other than one layer of gzip or deflate: 415.
     #[error("the content encoding is not supported")]
     Encoding,
+}
+
+impl From<Full> for BodyError {
+    fn from(full: Full) -> Self {
+        Self::Crowded { max_bytes: full.max_bytes }
+    }
 }
 
 impl fmt::Debug for Body {

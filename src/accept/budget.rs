@@ -1,26 +1,29 @@
-//! Bytes of bodies in memory, of all connections together. In: bytes as they come. Out: room for them, or none. A body
-//! that came in one piece is not counted: the connection's own bound holds it. Room is given back with the memory.
+//! Bytes of one kind in memory, of all connections together: bodies, or heads. In: bytes as they come. Out: room for
+//! them, or none. What a connection's own bound holds is not counted. Room is given back with the memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::BodyError;
-
-/// Room is taken in steps of this size.
-const STEP_BYTES: u64 = 64 << 10;
-
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Budget {
     used: AtomicU64,
     max_bytes: u64,
+    step_bytes: u64,
+}
+
+/// There is no more room: all together would be over this limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full {
+    pub(super) max_bytes: u64,
 }
 
 impl Budget {
-    pub(super) fn new(max_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { used: AtomicU64::new(0), max_bytes })
+    /// Of so many bytes, taken in steps of `step_bytes`.
+    pub(super) fn new(max_bytes: u64, step_bytes: u64) -> Arc<Self> {
+        Arc::new(Self { used: AtomicU64::new(0), max_bytes, step_bytes })
     }
 }
 
@@ -37,21 +40,34 @@ impl Room {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
+    /// Bytes that are taken.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Takes what is lacking for so many bytes.
     ///
     /// # Errors
-    /// [`BodyError::Crowded`]; what was taken before stays.
-    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), BodyError> {
+    /// [`Full`]; what was taken before stays.
+    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Full> {
         if bytes <= self.bytes {
             return Ok(());
         }
-        let more = (bytes - self.bytes).next_multiple_of(STEP_BYTES);
+        let more = (bytes - self.bytes).next_multiple_of(self.budget.step_bytes);
         let max_bytes = self.budget.max_bytes;
         let grow = |used: u64| used.checked_add(more).filter(|used| *used <= max_bytes);
         let grown = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow);
-        grown.map_err(|_| BodyError::Crowded { max_bytes })?;
+        grown.map_err(|_| Full { max_bytes })?;
         self.bytes += more;
         Ok(())
+    }
+
+    /// Gives back what is taken.
+    pub(super) fn leave(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes > 0 {
+            self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Gives the room back once nobody holds these bytes any more.
@@ -62,7 +78,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.leave();
     }
 }
 
@@ -82,20 +98,22 @@ impl AsRef<[u8]> for Kept {
 mod tests {
     use super::*;
 
+    const STEP_BYTES: u64 = 64 << 10;
+
     #[test]
     fn room_is_there_again_once_the_last_who_holds_the_bytes_is_gone() {
-        let budget = Budget::new(3 * STEP_BYTES);
+        let budget = Budget::new(3 * STEP_BYTES, STEP_BYTES);
         let mut room = Room::new(&budget);
         assert_eq!((room.hold(1), room.hold(STEP_BYTES)), (Ok(()), Ok(())));
         assert_eq!(room.hold(STEP_BYTES + 1), Ok(()));
         let mut other = Room::new(&budget);
-        let crowded = Err(BodyError::Crowded { max_bytes: 3 * STEP_BYTES });
+        let crowded = Err(Full { max_bytes: 3 * STEP_BYTES });
         assert_eq!(other.hold(STEP_BYTES + 1), crowded);
         assert_eq!(other.hold(STEP_BYTES), Ok(()), "a refusal takes nothing");
         let bytes = room.keep(b"text".to_vec());
         let part = bytes.slice(1..2);
         drop(bytes);
-        assert_eq!((&part[..], other.hold(u64::MAX)), (&b"e"[..], crowded.clone()));
+        assert_eq!((&part[..], other.hold(u64::MAX)), (&b"e"[..], crowded));
         assert_eq!(other.hold(2 * STEP_BYTES), crowded);
         drop(part);
         assert_eq!(other.hold(3 * STEP_BYTES), Ok(()));

@@ -17,7 +17,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::budget::Room;
 use super::door::{Door, Run};
+use super::heads::Heads;
 use super::link::{Due, Link, Signal};
 use super::listener::Inside;
 use super::peer::{Sender, is_trusted};
@@ -171,6 +173,7 @@ impl Opened {
             multiplexed: version == Version::Two,
             count: AtomicU64::new(0),
             upgrade: Mutex::default(),
+            heads: Heads::new(Room::new(&inside.heads)),
             inside,
         });
         match stream {
@@ -204,7 +207,8 @@ where
         head_max_bytes: options.head_max_bytes,
         headers_max: options.headers_max,
     };
-    let mut wire = Wire::http1(io, first, link.clone(), limits);
+    let room = Room::new(&inside.heads);
+    let mut wire = Wire::http1(io, first, link.clone(), limits, room);
     // Parser, buffers and the request's own state live only while somebody speaks.
     loop {
         wire = match Box::pin(converse(wire, &door)).await {
@@ -314,13 +318,14 @@ where
 {
     let (link, inside) = (door.link.clone(), door.inside.clone());
     let options = &inside.options;
-    let wire = Wire::http2(io, first, link.clone());
+    let list_max_bytes = options.header_list_max_bytes;
+    let wire = Wire::http2(io, first, link.clone(), list_max_bytes, Room::new(&inside.heads));
     let service = service_fn(move |request| door.clone().answer(request));
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(options.streams_max)
-        .max_header_list_size(options.header_list_max_bytes)
+        .max_header_list_size(list_max_bytes)
         .max_pending_accept_reset_streams(options.resets_max)
         .max_send_buf_size(READ_MAX_BYTES);
     let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));

@@ -2,17 +2,19 @@
 //! [`Reply`] to hyper, with the request's id. Never a route, never a copy of headers or body.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::heads::{FREE_BYTES, Heads, head_bytes, stream_bytes};
 use super::link::Link;
 use super::listener::Inside;
 use super::peer::{self, Sender};
@@ -44,6 +46,8 @@ pub(super) struct Door<H> {
     pub(super) count: AtomicU64,
     /// What goes on after an answer that switched.
     pub(super) upgrade: Mutex<Option<Upgrade>>,
+    /// Heads whose requests run.
+    pub(super) heads: Heads,
 }
 
 /// A request on its way; however it ends, the connection knows.
@@ -55,45 +59,85 @@ impl Drop for Run<'_> {
     }
 }
 
+/// The same for a request at the door, with what its head takes.
+struct Passage<H> {
+    door: Arc<Door<H>>,
+    head_bytes: u64,
+}
+
+impl<H> Drop for Passage<H> {
+    fn drop(&mut self) {
+        if self.head_bytes > 0 {
+            self.door.heads.remove(self.head_bytes);
+        }
+        self.door.link.answered();
+    }
+}
+
 impl<H: Handler> Door<H> {
-    /// Answers one request.
-    pub(super) async fn answer(
+    /// Answers one request. Whether it is let in is known before the first wait: what is not is gone at once.
+    pub(super) fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
+    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send {
         if self.multiplexed {
             self.link.heads_came(1);
         }
-        let _run = Run(&self.link);
-        let number = self.count.fetch_add(1, Relaxed);
+        let mut passage = Passage { door: self, head_bytes: 0 };
+        let door = &passage.door;
+        let number = door.count.fetch_add(1, Relaxed);
         let (mut parts, incoming) = request.into_parts();
-        let request_id = self.request_id(&parts.headers);
+        let request_id = door.request_id(&parts.headers);
+        let echo = echo(&request_id);
         let may_switch = parts.extensions.get::<OnUpgrade>().is_some();
-        let refusal = match self.link.refusal_of(number) {
-            Some(code) => Some(Reason::from_code(code)),
-            None => self.refusal(&mut parts),
-        };
         let head = parts.method == Method::HEAD;
-        let (reply, echo) = if let Some(reason) = refusal {
-            self.inside.ledger.refuse(reason);
-            (refuse(reason), echo(&request_id))
-        } else {
-            let echo = echo(&request_id);
-            let arrival = self.arrival(parts, request_id);
-            let body = Body::new(incoming, &arrival.headers, self.inside.bodies.clone());
-            (self.handler.answer(arrival, body).await, echo)
+        let refused = match door.link.refusal_of(number) {
+            Some(code) => Err(Reason::from_code(code)),
+            None => door.refusal(&mut parts).map_or(Ok(()), Err),
         };
-        Ok(self.response(self.switching(reply, may_switch), head, echo))
+        let entered = refused.and_then(|()| door.enter(&parts));
+        let entered = entered.map(|head_bytes| {
+            passage.head_bytes = head_bytes;
+            let arrival = passage.door.arrival(parts, request_id);
+            let bodies = passage.door.inside.bodies.clone();
+            let body = Body::new(incoming, &arrival.headers, bodies);
+            (arrival, body)
+        });
+        async move {
+            let door = &passage.door;
+            let reply = match entered {
+                Ok((arrival, body)) => door.handler.answer(arrival, body).await,
+                Err(reason) => {
+                    door.inside.ledger.refuse(reason);
+                    refuse(reason)
+                }
+            };
+            Ok(door.response(door.switching(reply, may_switch), head, echo))
+        }
+    }
+
+    /// Takes room for a head until its request ends. The usual head of HTTP/1 needs none: there is one at a time.
+    fn enter(&self, parts: &Parts) -> Result<u64, Reason> {
+        let bytes = if self.multiplexed { stream_bytes(parts) } else { head_bytes(parts) };
+        if bytes <= FREE_BYTES && !self.multiplexed {
+            return Ok(0);
+        }
+        self.heads.add(bytes).map(|()| bytes).map_err(|_| Reason::HeadsCrowded)
     }
 
     /// The rules of a head that need more than its bytes, or that HTTP/2 shares.
     fn refusal(&self, parts: &mut Parts) -> Option<Reason> {
-        if self.multiplexed
-            && let Err(reason) = check_multiplexed(parts)
-        {
-            return Some(reason);
+        let options = &self.inside.options;
+        if self.multiplexed {
+            // A header that stands in HPACK's table comes again with one byte: the list's size bounds them badly.
+            if parts.headers.len() > options.headers_max {
+                return Some(Reason::HeadTooLarge);
+            }
+            if let Err(reason) = check_multiplexed(parts) {
+                return Some(reason);
+            }
         }
-        let hosts = &self.inside.options.hosts;
+        let hosts = &options.hosts;
         if !hosts.is_empty() {
             let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
             let name = host.map(without_port);
@@ -159,6 +203,10 @@ impl<H: Handler> Door<H> {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if head && !bodiless {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        if !body.is_empty() && !bodiless {
+            // A type is what the header says: a browser is not to find a page in what is none.
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         }
         if head || bodiless {
             body = Bytes::new();
@@ -233,6 +281,11 @@ fn refuse(reason: Reason) -> Reply {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large")
         }
         Reason::Expectation => (StatusCode::EXPECTATION_FAILED, "Expectation Failed"),
+        Reason::HeadsCrowded => {
+            return Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                .with(RETRY_AFTER, HeaderValue::from_static("1"))
+                .closing();
+        }
         _ => (StatusCode::BAD_REQUEST, "Bad Request"),
     };
     Reply::detail(status, detail).closing()

@@ -50,10 +50,13 @@ pub(super) struct Link {
     running: AtomicU32,
     idle_since: AtomicU64,
     head_since: AtomicU64,
+    block_since: AtomicU64,
     write_since: AtomicU64,
     linger_since: AtomicU64,
     /// The head that was refused: its number, counted from 0, above its reason's code and one.
     refused: AtomicU64,
+    /// Why it must end: the reason's code and one.
+    fault: AtomicU8,
 }
 
 impl Link {
@@ -65,9 +68,11 @@ impl Link {
             running: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            block_since: AtomicU64::new(0),
             write_since: AtomicU64::new(0),
             linger_since: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            fault: AtomicU8::new(0),
         };
         link.idle_since.store(link.now(), Relaxed);
         link
@@ -93,6 +98,20 @@ impl Link {
     pub(super) fn head_began(&self) {
         if self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// A header block of HTTP/2 is on its way: nothing else comes before its end.
+    pub(super) fn block_began(&self) {
+        if self.block_since.load(Relaxed) == 0 {
+            self.block_since.store(self.now(), Relaxed);
+        }
+    }
+
+    /// No header block is on its way.
+    pub(super) fn block_ended(&self) {
+        if self.block_since.load(Relaxed) != 0 {
+            self.block_since.store(0, Relaxed);
         }
     }
 
@@ -134,17 +153,32 @@ impl Link {
         (refused != 0 && refused >> 8 == number).then(|| (refused as u8).wrapping_sub(1))
     }
 
+    /// It cannot go on, and its version has no answer that would say so.
+    pub(super) fn give_up(&self, reason: Reason) {
+        self.fault.store(reason as u8 + 1, Relaxed);
+    }
+
+    /// Whether it must end.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.fault.load(Relaxed) != 0
+    }
+
     /// Nothing is lost when it ends: no request runs, no head or answer is half-way.
     pub(super) fn is_idle(&self) -> bool {
         self.signal() == Signal::None
             && self.running.load(Relaxed) == 0
             && (self.linger_since.load(Relaxed) != 0
-                || (self.head_since.load(Relaxed) == 0 && self.write_since.load(Relaxed) == 0))
+                || [&self.head_since, &self.block_since, &self.write_since]
+                    .iter()
+                    .all(|since| since.load(Relaxed) == 0))
     }
 
     /// The moment its time is up, and why; idle for `quiet` comes before idle for good.
     pub(super) fn due(&self, options: &Options, quiet: Option<Duration>) -> Option<(u64, Due)> {
         let after = |since: u64, limit: Duration| since.saturating_add(limit.as_millis() as u64);
+        if let Some(code) = self.fault.load(Relaxed).checked_sub(1) {
+            return Some((0, Due::Fault(Reason::from_code(code))));
+        }
         let linger = self.linger_since.load(Relaxed);
         if linger != 0 {
             return Some((after(linger, options.linger), Due::Linger));
@@ -154,6 +188,13 @@ impl Link {
         let mut due = None;
         if write != 0 {
             due = Some((after(write, options.write), Due::Fault(Reason::WriteSlow)));
+        }
+        let block = self.block_since.load(Relaxed);
+        if block != 0 {
+            let block = after(block, options.head);
+            if due.is_none_or(|(moment, _)| block < moment) {
+                due = Some((block, Due::Fault(Reason::HeadSlow)));
+            }
         }
         if head != 0 && self.running.load(Relaxed) == 0 {
             // A head behind another request has its time from that one's answer.
@@ -237,6 +278,10 @@ mod tests {
         link.heads_came(1);
         assert!(!link.is_idle());
         assert_eq!(link.due(&options, None), None);
+        link.block_began();
+        assert_eq!(link.due(&options, None).map(|due| due.1), Some(Due::Fault(Reason::HeadSlow)));
+        link.block_ended();
+        assert_eq!(link.due(&options, None), None);
         link.write_blocked();
         assert_eq!(link.due(&options, None).map(|due| due.1), Some(Due::Fault(Reason::WriteSlow)));
         link.write_done();
@@ -245,6 +290,9 @@ mod tests {
         link.tell(Signal::Evict);
         link.tell(Signal::Drain);
         assert_eq!((link.signal(), link.is_idle()), (Signal::Evict, false));
+        link.give_up(Reason::HeadsCrowded);
+        let fault = (0, Due::Fault(Reason::HeadsCrowded));
+        assert_eq!((link.is_given_up(), link.due(&options, None)), (true, Some(fault)));
     }
 
     #[test]

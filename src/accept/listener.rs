@@ -14,11 +14,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::body::Bodies;
+use super::budget::Budget;
 use super::ledger::Ledger;
 use super::link::Signal;
 use super::registry::Registry;
 use super::tls::Tls;
-use super::{AcceptError, Handler, Options, connection};
+use super::{AcceptError, Handler, Options, connection, heads};
 use crate::clock::Clock;
 use crate::telemetry::accept::{Facts, Reason};
 
@@ -45,6 +46,7 @@ pub(super) struct Inside {
     pub(super) tls: Option<Tls>,
     pub(super) handshakes: Semaphore,
     pub(super) bodies: Arc<Bodies>,
+    pub(super) heads: Arc<Budget>,
     registry: Arc<Registry>,
 }
 
@@ -82,6 +84,7 @@ impl Sockets {
             tls: options.tls.clone().map(|files| Tls::load(files, ledger.clone())).transpose()?,
             handshakes: Semaphore::new(options.tls_handshakes_max),
             bodies: Bodies::new(&options),
+            heads: Budget::new(options.heads_max_bytes, heads::STEP_BYTES),
             registry: Arc::new(registry),
             options,
             clock,

@@ -8,6 +8,7 @@ mod budget;
 mod connection;
 mod decode;
 mod door;
+mod heads;
 mod ledger;
 mod link;
 mod listener;

@@ -28,6 +28,8 @@ pub struct Options {
     pub head_max_bytes: usize,
     /// Headers of one request.
     pub headers_max: usize,
+    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection.
+    pub heads_max_bytes: u64,
     /// From the first wait for a body to its first byte.
     pub body_first_byte: Duration,
     /// From the first wait for a body to its end.
@@ -90,6 +92,7 @@ impl Default for Options {
             request_line_max_bytes: 8 << 10,
             head_max_bytes: 32 << 10,
             headers_max: 100,
+            heads_max_bytes: 64 << 20,
             body_first_byte: seconds(5),
             body_total: seconds(60),
             body_grace: seconds(10),

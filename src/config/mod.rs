@@ -86,6 +86,7 @@ impl Config {
             head: seconds(limits.header_seconds),
             head_max_bytes: limits.header_max_bytes,
             headers_max: limits.headers_max,
+            heads_max_bytes: limits.heads_max_bytes,
             body_total: seconds(limits.body_seconds),
             body_min_bytes_per_second: limits.body_min_bytes_per_second,
             bodies_max_bytes: limits.bodies_max_bytes,
@@ -223,6 +224,8 @@ pub struct Limits {
     pub header_max_bytes: usize,
     /// Headers of one request.
     pub headers_max: usize,
+    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection.
+    pub heads_max_bytes: u64,
     /// Bytes of a body, before and after decompression.
     pub body_max_bytes: u64,
     /// From the connection to the end of the TLS handshake.
@@ -266,6 +269,7 @@ impl Default for Limits {
             connections_per_peer_max: 0,
             header_max_bytes: 64 << 10,
             headers_max: 100,
+            heads_max_bytes: 64 << 20,
             body_max_bytes: 5 << 20,
             tls_seconds: 10,
             header_seconds: 10,

@@ -56,9 +56,11 @@ pub enum Reason {
     PeerCrowded,
     /// The system had no descriptor or memory left.
     Descriptors,
+    /// 503: the heads of all connections take as much memory as they may.
+    HeadsCrowded,
 }
 
-const REASONS: [&str; 21] = [
+const REASONS: [&str; 22] = [
     "request-line",
     "target-too-long",
     "target",
@@ -80,6 +82,7 @@ const REASONS: [&str; 21] = [
     "crowded",
     "peer-crowded",
     "descriptors",
+    "heads-crowded",
 ];
 
 const ALL: [Reason; REASONS.len()] = [
@@ -104,6 +107,7 @@ const ALL: [Reason; REASONS.len()] = [
     Reason::Crowded,
     Reason::PeerCrowded,
     Reason::Descriptors,
+    Reason::HeadsCrowded,
 ];
 
 impl Reason {

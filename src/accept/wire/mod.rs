@@ -1,7 +1,9 @@
 //! A socket as the HTTP parser sees it: only heads that keep the rules, and their bodies. In: a stream. Out: the same
 //! stream, with refused heads replaced by one that stands for the refusal, and the connection's phases noted. A head
-//! that comes in one read is looked at where it lies; only a partial one is copied, within its bound.
+//! that comes in one read is looked at where it lies; only a partial one is copied, within its bound, and takes room
+//! that all heads share once it is longer than the usual one.
 
+mod blocks;
 mod chunks;
 mod head;
 mod scan;
@@ -13,6 +15,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::blocks::{Block, BlockScan};
+use super::budget::Room;
+use super::heads::FREE_BYTES;
 use super::link::Link;
 use crate::telemetry::accept::Reason;
 
@@ -26,14 +31,23 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r
 const FIRST_LOOK_BYTES: usize = 2 << 10;
 /// Input thrown away after the last answer, at most.
 const LINGER_MAX_BYTES: usize = 64 << 20;
+/// What a header block of HTTP/2 that has more than one frame takes while it is on its way: several times a header list
+/// as its limit counts it, since a byte may stand for a whole header.
+const BLOCK_LISTS: u64 = 4;
 
 /// The stream of one connection.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
     io: S,
     link: Arc<Link>,
-    /// None for HTTP/2, whose framing is not ours.
+    /// None for HTTP/2, whose heads are judged behind it.
     scanner: Option<Scanner>,
+    /// Of HTTP/2.
+    blocks: BlockScan,
+    /// What heads that are not whole take, beyond the connection's own share.
+    room: Room,
+    /// Bytes of room for a long block of HTTP/2.
+    block_bytes: u64,
     /// What was read and not yet passed on.
     held: Vec<u8>,
     /// So much of it was passed on.
@@ -47,25 +61,48 @@ pub(super) struct Wire<S> {
 }
 
 impl<S> Wire<S> {
-    /// HTTP/1, of which `first` was read already.
-    pub(super) fn http1(io: S, first: Vec<u8>, link: Arc<Link>, limits: HeadLimits) -> Self {
-        let mut wire = Self::http2(io, first, link);
+    /// HTTP/1, of which `first` was read already; long heads take `room`.
+    pub(super) fn http1(
+        io: S,
+        first: Vec<u8>,
+        link: Arc<Link>,
+        limits: HeadLimits,
+        room: Room,
+    ) -> Self {
+        let mut wire = Self::new(io, first, link, room);
         wire.scanner = Some(Scanner::new(limits));
-        wire.cleared = 0;
         wire.clear();
         wire
     }
 
-    /// HTTP/2, of which `first` was read already.
-    pub(super) fn http2(io: S, first: Vec<u8>, link: Arc<Link>) -> Self {
-        let cleared = first.len();
+    /// HTTP/2, of which `first` was read already; header blocks of more than one frame take `room` for lists of
+    /// `list_max_bytes`.
+    pub(super) fn http2(
+        io: S,
+        first: Vec<u8>,
+        link: Arc<Link>,
+        list_max_bytes: u32,
+        room: Room,
+    ) -> Self {
+        let mut wire = Self::new(io, first, link, room);
+        wire.block_bytes = BLOCK_LISTS * u64::from(list_max_bytes);
+        let first = std::mem::take(&mut wire.held);
+        wire.cleared = wire.look(&first);
+        wire.held = first;
+        wire
+    }
+
+    fn new(io: S, first: Vec<u8>, link: Arc<Link>, room: Room) -> Self {
         Self {
             io,
             link,
             scanner: None,
+            blocks: BlockScan::new(),
+            room,
+            block_bytes: 0,
             held: first,
             given: 0,
-            cleared,
+            cleared: 0,
             ended: false,
             shut: false,
             thrown_away: 0,
@@ -74,7 +111,10 @@ impl<S> Wire<S> {
 
     /// Looks at `bytes` and notes what they mean; says how many may pass.
     fn look(&mut self, bytes: &[u8]) -> usize {
-        let Some(scanner) = &mut self.scanner else { return bytes.len() };
+        let Some(scanner) = &mut self.scanner else {
+            self.follow(bytes);
+            return bytes.len();
+        };
         let before = scanner.heads();
         let Scan { passed, refusal } = scanner.scan(bytes);
         let came = (scanner.heads() - before) as u32;
@@ -84,24 +124,61 @@ impl<S> Wire<S> {
         match refusal {
             // The parser meets the end of its input inside the body: the body's reader says so.
             Some(Reason::Chunk) => self.ended = true,
-            Some(reason) => {
-                self.link.refuse(scanner.heads(), reason as u8);
-                self.link.heads_came(1);
-                self.ended = true;
-            }
+            Some(reason) => self.refuse(reason),
             None if passed < bytes.len() => self.link.head_began(),
             None => {}
-        }
-        if refusal.is_some_and(|reason| reason != Reason::Chunk) {
-            self.held.extend_from_slice(STAND_IN);
-            self.cleared = self.held.len();
         }
         passed
     }
 
+    /// Puts the head that stands for a refusal behind what is held.
+    fn refuse(&mut self, reason: Reason) {
+        let Some(scanner) = &mut self.scanner else { return };
+        scanner.close();
+        self.link.refuse(scanner.heads(), reason as u8);
+        self.link.heads_came(1);
+        self.ended = true;
+        self.held.extend_from_slice(STAND_IN);
+        self.cleared = self.held.len();
+    }
+
+    /// Notes how far the header blocks of HTTP/2 are; one that has more than a frame takes room until its end.
+    fn follow(&mut self, bytes: &[u8]) {
+        match self.blocks.feed(bytes) {
+            Block::Whole => {
+                self.link.block_ended();
+                self.room.leave();
+            }
+            Block::Begun => self.link.block_began(),
+            Block::Long => {
+                self.link.block_began();
+                if self.room.hold(self.block_bytes).is_err() {
+                    self.link.give_up(Reason::HeadsCrowded);
+                }
+            }
+        }
+    }
+
+    /// Keeps the beginning of a head, or more of it. What is beyond the connection's own share takes room; where there
+    /// is none, the head is refused and what was kept of it is gone.
+    fn keep(&mut self, fresh: &[u8]) {
+        let all = self.held.len() + fresh.len();
+        if all as u64 > FREE_BYTES {
+            if self.room.hold(all as u64 - FREE_BYTES).is_err() {
+                self.held = Vec::new();
+                return self.refuse(Reason::HeadsCrowded);
+            }
+            if self.held.capacity() < all {
+                let most = (FREE_BYTES + self.room.bytes()) as usize;
+                self.held.reserve_exact(most - self.held.len());
+            }
+        }
+        self.held.extend_from_slice(fresh);
+    }
+
     /// Looks at what is held, which begins where the scanner stands.
     fn clear(&mut self) {
-        if self.held.is_empty() || self.scanner.is_none() {
+        if self.held.is_empty() || self.scanner.is_none() || self.ended {
             return;
         }
         let mut held = std::mem::take(&mut self.held);
@@ -141,6 +218,10 @@ impl<S> Wire<S> {
         self.given = end;
         if self.given == self.held.len() {
             (self.held, self.given, self.cleared) = (Vec::new(), 0, 0);
+            // The head's request takes room of its own; a block of HTTP/2 is not held here.
+            if self.scanner.is_some() {
+                self.room.leave();
+            }
         } else if self.given == self.cleared {
             self.held.drain(..self.given);
             (self.given, self.cleared) = (0, 0);
@@ -171,15 +252,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             }
             if this.held.is_empty() {
                 let passed = this.look(fresh);
-                if !this.ended {
-                    this.held.extend_from_slice(&fresh[passed..]);
+                if this.link.is_given_up() {
+                    // The connection's deadline is now.
+                    buf.set_filled(before);
+                    return Poll::Pending;
+                }
+                if !this.ended && passed < fresh.len() {
+                    this.keep(&fresh[passed..]);
                 }
                 buf.set_filled(before + passed);
                 if passed > 0 {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                this.held.extend_from_slice(fresh);
+                this.keep(fresh);
                 buf.set_filled(before);
                 this.clear();
             }
@@ -202,7 +288,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         if fresh.is_empty() {
             return Poll::Ready(false);
         }
-        self.held.extend_from_slice(fresh);
+        self.keep(fresh);
         self.clear();
         Poll::Ready(true)
     }

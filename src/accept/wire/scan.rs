@@ -91,8 +91,13 @@ impl Scanner {
         Scan { passed: at, refusal: None }
     }
 
-    fn refuse(&mut self, passed: usize, reason: Reason) -> Scan {
+    /// Lets nothing pass any more.
+    pub fn close(&mut self) {
         self.phase = Phase::Closed;
+    }
+
+    fn refuse(&mut self, passed: usize, reason: Reason) -> Scan {
+        self.close();
         Scan { passed, refusal: Some(reason) }
     }
 }

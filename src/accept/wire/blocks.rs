@@ -1,0 +1,123 @@
+//! Whether a header block of HTTP/2 is on its way. In: the bytes of a connection as they come. Out: how far the last
+//! block is. Reads nine bytes of each frame and nothing of what is in them; the parser behind it judges.
+
+/// What a client sends before its first frame (RFC 9113, 3.4).
+const PREFACE_BYTES: usize = 24;
+/// Length, kind, flags, stream.
+const FRAME_HEAD_BYTES: usize = 9;
+const HEADERS: u8 = 0x1;
+const CONTINUATION: u8 = 0x9;
+const END_HEADERS: u8 = 0x4;
+
+/// How far a header block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    /// None is on its way.
+    Whole,
+    /// A part of its only frame came: it lies as it is.
+    Begun,
+    /// It has more than one frame: what came of it is being unfolded.
+    Long,
+}
+
+/// Follows the frames of one connection.
+#[derive(Debug)]
+pub(super) struct BlockScan {
+    block: Block,
+    /// The present frame is the block's last.
+    is_last: bool,
+    head: [u8; FRAME_HEAD_BYTES],
+    /// So much of the present frame's head came.
+    came: usize,
+    /// So much of the present frame's rest did not.
+    left: usize,
+}
+
+impl BlockScan {
+    /// At the start of a connection.
+    pub(super) fn new() -> Self {
+        let head = [0; FRAME_HEAD_BYTES];
+        Self { block: Block::Whole, is_last: false, head, came: 0, left: PREFACE_BYTES }
+    }
+
+    /// Reads on.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Block {
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let here = self.left.min(bytes.len());
+                self.left -= here;
+                bytes = &bytes[here..];
+            } else {
+                let here = (FRAME_HEAD_BYTES - self.came).min(bytes.len());
+                self.head[self.came..self.came + here].copy_from_slice(&bytes[..here]);
+                self.came += here;
+                bytes = &bytes[here..];
+                if self.came < FRAME_HEAD_BYTES {
+                    break;
+                }
+                self.begin();
+            }
+            if self.left == 0 && self.is_last {
+                (self.block, self.is_last) = (Block::Whole, false);
+            }
+        }
+        self.block
+    }
+
+    /// The head of a frame is there.
+    fn begin(&mut self) {
+        let [high, middle, low, kind, flags, ..] = self.head;
+        self.left = u32::from_be_bytes([0, high, middle, low]) as usize;
+        self.came = 0;
+        if matches!(kind, HEADERS | CONTINUATION) {
+            self.is_last = flags & END_HEADERS != 0;
+            if !self.is_last {
+                self.block = Block::Long;
+            } else if self.block == Block::Whole {
+                self.block = Block::Begun;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, length: u8) -> Vec<u8> {
+        let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, 1];
+        frame.resize(FRAME_HEAD_BYTES + usize::from(length), HEADERS);
+        frame
+    }
+
+    /// The states after each byte, without repetitions: however the bytes come, the last one is the same.
+    fn states(frames: &[Vec<u8>]) -> Vec<Block> {
+        let text = [vec![b'P'; PREFACE_BYTES], frames.concat()].concat();
+        let mut slow = BlockScan::new();
+        let mut states: Vec<Block> = text.iter().map(|byte| slow.feed(&[*byte])).collect();
+        for size in [2, 7, 64, text.len()] {
+            let mut scan = BlockScan::new();
+            let last = text.chunks(size).map(|part| scan.feed(part)).last();
+            assert_eq!(last, states.last().copied(), "{size} at once");
+        }
+        states.dedup();
+        states
+    }
+
+    #[test]
+    fn a_block_is_on_its_way_from_its_first_frames_head_to_its_last_frames_end() {
+        let (data, head) = (frame(0, 0x1, 5), frame(HEADERS, 0x5, 30));
+        assert_eq!(states(&[data.clone(), data.clone()]), [Block::Whole]);
+        let both = [Block::Whole, Block::Begun, Block::Whole];
+        assert_eq!(states(&[head.clone(), data.clone()]), both);
+        assert_eq!(states(&[frame(HEADERS, 0x5, 0)]), [Block::Whole], "an empty one");
+        let long = [frame(HEADERS, 0x1, 9), frame(CONTINUATION, 0, 0), frame(CONTINUATION, 4, 9)];
+        let states_of_long = [Block::Whole, Block::Long, Block::Whole];
+        assert_eq!(
+            states(&[&[data], &long[..], &[head[..20].to_vec()]].concat())[..3],
+            states_of_long
+        );
+        assert_eq!(states(&long[..2]), states_of_long[..2], "without its end");
+        assert_eq!(states(&[head[..20].to_vec()]), both[..2]);
+    }
+}
