@@ -1,6 +1,7 @@
 //! The sockets, met as strangers meet them: raw bytes to a real listener on port 0 and a small handler behind it.
 
 mod floods;
+mod heads;
 mod http1;
 mod life;
 mod upgrades;

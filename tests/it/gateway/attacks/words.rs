@@ -47,6 +47,7 @@ fn a_script_in_a_body_is_served_as_json_and_shown_without_effect() {
     ] {
         let media = answer.header("content-type").unwrap_or("application/json").to_owned();
         assert!(media.starts_with("application/json"), "{media}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{}", answer.head);
         assert!(answer.status != 404 || !answer.text().contains("alert"), "{}", answer.text());
     }
     for words in [&["event", "list"][..], &["request", "show", &receipt]] {
@@ -54,6 +55,42 @@ fn a_script_in_a_body_is_served_as_json_and_shown_without_effect() {
         let acts = |c: char| matches!(c, '\u{1b}' | '\u{9b}' | '\u{202e}');
         assert!(!text.contains(acts), "{words:?}: {text:?}");
     }
+}
+
+#[test]
+fn no_answer_with_a_body_is_anything_but_its_type_says() {
+    let served = Served::start(|_| ());
+    let webhook = served.webhook(TAKES_ALL);
+    let bearer = format!("Bearer {}", served.key);
+    let own = [("authorization", &*bearer)];
+    let of = |name: &str| format!("{}/{name}", served.api);
+    let mut answers = vec![
+        served.send("POST", &hook(&webhook), &[("content-encoding", "br")], b"{}"),
+        served.send("PUT", &hook(&webhook), &[("content-length", "x")], b""),
+        served.send("GET", "/", &[], b""),
+        served.send("GET", "/api/health", &[], b""),
+        served.send("GET", "/api/openapi.json", &[], b""),
+        served.send("GET", &of("webhooks/none"), &[], b""),
+    ];
+    for name in ["webhooks/none", "destinations", "requests", "events", "audit"] {
+        answers.push(served.send("GET", &of(name), &own, b""));
+        answers.push(served.send("HEAD", &of(name), &own, b""));
+    }
+    answers.push(served.call("POST", "/webhooks/filter", &json!({})));
+    answers.push(served.call("POST", "/webhooks/", &json!({"name": 1})));
+    answers.extend(["/livez", "/readyz", "/metrics", "/none"].map(|path| served.ask(path)));
+    let mut statuses: Vec<u16> = Vec::new();
+    for answer in &answers {
+        let said = answer.header("x-content-type-options");
+        let length = answer.header("content-length").expect("it is told");
+        assert_eq!(said, (length != "0").then_some("nosniff"), "{}", answer.head);
+        statuses.push(answer.status);
+    }
+    for status in [200, 400, 401, 404, 415, 422] {
+        assert!(statuses.contains(&status), "{status} is in {statuses:?}");
+    }
+    let taken = served.send("POST", &hook(&webhook), &[], b"{}");
+    assert_eq!((taken.status, taken.header("x-content-type-options")), (204, None));
 }
 
 #[test]

@@ -1,0 +1,222 @@
+//! Heads of many connections and many streams at once: together they have their bound, and the usual ones pass.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Frame;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::floods::{CONTINUATION, GET, HEADERS, PREFACE, frame};
+use super::{PATIENCE, Served, read_all, read_until, serve, statuses};
+
+const CROWDED: &str = "hookgate_accept_refusals_total{reason=\"heads-crowded\"}";
+/// Long enough for an answer that comes at once.
+const MOMENT: Duration = Duration::from_millis(300);
+
+/// A head of some 60 KB up to its last byte, without the line that ends it.
+fn long(line: &str) -> String {
+    let header = format!("a: {}\r\n", "b".repeat(6000));
+    format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}", header.repeat(10))
+}
+
+/// Connections that sent `text`, one after the other: those that wait for more, and what the others were told.
+async fn crowd(served: &Served, text: &str, count: usize) -> (Vec<TcpStream>, Vec<String>) {
+    let (mut held, mut told) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let mut stream = served.connect().await;
+        stream.write_all(text.as_bytes()).await.expect("what is not wanted is thrown away");
+        match timeout(MOMENT, stream.readable()).await {
+            Ok(_) => told.push(read_until(&mut stream, "}").await),
+            Err(_) => held.push(stream),
+        }
+    }
+    (held, told)
+}
+
+fn is_refusal(answer: &str) -> bool {
+    statuses(answer) == [503]
+        && answer.contains("retry-after: 1\r\n")
+        && answer.contains("connection: close\r\n")
+}
+
+async fn wait_for_room(served: &Served) {
+    let whole = format!("{}\r\n", long("GET /none"));
+    let there = async {
+        while statuses(&served.tell(&whole).await) != [204] {
+            sleep(MOMENT / 10).await;
+        }
+    };
+    timeout(PATIENCE, there).await.expect("room again");
+}
+
+#[tokio::test]
+async fn half_heads_together_have_their_bound_and_usual_ones_pass() {
+    let served = serve(|options| {
+        (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 512 << 10);
+    });
+    let (mut held, told) = crowd(&served, &long("GET /none"), 24).await;
+    // Each has 8 KiB of its own, and takes 56 KiB in steps of 16.
+    assert_eq!((held.len(), told.len()), (8, 16));
+    assert!(told.iter().all(|answer| is_refusal(answer)), "{told:?}");
+    assert!(served.counted(&format!("{CROWDED} 16\n")));
+    let usual =
+        format!("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}", "a: b\r\n".repeat(50));
+    assert_eq!(statuses(&served.tell(format!("{usual}\r\n")).await), [204], "a usual one");
+    assert_eq!(statuses(&served.tell_slowly(format!("{usual}\r\n").as_bytes()).await), [204]);
+    // Who has room goes on to its end, and leaves it.
+    let mut first = held.remove(0);
+    first.write_all(b"\r\n").await.expect("it reads");
+    assert_eq!(statuses(&read_all(&mut first).await), [204]);
+    wait_for_room(&served).await;
+    drop(held);
+    wait_for_room(&served).await;
+}
+
+#[tokio::test]
+async fn heads_that_wait_for_their_bodies_have_it_too() {
+    let served = serve(|options| {
+        (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 512 << 10);
+    });
+    let head = format!("{}Content-Length: 5\r\n\r\n", long("POST /echo"));
+    let (mut held, told) = crowd(&served, &head, 16).await;
+    assert_eq!((held.len(), told.len()), (8, 8));
+    assert!(told.iter().all(|answer| is_refusal(answer)), "{told:?}");
+    let mut first = held.remove(0);
+    first.write_all(b"whole").await.expect("it reads");
+    assert!(read_all(&mut first).await.ends_with("whole"));
+    drop(held);
+    wait_for_room(&served).await;
+}
+
+/// A body that is announced and does not come.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn streams_that_wait_for_their_bodies_have_it_too() {
+    let served = serve(|options| options.heads_max_bytes = 256 << 10);
+    let io = TokioIo::new(served.connect().await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let mut streams = Vec::new();
+    for _ in 0..60 {
+        sender.ready().await.expect("it is open");
+        let request = Request::post("http://x/echo").header("a", "b".repeat(12_000));
+        let answer = sender.send_request(request.body(Never).expect("a request"));
+        streams.push(tokio::spawn(timeout(MOMENT * 5, answer)));
+    }
+    let mut held = 0;
+    for stream in streams {
+        match stream.await.expect("no panic") {
+            Ok(answer) => {
+                let answer = answer.expect("an answer");
+                assert_eq!(
+                    (answer.status().as_u16(), &answer.headers()["retry-after"]),
+                    (503, &"1".into())
+                );
+            }
+            Err(_) => held += 1,
+        }
+    }
+    // Each takes some 20 KB with its stream.
+    assert!((8..=14).contains(&held), "{held}");
+    assert!(served.counted(&format!("{CROWDED} {}\n", 60 - held)));
+    connection.abort();
+    wait_for_room_of_streams(&served).await;
+}
+
+/// Until one with as much as all of them may have is answered.
+async fn wait_for_room_of_streams(served: &Served) {
+    let kept = [GET, b"\0\x01a\x7f\xe1\x5c", &[b'b'; 12_000]].concat();
+    let there = async {
+        loop {
+            let mut stream = served.connect().await;
+            stream
+                .write_all(&[PREFACE, &frame(HEADERS, 0x5, 1, &kept)].concat())
+                .await
+                .expect("it reads");
+            let mut answer = vec![0; 4096];
+            let mut said = Vec::new();
+            // 404 has a number in HPACK's own table, 503 has none.
+            while let Ok(Ok(count @ 1..)) = timeout(MOMENT, stream.read(&mut answer)).await {
+                said.extend_from_slice(&answer[..count]);
+            }
+            if said.contains(&0x8d) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, there).await.expect("room again");
+}
+
+#[tokio::test]
+async fn header_blocks_that_do_not_end_have_their_bound_and_their_end() {
+    let served = serve(|options| {
+        (options.head, options.heads_max_bytes) = (Duration::from_secs(5), 256 << 10);
+    });
+    let begun = [PREFACE, &frame(HEADERS, 0x1, 1, GET)].concat();
+    let (mut held, mut ended) = (Vec::new(), 0);
+    for _ in 0..8 {
+        let mut stream = served.connect().await;
+        stream.write_all(&begun).await.expect("it reads");
+        let mut said = Vec::new();
+        match timeout(MOMENT, stream.read_to_end(&mut said)).await {
+            Ok(_) => ended += 1,
+            Err(_) => held.push(stream),
+        }
+    }
+    // Each takes four lists of 16 KiB.
+    assert_eq!((held.len(), ended), (4, 4));
+    assert!(served.counted(&format!("{CROWDED} 4\n")));
+    let mut first = held.remove(0);
+    first.write_all(&frame(CONTINUATION, 0x4, 1, b"")).await.expect("it reads");
+    let mut said = vec![0; 1 << 10];
+    let count = timeout(PATIENCE, first.read(&mut said)).await.expect("in time").expect("no reset");
+    assert!(said[..count].contains(&0x8d), "404: {:?}", &said[..count]);
+    // Those that never end are ended, whatever else they may do on other streams.
+    for stream in &mut held {
+        let _ =
+            timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the deadline of heads");
+    }
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"head-slow\"} 3\n"));
+}
+
+#[tokio::test]
+async fn headers_of_one_byte_are_counted() {
+    let served = serve(|options| options.header_list_max_bytes = 64 << 10);
+    // `a: b` goes into the table, and is asked for with a byte each.
+    let of = |count: usize| [GET, b"\x40\x01a\x01b", &[0xbe].repeat(count - 1)].concat();
+    for (count, status) in [(100, &[0x8d][..]), (101, b"431")] {
+        let mut stream = served.connect().await;
+        stream
+            .write_all(&[PREFACE, &frame(HEADERS, 0x5, 1, &of(count))].concat())
+            .await
+            .expect("it reads");
+        let mut said = Vec::new();
+        let mut part = [0; 1024];
+        while let Ok(Ok(count @ 1..)) = timeout(MOMENT, stream.read(&mut part)).await {
+            said.extend_from_slice(&part[..count]);
+        }
+        assert!(said.windows(status.len()).any(|part| part == status), "{count}: {said:?}");
+    }
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"head-too-large\"} 1\n"));
+}
