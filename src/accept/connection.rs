@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::budget::Room;
 use super::door::{Door, Run};
-use super::heads::Heads;
+use super::heads::{FREE_BYTES, FREE_STREAMS_BYTES, Heads};
 use super::link::{Due, Link, Signal};
 use super::listener::Inside;
 use super::peer::{Sender, is_trusted};
@@ -164,6 +164,10 @@ impl Opened {
         let Self { stream, first, version, near, certificate, place } = self;
         let (link, trusted) = (place.link.clone(), &inside.options.trusted_proxies);
         let secure = matches!(stream, Stream::Tls(_));
+        let free_bytes = match version {
+            Version::One => FREE_BYTES,
+            Version::Two => FREE_STREAMS_BYTES,
+        };
         let door = Arc::new(Door {
             handler,
             link: link.clone(),
@@ -173,7 +177,7 @@ impl Opened {
             multiplexed: version == Version::Two,
             count: AtomicU64::new(0),
             upgrade: Mutex::default(),
-            heads: Heads::new(Room::new(&inside.heads)),
+            heads: Heads::new(free_bytes, Room::new(&inside.heads)),
             inside,
         });
         match stream {

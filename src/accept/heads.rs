@@ -9,6 +9,8 @@ use super::budget::{Full, Room};
 
 /// Bytes of heads that each connection has without asking: the usual head, several times over.
 pub(super) const FREE_BYTES: u64 = 8 << 10;
+/// The same over HTTP/2, with the streams that brought them: three usual ones.
+pub(super) const FREE_STREAMS_BYTES: u64 = 32 << 10;
 /// Beyond, room is taken in steps of this size.
 pub(super) const STEP_BYTES: u64 = 16 << 10;
 /// What a header takes beside its name and value: its place in a table that is up to half empty.
@@ -23,13 +25,14 @@ pub(super) struct Heads(Mutex<Tally>);
 #[derive(Debug)]
 struct Tally {
     bytes: u64,
+    free_bytes: u64,
     room: Room,
 }
 
 impl Heads {
-    /// None yet; what is not free takes `room`.
-    pub(super) fn new(room: Room) -> Self {
-        Self(Mutex::new(Tally { bytes: 0, room }))
+    /// None yet; what is beyond `free_bytes` takes `room`.
+    pub(super) fn new(free_bytes: u64, room: Room) -> Self {
+        Self(Mutex::new(Tally { bytes: 0, free_bytes, room }))
     }
 
     /// One more.
@@ -39,7 +42,8 @@ impl Heads {
     pub(super) fn add(&self, bytes: u64) -> Result<(), Full> {
         let mut tally = self.tally();
         let all = tally.bytes + bytes;
-        tally.room.hold(all.saturating_sub(FREE_BYTES))?;
+        let beyond = all.saturating_sub(tally.free_bytes);
+        tally.room.hold(beyond)?;
         tally.bytes = all;
         Ok(())
     }
@@ -49,7 +53,7 @@ impl Heads {
         let mut tally = self.tally();
         tally.bytes -= bytes;
         // Streams come and go: the shared count is not touched for each of them.
-        if tally.bytes <= FREE_BYTES {
+        if tally.bytes <= tally.free_bytes {
             tally.room.leave();
         }
     }
@@ -81,7 +85,8 @@ mod tests {
     #[test]
     fn what_is_beyond_a_connections_own_share_takes_room_until_little_is_left() {
         let budget = Budget::new(2 * STEP_BYTES, STEP_BYTES);
-        let (one, other) = (Heads::new(Room::new(&budget)), Heads::new(Room::new(&budget)));
+        let heads = || Heads::new(FREE_BYTES, Room::new(&budget));
+        let (one, other) = (heads(), heads());
         let taken = |heads: &Heads| heads.tally().room.bytes();
         assert_eq!((one.add(FREE_BYTES), taken(&one)), (Ok(()), 0), "its own");
         assert_eq!((one.add(1), taken(&one)), (Ok(()), STEP_BYTES));

@@ -28,7 +28,7 @@ pub struct Options {
     pub head_max_bytes: usize,
     /// Headers of one request.
     pub headers_max: usize,
-    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection.
+    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams).
     pub heads_max_bytes: u64,
     /// From the first wait for a body to its first byte.
     pub body_first_byte: Duration,

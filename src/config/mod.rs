@@ -224,7 +224,7 @@ pub struct Limits {
     pub header_max_bytes: usize,
     /// Headers of one request.
     pub headers_max: usize,
-    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection.
+    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams).
     pub heads_max_bytes: u64,
     /// Bytes of a body, before and after decompression.
     pub body_max_bytes: u64,

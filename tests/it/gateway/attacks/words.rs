@@ -47,7 +47,8 @@ fn a_script_in_a_body_is_served_as_json_and_shown_without_effect() {
     ] {
         let media = answer.header("content-type").unwrap_or("application/json").to_owned();
         assert!(media.starts_with("application/json"), "{media}");
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{}", answer.head);
+        let said = answer.header("x-content-type-options");
+        assert_eq!(said, (!answer.body.is_empty()).then_some("nosniff"), "{}", answer.head);
         assert!(answer.status != 404 || !answer.text().contains("alert"), "{}", answer.text());
     }
     for words in [&["event", "list"][..], &["request", "show", &receipt]] {
