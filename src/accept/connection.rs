@@ -7,12 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -315,6 +316,21 @@ where
     false
 }
 
+/// Runs the streams of HTTP/2. One that is answered at once, a refusal above all, never becomes a task: what it took is
+/// given back before the next head is looked at, however many connections wait for their turn.
+#[derive(Clone, Copy)]
+struct Streams;
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let mut stream = Box::pin(stream);
+        // What is not ready is looked at again as a task, and wakes that one.
+        if stream.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            tokio::spawn(stream);
+        }
+    }
+}
+
 async fn serve_http2<S, H>(io: S, first: Vec<u8>, door: Arc<Door<H>>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -325,7 +341,7 @@ where
     let list_max_bytes = options.header_list_max_bytes;
     let wire = Wire::http2(io, first, link.clone(), list_max_bytes, Room::new(&inside.heads));
     let service = service_fn(move |request| door.clone().answer(request));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(options.streams_max)
