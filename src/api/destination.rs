@@ -38,17 +38,29 @@ pub(super) fn complete(record: &mut Record, now: Time) {
     }
 }
 
-/// Whether a secret would be shown to another server than the one it was set for.
-fn takes_secret_along(before: &Record, after: &Record) -> bool {
+/// The secrets that would be used at another server than the one they were set for: what they sign or open there may be
+/// meant for the first one.
+fn taken_along<'a>(
+    before: &'a Record,
+    after: &'a Record,
+) -> impl Iterator<Item = &'static str> + 'a {
     let server = |record: &Record| {
         let to = record.text("to");
         let begin = to.find("://").map_or(0, |at| at + 3);
         let end = to[begin..].find(['/', '?', '#']).map_or(to.len(), |at| begin + at);
         to[..end].to_ascii_lowercase()
     };
-    after.concealed("bearer").is_some()
-        && before.fields.get("bearer_set") == after.fields.get("bearer_set")
-        && server(before) != server(after)
+    let moves = server(before) != server(after);
+    let is_old = move |name: &&str| {
+        let since = format!("{name}_set");
+        let is_kept = before.fields.get(&since) == after.fields.get(&since);
+        moves && is_kept && after.concealed(name).is_some()
+    };
+    concealed().filter(is_old)
+}
+
+fn concealed() -> impl Iterator<Item = &'static str> {
+    DESTINATION.fields.iter().filter(|field| field.is_concealed()).map(|field| field.name)
 }
 
 impl Api {
@@ -60,17 +72,19 @@ impl Api {
         after: Option<&Record>,
     ) -> Result<(), Problem> {
         let Some(after) = after else { return Ok(()) };
-        if before.is_some_and(|before| takes_secret_along(before, after)) {
+        let along = before.into_iter().flat_map(|before| taken_along(before, after));
+        let fault = |name| {
             let says = "Value error, it was given for another address: say it again, or null";
-            return Err(Problem::Invalid(vec![Fault::new(
-                "value_error",
-                &["body", "bearer"],
-                says,
-            )]));
+            Fault::new("value_error", &["body", name], says)
+        };
+        let faults: Vec<Fault> = along.map(fault).collect();
+        if !faults.is_empty() {
+            return Err(Problem::Invalid(faults));
         }
         let mut fields = after.fields.clone();
-        if let Some(bearer) = after.concealed("bearer") {
-            fields.insert("bearer".to_owned(), bearer.expose().into());
+        for name in concealed() {
+            let secret = after.concealed(name).map(|secret| secret.expose().into());
+            fields.extend(secret.map(|secret| (name.to_owned(), secret)));
         }
         (self.options.vet_destination)(&fields, self.clock.now()).map_err(|flaws| {
             let fault = |(field, why): (&'static str, String)| {

@@ -227,9 +227,10 @@ fn read(field: &Field, value: &Value) -> Result<Value, Fault> {
             Ok(value.clone())
         }
         (Shape::Criteria(about), _) => read_criteria(field.name, about, value),
-        (Shape::Id | Shape::Slug | Shape::Key | Shape::Concealed(_), _) => {
-            fault("extra_forbidden", "Extra inputs are not permitted".to_owned())
-        }
+        (
+            Shape::Id | Shape::Slug | Shape::Key | Shape::Concealed(_) | Shape::ConcealedTexts(..),
+            _,
+        ) => fault("extra_forbidden", "Extra inputs are not permitted".to_owned()),
     }
 }
 

@@ -178,6 +178,8 @@ pub enum Shape {
     Phrase(u64),
     /// A secret of at most so many characters: taken, kept as it is, never told.
     Concealed(u64),
+    /// At most so many such secrets of at most so many characters: a list, kept as lines, never told.
+    ConcealedTexts(usize, u64),
     /// A secret path part; made here, stored as it is, told to managers, never in an event.
     Slug,
     /// An API key: a record of its own, told once.
@@ -189,6 +191,7 @@ impl Shape {
     fn as_taken(self) -> Self {
         match self {
             Self::Concealed(most) => Self::Phrase(most),
+            Self::ConcealedTexts(most, chars_max) => Self::Texts(most, chars_max),
             other => other,
         }
     }
@@ -300,7 +303,7 @@ impl Field {
     /// Whether it is a secret that a body may set.
     #[must_use]
     pub fn is_concealed(&self) -> bool {
-        matches!(self.shape, Shape::Concealed(_))
+        matches!(self.shape, Shape::Concealed(_) | Shape::ConcealedTexts(..))
     }
 
     const fn text(name: &'static str) -> Self {

@@ -197,6 +197,10 @@ fn input(field: &Field) -> Value {
             json!({"type": "string", "format": "password", "writeOnly": true,
                 "maxLength": chars_max})
         }
+        Shape::ConcealedTexts(most, chars_max) => {
+            json!({"type": "array", "maxItems": most, "writeOnly": true,
+                "items": {"type": "string", "format": "password", "maxLength": chars_max}})
+        }
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Instant => json!({"type": "string", "format": "date-time"}),
         Shape::Ids(most) => {
@@ -249,7 +253,8 @@ fn output(field: &Field) -> Value {
         | Shape::Password
         | Shape::Phrase(_)
         | Shape::Criteria(_)
-        | Shape::Concealed(_) => json!(false),
+        | Shape::Concealed(_)
+        | Shape::ConcealedTexts(..) => json!(false),
         _ => input(field),
     };
     let may_be_null = field.fallback == Fallback::Null && field.source != Source::Required;

@@ -19,6 +19,7 @@ pub(super) enum Holds {
     Key,
     Password,
     Filter,
+    Certificate,
 }
 
 impl Holds {
@@ -30,6 +31,7 @@ impl Holds {
             Self::Key => "a key file",
             Self::Password => "a password file",
             Self::Filter => "a filter",
+            Self::Certificate => "certificates in PEM",
         }
     }
 
@@ -39,7 +41,7 @@ impl Holds {
             // A body of the largest size in base64, or what a template made of it, and room for all else.
             Self::Request | Self::Event => 16 << 20,
             Self::Template => Limits::default().source_max_bytes as u64,
-            Self::Key | Self::Password | Self::Filter => 64 << 10,
+            Self::Key | Self::Password | Self::Filter | Self::Certificate => 64 << 10,
         }
     }
 

@@ -12,6 +12,7 @@ mod load;
 mod notice;
 mod options;
 mod pace;
+mod paper;
 mod post;
 mod record;
 mod rules;
@@ -61,6 +62,9 @@ pub enum ForwardError {
     /// A file of a lane cannot be used.
     #[error("{path}: {why}")]
     File { path: PathBuf, why: String },
+    /// What a record gives cannot be used.
+    #[error("{field} {why}")]
+    Given { field: &'static str, why: String },
     /// The machine has no certificate authorities to check a server by.
     #[error("no certificate authorities: install ca-certificates, or name a file in SSL_CERT_FILE")]
     NoRoots,

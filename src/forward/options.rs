@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::backoff::Tempo;
 use super::load::Ordering;
+use super::paper::Paper;
 use super::sinks::Bounds;
 
 /// How events become the bodies of requests.
@@ -54,17 +55,17 @@ impl Shape {
     }
 }
 
-/// Files for TLS, beside what the machine trusts.
+/// What TLS needs beside what the machine trusts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TlsFiles {
+pub(super) struct TlsPapers {
     /// The only authorities that are trusted.
-    pub(super) authorities: Option<PathBuf>,
+    pub(super) authorities: Option<Paper>,
     /// What proves to a server who calls, and its key.
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
+    pub(super) certificate: Option<Paper>,
+    pub(super) key: Option<Paper>,
 }
 
-impl TlsFiles {
+impl TlsPapers {
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -81,12 +82,12 @@ pub(super) struct Options {
     pub(super) batch_events: Option<usize>,
     pub(super) batch_bytes: Option<usize>,
     /// `user:password` in its first line.
-    pub(super) basic_file: Option<PathBuf>,
+    pub(super) basic: Option<Paper>,
     /// A header in each line.
-    pub(super) headers_file: Option<PathBuf>,
+    pub(super) headers: Option<Paper>,
     /// One or two secrets of Standard Webhooks.
-    pub(super) sign_file: Option<PathBuf>,
-    pub(super) tls: TlsFiles,
+    pub(super) sign: Option<Paper>,
+    pub(super) tls: TlsPapers,
     /// Most entries that a stream keeps, about.
     pub(super) entries_max: Option<usize>,
     /// Where a bucket is.
@@ -249,7 +250,7 @@ impl Options {
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
         let path = || match value {
             "" => Err(format!("{name} needs a path")),
-            path => Ok(Some(PathBuf::from(path))),
+            path => Ok(Some(Paper::File(PathBuf::from(path)))),
         };
         let number = |most: usize| match value.parse() {
             Ok(number) if (1..=most).contains(&number) => Ok(Some(number)),
@@ -261,9 +262,9 @@ impl Options {
             "form" => self.shape = Some(Shape::read(value)?),
             "batch_events" => self.batch_events = number(BATCH_EVENTS_MAX)?,
             "batch_bytes" => self.batch_bytes = number(BATCH_BYTES_MAX)?,
-            "basic_file" => self.basic_file = path()?,
-            "headers_file" => self.headers_file = path()?,
-            "sign_file" => self.sign_file = path()?,
+            "basic_file" => self.basic = path()?,
+            "headers_file" => self.headers = path()?,
+            "sign_file" => self.sign = path()?,
             "maxlen" => self.entries_max = number(ENTRIES_MAX)?,
             "gather_seconds" => self.gather_seconds = number(GATHER_SECONDS_MAX)?,
             "region" => {
@@ -292,35 +293,56 @@ impl Options {
         Ok(true)
     }
 
-    /// Whether they go together, for an address.
-    pub(super) fn check(&self, peer: Peer, is_tls: bool) -> Result<(), String> {
+    /// Takes a paper that a record has in the field of that name.
+    pub(super) fn give(&mut self, field: &'static str, text: &str) {
+        let place = match field {
+            "basic" => &mut self.basic,
+            "sign_secrets" => &mut self.sign,
+            "tls_ca" => &mut self.tls.authorities,
+            "tls_certificate" => &mut self.tls.certificate,
+            "tls_key" => &mut self.tls.key,
+            _ => return,
+        };
+        *place = Some(Paper::given(field, text));
+    }
+
+    /// Whether they go together, for an address: else the field of a record that does not, and why.
+    pub(super) fn check(&self, peer: Peer, is_tls: bool) -> Result<(), (&'static str, String)> {
         let shape = self.shape.unwrap_or_default();
         let events = self.batch_events.filter(|events| *events > 1);
         let is_http = matches!(peer, Peer::Http | Peer::Prefect);
-        let why = if peer != Peer::Http && (self.shape.is_some() || self.sign_file.is_some()) {
-            "form and sign_file are only for http and https: others take one form, and read no signature"
-        } else if !is_http && self.headers_file.is_some() {
-            "headers_file is only for http and https"
+        let signs = self.sign.is_some();
+        let (field, why) = if peer != Peer::Http && (self.shape.is_some() || signs) {
+            let why = "form and sign_file are only for http and https: others take one form, and read no signature";
+            (if signs { "sign_secrets" } else { "form" }, why)
+        } else if !is_http && self.headers.is_some() {
+            ("headers", "headers_file is only for http and https")
         } else if peer != Peer::Redis && self.entries_max.is_some() {
-            "maxlen is only for a Redis stream"
+            ("to", "maxlen is only for a Redis stream")
         } else if peer != Peer::Objects && (self.region.is_some() || self.gather_seconds.is_some())
         {
-            "region and gather_seconds are only for s3+http and s3+https"
+            ("to", "region and gather_seconds are only for s3+http and s3+https")
         } else if peer != Peer::Postgres && self.creates_table {
-            "create_table is only for PostgreSQL"
+            ("to", "create_table is only for PostgreSQL")
         } else if self.rotation != Rotation::default() {
-            "rotate_bytes, rotate_seconds and rotate_keep are only for file:"
+            ("to", "rotate_bytes, rotate_seconds and rotate_keep are only for file:")
         } else if shape.is_single() && events.is_some() {
-            "batch_events is of no use beside a form with one event for each request"
+            (
+                "batch_events",
+                "batch_events is of no use beside a form with one event for each request",
+            )
         } else if self.tls.certificate.is_some() != self.tls.key.is_some() {
-            "tls_certificate and tls_key go together"
+            let lone = if self.tls.key.is_some() { "tls_key" } else { "tls_certificate" };
+            (lone, "tls_certificate and tls_key go together")
         } else if !is_tls && !self.tls.is_empty() {
-            "tls_ca, tls_certificate and tls_key are of use only where TLS is: https, \
-             nats+tls, s3+https, rediss, kafka+tls, postgres+tls"
+            let one = if self.tls.authorities.is_some() { "tls_ca" } else { "tls_certificate" };
+            let why = "tls_ca, tls_certificate and tls_key are of use only where TLS is: https, \
+                       nats+tls, s3+https, rediss, kafka+tls, postgres+tls";
+            (one, why)
         } else {
             return Ok(());
         };
-        Err(why.into())
+        Err((field, why.into()))
     }
 
     /// Whether they go together, for a file; `false`: for standard output.
@@ -347,7 +369,8 @@ impl Options {
 
     /// Whether any of them names a file of this machine.
     pub(super) fn names_file(&self) -> bool {
-        let files = [&self.basic_file, &self.headers_file, &self.sign_file];
-        files.iter().any(|file| file.is_some()) || !self.tls.is_empty()
+        let TlsPapers { authorities, certificate, key } = &self.tls;
+        let all = [&self.basic, &self.headers, &self.sign, authorities, certificate, key];
+        all.into_iter().flatten().any(Paper::is_file)
     }
 }

@@ -1,4 +1,4 @@
-//! Destinations that records describe. In: the fields of a record, as the catalogue's table has them. Out: a
+//! Destinations that records describe. In: the fields of a record, as the catalogue's table has them, and its secrets. Out: a
 //! destination of one workspace that sees only its events; or each field that makes none, in words. Never a file or
 //! standard output: those are the operator's.
 
@@ -13,15 +13,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::Destination;
 use super::destination::Owner;
 use super::rules::{read_condition, read_reshaping};
-use super::sinks::Sink;
+use super::sinks::check_papers;
 use super::target::Target;
+use super::{Destination, ForwardError};
 use crate::catalogue::Values;
 use crate::clock::{Clock, Time};
 use crate::filter::{Filter, Order};
-use crate::limit::{Batch, PaceTexts, Pacing};
+use crate::id::Secret;
+use crate::limit::{PaceTexts, Pacing};
 use crate::render::{Condition, Reshaping};
 use crate::spool::OnFull;
 use crate::store::Record;
@@ -53,6 +54,9 @@ pub const MANNER: [&str; 8] = [
     "retry_most_ms",
 ];
 
+/// Fields that prove who calls, or whom to believe.
+const PAPERS: [&str; 5] = ["basic", "sign_secrets", "tls_ca", "tls_certificate", "tls_key"];
+
 /// A field that makes no destination, and why.
 type Flaw = (&'static str, String);
 
@@ -62,12 +66,13 @@ struct Said {
     filter: Option<Filter>,
 }
 
-/// Whether a record's fields make a destination.
+/// Whether a record's fields make a destination; its secrets are among them.
 ///
 /// # Errors
 /// Every field that is wrong.
 pub fn vet(fields: &Values, now: Time) -> Result<(), Vec<Flaw>> {
-    read(fields, now).map(drop)
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    read(fields, &|name| text(name).map(Secret::new), now).map(drop)
 }
 
 /// What one request of a record's destination carries at most; nothing when its fields make none.
@@ -91,20 +96,22 @@ impl Destination {
             let each = flaws.iter().map(|(field, says)| format!("{field}: {says}"));
             each.collect::<Vec<_>>().join("; ")
         };
-        let Said { destination, filter } = read(&record.fields, now).map_err(told)?;
+        let plain = |name: &str| record.fields.get(name).and_then(Value::as_str).map(Secret::new);
+        let secret = |name: &str| record.concealed(name).cloned().or_else(|| plain(name));
+        let Said { destination, filter } = read(&record.fields, &secret, now).map_err(told)?;
         let workspace = record.workspace.ok_or("it has no workspace")?;
-        let bearer = record.concealed("bearer").cloned();
-        if let Some(bearer) = &bearer {
-            HeaderValue::from_str(bearer.expose()).map_err(|_| "bearer: is no header's value")?;
-        }
         let owner = Owner::Workspace { account: record.account, workspace, record: record.id };
         let name = record.text("name").to_owned();
         let bound = destination.bound_to(Arc::clone(allowed)).map_err(|fault| fault.to_string())?;
-        Ok(Self { name, owner, bearer, filter, ..bound })
+        Ok(Self { name, owner, filter, ..bound })
     }
 }
 
-fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
+fn read(
+    fields: &Values,
+    secret: &dyn Fn(&str) -> Option<Secret>,
+    now: Time,
+) -> Result<Said, Vec<Flaw>> {
     let mut flaws: Vec<Flaw> = Vec::new();
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
     let mut keep = |field, read: Result<(), String>| {
@@ -126,13 +133,16 @@ fn read(fields: &Values, now: Time) -> Result<Said, Vec<Flaw>> {
     let mut filter = None;
     let asked = fields.get("filter").unwrap_or(&Value::Null);
     keep("filter", read_filter(asked, now).map(|read| filter = read));
-    if let Some(bearer) = fields.get("bearer").and_then(Value::as_str) {
-        keep("bearer", check_bearer(bearer));
+    let bearer = secret("bearer");
+    if let Some(bearer) = &bearer {
+        keep("bearer", check_bearer(bearer.expose()));
     }
-    if let Some(read) = &mut destination
-        && let Err(told) = read_manner(fields, read)
-    {
-        flaws.extend(told);
+    if let Some(read) = &mut destination {
+        let told = read_manner(fields, read).and_then(|()| {
+            read.bearer = bearer;
+            read_papers(secret, read).map_err(|flaw| vec![flaw])
+        });
+        flaws.extend(told.err().into_iter().flatten());
     }
     let pacing = read_pace(fields).unwrap_or_else(|told| {
         flaws.extend(told);
@@ -175,7 +185,7 @@ fn check_bearer(text: &str) -> Result<(), String> {
 fn read_target(text: &str) -> Result<Destination, String> {
     let plain = match Destination::parse(text) {
         Ok(destination) => destination,
-        Err(super::ForwardError::Destination { why, .. }) => return Err(why),
+        Err(ForwardError::Destination { why, .. }) => return Err(why),
         Err(fault) => return Err(fault.to_string()),
     };
     if plain.target.peer().is_none() {
@@ -195,7 +205,7 @@ fn read_target(text: &str) -> Result<Destination, String> {
 /// How its lane goes about it.
 fn read_manner(fields: &Values, destination: &mut Destination) -> Result<(), Vec<Flaw>> {
     let mut flaws = Vec::new();
-    for name in MANNER {
+    for name in MANNER.into_iter().chain(["form"]) {
         let text = match fields.get(name) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
@@ -210,6 +220,33 @@ fn read_manner(fields: &Values, destination: &mut Destination) -> Result<(), Vec
         flaws.extend(destination.options.manner.check(peer).err());
     }
     if flaws.is_empty() { Ok(()) } else { Err(flaws) }
+}
+
+/// What proves who calls, and whom it believes.
+fn read_papers(
+    secret: &dyn Fn(&str) -> Option<Secret>,
+    destination: &mut Destination,
+) -> Result<(), Flaw> {
+    for name in PAPERS {
+        if let Some(given) = secret(name) {
+            destination.options.give(name, given.expose());
+        }
+    }
+    if let Some(basic) = secret("basic") {
+        if destination.bearer.is_some() {
+            return Err(("basic", "is of no use beside bearer: one is enough".to_owned()));
+        }
+        if basic.expose().chars().any(char::is_control) || !basic.expose().contains(':') {
+            return Err(("basic", "is one line, user:password".to_owned()));
+        }
+    }
+    if let Some((peer, is_tls)) = destination.target.peer() {
+        destination.options.check(peer, is_tls)?;
+    }
+    check_papers(&destination.options).map_err(|fault| match fault {
+        ForwardError::Given { field, why } => (field, why),
+        other => ("to", other.to_string()),
+    })
 }
 
 fn read_pace(fields: &Values) -> Result<Pacing, Vec<Flaw>> {
@@ -297,6 +334,12 @@ mod tests {
 
     use super::*;
 
+    /// Two, as a record keeps them.
+    const SECRETS: &str =
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\nwhsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    const FORMS: [&str; 6] =
+        ["array", "single", "ndjson", "cloudevents", "cloudevents-binary", "cloudevents-batch"];
+
     fn flaws(fields: &Value) -> Vec<&'static str> {
         let fields = fields.as_object().expect("fields");
         let vetted = vet(fields, Time::default());
@@ -348,15 +391,42 @@ mod tests {
             ("bearer", json!("a\nb")),
             ("bearer", json!(" ")),
             ("bearer", json!("Host: other.example")),
+            ("form", json!("xml")),
+            ("basic", json!("user")),
+            ("basic", json!("user:pass\nword")),
+            ("sign_secrets", json!("whsec_c2hvcnQ=")),
+            ("sign_secrets", json!("")),
+            ("tls_ca", json!("-----BEGIN CERTIFICATE-----\nAA")),
+            ("tls_key", json!("no key")),
+            ("tls_certificate", json!("no certificate")),
         ] {
             let mut fields = sound.clone();
             fields[field] = value.clone();
             assert_eq!(flaws(&fields), [field], "{value}");
         }
+        let mut signed = sound.clone();
+        signed["sign_secrets"] = json!(SECRETS);
+        signed["basic"] = json!("user:password");
+        signed["batch_events"] = json!(1);
+        for form in FORMS {
+            signed["form"] = json!(form);
+            assert!(flaws(&signed).is_empty(), "{form}: {:?}", flaws(&signed));
+        }
+        signed["bearer"] = json!("tok");
+        assert_eq!(flaws(&signed), ["basic"]);
         let many: Value = (0..=HEADERS_MAX).map(|n| (format!("x-{n}"), json!("y"))).collect();
         assert_eq!(flaws(&json!({"to": "stdout", "headers": many})), ["to", "headers"]);
         let mut broker = json!({"to": "nats://example.com/x", "bearer": "user:password"});
         assert!(flaws(&broker).is_empty());
+        for (field, value) in [
+            ("form", json!("single")),
+            ("sign_secrets", json!(SECRETS)),
+            ("tls_ca", json!("any, where no TLS is")),
+        ] {
+            let mut odd = broker.clone();
+            odd[field] = value;
+            assert_eq!(flaws(&odd), [field]);
+        }
         broker["concurrency"] = json!(2);
         assert_eq!(flaws(&broker), ["concurrency"]);
         broker["concurrency"] = json!(1);

@@ -178,7 +178,7 @@ impl Record {
         }
     }
 
-    /// Puts the secrets that a body set where nothing shows them; a null ends one. Their names.
+    /// Puts the secrets that a body set where nothing shows them; a null, or an empty list, ends one. Their names.
     pub fn conceal(&mut self) -> Vec<&'static str> {
         let mut secrets = match &mut self.hidden {
             Hidden::Concealed(secrets) => std::mem::take(secrets),
@@ -191,6 +191,11 @@ impl Record {
                 None => continue,
                 Some(Value::String(text)) => {
                     secrets.insert(field.name.to_owned(), Secret::new(text));
+                }
+                // A list is kept as lines.
+                Some(Value::Array(list)) if !list.is_empty() => {
+                    let lines: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                    secrets.insert(field.name.to_owned(), Secret::new(lines.join("\n")));
                 }
                 Some(_) => {
                     secrets.remove(field.name);

@@ -53,16 +53,77 @@ pub(in crate::cli) struct Facts {
     header: Vec<(String, String)>,
     /// File whose first line is sent as `Authorization: Bearer …`, or as the header `Name: value`; `-` is standard
     /// input
-    #[arg(long, value_name = "FILE", conflicts_with = "no_bearer")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_bearer", "basic_file"])]
     bearer_file: Option<SecretFile>,
     /// Send no secret any more
     #[arg(long)]
     no_bearer: bool,
+    #[command(flatten)]
+    papers: Papers,
 }
+
+/// What proves who calls, and whom it believes. Files are read here; what stands in them goes to the gateway.
+#[derive(Debug, clap::Args)]
+struct Papers {
+    /// File whose first line is `user:password`, sent as `Authorization: Basic …`; `''` for none any more
+    #[arg(long, value_name = "FILE")]
+    basic_file: Option<SecretFile>,
+    /// File with one secret (`whsec_…`), or two while one is replaced, each in a line: they sign requests as Standard
+    /// Webhooks says; `''` for no signature any more
+    #[arg(long, value_name = "FILE")]
+    sign_secret_file: Option<SecretFile>,
+    /// PEM file of the only certificate authorities that are trusted; `''` for those of the gateway's machine
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// PEM file of the certificate that is shown to the server; `''` for none any more, and no key
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file of that certificate's key
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<SecretFile>,
+}
+
+impl Papers {
+    /// The fields that are said, once their files are read.
+    fn fields(
+        &self,
+        read: impl Fn(&Path, Holds) -> Result<String, Failure>,
+    ) -> Result<Vec<(&'static str, Value)>, Failure> {
+        let first = |text: String| text.lines().next().unwrap_or_default().trim().into();
+        let lines = |text: String| {
+            let lines = text.lines().map(str::trim);
+            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+        };
+        type Take<'a> = &'a dyn Fn(String) -> Value;
+        let all: [(&str, &Option<PathBuf>, Holds, Take<'_>); 5] = [
+            ("basic", &self.basic_file, Holds::Password, &first),
+            ("sign_secrets", &self.sign_secret_file, Holds::Key, &lines),
+            ("tls_ca", &self.tls_ca, Holds::Certificate, &Value::from),
+            ("tls_certificate", &self.tls_certificate, Holds::Certificate, &Value::from),
+            ("tls_key", &self.tls_key_file, Holds::Key, &Value::from),
+        ];
+        let mut fields = Vec::new();
+        for (name, path, holds, take) in all {
+            let Some(path) = path else { continue };
+            let is_none = path.as_os_str().is_empty();
+            fields.push((name, if is_none { Value::Null } else { take(read(path, holds)?) }));
+            if is_none && name == "tls_certificate" {
+                fields.push(("tls_key", Value::Null));
+            }
+        }
+        Ok(fields)
+    }
+}
+
+const FORMS: [&str; 6] =
+    ["array", "single", "ndjson", "cloudevents", "cloudevents-binary", "cloudevents-batch"];
 
 /// How events go out, and how often what failed.
 #[derive(Debug, clap::Args)]
 struct Manner {
+    /// How requests over HTTP carry events; `array` when that was never said
+    #[arg(long, value_name = "FORM", value_parser = FORMS)]
+    form: Option<String>,
     /// Most events of one request
     #[arg(long, value_name = "N")]
     batch_events: Option<u32>,
@@ -105,7 +166,8 @@ impl Manner {
             ("retry_most_ms", self.retry_most_ms),
         ];
         let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?.into())));
-        numbers.chain(ordering.map(|ordering| ("ordering", ordering.into())))
+        let form = self.form.as_deref().map(|form| ("form", form.into()));
+        numbers.chain(ordering.map(|ordering| ("ordering", ordering.into()))).chain(form)
     }
 }
 
@@ -194,6 +256,9 @@ impl Facts {
         }
         if self.no_bearer {
             put("bearer", Value::Null);
+        }
+        for (name, value) in self.papers.fields(read)? {
+            put(name, value);
         }
         Ok(body.into())
     }

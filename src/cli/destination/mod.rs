@@ -25,6 +25,8 @@ allows their network. Files and standard output are the operator's: `hookgate se
 Examples:
   hookgate destination create shop https://shop.example/events --event 'shop.*' --rate 100/s
   hookgate destination create prefect prefect+https://prefect.example/api --bearer-file key --start oldest
+  hookgate destination create signed https://crm.example/in --form single --sign-secret-file secrets \\
+    --tls-ca ca.pem --tls-certificate me.pem --tls-key-file me-key.pem
   hookgate destination create large https://crm.example/in --where 'event.payload.amount > 100' \\
     --body '{\"sum\": {{ event.payload.amount }}}'")]
     Create {
@@ -219,12 +221,23 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
         ("retry", retry(destination)),
         ("on full", text(destination, "on_full")),
         ("headers", json("headers")),
+        ("form", text(destination, "form")),
         ("secret since", text(destination, "bearer_set")),
+        ("password since", text(destination, "basic_set")),
+        ("signs since", text(destination, "sign_secrets_set")),
+        ("trusts", shown(destination, "tls_ca", "its own authorities alone")),
+        ("certificate", shown(destination, "tls_certificate", "shown to the server")),
+        ("key since", text(destination, "tls_key_set")),
         ("created", text(destination, "created")),
         ("updated", text(destination, "updated")),
     ];
     lines.retain(|(_, value)| !value.is_empty());
     listing.record(destination, &lines)
+}
+
+/// Some words, where a field says something that is too long to show.
+fn shown(destination: &Value, field: &str, words: &str) -> String {
+    if destination[field].is_null() { String::new() } else { words.to_owned() }
 }
 
 /// What one request carries, as far as that was said.

@@ -176,10 +176,10 @@ impl Destination {
             return Err(self.refuse(format!("cannot have {name}: it {why}")));
         }
         let checked = match self.target.peer() {
-            Some((peer, is_tls)) => self.options.check(peer, is_tls),
+            Some((peer, is_tls)) => self.options.check(peer, is_tls).map_err(|(_, why)| why),
             None => self.options.check_file(matches!(self.target, Target::File(_))),
         };
-        let twice = self.bearer_file.is_some() && self.options.basic_file.is_some();
+        let twice = self.bearer_file.is_some() && self.options.basic.is_some();
         match checked {
             Ok(()) if twice => {
                 Err(self.refuse("has bearer_file and basic_file: one is enough".into()))

@@ -29,6 +29,7 @@ use self::stream::Stream;
 pub(super) use self::wire::Place;
 use super::destination::Target;
 use super::load::Load;
+use super::options::Options;
 use super::{Destination, ForwardError};
 use crate::clock::Clock;
 use crate::id::Uuid;
@@ -120,6 +121,12 @@ pub(super) fn check(destination: &Destination, clock: &Arc<Clock>) -> Result<(),
         Ok(_) => Err(ForwardError::File { path: folder.into(), why: "is no folder".into() }),
         Err(why) => Err(ForwardError::file(folder, &why)),
     }
+}
+
+/// Whether the papers of a record say what they must. Of this machine nothing is looked at.
+pub(super) fn check_papers(options: &Options) -> Result<(), ForwardError> {
+    http::check_papers(options)?;
+    tls::check(&options.tls)
 }
 
 /// A destination's other end.

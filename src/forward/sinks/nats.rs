@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::wire::{Login, LoginFiles, Place, Wire, check_files, shown};
+use super::wire::{Login, LoginPapers, Place, Wire, check_papers, shown};
 use super::{Answer, Bounds, Fault, Refusal};
 use crate::clock::Clock;
 use crate::fetch::Egress;
@@ -34,7 +34,7 @@ pub(in crate::forward) struct Nats {
     subject: String,
     options: Options,
     egress: Egress,
-    login: LoginFiles,
+    login: LoginPapers,
     deadline: Duration,
     /// Where acknowledgements go, before their number.
     inbox: String,
@@ -83,13 +83,13 @@ impl Nats {
         clock: &Arc<Clock>,
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        check_files(place, &destination.options.tls)?;
+        check_papers(place, &destination.options.tls)?;
         Ok(Self {
             place: place.clone(),
             subject: subject.to_owned(),
             options: destination.options.clone(),
             egress: destination.egress.clone(),
-            login: LoginFiles::of(destination)?,
+            login: LoginPapers::of(destination)?,
             deadline,
             inbox: format!("_INBOX.{}", id::now(clock).simple()),
             connection: None,

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, Error, NoTls, Statement};
 
-use super::wire::{LoginFiles, Place, Socket, check_files, dial, secure, shown};
+use super::wire::{LoginPapers, Place, Socket, check_papers, dial, secure, shown};
 use super::{Answer, Bounds, Fault, Refusal};
 use crate::fetch::Egress;
 use crate::filter::Seen;
@@ -60,7 +60,7 @@ pub(in crate::forward) struct Postgres {
     table: String,
     options: Options,
     egress: Egress,
-    login: LoginFiles,
+    login: LoginPapers,
     deadline: Duration,
     connection: Option<Connection>,
 }
@@ -93,7 +93,7 @@ impl Postgres {
         (place, table): (&Place, &Table),
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        check_files(place, &destination.options.tls)?;
+        check_papers(place, &destination.options.tls)?;
         let quoted: Vec<_> = table.name.iter().map(|part| format!("\"{part}\"")).collect();
         Ok(Self {
             place: place.clone(),
@@ -101,7 +101,7 @@ impl Postgres {
             table: quoted.join("."),
             options: destination.options.clone(),
             egress: destination.egress.clone(),
-            login: LoginFiles::of(destination)?,
+            login: LoginPapers::of(destination)?,
             deadline,
             connection: None,
         })

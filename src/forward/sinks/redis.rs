@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::known::Known;
-use super::wire::{LoginFiles, Place, VALUE_MAX_BYTES, Wire, check_files, shown};
+use super::wire::{LoginPapers, Place, VALUE_MAX_BYTES, Wire, check_papers, shown};
 use super::{Answer, Bounds, Fault};
 use crate::fetch::Egress;
 use crate::forward::lines::Mark;
@@ -35,7 +35,7 @@ pub(in crate::forward) struct Redis {
     stream: String,
     options: Options,
     egress: Egress,
-    login: LoginFiles,
+    login: LoginPapers,
     deadline: Duration,
     connection: Option<(Wire, Instant)>,
     /// What stood at the stream's end when the connection was made.
@@ -57,13 +57,13 @@ impl Redis {
         (place, stream): (&Place, &str),
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        check_files(place, &destination.options.tls)?;
+        check_papers(place, &destination.options.tls)?;
         Ok(Self {
             place: place.clone(),
             stream: stream.to_owned(),
             options: destination.options.clone(),
             egress: destination.egress.clone(),
-            login: LoginFiles::of(destination)?,
+            login: LoginPapers::of(destination)?,
             deadline,
             connection: None,
             known: Known::default(),

@@ -1,10 +1,8 @@
-//! Connections of sinks that do not speak HTTP. In: a host, the network rules, files for TLS. Out: a stream of lines
+//! Connections of sinks that do not speak HTTP. In: a host, the network rules, papers for TLS. Out: a stream of lines
 //! and bytes, each read up to a bound. What goes wrong is a fault a lane knows.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
@@ -15,7 +13,8 @@ use tokio_rustls::TlsConnector;
 
 use super::{Fault, tls};
 use crate::fetch::{Egress, EgressFault};
-use crate::forward::options::TlsFiles;
+use crate::forward::options::TlsPapers;
+use crate::forward::paper::Paper;
 use crate::forward::{Destination, ForwardError};
 use crate::id::Secret;
 use crate::telemetry::forward::Outcome;
@@ -25,8 +24,6 @@ const LINE_MAX_BYTES: u64 = 64 << 10;
 pub(super) const VALUE_MAX_BYTES: usize = 4 << 20;
 /// Most of a foreign text that is shown.
 const SHOWN_MAX_BYTES: usize = 512;
-/// Largest file with a secret.
-const SECRET_MAX_BYTES: u64 = 64 << 10;
 
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
@@ -58,8 +55,8 @@ impl Wire {
     }
 
     /// Goes on in TLS, once the server expects that.
-    pub(super) async fn secure(self, place: &Place, files: &TlsFiles) -> Result<Self, Fault> {
-        Ok(Self(BufReader::new(secure(self.0.into_inner(), place, files).await?)))
+    pub(super) async fn secure(self, place: &Place, papers: &TlsPapers) -> Result<Self, Fault> {
+        Ok(Self(BufReader::new(secure(self.0.into_inner(), place, papers).await?)))
     }
 
     /// Sends all of it.
@@ -119,20 +116,20 @@ pub(super) async fn dial(place: &Place, egress: &Egress) -> Result<Socket, Fault
     Ok(Box::new(socket))
 }
 
-/// Whether [`secure`] finds its files as they must be: said before anything runs.
-pub(super) fn check_files(place: &Place, files: &TlsFiles) -> Result<(), ForwardError> {
-    if place.is_tls { tls::client(files).map(drop) } else { Ok(()) }
+/// Whether [`secure`] finds its papers as they must be: said before anything runs.
+pub(super) fn check_papers(place: &Place, papers: &TlsPapers) -> Result<(), ForwardError> {
+    if place.is_tls { tls::client(papers).map(drop) } else { Ok(()) }
 }
 
 /// Goes on in TLS, once the server expects that.
 pub(super) async fn secure(
     socket: Socket,
     place: &Place,
-    files: &TlsFiles,
+    papers: &TlsPapers,
 ) -> Result<Socket, Fault> {
     let lasting = |what: String| Fault::lasting(Outcome::Failed, what);
-    let files = files.clone();
-    let read = tokio::task::spawn_blocking(move || tls::client(&files)).await;
+    let papers = papers.clone();
+    let read = tokio::task::spawn_blocking(move || tls::client(&papers)).await;
     let config = match read {
         Ok(Ok(config)) => config,
         Ok(Err(fault)) => return Err(lasting(fault.to_string())),
@@ -162,29 +159,29 @@ pub(super) struct Login {
     pub(super) secret: Option<String>,
 }
 
-/// What a login stands in: files, or a secret that was given.
+/// What a login stands in: files, or secrets that were given.
 #[derive(Clone, Debug)]
-pub(super) struct LoginFiles {
-    token: Option<PathBuf>,
-    password: Option<PathBuf>,
+pub(super) struct LoginPapers {
+    token: Option<Paper>,
+    password: Option<Paper>,
     given: Option<Secret>,
 }
 
-impl LoginFiles {
+impl LoginPapers {
     /// Those of a destination, once they can be read.
     pub(super) fn of(destination: &Destination) -> Result<Self, ForwardError> {
-        let password = destination.options.basic_file.clone();
-        let (token, given) = (destination.bearer_file.clone(), destination.bearer.clone());
-        let files = Self { token, password, given };
+        let password = destination.options.basic.clone();
+        let token = destination.bearer_file.clone().map(Paper::File);
+        let papers = Self { token, password, given: destination.bearer.clone() };
         let text = destination.name().to_owned();
-        files.read_now().map_err(|why| ForwardError::Destination { text, why })?;
-        Ok(files)
+        papers.read_now().map_err(|why| ForwardError::Destination { text, why })?;
+        Ok(papers)
     }
 
     /// Reads them; at each connection anew, since they may have been changed.
     pub(super) async fn read(&self) -> Result<Login, Fault> {
-        let files = self.clone();
-        let read = tokio::task::spawn_blocking(move || files.read_now()).await;
+        let papers = self.clone();
+        let read = tokio::task::spawn_blocking(move || papers.read_now()).await;
         let read = read.map_err(|_| Fault::new(Outcome::Failed, "the gateway stops"))?;
         read.map_err(|what| Fault::lasting(Outcome::Unauthorized, what))
     }
@@ -192,18 +189,20 @@ impl LoginFiles {
     /// The same, before anything runs.
     pub(super) fn read_now(&self) -> Result<Login, String> {
         let mut login = Login::default();
-        // Records have one field for both.
+        // What a record has in one field may be both.
         if let Some(given) = self.given.as_ref().map(Secret::expose) {
             login = Login::pair(given)
                 .unwrap_or_else(|| Login { user: None, secret: Some(given.to_owned()) });
         }
-        if let Some(path) = &self.token {
-            login.secret = Some(first_line(path)?);
+        let told = |fault: ForwardError| fault.to_string();
+        if let Some(paper) = &self.token {
+            login.secret = Some(paper.read(first_line).map_err(told)?);
         }
-        if let Some(path) = &self.password {
-            login = Login::pair(&first_line(path)?).ok_or_else(|| {
-                format!("{}: its first line should be user:password", path.display())
-            })?;
+        if let Some(paper) = &self.password {
+            let pair = |line: String| {
+                Login::pair(&line).ok_or("its first line should be user:password".to_owned())
+            };
+            login = paper.read(|text| first_line(text).and_then(pair)).map_err(told)?;
         }
         Ok(login)
     }
@@ -217,14 +216,10 @@ impl Login {
     }
 }
 
-fn first_line(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let read = File::open(path).map(|file| file.take(SECRET_MAX_BYTES));
-    let read = read.and_then(|mut file| file.read_to_string(&mut text));
-    read.map_err(|fault| format!("{}: {fault}", path.display()))?;
+fn first_line(text: &str) -> Result<String, String> {
     let line = text.lines().next().unwrap_or_default().trim();
     if line.is_empty() {
-        return Err(format!("{}: its first line is empty; it should be a secret", path.display()));
+        return Err("its first line is empty; it should be a secret".to_owned());
     }
     Ok(line.to_owned())
 }

@@ -289,6 +289,11 @@ impl Http {
     }
 }
 
+/// Whether what requests are to carry can be carried.
+pub(super) fn check_papers(options: &Options) -> Result<(), ForwardError> {
+    Papers::read(options).map(drop)
+}
+
 /// A client for one server.
 fn client(
     is_https: bool,

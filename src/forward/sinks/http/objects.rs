@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::fetch::Egress;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::Options;
-use crate::forward::sinks::wire::{Login, LoginFiles, shown};
+use crate::forward::sinks::wire::{Login, LoginPapers, shown};
 use crate::forward::sinks::{Answer, Bounds, Fault};
 use crate::forward::target::Bucket;
 use crate::forward::{Destination, ForwardError};
@@ -47,7 +47,7 @@ pub(in crate::forward) struct Objects {
     bucket: Bucket,
     options: Options,
     egress: Egress,
-    login: LoginFiles,
+    login: LoginPapers,
     is_client_old: bool,
     clock: Arc<Clock>,
     deadline: Duration,
@@ -66,7 +66,7 @@ impl Objects {
             bucket: bucket.clone(),
             options,
             egress,
-            login: LoginFiles::of(destination)?,
+            login: LoginPapers::of(destination)?,
             is_client_old: false,
             clock: Arc::clone(clock),
             deadline,

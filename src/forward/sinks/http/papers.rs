@@ -1,10 +1,6 @@
-//! What requests carry out of files: a name and a password, further headers, signatures. In: the files that settings
-//! name. Out: headers that no formatter prints; for each message the headers of Standard Webhooks, signed by one or two
+//! What requests carry of papers: a name and a password, further headers, signatures. In: the files that settings name,
+//! and what records give. Out: headers that no formatter prints; for each message the headers of Standard Webhooks, signed by one or two
 //! secrets at once, so that a new one can be brought in before the old one ends. Never a secret in an argument.
-
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -16,8 +12,6 @@ use crate::clock::Time;
 use crate::forward::ForwardError;
 use crate::forward::options::Options;
 
-/// Largest file.
-const FILE_MAX_BYTES: u64 = 64 << 10;
 /// Most headers of a file.
 const HEADERS_MAX: usize = 32;
 /// Most secrets that sign at once, how each begins, and how long it is.
@@ -38,7 +32,7 @@ const OWN: &[HeaderName] = &[
     header::UPGRADE,
 ];
 
-/// What the files of a destination say.
+/// What the papers of a destination say.
 #[derive(Debug, Default)]
 pub(super) struct Papers {
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -46,17 +40,17 @@ pub(super) struct Papers {
 }
 
 impl Papers {
-    /// Reads all files.
+    /// Reads all of them.
     pub(super) fn read(options: &Options) -> Result<Self, ForwardError> {
         let mut papers = Self::default();
-        if let Some(path) = &options.headers_file {
-            papers.headers = from(path, read_headers)?;
+        if let Some(paper) = &options.headers {
+            papers.headers = paper.read(read_headers)?;
         }
-        if let Some(path) = &options.basic_file {
-            papers.headers.push((AUTHORIZATION, from(path, read_basic)?));
+        if let Some(paper) = &options.basic {
+            papers.headers.push((AUTHORIZATION, paper.read(read_basic)?));
         }
-        if let Some(path) = &options.sign_file {
-            papers.keys = from(path, read_keys)?;
+        if let Some(paper) = &options.sign {
+            papers.keys = paper.read(read_keys)?;
         }
         Ok(papers)
     }
@@ -95,16 +89,6 @@ impl Papers {
             }
         }
     }
-}
-
-/// What a file says, or what is wrong with it.
-fn from<T>(path: &Path, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ForwardError> {
-    let mut text = String::new();
-    let bounded = File::open(path).map(|file| file.take(FILE_MAX_BYTES));
-    bounded
-        .and_then(|mut file| file.read_to_string(&mut text))
-        .and_then(|_| read(&text).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why)))
-        .map_err(|why| ForwardError::file(path, &why))
 }
 
 /// The lines that say something; one that begins with `#` does not.
@@ -170,7 +154,10 @@ fn read_keys(text: &str) -> Result<Vec<hmac::Key>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::forward::paper::Paper;
     use crate::forward::tests::Folder;
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -200,9 +187,9 @@ mod tests {
         let path = folder.path().join("file");
         let long = "X: y\n".repeat(HEADERS_MAX + 1);
         let (headers, basic, sign): (Set, Set, Set) = (
-            |options, path| options.headers_file = Some(path.to_owned()),
-            |options, path| options.basic_file = Some(path.to_owned()),
-            |options, path| options.sign_file = Some(path.to_owned()),
+            |options, path| options.headers = Some(Paper::File(path.to_owned())),
+            |options, path| options.basic = Some(Paper::File(path.to_owned())),
+            |options, path| options.sign = Some(Paper::File(path.to_owned())),
         );
         for (set, text, why) in [
             (headers, "", "0 headers"),

@@ -30,7 +30,7 @@ use crate::accept::websocket::prove;
 use crate::clock::Clock;
 use crate::forward::destination::Target;
 use crate::forward::load::{Form, Load};
-use crate::forward::sinks::wire::{Login, LoginFiles, Place, Socket, dial, secure, shown};
+use crate::forward::sinks::wire::{Login, LoginPapers, Place, Socket, dial, secure, shown};
 use crate::forward::sinks::{Answer, Bounds, Fault, Unconfirmed};
 use crate::forward::{Destination, ForwardError};
 use crate::id::Uuid;
@@ -55,7 +55,7 @@ pub(in crate::forward) struct PrefectSocket {
     http: Http,
     place: Place,
     path: String,
-    login: LoginFiles,
+    login: LoginPapers,
     deadline: Duration,
     /// Pings so far.
     pings: u64,
@@ -80,7 +80,7 @@ impl PrefectSocket {
             http: Http::new(&asked, clock, deadline)?,
             place: place.clone(),
             path: path.to_owned(),
-            login: LoginFiles::of(destination)?,
+            login: LoginPapers::of(destination)?,
             deadline,
             pings: 0,
             connection: None,

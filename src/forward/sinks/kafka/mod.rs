@@ -18,7 +18,7 @@ use self::message::{METADATA, PRODUCE, PRODUCER};
 use self::node::{Door, Node};
 use self::record::{Batch, Producer, key, partition};
 use self::verdict::{Verdict, fault, judge};
-use super::wire::{LoginFiles, Place, check_files};
+use super::wire::{LoginPapers, Place, check_papers};
 use super::{Answer, Bounds, Fault, Refusal};
 use crate::clock::Clock;
 use crate::forward::lines::Mark;
@@ -75,8 +75,8 @@ impl Kafka {
         clock: &Arc<Clock>,
         deadline: Duration,
     ) -> Result<Self, ForwardError> {
-        check_files(place, &destination.options.tls)?;
-        let login = LoginFiles::of(destination)?;
+        check_papers(place, &destination.options.tls)?;
+        let login = LoginPapers::of(destination)?;
         let (tls, egress) = (destination.options.tls.clone(), destination.egress.clone());
         Ok(Self {
             door: Door::new(login, tls, egress, Arc::clone(clock)),

@@ -7,9 +7,9 @@ use super::login::{Mechanism, Scram, plain};
 use super::message::{AUTHENTICATE, Answer, Api, HANDSHAKE, Request, VERSIONS, check_versions};
 use crate::clock::Clock;
 use crate::fetch::Egress;
-use crate::forward::options::TlsFiles;
+use crate::forward::options::TlsPapers;
 use crate::forward::sinks::Fault;
-use crate::forward::sinks::wire::{Login, LoginFiles, Place, Wire, shown};
+use crate::forward::sinks::wire::{Login, LoginPapers, Place, Wire, shown};
 use crate::telemetry::forward::Outcome;
 
 /// Longest answer.
@@ -20,8 +20,8 @@ const UNSUPPORTED_MECHANISM: i16 = 33;
 /// What every connection is made with.
 #[derive(Debug)]
 pub(super) struct Door {
-    login: LoginFiles,
-    tls: TlsFiles,
+    login: LoginPapers,
+    tls: TlsPapers,
     egress: Egress,
     clock: Arc<Clock>,
     /// The last one that a broker took.
@@ -36,7 +36,12 @@ pub(super) struct Node {
 }
 
 impl Door {
-    pub(super) fn new(login: LoginFiles, tls: TlsFiles, egress: Egress, clock: Arc<Clock>) -> Self {
+    pub(super) fn new(
+        login: LoginPapers,
+        tls: TlsPapers,
+        egress: Egress,
+        clock: Arc<Clock>,
+    ) -> Self {
         Self { login, tls, egress, clock, mechanism: Mechanism::ALL[0] }
     }
 
