@@ -29,12 +29,16 @@ const ASKED_MAX: usize = 5;
 /// Says which fields of a destination are wrong, and why.
 pub type Vet = fn(&Values, Time) -> Result<(), Vec<(&'static str, String)>>;
 
-/// Puts the secret of a destination where nothing shows it, and says when that was.
+/// Puts the secrets of a destination where nothing shows them, and says when that was.
 pub(super) fn complete(record: &mut Record, now: Time) {
     for name in record.conceal() {
+        let field = format!("{name}_set");
+        // The moment alone tells that another secret is set: it is never the one before, whatever the clock says.
+        let before = record.instant(&field).map(|before| before.micros().saturating_add(1));
+        let since = before.map_or(now, |before| now.max(Time::from_micros(before)));
         let is_set = record.concealed(name).is_some();
-        let since = if is_set { Value::from(now.to_string()) } else { Value::Null };
-        record.fields.insert(format!("{name}_set"), since);
+        let since = if is_set { Value::from(since.to_string()) } else { Value::Null };
+        record.fields.insert(field, since);
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let loaded = config::load(file.as_deref(), environment(), flags(args))?;
     for forward in &loaded.config.forward {
         let destination = forward.destination()?;
-        if check {
+        if check && forward.is_enabled() {
             destination.check_files(&Arc::new(Clock::System))?;
         }
     }

@@ -1,5 +1,6 @@
 //! `[[forward]]`: where events go. What each field means is the destination's affair: here it is only handed on.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -17,6 +18,18 @@ use crate::spool;
 pub struct Forward {
     /// As `--forward-to` takes it, such as `file:events.ndjson` or `https://example.com/events`.
     pub to: String,
+    /// Its name, by which its place is known: with one, another address costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `false`: it is as if it did not stand here; what it did not get holds nothing back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// `true`: it keeps its place, and gets nothing for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<bool>,
+    /// Where it begins if it has no place yet: `oldest`, the default, `now`, or the id of an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Only events for which this expression holds, such as `event.payload.amount > 100`.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
@@ -108,9 +121,21 @@ pub struct Forward {
     /// So many files that ended are kept; the oldest are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_keep: Option<u64>,
+    /// Only events that this matches: what `events/filter` of the API takes, such as `{ event = { prefix = ["shop."] } }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<serde_json::Value>,
+    /// Further headers of every request, by their names; secrets go into `headers_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<BTreeMap<String, String>>,
 }
 
 impl Forward {
+    /// Whether it is one at all, for now.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.enabled != Some(false)
+    }
+
     /// The same as a destination; what stands in its own fields wins over what its text says.
     ///
     /// # Errors
@@ -162,7 +187,26 @@ impl Forward {
             ("rotate_keep", long(self.rotate_keep)),
         ];
         let given = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        destination.with_all(given)
+        self.place(destination.with_all(given)?)
+    }
+
+    /// What it gets, what goes with it, and where it is.
+    fn place(&self, mut destination: Destination) -> Result<Destination, ForwardError> {
+        if let Some(filter) = &self.filter {
+            destination = destination.with_filter(filter)?;
+        }
+        if let Some(headers) = &self.headers {
+            destination = destination.with_headers(&serde_json::json!(headers))?;
+        }
+        if let Some(start) = &self.start {
+            destination = destination.with_start(start)?;
+        }
+        // Last: what is wrong with any of these is told by its address until then.
+        let destination = match &self.name {
+            Some(name) => destination.with_name(name)?,
+            None => destination,
+        };
+        Ok(destination.with_hold(self.hold == Some(true)))
     }
 
     /// The same for who asks what became of an event; nothing when it makes no destination.

@@ -307,13 +307,20 @@ fn set(table: &mut Table, path: &str, value: Value) {
     }
 }
 
-/// The value with what could be a secret as stars: user information and query values of addresses.
+/// The value with what could be a secret as stars: user information and query values of addresses, values of headers.
 fn mask(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(mask_address(text)),
         Value::Array(items) => Value::Array(items.iter().map(mask).collect()),
         Value::Table(table) => {
-            Value::Table(table.iter().map(|(name, value)| (name.clone(), mask(value))).collect())
+            let masked = |(name, value): (&String, &Value)| match value {
+                Value::Table(headers) if name == "headers" => {
+                    let stars = |(name, _): (&String, _)| (name.clone(), "***".into());
+                    (name.clone(), Value::Table(headers.iter().map(stars).collect()))
+                }
+                value => (name.clone(), mask(value)),
+            };
+            Value::Table(table.iter().map(masked).collect())
         }
         other => other.clone(),
     }

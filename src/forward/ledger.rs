@@ -89,6 +89,14 @@ impl Ledger {
         }
     }
 
+    /// Gives the file of a lane to another key.
+    pub(super) fn rename(data: &Path, from: &str, to: &str) -> io::Result<()> {
+        match fs::rename(path(data, from), path(data, to)) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes the file of a lane that is gone.
     pub(super) fn remove(data: &Path, key: &str) -> io::Result<()> {
         match fs::remove_file(path(data, key)) {

@@ -13,6 +13,7 @@ mod notice;
 mod options;
 mod pace;
 mod paper;
+mod place;
 mod post;
 mod record;
 mod rules;
@@ -40,8 +41,8 @@ use self::post::Posts;
 use crate::clock::Clock;
 use crate::fetch::Detour;
 use crate::id::Uuid;
-use crate::shelf::Shelf;
-use crate::spool::{Lag, Spool, SpoolError, Start};
+use crate::shelf::{Shelf, ShelfError};
+use crate::spool::{Lag, Spool, SpoolError};
 use crate::store::{Change, Record};
 use crate::telemetry::Telemetry;
 use crate::telemetry::forward::Facts;
@@ -77,6 +78,9 @@ pub enum ForwardError {
     /// A lane's reader cannot be opened.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// What lies parked cannot be given to another name.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
 }
 
 impl ForwardError {
@@ -202,16 +206,17 @@ impl Forwarder {
         let (signal, told) = channel::channel(Signal::default());
         let state = |one: &Destination| Arc::new(State::new(one, facts.lane(one.name())));
         let states: Vec<_> = destinations.iter().map(state).collect();
-        let lanes = destinations
-            .iter()
-            .zip(&states)
-            .map(|(one, state)| {
-                let (spool, on_full) = (&ground.spool, one.on_full);
-                let reader = spool.reader_from(&one.track(), on_full, Start::Oldest)?;
-                let source = (Source::Own(Box::new(reader)), Seat::default());
-                Lane::open(one, (&ground, &room), source, state.clone(), tempo, (told.clone(), 0))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut lanes = Vec::new();
+        for (one, state) in destinations.iter().zip(&states) {
+            let reader = ground.spool.reader_from(&one.track(), one.on_full, one.start)?;
+            // One that waits keeps its place, once that was opened.
+            if one.is_held {
+                continue;
+            }
+            let source = (Source::Own(Box::new(reader)), Seat::default());
+            let signal = (told.clone(), 0);
+            lanes.push(Lane::open(one, (&ground, &room), source, state.clone(), tempo, signal)?);
+        }
         let posts = Posts::new((&ground, &room), facts.records(), tempo);
         ground.spool.forget_records_but(records.iter().map(|record| record.id));
         for record in records {

@@ -280,7 +280,7 @@ fn read_rules(fields: &Values, target: Option<&Target>) -> Result<Rules, Vec<Fla
     }
 }
 
-fn read_headers(given: &Value) -> Result<HeaderMap, String> {
+pub(super) fn read_headers(given: &Value) -> Result<HeaderMap, String> {
     let empty = Values::new();
     let given = match given {
         Value::Null => &empty,
@@ -306,7 +306,7 @@ fn read_headers(given: &Value) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-fn read_filter(asked: &Value, now: Time) -> Result<Option<Filter>, String> {
+pub(super) fn read_filter(asked: &Value, now: Time) -> Result<Option<Filter>, String> {
     if asked.is_null() {
         return Ok(None);
     }

@@ -361,8 +361,9 @@ async fn lanes_of(
         detour: config.egress.detour(),
         operator,
     };
-    let destinations = config.forward.iter().map(Forward::destination);
-    let destinations = destinations.collect::<Result<_, _>>()?;
+    let enabled = config.forward.iter().filter(|one| one.is_enabled());
+    let destinations = enabled.map(Forward::destination).collect::<Result<_, _>>()?;
+    let destinations = Forwarder::settle(destinations, &ground).await?;
     let forwarder = Forwarder::start(destinations, &store.destinations().await?, ground)?;
     // Nobody can have changed one since it was read: nothing is served yet.
     store.watch(Box::new(forwarder.watcher()));

@@ -334,6 +334,14 @@ impl Shelf {
         self.ask(move |connection| ask::take_holes(connection, destination)).await
     }
 
+    /// Gives all of a destination to another one, which has nothing yet and is called so.
+    ///
+    /// # Errors
+    /// When the file cannot be written; nothing is changed then.
+    pub async fn adopt(&self, from: Uuid, to: Uuid, name: String) -> Result<(), ShelfError> {
+        self.ask(move |connection| ask::adopt(connection, (from, to), &name)).await
+    }
+
     /// Forgets all of a destination that is gone.
     ///
     /// # Errors

@@ -58,6 +58,27 @@ fn only(number: u128) -> Asked {
     Asked { destination: Some(ONE), ids, ..Asked::default() }
 }
 
+#[tokio::test]
+async fn another_name_has_all_that_lay_under_the_first() {
+    let folder = Folder::new();
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    let all = vec![aside(1, "a", Standing::Refused), aside(2, "a", Standing::Behind)];
+    let had = shelf.put(ONE, all).await.expect("kept");
+    shelf.put_holes(ONE, "7".to_owned()).await.expect("kept");
+    shelf.set_failing(ONE, Some(Time::from_micros(5))).await.expect("kept");
+    for _ in 0..2 {
+        shelf.adopt(ONE, OTHER, "named".to_owned()).await.expect("adopted");
+        assert_eq!(shelf.counts(OTHER).await, Ok(had));
+        assert_eq!(shelf.counts(ONE).await, Ok(Counts::default()));
+    }
+    let lying = shelf.list(Asked::default(), 9, 0).await.expect("a list");
+    assert!(lying.iter().all(|one| one.aside.name == "named"), "{lying:?}");
+    assert_eq!(shelf.failing(OTHER).await, Ok(Some(Time::from_micros(5))));
+    assert_eq!(shelf.take_holes(OTHER).await.expect("holes").as_deref(), Some("7"));
+    shelf.put(OTHER, vec![aside(3, "b", Standing::Refused)]).await.expect("kept");
+    assert_eq!(shelf.counts(OTHER).await.expect("counted").events, 3);
+}
+
 const MOST: Most = Most { events: 9, bytes: 1000 };
 
 async fn due(shelf: &Shelf) -> Vec<Lying> {

@@ -63,6 +63,11 @@ impl Spool {
         self.running.shared.tracks.has(name)
     }
 
+    /// Calls a reader that was not opened yet something else: it keeps its place, and what it lost.
+    pub fn rename(&self, from: &str, to: &str) {
+        self.running.shared.tracks.rename(from, to);
+    }
+
     /// Lets a reader go for ever: it holds nothing any more, and has no place.
     pub fn forget(&self, name: &str) {
         self.running.shared.tracks.forget(name);

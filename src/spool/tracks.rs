@@ -157,6 +157,17 @@ impl Tracks {
         state.is_changed |= state.unopened.remove(name).is_some() || was_there;
     }
 
+    /// A reader that was not opened yet is called something else.
+    pub(super) fn rename(&self, from: &str, to: &str) {
+        let mut state = self.lock();
+        let Some(place) = state.unopened.remove(from) else { return };
+        state.unopened.insert(to.to_owned(), place);
+        if let Some(lost) = state.lost.remove(from) {
+            state.lost.insert(to.to_owned(), lost);
+        }
+        state.is_changed = true;
+    }
+
     /// What the reader of that name lost does not count any more.
     pub(super) fn forget_losses(&self, name: &str) {
         let mut state = self.lock();

@@ -12,23 +12,42 @@ use ipnet::IpNet;
 
 use super::ForwardError;
 use super::options::{self, Options, Peer};
+use super::record::{read_filter, read_headers};
 use super::rules::{read_condition, read_reshaping};
 pub(super) use super::target::Target;
 use super::target::read_target;
-use crate::catalogue::mask;
+use crate::catalogue::{is_id, mask};
+use crate::clock::Time;
 use crate::event::Event;
 use crate::fetch::{Detour, Egress};
 use crate::filter::{Filter, Seen};
 use crate::id::{Secret, Uuid};
 use crate::limit::{PaceTexts, Pacing};
 use crate::render::{Condition, Reshaping};
-use crate::spool::{Kept, OnFull, track_of};
+use crate::spool::{Kept, OnFull, Start, track_of};
 
 /// Longest text of a destination: it is a label, and stands in the cursor's file.
 const TEXT_MAX_BYTES: usize = 2048;
 
 /// Settings a text may carry behind `?`.
 const SETTINGS: &str = "rate, burst, request_rate, byte_rate, on_full, bearer_file, confirm";
+
+/// What the readers of destinations that the operator gave a name are called before it.
+const NAMED: &str = "lane/";
+/// Longest such name.
+const NAME_MAX_BYTES: usize = 64;
+
+/// Where a destination begins that has no place yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// At the oldest that is kept.
+    #[default]
+    Oldest,
+    /// With what comes.
+    Now,
+    /// At an event.
+    At(Uuid),
+}
 
 /// Whose a destination is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +64,13 @@ pub struct Destination {
     /// As operators and metrics see it; without secrets.
     pub(super) name: String,
     pub(super) owner: Owner,
+    /// What it is called without a name of its own, once its operator gave it one.
+    pub(super) address: Option<String>,
+    /// Where it begins, if it has no place yet: as that was said, and the frame.
+    pub(super) begin: Begin,
+    pub(super) start: Start,
+    /// It keeps its place, and takes nothing for now.
+    pub(super) is_held: bool,
     pub(super) target: Target,
     pub(super) pacing: Pacing,
     pub(super) on_full: OnFull,
@@ -92,6 +118,10 @@ impl Destination {
         let destination = Self {
             name: name(&plain),
             owner: Owner::Operator,
+            address: None,
+            begin: Begin::default(),
+            start: Start::Oldest,
+            is_held: false,
             target,
             pacing,
             on_full,
@@ -143,6 +173,77 @@ impl Destination {
     #[must_use]
     pub fn with_on_full(self, on_full: OnFull) -> Self {
         Self { on_full, ..self }
+    }
+
+    /// Gives it a name of its own, by which its place is known from then on, whatever its address.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`]: it is none.
+    pub fn with_name(self, name: &str) -> Result<Self, ForwardError> {
+        let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.chars().all(is_fit) {
+            let why =
+                format!("has a name that is none: 1 to {NAME_MAX_BYTES} of A-Z a-z 0-9 . _ -");
+            return Err(self.refuse(why));
+        }
+        Ok(Self { name: name.to_owned(), address: Some(self.name), ..self })
+    }
+
+    /// Sets where it begins, if it has no place yet: `oldest`, `now`, or the id of an event.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`]: it is none of these.
+    pub fn with_start(self, start: &str) -> Result<Self, ForwardError> {
+        let begin = match start {
+            "oldest" => Begin::Oldest,
+            "now" => Begin::Now,
+            _ => match is_id(start) {
+                Some(id) => Begin::At(id),
+                None => {
+                    let why = format!("has start=`{start}`: it is oldest, now, or an event's id");
+                    return Err(self.refuse(why));
+                }
+            },
+        };
+        Ok(Self { begin, ..self })
+    }
+
+    /// Sets whether it keeps its place, and takes nothing for now.
+    #[must_use]
+    pub fn with_hold(self, is_held: bool) -> Self {
+        Self { is_held, ..self }
+    }
+
+    /// Sets which events it gets, by a filter as questions of events have it.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`]: it is none, or asks what a single event does not answer.
+    pub fn with_filter(self, asked: &serde_json::Value) -> Result<Self, ForwardError> {
+        // A filter without a beginning has none: the moment is of no matter.
+        match read_filter(asked, Time::default()) {
+            Ok(filter) => Ok(Self { filter, ..self }),
+            Err(why) => Err(self.refuse(format!("has a filter that is none: {why}"))),
+        }
+    }
+
+    /// Sets what every request says beside what it must.
+    ///
+    /// # Errors
+    /// [`ForwardError::Destination`]: one is no header, or the gateway's own; or it takes no requests with headers.
+    pub fn with_headers(self, given: &serde_json::Value) -> Result<Self, ForwardError> {
+        match read_headers(given) {
+            Ok(headers) if headers.is_empty() || self.target.speaks_http() => {
+                Ok(Self { headers, ..self })
+            }
+            Ok(_) => Err(self.refuse("has headers, which are only for http and https".into())),
+            Err(why) => Err(self.refuse(format!("has headers that are none: {why}"))),
+        }
+    }
+
+    /// The same as it was before it had a name of its own.
+    pub(super) fn former(&self) -> Option<Self> {
+        let name = self.address.clone()?;
+        Some(Self { name, address: None, ..self.clone() })
     }
 
     /// Names the file whose first line authorizes requests.
@@ -226,7 +327,7 @@ impl Destination {
     /// What stands for the lane where its text cannot: the record's id, or thirty-two hexadecimal digits.
     pub(super) fn key(&self) -> String {
         match self.owner {
-            Owner::Operator => hex(self.name.as_bytes(), 16),
+            Owner::Operator => hex(self.track().as_bytes(), 16),
             Owner::Workspace { record, .. } => record.to_string(),
         }
     }
@@ -235,7 +336,7 @@ impl Destination {
     #[must_use]
     pub fn id(&self) -> Uuid {
         match self.owner {
-            Owner::Operator => Uuid::from_bytes(short(self.name.as_bytes())),
+            Owner::Operator => Uuid::from_bytes(short(self.track().as_bytes())),
             Owner::Workspace { record, .. } => record,
         }
     }
@@ -244,6 +345,7 @@ impl Destination {
     #[must_use]
     pub fn track(&self) -> String {
         match self.owner {
+            Owner::Operator if self.address.is_some() => format!("{NAMED}{}", self.name),
             Owner::Operator => self.name.clone(),
             Owner::Workspace { record, .. } => track_of(record),
         }
