@@ -121,7 +121,7 @@ pub struct Forward {
     /// So many files that ended are kept; the oldest are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_keep: Option<u64>,
-    /// Only events that this matches: what `events/filter` of the API takes, such as `{ event = { prefix = ["shop."] } }`.
+    /// Only events that this matches, as `events/filter` of the API takes it: `{ event = { prefix = ["shop."] } }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<serde_json::Value>,
     /// Further headers of every request, by their names; secrets go into `headers_file`.

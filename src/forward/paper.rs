@@ -1,5 +1,5 @@
 //! Where a secret or a certificate stands: in a file of this machine, which the operator named, or in a record. In: a
-//! path, or a text. Out: what it says, read anew each time, up to a bound; or what is wrong with it, never what it says.
+//! path, or a text. Out: what it says, read anew each time, up to a bound; or what is wrong with it, and no word of it.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,6 +1,6 @@
-//! Destinations that records describe. In: the fields of a record, as the catalogue's table has them, and its secrets. Out: a
-//! destination of one workspace that sees only its events; or each field that makes none, in words. Never a file or
-//! standard output: those are the operator's.
+//! Destinations that records describe. In: the fields of a record, as the catalogue's table has them, and its secrets.
+//! Out: a destination of one workspace that sees only its events; or each field that makes none, in words. Never a file
+//! or standard output: those are the operator's.
 
 use std::sync::Arc;
 use std::time::Duration;

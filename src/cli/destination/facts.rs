@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::SecretFile;
@@ -53,7 +54,7 @@ pub(in crate::cli) struct Facts {
     header: Vec<(String, String)>,
     /// File whose first line is sent as `Authorization: Bearer …`, or as the header `Name: value`; `-` is standard
     /// input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_bearer", "basic_file"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_bearer")]
     bearer_file: Option<SecretFile>,
     /// Send no secret any more
     #[arg(long)]
@@ -67,20 +68,20 @@ pub(in crate::cli) struct Facts {
 struct Papers {
     /// File whose first line is `user:password`, sent as `Authorization: Basic …`; `''` for none any more
     #[arg(long, value_name = "FILE")]
-    basic_file: Option<SecretFile>,
+    basic_file: Option<OsString>,
     /// File with one secret (`whsec_…`), or two while one is replaced, each in a line: they sign requests as Standard
     /// Webhooks says; `''` for no signature any more
     #[arg(long, value_name = "FILE")]
-    sign_secret_file: Option<SecretFile>,
+    sign_secret_file: Option<OsString>,
     /// PEM file of the only certificate authorities that are trusted; `''` for those of the gateway's machine
     #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
+    tls_ca: Option<OsString>,
     /// PEM file of the certificate that is shown to the server; `''` for none any more, and no key
     #[arg(long, value_name = "FILE")]
-    tls_certificate: Option<PathBuf>,
+    tls_certificate: Option<OsString>,
     /// PEM file of that certificate's key
     #[arg(long, value_name = "FILE")]
-    tls_key_file: Option<SecretFile>,
+    tls_key_file: Option<OsString>,
 }
 
 impl Papers {
@@ -95,7 +96,7 @@ impl Papers {
             lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
         };
         type Take<'a> = &'a dyn Fn(String) -> Value;
-        let all: [(&str, &Option<PathBuf>, Holds, Take<'_>); 5] = [
+        let all: [(&str, &Option<OsString>, Holds, Take<'_>); 5] = [
             ("basic", &self.basic_file, Holds::Password, &first),
             ("sign_secrets", &self.sign_secret_file, Holds::Key, &lines),
             ("tls_ca", &self.tls_ca, Holds::Certificate, &Value::from),
@@ -105,8 +106,11 @@ impl Papers {
         let mut fields = Vec::new();
         for (name, path, holds, take) in all {
             let Some(path) = path else { continue };
-            let is_none = path.as_os_str().is_empty();
-            fields.push((name, if is_none { Value::Null } else { take(read(path, holds)?) }));
+            let is_none = path.is_empty();
+            fields.push((
+                name,
+                if is_none { Value::Null } else { take(read(Path::new(path), holds)?) },
+            ));
             if is_none && name == "tls_certificate" {
                 fields.push(("tls_key", Value::Null));
             }

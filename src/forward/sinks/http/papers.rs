@@ -1,6 +1,7 @@
 //! What requests carry of papers: a name and a password, further headers, signatures. In: the files that settings name,
-//! and what records give. Out: headers that no formatter prints; for each message the headers of Standard Webhooks, signed by one or two
-//! secrets at once, so that a new one can be brought in before the old one ends. Never a secret in an argument.
+//! and what records give. Out: headers that no formatter prints; for each message the headers of Standard Webhooks,
+//! signed by one or two secrets at once, so that a new one can be brought in before the old one ends. Never a secret in
+//! an argument.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
