@@ -85,9 +85,9 @@ impl Arrival {
     }
 }
 
-/// What a reply names its request by: at most 128 printable ASCII characters. One that was made here is the id of the
-/// request itself, its receipt, when it is kept. A sender's own stands in what is kept as the header that it is, and log
-/// lines say it beside the receipt.
+/// What a reply names its request by: at most 128 printable ASCII characters. One that was made here is the id of
+/// the request itself, its receipt, when it is kept. A sender's own stands in what is kept as the header that it is,
+/// and log lines say it beside the receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestId {
     /// Made here.

@@ -1,7 +1,7 @@
 //! Where events stand at each destination. In: events, and who asks. Out: for each destination what became of each:
 //! taken, parked, let go of, not wanted, or still to come; what was tried, and what was answered. Destinations of the
-//! workspace, and for who administrates the gateway's first account those of the operator; others hear of those only how
-//! many there are, and that an event lies parked there.
+//! workspace, and for who administrates the gateway's first account those of the operator; others hear of those only
+//! how many there are, and that an event lies parked there.
 
 use std::sync::Arc;
 

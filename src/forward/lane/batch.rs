@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::{Lane, REFUSED_IN_A_ROW_MAX, Stopped};
 use crate::forward::load::Load;
 use crate::forward::sinks::{Answer, Fault, Refusal};
+use crate::forward::trail::Trail;
 use crate::telemetry::forward::Outcome;
 
 /// 500s after which a part is halved.
@@ -159,7 +160,9 @@ impl Lane {
         answer: Answer,
         work: &mut Work,
     ) -> Result<bool, Stopped> {
-        match answer {
+        // What is said of a failure meanwhile is said of this one.
+        self.failed_one = Trail::of_one(load, &part.range);
+        let is_done = match answer {
             Answer::Taken => {
                 self.taken(load, part.range).await?;
                 work.prove();
@@ -167,7 +170,9 @@ impl Lane {
             }
             Answer::Refused(refusal) => self.refuse(load, part, refusal, work).await,
             Answer::Failed(fault) => self.fail(load, part, &fault, work).await,
-        }
+        };
+        self.failed_one = None;
+        is_done
     }
 
     /// The content of a part was refused; `false`: the batch must be read again.

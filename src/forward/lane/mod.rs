@@ -94,7 +94,7 @@ pub(super) struct Lane {
     /// The newest [`Signal::reopened`] that was followed.
     reopened: u64,
     refused_in_a_row: u32,
-    /// The event of the last attempt, if that failed and had one alone.
+    /// The event of the answer that is followed now, if it is about one alone.
     failed_one: Option<Trail>,
     /// Since when the destination takes nothing, and whether that is kept.
     failing_since: Option<(Time, bool)>,
@@ -349,7 +349,7 @@ impl Lane {
     /// Something failed; how long a wait that deserves.
     async fn note_failure(&mut self, fault: &Fault) -> Duration {
         self.state.facts.attempted(fault.outcome);
-        self.state.failed_with(&fault.what, fault.is_lasting, self.failed_one.take());
+        self.state.failed_with(&fault.what, fault.is_lasting, self.failed_one);
         let chance = fastrand::f64();
         let own = self.backoff.wait(&self.tempo, chance);
         let own = if fault.is_lasting { slow(&self.tempo, chance) } else { own };

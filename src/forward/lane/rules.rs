@@ -68,7 +68,9 @@ impl Lane {
             Answer::Refused(refusal) => (Outcome::Refused, refusal.reason.as_str()),
             Answer::Failed(fault) => (fault.outcome, fault.what.as_str()),
         };
-        self.note_trail(load, &range, answer);
+        if matches!(answer, Answer::Taken) {
+            self.log_taken(load, &range);
+        }
         self.note_attempt(load, range, took, (what, said));
         let share = self.pace.answered(outcome, took, closed);
         if !self.destination.pacing.is_empty() {
@@ -77,12 +79,9 @@ impl Lane {
         }
     }
 
-    /// Of one event alone log lines say which it is.
-    fn note_trail(&mut self, load: &Load, range: &Range<usize>, answer: &Answer) {
-        let is_taken = matches!(answer, Answer::Taken);
-        self.failed_one = if is_taken { None } else { Trail::of_one(load, range) };
-        if is_taken
-            && tracing::enabled!(tracing::Level::DEBUG)
+    /// Says in the log which event was taken, where it was one alone and anybody wants to know.
+    fn log_taken(&self, load: &Load, range: &Range<usize>) {
+        if tracing::enabled!(tracing::Level::DEBUG)
             && let Some(trail) = Trail::of_one(load, range)
         {
             let (destination, (event_id, request_id)) = (&self.state.name, trail.texts());

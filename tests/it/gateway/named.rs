@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -27,30 +28,32 @@ const WORKSPACE_OWNER: &str = "686f6f6b-6761-4465-8000-000000000021";
 /// What a server was brought: what named it, and the ids of its events.
 type Brought = Arc<Mutex<Vec<(String, Vec<String>)>>>;
 
-/// A server that refuses the order of 13, and answers what it takes with 202.
+/// A server that refuses the order of 13, has no time for the first one of 7, and answers what it takes with 202.
 fn serve(runtime: &Runtime) -> (SocketAddr, Brought) {
     let brought = Brought::default();
-    let seen = Arc::clone(&brought);
+    let (seen, is_rested) = (Arc::clone(&brought), Arc::new(AtomicBool::new(false)));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a listener");
     let address = listener.local_addr().expect("an address");
     runtime.spawn(async move {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         while let Ok((socket, _)) = listener.accept().await {
-            let seen = Arc::clone(&seen);
+            let (seen, is_rested) = (Arc::clone(&seen), Arc::clone(&is_rested));
             let service = service_fn(move |request: Request<Incoming>| {
-                let seen = Arc::clone(&seen);
+                let (seen, is_rested) = (Arc::clone(&seen), Arc::clone(&is_rested));
                 async move {
                     let name = request.headers().get("webhook-id").cloned();
                     let name = name.map(|name| name.to_str().expect("text").to_owned());
                     let body = request.into_body().collect().await.expect("a body").to_bytes();
                     let events: Vec<Value> = serde_json::from_slice(&body).expect("JSON");
-                    let is_bad = events.iter().any(|event| event["payload"]["order"] == 13);
+                    let has = |order| events.iter().any(|event| event["payload"]["order"] == order);
                     let ids = events.iter().map(|event| event["id"].as_str().unwrap_or_default());
                     let ids = ids.map(str::to_owned).collect();
                     let mut response = Response::new(Full::new(Bytes::from_static(b"no 13")));
-                    *response.status_mut() = if is_bad {
+                    *response.status_mut() = if has(13) {
                         StatusCode::UNPROCESSABLE_ENTITY
+                    } else if has(7) && !is_rested.swap(true, Ordering::Relaxed) {
+                        StatusCode::SERVICE_UNAVAILABLE
                     } else {
                         seen.lock().expect("a list").push((name.unwrap_or_default(), ids));
                         StatusCode::ACCEPTED
@@ -292,6 +295,10 @@ fn log_lines_call_a_request_by_one_name() {
     let line = program.line("an event was parked", bad.receipt());
     assert!(line["reason"].as_str().expect("why").contains("422"), "{line}");
     program.line("kept a request", bad.receipt());
+    let late = post(&[], "{\"order\":7}");
+    let line = program.line("delivery failed; it is tried again", late.receipt());
+    assert!(line["fault"].as_str().expect("why").contains("503"), "{line}");
+    program.line("an event was taken", late.receipt());
     drop(program);
     fs::remove_dir_all(&folder).expect("the folder goes");
 }
