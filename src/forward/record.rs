@@ -404,20 +404,28 @@ mod tests {
             fields[field] = value.clone();
             assert_eq!(flaws(&fields), [field], "{value}");
         }
-        let mut signed = sound.clone();
-        signed["sign_secrets"] = json!(SECRETS);
-        signed["basic"] = json!("user:password");
-        signed["batch_events"] = json!(1);
+        let many: Value = (0..=HEADERS_MAX).map(|n| (format!("x-{n}"), json!("y"))).collect();
+        assert_eq!(flaws(&json!({"to": "stdout", "headers": many})), ["to", "headers"]);
+        let mut broker = json!({"to": "nats://example.com/x", "bearer": "user:password"});
+        assert!(flaws(&broker).is_empty());
+        broker["concurrency"] = json!(2);
+        assert_eq!(flaws(&broker), ["concurrency"]);
+        broker["concurrency"] = json!(1);
+        broker["headers"] = json!({"X-Team": "shop"});
+        assert_eq!(flaws(&broker), ["headers"]);
+    }
+
+    #[test]
+    fn what_proves_who_calls_goes_with_its_form_and_address() {
+        let to = "https://example.com/in";
+        let mut signed = json!({"to": to, "sign_secrets": SECRETS, "basic": "user:password"});
         for form in FORMS {
             signed["form"] = json!(form);
             assert!(flaws(&signed).is_empty(), "{form}: {:?}", flaws(&signed));
         }
         signed["bearer"] = json!("tok");
         assert_eq!(flaws(&signed), ["basic"]);
-        let many: Value = (0..=HEADERS_MAX).map(|n| (format!("x-{n}"), json!("y"))).collect();
-        assert_eq!(flaws(&json!({"to": "stdout", "headers": many})), ["to", "headers"]);
-        let mut broker = json!({"to": "nats://example.com/x", "bearer": "user:password"});
-        assert!(flaws(&broker).is_empty());
+        let broker = json!({"to": "nats://example.com/x", "bearer": "user:password"});
         for (field, value) in [
             ("form", json!("single")),
             ("sign_secrets", json!(SECRETS)),
@@ -427,11 +435,6 @@ mod tests {
             odd[field] = value;
             assert_eq!(flaws(&odd), [field]);
         }
-        broker["concurrency"] = json!(2);
-        assert_eq!(flaws(&broker), ["concurrency"]);
-        broker["concurrency"] = json!(1);
-        broker["headers"] = json!({"X-Team": "shop"});
-        assert_eq!(flaws(&broker), ["headers"]);
     }
 
     #[test]

@@ -84,6 +84,9 @@ struct Papers {
     tls_key_file: Option<OsString>,
 }
 
+/// How the text of a file becomes a field.
+type Take<'a> = &'a dyn Fn(String) -> Value;
+
 impl Papers {
     /// The fields that are said, once their files are read.
     fn fields(
@@ -95,7 +98,6 @@ impl Papers {
             let lines = text.lines().map(str::trim);
             lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
         };
-        type Take<'a> = &'a dyn Fn(String) -> Value;
         let all: [(&str, &Option<OsString>, Holds, Take<'_>); 5] = [
             ("basic", &self.basic_file, Holds::Password, &first),
             ("sign_secrets", &self.sign_secret_file, Holds::Key, &lines),

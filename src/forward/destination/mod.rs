@@ -197,13 +197,9 @@ impl Destination {
         let begin = match start {
             "oldest" => Begin::Oldest,
             "now" => Begin::Now,
-            _ => match is_id(start) {
-                Some(id) => Begin::At(id),
-                None => {
-                    let why = format!("has start=`{start}`: it is oldest, now, or an event's id");
-                    return Err(self.refuse(why));
-                }
-            },
+            _ => Begin::At(is_id(start).ok_or_else(|| {
+                self.refuse(format!("has start=`{start}`: it is oldest, now, or an event's id"))
+            })?),
         };
         Ok(Self { begin, ..self })
     }
