@@ -10,7 +10,7 @@ use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{Fault, LIST_MAX, Values, is_id};
-use crate::event;
+use crate::filter::Filter;
 use crate::shelf::{Asked, Gone, Lying, ShelfError, Standing};
 use crate::store::StoreError;
 
@@ -31,7 +31,7 @@ impl Api {
         let destination = self.record(call).await?;
         let count = |name, absent| values.get(name).and_then(Value::as_u64).unwrap_or(absent);
         let (limit, offset) = (count("limit", LIST_MAX), count("offset", 0));
-        let asked = Asked { destination: Some(destination.id), ..asked(values) };
+        let asked = Asked { destination: Some(destination.id), ..self.asked(values)? };
         let lying = self.shelf.list(asked, limit, offset).await?;
         let mut bytes = 0;
         let within = lying.iter().take_while(|one| {
@@ -112,37 +112,34 @@ impl Api {
     /// Which events a body means: it must say so, if it means all.
     async fn chosen(&self, call: &Call, values: &Values) -> Result<Asked, Problem> {
         let destination = Some(self.record(call).await?.id);
-        let asked = Asked { destination, ..asked(values) };
+        let asked = Asked { destination, ..self.asked(values)? };
         let is_all = values.get("all") == Some(&Value::Bool(true));
-        if is_all == (asked.ids.is_some() || asked.reason.is_some()) {
-            let says = "Value error, say which: ids, a part of the reason, or all";
+        if is_all == (asked.ids.is_some() || asked.reason.is_some() || asked.filter.is_some()) {
+            let says = "Value error, say which: ids, a part of the reason, a filter, or all";
             return Err(Problem::Invalid(vec![Fault::new("value_error", &["body"], says)]));
         }
         Ok(asked)
     }
-}
 
-/// What was done to one event, in the log.
-fn log_one(one: Option<Lying>, what: &'static str) {
-    let Some(Lying { aside, .. }) = one else { return };
-    let request_id = event::read_follows(&aside.event.json).map(|id| id.to_string());
-    let (destination, event_id) = (&aside.name, aside.event.id);
-    tracing::info!(destination, %event_id, request_id, "{what}");
-}
-
-/// What a body asks for.
-fn asked(values: &Values) -> Asked {
-    let ids = values.get("ids").and_then(Value::as_array);
-    let id = |id: &Value| id.as_str().and_then(is_id);
-    let reason = values.get("reason").and_then(Value::as_str).map(str::to_owned);
-    let standing = match values.get("standing").and_then(Value::as_str) {
-        Some("refused") => Some(Standing::Refused),
-        Some("behind") => Some(Standing::Behind),
-        Some("due") => Some(Standing::Due),
-        _ => None,
-    };
-    let ids = ids.map(|ids| ids.iter().filter_map(id).collect());
-    Asked { destination: None, ids, reason, standing }
+    /// What a body asks for.
+    fn asked(&self, values: &Values) -> Result<Asked, Problem> {
+        let ids = values.get("ids").and_then(Value::as_array);
+        let id = |id: &Value| id.as_str().and_then(is_id);
+        let reason = values.get("reason").and_then(Value::as_str).map(str::to_owned);
+        let standing = match values.get("standing").and_then(Value::as_str) {
+            Some("refused") => Some(Standing::Refused),
+            Some("behind") => Some(Standing::Behind),
+            Some("due") => Some(Standing::Due),
+            _ => None,
+        };
+        let ids = ids.map(|ids| ids.iter().filter_map(id).collect());
+        let filter = values.get("filter").unwrap_or(&Value::Null);
+        let filter = Filter::of_events(filter, self.clock.now()).map_err(|why| {
+            let says = format!("Value error, {why}");
+            Problem::Invalid(vec![Fault::new("value_error", &["body", "filter"], says)])
+        })?;
+        Ok(Asked { destination: None, ids, reason, standing, filter })
+    }
 }
 
 fn told(lying: &Lying) -> Value {

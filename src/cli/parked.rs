@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 
 use super::Form;
 use super::access::{Access, Remote};
+use super::case::{Holds, read_input, read_text};
 use super::client::runtime;
 use super::listing::text;
 use super::output::{Failure, print_line, say};
 use super::prompt;
+use crate::clock::Clock;
+use crate::filter::Filter;
 use crate::id::Uuid;
 use crate::shelf::{Asked, Shelf};
 use crate::spool::FolderLock;
@@ -31,10 +34,13 @@ discarded; one that is `behind` waits for it, to keep the order of its resource.
 
 Examples:
   hookgate parked ls shop
+  hookgate parked ls shop --event 'shop.order.*'
   hookgate parked ls --data ./data -o json")]
     Ls {
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        events: Events,
         #[command(flatten)]
         form: Form,
     },
@@ -63,7 +69,8 @@ Examples:
     },
     /// Let go of parked events for ever; what waits behind them is sent
     #[command(after_help = "\
-Asks first, unless --yes is said. Through a gateway it is audited; with --data the ids are printed. What is being
+Asks first, unless --yes is said. Through a gateway it is audited; with --data the ids are printed, and a gateway
+that runs there logs that something was changed. What is being
 sent just then stays: it may have arrived.
 
 Example:
@@ -92,9 +99,57 @@ pub(super) struct Place {
     access: Access,
 }
 
+/// Which of them, by what they say.
+#[derive(Debug, clap::Args)]
+pub(super) struct Events {
+    /// Those of this name, or that begin so: `shop.*`; may be given again
+    #[arg(long, value_name = "NAME")]
+    event: Vec<String>,
+    /// Those that this file's filter matches, the JSON that `events/filter` takes; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "event")]
+    filter: Option<PathBuf>,
+}
+
+impl Events {
+    /// The filter, if one is said.
+    fn read(&self) -> Result<Option<Value>, Failure> {
+        let Some(path) = &self.filter else {
+            let named = json!({ "event": { "name": self.event } });
+            return Ok((!self.event.is_empty()).then_some(named));
+        };
+        let is_input = path.as_os_str() == "-";
+        let text =
+            if is_input { read_input(Holds::Filter) } else { read_text(path, Holds::Filter) };
+        let text = text.map_err(|fault| Failure::NotLoaded(fault.to_string()))?;
+        let read = serde_json::from_str(&text);
+        read.map(Some).map_err(|fault| Failure::NotLoaded(format!("{}: {fault}", path.display())))
+    }
+}
+
+/// What is asked for: of a folder, and of a gateway.
+#[derive(Debug, Default)]
+struct Wanted {
+    asked: Asked,
+    filter: Option<Value>,
+}
+
+impl Wanted {
+    fn new(asked: Asked, filter: Option<Value>) -> Result<Self, Failure> {
+        let given = filter.as_ref().unwrap_or(&Value::Null);
+        let read = Filter::of_events(given, Clock::System.now());
+        let read = read.map_err(|why| Failure::NotLoaded(format!("the filter: {why}")))?;
+        Ok(Self { asked: Asked { filter: read, ..asked }, filter })
+    }
+
+    fn body(&self) -> Value {
+        let ids = self.asked.ids.as_ref();
+        let ids = ids.map(|ids| ids.iter().map(Uuid::to_string).collect::<Vec<_>>());
+        json!({ "ids": ids, "reason": self.asked.reason, "filter": self.filter })
+    }
+}
+
 /// Which of them.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
 pub(super) struct Which {
     /// This event; may be given again
     #[arg(long, value_name = "ID", conflicts_with = "all")]
@@ -102,34 +157,38 @@ pub(super) struct Which {
     /// Those whose reason has this in it
     #[arg(long, value_name = "TEXT", conflicts_with = "all")]
     reason: Option<String>,
+    #[command(flatten)]
+    events: Events,
     /// All of them
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["event", "filter"])]
     all: bool,
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
     match command {
-        Command::Ls { place, form } => {
-            let all = place.list(&Asked::default())?;
+        Command::Ls { place, events, form } => {
+            let all = place.list(&Wanted::new(Asked::default(), events.read()?)?)?;
             let is_json = form.is_json();
             let text = |one: &Value| if is_json { one.to_string() } else { line(one) };
             all.iter().try_for_each(|one| print_line(&text(one)))
         }
         Command::Show { place, id } => {
-            let all = place.list(&Asked { ids: Some(vec![*id]), ..Asked::default() })?;
+            let asked = Asked { ids: Some(vec![*id]), ..Asked::default() };
+            let all = place.list(&Wanted::new(asked, None)?)?;
             if all.is_empty() {
                 return Err(Failure::NotFound(format!("no event {id} lies parked there")));
             }
             all.iter().try_for_each(|one| print_line(&format!("{one:#}")))
         }
         Command::Retry { place, which } => {
-            let count = place.retry(which)?;
+            let count = place.retry(&which.wanted()?, which.all)?;
             print_line(&format!("{count} go out again"))
         }
         Command::Discard { place, which, yes } => {
-            let there = place.list(&which.asked())?.len();
+            let wanted = which.wanted()?;
+            let there = place.list(&wanted)?.len();
             prompt::confirm(&format!("let go of {there} parked events for ever"), *yes)?;
-            let (count, on_their_way) = place.discard(which)?;
+            let (count, on_their_way) = place.discard(&wanted, which.all)?;
             if on_their_way > 0 {
                 say(&format!("{on_their_way} more are being sent just now, and stay"));
             }
@@ -139,54 +198,48 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 }
 
 impl Which {
-    fn asked(&self) -> Asked {
+    fn wanted(&self) -> Result<Wanted, Failure> {
         let ids = Some(self.id.clone()).filter(|ids| !ids.is_empty());
-        Asked { ids, reason: self.reason.clone(), ..Asked::default() }
+        let filter = self.events.read()?;
+        if ids.is_none() && self.reason.is_none() && filter.is_none() && !self.all {
+            let what = "say which: --id, --reason, --event, --filter, or --all";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        Wanted::new(Asked { ids, reason: self.reason.clone(), ..Asked::default() }, filter)
     }
-
-    fn body(&self) -> Value {
-        let mut body = asked(&self.asked());
-        body["all"] = self.all.into();
-        body
-    }
-}
-
-/// What is asked of a gateway.
-fn asked(asked: &Asked) -> Value {
-    let ids = asked.ids.as_ref().map(|ids| ids.iter().map(Uuid::to_string).collect::<Vec<_>>());
-    json!({ "ids": ids, "reason": asked.reason })
 }
 
 impl Place {
     /// What lies there of what is asked for.
-    fn list(&self, wanted: &Asked) -> Result<Vec<Value>, Failure> {
+    fn list(&self, wanted: &Wanted) -> Result<Vec<Value>, Failure> {
         if let (None, Some(data)) = (&self.destination, &self.data) {
-            let all = Shelf::look(existing(data)?, wanted)?;
+            let all = Shelf::look(existing(data)?, &wanted.asked)?;
             let told = |one: &crate::shelf::Lying| serde_json::to_value(one.describe());
             return Ok(all.iter().filter_map(|one| told(one).ok()).collect());
         }
         runtime()?.block_on(async {
             let (remote, path) = self.find().await?;
-            remote.rows(&format!("{path}/filter"), &asked(wanted)).await
+            remote.rows(&format!("{path}/filter"), &wanted.body()).await
         })
     }
 
     /// Has parked events sent again; how many.
-    fn retry(&self, which: &Which) -> Result<u64, Failure> {
+    fn retry(&self, wanted: &Wanted, all: bool) -> Result<u64, Failure> {
         if let (None, Some(data)) = (&self.destination, &self.data) {
             let kept = Shelf::open(existing(data)?)?;
-            return Ok(runtime()?.block_on(kept.retry(which.asked()))?);
+            return Ok(runtime()?.block_on(kept.retry(wanted.asked.clone()))?);
         }
         runtime()?.block_on(async {
             let (remote, path) = self.find().await?;
-            let body = which.body();
+            let mut body = wanted.body();
+            body["all"] = all.into();
             let done = remote.call(Method::POST, &format!("{path}/retry"), Some(&body)).await?;
             Ok(done["count"].as_u64().unwrap_or(0))
         })
     }
 
     /// Lets go of parked events; how many, and how many more are on their way just now.
-    fn discard(&self, which: &Which) -> Result<(u64, u64), Failure> {
+    fn discard(&self, wanted: &Wanted, all: bool) -> Result<(u64, u64), Failure> {
         if let (None, Some(data)) = (&self.destination, &self.data) {
             let kept = Shelf::open(existing(data)?)?;
             // Held: no gateway runs here, and nothing is on its way.
@@ -195,25 +248,27 @@ impl Place {
                 if lock.is_some() {
                     kept.put_back(None).await?;
                 }
-                kept.discard(which.asked()).await
+                kept.discard(wanted.asked.clone()).await
             })?;
             gone.ids.iter().try_for_each(|id| print_line(&id.to_string()))?;
             return Ok((gone.ids.len() as u64, gone.on_their_way));
         }
         runtime()?.block_on(async {
             let (remote, path) = self.find().await?;
-            let (mut all, mut on_their_way) = (0, 0);
+            let mut body = wanted.body();
+            body["all"] = all.into();
+            let (mut gone, mut on_their_way) = (0, 0);
             for _ in 0..ROUNDS_MAX {
                 let path = format!("{path}/discard");
-                let done = remote.call(Method::POST, &path, Some(&which.body())).await?;
+                let done = remote.call(Method::POST, &path, Some(&body)).await?;
                 let count = done["count"].as_u64().unwrap_or(0);
                 on_their_way = done["on_their_way"].as_u64().unwrap_or(0);
-                all += count;
+                gone += count;
                 if count == 0 {
                     break;
                 }
             }
-            Ok((all, on_their_way))
+            Ok((gone, on_their_way))
         })
     }
 

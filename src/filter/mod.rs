@@ -160,6 +160,34 @@ impl Filter {
         read::read(value, now)
     }
 
+    /// Reads a filter that chooses among events as they come: without a beginning it has none; `null` is no filter.
+    ///
+    /// # Errors
+    /// The first fault, in words; or that it asks what a single event does not answer.
+    pub fn of_events(asked: &serde_json::Value, now: Time) -> Result<Option<Self>, String> {
+        if asked.is_null() {
+            return Ok(None);
+        }
+        let mut filter = Self::read(asked, now).map_err(|faults| match faults.first() {
+            Some(fault) if !fault.at.is_empty() => {
+                format!("{}: {}", fault.at.join("."), fault.says)
+            }
+            Some(fault) => fault.says.clone(),
+            None => "makes no sense".to_owned(),
+        })?;
+        // What is asked of a list and not of one event.
+        let is_paged =
+            filter.limit.is_some() || filter.offset > 0 || filter.order != Order::default();
+        if filter.distinct || is_paged {
+            return Err("distinct, order, limit and offset say nothing of single events".to_owned());
+        }
+        let says_since = asked.get("occurred").and_then(|occurred| occurred.get("since"));
+        if says_since.is_none_or(serde_json::Value::is_null) {
+            filter.since = Time::from_micros(i64::MIN);
+        }
+        Ok(Some(filter))
+    }
+
     /// Whether an event of that place may be among those asked for, by the filter's scope.
     #[must_use]
     pub fn admits(&self, account: Uuid, workspace: Option<Uuid>) -> bool {

@@ -19,8 +19,8 @@ use super::sinks::check_papers;
 use super::target::Target;
 use super::{Destination, ForwardError};
 use crate::catalogue::Values;
-use crate::clock::{Clock, Time};
-use crate::filter::{Filter, Order};
+use crate::clock::Time;
+use crate::filter::Filter;
 use crate::id::Secret;
 use crate::limit::{PaceTexts, Pacing};
 use crate::render::{Condition, Reshaping};
@@ -132,7 +132,7 @@ fn read(
     }
     let mut filter = None;
     let asked = fields.get("filter").unwrap_or(&Value::Null);
-    keep("filter", read_filter(asked, now).map(|read| filter = read));
+    keep("filter", Filter::of_events(asked, now).map(|read| filter = read));
     let bearer = secret("bearer");
     if let Some(bearer) = &bearer {
         keep("bearer", check_bearer(bearer.expose()));
@@ -306,28 +306,6 @@ pub(super) fn read_headers(given: &Value) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-pub(super) fn read_filter(asked: &Value, now: Time) -> Result<Option<Filter>, String> {
-    if asked.is_null() {
-        return Ok(None);
-    }
-    let read = Filter::read(asked, now);
-    let mut filter = read.map_err(|faults| match faults.first() {
-        Some(fault) if !fault.at.is_empty() => format!("{}: {}", fault.at.join("."), fault.says),
-        Some(fault) => fault.says.clone(),
-        None => "makes no sense".to_owned(),
-    })?;
-    // What is asked of a list and not of one event.
-    let is_paged = filter.limit.is_some() || filter.offset > 0 || filter.order != Order::default();
-    if filter.distinct || is_paged {
-        return Err("distinct, order, limit and offset say nothing of single events".to_owned());
-    }
-    let says_since = asked.get("occurred").and_then(|occurred| occurred.get("since"));
-    if says_since.is_none_or(Value::is_null) {
-        filter.since = Time::from_micros(i64::MIN);
-    }
-    Ok(Some(filter))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -440,7 +418,7 @@ mod tests {
     #[test]
     fn a_filter_without_a_beginning_has_none() {
         let now = Time::parse("2026-11-28T12:00:00Z").expect("a moment");
-        let read = |asked: Value| read_filter(&asked, now).expect("a filter");
+        let read = |asked: Value| Filter::of_events(&asked, now).expect("a filter");
         assert_eq!(read(json!(null)), None);
         let open = read(json!({"event": {"name": ["a"]}})).expect("a filter");
         assert_eq!(open.since, Time::from_micros(i64::MIN));

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::row::{Aside, COLUMNS, Key, Lying, Standing, from_row};
 use super::{BYTES_MAX, EVENTS_MAX, ShelfError};
 use crate::clock::Time;
+use crate::filter::{Filter, Seen};
 use crate::id::Uuid;
 
 /// Events that were let go of and are remembered: the newest.
@@ -87,6 +88,8 @@ pub struct Asked {
     pub reason: Option<String>,
     /// Those that stand so.
     pub standing: Option<Standing>,
+    /// Those that this matches.
+    pub filter: Option<Filter>,
 }
 
 /// What may go out again: nothing of its key before it was refused.
@@ -95,15 +98,35 @@ const DUE: &str = "(standing <> 0 AND NOT EXISTS (SELECT 1 FROM aside AS before
     AND before.standing = 0 AND before.number < aside.number))";
 
 /// As a condition with the parameters that [`Asked::parameters`] gives.
-const CONDITION: &str = "(?1 IS NULL OR destination = ?1)
+const CONDITION: &str = "(?5 IS NULL OR number IN (SELECT value FROM json_each(?5)))
+    AND (?1 IS NULL OR destination = ?1)
     AND (?2 IS NULL OR id IN (SELECT unhex(value) FROM json_each(?2)))
     AND (?3 IS NULL OR instr(lower(reason), lower(?3)) > 0)
     AND (?4 IS NULL OR standing = ?4)";
 
-type Parameters = (Option<[u8; 16]>, Option<String>, Option<String>, Option<i64>);
+type Parameters = (Option<[u8; 16]>, Option<String>, Option<String>, Option<i64>, Option<String>);
 
 impl Asked {
-    fn parameters(&self) -> Parameters {
+    fn parameters(&self, connection: &Connection) -> Result<Parameters, ShelfError> {
+        let Some(filter) = &self.filter else { return Ok(self.plain()) };
+        let (whose, ids, reason, standing, none) = self.plain();
+        // A destination has so much at most that all of it is looked at once.
+        let sql = format!("SELECT number, account, workspace, json FROM aside WHERE {CONDITION}");
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query(params![whose, ids, reason, standing, none])?;
+        let mut numbers: Vec<i64> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let workspace = Some(Uuid::from_bytes(row.get(2)?)).filter(|id| !id.is_nil());
+            let is_there = filter.admits(Uuid::from_bytes(row.get(1)?), workspace);
+            let json = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+            if is_there && Seen::read(json).is_some_and(|seen| filter.matches(&seen)) {
+                numbers.push(row.get(0)?);
+            }
+        }
+        Ok((whose, ids, reason, standing, Some(Value::from(numbers).to_string())))
+    }
+
+    fn plain(&self) -> Parameters {
         let texts = |ids: &Vec<Uuid>| {
             let texts: Vec<String> = ids.iter().map(|id| id.simple().to_string()).collect();
             Value::from(texts).to_string()
@@ -113,6 +136,7 @@ impl Asked {
             self.ids.as_ref().map(texts),
             self.reason.clone(),
             self.standing.map(Standing::number),
+            None,
         )
     }
 }
@@ -306,21 +330,24 @@ pub(super) fn list(
     limit: u64,
     offset: u64,
 ) -> Result<Vec<Lying>, ShelfError> {
-    let (a, b, c, d) = asked.parameters();
+    let (whose, ids, reason, standing, fit) = asked.parameters(connection)?;
     let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
     let sql = format!(
         "SELECT {COLUMNS} FROM aside WHERE {CONDITION} ORDER BY destination, number
-         LIMIT ?5 OFFSET ?6"
+         LIMIT ?6 OFFSET ?7"
     );
     let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map(params![a, b, c, d, signed(limit), signed(offset)], from_row)?;
+    let rows = statement.query_map(
+        params![whose, ids, reason, standing, fit, signed(limit), signed(offset)],
+        from_row,
+    )?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn retry(connection: &Connection, asked: &Asked) -> Result<u64, ShelfError> {
-    let (a, b, c, d) = asked.parameters();
+    let (whose, ids, reason, standing, fit) = asked.parameters(connection)?;
     let sql = format!("UPDATE aside SET standing = 2 WHERE standing <> 2 AND {CONDITION}");
-    Ok(connection.execute(&sql, params![a, b, c, d])? as u64)
+    Ok(connection.execute(&sql, params![whose, ids, reason, standing, fit])? as u64)
 }
 
 /// Lets go of at most so many; what is on its way stays: it may have arrived.
@@ -329,30 +356,20 @@ pub(super) fn discard(
     asked: &Asked,
     most: u64,
 ) -> Result<Gone, ShelfError> {
-    let (a, b, c, d) = asked.parameters();
+    let (whose, ids, reason, standing, fit) = asked.parameters(connection)?;
     let sql = format!("SELECT count(*) FROM aside WHERE in_hand <> 0 AND {CONDITION}");
-    let on_their_way: i64 = connection.query_row(&sql, params![a, b, c, d], |row| row.get(0))?;
+    let on_their_way: i64 =
+        connection.query_row(&sql, params![whose, ids, reason, standing, fit], |row| row.get(0))?;
     let sql = format!(
         "DELETE FROM aside WHERE number IN
-             (SELECT number FROM aside WHERE in_hand = 0 AND {CONDITION} ORDER BY number LIMIT ?5)
-         RETURNING id, destination, workspace"
+             (SELECT number FROM aside WHERE in_hand = 0 AND {CONDITION} ORDER BY number LIMIT ?6)
+         RETURNING id"
     );
-    let mut ids = Vec::new();
-    {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let mut note = connection
-            .prepare("INSERT INTO gone (id, destination, workspace) VALUES (?1, ?2, ?3)")?;
-        let mut statement = connection.prepare(&sql)?;
-        let mut rows = statement.query(params![a, b, c, d, most])?;
-        while let Some(row) = rows.next()? {
-            let [id, destination, workspace]: [[u8; 16]; 3] =
-                [row.get(0)?, row.get(1)?, row.get(2)?];
-            note.execute([id, destination, workspace])?;
-            ids.push(Uuid::from_bytes(id));
-        }
-    }
-    let sql = "DELETE FROM gone WHERE number <= (SELECT max(number) FROM gone) - ?1";
-    connection.execute(sql, [GONE_MAX.cast_signed()])?;
+    let mut statement = connection.prepare(&sql)?;
+    let read = |row: &Row<'_>| Ok(Uuid::from_bytes(row.get(0)?));
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![whose, ids, reason, standing, fit, most], read)?;
+    let ids = rows.collect::<Result<_, _>>()?;
     Ok(Gone { ids, on_their_way: on_their_way.unsigned_abs() })
 }
 

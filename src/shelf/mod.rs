@@ -113,6 +113,9 @@ impl Shelf {
         let before = self.inner.version.swap(version, Ordering::Relaxed);
         if before != version && before != UNSEEN {
             self.inner.news.send_modify(|news| *news += 1);
+            tracing::warn!(
+                "what lies parked was changed at the data folder: that is audited nowhere"
+            );
         }
         Ok(())
     }

@@ -188,6 +188,20 @@ fn parked_events_are_told_sent_again_and_let_go_of() {
             assert_eq!(house.call("POST", &format!("{own}/{verb}"), body).status, 422, "{body}");
         }
     }
+    let by_name =
+        |name: &str| json!({"filter": {"event": {"prefix": [name]}}, "limit": 2}).to_string();
+    let two = house.call("POST", &format!("{own}/filter"), &by_name("shop.")).body;
+    assert_eq!(two, json!([all[0], all[1]]));
+    assert_eq!(house.call("POST", &format!("{own}/filter"), &by_name("mill.")).body, json!([]));
+    for body in [r#"{"filter":{"limit":3}}"#, r#"{"filter":{"events":{}}}"#] {
+        let refused = house.call("POST", &format!("{own}/discard"), body);
+        assert_eq!(refused.status, 422);
+        assert_eq!(refused.body["detail"][0]["loc"], json!(["body", "filter"]));
+    }
+    let other = json!({"filter": {"event": {"name": ["mill.*"]}}}).to_string();
+    for verb in ["retry", "discard"] {
+        assert_eq!(house.call("POST", &format!("{own}/{verb}"), &other).body["count"], 0);
+    }
     let only = json!({ "ids": [first] }).to_string();
     let retried = house.call("POST", &format!("{own}/retry"), &only);
     assert_eq!((retried.status, retried.body), (200, json!({"count": 1})));

@@ -46,6 +46,7 @@ const FORMS: &[&str] =
 const STANDINGS: &[&str] = &["refused", "behind", "due"];
 const IDS: Field = Field::new("ids", Shape::Ids(IDS_MAX));
 const REASON: Field = Field::new("reason", Shape::Text(REASON_MAX_CHARS));
+const FILTER: Field = Field::new("filter", Shape::Json(FILTER_MAX_BYTES));
 const ALL: Field = Field::new("all", Shape::Flag).or(Fallback::Flag(false));
 
 /// Where a workspace's events are sent.
@@ -107,15 +108,16 @@ pub static DESTINATION: Kind = Kind {
         Verb::own("filter_parked", ("POST", "{id}/parked/filter", 200), SEE, Act::Parked).also(&[
             IDS,
             REASON,
+            FILTER,
             Field::new("standing", Shape::Choice(STANDINGS)),
             OFFSET,
             LIMIT,
         ]),
         Verb::own("parked_event", ("GET", "{id}/parked/{event}", 200), SEE, Act::ParkedEvent),
         Verb::own("retry", ("POST", "{id}/parked/retry", 200), MANAGE, Act::RetryParked)
-            .also(&[IDS, REASON, ALL]),
+            .also(&[IDS, REASON, FILTER, ALL]),
         Verb::own("discard", ("POST", "{id}/parked/discard", 200), MANAGE, Act::DiscardParked)
-            .also(&[IDS, REASON, ALL]),
+            .also(&[IDS, REASON, FILTER, ALL]),
     ],
     actions: &[
         Action::new("created", "POST {workspace}/destinations/", "a destination was made"),

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use super::ForwardError;
 use super::options::{self, Options, Peer};
-use super::record::{read_filter, read_headers};
+use super::record::read_headers;
 use super::rules::{read_condition, read_reshaping};
 pub(super) use super::target::Target;
 use super::target::read_target;
@@ -216,7 +216,7 @@ impl Destination {
     /// [`ForwardError::Destination`]: it is none, or asks what a single event does not answer.
     pub fn with_filter(self, asked: &serde_json::Value) -> Result<Self, ForwardError> {
         // A filter without a beginning has none: the moment is of no matter.
-        match read_filter(asked, Time::default()) {
+        match Filter::of_events(asked, Time::default()) {
             Ok(filter) => Ok(Self { filter, ..self }),
             Err(why) => Err(self.refuse(format!("has a filter that is none: {why}"))),
         }
