@@ -175,11 +175,13 @@ fn what_a_receiver_has_of_a_delivery_leads_to_its_events() {
         let ids: Vec<_> = brought.iter().flat_map(|(_, ids)| ids).cloned().collect();
         receipts.iter().all(|id| ids.contains(id)).then_some(brought)
     };
+    let mut batches = 0;
     for (named, ids) in wait("all of them", has_all) {
         let in_workspace = ids.iter().any(|id| receipts.contains(id));
         if !in_workspace {
             continue;
         }
+        batches += usize::from(ids.len() > 1);
         let told = served.told_of(&named);
         if ids.len() == 1 {
             let all = told["events"].as_array().expect("events");
@@ -201,6 +203,7 @@ fn what_a_receiver_has_of_a_delivery_leads_to_its_events() {
         assert!(said.contains(&format!("{} events to {name}", ids.len())), "{said}");
         assert!(said.contains("answered 202"), "{said}");
     }
+    assert!(batches > 0, "the events of one request go together");
     let told = served.told_of(&receipts[0]);
     let event = &told["events"][1]["id"];
     let one = at(&told, &name, event);
