@@ -50,6 +50,11 @@ fn hook(served: &Served, name: &str, template: &str) -> Value {
     served.call("POST", "/webhooks/", &body).json()
 }
 
+/// How a JSON body of so many bytes is told.
+fn json_of(bytes: u32) -> Value {
+    json!({ "content_type": "application/json", "kind": "json", "bytes": bytes, "error": null })
+}
+
 /// What the filter of the shop does not want has not been there, though its frame's other event has.
 fn not_wanted(told: &Value) {
     let received = &told["events"][0]["id"];
@@ -86,12 +91,7 @@ fn what_was_kept_is_told_up_to_each_destination() {
     assert_eq!(request["peer"], "127.0.0.1");
     assert_eq!(request["verification"], json!({ "key": false, "signature": null }));
     assert!(request["limits"].as_array().is_some_and(|all| all.len() <= 3), "{request}");
-    assert_eq!(
-        request["parse"],
-        json!({
-            "content_type": "application/json", "kind": "json", "bytes": 11, "error": null,
-        })
-    );
+    assert_eq!(request["parse"], json_of(11));
     assert_eq!(request["warnings"], json!([]));
     let made: Vec<_> = told["events"].as_array().expect("events").iter().collect();
     assert_eq!(
