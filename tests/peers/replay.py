@@ -23,7 +23,8 @@ GOOD = (
     '"payload": {{ body|tojson }}}'
 )
 BAD = GOOD.replace("prefect.resource.id", "id")
-DRAFT = GOOD.replace("shop.paid", "shop.{{ 'paid' if body.number % 2 else 'due' }}")
+# Of those that failed alone it makes something else; they are among the newest, in whatever order the others came.
+DRAFT = GOOD.replace("shop.paid", f"shop.{{{{ 'paid' if body.number < {KEPT} else 'due' }}}}")
 COMPARE_SECONDS = 2.0
 
 
@@ -107,7 +108,7 @@ def compare(checks, program, folder, seconds):
         took.append(time.monotonic() - started)
         told = json.loads(said)
         counts = [told[name] for name in ("compared", "identical", "changed", "gone")]
-        checks.equal("what a draft changes", counts, [KEPT, KEPT // 2, KEPT // 2, 0])
+        checks.equal("what a draft changes", counts, [KEPT, KEPT - BROKEN, BROKEN, 0])
     checks.true(f"within {seconds} s", min(took) <= seconds, took)
     print(f"a draft over {KEPT} requests: {min(took):.2f} s", flush=True)
 
