@@ -27,9 +27,10 @@ pub(super) mod stage {
     use std::cell::RefCell;
     use std::collections::VecDeque;
     use std::net::{IpAddr, SocketAddr};
+    use std::rc::Rc;
 
     thread_local! {
-        static STAGE: RefCell<Option<State>> = const { RefCell::new(None) };
+        static STAGE: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
     }
 
     #[derive(Debug)]
@@ -44,23 +45,22 @@ pub(super) mod stage {
 
     /// This thread's names are answered so for as long as it lives.
     #[derive(Debug)]
-    pub(in crate::fetch) struct Stage(());
+    pub(in crate::fetch) struct Stage(Rc<RefCell<State>>);
 
     impl Stage {
         pub(in crate::fetch) fn enter(answers: &[&[&str]], peer: SocketAddr) -> Self {
             let parse = |text: &&str| text.parse().expect("an address");
             let answers = answers.iter().map(|answer| answer.iter().map(parse).collect()).collect();
             let state = State { answers, asked: Vec::new(), dialled: Vec::new(), peer };
-            STAGE.set(Some(state));
-            Self(())
+            let state = Rc::new(RefCell::new(state));
+            STAGE.set(Some(Rc::clone(&state)));
+            Self(state)
         }
 
         /// What was asked for and dialled since the last time.
         pub(in crate::fetch) fn told(&self) -> (Vec<String>, Vec<SocketAddr>) {
-            STAGE.with_borrow_mut(|stage| {
-                let state = stage.as_mut().expect("the stage stands");
-                (std::mem::take(&mut state.asked), std::mem::take(&mut state.dialled))
-            })
+            let mut state = self.0.borrow_mut();
+            (std::mem::take(&mut state.asked), std::mem::take(&mut state.dialled))
         }
     }
 
@@ -70,26 +70,26 @@ pub(super) mod stage {
         }
     }
 
+    fn present() -> Option<Rc<RefCell<State>>> {
+        STAGE.with_borrow(Clone::clone)
+    }
+
     pub(super) fn answer(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        STAGE.with_borrow_mut(|stage| {
-            let state = stage.as_mut()?;
-            state.asked.push(host.to_owned());
-            let answer = match state.answers.len() {
-                0 => Vec::new(),
-                1 => state.answers[0].clone(),
-                _ => state.answers.pop_front()?,
-            };
-            Some(answer.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
-        })
+        let stage = present()?;
+        let mut state = stage.borrow_mut();
+        state.asked.push(host.to_owned());
+        let answer = match state.answers.len() {
+            0 => Vec::new(),
+            1 => state.answers[0].clone(),
+            _ => state.answers.pop_front()?,
+        };
+        Some(answer.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 
     pub(super) fn led(address: SocketAddr) -> SocketAddr {
-        STAGE.with_borrow_mut(|stage| match stage {
-            Some(state) => {
-                state.dialled.push(address);
-                state.peer
-            }
-            None => address,
-        })
+        let Some(stage) = present() else { return address };
+        let mut state = stage.borrow_mut();
+        state.dialled.push(address);
+        state.peer
     }
 }

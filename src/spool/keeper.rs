@@ -355,7 +355,9 @@ impl<'a> Keeper<'a> {
         };
         match scrub(&*shared.disk, &shared.folder, &segment, &mut visit) {
             Ok(found) => {
-                found.iter().for_each(|damage| shared.count_damage(damage));
+                for damage in &found {
+                    shared.count_damage(damage);
+                }
                 self.add_found(firsts);
             }
             Err(fault) => {

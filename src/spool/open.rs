@@ -24,7 +24,7 @@ use super::{
     First, FolderLock, Kept, Key, Options, Receipt, Recovery, SpoolError, cursor, firsts, keeper,
     writer,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::event::Event;
 use crate::journal::{
     Disk, Found, Journal, Mode, RealDisk, Recovered, Report, Scope, Start, count_damages, probe,
@@ -137,14 +137,8 @@ pub(super) fn prepare(
     make_folders(&*disk, data, &folder).map_err(refuse)?;
     let mode = probe(&*disk, &folder, options.direct);
     let bounds = Bounds::new(options, disk.space(&folder).ok());
-    let horizon = clock.now().plus_seconds(-KEY_MAX_SECONDS);
     let mut known = Known::default();
-    let firsts = Firsts::open(&*disk, &folder, &mut |(key, first)| {
-        if first.received >= horizon {
-            known.keys.insert_written(key, first);
-        }
-    });
-    known.through = firsts.through().unwrap_or_default();
+    let firsts = known.read_firsts(&*disk, &folder, clock.now());
     // Frames whose keys may not be written down are read in any case; of a folder that never had any, as many as ever.
     let read_from = firsts.through().map_or(u64::MAX, |through| through + 1);
     let scope = Scope { repair: true, read_max_bytes, read_from };
@@ -153,8 +147,8 @@ pub(super) fn prepare(
     let Recovered { shelf, last, next, report, unread } = recovered;
     let saved = cursor::read(&*disk, &cursors);
     // A reader that is done with a sequence never sees another frame under it, even if the first one was lost.
-    let next = saved.places.values().map(|sequence| sequence + 1).fold(next, u64::max);
-    let next = next.max(known.through + 1);
+    let done = saved.places.values().copied().fold(known.through, u64::max);
+    let next = next.max(done + 1);
     if saved.is_bad {
         tracing::warn!("the cursors are damaged: readers without one start at the oldest frame");
     }
@@ -259,6 +253,18 @@ impl Default for Known {
 }
 
 impl Known {
+    /// Keys that are written down, as far as they are remembered.
+    fn read_firsts(&mut self, disk: &dyn Disk, folder: &Path, now: Time) -> Firsts {
+        let horizon = now.plus_seconds(-KEY_MAX_SECONDS);
+        let firsts = Firsts::open(disk, folder, &mut |(key, first)| {
+            if first.received >= horizon {
+                self.keys.insert_written(key, first);
+            }
+        });
+        self.through = firsts.through().unwrap_or_default();
+        firsts
+    }
+
     fn note(&mut self, found: &Found) {
         let Some(kept) = decode(&found.header, &found.payload) else { return };
         let placed = |event: &Event| (kept.account, kept.workspace, event.id);
