@@ -75,8 +75,8 @@ pub(super) mod stage {
     }
 
     pub(super) fn answer(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-        let stage = present()?;
-        let mut state = stage.borrow_mut();
+        let here = present()?;
+        let mut state = here.borrow_mut();
         state.asked.push(host.to_owned());
         let answer = match state.answers.len() {
             0 => Vec::new(),
@@ -87,8 +87,8 @@ pub(super) mod stage {
     }
 
     pub(super) fn led(address: SocketAddr) -> SocketAddr {
-        let Some(stage) = present() else { return address };
-        let mut state = stage.borrow_mut();
+        let Some(here) = present() else { return address };
+        let mut state = here.borrow_mut();
         state.dialled.push(address);
         state.peer
     }
