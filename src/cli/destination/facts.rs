@@ -85,7 +85,6 @@ struct Papers {
 }
 
 /// How the text of a file becomes a field.
-type Take<'a> = &'a dyn Fn(String) -> Value;
 
 impl Papers {
     /// The fields that are said, once their files are read.
