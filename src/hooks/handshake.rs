@@ -18,7 +18,7 @@ use crate::request::Content;
 use crate::store::StoreError;
 use crate::verify::signature::Answer;
 
-/// Longest body of a provider's question that is kept.
+/// Longest body of a question that is kept; of Event Grid, longest that is one.
 const GREETING_MAX_BYTES: usize = 4 << 10;
 /// Seconds after which a secret may be brought again that could not be kept.
 const ENROL_RETRY_SECONDS: u64 = 5;
@@ -71,7 +71,9 @@ impl Handshake {
         let kind = submission.headers.get("aeg-event-type");
         let asks = kind
             .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"SubscriptionValidation"));
-        if submission.method != Method::POST || !asks {
+        // What is charged to nobody's quota is small.
+        let sized = submission.content.decoded.len() <= GREETING_MAX_BYTES;
+        if submission.method != Method::POST || !asks || !sized {
             return Ok(None);
         }
         Ok(read_code(submission).map(|code| Self::EventGrid { code }))
@@ -107,6 +109,7 @@ impl Handshake {
             Self::CloudEvents { origin } => {
                 let rate = per_minute.map_or(HeaderValue::from_static("*"), HeaderValue::from);
                 Reply::empty(StatusCode::OK)
+                    .with(http::header::ALLOW, HeaderValue::from_static("POST"))
                     .with(HeaderName::from_static("webhook-allowed-origin"), origin.clone())
                     .with(HeaderName::from_static("webhook-allowed-rate"), rate)
             }

@@ -214,14 +214,17 @@ impl Hooks {
         if let Some(first) = self.first(known).await? {
             return Ok(Kept::before(first));
         }
-        let charged = self.charge(&admission.endpoint, admission.arrival.received)?;
-        let charged = Charged { peer: admission.peer_left, ..charged };
         let mut submission = Submission::new(admission, content, (proof, known));
-        submission.sender.marks = self.marks(&submission.endpoint);
+        let handshake = Handshake::of(&submission, greeted)?;
+        // A question is no event: unanswered it would cost a subscription. Its peer was charged.
+        if handshake.is_none() {
+            let charged = self.charge(&submission.endpoint, submission.received)?;
+            submission.note_charged(charged);
+        }
         let event_id = self.mint(submission.received);
         // The reply's two names of a request are one, unless its sender gave it another.
         let id = trace.own().unwrap_or_else(|| self.mint(submission.received));
-        if let Some(handshake) = Handshake::of(&submission, greeted)? {
+        if let Some(handshake) = handshake {
             return Box::pin(self.greet(submission, handshake, id)).await;
         }
         let mut rendering = self.renderer.run(submission, &self.facts).await?;
@@ -401,9 +404,10 @@ impl Hooks {
 
 impl Submission {
     fn new(admission: Admission, content: Content, (proof, known): (Option<Proof>, Known)) -> Self {
-        let Admission { endpoint, arrival, .. } = admission;
+        let Admission { endpoint, arrival, peer_left } = admission;
         let Arrival { method, target, mut headers, received, peer, .. } = arrival;
-        let (marks, charged) = (Marks::default(), Charged::default());
+        let charged = Charged { peer: peer_left, ..Charged::default() };
+        let marks = marks(&endpoint, charged);
         let sender = Sender { peer, marks, charged };
         let slug = slug(target.path()).unwrap_or_default();
         let query = target.query().map_or_else(String::new, |query| query.replace(slug, "***"));
@@ -415,6 +419,13 @@ impl Submission {
         }
         hide(&mut headers, slug);
         Self { endpoint, method, headers, query, received, sender, content, proof, known }
+    }
+
+    /// Keeps what the limits of its webhook and account have left, beside its peer's.
+    fn note_charged(&mut self, charged: Charged) {
+        let charged = Charged { peer: self.sender.charged.peer, ..charged };
+        self.sender.marks = marks(&self.endpoint, charged);
+        self.sender.charged = charged;
     }
 
     /// What its template sees.

@@ -221,6 +221,7 @@ fn handshakes_are_recognised_and_nothing_else_is() {
         (Method::POST, &[("aeg-event-type", "Notification")], event("c")),
         (Method::POST, &[kind], event("")),
         (Method::POST, &[kind], event(&"c".repeat(1025))),
+        (Method::POST, &[kind], format!("{}{}", " ".repeat(4096), event("c"))),
         (Method::POST, &[kind], two),
         (Method::POST, &[kind], event("c").replace("Validation", "Other")),
         (Method::POST, &[kind], "[]".to_owned()),
@@ -234,6 +235,7 @@ fn handshakes_are_recognised_and_nothing_else_is() {
     assert_eq!(reply.status, 200);
     assert_eq!(reply.headers["webhook-allowed-origin"], "events.example");
     assert_eq!(reply.headers["webhook-allowed-rate"], "*");
+    assert_eq!(reply.headers["allow"], "POST");
     assert_eq!(asked.answer(Some(120)).headers["webhook-allowed-rate"], "120");
     let bare = Handshake::recognise(&submission(Method::OPTIONS, &[], ""));
     assert_eq!(bare, Err(Refusal::Handshake));

@@ -271,6 +271,7 @@ fn every_method_of_hooks_makes_an_event_and_handshakes_are_answered() {
     let answer = served.send("OPTIONS", &hook, &origin, b"");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("webhook-allowed-origin"), Some("events.example"));
+    assert_eq!(answer.header("allow"), Some("POST"));
     let validation = json!([{
         "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
         "data": {"validationCode": "code-1", "validationUrl": "https://example.com"},
@@ -299,4 +300,42 @@ fn a_limit_answers_429_and_a_number_of_seconds() {
     let seconds: u64 = answers[2].header("retry-after").expect("a wait").parse().expect("seconds");
     assert!((1..=3600).contains(&seconds));
     assert_eq!(served.post(&served.webhook(ECHO), "{\"kind\":1}").status, 204, "another webhook");
+}
+
+#[test]
+fn questions_whether_an_address_wants_events_are_answered_over_quota_too() {
+    let served = Served::start(|config| {
+        config.limits.webhook_rate = Some("1/h".parse().expect("a rate"));
+        config.limits.account_rate = Some("10/h".parse().expect("a rate"));
+        config.limits.peer_rate = Some("1/h".parse().expect("a rate"));
+        config.limits.peer_burst = Some(40);
+    });
+    let hooks = [("microsoft-graph", "validationToken=t-1"), ("x-twitter", "crc_token=t-1")];
+    for (provider, question) in hooks {
+        let body = json!({"name": provider, "template": ECHO, "verification":
+            {"provider": provider, "secrets": ["a secret of this test"], "required": false}});
+        let made = served.call("POST", "/webhooks/", &body);
+        assert_eq!(made.status, 201, "{}", made.text());
+        let hook = made.json();
+        assert_eq!(served.post(&hook, "{\"kind\":1}").status, 204, "{provider}");
+        assert_eq!(served.post(&hook, "{\"kind\":1}").status, 429, "{provider}");
+        let path = format!("/hooks/{}?{question}", hook["slug"].as_str().expect("a slug"));
+        let method = if provider == "x-twitter" { "GET" } else { "POST" };
+        for _ in 0..3 {
+            let asked = served.send(method, &path, &[], b"");
+            assert_eq!(asked.status, 200, "{provider}: {}", asked.text());
+        }
+        assert_eq!(served.post(&hook, "{\"kind\":1}").status, 429, "{provider}");
+    }
+    let hook = served.webhook(ECHO);
+    let path = format!("/hooks/{}", hook["slug"].as_str().expect("a slug"));
+    let ask = || {
+        let origin = [("webhook-request-origin", "events.example")];
+        served.send("OPTIONS", &path, &origin, b"")
+    };
+    assert_eq!((ask().status, ask().status), (200, 200));
+    assert_eq!(served.post(&hook, "{\"kind\":1}").status, 204, "questions took nothing of it");
+    // The peer's own budget bounds them nevertheless.
+    let refused = (0..40).map(|_| ask()).find(|answer| answer.status != 200).expect("an end");
+    assert_eq!(refused.status, 429, "{}", refused.text());
 }
