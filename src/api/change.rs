@@ -71,6 +71,7 @@ impl Api {
                 verification::complete(before, record, now, &self.clock);
                 verification::complete_networks(record);
                 verification::complete_redaction(record);
+                verification::complete_reply(record);
             }
             kind if kind == INCIDENT.name && before.is_none() => incident::complete(record, now),
             kind if kind == DESTINATION.name => destination::complete(record, now),

@@ -10,8 +10,9 @@ use super::problem::Problem;
 use crate::catalogue::Fault;
 use crate::clock::{Clock, Time};
 use crate::parse::redact::Rules;
+use crate::request::FixedReply;
 use crate::store::{
-    Hidden, REDACT, Record, Shared, VERIFICATION, VERIFICATION_SECRETS, Verification,
+    Hidden, REDACT, REPLY, Record, Shared, VERIFICATION, VERIFICATION_SECRETS, Verification,
 };
 use crate::verify::allowlist::Networks;
 use crate::verify::signature::{
@@ -188,6 +189,21 @@ pub(super) fn vet_redaction(after: Option<&Record>) -> Result<(), Problem> {
     let Some(Err(fault)) = said.map(Rules::read) else { return Ok(()) };
     let says = format!("Value error, {fault}");
     Err(Problem::Invalid(vec![Fault::new("value_error", &["body", REDACT], says)]))
+}
+
+/// Puts what is told to whose request was taken in its one form; what is none stays, for [`vet_reply`] to refuse.
+pub(super) fn complete_reply(record: &mut Record) {
+    let Some(said) = record.fields.get(REPLY).filter(|said| !said.is_null()) else { return };
+    let Ok(reply) = FixedReply::read(said) else { return };
+    record.fields.insert(REPLY.to_owned(), reply.to_value());
+}
+
+/// Refuses replies that are no word of thanks, and those that a browser would run.
+pub(super) fn vet_reply(after: Option<&Record>) -> Result<(), Problem> {
+    let said = after.and_then(|after| after.fields.get(REPLY)).filter(|said| !said.is_null());
+    let Some(Err(fault)) = said.map(FixedReply::read) else { return Ok(()) };
+    let says = format!("Value error, {fault}");
+    Err(Problem::Invalid(vec![Fault::new("value_error", &["body", REPLY], says)]))
 }
 
 /// Refuses what verifies nothing.

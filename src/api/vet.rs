@@ -41,6 +41,7 @@ impl Api {
             verification::vet(after, &self.options.providers, means)?;
             verification::vet_networks(after)?;
             verification::vet_redaction(after)?;
+            verification::vet_reply(after)?;
         }
         if let (true, Some(after)) = (call.kind.name == ACCOUNT_SETTINGS.name, after) {
             origin::vet(call, after)?;

@@ -2,6 +2,7 @@
 //! In: arrivals of any path below `/hooks/`. Out: replies. Reads memory only until the spool; holds no lock across an
 //! await; never tells "ok" without a [`Receipt`].
 
+mod answer;
 mod check;
 mod events;
 mod failure;
@@ -31,7 +32,9 @@ use crate::event::{Draft, Event, Stamp};
 use crate::fetch::Fetcher;
 use crate::id::{self, Uuid};
 use crate::limit::{Charged, Left, Limits, Over};
-use crate::request::{Arrival, Body, Content, HIDDEN_PATH, SECRET_HEADERS, has_body, help};
+use crate::request::{
+    Arrival, Body, Content, FixedReply, HIDDEN_PATH, SECRET_HEADERS, has_body, help,
+};
 use crate::spool::{Capture, Frame, Marks, Receipt, Seal, Sender, Spool};
 use crate::telemetry::Telemetry;
 use crate::telemetry::hooks::{Facts, Outcome};
@@ -178,13 +181,14 @@ impl Hooks {
         let (reply, outcome) = match self.pass(arrival, body, &mut trace).await {
             Ok(kept) => {
                 if matches!(kept.verdict, Verdict::Duplicate) {
-                    self.note(&trace, "duplicate", StatusCode::NO_CONTENT, Some(kept.id));
+                    let status = trace.reply.as_ref().map(|reply| reply.status);
+                    self.note_repeat(&trace, kept.id, status);
                 } else {
                     let (sequence, request_id) = (kept.receipt.sequence(), kept.id);
                     let given = trace.given();
                     tracing::debug!(sequence, %request_id, given, "kept a request");
                 }
-                self.succeed(&kept)
+                self.succeed(&kept, trace.reply.as_deref())
             }
             Err(refusal) => {
                 let (reply, reason) = (refusal.reply(), refusal.reason());
@@ -203,6 +207,7 @@ impl Hooks {
         trace: &mut Trace,
     ) -> Result<Kept, Refusal> {
         let admission = self.admit(arrival, &mut trace.place)?;
+        trace.reply.clone_from(&admission.endpoint.reply);
         let content = self.read(&admission.arrival.method, body).await?;
         self.verify(&admission)?;
         let (proof, known, greeted) = match self.check(&admission, &content).await? {
@@ -376,16 +381,13 @@ impl Hooks {
     }
 
     /// The only replies that say a request was kept; each is made of its receipt.
-    fn succeed(&self, kept: &Kept) -> (Reply, Outcome) {
+    fn succeed(&self, kept: &Kept, fixed: Option<&FixedReply>) -> (Reply, Outcome) {
         let Kept { id, verdict, .. } = kept;
         let (reply, outcome) = match verdict {
-            Verdict::Accepted => (Reply::empty(StatusCode::NO_CONTENT), Outcome::Accepted),
+            Verdict::Accepted => (answer::taken(fixed), Outcome::Accepted),
             Verdict::Duplicate => {
                 let same = HeaderValue::from_static("true");
-                (
-                    Reply::empty(StatusCode::NO_CONTENT).with(DUPLICATE.clone(), same),
-                    Outcome::Duplicate,
-                )
+                (answer::taken(fixed).with(DUPLICATE.clone(), same), Outcome::Duplicate)
             }
             Verdict::Failed(kind) => {
                 (Reply::detail(StatusCode::BAD_REQUEST, kind.detail()), Outcome::Failed)

@@ -15,6 +15,7 @@ use crate::event::{webhook_label, write_labels};
 use crate::id::Uuid;
 use crate::parse::redact::Rules;
 use crate::render::{Diagnostic, Limits, Shadow, Shadows, Template};
+use crate::request::FixedReply;
 use crate::store::{Change, Party, Webhook};
 use crate::verify::signature::Registry;
 
@@ -39,6 +40,8 @@ pub struct Endpoint {
     pub networks: Option<Box<crate::verify::allowlist::Networks>>,
     /// What is not kept of its requests.
     pub redact: Option<Box<Rules>>,
+    /// What it says to whose request it took.
+    pub reply: Option<Arc<FixedReply>>,
     /// Its name.
     pub name: Box<str>,
     /// The webhook as the resource of the gateway's own events: a JSON object.
@@ -78,6 +81,7 @@ impl Endpoint {
             service_account: webhook.service_account,
             networks: webhook.networks.clone(),
             redact: webhook.redact.clone(),
+            reply: webhook.reply.clone(),
             name: webhook.name.as_str().into(),
             resource: object(&[id, name]),
             related: webhook_label(webhook.id, &webhook.name).into(),
@@ -365,6 +369,7 @@ pub(super) mod tests {
             dedup: None,
             verification: None,
             weight: 1,
+            reply: None,
             template: template.to_owned(),
             version: 0,
             shadow: None,

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
@@ -11,7 +12,7 @@ use super::Hooks;
 use super::refusal::Refusal;
 use crate::clock::Time;
 use crate::id::Uuid;
-use crate::request::{Arrival, RequestId};
+use crate::request::{Arrival, FixedReply, RequestId};
 use crate::spool::{Refused, Spent};
 
 /// A webhook, its account, its workspace.
@@ -25,13 +26,15 @@ pub(super) struct Trace {
     received: Time,
     /// The webhook it was sent to, once that is known.
     pub(super) place: Option<Place>,
+    /// What that says to whose request it took.
+    pub(super) reply: Option<Arc<FixedReply>>,
 }
 
 impl Trace {
     pub(super) fn new(arrival: &Arrival) -> Self {
         let Arrival { request_id, peer, method, received, .. } = arrival;
         let (id, method) = (request_id.clone(), method.clone());
-        Self { id, peer: *peer, method, received: *received, place: None }
+        Self { id, peer: *peer, method, received: *received, place: None, reply: None }
     }
 
     /// The id that its reply has it named by, when we gave it: the receipt of what is kept.
@@ -58,8 +61,9 @@ impl Hooks {
     }
 
     /// Remembers a request that was kept before: `first`.
-    pub(super) fn note_repeat(&self, trace: &Trace, first: Uuid) {
-        self.note(trace, "duplicate", StatusCode::NO_CONTENT, (Some(first), None));
+    pub(super) fn note_repeat(&self, trace: &Trace, first: Uuid, status: Option<StatusCode>) {
+        let status = status.unwrap_or(StatusCode::NO_CONTENT);
+        self.note(trace, "duplicate", status, (Some(first), None));
     }
 
     /// The budget that a request was over, when that is why it was refused.

@@ -2,6 +2,7 @@
 //! planes. Never a socket, never a secret in a formatter: the target holds the slug, so it has no `Debug`.
 
 mod certificate;
+mod fixed;
 mod told;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::id::Uuid;
 use crate::json::Document;
 
 pub use certificate::ClientCertificate;
+pub use fixed::{FixedReply, FixedReplyFault};
 pub use told::{help, write_body, write_head};
 
 /// What a template may see of the path: the slug is a secret.

@@ -29,6 +29,7 @@ use crate::clock::Time;
 use crate::id::{Secret, Uuid};
 use crate::limit::{Bucket, Tally};
 use crate::parse::redact::Rules;
+use crate::request::FixedReply;
 use crate::seal::{Keys, SealError};
 use crate::verify::allowlist::Networks;
 use crate::verify::key::KeyFacts;
@@ -41,7 +42,7 @@ pub use exposed::{Exposed, Several, exposed};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
 pub use record::{
-    Former, Hidden, KeptKey, REDACT, Record, Slug, VERIFICATION, VERIFICATION_SECRETS,
+    Former, Hidden, KeptKey, REDACT, REPLY, Record, Slug, VERIFICATION, VERIFICATION_SECRETS,
 };
 pub use report::{KNOWN_DAYS, Report};
 pub use sealing::{Seals, end_former_keys, reseal, seals};
@@ -99,6 +100,8 @@ pub struct Webhook {
     pub networks: Option<Box<Networks>>,
     /// What is not kept of its requests, when something is not.
     pub redact: Option<Box<Rules>>,
+    /// What it says to whose request it took, when that is not nothing.
+    pub reply: Option<Arc<FixedReply>>,
     /// Only keys of this service account may call it.
     pub service_account: Option<Uuid>,
 }

@@ -1,6 +1,7 @@
 //! A record and its row. In: a row, or a record. Out: the other. What is hidden in a record has no formatter.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::Row;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use crate::catalogue::{self, Kind, Values};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
 use crate::parse::redact::Rules;
+use crate::request::FixedReply;
 use crate::verify::allowlist::Networks;
 
 /// The field that tells how a webhook's requests are verified, and the one that holds the secrets, by their names.
@@ -19,6 +21,8 @@ pub const VERIFICATION_SECRETS: &str = "verification_secrets";
 
 /// The field that tells what is not kept of a webhook's requests.
 pub const REDACT: &str = "redact";
+/// The field of a webhook that says what is told to whose request it took.
+pub const REPLY: &str = "reply";
 
 /// What a record holds beside its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,6 +242,7 @@ impl Record {
             enabled: self.flag("enabled"),
             networks: self.networks(),
             redact: self.redact(),
+            reply: self.reply(),
             service_account: self.reference("service_account_id"),
         })
     }
@@ -285,6 +290,12 @@ impl Record {
         let said = self.fields.get(REDACT).filter(|said| !said.is_null())?;
         // What does not read was never saved; no body is kept then.
         Some(Box::new(Rules::read(said).unwrap_or_else(|_| Rules::strictest())))
+    }
+
+    fn reply(&self) -> Option<Arc<FixedReply>> {
+        let said = self.fields.get(REPLY).filter(|said| !said.is_null())?;
+        // What does not read was never saved.
+        FixedReply::read(said).ok().map(Arc::new)
     }
 
     fn weight(&self) -> u32 {

@@ -18,6 +18,8 @@ const WINDOW_MAX_SECONDS: u64 = 604_800;
 
 /// Most events that a webhook has in one turn at a destination that is behind.
 const WEIGHT_MAX: u64 = 100;
+/// Most bytes of what is told to whose request was taken: a text of 1 KiB, as JSON escapes it.
+const REPLY_MAX_BYTES: usize = 8 << 10;
 /// Largest setting of how requests are verified, with its secrets.
 const VERIFICATION_MAX_BYTES: usize = 64 << 10;
 
@@ -177,6 +179,7 @@ pub static WEBHOOK: Kind = Kind {
             .null_clears()
             .own(),
         Field::new("weight", Shape::Count(WEIGHT_MAX)).kept().null_clears().own(),
+        Field::new("reply", Shape::Object(REPLY_MAX_BYTES)).kept().null_clears().own(),
         Field::new("redact", Shape::Object(REDACT_MAX_BYTES)).kept().null_clears().own(),
         Field::new("verification", Shape::Object(VERIFICATION_MAX_BYTES))
             .kept()

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::once::{Networks, Once, Turn};
 use super::redaction::Redaction;
+use super::reply::FixedReply;
 use super::source::Source;
 use super::verification::Verification;
 use super::with_hook;
@@ -25,6 +26,7 @@ Examples:
   hookgate webhook create --from github --name signed --verify github --secret-file secret
   hookgate webhook create --name shop --template-file template.j2 --verify mtls --verify-parameter dns=shop.example.com
   hookgate webhook create --from stripe --redact-body '$..card' --redact-header X-Api-Key
+  hookgate webhook create --name calls --template-file template.j2 --reply-type text/xml --reply-body '<Response/>'
   hookgate webhook create --name orders --template-file template.j2 --service-account shop";
 
 #[derive(Debug, clap::Args)]
@@ -50,6 +52,8 @@ pub(in crate::cli) struct Args {
     networks: Networks,
     #[command(flatten)]
     turn: Turn,
+    #[command(flatten)]
+    reply: FixedReply,
     #[command(flatten)]
     redaction: Redaction,
     #[command(flatten)]
@@ -81,6 +85,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     args.once.fill(&mut body);
     args.networks.fill(&mut body);
     args.turn.fill(&mut body);
+    args.reply.fill(&mut body, &Value::Null);
     args.redaction.fill(&mut body, &Value::Null);
     args.verification.fill(&mut body, &Value::Null)?;
     let remote = args.access.workspace().await?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::once::{Networks, Once, Turn};
 use super::redaction::Redaction;
+use super::reply::FixedReply;
 use super::source::Source;
 use super::verification::Verification;
 use super::{Which, print};
@@ -47,12 +48,17 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     turn: Turn,
     #[command(flatten)]
+    reply: FixedReply,
+    #[command(flatten)]
     redaction: Redaction,
     #[command(flatten)]
     verification: Verification,
     /// Keep requests as they come
     #[arg(long, conflicts_with_all = ["redact_header", "redact_body", "redact_query"])]
     no_redaction: bool,
+    /// Answer requests that were taken with 204 and nothing
+    #[arg(long, conflicts_with_all = ["reply_status", "reply_type", "reply_body"])]
+    no_reply: bool,
     /// Take every request, also one that was sent before
     #[arg(long, conflicts_with_all = ["dedup_key", "dedup_window"])]
     no_dedup: bool,
@@ -68,12 +74,14 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         || args.no_dedup
         || args.networks.is_said()
         || args.turn.is_said()
+        || args.reply.is_said()
+        || args.no_reply
         || args.redaction.is_said()
         || args.no_redaction
         || args.verification.is_said();
     if !(is_said || is_more_said || args.service_account.is_some() || args.no_service_account) {
         let what = "nothing is to change: --name, --description, --template-file, --service-account, \
-                    --dedup-key, --network, --weight, --verify, --redact-body";
+                    --dedup-key, --network, --weight, --verify, --redact-body, --reply-body";
         return Err(Failure::Usage(what.to_owned()));
     }
     let (remote, webhook) = args.which.find().await?;
@@ -99,10 +107,14 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     args.once.fill(&mut body);
     args.networks.fill(&mut body);
     args.turn.fill(&mut body);
+    args.reply.fill(&mut body, &webhook);
     args.redaction.fill(&mut body, &webhook);
     args.verification.fill(&mut body, &webhook["verification"])?;
     if args.no_redaction {
         body["redact"] = Value::Null;
+    }
+    if args.no_reply {
+        body["reply"] = Value::Null;
     }
     if args.no_dedup {
         body["dedup_key"] = Value::Null;

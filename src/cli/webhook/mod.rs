@@ -5,6 +5,7 @@ mod create;
 mod edit;
 mod once;
 pub(super) mod redaction;
+mod reply;
 mod source;
 mod trial;
 mod verification;
@@ -226,6 +227,7 @@ fn print(remote: &Remote, webhook: Value, listing: Listing) -> Result<(), Failur
         ("taken once", once::told(&webhook)),
         ("taken from", once::told_networks(&webhook)),
         ("weight", webhook["weight"].as_u64().map(|weight| weight.to_string()).unwrap_or_default()),
+        ("replies", reply::told(&webhook)),
         ("redacted", redaction::told(&webhook)),
         ("verified", verification::told(&webhook)),
         ("created", text(&webhook, "created")),

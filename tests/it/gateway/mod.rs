@@ -30,6 +30,7 @@ mod secrets;
 mod signed;
 mod socket;
 mod sockets;
+mod thanked;
 mod verification;
 
 use std::fmt::Write as _;

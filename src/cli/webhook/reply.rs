@@ -1,0 +1,59 @@
+//! What a webhook says to whose request it took, as flags. In: a status, a type, a text. Out: a member of a body, and
+//! words for people.
+
+use serde_json::{Value, json};
+
+/// What it says to whose request it took.
+#[derive(Debug, clap::Args)]
+pub(super) struct FixedReply {
+    /// Answer requests that were taken with this status, 200 to 299; when nothing is said, 200 with a text, 204 without
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(200..=299))]
+    reply_status: Option<u16>,
+    /// The type of its text: text/plain, application/json, application/xml, text/xml
+    #[arg(long, value_name = "TYPE")]
+    reply_type: Option<String>,
+    /// Answer requests that were taken with this text, at most 1024 bytes
+    #[arg(long, value_name = "TEXT")]
+    reply_body: Option<String>,
+}
+
+impl FixedReply {
+    /// Whether anything is said.
+    pub(super) fn is_said(&self) -> bool {
+        self.parts().iter().any(|(_, said)| said.is_some())
+    }
+
+    /// Puts what is said into a body; parts that are not said stay as the webhook has them.
+    pub(super) fn fill(&self, body: &mut Value, webhook: &Value) {
+        if !self.is_said() {
+            return;
+        }
+        let mut reply = json!({});
+        for (part, said) in self.parts() {
+            reply[part] = said.unwrap_or_else(|| webhook["reply"][part].clone());
+        }
+        // The usual status of no text is none of a text.
+        if self.reply_status.is_none() && self.reply_body.is_some() && reply["status"] == 204 {
+            reply["status"] = Value::Null;
+        }
+        body["reply"] = reply;
+    }
+
+    fn parts(&self) -> [(&'static str, Option<Value>); 3] {
+        [
+            ("status", self.reply_status.map(Value::from)),
+            ("media_type", self.reply_type.as_deref().map(Value::from)),
+            ("body", self.reply_body.as_deref().map(Value::from)),
+        ]
+    }
+}
+
+/// What it says, in words; nothing when it says nothing.
+pub(super) fn told(webhook: &Value) -> String {
+    let reply = &webhook["reply"];
+    let Some(status) = reply["status"].as_u64() else { return String::new() };
+    match (reply["media_type"].as_str(), reply["body"].as_str()) {
+        (Some(kind), Some(body)) => format!("{status} {kind} {body:?}"),
+        _ => status.to_string(),
+    }
+}
