@@ -135,18 +135,33 @@ impl Api {
         Ok(Some(caller.owner))
     }
 
-    /// The key of a request; the same reply whatever is wrong with it.
+    /// The key of a request; the same reply whatever is wrong with it. One that does not count is charged to its peer.
     pub(super) fn authenticate(&self, arrival: &Arrival) -> Result<Arc<KeyFacts>, Problem> {
+        self.key_of(arrival).ok_or_else(|| {
+            // Who shows none does not guess.
+            let is_guess =
+                arrival.headers.contains_key(AUTHORIZATION) || session::token(arrival).is_some();
+            if is_guess { self.wrong_key(arrival.peer) } else { Problem::Unauthorized }
+        })
+    }
+
+    /// What a key is answered that does not count: 401, or 429 once its peer was wrong too often.
+    pub(super) fn wrong_key(&self, peer: IpAddr) -> Problem {
+        let charged = self.options.limits.guesses().wrong_key(peer);
+        charged.map_or_else(Problem::from, |()| Problem::Unauthorized)
+    }
+
+    /// The key of a request, if it has one that counts.
+    pub(super) fn key_of(&self, arrival: &Arrival) -> Option<Arc<KeyFacts>> {
         let now = self.clock.now();
-        let key = if arrival.headers.contains_key(AUTHORIZATION) {
+        if arrival.headers.contains_key(AUTHORIZATION) {
             let token = arrival.header(AUTHORIZATION.as_str()).and_then(credential);
             // A session's token is for cookies, which other sites' pages cannot read.
             let token = token.filter(|token| !token.starts_with(key::Kind::Session.prefix()));
             token.and_then(|token| self.keys.check(&token, now))
         } else {
             session::token(arrival).and_then(|token| self.keys.check(token, now))
-        };
-        key.ok_or(Problem::Unauthorized)
+        }
     }
 
     /// The owner of a key, what they may do in an account (their own, when none is named) and a workspace, and the

@@ -212,6 +212,8 @@ impl Default for Server {
     }
 }
 
+const MINUTE: Duration = Duration::from_mins(1);
+
 /// What a sender may use. Rates read `100/s`, `600/min` or `10/h`, and are off unless set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -248,6 +250,10 @@ pub struct Limits {
     pub peer_rate: Option<RateText>,
     /// Requests of one peer at once.
     pub peer_burst: Option<u32>,
+    /// Wrong slugs of one peer in a minute that are answered 404, and then 429; right ones pass. 0 counts none.
+    pub wrong_slugs_per_minute: u32,
+    /// Wrong keys of one peer in a minute that are answered 401, and then 429; right ones pass. 0 counts none.
+    pub wrong_keys_per_minute: u32,
     /// Verified requests to one webhook.
     pub webhook_rate: Option<RateText>,
     /// Verified requests to one webhook at once.
@@ -281,6 +287,8 @@ impl Default for Limits {
             streams_max: 128,
             peer_rate: None,
             peer_burst: None,
+            wrong_slugs_per_minute: 20,
+            wrong_keys_per_minute: 10,
             webhook_rate: None,
             webhook_burst: None,
             account_rate: None,
@@ -301,6 +309,8 @@ impl Limits {
             webhook: rate(self.webhook_rate, self.webhook_burst),
             account: rate(self.account_rate, self.account_burst),
             event: rate(self.event_rate, self.event_burst),
+            wrong_slugs: limit::Rate::new(self.wrong_slugs_per_minute, MINUTE, None),
+            wrong_keys: limit::Rate::new(self.wrong_keys_per_minute, MINUTE, None),
         }
     }
 }

@@ -193,6 +193,9 @@ impl Hooks {
             Err(refusal) => {
                 let (reply, reason) = (refusal.reply(), refusal.reason());
                 self.note_refusal(&trace, &refusal, reply.status);
+                if matches!(refusal, Refusal::Damped(..)) {
+                    self.facts.damped();
+                }
                 (reply, Outcome::Refused(reason))
             }
         };
@@ -281,9 +284,12 @@ impl Hooks {
         let endpoint = slug.and_then(|slug| self.routes.find(slug, arrival.received));
         *place = endpoint.as_ref().map(|one| (one.id, one.account, one.workspace));
         let peer_left = self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
-        let endpoint = endpoint.ok_or(Refusal::Unknown)?;
+        // What looks like one that is not there is charged like it, too.
+        let wrong =
+            |refusal: Refusal| refusal.within(self.limits.guesses().wrong_slug(arrival.peer));
+        let endpoint = endpoint.ok_or_else(|| wrong(Refusal::Unknown))?;
         if endpoint.networks.as_ref().is_some_and(|networks| !networks.allow(arrival.peer)) {
-            return Err(Refusal::Network);
+            return Err(wrong(Refusal::Network));
         }
         self.spool.admit()?;
         Ok(Admission { endpoint, arrival, peer_left })
@@ -305,9 +311,14 @@ impl Hooks {
         let token = arrival.header(AUTHORIZATION.as_str()).and_then(bearer);
         let key = token.and_then(|token| self.keys.check(token, arrival.received));
         let account = admission.endpoint.account;
-        key.filter(|key| key.owner == service_account && key.account == account)
-            .map(|_| ())
-            .ok_or(Refusal::Unauthorized)
+        if key.is_some_and(|key| key.owner == service_account && key.account == account) {
+            return Ok(());
+        }
+        // Who shows none does not guess.
+        let is_guess = arrival.headers.contains_key(AUTHORIZATION);
+        let guesses = self.limits.guesses();
+        let charged = if is_guess { guesses.wrong_key(arrival.peer) } else { Ok(()) };
+        Err(Refusal::Unauthorized.within(charged))
     }
 
     /// The webhook's and the account's quota: only what was verified uses it up.

@@ -41,7 +41,9 @@ impl Hooks {
         if slug.is_none() {
             return Err(Refusal::Unauthorized);
         }
-        let endpoint = endpoint.ok_or(Refusal::Unknown)?;
+        let endpoint = endpoint.ok_or_else(|| {
+            Refusal::Unknown.within(self.limits.guesses().wrong_slug(arrival.peer))
+        })?;
         self.charge(&endpoint, arrival.received)?;
         let id = read_id(arrival.path()).ok_or(Refusal::Unknown)?;
         let found = feed.request((endpoint.account, endpoint.workspace), id).await;

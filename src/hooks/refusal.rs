@@ -36,6 +36,9 @@ pub(super) enum Refusal {
     /// The account is over its budget.
     #[error("the account is {0}")]
     AccountRate(Exceeded),
+    /// A slug or a key that is wrong, from a peer that was wrong too often.
+    #[error("{0}; the peer is {1}")]
+    Damped(Box<Self>, Exceeded),
     /// The body was not taken.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -73,12 +76,21 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// The same, or 429 when its peer was wrong too often.
+    pub(super) fn within(self, charged: Result<(), Exceeded>) -> Self {
+        match charged {
+            Ok(()) => self,
+            Err(exceeded) => Self::Damped(Box::new(self), exceeded),
+        }
+    }
+
     /// How it is counted.
     pub(super) fn reason(&self) -> Reason {
         match self {
             Self::Method => Reason::Method,
             Self::Unknown => Reason::Unknown,
             Self::Network => Reason::Network,
+            Self::Damped(refusal, _) => refusal.reason(),
             Self::PeerRate(_) => Reason::PeerRate,
             Self::WebhookRate(_) => Reason::WebhookRate,
             Self::AccountRate(_) => Reason::AccountRate,
@@ -105,7 +117,10 @@ impl Refusal {
             Self::Method => Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
                 .with(ALLOW, HeaderValue::from_static(METHODS)),
             Self::Unknown | Self::Network => Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
-            Self::PeerRate(limit) | Self::WebhookRate(limit) | Self::AccountRate(limit) => {
+            Self::PeerRate(limit)
+            | Self::WebhookRate(limit)
+            | Self::AccountRate(limit)
+            | Self::Damped(_, limit) => {
                 Reply::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
                     .with(RETRY_AFTER, limit.retry_after_seconds.into())
             }
@@ -180,10 +195,16 @@ mod tests {
     fn each_reason_has_its_reply() {
         let later = Exceeded { retry_after_seconds: 7 };
         let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
-        let table: [Expected<'_>; 19] = [
+        let table: [Expected<'_>; 20] = [
             (Refusal::Method, 405, Some(("allow", METHODS)), false),
             (Refusal::Unknown, 404, None, false),
             (Refusal::Network, 404, None, false),
+            (
+                Refusal::Damped(Box::new(Refusal::Unknown), later),
+                429,
+                Some(("retry-after", "7")),
+                false,
+            ),
             (Refusal::PeerRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::WebhookRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::AccountRate(later), 429, Some(("retry-after", "7")), false),

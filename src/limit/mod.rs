@@ -4,6 +4,7 @@
 
 mod bucket;
 mod errands;
+mod guesses;
 mod ledger;
 mod left;
 mod pace;
@@ -27,6 +28,7 @@ use crate::id::Uuid;
 
 pub use bucket::Nanos;
 pub use errands::{Attempts, Errands};
+pub use guesses::Guesses;
 use ledger::Asked;
 pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};
 pub use left::{Charged, Left};
@@ -143,6 +145,10 @@ pub struct Rates {
     pub account: Option<Rate>,
     /// Events that clients publish to one account.
     pub event: Option<Rate>,
+    /// Requests of one peer to slugs that no webhook answers to; what is right is never charged.
+    pub wrong_slugs: Option<Rate>,
+    /// Requests of one peer with keys that do not count; what is right is never charged.
+    pub wrong_keys: Option<Rate>,
 }
 
 /// All budgets but those of tries at passwords, and what was asked of them.
@@ -153,6 +159,7 @@ pub struct Limits {
     webhook: Option<Keyed<Uuid>>,
     account: Option<Keyed<Uuid>>,
     event: Option<Keyed<Uuid>>,
+    guesses: Guesses,
     ledger: Ledger,
 }
 
@@ -166,6 +173,7 @@ impl Limits {
             webhook: rates.webhook.map(|rate| Keyed::new(rate, DefaultClock::default())),
             account: rates.account.map(|rate| Keyed::new(rate, DefaultClock::default())),
             event: rates.event.map(|rate| Keyed::new(rate, DefaultClock::default())),
+            guesses: Guesses::new(&rates),
             ledger: Ledger::default(),
         }
     }
@@ -174,6 +182,12 @@ impl Limits {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The budgets of those who are wrong.
+    #[must_use]
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// The rates it was made of.

@@ -123,6 +123,7 @@ pub struct Facts {
     handshake: Counter,
     duplicate: Counter,
     keyless: Counter,
+    damped: Counter,
     refused: Counter,
     reasons: [Counter; REASONS.len()],
     render: Histogram,
@@ -143,12 +144,15 @@ impl Facts {
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
         let stages: Family<StageLabel, Histogram> = Family::new_with_constructor(histogram);
         let request = histogram();
-        let keyless = Counter::default();
+        let (keyless, damped) = (Counter::default(), Counter::default());
         telemetry.register(|registry| {
             registry.register("hook_requests", "Requests by outcome", outcomes.clone());
             registry.register("hook_refusals", "Refused requests by reason", refusals.clone());
             let help = "Requests without what tells those of their webhook apart";
             registry.register("hook_keyless", help, keyless.clone());
+            let help =
+                "Requests with a wrong slug or key, answered 429 as one too many of their peer";
+            registry.register("hook_damped", help, damped.clone());
             let help = "Seconds of one stage of a request";
             registry.register("hook_stage_seconds", help, stages.clone());
             let help = "Seconds from a request's head to its reply";
@@ -162,6 +166,7 @@ impl Facts {
             handshake: outcome("handshake"),
             duplicate: outcome("duplicate"),
             keyless,
+            damped,
             refused: outcome("refused"),
             reasons: REASONS.map(|reason| refusals.get_or_create(&ReasonLabel { reason }).clone()),
             render: stage("render"),
@@ -188,6 +193,11 @@ impl Facts {
     /// Counts a request that is to be taken once, and has no key to be known again by.
     pub fn missed_key(&self) {
         self.keyless.inc();
+    }
+
+    /// Counts a request that was wrong about a slug or a key, as its peer was too often.
+    pub fn damped(&self) {
+        self.damped.inc();
     }
 
     /// Notes how long a rendering took, also one that failed.

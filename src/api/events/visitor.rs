@@ -48,6 +48,7 @@ impl From<Problem> for Goodbye {
     fn from(problem: Problem) -> Self {
         match problem {
             Problem::Unauthorized => Self::refused("Invalid token"),
+            Problem::Limited { .. } => Self::refused("Invalid token, one too many"),
             Problem::Forbidden => Self::refused("Not permitted"),
             Problem::Address(_) => Self::refused("Not permitted from this address"),
             Problem::Unavailable { .. } | Problem::Store(_) => {
@@ -117,7 +118,7 @@ impl Visitor {
                 let now = api.clock.now();
                 let key = api.keys.check(&token, now);
                 let key = key.or_else(|| api.keys.check(password(&token)?, now));
-                Some(key.ok_or(Problem::Unauthorized)?)
+                Some(key.ok_or_else(|| api.wrong_key(origin.peer))?)
             }
             None if known.is_some() => known,
             None if base == Base::Server && is_open => None,

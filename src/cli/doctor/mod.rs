@@ -188,7 +188,7 @@ fn sockets(config: &Config, findings: &mut Findings) {
         findings.add(
             (Severity::Notice, "no-peer-rate"),
             "limits.peer_rate is not set".to_owned(),
-            "one peer may send as much as the machine takes, and guess as often",
+            "one peer may send as much as the machine takes; only what is wrong about slugs and keys has a bound",
             "set limits.peer_rate, such as \"100/s\"",
         );
     }

@@ -125,6 +125,65 @@ fn whoever_guesses_a_password_is_soon_kept_waiting() {
 }
 
 #[test]
+fn whoever_guesses_slugs_is_soon_told_to_wait_and_nobody_beside_them_is() {
+    let served = Served::start(|_| ());
+    let open = hook(&served.webhook(TAKES_ALL));
+    let near = json!({"name": "near", "template": TAKES_ALL, "networks": ["192.0.2.0/24"]});
+    let near = hook(&served.call("POST", "/webhooks/", &near).json());
+    let guess = |number: usize| served.send("POST", &format!("/hooks/{number:022}"), &[], b"{}");
+    let tries: Vec<_> = (0..30).map(guess).collect();
+    assert!(tries[..20].iter().all(|answer| answer.status == 404));
+    let waits = tries.iter().find(|answer| answer.status != 404).expect("an end of guessing");
+    assert_eq!(waits.status, 429, "{}", waits.text());
+    assert!(waits.header("retry-after").is_some());
+    // A webhook that may not be called from here is no more there than the others.
+    let mut closed = (0..30).map(|_| served.send("POST", &near, &[], b"{}").status);
+    assert!(closed.any(|status| status == 429));
+    let path = format!("/receipts/{}", "019aaf5e-0b7b-7a5c-8d6e-0123456789ab");
+    let wrong = [("authorization", "Bearer AAAAAAAAAAAAAAAAAAAAAA")];
+    let mut receipts = (0..30).map(|_| served.send("GET", &path, &wrong, b"").status);
+    assert!(receipts.any(|status| status == 429));
+    assert_eq!(served.send("POST", &open, &[], b"{}").status, 204, "what is right passes");
+    let metrics = served.ask("/metrics").text();
+    assert!(metrics.contains("hookgate_hook_damped_total "), "{metrics}");
+    assert!(!metrics.contains("hookgate_hook_damped_total 0\n"), "{metrics}");
+
+    let off = Served::start(|config| config.limits.wrong_slugs_per_minute = 0);
+    let guess = |number: usize| off.send("POST", &format!("/hooks/{number:022}"), &[], b"{}");
+    assert!((0..40).all(|number| guess(number).status == 404));
+}
+
+#[test]
+fn whoever_guesses_keys_is_soon_told_to_wait_and_nobody_beside_them_is() {
+    let served = Served::start(|_| ());
+    let path = format!("{}/webhooks/filter", served.api);
+    let json_type = ("content-type", "application/json");
+    let with = |served: &Served, key: &str| {
+        let bearer = format!("Bearer {key}");
+        served.send("POST", &path, &[("authorization", &*bearer), json_type], b"{}")
+    };
+    let key = &served.key;
+    let near = |number: usize| format!("{}{number:02}", &key[..key.len() - 2]);
+    let tries: Vec<_> = (0..20).map(|number| with(&served, &near(number))).collect();
+    let wrong = tries.iter().take_while(|answer| answer.status == 401).count();
+    assert!(wrong >= 10, "{wrong}");
+    let waits = tries.get(wrong).expect("an end of guessing");
+    assert_eq!(waits.status, 429, "{}", waits.text());
+    assert!(waits.header("retry-after").is_some());
+    assert_eq!(with(&served, key).status, 200, "what is right passes");
+    let without = served.send("POST", &path, &[json_type], b"{}");
+    assert_eq!(without.status, 401, "who shows none does not guess");
+    let line = r#"hookgate_api_requests_total{kind="webhook",verb="filter",status="429"}"#;
+    let metrics = served.ask("/metrics").text();
+    assert!(metrics.contains(line), "{metrics}");
+
+    let off = Served::start(|config| config.limits.wrong_keys_per_minute = 0);
+    let path = format!("{}/webhooks/filter", off.api);
+    let wrong = [("authorization", "Bearer hg_nobody_nothing"), json_type];
+    assert!((0..20).all(|_| off.send("POST", &path, &wrong, b"{}").status == 401));
+}
+
+#[test]
 fn a_foreign_name_for_the_gateway_is_not_served() {
     let served = Served::start(|config| config.server.hosts = vec!["hooks.example".to_owned()]);
     for (host, status) in [("hooks.example", 404), ("hooks.example:1", 404), ("evil.example", 400)]
