@@ -31,7 +31,7 @@ pub use keys::schema;
 pub(crate) use load::forwards;
 pub use load::{ConfigError, Flags, Loaded, Origin, load};
 pub use rate::RateText;
-pub use store::Store;
+pub use store::{Store, credentials};
 
 use crate::verify::signature::Provider;
 use crate::{accept, api, hooks, limit, render, spool};
@@ -121,6 +121,7 @@ impl Config {
         options.events = api::events::Options {
             reserved_names: events.reserved_names,
             open_server_mode: events.open_server_mode,
+            any_host: self.server.hosts.is_empty(),
             public_url: self.server.public_url.clone(),
             followers_max: events.followers_max,
             followers_per_account_max: events.followers_per_account_max,

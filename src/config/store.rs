@@ -1,6 +1,6 @@
 //! Settings of the records' file. In: the file of keys, or what systemd gives. Out: which one to use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,12 @@ use crate::spool::{Options, Sealing};
 
 /// The credential that systemd gives, when no file is named.
 const CREDENTIAL: &str = "hookgate.keys";
+
+/// The folder where systemd puts the credentials of this service, if it does.
+#[must_use]
+pub fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
 
 /// How secrets of records are kept.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -25,9 +31,15 @@ impl Store {
     /// The file of keys to use, if any.
     #[must_use]
     pub fn keys(&self) -> Option<PathBuf> {
+        self.keys_in(credentials().as_deref())
+    }
+
+    /// The same, with the folder where systemd puts credentials.
+    #[must_use]
+    pub fn keys_in(&self, credentials: Option<&Path>) -> Option<PathBuf> {
         let given = || {
-            let folder = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
-            Some(folder.join(CREDENTIAL)).filter(|path| path.exists())
+            let path = credentials?.join(CREDENTIAL);
+            Some(path).filter(|path| path.exists())
         };
         self.key_file.clone().or_else(given)
     }

@@ -1,10 +1,12 @@
 //! Whose events, and whether the caller may. In: a base as it was sent, what the route takes, the request's head. Out:
 //! the place, or the reason why not: 404 outside the caller's tenancy, 403 inside it. Keys are looked up in memory.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
 
 use super::super::Api;
 use super::super::origin::Origin;
@@ -79,9 +81,15 @@ impl Api {
         self.authenticate(arrival).map(Some)
     }
 
-    /// Whether the paths without an account need no key; pages of other sites, which a browser asks for, always do.
+    /// Whether the paths without an account need no key; pages of other sites, which a browser asks for, always do, and
+    /// whoever calls the gateway by a name that a stranger may have given its address.
     pub(super) fn is_open(&self, arrival: &Arrival) -> bool {
-        self.options.events.open_server_mode && !is_foreign(&arrival.headers)
+        let events = &self.options.events;
+        let host = arrival.header(HOST.as_str());
+        let is_ours = |host| is_own_name(host, events.public_url.as_deref());
+        events.open_server_mode
+            && !is_foreign(&arrival.headers)
+            && (!events.any_host || host.is_none_or(is_ours))
     }
 
     /// Lets a caller in by key.
@@ -141,10 +149,51 @@ impl Api {
     }
 }
 
+/// Whether a `Host` is no name, or one that only leads here by our own doing: localhost, or the public address.
+fn is_own_name(host: &str, public_url: Option<&str>) -> bool {
+    let Ok(host) = host.parse::<Authority>() else { return false };
+    let name = host.host();
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let public = public_url.and_then(|url| url.parse::<Uri>().ok());
+    bare.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || public.and_then(|url| Some(url.host()?.eq_ignore_ascii_case(name))).unwrap_or(false)
+}
+
 /// Whether a page of another site made a browser ask this.
 fn is_foreign(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return false };
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     origin.map(|(_, authority)| authority) != host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_stranger_can_give_our_address_is_not_ours() {
+        let url = Some("https://hooks.example:8443/in");
+        for (host, is_ours) in [
+            ("127.0.0.1", true),
+            ("127.0.0.1:8420", true),
+            ("[::1]:8420", true),
+            ("[::1]", true),
+            ("localhost", true),
+            ("LocalHost:1", true),
+            ("hooks.example", true),
+            ("Hooks.Example:8443", true),
+            ("hooks.example.evil.example", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example:8420", false),
+            ("localhost.", false),
+            ("127.0.0.1@evil.example", false),
+            ("evil.example:8420", false),
+            ("", false),
+        ] {
+            assert_eq!(is_own_name(host, url), is_ours, "{host}");
+        }
+        assert!(!is_own_name("hooks.example", None));
+    }
 }

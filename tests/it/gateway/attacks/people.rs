@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use hookgate::config::Config;
 use serde_json::{Value, json};
 
 use super::{Served, TAKES_ALL, hook, statuses, tell};
@@ -191,6 +192,41 @@ fn a_foreign_name_for_the_gateway_is_not_served() {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         assert_eq!(statuses(&tell(served.address(), request.as_bytes())), [status], "{host}");
     }
+}
+
+#[test]
+fn without_a_key_a_strangers_name_for_the_gateway_opens_nothing() {
+    let open = |change: fn(&mut Config)| {
+        Served::start(|config| {
+            config.events.open_server_mode = true;
+            change(config);
+        })
+    };
+    let status = |served: &Served, host: &str, more: &str| {
+        let request = format!(
+            "POST /api/events HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
+        );
+        statuses(&tell(served.address(), request.as_bytes()))
+    };
+    let served = open(|config| {
+        config.server.public_url = Some("https://hooks.example:8443".to_owned());
+    });
+    for (host, code) in [
+        ("127.0.0.1:8420", 204),
+        ("localhost", 204),
+        ("hooks.example", 204),
+        ("evil.example", 401),
+        ("127.0.0.1.evil.example:8420", 401),
+        ("localhost.evil.example", 401),
+    ] {
+        assert_eq!(status(&served, host, ""), [code], "{host}");
+    }
+    let bearer = format!("Authorization: Bearer {}\r\n", served.key);
+    assert_eq!(status(&served, "evil.example", &bearer), [204], "a key is a key");
+    let named = open(|config| config.server.hosts = vec!["inside".to_owned()]);
+    assert_eq!(status(&named, "inside:8420", ""), [204], "the operator says so");
+    assert_eq!(status(&named, "evil.example", ""), [400]);
 }
 
 #[test]
