@@ -4,6 +4,8 @@
 
 mod certificates;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +25,8 @@ use crate::store;
 
 /// Bits of a file's mode that let others than its owner in.
 const OTHERS: u32 = 0o077;
+/// Those that let in whoever is neither its owner nor of its group.
+const STRANGERS: u32 = 0o007;
 /// Descriptors that the gateway keeps for what is no connection.
 const DESCRIPTORS_KEPT: u64 = 128;
 /// No clock that is right shows less: this was written later.
@@ -134,8 +138,13 @@ fn examine(config: &Config) -> Vec<Finding> {
     files(config, &mut findings);
     certificates::own(config, &mut findings);
     records::look(config, &mut findings);
-    machine(config, &mut findings);
-    disk(config, &mut findings);
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    descriptors(config, most, &mut findings);
+    clock(Clock::System.now(), &mut findings);
+    if let Ok(found) = rustix::fs::statvfs(&config.server.data) {
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        disk(config, (bytes(found.f_bavail), bytes(found.f_blocks)), &mut findings);
+    }
     findings.0.extend(at_start(config));
     findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.0
@@ -143,8 +152,12 @@ fn examine(config: &Config) -> Vec<Finding> {
 
 /// What the log tells at each start.
 pub(super) fn at_start(config: &Config) -> Vec<Finding> {
+    as_user(config, geteuid().is_root(), config::credentials().as_deref())
+}
+
+fn as_user(config: &Config, is_root: bool, credentials: Option<&Path>) -> Vec<Finding> {
     let mut findings = Findings::default();
-    if geteuid().is_root() {
+    if is_root {
         findings.add(
             (Severity::Warning, "root"),
             "this runs as root".to_owned(),
@@ -152,8 +165,9 @@ pub(super) fn at_start(config: &Config) -> Vec<Finding> {
             "run it as a user of its own: deploy/systemd/hookgate.service does",
         );
     }
-    if let Some(path) = config.store.keys() {
-        open_to_others(&path, (Severity::Error, "key-file-mode"), &mut findings);
+    if let Some(path) = config.store.keys_in(credentials) {
+        let name = (Severity::Error, "key-file-mode");
+        open_to(others(&path, credentials), &path, name, &mut findings);
     }
     findings.0
 }
@@ -173,6 +187,18 @@ fn sockets(config: &Config, findings: &mut Findings) {
     }
     let exposed: Vec<String> =
         server.listen.iter().filter(|one| is_exposed(one)).map(ToString::to_string).collect();
+    if exposed.is_empty() && !config.events.open_server_mode {
+        return;
+    }
+    // A page's own name leads a browser to loopback, too.
+    if server.hosts.is_empty() {
+        findings.add(
+            (Severity::Notice, "any-host"),
+            "server.hosts is empty".to_owned(),
+            "a page that gives its own name this address can speak to the gateway from a browser",
+            "set server.hosts to the names that the gateway is called by",
+        );
+    }
     if exposed.is_empty() {
         return;
     }
@@ -192,12 +218,12 @@ fn sockets(config: &Config, findings: &mut Findings) {
             "set limits.peer_rate, such as \"100/s\"",
         );
     }
-    if server.hosts.is_empty() {
+    if config.limits.connections_per_peer_max == 0 {
         findings.add(
-            (Severity::Notice, "any-host"),
-            "server.hosts is empty".to_owned(),
-            "a page that gives its own name this address can speak to the gateway from a browser",
-            "set server.hosts to the names that the gateway is called by",
+            (Severity::Notice, "no-peer-connections"),
+            "limits.connections_per_peer_max is 0".to_owned(),
+            "one peer may hold all connections; idle ones are closed first, those that speak are not",
+            "set limits.connections_per_peer_max, unless all senders have the address of one proxy",
         );
     }
 }
@@ -241,7 +267,7 @@ fn trust(config: &Config, findings: &mut Findings) {
 fn files(config: &Config, findings: &mut Findings) {
     let data = &config.server.data;
     if data.join(store::FILE_NAME).is_file() {
-        open_to_others(data, (Severity::Error, "data-folder-mode"), findings);
+        open_to(OTHERS, data, (Severity::Error, "data-folder-mode"), findings);
     } else {
         findings.add(
             (Severity::Error, "no-data"),
@@ -251,7 +277,8 @@ fn files(config: &Config, findings: &mut Findings) {
         );
     }
     if let Some(path) = &config.server.tls_key {
-        open_to_others(path, (Severity::Warning, "tls-key-mode"), findings);
+        let others = others(path, config::credentials().as_deref());
+        open_to(others, path, (Severity::Warning, "tls-key-mode"), findings);
     }
     match config.store.keys().map(|path| Keys::open(&path)) {
         Some(Err(fault)) => findings.add(
@@ -270,9 +297,18 @@ fn files(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn open_to_others(path: &Path, name: (Severity, &'static str), findings: &mut Findings) {
+/// Who is not to read a file. Where systemd puts credentials, a list lets the service's user in, and the bits of the
+/// group are the bound of that list.
+fn others(path: &Path, credentials: Option<&Path>) -> u32 {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let given = credentials.and_then(whole).zip(whole(path));
+    let is_given = given.is_some_and(|(folder, path)| path.starts_with(folder));
+    if is_given { STRANGERS } else { OTHERS }
+}
+
+fn open_to(others: u32, path: &Path, name: (Severity, &'static str), findings: &mut Findings) {
     match fs::metadata(path) {
-        Ok(found) if found.permissions().mode() & OTHERS == 0 => {}
+        Ok(found) if found.permissions().mode() & others == 0 => {}
         Ok(found) => findings.add(
             name,
             format!("{} has mode {:o}", path.display(), found.permissions().mode() & 0o7777),
@@ -288,8 +324,7 @@ fn open_to_others(path: &Path, name: (Severity, &'static str), findings: &mut Fi
     }
 }
 
-fn machine(config: &Config, findings: &mut Findings) {
-    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+fn descriptors(config: &Config, most: u64, findings: &mut Findings) {
     let wanted = config.limits.connections_max as u64 + DESCRIPTORS_KEPT;
     if most < wanted {
         findings.add(
@@ -299,7 +334,9 @@ fn machine(config: &Config, findings: &mut Findings) {
             &format!("LimitNOFILE={wanted} in the service, or `ulimit -n {wanted}`"),
         );
     }
-    let now = Clock::System.now();
+}
+
+fn clock(now: Time, findings: &mut Findings) {
     if Time::parse(EARLIEST).is_some_and(|earliest| now < earliest) {
         findings.add(
             (Severity::Error, "clock"),
@@ -310,9 +347,7 @@ fn machine(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn disk(config: &Config, findings: &mut Findings) {
-    let Ok(found) = rustix::fs::statvfs(&config.server.data) else { return };
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
+fn disk(config: &Config, (free, whole): (u64, u64), findings: &mut Findings) {
     let floor = config.spool.free_min_bytes;
     let way_out = "make room, or move the data folder to a larger file system";
     if free < floor {
@@ -330,7 +365,6 @@ fn disk(config: &Config, findings: &mut Findings) {
             way_out,
         );
     }
-    let whole = found.f_blocks.saturating_mul(found.f_frsize);
     let asked = config.spool.max_bytes.saturating_add(config.feed.max_bytes);
     if asked.saturating_add(floor) > whole {
         findings.add(
@@ -346,64 +380,5 @@ fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local(),
         IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(findings: &[Finding]) -> Vec<&'static str> {
-        let own = |finding: &&Finding| !matches!(finding.name, "root" | "descriptors");
-        findings.iter().filter(own).map(|finding| finding.name).collect()
-    }
-
-    #[test]
-    fn each_unsafe_setting_has_its_name() {
-        let folder = std::env::temp_dir().join(format!("hookgate-doctor-{}", std::process::id()));
-        let data = folder.join("data");
-        store::bootstrap(&data, &Clock::System).expect("a folder");
-        let keys = folder.join("keys");
-        Keys::make(&keys).expect("a file");
-        let mut config = Config::default();
-        config.server.data.clone_from(&data);
-        config.store.key_file = Some(keys.clone());
-        (config.spool.free_min_bytes, config.spool.max_bytes, config.feed.max_bytes) = (0, 1, 1);
-        assert_eq!(names(&examine(&config)), [""; 0], "as it should be");
-        let mode = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
-        };
-        mode(&data, 0o755);
-        mode(&keys, 0o640);
-        config.server.admin_listen = ([0, 0, 0, 0], 1).into();
-        config.server.listen = vec![([192, 0, 2, 1], 1).into()];
-        config.server.trusted_proxies = vec!["0.0.0.0/0".to_owned()];
-        config.egress.allow = vec!["::/0".to_owned()];
-        (config.events.open_server_mode, config.events.reserved_names) = (true, true);
-        config.spool.free_min_bytes = u64::MAX;
-        let mut found = names(&examine(&config));
-        found.sort_unstable();
-        let expected = [
-            "admin-exposed",
-            "any-host",
-            "data-folder-mode",
-            "disk-full",
-            "disk-too-small",
-            "egress-everywhere",
-            "free-names",
-            "key-file-mode",
-            "no-peer-rate",
-            "open-events",
-            "trusts-everybody",
-        ];
-        assert_eq!(found, expected);
-        fs::write(&keys, "no key").expect("a file");
-        config.server.trusted_proxies.clear();
-        config.server.data = folder.join("nowhere");
-        let found = names(&examine(&config));
-        for name in ["key-file", "no-data", "no-tls"] {
-            assert!(found.contains(&name), "{name} in {found:?}");
-        }
-        fs::remove_dir_all(folder).expect("the folder goes");
     }
 }

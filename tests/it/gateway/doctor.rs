@@ -1,8 +1,39 @@
 //! What `hookgate doctor` finds in the records of a gateway that runs.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::Served;
+
+/// What the program finds of `kinds`, where systemd gives it a folder of credentials.
+fn given(served: &Served, credentials: &Path, kinds: &[&str]) -> Vec<String> {
+    let data = served.config.server.data.display().to_string();
+    let mut doctor = served.alone(&["doctor", "--data", &data, "-o", "json"]);
+    let output = doctor.env("CREDENTIALS_DIRECTORY", credentials).output().expect("it runs");
+    let told = String::from_utf8(output.stdout).expect("text");
+    let rows = told.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    let names = rows.map(|row| row["name"].as_str().expect("text").to_owned());
+    names.filter(|name| kinds.contains(&name.as_str())).collect()
+}
+
+#[test]
+fn a_credential_of_systemds_is_used_and_may_have_its_mode() {
+    let served = Served::start(|_| ());
+    let folder = served.folder.join("credentials");
+    fs::create_dir_all(&folder).expect("a folder");
+    let kinds = ["key-file", "key-file-mode", "not-sealed"];
+    assert_eq!(given(&served, &folder, &kinds), ["not-sealed"], "nothing is there");
+    let keys = folder.join("hookgate.keys");
+    served.answered(&["secrets", "init", &keys.display().to_string()]);
+    let mode = |mode| fs::set_permissions(&keys, fs::Permissions::from_mode(mode)).expect("a mode");
+    mode(0o440);
+    assert_eq!(given(&served, &folder, &kinds), [""; 0]);
+    mode(0o644);
+    assert_eq!(given(&served, &folder, &kinds), ["key-file-mode"]);
+}
 
 const TEMPLATE: &str = r#"{"event": "a.b", "resource": {"prefect.resource.id": "a"}}"#;
 
