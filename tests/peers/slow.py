@@ -110,7 +110,7 @@ def held(server):
 
 def idle(checks, folder, what, count, context=None):
     """What an idle connection costs: one that asked once, and stays."""
-    env = {"HOOKGATE_LIMITS__IDLE_SECONDS": "600"}
+    env = {"HOOKGATE_LIMITS__IDLE_SECONDS": "600", "HOOKGATE_LIMITS__WRONG_SLUGS_PER_MINUTE": "0"}
     if context:
         env["HOOKGATE_SERVER__TLS_CERTIFICATE"] = str(TLS / "certificate.pem")
         env["HOOKGATE_SERVER__TLS_KEY"] = str(TLS / "key.pem")
