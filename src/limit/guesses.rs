@@ -1,5 +1,5 @@
 //! How often a peer may be wrong: about slugs, and about keys. In: who was wrong, once that is known. Out: pass, or in
-//! how many seconds to try again. What is right is never asked about, so an honest sender behind the same address passes.
+//! how many seconds to try again. What is right is never asked about: an honest sender of the same address passes.
 
 use std::net::IpAddr;
 

@@ -123,7 +123,8 @@ pub struct Options {
     pub reserved_names: bool,
     /// Whether the paths without an account need no key.
     pub open_server_mode: bool,
-    /// Whether requests may call the gateway by any name; those without a key then only by one that no stranger can give it.
+    /// Whether requests may call the gateway by any name; those without a key then only by one that no stranger can
+    /// give it.
     pub any_host: bool,
     /// How clients reach the gateway; as their requests say when absent.
     pub public_url: Option<String>,
