@@ -95,12 +95,15 @@ impl Admin {
             Phase::Draining => "draining",
         };
         let spool = match &status.refusing {
+            None if status.slow => "slow",
             None => "ok",
             Some(SpoolError::Full { .. }) => "full",
             Some(SpoolError::Busy) => "busy",
             Some(_) => "failed",
         };
-        let ready = phase == "ok" && matches!(spool, "ok" | "busy");
+        let ready = phase == "ok" && matches!(spool, "ok" | "busy" | "slow");
+        let reason = "more than one request of a hundred waits over half a second for the disk";
+        let degraded: Vec<_> = status.slow.then_some(reason).into_iter().collect();
         let lanes = (self.lanes)();
         let behind = |lane: &Lane| {
             json!({
@@ -114,6 +117,7 @@ impl Admin {
         };
         let text = json!({
             "ready": ready,
+            "degraded": degraded,
             "checks": { "phase": phase, "spool": spool },
             "spool": {
                 "posture": status.posture,

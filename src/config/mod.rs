@@ -332,6 +332,8 @@ pub struct Spool {
     pub retention_max_bytes: u64,
     /// Most bytes waiting for one sync; past it senders get 503.
     pub queue_max_bytes: usize,
+    /// Longest wait of a sender for the disk; past it 503, and the request may be kept nevertheless.
+    pub append_seconds: u64,
     /// Direct writes where the file system has them.
     pub direct: bool,
     /// Whether query, sender and body of the requests to come are sealed, with the first key of `store.key_file`.
@@ -348,6 +350,7 @@ impl Default for Spool {
             retention_seconds: options.retention.as_secs(),
             retention_max_bytes: options.retention_max_bytes,
             queue_max_bytes: options.queue_max_bytes,
+            append_seconds: options.append_time.as_secs(),
             direct: options.direct,
             seal_requests: false,
         }
@@ -365,6 +368,7 @@ impl Spool {
             retention: Duration::from_secs(self.retention_seconds),
             retention_max_bytes: self.retention_max_bytes,
             queue_max_bytes: self.queue_max_bytes,
+            append_time: Duration::from_secs(self.append_seconds.max(1)),
             direct: self.direct,
             sealing: None,
         }

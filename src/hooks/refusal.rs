@@ -13,9 +13,11 @@ use crate::telemetry::hooks::Reason;
 const FULL_RETRY_SECONDS: u64 = 30;
 /// Seconds after which a busy spool may be asked again: its queue drains in less. Bodies in memory do, too.
 const BUSY_RETRY_SECONDS: u64 = 1;
+/// Seconds after which a slow disk may be asked again: whoever waited long should not come back at once.
+const SLOW_RETRY_SECONDS: u64 = 5;
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// Why a request was refused: nothing of it was kept.
+/// Why a request was refused: nothing of it was kept, or nobody knows (a disk that is slow, or failed).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     /// Not a method of hooks; found before the slug is looked at.
@@ -107,6 +109,7 @@ impl Refusal {
             Self::Handshake => Reason::Handshake,
             Self::Spool(SpoolError::Full { .. }) => Reason::SpoolFull,
             Self::Spool(SpoolError::Busy) => Reason::SpoolBusy,
+            Self::Spool(SpoolError::Slow) => Reason::SpoolSlow,
             Self::Spool(_) => Reason::SpoolFailed,
         }
     }
@@ -172,6 +175,7 @@ fn answer_spool(fault: &SpoolError) -> Reply {
     let seconds = match fault {
         SpoolError::FrameTooLarge { .. } => return too_large(),
         SpoolError::Busy => BUSY_RETRY_SECONDS,
+        SpoolError::Slow => SLOW_RETRY_SECONDS,
         SpoolError::Full { .. }
         | SpoolError::Failed(_)
         | SpoolError::Locked { .. }
@@ -229,6 +233,7 @@ mod tests {
             (Refusal::Handshake, 400, None, false),
             (full.into(), 503, Some(("retry-after", "30")), false),
             (SpoolError::Busy.into(), 503, Some(("retry-after", "1")), false),
+            (SpoolError::Slow.into(), 503, Some(("retry-after", "5")), false),
             (SpoolError::Failed("secret".into()).into(), 503, Some(("retry-after", "30")), false),
             (SpoolError::FrameTooLarge { bytes: 2, max_bytes: 1 }.into(), 413, None, false),
         ];

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::disk::{Disk, DiskFile, Mode, Space};
 
@@ -22,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) fail_from: Option<u64>,
     /// Bytes of all files; past it a write answers ENOSPC.
     pub(crate) capacity: Option<u64>,
+    /// Each sync and each write takes so long.
+    pub(crate) delay: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -159,6 +163,12 @@ impl FaultDisk {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As long as the plan says; nobody is kept from another look meanwhile.
+    fn dawdle(&self) {
+        let delay = self.lock().plan.delay;
+        delay.into_iter().for_each(sleep);
     }
 
     /// From now on.
@@ -330,6 +340,7 @@ impl DiskFile for FaultFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.disk.dawdle();
         let mut state = self.disk.lock();
         let luck = state.luck()?;
         let mut write = Write { offset: offset as usize, bytes: bytes.to_vec() };
@@ -366,6 +377,7 @@ impl DiskFile for FaultFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.disk.dawdle();
         let mut state = self.disk.lock();
         match state.luck()? {
             Luck::Good => {

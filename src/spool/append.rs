@@ -1,5 +1,6 @@
 //! The future of an append. In: a frame. Out: its receipt once it is on stable storage. Hands the frame over at the
-//! first poll and holds nothing but its sequence afterwards; dropped early, the frame is written all the same.
+//! first poll and holds nothing but its sequence afterwards; dropped early, the frame is written all the same. Who waits
+//! too long for the disk is sent away by [`watch`](super::watch), without a timer of its own.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -51,6 +52,9 @@ impl Future for Append {
         loop {
             if let Some(fate) = self.shared.queue.fate(sequence) {
                 return Poll::Ready(fate.map(|()| Receipt { sequence }));
+            }
+            if self.shared.queue.is_overdue(sequence) {
+                return Poll::Ready(Err(self.shared.give_up_waiting()));
             }
             if self.shared.queue.watch(sequence, context.waker()) {
                 return Poll::Pending;

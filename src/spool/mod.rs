@@ -24,6 +24,7 @@ mod start;
 #[cfg(test)]
 pub(crate) mod still;
 mod tracks;
+mod watch;
 mod writer;
 
 use std::collections::HashMap;
@@ -70,6 +71,8 @@ pub struct Options {
     pub retention_max_bytes: u64,
     /// Most bytes waiting for one sync; past it appends answer [`SpoolError::Busy`].
     pub queue_max_bytes: usize,
+    /// Longest wait for one sync; past it appends answer [`SpoolError::Slow`].
+    pub append_time: Duration,
     /// Direct writes where the file system has them.
     pub direct: bool,
     /// How requests are sealed, and those opened that are.
@@ -94,6 +97,7 @@ impl Default for Options {
             retention: Duration::from_hours(24),
             retention_max_bytes: 2 << 30,
             queue_max_bytes: 32 << 20,
+            append_time: Duration::from_secs(5),
             direct: true,
             sealing: None,
         }
@@ -109,6 +113,9 @@ pub enum SpoolError {
     /// Too much waits for the sync right now.
     #[error("the spool is busy")]
     Busy,
+    /// The disk took too long: what becomes of the frame is not known, and it may be kept.
+    #[error("the disk is slow")]
+    Slow,
     /// A write or sync failed; nothing of its batch counts as kept.
     #[error("the spool failed: {0}")]
     Failed(String),
@@ -249,6 +256,8 @@ pub struct Status {
     pub posture: &'static str,
     /// Why appends are refused, when they are.
     pub refusing: Option<SpoolError>,
+    /// More than one frame of a hundred waits longer than half a second for the disk.
+    pub slow: bool,
     /// Bytes of all segments.
     pub used_bytes: u64,
     /// The highest sequence on stable storage.
@@ -462,6 +471,7 @@ impl Spool {
         Status {
             posture: if shared.mode == Mode::Direct { "direct" } else { "buffered" },
             refusing: shared.gate.reason(),
+            slow: shared.is_slow(),
             used_bytes: shared.shelf.held().files,
             durable: shared.durable(),
             damaged: shared.damaged.load(Ordering::Relaxed),

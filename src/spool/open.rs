@@ -20,6 +20,7 @@ use super::ring::{Pool, Ring};
 use super::seals::Seals;
 use super::shared::{Bell, Bounds, Shared};
 use super::tracks::Tracks;
+use super::watch::{self, Pace};
 use super::{
     First, FolderLock, Kept, Key, Options, Receipt, Recovery, SpoolError, cursor, firsts, keeper,
     writer,
@@ -42,6 +43,7 @@ pub(super) struct Running {
     pub(super) shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
+    watch: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<FolderLock>>,
 }
 
@@ -49,11 +51,11 @@ impl Running {
     /// Without threads.
     #[cfg(test)]
     pub(super) fn still(shared: Arc<Shared>) -> Self {
-        let (writer, keeper, lock) = Default::default();
-        Self { shared, writer, keeper, lock }
+        let (writer, keeper, watch, lock) = Default::default();
+        Self { shared, writer, keeper, watch, lock }
     }
 
-    /// Syncs what waits, ends both threads, saves the cursors, lets the folder go. Again: nothing.
+    /// Syncs what waits, ends all threads, saves the cursors, lets the folder go. Again: nothing.
     pub(super) fn close(&self) {
         self.shared.gate.close();
         self.shared.news.notify_waiters();
@@ -61,6 +63,8 @@ impl Running {
         join(&self.writer);
         self.shared.bell.close();
         join(&self.keeper);
+        self.shared.watch_bell.close();
+        join(&self.watch);
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
@@ -191,6 +195,8 @@ pub(super) fn prepare(
         tracks: Tracks::new(saved.places, saved.lost),
         news: Notify::new(),
         bell: Bell::default(),
+        watch_bell: Bell::default(),
+        pace: Pace::default(),
         durable: AtomicU64::new(last),
         damaged: AtomicUsize::new(damaged),
         seals,
@@ -209,10 +215,12 @@ fn start_threads(
     lock: Option<FolderLock>,
 ) -> io::Result<Running> {
     let (write, keep) = (Arc::clone(&shared), Arc::clone(&shared));
+    let watched = Arc::clone(&shared);
     let running = Running {
         shared,
         writer: Mutex::default(),
         keeper: Mutex::default(),
+        watch: Mutex::default(),
         lock: Mutex::new(lock),
     };
     let named = |name: &str| thread::Builder::new().name(name.to_owned());
@@ -220,6 +228,8 @@ fn start_threads(
     *running.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     let thread = named("spool-keeper").spawn(move || keeper::run(&keep, unread))?;
     *running.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    let thread = named("spool-watch").spawn(move || watch::run(&watched))?;
+    *running.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok(running)
 }
 

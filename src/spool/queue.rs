@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::SpoolError;
 use super::ring::Pool;
@@ -47,6 +47,8 @@ struct State {
     /// Who waits for the batch that is being written, and its first sequence.
     flying: Wakers,
     flying_first: u64,
+    /// When the first of them came.
+    flying_since: Instant,
     /// Bytes waiting and flying.
     bytes: usize,
     /// The writer sleeps.
@@ -65,6 +67,8 @@ pub(super) struct Queue {
     bell: Condvar,
     /// The fate of every frame up to this one is known.
     settled: AtomicU64,
+    /// Who sent a frame up to this one has waited long enough, if its fate is not known.
+    overdue: AtomicU64,
     failures: AtomicUsize,
     failed: Mutex<Vec<Failure>>,
     pool: Arc<Pool>,
@@ -79,6 +83,7 @@ impl Queue {
             waiting: VecDeque::new(),
             flying: Vec::new(),
             flying_first: next,
+            flying_since: Instant::now(),
             bytes: 0,
             asleep: false,
             closed: false,
@@ -89,6 +94,7 @@ impl Queue {
             state: Mutex::new(state),
             bell: Condvar::new(),
             settled: AtomicU64::new(next - 1),
+            overdue: AtomicU64::new(0),
             failures: AtomicUsize::new(0),
             failed: Mutex::default(),
             pool,
@@ -152,6 +158,7 @@ impl Queue {
             if let Some(mut batch) = state.waiting.pop_front() {
                 state.flying = std::mem::take(&mut batch.wakers);
                 state.flying_first = batch.first;
+                state.flying_since = batch.since;
                 state.usual_bytes = batch.buffer.len().max(state.usual_bytes / 8 * 7);
                 return Some(batch);
             }
@@ -206,6 +213,43 @@ impl Queue {
             Some(failure) => Err(failure.why.clone()),
             None => Ok(()),
         })
+    }
+
+    /// Sends away who has waited for `patience`: how many. Their frames go on, and may be kept.
+    pub(super) fn expire(&self, patience: Duration) -> usize {
+        let mut state = self.lock();
+        let settled = self.settled.load(Ordering::Acquire);
+        let mut overdue = 0;
+        let mut late = Vec::new();
+        let State { flying, flying_first, flying_since, waiting, .. } = &mut *state;
+        if *flying_first > settled && flying_since.elapsed() >= patience {
+            overdue = *flying_first + (flying.len() as u64).saturating_sub(1);
+            late.extend(flying.iter_mut().filter_map(Option::take));
+        }
+        for batch in waiting.iter_mut().take_while(|batch| batch.since.elapsed() >= patience) {
+            overdue = batch.first + batch.frames - 1;
+            late.extend(batch.wakers.iter_mut().filter_map(Option::take));
+        }
+        self.overdue.fetch_max(overdue, Ordering::Release);
+        drop(state);
+        let count = late.len();
+        late.into_iter().for_each(Waker::wake);
+        count
+    }
+
+    /// Whether who sent that frame need not wait any more.
+    pub(super) fn is_overdue(&self, sequence: u64) -> bool {
+        self.overdue.load(Ordering::Acquire) >= sequence
+    }
+
+    /// How long the oldest frame waits whose fate is not known.
+    pub(super) fn oldest_wait(&self) -> Duration {
+        let state = self.lock();
+        let is_flying = state.flying_first > self.settled.load(Ordering::Acquire);
+        let waiting = state.waiting.front().map(|batch| batch.since);
+        let since =
+            if is_flying && !state.flying.is_empty() { Some(state.flying_since) } else { waiting };
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Lets `waker` be woken for a frame instead of the one before. `false`: its fate is known by now.

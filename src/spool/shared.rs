@@ -18,6 +18,7 @@ use super::refused::Refusals;
 use super::ring::Ring;
 use super::seals::Seals;
 use super::tracks::Tracks;
+use super::watch::Pace;
 use super::{Frame, Lag, Options, SpoolError, cursor};
 use crate::clock::Clock;
 use crate::journal::{
@@ -45,6 +46,7 @@ pub(super) struct Bounds {
     pub(super) retention_micros: i64,
     pub(super) retention_max_bytes: u64,
     pub(super) queue_max_bytes: usize,
+    pub(super) append_time: Duration,
     pub(super) frame_max_bytes: u64,
 }
 
@@ -70,6 +72,7 @@ impl Bounds {
             retention_micros: i64::try_from(options.retention.as_micros()).unwrap_or(i64::MAX),
             retention_max_bytes: options.retention_max_bytes,
             queue_max_bytes: options.queue_max_bytes,
+            append_time: options.append_time,
             frame_max_bytes: frame_max_bytes.min(u64::from(u32::MAX)),
         }
     }
@@ -130,6 +133,9 @@ pub(super) struct Shared {
     pub(super) news: Notify,
     /// The keeper waits here.
     pub(super) bell: Bell,
+    /// And whoever looks after those who wait.
+    pub(super) watch_bell: Bell,
+    pub(super) pace: Pace,
     /// The highest durable sequence.
     pub(super) durable: AtomicU64,
     /// Durable bytes of all segments, as far as the keeper has counted, and what the writer added since.
@@ -174,10 +180,21 @@ impl Shared {
         self.queue.push(&frame.bytes, waker).map_err(|why| self.count_refusal(why))
     }
 
+    /// Whoever sent a frame waits no longer.
+    pub(super) fn give_up_waiting(&self) -> SpoolError {
+        self.count_refusal(SpoolError::Slow)
+    }
+
+    /// Whether the disk is slow of late.
+    pub(super) fn is_slow(&self) -> bool {
+        self.pace.is_slow(self.queue.oldest_wait())
+    }
+
     fn count_refusal(&self, why: SpoolError) -> SpoolError {
         self.facts.refused(match why {
             SpoolError::Full { .. } => Refused::Full,
             SpoolError::Busy => Refused::Busy,
+            SpoolError::Slow => Refused::Slow,
             _ => Refused::Failed,
         });
         why

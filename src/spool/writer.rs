@@ -83,7 +83,9 @@ impl<'a> Writer<'a> {
 
     fn count(&self, (frames, bytes, since): (u64, u64, Instant), began: Instant) {
         let shared = self.shared;
-        shared.facts.kept(frames, bytes, since.elapsed(), began.elapsed());
+        let waited = since.elapsed();
+        shared.pace.note(frames, waited);
+        shared.facts.kept(frames, bytes, waited, began.elapsed());
         let written = shared.written.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let bound = shared.bounds.written_max_bytes;
         if written >= bound && shared.gate.set_spool(Some((written, bound))) {

@@ -66,11 +66,13 @@ pub enum Reason {
     SpoolFull,
     /// 503: too much waits for the sync.
     SpoolBusy,
+    /// 503: the disk took too long, and nobody knows what becomes of the request.
+    SpoolSlow,
     /// 503: the spool failed.
     SpoolFailed,
 }
 
-const REASONS: [&str; 19] = [
+const REASONS: [&str; 20] = [
     "method",
     "unknown",
     "network",
@@ -89,6 +91,7 @@ const REASONS: [&str; 19] = [
     "handshake",
     "spool-full",
     "spool-busy",
+    "spool-slow",
     "spool-failed",
 ];
 

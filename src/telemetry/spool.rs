@@ -20,11 +20,13 @@ pub enum Refused {
     Full,
     /// Too much waits for the sync.
     Busy,
+    /// The disk took too long.
+    Slow,
     /// Writing failed, or the spool is closed.
     Failed,
 }
 
-const REASONS: [&str; 3] = ["full", "busy", "failed"];
+const REASONS: [&str; 4] = ["full", "busy", "slow", "failed"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {

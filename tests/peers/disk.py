@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Takes the disk away: a file system that somebody else fills, one that fills because a destination is gone, one that
-turns read-only, a damaged byte in the middle of a segment, and a second process on the same folder.
+turns read-only, one that hangs, a damaged byte in the middle of a segment, and a second process on the same folder.
 
 The file systems are small tmpfs in a mount namespace of the script's own, so nothing is left behind; that needs root,
 or a kernel that grants it in a user namespace. Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
@@ -226,6 +226,35 @@ def check_read_only(checks, folder):
             check_whole(checks, what, server)
 
 
+def check_hanging(checks, folder):
+    """The disk hangs for a while: nobody waits for ever, and what was answered is there."""
+    what, patience = "a disk that hangs", 5
+    with formatted(folder) as mount:
+        with gateway.Gateway(folder, data=mount() / "data") as server:
+            server.start()
+            load = Load(server, server.webhook("disk").path)
+            checks.true(f"{what}: it begins well", gateway.until(lambda: load.count(204) > 50, FULL_SECONDS))
+            subprocess.run(["fsfreeze", "--freeze", folder / "disk"], check=True)
+            try:
+                began = time.monotonic()
+                told = gateway.until(lambda: load.count(503) >= CLIENTS, FULL_SECONDS)
+                checks.true(f"{what}: who waits is sent away", told, server.said())
+                waited = time.monotonic() - began
+                checks.true(f"{what}: in time", patience - 1 < waited < patience + 5, waited)
+                after = {one.headers.get("retry-after") for one in list(load.answers.values()) if one.status == 503}
+                checks.equal(f"{what}: 503 comes with Retry-After", after, {"5"})
+                ready = server.admin("/readyz")
+                found = (ready.status, ready.json()["checks"]["spool"], len(ready.json()["degraded"]))
+                checks.equal(f"{what}: readiness says slow, and ready", found, (200, "slow", 1))
+            finally:
+                subprocess.run(["fsfreeze", "--unfreeze", folder / "disk"], check=True)
+            check_recovery(checks, what, server, load)
+            numbers = {one["payload"].get("number") for one in server.drained_events()}
+            acked = {number for number, answer in load.answers.items() if answer.status == 204}
+            checks.equal(f"{what}: what was answered is there", acked - numbers, set())
+            check_whole(checks, what, server)
+
+
 def damage(spool, text):
     """Turns one bit of the first place that holds the text; returns (file, offset)."""
     for path in sorted(spool.glob("*")):
@@ -310,7 +339,7 @@ def check_second(checks, folder):
 
 def check(checks, folder):
     """The whole script, each part in a folder of its own."""
-    parts = check_foreign, check_unreachable, check_read_only, check_last_damage, check_old_damage, check_second
+    parts = check_foreign, check_unreachable, check_read_only, check_hanging, check_last_damage, check_old_damage, check_second
     for part in parts:
         place = folder / part.__name__
         place.mkdir()

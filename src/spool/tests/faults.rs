@@ -157,3 +157,24 @@ async fn power_loss_under_load_loses_nothing_that_was_acknowledged_or_released()
     }
     assert_eq!(open_batches, 160);
 }
+
+#[tokio::test]
+async fn a_slow_disk_keeps_nobody_waiting_for_ever() {
+    let disk = FaultDisk::new(1);
+    let options = Options { append_time: Duration::from_millis(200), ..small() };
+    let (spool, _) = open_on(&disk, &options).expect("a spool");
+    spool.append(frame(1, 10)).await.expect("a receipt");
+    assert!(!spool.status().slow);
+    disk.set(Plan { delay: Some(Duration::from_secs(2)), ..Plan::default() });
+    let began = std::time::Instant::now();
+    let (first, second) = tokio::join!(spool.append(frame(2, 10)), spool.append(frame(3, 10)));
+    assert_eq!((first, second), (Err(SpoolError::Slow), Err(SpoolError::Slow)));
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    disk.set(Plan::default());
+    // What was on its way is written, nothing is refused, and who comes now waits no longer than it takes.
+    while spool.append(frame(4, 10)).await == Err(SpoolError::Slow) {}
+    assert_eq!(spool.status().refusing, None);
+    assert!(spool.status().slow, "that was not long ago");
+    let kept = read_all(&spool, "live").await;
+    assert!([1, 2, 3, 4].iter().all(|number| kept.values().any(|one| one == number)), "{kept:?}");
+}
