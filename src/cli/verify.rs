@@ -10,8 +10,8 @@ use crate::config;
 use crate::id::Secret;
 use crate::verify::certificate::read_pem;
 use crate::verify::signature::{
-    self, Case, CasesFault, Greeting, Origin, Outcome, Parameters, Registry, Request, SchemeFault,
-    Tally, Verifier,
+    self, Case, CasesFault, Greeting, Known, Origin, Outcome, Parameters, Registry, Request,
+    SchemeFault, Tally, Verifier,
 };
 
 use super::case::{self, CaseError, Holds};
@@ -24,8 +24,8 @@ pub(super) struct Args {
     /// Recorded requests with their decisions, one JSON object for each line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["provider", "request"])]
     cases: Option<PathBuf>,
-    /// Who sent it, such as github; `hookgate verify --list` tells all
-    #[arg(value_name = "PROVIDER", required_unless_present_any = ["cases", "list"])]
+    /// Who sent it, such as github; `hookgate verify --list` tells all. Found by the headers, when one alone fits
+    #[arg(value_name = "PROVIDER")]
     provider: Option<String>,
     /// A request file, as `hookgate test` reads them; `-` for standard input
     #[arg(long, value_name = "FILE", required_unless_present_any = ["cases", "list"])]
@@ -63,6 +63,9 @@ response_status, response_headers, response_body.
 Providers of your own are rows [[schemes.NAME.scheme]] of the configuration file, in the form of
 those that come with hookgate; each names its cases, and is checked by them.
 
+Without PROVIDER it is the one whose headers the request has. Where several sign in the same header,
+it is whichever the secret fits; and when it fits none, they are named, and one has to be given.
+
 Exit codes: 0 verified, or every case as recorded, 1 refused, or a case that came out otherwise,
 3 a file that does not load.
 
@@ -70,6 +73,7 @@ Examples:
   hookgate verify --list
   hookgate verify acme --config config.toml --request capture.request.json --secret-file secret
   hookgate verify github --request capture.request.json --secret-file secret --explain
+  hookgate verify --request capture.request.json --secret-file secret --explain
   hookgate verify --cases tests/data/signatures.jsonl";
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -129,8 +133,8 @@ fn run_cases(path: &Path, registry: &Registry) -> Result<(), Failure> {
 
 fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
     let not_read = |fault: CaseError| Failure::NotLoaded(fault.to_string());
-    let (Some(provider), Some(path)) = (&args.provider, &args.request) else {
-        return Err(Failure::Usage("a provider and --request go together".to_owned()));
+    let Some(path) = &args.request else {
+        return Err(Failure::Usage("give --request, or --cases".to_owned()));
     };
     let sample = if path == Path::new("-") {
         case::parse("standard input", &case::read_input(Holds::Request).map_err(not_read)?)
@@ -138,11 +142,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         case::read(path)
     };
     let sample = sample.map_err(not_read)?;
-    let row = registry.find(provider).map_err(refused)?;
-    let secrets = secrets(&args.secret_file)?;
-    let parameters: Parameters = args.parameter.iter().cloned().collect();
-    let verifier = Verifier::new(provider, row, &secrets, parameters, args.tolerance);
-    let verifier = verifier.map_err(refused)?;
+    let secrets = &secrets(&args.secret_file)?[..];
     let pem = match &args.certificate {
         Some(path) => Some(case::read_text(path, Holds::Key).map_err(not_read)?),
         None => None,
@@ -152,8 +152,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
     let present = Clock::System.now();
     let at = args.at.map(|moment| moment.before(present));
     let now = at.or(sample.received).unwrap_or(present);
-    let now = Some(now.micros().div_euclid(1_000_000));
-    let request = Request {
+    let request = &Request {
         method: &sample.method,
         headers: &sample.headers,
         query: sample.query.as_deref(),
@@ -161,36 +160,101 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         slug: None,
         certificate: shown.as_ref(),
     };
-    match verifier.greet(&request, &certificate, now) {
-        Greeting::Answer(answer) => {
-            return print_line(&format!("a handshake: answered with {}", answer.status));
-        }
-        Greeting::Refused(status, fault) => {
-            return Err(Failure::No(format!("a handshake, refused with {status}: {fault}")));
-        }
-        Greeting::None => {}
+    let now = Some(now.micros().div_euclid(1_000_000));
+    let trial = Trial { args, registry, secrets, request, known: &certificate, now };
+    match &args.provider {
+        Some(provider) => trial.of(provider),
+        None => trial.of_whoever(),
     }
-    match verifier.judge(&request, &certificate, now) {
-        Ok(proof) => {
-            let timed = if proof.timed { "time signed" } else { "no time is signed" };
-            let secret = proof.secret + 1;
-            print_line(&format!(
-                "verified: {provider}, secret {secret} of {}, {timed}",
-                secrets.len()
-            ))
+}
+
+/// A request, and with what it is judged.
+struct Trial<'a> {
+    args: &'a Args,
+    registry: &'a Registry,
+    secrets: &'a [Secret],
+    request: &'a Request<'a>,
+    known: &'a dyn Known,
+    now: Option<i64>,
+}
+
+impl Trial<'_> {
+    fn verifier(&self, provider: &str) -> Result<Verifier, SchemeFault> {
+        let row = self.registry.find(provider)?;
+        let parameters: Parameters = self.args.parameter.iter().cloned().collect();
+        Verifier::new(provider, row, self.secrets, parameters, self.args.tolerance)
+    }
+
+    /// Whether it is of that provider.
+    fn of(&self, provider: &str) -> Result<(), Failure> {
+        let verifier = self.verifier(provider).map_err(refused)?;
+        let (fault, said) = match verifier.greet(self.request, self.known, self.now) {
+            Greeting::Answer(answer) => {
+                return print_line(&format!("a handshake: answered with {}", answer.status));
+            }
+            Greeting::Refused(status, fault) => {
+                let said = format!("a handshake, refused with {status}: {fault}");
+                (fault, said)
+            }
+            Greeting::None => match verifier.judge(self.request, self.known, self.now) {
+                Ok(proof) => {
+                    let timed = if proof.timed { "time signed" } else { "no time is signed" };
+                    let (secret, most) = (proof.secret + 1, self.secrets.len());
+                    return print_line(&format!(
+                        "verified: {provider}, secret {secret} of {most}, {timed}"
+                    ));
+                }
+                Err(fault) => {
+                    let said = format!("refused ({}): {fault}", fault.reason());
+                    (fault, said)
+                }
+            },
+        };
+        if self.args.explain {
+            if fault.to_string().contains("authorization") {
+                say(
+                    "  request files and captures never hold Authorization: nothing is known of it",
+                );
+            }
+            for line in verifier.explain(self.registry, self.request, self.known, &fault) {
+                say(&format!("  {}", clean(&line)));
+            }
         }
-        Err(fault) => {
-            if args.explain {
-                if fault.to_string().contains("authorization") {
+        Err(Failure::No(clean(&said)))
+    }
+
+    /// Whether it is of the provider that its headers tell of: of the only one, or of the only one it is right for.
+    fn of_whoever(&self) -> Result<(), Failure> {
+        let bearers = signature::bearers(self.registry, self.request);
+        let is_right = |name: &&&str| {
+            let verifier = self.verifier(name);
+            verifier.is_ok_and(|one| one.judge(self.request, self.known, self.now).is_ok())
+        };
+        let right: Vec<&str> = bearers.iter().filter(is_right).copied().collect();
+        match (&bearers[..], &right[..]) {
+            ([], _) => {
+                let says = "refused (signature_missing): no header of the request is one that signatures stand in";
+                if self.args.explain {
+                    say("  it was sent unsigned, or something on its way took the header off");
                     say(
-                        "  request files and captures never hold Authorization: nothing is known of it",
+                        "  signatures in the body or the query are looked for where PROVIDER is named",
                     );
                 }
-                for line in verifier.explain(registry, &request, &certificate, &fault) {
-                    say(&format!("  {}", clean(&line)));
-                }
+                Err(Failure::No(says.to_owned()))
             }
-            Err(Failure::No(format!("refused ({}): {}", fault.reason(), clean(&fault.to_string()))))
+            ([only], _) | (_, [only]) => {
+                say(&format!("the headers are those of {only}"));
+                self.of(only)
+            }
+            (_, [_, _, ..]) => {
+                print_line(&format!("verified: these sign alike: {}", right.join(", ")))
+            }
+            _ => {
+                let names = bearers.join(", ");
+                Err(Failure::Usage(format!(
+                    "its headers may be those of {names}: name the PROVIDER"
+                )))
+            }
         }
     }
 }

@@ -13,3 +13,4 @@ mod tested;
 mod tidied;
 mod tidy;
 mod told;
+mod verified;

@@ -11,6 +11,23 @@ use super::request::Request;
 use super::source::From;
 use super::{Known, Registry, Verifier};
 
+/// Most of the others that are named.
+const OTHERS_MAX: usize = 8;
+
+/// Providers whose signature's header a request carries.
+#[must_use]
+pub fn bearers<'a>(registry: &'a Registry, request: &Request<'_>) -> Vec<&'a str> {
+    let carries = |from: &From| match from {
+        From::Headers(names) => names.iter().any(|name| request.headers.contains_key(name)),
+        _ => false,
+    };
+    let named = registry.iter().filter(|(_, provider)| {
+        let mut sources = provider.schemes.iter().filter_map(|scheme| scheme.signature.as_ref());
+        sources.any(|source| carries(&source.from))
+    });
+    named.map(|(name, _)| name).collect()
+}
+
 impl Verifier {
     /// What else is to be said of a refused request: what would have been accepted, or what is found instead.
     #[must_use]
@@ -22,7 +39,15 @@ impl Verifier {
         fault: &Fault,
     ) -> Vec<String> {
         let fits = |request: &Request<'_>| self.judge(request, known, None).is_ok();
+        let asked = self.provider.handshakes.iter();
+        let asked = asked.into_iter().find(|one| one.is_asked(request, &self.parameters));
+        if let Some(said) = asked.and_then(|one| one.explain(fault)) {
+            return said;
+        }
         match fault {
+            Fault::Missing(_) if asked.is_some() && fits(request) => {
+                vec!["the signature is right: what is to be said back is missing".to_owned()]
+            }
             Fault::Clock { .. } | Fault::Expired(_) | Fault::Early(_) => {
                 let said = if fits(request) {
                     "the signature is right: only the clock, or an old request, is at fault"
@@ -32,7 +57,9 @@ impl Verifier {
                 vec![said.to_owned()]
             }
             Fault::Unsigned { .. } | Fault::Missing(_) => {
-                let others = self.others(registry, request);
+                let mut others = bearers(registry, request);
+                others.retain(|name| *name != self.name());
+                others.truncate(OTHERS_MAX);
                 let said = if others.is_empty() {
                     "no header of the request is one that signatures stand in: it was \
                              sent unsigned, or something on its way took the header off"
@@ -48,20 +75,6 @@ impl Verifier {
             Fault::Mismatch | Fault::Digest(_) => self.suspects(request, &fits),
             _ => Vec::new(),
         }
-    }
-
-    /// Providers whose signature's header a request carries.
-    fn others(&self, registry: &Registry, request: &Request<'_>) -> Vec<String> {
-        let carries = |from: &From| match from {
-            From::Headers(names) => names.iter().any(|name| request.headers.contains_key(name)),
-            _ => false,
-        };
-        let named = registry.iter().filter(|(name, provider)| {
-            let mut sources =
-                provider.schemes.iter().filter_map(|scheme| scheme.signature.as_ref());
-            *name != self.name() && sources.any(|source| carries(&source.from))
-        });
-        named.map(|(name, _)| name.to_owned()).take(8).collect()
     }
 
     /// What of a body, when it is changed back, makes the signature right.

@@ -282,6 +282,20 @@ impl Handshake {
         }
     }
 
+    /// What speaks against a question that is proven by a word, or by nothing; `None` where a signature proves it.
+    pub(super) fn explain(&self, fault: &Fault) -> Option<Vec<String>> {
+        Some(match (self.proof, fault) {
+            (Proof::Signature | Proof::Unclaimed, _) => return None,
+            (Proof::Token, Fault::Mismatch) => {
+                vec!["the token that it shows is not the secret".to_owned()]
+            }
+            (Proof::Setting, Fault::Mismatch) => {
+                vec![format!("the word that it shows is not the setting `{}`", self.setting)]
+            }
+            _ => Vec::new(),
+        })
+    }
+
     fn is_token(&self, asked: &Asked<'_>) -> Result<(), Fault> {
         let Some(source) = &self.token else { return Err(Fault::NoSecret) };
         let shown = source.read_one(asked.request, asked.parameters)?;

@@ -33,6 +33,7 @@ use http::HeaderName;
 use crate::id::Secret;
 
 pub use case::{Case, CasesFault, Outcome, Tally, run_cases};
+pub use explain::bearers;
 pub use fault::{Fault, SchemeFault};
 pub use fetched::{Form, Kept, Known, Wanted};
 pub use handshake::{Answer, Greeting};

@@ -1,0 +1,189 @@
+//! `hookgate verify` and `hookgate sign` as a program, on requests that went wrong on their way. In: request files. Out:
+//! what is said of them, the exit codes, and that what would have been right is never said.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+const SIGNED_AT: &str = "2026-09-21T14:13:20Z";
+const BODY: &str = r#"{"event":"paid","total":12}"#;
+/// Of secret, moment and body, by another program.
+const TAG: &str = "26eb5d159e59d1540a0bedeb68ea91e7f1e599445a94a12833b85ba36b9d4e58";
+/// The question of Slack's documentation, and its signature by another program.
+const QUESTION: &str = r#"{"token":"Jhj5dZrVaK7ZwHHjRyZWjbDl","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#;
+const QUESTION_TAG: &str = "5e7132cd4067c96b7e7541c5256422f28478c43706e17553320fbcf67455ec63";
+
+static FOLDERS: AtomicU32 = AtomicU32::new(0);
+
+/// A folder with files for the program; goes with its value.
+struct Desk(PathBuf);
+
+/// What the program said, on both ways, and how it ended.
+struct Told {
+    code: i32,
+    text: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hookgate-verified-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Told {
+        let output = Command::new(env!("CARGO_BIN_EXE_hookgate"))
+            .args(arguments)
+            .current_dir(&self.0)
+            .output()
+            .expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).expect("text");
+        Told { code: output.status.code().expect("it ended by itself"), text }
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).expect("a file");
+    }
+
+    /// What is said of a request of Slack's at a moment, and never that it should have been `right`.
+    fn explained(&self, headers: &Value, body: &str, secret: &str, at: &str, right: &str) -> Told {
+        let request = json!({ "method": "POST", "headers": headers, "body": body });
+        self.put("capture.request.json", &request.to_string());
+        self.put("secret", secret);
+        let request = ["verify", "--request", "capture.request.json", "--secret-file", "secret"];
+        let told = self.run(&[&request[..], &["--explain", "--at", at]].concat());
+        let shown = headers.get("X-Slack-Signature").and_then(Value::as_str).unwrap_or_default();
+        assert!(shown.contains(right) || !told.text.contains(right), "{}", told.text);
+        assert!(!told.text.contains(secret) && !told.text.contains(SECRET), "{}", told.text);
+        told
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn slack(tag: &str) -> Value {
+    json!({
+        "Content-Type": "application/json",
+        "X-Slack-Request-Timestamp": "1790000000",
+        "X-Slack-Signature": format!("v0={tag}"),
+    })
+}
+
+#[test]
+fn what_differs_is_said_without_a_provider_and_without_what_is_right() {
+    let desk = Desk::new();
+    let told = desk.explained(&slack(TAG), BODY, SECRET, SIGNED_AT, TAG);
+    assert_eq!(told.code, 0, "{}", told.text);
+    assert!(told.text.contains("verified: slack"), "{}", told.text);
+    let wrong = "0".repeat(64);
+    let proxied = r#"{"event": "paid", "total": 12}"#;
+    let plain = json!({ "Content-Type": "application/json" });
+    let late = "2026-09-21T14:20:12Z";
+    for (what, headers, body, secret, at, says) in [
+        (
+            "header missing",
+            &plain,
+            BODY,
+            SECRET,
+            SIGNED_AT,
+            &["signature_missing", "took the header off"][..],
+        ),
+        (
+            "clock",
+            &slack(TAG),
+            BODY,
+            SECRET,
+            late,
+            &["the clock is off by 412 s", "the signature is right"],
+        ),
+        (
+            "proxy",
+            &slack(TAG),
+            proxied,
+            SECRET,
+            SIGNED_AT,
+            &["re-encoded on its way", "without spaces"],
+        ),
+        (
+            "secret",
+            &slack(TAG),
+            BODY,
+            "another",
+            SIGNED_AT,
+            &["signature_mismatch", "the secret is another"],
+        ),
+        (
+            "tag",
+            &slack(&wrong),
+            BODY,
+            SECRET,
+            SIGNED_AT,
+            &["signature_mismatch", "the secret is another"],
+        ),
+    ] {
+        let told = desk.explained(headers, body, secret, at, TAG);
+        assert_eq!(told.code, 1, "{what}: {}", told.text);
+        for word in says {
+            assert!(told.text.contains(word), "{what}: {word} is not in {}", told.text);
+        }
+        assert!(!told.text.contains(TAG), "{what}: {}", told.text);
+    }
+}
+
+#[test]
+fn a_question_that_is_refused_is_explained_too() {
+    let desk = Desk::new();
+    let late = "2026-09-21T14:20:12Z";
+    let proxied = QUESTION.replace(':', ": ").replace(',', ", ");
+    for (body, secret, at, says) in [
+        (QUESTION, SECRET, late, "the signature is right: only the clock"),
+        (QUESTION, "another", SIGNED_AT, "the secret is another"),
+        (&proxied, SECRET, SIGNED_AT, "re-encoded on its way"),
+    ] {
+        let told = desk.explained(&slack(QUESTION_TAG), body, secret, at, QUESTION_TAG);
+        assert_eq!(told.code, 1, "{}", told.text);
+        assert!(told.text.contains("a handshake, refused with 401"), "{}", told.text);
+        assert!(told.text.contains(says), "{says} is not in {}", told.text);
+    }
+    let query =
+        "hub.mode=subscribe&hub.challenge=15f7d1a91c1f40f8a748fd134752feb3&hub.verify_token=STRAVA";
+    let question = json!({ "method": "GET", "query": query });
+    desk.put("question.request.json", &question.to_string());
+    desk.put("secret", "verify-me");
+    let verify = ["verify", "strava", "--request", "question.request.json", "--explain"];
+    let told = desk.run(&[&verify[..], &["--secret-file", "secret"]].concat());
+    assert_eq!(told.code, 1, "{}", told.text);
+    assert!(told.text.contains("the token that it shows is not the secret"), "{}", told.text);
+    assert!(!told.text.contains("verify-me"), "{}", told.text);
+}
+
+#[test]
+fn where_several_sign_alike_the_secret_tells_or_the_name_is_asked_for() {
+    let desk = Desk::new();
+    desk.put("secret", SECRET);
+    desk.put("another", "another");
+    desk.put("body.json", BODY);
+    let sign =
+        ["sign", "--provider", "github", "--secret-file", "secret", "-o", "request", "body.json"];
+    let signed = desk.run(&sign);
+    assert_eq!(signed.code, 0, "{}", signed.text);
+    desk.put("capture.request.json", &signed.text);
+    let verify = ["verify", "--request", "capture.request.json", "--explain", "--secret-file"];
+    let told = desk.run(&[&verify[..], &["secret"]].concat());
+    assert_eq!(told.code, 0, "{}", told.text);
+    assert!(told.text.contains("github"), "{}", told.text);
+    let told = desk.run(&[&verify[..], &["another"]].concat());
+    assert_eq!(told.code, 2, "{}", told.text);
+    assert!(told.text.contains("github") && told.text.contains("meta"), "{}", told.text);
+}
