@@ -4,8 +4,38 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 /// The numbered rows.
 const ROWS: u32 = 78;
+
+/// The faults that have a row, and words by which each is known.
+const FAULTS: [(&str, &str); 22] = [
+    ("F1", "kill -9"),
+    ("F2", "power loss"),
+    ("F3", "torn end"),
+    ("F4", "flipped bit"),
+    ("F5", "no space"),
+    ("F6", "error of a write"),
+    ("F7", "error of a sync"),
+    ("F8", "read-only"),
+    ("F10", "clock that jumps"),
+    ("F11", "no descriptors"),
+    ("F12", "memory"),
+    ("F13", "destination that is down"),
+    ("F14", "slow or half open"),
+    ("F15", "event that is not taken"),
+    ("F16", "401"),
+    ("F17", "name that is not found"),
+    ("F18", "destination's certificate that is over"),
+    ("F19", "certificate of ours that is over"),
+    ("F20", "full spool"),
+    ("F21", "all of it at once"),
+    ("F22", "file of keys"),
+    ("F23", "certificate of ours that is changed"),
+];
+/// Providers that ask before they send, at least.
+const ASKING_MIN: usize = 28;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -90,6 +120,78 @@ fn every_row_names_tests_and_every_attack_has_its_row() {
         for name in tests_of(text) {
             assert!(document.contains(&format!("`{name}`")), "SECURITY.md does not name {name}");
         }
+    }
+}
+
+#[test]
+fn every_fault_has_its_row() {
+    let document = fs::read_to_string(root().join("SECURITY.md")).expect("the document");
+    let rows = rows(&document);
+    let numbered = rows
+        .iter()
+        .filter(|row| row[0].strip_prefix('F').is_some_and(|number| number.parse::<u32>().is_ok()));
+    let numbers: Vec<&str> = numbered.map(|row| row[0]).collect();
+    assert_eq!(numbers, FAULTS.map(|(number, _)| number), "each row is in the list, in its order");
+    for (number, word) in FAULTS {
+        let told = rows.iter().filter(|row| row[0] == number && row[1].contains(word));
+        assert_eq!(told.count(), 1, "the row {number} is not of {word:?}");
+    }
+}
+
+/// The providers that ask before they send: what proves who asks, by their rows.
+fn asking() -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string(root().join("src/verify/signature/providers.toml"));
+    let table: toml::Table = text.expect("the rows").parse().expect("TOML");
+    let mut found = Vec::new();
+    for (name, row) in &table {
+        let Some(questions) = row.get("handshake").and_then(toml::Value::as_array) else {
+            continue;
+        };
+        let proof = |one: &toml::Value| {
+            let proof = one.get("proof").and_then(toml::Value::as_str);
+            proof.unwrap_or("none").to_owned()
+        };
+        let mut proofs: Vec<String> = questions.iter().map(proof).collect();
+        proofs.sort();
+        proofs.dedup();
+        found.push((name.clone(), proofs));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_handshake_has_its_row_and_its_cases() {
+    let document = fs::read_to_string(root().join("SECURITY.md")).expect("the document");
+    let behind = document.split("## Handshakes").nth(1).expect("the table of handshakes");
+    let table = behind.split("\n## ").next().expect("its section");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let cases = fs::read_to_string(root().join("tests/data/signatures.jsonl")).expect("cases");
+    let cases: Vec<Value> =
+        cases.lines().map(|line| serde_json::from_str(line).expect("a case")).collect();
+    let asking = asking();
+    assert!(asking.len() >= ASKING_MIN, "{} providers ask", asking.len());
+    let names: Vec<String> = asking.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let told: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    assert_eq!(told, names, "SECURITY.md and the rows name the same, in the same order");
+    for ((name, proofs), row) in asking.iter().zip(&rows) {
+        assert_eq!(row.len(), 5, "{name}: provider, question, proof, answer, cases");
+        assert_eq!(row[2], proofs.join(", "), "{name}: what proves it");
+        let of_it = cases.iter().filter(|case| {
+            case["provider"] == name.as_str() && case.get("response_status").is_some()
+        });
+        let (good, bad): (Vec<_>, Vec<_>) = of_it.partition(|case| case["valid"] == true);
+        assert!(!good.is_empty(), "{name}: no question of it is answered");
+        let is_proven = proofs.iter().any(|proof| proof != "none");
+        assert!(!is_proven || !bad.is_empty(), "{name}: no question of it is refused");
+        let id = |case: &&Value| case["id"].as_str().expect("an id").to_owned();
+        let mut ids: Vec<String> = good.iter().chain(&bad).map(id).collect();
+        ids.sort();
+        assert_eq!(named(row), ids, "{name}: the cases of its questions");
     }
 }
 
