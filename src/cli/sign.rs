@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// A file with the secret; or with the private key, as PEM of PKCS#8, where a provider has one
     #[arg(long, value_name = "FILE")]
     secret_file: PathBuf,
+    /// A file with the private key of a certificate, as PEM, where the secret is something else (paypal)
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// The address of the webhook, as the provider knows it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -65,13 +68,19 @@ enum Output {
 pub(super) const EXAMPLE: &str = "\
 Some providers sign inside the body or the query (mailgun, adyen, braintree, twilio): there, headers
 alone are not the whole; take -o curl or -o request. Providers that sign with a certificate of their
-own (aws-sns, paypal) cannot be signed for. Providers of the configuration file can, too.
+own are signed for with the RSA key of yours, and `hookgate verify --certificate` is told of it: for
+aws-sns the key is the secret, for paypal it stands beside the secret, which is the webhook's id.
+Providers of the configuration file can be signed for, too.
 
 Examples:
   hookgate sign --provider github --secret-file secret payload.json
   hookgate sign --provider twilio --secret-file secret --url https://hooks.example.com/hooks/SLUG -o curl form.txt
   hookgate sign --provider stripe --secret-file secret -o request payload.json |
-    hookgate verify stripe --secret-file secret --request -";
+    hookgate verify stripe --secret-file secret --request -
+  hookgate sign --provider aws-sns --secret-file key.pem -p topic=ARN -o request message.txt |
+    hookgate verify aws-sns --certificate certificate.pem -p topic=ARN --request -
+  hookgate sign --provider paypal --secret-file webhook-id --key-file key.pem -o request body.json |
+    hookgate verify paypal --secret-file webhook-id --certificate certificate.pem --request -";
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let split = text.split_once(':').ok_or("expected NAME:VALUE")?;
@@ -91,7 +100,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         args.parameter.iter().cloned().collect();
     parameters.extend(args.url.iter().map(|url| ("url".to_owned(), url.clone())));
     let way = Signer::new(&args.provider, provider, secret, parameters, args.way);
-    let way = way.map_err(verify::refused)?;
+    let key = verify::secrets(args.key_file.as_slice())?.into_iter().next();
+    let way = way.map_err(verify::refused)?.with_key(key.as_ref());
     let body = if args.body == Path::new("-") {
         case::read_input(Holds::Request).map_err(not_read)?.into_bytes()
     } else {

@@ -25,7 +25,7 @@ const FAULTS: [(&str, &str); 22] = [
     ("F13", "destination that is down"),
     ("F14", "slow or half open"),
     ("F15", "event that is not taken"),
-    ("F16", "401"),
+    ("F16", "401 or 403"),
     ("F17", "name that is not found"),
     ("F18", "destination's certificate that is over"),
     ("F19", "certificate of ours that is over"),

@@ -187,3 +187,44 @@ fn where_several_sign_alike_the_secret_tells_or_the_name_is_asked_for() {
     assert_eq!(told.code, 2, "{}", told.text);
     assert!(told.text.contains("github") && told.text.contains("meta"), "{}", told.text);
 }
+
+/// Signs by the key of a certificate that stands in for the provider's, and judges by that certificate.
+fn certified(desk: &Desk, provider: &str, sign: &[&str], verify: &[&str]) {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fetched");
+    let file = |name: &str| data.join(name).to_str().expect("a path").to_owned();
+    let words = ["sign", "--provider", provider, "-o", "request", "body.json"];
+    let signed = desk.run(&[&words[..], sign].concat());
+    assert_eq!(signed.code, 0, "{provider}: {}", signed.text);
+    desk.put("signed.request.json", &signed.text);
+    desk.put("spoilt.request.json", &signed.text.replace("paid", "owed"));
+    let certificate = if provider == "paypal" { "paypal.pem" } else { "sns.pem" };
+    for (request, certificate, code, says) in [
+        ("signed.request.json", certificate, 0, "verified"),
+        ("spoilt.request.json", certificate, 1, "signature_mismatch"),
+        ("signed.request.json", "server.pem", 1, "refused"),
+    ] {
+        let certificate = file(certificate);
+        let words = ["verify", provider, "--request", request, "--certificate", &certificate];
+        let told = desk.run(&[&words[..], verify].concat());
+        assert_eq!(told.code, code, "{provider} {request}: {}", told.text);
+        assert!(told.text.contains(says), "{provider} {request}: {}", told.text);
+    }
+}
+
+#[test]
+fn what_a_certificate_of_ones_own_signs_is_taken_by_it_alone() {
+    let desk = Desk::new();
+    desk.put("body.json", BODY);
+    desk.put("id", "WH-2WR32451HC0233532-67976317FL4543714");
+    let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fetched/signer-key.pem");
+    let key = key.to_str().expect("a path");
+    let topic = ["-p", "topic=arn:aws:sns:us-east-1:123456789012:orders"];
+    certified(&desk, "aws-sns", &[&topic[..], &["--secret-file", key]].concat(), &topic);
+    let secret = ["--secret-file", "id"];
+    certified(&desk, "paypal", &[&secret[..], &["--key-file", key]].concat(), &secret);
+    let sign =
+        ["sign", "--provider", "paypal", "-o", "request", "body.json", "--secret-file", "id"];
+    let told = desk.run(&sign);
+    assert_eq!(told.code, 3, "{}", told.text);
+    assert!(told.text.contains("private key"), "{}", told.text);
+}

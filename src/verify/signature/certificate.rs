@@ -69,6 +69,15 @@ fn is_region(region: &str) -> bool {
     numbered && words.len() >= 2 && words[0].len() == 2 && words.iter().all(word)
 }
 
+impl Certificate {
+    /// An address that its provider might keep it at, and does not.
+    pub(super) fn example(&self) -> String {
+        let host = self.hosts.first().map(String::as_str).unwrap_or_default();
+        let host = host.replace("{region}", "us-east-1");
+        format!("https://{host}{}signed-here{}", self.root, self.end)
+    }
+}
+
 /// The public key of a certificate.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ mod tests;
 mod token;
 #[cfg(test)]
 mod trip;
+mod written;
 
 use std::fmt;
 use std::sync::Arc;

@@ -85,12 +85,8 @@ const NOTIFIED: [&str; 6] = ["Message", "MessageId", "Subject", "Timestamp", "To
 const ASKED: [&str; 7] =
     ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
 
-/// Amazon SNS: names and values of some fields, one for each line, signed with the key of a certificate. What was
-/// signed.
-pub(super) fn aws_sns(
-    request: &Request<'_>,
-    key: &dyn Fn() -> Result<Vec<u8>, Fault>,
-) -> Result<Vec<u8>, Fault> {
+/// What SNS signs of a message.
+pub(super) fn sns_message(request: &Request<'_>) -> Result<String, Fault> {
     let document = request.document()?;
     let root = document.root();
     let field = |name: &str| root.get(name).and_then(Value::text);
@@ -109,6 +105,20 @@ pub(super) fn aws_sns(
             None => return Err(missing(name)),
         }
     }
+    Ok(message)
+}
+
+/// Amazon SNS: names and values of some fields, one for each line, signed with the key of a certificate. What was
+/// signed.
+pub(super) fn aws_sns(
+    request: &Request<'_>,
+    key: &dyn Fn() -> Result<Vec<u8>, Fault>,
+) -> Result<Vec<u8>, Fault> {
+    let message = sns_message(request)?;
+    let document = request.document()?;
+    let root = document.root();
+    let field = |name: &str| root.get(name).and_then(Value::text);
+    let missing = |name: &str| Fault::Missing(format!("body field /{name}"));
     let algorithm = match field("SignatureVersion").as_deref() {
         Some("1") => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
         Some("2") => &RSA_PKCS1_2048_8192_SHA256,

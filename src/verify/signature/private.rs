@@ -7,8 +7,8 @@ use aws_lc_rs::signature::{
     EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
     RsaEncoding, RsaKeyPair,
 };
-use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
 
 use crate::id::Secret;
 
@@ -40,7 +40,7 @@ impl Private {
         match mac {
             Mac::Ed25519 => ed25519(form, secret).map(Self::Ed25519),
             Mac::EcdsaP256 => p256(&ECDSA_P256_SHA256_ASN1_SIGNING, secret).map(Self::P256),
-            Mac::RsaSha256 => RsaKeyPair::from_pkcs8(&pkcs8(secret)?).ok().map(Self::Rsa),
+            Mac::RsaSha256 => Self::rsa(secret),
             _ => None,
         }
     }
@@ -50,12 +50,19 @@ impl Private {
         use Algorithm as A;
         match algorithm {
             A::HS256 | A::HS384 | A::HS512 => None,
-            A::RS256 | A::RS384 | A::RS512 => {
-                RsaKeyPair::from_pkcs8(&pkcs8(secret)?).ok().map(Self::Rsa)
-            }
+            A::RS256 | A::RS384 | A::RS512 => Self::rsa(secret),
             A::ES256 => p256(&ECDSA_P256_SHA256_FIXED_SIGNING, secret).map(Self::P256),
             A::EdDSA => ed25519(SecretForm::Text, secret).map(Self::Ed25519),
         }
+    }
+
+    /// An RSA key, as PEM of PKCS#8 or of PKCS#1; `None` when the text is none.
+    pub(super) fn rsa(secret: &Secret) -> Option<Self> {
+        if let Some(der) = pkcs8(secret) {
+            return RsaKeyPair::from_pkcs8(&der).ok().map(Self::Rsa);
+        }
+        let der = PrivatePkcs1KeyDer::from_pem_slice(secret.expose().as_bytes()).ok()?;
+        RsaKeyPair::from_der(der.secret_pkcs1_der()).ok().map(Self::Rsa)
     }
 
     /// The signature of a message; `None` when the system has no chance to give.

@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use crate::id::Secret;
 
@@ -17,10 +16,11 @@ use super::material::{Key, Material, to_hex};
 use super::message::{Given, Part};
 use super::odd;
 use super::private::{Private, is_private};
-use super::request::{Parameters, Request, read_fields};
-use super::scheme::{Encoding, Mac, Provider, Scheme, Special, Unit, When};
+use super::request::{Parameters, Request};
+use super::scheme::{Mac, Provider, Scheme, Special, Unit, When};
 use super::source::{From, Source};
 use super::token;
+use super::written::{escape, put_field, set, time, written};
 
 /// A request that is to be signed.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct Signer<'a> {
     name: &'a str,
     scheme: &'a Scheme,
     secret: &'a Secret,
+    /// The private key, where the secret is something else.
+    key: Option<&'a Secret>,
     parameters: Parameters,
     /// The query of the setting `url`.
     query: Option<String>,
@@ -78,9 +80,6 @@ impl<'a> Signer<'a> {
             None => provider.schemes.iter().find(fits),
         };
         let scheme = scheme.ok_or_else(|| SchemeFault::Way { provider: name.to_owned(), most })?;
-        if scheme.certificate.is_some() {
-            return Err(unsignable("only the provider has the key of its certificate"));
-        }
         let url = scheme.needs_url().then_some("url");
         let missing = scheme.parameters().chain(url).find(|name| !parameters.contains_key(*name));
         if let Some(missing) = missing {
@@ -95,7 +94,13 @@ impl<'a> Signer<'a> {
             query = Some(behind.to_owned());
             *url = bare.to_owned();
         }
-        Ok(Self { name, scheme, secret, parameters, query })
+        Ok(Self { name, scheme, secret, key: None, parameters, query })
+    }
+
+    /// The same with a private key beside its secret: of a certificate that stands in for the provider's.
+    #[must_use]
+    pub fn with_key(self, key: Option<&'a Secret>) -> Self {
+        Self { key, ..self }
     }
 
     /// Signs a request.
@@ -134,6 +139,19 @@ impl<'a> Signer<'a> {
         match Material::new(self.name, self.scheme, self.secret, &self.parameters)?.key {
             Key::Hmac(key) => Ok(*key),
             _ => Err(self.unsignable("it has no shared key")),
+        }
+    }
+
+    /// The private key that signs.
+    fn signing(&self) -> Result<&Secret, SchemeFault> {
+        let in_message = self.scheme.message.0.iter().any(|part| matches!(part, Part::Secret));
+        match self.key {
+            Some(key) => Ok(key),
+            None if self.scheme.certificate.is_some() && in_message => {
+                Err(self
+                    .unsignable("the private key of a certificate is missing beside the secret"))
+            }
+            None => Ok(self.secret),
         }
     }
 
@@ -181,6 +199,15 @@ impl Work<'_> {
     /// All that is signed beside what is there.
     fn prepare(&mut self, mark: Mark<'_>) -> Result<(), SchemeFault> {
         let scheme = self.signer.scheme;
+        if scheme.special == Some(Special::AwsSns) {
+            self.wrap_sns(mark)?;
+        }
+        if let Some(certificate) = &scheme.certificate
+            && certificate.url.read_one(&self.request(), &self.signer.parameters).is_err()
+        {
+            // Nothing is there: whoever judges has the certificate from a file.
+            self.put(&certificate.url, &certificate.example())?;
+        }
         for when in &scheme.when {
             if let When::Header { header, is: Some(is), .. } = when {
                 self.header(&header.0, is)?;
@@ -257,7 +284,7 @@ impl Work<'_> {
         let bytes = match scheme.mac {
             Mac::Ed25519 | Mac::EcdsaP256 | Mac::RsaSha1 | Mac::RsaSha256 => {
                 let form = "its private key, as PEM of PKCS#8 (Ed25519: or its seed)";
-                let key = Private::of_scheme(scheme.mac, scheme.secret, secret);
+                let key = Private::of_scheme(scheme.mac, scheme.secret, self.signer.signing()?);
                 let key = key.ok_or_else(|| self.signer.private(form))?;
                 key.sign(None, &message()?).ok_or_else(|| self.signer.private(form))?
             }
@@ -320,8 +347,47 @@ impl Work<'_> {
             Special::ClientCertificate => {
                 Err(self.signer.unsignable("a certificate is shown, and nothing is signed"))
             }
-            Special::AwsSns => Err(self.signer.unsignable("only the provider has its key")),
+            Special::AwsSns => self.sign_sns(),
         }
+    }
+
+    /// A message of SNS; a body that is none becomes the text of a notification.
+    fn wrap_sns(&mut self, mark: Mark<'_>) -> Result<(), SchemeFault> {
+        let sent = self.json().ok().filter(|body| body.get("Type").is_some());
+        let mut body = match sent {
+            Some(body) => body,
+            None => {
+                let text =
+                    std::str::from_utf8(&self.draft.body).map_err(|_| Fault::Body("text"))?;
+                serde_json::json!({ "Type": "Notification", "Message": text })
+            }
+        };
+        let topic = self.signer.parameters.get("topic").cloned().unwrap_or_default();
+        let members = body.as_object_mut().ok_or(Fault::Body("JSON"))?;
+        for (name, value) in [
+            ("MessageId", mark.id.to_owned()),
+            ("TopicArn", topic),
+            ("Timestamp", time(Unit::Rfc3339, mark.now)),
+            ("SignatureVersion", "2".to_owned()),
+        ] {
+            members.entry(name).or_insert_with(|| value.into());
+        }
+        self.draft.body = body.to_string().into_bytes();
+        Ok(())
+    }
+
+    fn sign_sns(&mut self) -> Result<(), SchemeFault> {
+        let mut body = self.json()?;
+        if body["SignatureVersion"] != "2" {
+            return Err(self.signer.unsignable("only version 2 is signed, with SHA-256"));
+        }
+        let form = "an RSA private key, as PEM";
+        let key = Private::rsa(self.signer.signing()?).ok_or_else(|| self.signer.private(form))?;
+        let message = odd::sns_message(&self.request())?;
+        let tag = key.sign(None, message.as_bytes()).ok_or_else(|| self.signer.private(form))?;
+        body["Signature"] = STANDARD.encode(tag).into();
+        self.draft.body = body.to_string().into_bytes();
+        Ok(())
     }
 
     /// Writes a value where its provider would.
@@ -395,52 +461,5 @@ impl Work<'_> {
         put.ok_or_else(|| Fault::Missing(format!("room for body field {pointer}")))?;
         self.draft.body = body.to_string().into_bytes();
         Ok(())
-    }
-}
-
-/// Puts a text at a pointer, `*` for each item; makes the objects on the way.
-fn set(value: &mut serde_json::Value, steps: &[&str], text: &str) -> Option<()> {
-    let Some((step, rest)) = steps.split_first() else {
-        *value = text.into();
-        return Some(());
-    };
-    if *step == "*" {
-        let items = value.as_array_mut().filter(|items| !items.is_empty())?;
-        return items.iter_mut().try_for_each(|item| set(item, rest, text));
-    }
-    let members = value.as_object_mut()?;
-    set(members.entry(*step).or_insert_with(|| serde_json::json!({})), rest, text)
-}
-
-/// Puts a field into a form or query, in place of those of its name.
-fn put_field(form: &mut Vec<u8>, name: &str, value: &str) {
-    let is_other = |pair: &&[u8]| {
-        let named = read_fields(pair).and_then(|fields| fields.into_iter().next());
-        named.is_some_and(|field| field.0 != name.as_bytes())
-    };
-    let mut pairs: Vec<Vec<u8>> =
-        form.split(|byte| *byte == b'&').filter(is_other).map(<[u8]>::to_vec).collect();
-    pairs.push(format!("{name}={}", escape(value.as_bytes())).into_bytes());
-    *form = pairs.join(&b'&');
-}
-
-fn escape(bytes: &[u8]) -> String {
-    percent_encode(bytes, NON_ALPHANUMERIC).to_string()
-}
-
-/// A signature as it is written; `None` when it is no text and should be.
-fn written(encoding: Encoding, bytes: &[u8]) -> Option<String> {
-    Some(match encoding {
-        Encoding::Hex | Encoding::HexOrBase64 => to_hex(bytes),
-        Encoding::Base64 => STANDARD.encode(bytes),
-        Encoding::Text => String::from_utf8(bytes.to_vec()).ok()?,
-    })
-}
-
-fn time(unit: Unit, now: i64) -> String {
-    match unit {
-        Unit::Seconds | Unit::Any => now.to_string(),
-        Unit::Milliseconds => now.saturating_mul(1000).to_string(),
-        Unit::Rfc3339 => jiff::Timestamp::from_second(now).unwrap_or_default().to_string(),
     }
 }

@@ -154,9 +154,13 @@ fn moved(scheme: &Scheme, sent: &Draft) -> Option<Draft> {
 
 #[test]
 fn what_a_row_signs_it_takes_and_nothing_that_was_changed() {
-    let mut unsignable = Vec::new();
+    let (mut unsignable, mut certified) = (Vec::new(), Vec::new());
     for (name, provider) in Registry::built_in().iter() {
         for (place, scheme) in provider.schemes.iter().enumerate() {
+            if scheme.certificate.is_some() {
+                certified.push(name.to_owned());
+                continue;
+            }
             let (parameters, another) = (parameters(scheme), keys(scheme, 8));
             let keys = keys(scheme, 7);
             let number = Some(place + 1);
@@ -190,5 +194,6 @@ fn what_a_row_signs_it_takes_and_nothing_that_was_changed() {
             }
         }
     }
-    assert_eq!(unsignable, ["aws-sns", "mtls", "paypal"]);
+    assert_eq!(unsignable, ["mtls"]);
+    assert_eq!(certified, ["aws-sns", "paypal"], "those have tests of their own");
 }
