@@ -64,7 +64,7 @@ fn tests_of(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut is_test = false;
     for line in text.lines().map(str::trim) {
-        if line == "#[test]" || line == "#[tokio::test]" {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
             is_test = true;
         } else if let Some(rest) = line.trim_start_matches("async ").strip_prefix("fn ") {
             if is_test {

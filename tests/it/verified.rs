@@ -59,8 +59,7 @@ impl Desk {
         self.put("secret", secret);
         let request = ["verify", "--request", "capture.request.json", "--secret-file", "secret"];
         let told = self.run(&[&request[..], &["--explain", "--at", at]].concat());
-        let shown = headers.get("X-Slack-Signature").and_then(Value::as_str).unwrap_or_default();
-        assert!(shown.contains(right) || !told.text.contains(right), "{}", told.text);
+        assert!(!told.text.contains(right), "{}", told.text);
         assert!(!told.text.contains(secret) && !told.text.contains(SECRET), "{}", told.text);
         told
     }
@@ -119,7 +118,7 @@ fn what_differs_is_said_without_a_provider_and_without_what_is_right() {
             "secret",
             &slack(TAG),
             BODY,
-            "another",
+            "other-0123456789",
             SIGNED_AT,
             &["signature_mismatch", "the secret is another"],
         ),
@@ -137,7 +136,6 @@ fn what_differs_is_said_without_a_provider_and_without_what_is_right() {
         for word in says {
             assert!(told.text.contains(word), "{what}: {word} is not in {}", told.text);
         }
-        assert!(!told.text.contains(TAG), "{what}: {}", told.text);
     }
 }
 
@@ -148,7 +146,7 @@ fn a_question_that_is_refused_is_explained_too() {
     let proxied = QUESTION.replace(':', ": ").replace(',', ", ");
     for (body, secret, at, says) in [
         (QUESTION, SECRET, late, "the signature is right: only the clock"),
-        (QUESTION, "another", SIGNED_AT, "the secret is another"),
+        (QUESTION, "other-0123456789", SIGNED_AT, "the secret is another"),
         (&proxied, SECRET, SIGNED_AT, "re-encoded on its way"),
     ] {
         let told = desk.explained(&slack(QUESTION_TAG), body, secret, at, QUESTION_TAG);

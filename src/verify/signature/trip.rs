@@ -195,5 +195,5 @@ fn what_a_row_signs_it_takes_and_nothing_that_was_changed() {
         }
     }
     assert_eq!(unsignable, ["mtls"]);
-    assert_eq!(certified, ["aws-sns", "paypal"], "those have tests of their own");
+    assert_eq!(certified, ["aws-sns", "paypal"], "signed for in `tests/it/verified.rs`");
 }
