@@ -1,5 +1,5 @@
-//! `hookgate verify` and `hookgate sign` as a program, on requests that went wrong on their way. In: request files. Out:
-//! what is said of them, the exit codes, and that what would have been right is never said.
+//! `hookgate verify` and `hookgate sign` as a program, on requests that went wrong on their way. In: request files.
+//! Out: what is said of them, the exit codes, and that what would have been right is never said.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,10 @@ const BODY: &str = r#"{"event":"paid","total":12}"#;
 /// Of secret, moment and body, by another program.
 const TAG: &str = "26eb5d159e59d1540a0bedeb68ea91e7f1e599445a94a12833b85ba36b9d4e58";
 /// The question of Slack's documentation, and its signature by another program.
-const QUESTION: &str = r#"{"token":"Jhj5dZrVaK7ZwHHjRyZWjbDl","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#;
+const QUESTION: &str = concat!(
+    r#"{"token":"Jhj5dZrVaK7ZwHHjRyZWjbDl","#,
+    r#""challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#,
+);
 const QUESTION_TAG: &str = "5e7132cd4067c96b7e7541c5256422f28478c43706e17553320fbcf67455ec63";
 
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
