@@ -9,13 +9,17 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::accept::{Body, Handler, Reply};
+use crate::clock::{Clock, Jumps};
 use crate::feed;
 use crate::request::Arrival;
 use crate::spool::{Lag, Spool, SpoolError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, clock};
 
 /// What `OpenMetrics` text calls itself.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// From how many seconds on readiness says that the wall clock was moved.
+const MOVED_SECONDS: f64 = 5.0;
 
 /// Where the process stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,8 @@ pub struct Admin {
     spool: Spool,
     lanes: Lanes,
     telemetry: Telemetry,
+    clock: (Arc<Clock>, Jumps),
+    facts: clock::Facts,
 }
 
 impl fmt::Debug for Admin {
@@ -82,8 +88,27 @@ impl fmt::Debug for Admin {
 impl Admin {
     /// Over what it tells of.
     #[must_use]
-    pub fn new(life: Arc<Life>, spool: Spool, lanes: Lanes, telemetry: Telemetry) -> Self {
-        Self { life, spool, lanes, telemetry }
+    pub fn new(
+        life: Arc<Life>,
+        spool: Spool,
+        lanes: Lanes,
+        telemetry: Telemetry,
+        clock: Arc<Clock>,
+    ) -> Self {
+        let (jumps, facts) = (Jumps::from_now(&clock), clock::Facts::register(&telemetry));
+        Self { life, spool, lanes, telemetry, clock: (clock, jumps), facts }
+    }
+
+    /// Looks whether the wall clock jumped, and says so.
+    pub fn watch_clock(&self) {
+        let (clock, jumps) = &self.clock;
+        if let Some(seconds) = jumps.look(clock) {
+            self.facts.jumped(jumps.moved_seconds());
+            tracing::warn!(
+                seconds,
+                "the wall clock jumped: signatures are judged by it as it is now"
+            );
+        }
     }
 
     /// 200 while new requests are welcome, else 503; each check by name.
@@ -103,7 +128,11 @@ impl Admin {
         };
         let ready = phase == "ok" && matches!(spool, "ok" | "busy" | "slow");
         let reason = "more than one request of a hundred waits over half a second for the disk";
-        let degraded: Vec<_> = status.slow.then_some(reason).into_iter().collect();
+        let jumped = "the wall clock does not stand where it would without its jumps";
+        let is_moved = self.clock.1.moved_seconds().abs() >= MOVED_SECONDS;
+        let degraded = [status.slow.then_some(reason), is_moved.then_some(jumped)];
+        let degraded: Vec<_> = degraded.into_iter().flatten().collect();
+        self.watch_clock();
         let lanes = (self.lanes)();
         let behind = |lane: &Lane| {
             json!({
@@ -126,6 +155,7 @@ impl Admin {
                 "durable": status.durable,
                 "damaged_ranges": status.damaged,
             },
+            "clock": { "jumps": self.clock.1.count(), "moved_seconds": self.clock.1.moved_seconds() },
             "index": { "frames_behind": self.index_lag() },
             "destinations": lanes.iter().map(behind).collect::<Vec<Value>>(),
         });

@@ -2,8 +2,9 @@
 //! Out: [`Time`] (microseconds since 1970, UTC) and random bytes. Never a wait, never a time zone.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z, the precision of the wire contract.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -136,6 +137,18 @@ impl Clock {
         }
     }
 
+    /// Microseconds that have passed, whatever anybody sets: only their differences mean something.
+    fn steady_micros(&self) -> i64 {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        match self {
+            Self::System => {
+                let passed = BEGAN.get_or_init(Instant::now).elapsed();
+                i64::try_from(passed.as_micros()).unwrap_or(i64::MAX)
+            }
+            Self::Fixed { .. } => 0,
+        }
+    }
+
     /// Moves a fixed clock; the system's is left alone.
     pub fn advance_seconds(&self, seconds: i64) {
         if let Self::Fixed { micros, .. } = self {
@@ -163,9 +176,70 @@ impl Clock {
     }
 }
 
+/// Whether the wall clock jumped since the start, told by one that nobody sets. What is slewed is no jump.
+#[derive(Debug)]
+pub struct Jumps {
+    /// The wall clock before the steady one, in microseconds, at the last look.
+    offset: AtomicI64,
+    /// All jumps together, in microseconds.
+    moved: AtomicI64,
+    count: AtomicU64,
+}
+
+impl Jumps {
+    /// Less is no jump: a thread that waited for the processor between two looks at two clocks sees as much.
+    const LEAST_MICROS: i64 = 2_000_000;
+
+    /// Looks from now on.
+    #[must_use]
+    pub fn from_now(clock: &Clock) -> Self {
+        let offset = AtomicI64::new(clock.now().micros() - clock.steady_micros());
+        Self { offset, moved: AtomicI64::new(0), count: AtomicU64::new(0) }
+    }
+
+    /// Looks again: by how many seconds the wall clock jumped since the last look, if it did.
+    pub fn look(&self, clock: &Clock) -> Option<f64> {
+        let offset = clock.now().micros() - clock.steady_micros();
+        let jump = offset.saturating_sub(self.offset.swap(offset, Ordering::Relaxed));
+        if jump.saturating_abs() < Self::LEAST_MICROS {
+            return None;
+        }
+        self.moved.fetch_add(jump, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Some(jump as f64 / 1e6)
+    }
+
+    /// How often it jumped.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Seconds that it stands before where it would without its jumps; fewer than none: behind.
+    #[must_use]
+    pub fn moved_seconds(&self) -> f64 {
+        self.moved.load(Ordering::Relaxed) as f64 / 1e6
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jump_is_told_once_and_a_way_back_evens_it_out() {
+        let clock = Clock::fixed(Time::from_micros(1));
+        let jumps = Jumps::from_now(&clock);
+        clock.advance_seconds(1);
+        assert_eq!(jumps.look(&clock), None, "no more than a busy machine does");
+        clock.advance_seconds(3600);
+        assert_eq!(jumps.look(&clock), Some(3600.0));
+        assert_eq!(jumps.look(&clock), None);
+        assert_eq!((jumps.count(), jumps.moved_seconds()), (1, 3600.0));
+        clock.advance_seconds(-3600);
+        assert_eq!(jumps.look(&clock), Some(-3600.0));
+        assert_eq!((jumps.count(), jumps.moved_seconds()), (2, 0.0));
+    }
 
     #[test]
     fn writes_what_it_reads() {

@@ -43,6 +43,8 @@ pub(crate) const STACK_BYTES: usize = 16 << 20;
 const DRAIN_KEPT: Duration = Duration::from_secs(3);
 /// Destinations of records that readiness tells of.
 const LANES_TOLD_MAX: usize = 100;
+/// Between two looks at the wall clock.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
 /// Connections to the admin listener.
 const ADMIN_CONNECTIONS_MAX: usize = 128;
 
@@ -223,18 +225,21 @@ impl Gateway {
         let mut addresses: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
         addresses.dedup();
         let admin_address = admin_listener.local_addr();
-        let admin = Admin::new(life.clone(), spool.clone(), lanes(&forwarder), telemetry.clone());
+        let admin = Admin::new(
+            life.clone(),
+            spool.clone(),
+            lanes(&forwarder),
+            telemetry.clone(),
+            clock.clone(),
+        );
+        let admin = Arc::new(admin);
+        tokio::spawn(watch_clock(Arc::downgrade(&admin)));
         let fetcher = fetcher(config, &clock, &telemetry);
         let (limits, options) = (api.limits(), config.hooks());
         let hooks = Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, options);
         let front = Front::new(hooks.fetching(fetcher), &feed, api);
         let front = Doors::open(sockets, listeners, handles, &Arc::new(front));
-        let admin = Doors::open(
-            admin_sockets,
-            vec![admin_listener],
-            &[Handle::current()],
-            &Arc::new(admin),
-        );
+        let admin = Doors::open(admin_sockets, vec![admin_listener], &[Handle::current()], &admin);
         life.enter(Phase::Serving);
         Ok(Self {
             addresses,
@@ -319,6 +324,15 @@ impl Gateway {
         if let Err(fault) = closing.await {
             tracing::error!(%fault, "closing failed");
         }
+    }
+}
+
+/// Looks after the wall clock as long as somebody answers on the operator's listener.
+async fn watch_clock(admin: std::sync::Weak<Admin>) {
+    loop {
+        tokio::time::sleep(CLOCK_LOOK).await;
+        let Some(admin) = admin.upgrade() else { return };
+        admin.watch_clock();
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod api;
+pub mod clock;
 pub mod damper;
 pub mod events;
 pub mod feed;

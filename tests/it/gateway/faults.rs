@@ -159,7 +159,14 @@ fn a_clock_that_jumps_costs_no_request_no_order_and_no_budget() {
     let listener = TcpListener::bind(address).expect("the same port");
     let (socket, _) = listener.accept().expect("the lane tries again");
     drop(socket);
-    assert_eq!(served.ask("/readyz").status, 200);
+    let ready = served.ask("/readyz");
+    assert_eq!(ready.status, 200);
+    let ready = ready.json();
+    assert!(ready["clock"]["jumps"].as_u64() >= Some(1), "{ready}");
+    assert_eq!(ready["clock"]["moved_seconds"], (-24 * HOUR) as f64, "{ready}");
+    assert!(ready["degraded"].to_string().contains("clock"), "{ready}");
+    let metrics = served.ask("/metrics").text();
+    assert!(metrics.contains("clock_moved_seconds -86400"), "{metrics}");
 }
 
 #[test]
