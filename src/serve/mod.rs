@@ -225,15 +225,8 @@ impl Gateway {
         let mut addresses: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
         addresses.dedup();
         let admin_address = admin_listener.local_addr();
-        let admin = Admin::new(
-            life.clone(),
-            spool.clone(),
-            lanes(&forwarder),
-            telemetry.clone(),
-            clock.clone(),
-        );
-        let admin = Arc::new(admin);
-        tokio::spawn(watch_clock(Arc::downgrade(&admin)));
+        let seen = (lanes(&forwarder), telemetry.clone());
+        let admin = admin_of(life.clone(), spool.clone(), seen, clock.clone());
         let fetcher = fetcher(config, &clock, &telemetry);
         let (limits, options) = (api.limits(), config.hooks());
         let hooks = Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, options);
@@ -325,6 +318,18 @@ impl Gateway {
             tracing::error!(%fault, "closing failed");
         }
     }
+}
+
+/// Who answers the operator, and looks after the wall clock.
+fn admin_of(
+    life: Arc<Life>,
+    spool: Spool,
+    (lanes, telemetry): (crate::admin::Lanes, Telemetry),
+    clock: Arc<Clock>,
+) -> Arc<Admin> {
+    let admin = Arc::new(Admin::new(life, spool, lanes, telemetry, clock));
+    tokio::spawn(watch_clock(Arc::downgrade(&admin)));
+    admin
 }
 
 /// Looks after the wall clock as long as somebody answers on the operator's listener.
