@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 #[derive(Debug, clap::Args)]
 pub(super) struct FixedReply {
     /// Answer requests that were taken with this status, 200 to 299; when nothing is said, 200 with a text, 204 without
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(200..=299))]
-    reply_status: Option<u16>,
+    #[arg(id = "reply_status", long = "reply-status", value_name = "N", value_parser = clap::value_parser!(u16).range(200..=299))]
+    status: Option<u16>,
     /// The type of its text: text/plain, application/json, application/xml, text/xml
-    #[arg(long, value_name = "TYPE")]
-    reply_type: Option<String>,
+    #[arg(id = "reply_type", long = "reply-type", value_name = "TYPE")]
+    kind: Option<String>,
     /// Answer requests that were taken with this text, at most 1024 bytes
-    #[arg(long, value_name = "TEXT")]
-    reply_body: Option<String>,
+    #[arg(id = "reply_body", long = "reply-body", value_name = "TEXT")]
+    body: Option<String>,
 }
 
 impl FixedReply {
@@ -33,7 +33,7 @@ impl FixedReply {
             reply[part] = said.unwrap_or_else(|| webhook["reply"][part].clone());
         }
         // The usual status of no text is none of a text.
-        if self.reply_status.is_none() && self.reply_body.is_some() && reply["status"] == 204 {
+        if self.status.is_none() && self.body.is_some() && reply["status"] == 204 {
             reply["status"] = Value::Null;
         }
         body["reply"] = reply;
@@ -41,9 +41,9 @@ impl FixedReply {
 
     fn parts(&self) -> [(&'static str, Option<Value>); 3] {
         [
-            ("status", self.reply_status.map(Value::from)),
-            ("media_type", self.reply_type.as_deref().map(Value::from)),
-            ("body", self.reply_body.as_deref().map(Value::from)),
+            ("status", self.status.map(Value::from)),
+            ("media_type", self.kind.as_deref().map(Value::from)),
+            ("body", self.body.as_deref().map(Value::from)),
         ]
     }
 }
