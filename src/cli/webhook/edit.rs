@@ -56,9 +56,6 @@ pub(in crate::cli) struct Args {
     /// Keep requests as they come
     #[arg(long, conflicts_with_all = ["redact_header", "redact_body", "redact_query"])]
     no_redaction: bool,
-    /// Answer requests that were taken with 204 and nothing
-    #[arg(long, conflicts_with_all = ["reply_status", "reply_type", "reply_body"])]
-    no_reply: bool,
     /// Take every request, also one that was sent before
     #[arg(long, conflicts_with_all = ["dedup_key", "dedup_window"])]
     no_dedup: bool,
@@ -75,7 +72,6 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         || args.networks.is_said()
         || args.turn.is_said()
         || args.reply.is_said()
-        || args.no_reply
         || args.redaction.is_said()
         || args.no_redaction
         || args.verification.is_said();
@@ -112,9 +108,6 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     args.verification.fill(&mut body, &webhook["verification"])?;
     if args.no_redaction {
         body["redact"] = Value::Null;
-    }
-    if args.no_reply {
-        body["reply"] = Value::Null;
     }
     if args.no_dedup {
         body["dedup_key"] = Value::Null;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 #[derive(Debug, clap::Args)]
 pub(super) struct FixedReply {
     /// Answer requests that were taken with this status, 200 to 299; when nothing is said, 200 with a text, 204 without
-    #[arg(id = "reply_status", long = "reply-status", value_name = "N", value_parser = clap::value_parser!(u16).range(200..=299))]
+    #[arg(id = "reply_status", long = "reply-status", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(200..=299))]
     status: Option<u16>,
     /// The type of its text: text/plain, application/json, application/xml, text/xml
     #[arg(id = "reply_type", long = "reply-type", value_name = "TYPE")]
@@ -15,17 +16,24 @@ pub(super) struct FixedReply {
     /// Answer requests that were taken with this text, at most 1024 bytes
     #[arg(id = "reply_body", long = "reply-body", value_name = "TEXT")]
     body: Option<String>,
+    /// Answer requests that were taken with 204 and nothing
+    #[arg(long, conflicts_with_all = ["reply_status", "reply_type", "reply_body"])]
+    no_reply: bool,
 }
 
 impl FixedReply {
     /// Whether anything is said.
     pub(super) fn is_said(&self) -> bool {
-        self.parts().iter().any(|(_, said)| said.is_some())
+        self.no_reply || self.parts().iter().any(|(_, said)| said.is_some())
     }
 
     /// Puts what is said into a body; parts that are not said stay as the webhook has them.
     pub(super) fn fill(&self, body: &mut Value, webhook: &Value) {
         if !self.is_said() {
+            return;
+        }
+        if self.no_reply {
+            body["reply"] = Value::Null;
             return;
         }
         let mut reply = json!({});
