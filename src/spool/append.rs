@@ -1,6 +1,6 @@
 //! The future of an append. In: a frame. Out: its receipt once it is on stable storage. Hands the frame over at the
-//! first poll and holds nothing but its sequence afterwards; dropped early, the frame is written all the same. Who waits
-//! too long for the disk is sent away by [`watch`](super::watch), without a timer of its own.
+//! first poll and holds nothing but its sequence afterwards; dropped early, the frame is written all the same.
+//! Who waits too long for the disk is sent away by [`watch`](super::watch), without a timer of its own.
 
 use std::future::Future;
 use std::pin::Pin;
