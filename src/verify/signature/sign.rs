@@ -354,13 +354,11 @@ impl Work<'_> {
     /// A message of SNS; a body that is none becomes the text of a notification.
     fn wrap_sns(&mut self, mark: Mark<'_>) -> Result<(), SchemeFault> {
         let sent = self.json().ok().filter(|body| body.get("Type").is_some());
-        let mut body = match sent {
-            Some(body) => body,
-            None => {
-                let text =
-                    std::str::from_utf8(&self.draft.body).map_err(|_| Fault::Body("text"))?;
-                serde_json::json!({ "Type": "Notification", "Message": text })
-            }
+        let mut body = if let Some(body) = sent {
+            body
+        } else {
+            let text = std::str::from_utf8(&self.draft.body).map_err(|_| Fault::Body("text"))?;
+            serde_json::json!({ "Type": "Notification", "Message": text })
         };
         let topic = self.signer.parameters.get("topic").cloned().unwrap_or_default();
         let members = body.as_object_mut().ok_or(Fault::Body("JSON"))?;
