@@ -113,6 +113,7 @@ impl Admin {
 
     /// 200 while new requests are welcome, else 503; each check by name.
     fn readiness(&self) -> Reply {
+        self.watch_clock();
         let status = self.spool.status();
         let phase = match self.life.phase() {
             Phase::Starting => "starting",
@@ -132,7 +133,6 @@ impl Admin {
         let is_moved = self.clock.1.moved_seconds().abs() >= MOVED_SECONDS;
         let degraded = [status.slow.then_some(reason), is_moved.then_some(jumped)];
         let degraded: Vec<_> = degraded.into_iter().flatten().collect();
-        self.watch_clock();
         let lanes = (self.lanes)();
         let behind = |lane: &Lane| {
             json!({

@@ -99,8 +99,11 @@ async fn what_speaks_http_goes_through_the_proxy_and_no_address_does_that_the_ru
     let fault = fault(&lanes).await;
     assert!(fault.contains("proxy opens no way") && fault.contains("403"), "{fault}");
     assert_eq!(asked.recv().await.expect("it was asked"), "refused.example:80");
-    assert!(asked.try_recv().is_err(), "nobody else was asked for");
     lanes.stop().await;
+    // It may have tried again by now.
+    while let Ok(asked) = asked.try_recv() {
+        assert_eq!(asked, "refused.example:80", "nobody else was asked for");
+    }
 }
 
 /// A proxy that leads all to one server, but for whom it refuses; and what it was asked for.
