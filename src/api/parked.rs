@@ -10,6 +10,7 @@ use super::question::reply;
 use super::{Api, Call};
 use crate::accept::Reply;
 use crate::catalogue::{Fault, LIST_MAX, Values, is_id};
+use crate::event;
 use crate::filter::Filter;
 use crate::shelf::{Asked, Gone, Lying, ShelfError, Standing};
 use crate::store::StoreError;
@@ -140,6 +141,14 @@ impl Api {
         })?;
         Ok(Asked { destination: None, ids, reason, standing, filter })
     }
+}
+
+/// What was done to one event, in the log.
+fn log_one(one: Option<Lying>, what: &'static str) {
+    let Some(Lying { aside, .. }) = one else { return };
+    let request_id = event::read_follows(&aside.event.json).map(|id| id.to_string());
+    let (destination, event_id) = (&aside.name, aside.event.id);
+    tracing::info!(destination, %event_id, request_id, "{what}");
 }
 
 fn told(lying: &Lying) -> Value {

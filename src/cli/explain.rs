@@ -106,6 +106,24 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
     lines
 }
 
+/// The budget that a refused request was over.
+fn spent(limit: &Value) -> Option<(&'static str, String)> {
+    let [budget, rate] = ["budget", "rate"].map(|key| text(limit, key));
+    let [burst, seconds] = ["burst", "retry_after_seconds"].map(|key| limit[key].as_u64());
+    let (burst, seconds) = burst.zip(seconds)?;
+    let whose = format!("the {budget}'s {rate}, {burst} at once");
+    Some(("limit", format!("{whose}: nothing was left for {seconds} s")))
+}
+
+/// A budget that a request was charged to, and what it had left then, where that is known.
+fn charged_to(limit: &Value) -> String {
+    let budget = text(limit, "budget");
+    match limit["left"].as_u64().zip(limit["of"].as_u64()) {
+        Some((left, of)) => format!("{budget} ({left} of {of} left)"),
+        None => budget,
+    }
+}
+
 /// Why one was not kept.
 fn not_kept(refusal: &Value) -> Vec<(&'static str, String)> {
     if !refusal.is_object() {
@@ -117,10 +135,12 @@ fn not_kept(refusal: &Value) -> Vec<(&'static str, String)> {
         Some(times) if times > 1 => format!(", {times} times within a second"),
         _ => String::new(),
     };
-    vec![
+    let mut lines = vec![
         ("not kept", format!("{received}  {method} from {peer}")),
         ("because", format!("{reason}, answered {}{times}", refusal["status"])),
-    ]
+    ];
+    lines.extend(spent(&refusal["limit"]));
+    lines
 }
 
 /// Several events that went together.

@@ -15,14 +15,14 @@ use serde_json::Value;
 
 use super::destination::Owner;
 use super::rules::{read_condition, read_reshaping};
-use super::sinks::check_papers;
+use super::sinks::{Sink, check_papers};
 use super::target::Target;
 use super::{Destination, ForwardError};
 use crate::catalogue::Values;
-use crate::clock::Time;
+use crate::clock::{Clock, Time};
 use crate::filter::Filter;
 use crate::id::Secret;
-use crate::limit::{PaceTexts, Pacing};
+use crate::limit::{Batch, PaceTexts, Pacing};
 use crate::render::{Condition, Reshaping};
 use crate::spool::OnFull;
 use crate::store::Record;
@@ -77,7 +77,7 @@ pub fn vet(fields: &Values, now: Time) -> Result<(), Vec<Flaw>> {
 
 /// What one request of a record's destination carries at most; nothing when its fields make none.
 pub fn batch_of(fields: &Values, clock: &Arc<Clock>) -> Option<Batch> {
-    let Said { destination, .. } = read(fields, clock.now()).ok()?;
+    let Said { destination, .. } = read(fields, &|_| None, clock.now()).ok()?;
     let bounds = Sink::new(&destination, clock, Duration::ZERO).ok()?.bounds();
     Some(Batch { events: bounds.events, bytes: bounds.bytes as u64 })
 }

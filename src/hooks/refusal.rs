@@ -199,7 +199,7 @@ mod tests {
     fn each_reason_has_its_reply() {
         let later = Exceeded { retry_after_seconds: 7 };
         let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
-        let table: [Expected<'_>; 20] = [
+        let table: [Expected<'_>; 21] = [
             (Refusal::Method, 405, Some(("allow", METHODS)), false),
             (Refusal::Unknown, 404, None, false),
             (Refusal::Network, 404, None, false),

@@ -92,8 +92,9 @@ impl Hooks {
     ) {
         let Some((webhook, account, workspace)) = trace.place else { return };
         let id = trace.id.to_string();
-        let request_id = &id;
-        tracing::debug!(request_id, %webhook, reason, status = status.as_u16(), "did not keep a request");
+        let retry_after = spent.as_ref().map(|spent| spent.retry_after_seconds);
+        let (request_id, status) = (&id, status.as_u16());
+        tracing::debug!(request_id, %webhook, reason, status, retry_after, "did not keep a request");
         self.spool.note_refused(Refused {
             id,
             webhook,

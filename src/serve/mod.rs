@@ -203,8 +203,8 @@ impl Gateway {
         let feed = feed::start(config, &spool, &clock, &telemetry)?;
         let shelf = Shelf::open(data)?;
         let webhooks = store.webhooks().await?;
-        let routes = Arc::new(Routes::with_providers(&clock, providers.clone(), &webhooks));
-        watch_webhooks(&store, &routes);
+        let routes = Routes::with_providers(&clock, providers.clone(), &webhooks);
+        let (routes, records) = (watch_webhooks(&store, routes), (&*store, &*webhooks));
         let keys = Arc::new(Keyring::new());
         let api = {
             let (store, keys, clock) = (store.clone(), keys.clone(), clock.clone());
@@ -217,8 +217,7 @@ impl Gateway {
         let handles = cores.handles();
         let (sockets, listeners) = bind(config, handles.len(), &clock, &telemetry)?;
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
-        let forwarder = lanes_of(config, &store, (&spool, &shelf), &clock, &telemetry).await?;
-        weigh(&forwarder, &webhooks);
+        let forwarder = lanes_of(config, records, (&spool, &shelf), &clock, &telemetry).await?;
         let (stop_pump, stopped) = watch::channel(false);
         let upkeep = tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
         let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
@@ -348,22 +347,17 @@ fn keys_of(config: &Config) -> Result<Option<Keys>, StoreError> {
 }
 
 /// Lets the table of hooks hear of every change.
-fn watch_webhooks(store: &Store, routes: &Arc<Routes>) {
-    let routes = Arc::clone(routes);
-    store.watch(Box::new(move |change| routes.apply(change)));
-}
-
-/// Tells lanes how many events each webhook has in a turn.
-fn weigh(forwarder: &Forwarder, webhooks: &[Webhook]) {
-    for webhook in webhooks {
-        forwarder.weigh(webhook.id, webhook.weight);
-    }
+fn watch_webhooks(store: &Store, routes: Routes) -> Arc<Routes> {
+    let routes = Arc::new(routes);
+    let told = Arc::clone(&routes);
+    store.watch(Box::new(move |change| told.apply(change)));
+    routes
 }
 
 /// The lanes of the operator's destinations and of those that records describe.
 async fn lanes_of(
     config: &Config,
-    store: &Store,
+    (store, webhooks): (&Store, &[Webhook]),
     (spool, shelf): (&Spool, &Shelf),
     clock: &Arc<Clock>,
     telemetry: &Telemetry,
@@ -384,6 +378,9 @@ async fn lanes_of(
     let destinations = enabled.map(Forward::destination).collect::<Result<_, _>>()?;
     let destinations = Forwarder::settle(destinations, &ground).await?;
     let forwarder = Forwarder::start(destinations, &store.destinations().await?, ground)?;
+    for webhook in webhooks {
+        forwarder.weigh(webhook.id, webhook.weight);
+    }
     // Nobody can have changed one since it was read: nothing is served yet.
     store.watch(Box::new(forwarder.watcher()));
     Ok(forwarder)

@@ -356,20 +356,32 @@ pub(super) fn discard(
     asked: &Asked,
     most: u64,
 ) -> Result<Gone, ShelfError> {
-    let (whose, ids, reason, standing, fit) = asked.parameters(connection)?;
+    let (whose, asked_ids, reason, standing, fit) = asked.parameters(connection)?;
     let sql = format!("SELECT count(*) FROM aside WHERE in_hand <> 0 AND {CONDITION}");
     let on_their_way: i64 =
-        connection.query_row(&sql, params![whose, ids, reason, standing, fit], |row| row.get(0))?;
+        connection
+            .query_row(&sql, params![whose, asked_ids, reason, standing, fit], |row| row.get(0))?;
     let sql = format!(
         "DELETE FROM aside WHERE number IN
              (SELECT number FROM aside WHERE in_hand = 0 AND {CONDITION} ORDER BY number LIMIT ?6)
-         RETURNING id"
+         RETURNING id, destination, workspace"
     );
-    let mut statement = connection.prepare(&sql)?;
-    let read = |row: &Row<'_>| Ok(Uuid::from_bytes(row.get(0)?));
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![whose, ids, reason, standing, fit, most], read)?;
-    let ids = rows.collect::<Result<_, _>>()?;
+    let mut ids = Vec::new();
+    {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut note = connection
+            .prepare("INSERT INTO gone (id, destination, workspace) VALUES (?1, ?2, ?3)")?;
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query(params![whose, asked_ids, reason, standing, fit, most])?;
+        while let Some(row) = rows.next()? {
+            let [id, destination, workspace]: [[u8; 16]; 3] =
+                [row.get(0)?, row.get(1)?, row.get(2)?];
+            note.execute([id, destination, workspace])?;
+            ids.push(Uuid::from_bytes(id));
+        }
+    }
+    let sql = "DELETE FROM gone WHERE number <= (SELECT max(number) FROM gone) - ?1";
+    connection.execute(sql, [GONE_MAX.cast_signed()])?;
     Ok(Gone { ids, on_their_way: on_their_way.unsigned_abs() })
 }
 
@@ -391,7 +403,7 @@ pub(super) fn discarded(
     Ok(found)
 }
 
-/// Since when a destination takes nothing.
+/// How a destination fails, if it does.
 pub(super) fn failing(
     connection: &Connection,
     destination: Uuid,

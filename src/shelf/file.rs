@@ -68,8 +68,13 @@ const HANDS: &str = "
     END;
 ";
 
-/// What was let go of, for whoever asks what became of it. Older programs pass over it.
-const GONE: &str = "
+/// What came with version 4: how a destination fails, beside since when (what is there was told when it was kept), and
+/// what was let go of, for whoever asks what became of it.
+const TROUBLES: &str = "
+    ALTER TABLE failing ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE failing ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE failing ADD COLUMN next INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE failing ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE IF NOT EXISTS gone (
         number INTEGER PRIMARY KEY,
         destination BLOB NOT NULL,
@@ -107,14 +112,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
             if found < 3 {
                 transaction.execute_batch(HANDS)?;
             }
-            transaction.execute_batch(FAILING)?;
+            transaction.execute_batch(TROUBLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
         VERSION => {}
         found => return Err(ShelfError::Newer { found, known: VERSION }),
     }
-    connection.execute_batch(GONE)?;
     Ok(connection)
 }
 

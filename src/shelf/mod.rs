@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::id::Uuid;
 use attempts::Attempts;
 
-pub use ask::{Asked, Counts, GONE_MAX, Gone, Has, Left, Most};
+pub use ask::{Asked, Counts, Failing, GONE_MAX, Gone, Has, Left, Most};
 pub use attempts::{ATTEMPTS_MAX, Attempt, Batch, Places, Remembered, batch_of};
 pub use pending::Pending;
 pub use row::{Aside, Key, Lying, Standing, Told};

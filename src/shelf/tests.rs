@@ -65,7 +65,14 @@ async fn another_name_has_all_that_lay_under_the_first() {
     let all = vec![aside(1, "a", Standing::Refused), aside(2, "a", Standing::Behind)];
     let had = shelf.put(ONE, all).await.expect("kept");
     shelf.put_holes(ONE, "7".to_owned()).await.expect("kept");
-    shelf.set_failing(ONE, Some(Time::from_micros(5))).await.expect("kept");
+    let failing = Failing {
+        since: Time::from_micros(5),
+        failures: 2,
+        next: Time::from_micros(7),
+        wait: Duration::from_secs(1),
+        is_told: true,
+    };
+    shelf.set_failing(ONE, Some(failing)).await.expect("kept");
     for _ in 0..2 {
         shelf.adopt(ONE, OTHER, "named".to_owned()).await.expect("adopted");
         assert_eq!(shelf.counts(OTHER).await, Ok(had));
@@ -73,7 +80,7 @@ async fn another_name_has_all_that_lay_under_the_first() {
     }
     let lying = shelf.list(Asked::default(), 9, 0).await.expect("a list");
     assert!(lying.iter().all(|one| one.aside.name == "named"), "{lying:?}");
-    assert_eq!(shelf.failing(OTHER).await, Ok(Some(Time::from_micros(5))));
+    assert_eq!(shelf.failing(OTHER).await, Ok(Some(failing)));
     assert_eq!(shelf.take_holes(OTHER).await.expect("holes").as_deref(), Some("7"));
     shelf.put(OTHER, vec![aside(3, "b", Standing::Refused)]).await.expect("kept");
     assert_eq!(shelf.counts(OTHER).await.expect("counted").events, 3);
@@ -211,11 +218,13 @@ async fn a_file_of_before_is_brought_up() {
     let counts = shelf.put(ONE, all).await.expect("kept");
     drop(shelf);
     let old = Connection::open(folder.0.join(FILE_NAME)).expect("a file");
-    let sql = "ALTER TABLE failing DROP COLUMN told; ALTER TABLE failing DROP COLUMN failures;
-               ALTER TABLE failing DROP COLUMN next; ALTER TABLE failing DROP COLUMN wait; INSERT INTO failing VALUES (zeroblob(16), 7);
-               DROP TRIGGER aside_came; DROP TRIGGER aside_went; DROP TABLE tally;
-               ALTER TABLE aside DROP COLUMN in_hand; PRAGMA user_version = 2;";
-    old.execute_batch(sql).expect("the second version");
+    let third = "ALTER TABLE failing DROP COLUMN told; ALTER TABLE failing DROP COLUMN failures;
+                 ALTER TABLE failing DROP COLUMN next; ALTER TABLE failing DROP COLUMN wait;
+                 INSERT INTO failing VALUES (zeroblob(16), 7); PRAGMA user_version = 3;";
+    let second = "DROP TRIGGER aside_came; DROP TRIGGER aside_went; DROP TABLE tally;
+                  ALTER TABLE aside DROP COLUMN in_hand; PRAGMA user_version = 2;";
+    old.execute_batch(third).expect("the third version");
+    old.execute_batch(second).expect("the second version");
     drop(old);
     let shelf = Shelf::open(&folder.0).expect("a shelf");
     let moment = Time::from_micros;
@@ -231,4 +240,11 @@ async fn a_file_of_before_is_brought_up() {
     assert_eq!(shelf.counts(ONE).await, Ok(counts));
     assert_eq!(discarded(&shelf, 2).await.0.len(), 1);
     assert_eq!(shelf.counts(ONE).await.expect("counts").events, 2);
+    drop(shelf);
+    let old = Connection::open(folder.0.join(FILE_NAME)).expect("a file");
+    old.execute_batch(third).expect("the third version");
+    drop(old);
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    assert_eq!(shelf.counts(ONE).await.expect("counts").events, 2);
+    assert!(shelf.failing(Uuid::nil()).await.expect("an answer").is_some());
 }

@@ -28,8 +28,8 @@ use super::{
 use crate::clock::{Clock, Time};
 use crate::event::Event;
 use crate::journal::{
-    Disk, Found, Journal, Mode, RealDisk, Recovered, Report, Scope, Start, count_damages, probe,
-    recover,
+    Disk, Found, Journal, Mode, RealDisk, Recovered, Report, Scope, Shelf, Start, count_damages,
+    probe, recover,
 };
 use crate::telemetry::Telemetry;
 use crate::telemetry::spool::Facts;
@@ -126,6 +126,16 @@ pub(super) fn open(
     Ok((running, report.into()))
 }
 
+/// One segment is ready before the first is full.
+fn make_ahead(shelf: &Shelf, disk: &dyn Disk, folder: &Path, (bytes, mode, id): (u64, Mode, u64)) {
+    if shelf.spare_count() > 0 {
+        return;
+    }
+    if let Err(fault) = shelf.fill_spare(disk, folder, bytes, mode, id) {
+        tracing::warn!(%fault, "no segment could be made ahead");
+    }
+}
+
 /// Recovers, and starts nothing.
 pub(super) fn prepare(
     ground: Ground,
@@ -156,13 +166,7 @@ pub(super) fn prepare(
     if saved.is_bad {
         tracing::warn!("the cursors are damaged: readers without one start at the oldest frame");
     }
-    if shelf.spare_count() == 0 {
-        let id = chance.u64(..);
-        let filled = shelf.fill_spare(&*disk, &folder, bounds.first_bytes, mode, id);
-        if let Err(fault) = filled {
-            tracing::warn!(%fault, "no segment could be made ahead");
-        }
-    }
+    make_ahead(&shelf, &*disk, &folder, (bounds.first_bytes, mode, chance.u64(..)));
     let facts = Facts::register(telemetry);
     let damaged = count_damages(&*disk, &folder);
     facts.recovered(report.torn_bytes, mode == Mode::Direct);

@@ -10,7 +10,7 @@ use serde_json::Value;
 const ROWS: u32 = 78;
 
 /// The faults that have a row, and words by which each is known.
-const FAULTS: [(&str, &str); 22] = [
+const FAULTS: [(&str, &str); 23] = [
     ("F1", "kill -9"),
     ("F2", "power loss"),
     ("F3", "torn end"),
@@ -19,6 +19,7 @@ const FAULTS: [(&str, &str); 22] = [
     ("F6", "error of a write"),
     ("F7", "error of a sync"),
     ("F8", "read-only"),
+    ("F9", "slow or hangs"),
     ("F10", "clock that jumps"),
     ("F11", "no descriptors"),
     ("F12", "memory"),

@@ -85,6 +85,7 @@ struct Papers {
 }
 
 /// How the text of a file becomes a field.
+type Take<'a> = &'a dyn Fn(String) -> Value;
 
 impl Papers {
     /// The fields that are said, once their files are read.

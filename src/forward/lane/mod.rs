@@ -94,12 +94,11 @@ pub(super) struct Lane {
     /// The newest [`Signal::reopened`] that was followed.
     reopened: u64,
     refused_in_a_row: u32,
+    failing: Failing,
+    /// No wait of before is waited for.
+    tries_at_once: bool,
     /// The event of the answer that is followed now, if it is about one alone.
     failed_one: Option<Trail>,
-    /// Since when the destination takes nothing, and whether that is kept.
-    failing_since: Option<(Time, bool)>,
-    /// An event told that the destination is down.
-    told_failing: bool,
     /// The destination is asked whether it keeps what it has acknowledged.
     confirms: bool,
     tail: Tail,
@@ -168,9 +167,9 @@ impl Lane {
             changed,
             reopened,
             refused_in_a_row: 0,
+            failing: Failing::default(),
+            tries_at_once: false,
             failed_one: None,
-            failing_since: None,
-            told_failing: false,
             confirms: destination.confirms,
             tail: Tail::default(),
             asked: Instant::now(),

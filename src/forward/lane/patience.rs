@@ -1,5 +1,5 @@
-//! How long a destination may take nothing before what waits for it is set aside. In: failures and successes. Out: since
-//! when, how often, until when nothing is tried, and whether that was told, kept over restarts and changes of the
+//! How long a destination may take nothing before what waits for it is set aside. In: failures and successes. Out:
+//! since when, how often, until when nothing is tried, and whether that was told, kept over restarts and changes of the
 //! destination; and events that waited longer than the window, parked.
 
 use std::time::Duration;

@@ -72,8 +72,7 @@ impl Lane {
             self.log_taken(load, &range);
         }
         self.note_attempt(load, range, took, (what, said));
-        let share = self.pace.answered(outcome, took, closed);
-        if !self.destination.pacing.is_empty() {
+        if let Some(share) = self.pace.answered(outcome, took, closed) {
             self.state.facts.goes_at(share);
             self.notes.goes_at(self.id, share);
         }

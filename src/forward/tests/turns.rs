@@ -209,6 +209,23 @@ async fn one_noisy_webhook_does_not_keep_another_waiting() {
 }
 
 #[tokio::test]
+async fn a_webhook_of_three_times_the_weight_has_three_events_for_each_of_another() {
+    let house = House::new();
+    let mut server = Server::start(|_| Some(status(204))).await;
+    for number in 0..200 {
+        house.append_from(1, event(number, "")).await;
+        house.append_from(2, event(1000 + number, "")).await;
+    }
+    let lanes = house.lanes(&[format!("http://{}/?batch_events=1", server.address)]);
+    lanes.weigh(Uuid::from_u128(2), 3);
+    let taken = server.until_taken(80).await;
+    let heavy = taken[..80].iter().filter(|number| **number >= 1000).count();
+    assert!((56..=62).contains(&heavy), "{heavy} of 80");
+    server.until_taken(400).await;
+    lanes.stop().await;
+}
+
+#[tokio::test]
 async fn what_went_out_of_turn_is_known_after_a_stop_and_sent_again_after_a_kill() {
     for is_killed in [false, true] {
         let house = House::new();

@@ -372,7 +372,7 @@ impl Scheme {
         match self.mac {
             Mac::Equal => false,
             Mac::Jwt => self.body_digest.is_some() || self.is_body(),
-            _ => true,
+            _ => !matches!(self.special, Some(Special::ClientCertificate)),
         }
     }
 

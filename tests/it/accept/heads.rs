@@ -84,8 +84,8 @@ async fn heads_that_wait_for_their_bodies_have_it_too() {
     let served = serve(|options| {
         (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 512 << 10);
     });
-    let head = format!("{}Content-Length: 5\r\n\r\n", long("POST /echo"));
-    let (mut held, told) = crowd(&served, &head, 16).await;
+    let announced = format!("{}Content-Length: 5\r\n\r\n", long("POST /echo"));
+    let (mut held, told) = crowd(&served, &announced, 16).await;
     assert_eq!((held.len(), told.len()), (8, 8));
     assert!(told.iter().all(|answer| is_refusal(answer)), "{told:?}");
     let mut first = held.remove(0);

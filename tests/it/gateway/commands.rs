@@ -219,8 +219,8 @@ fn a_pace_and_a_limit_are_tried_on_what_a_stopped_gateway_holds() {
 #[test]
 fn the_pace_of_a_destination_is_tried_on_what_it_gets_in_the_batches_it_has() {
     let served = Served::start(|_| ());
-    let template =
-        r#"{"event": "tried", "resource": {"prefect.resource.id": "r"}, "payload": {{ body }}}"#;
+    let template = r#"{"event": "tried", "resource": {"prefect.resource.id": "r"},
+        "payload": {"n": {{ body.n }}}}"#;
     let webhook = served.call("POST", "/webhooks/", &json!({ "name": "a", "template": template }));
     let webhook = webhook.json();
     for number in 0..8 {

@@ -19,6 +19,7 @@ mod hooks;
 mod incident_commands;
 mod life;
 mod migrated;
+mod named;
 mod placed;
 mod proven;
 mod redaction;

@@ -42,7 +42,9 @@ fn serve(served: &Served) -> (u16, Asked) {
         found.collect::<Result<Vec<_>, _>>().expect("certificates")
     };
     let mut roots = RootCertStore::empty();
-    certificates("fetched/ca.pem").into_iter().for_each(|one| roots.add(one).expect("a root"));
+    for one in certificates("fetched/ca.pem") {
+        roots.add(one).expect("a root");
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));

@@ -1,5 +1,5 @@
-//! How what came would be sent on. In: what is said, and the record of a destination, which has what is not. Out: a pace,
-//! the bounds of a request, and which events are wanted.
+//! How what came would be sent on. In: what is said, and the record of a destination, which has what is not. Out: a
+//! pace, the bounds of a request, and which events are wanted.
 
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ mod tests {
         let plain = json!({"to": to});
         assert_eq!(bounds(&course(&[], &plain)), (500, 1 << 20));
         assert_eq!(
-            bounds(&course(&[], &json!({"to": "prefect+http://127.0.0.1"}))),
+            bounds(&course(&[], &json!({"to": "prefect+http://127.0.0.1/api"}))),
             (500, 4 << 20)
         );
         let small = json!({"to": to, "batch_events": 7, "batch_bytes": 2000, "rate": "10/s",

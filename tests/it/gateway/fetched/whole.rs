@@ -3,8 +3,6 @@
 
 use serde_json::{Value, json};
 
-use aws_lc_rs::encoding::AsBigEndian as _;
-
 use super::far::{Far, Said, ok};
 use super::*;
 
