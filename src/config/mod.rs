@@ -255,6 +255,10 @@ pub struct Limits {
     pub wrong_slugs_per_minute: u32,
     /// Wrong keys of one peer in a minute that are answered 401, and then 429; right ones pass. 0 counts none.
     pub wrong_keys_per_minute: u32,
+    /// Questions of one peer in a minute whether one webhook wants events; beyond, 429. 0 counts none.
+    pub peer_questions_per_minute: u32,
+    /// Those of all peers; they are charged to no other budget of the webhook or its account. 0 counts none.
+    pub webhook_questions_per_minute: u32,
     /// Verified requests to one webhook.
     pub webhook_rate: Option<RateText>,
     /// Verified requests to one webhook at once.
@@ -290,6 +294,8 @@ impl Default for Limits {
             peer_burst: None,
             wrong_slugs_per_minute: 20,
             wrong_keys_per_minute: 10,
+            peer_questions_per_minute: 30,
+            webhook_questions_per_minute: 300,
             webhook_rate: None,
             webhook_burst: None,
             account_rate: None,
@@ -312,6 +318,8 @@ impl Limits {
             event: rate(self.event_rate, self.event_burst),
             wrong_slugs: limit::Rate::new(self.wrong_slugs_per_minute, MINUTE, None),
             wrong_keys: limit::Rate::new(self.wrong_keys_per_minute, MINUTE, None),
+            peer_questions: limit::Rate::new(self.peer_questions_per_minute, MINUTE, None),
+            webhook_questions: limit::Rate::new(self.webhook_questions_per_minute, MINUTE, None),
         }
     }
 }

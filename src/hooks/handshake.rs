@@ -71,8 +71,9 @@ impl Handshake {
         let kind = submission.headers.get("aeg-event-type");
         let asks = kind
             .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"SubscriptionValidation"));
-        // What is charged to nobody's quota is small.
-        let sized = submission.content.decoded.len() <= GREETING_MAX_BYTES;
+        // What is charged to nobody's quota is small, and little comes out of much that is kept.
+        let Content { raw, decoded } = &submission.content;
+        let sized = raw.len().max(decoded.len()) <= GREETING_MAX_BYTES;
         if submission.method != Method::POST || !asks || !sized {
             return Ok(None);
         }
@@ -135,11 +136,13 @@ impl Hooks {
             self.enrol(&submission, answer).await?;
             // What a provider asks with may be the secret.
             submission.query.clear();
-            let brings = answer.secret.is_some() && !answer.is_shown;
-            // Most of them are asked without a proof: nobody keeps much here that way.
-            if brings || submission.content.raw.len() > GREETING_MAX_BYTES {
+            if answer.secret.is_some() && !answer.is_shown {
                 submission.content = Content::default();
             }
+        }
+        // Most of them are asked without a proof: nobody keeps much here that way.
+        if submission.content.raw.len() > GREETING_MAX_BYTES {
+            submission.content = Content::default();
         }
         if let Some(copy) = submission.redacted(self.options.json) {
             submission = copy;

@@ -224,10 +224,14 @@ impl Hooks {
         }
         let mut submission = Submission::new(admission, content, (proof, known));
         let handshake = Handshake::of(&submission, greeted)?;
-        // A question is no event: unanswered it would cost a subscription. Its peer was charged.
+        // A question is no event: unanswered it would cost a subscription. It has a budget of its own.
         if handshake.is_none() {
             let charged = self.charge(&submission.endpoint, submission.received)?;
             submission.note_charged(charged);
+        } else {
+            let questions = self.limits.questions();
+            let charged = questions.charge(submission.endpoint.id, submission.sender.peer);
+            charged.map_err(Refusal::QuestionRate)?;
         }
         let event_id = self.mint(submission.received);
         // The reply's two names of a request are one, unless its sender gave it another.

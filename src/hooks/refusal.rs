@@ -38,6 +38,9 @@ pub(super) enum Refusal {
     /// The account is over its budget.
     #[error("the account is {0}")]
     AccountRate(Exceeded),
+    /// A question, to a webhook or from a peer that had too many.
+    #[error("of questions, it is {0}")]
+    QuestionRate(Exceeded),
     /// A slug or a key that is wrong, from a peer that was wrong too often.
     #[error("{0}; the peer is {1}")]
     Damped(Box<Self>, Exceeded),
@@ -96,6 +99,7 @@ impl Refusal {
             Self::PeerRate(_) => Reason::PeerRate,
             Self::WebhookRate(_) => Reason::WebhookRate,
             Self::AccountRate(_) => Reason::AccountRate,
+            Self::QuestionRate(_) => Reason::QuestionRate,
             Self::Body(BodyError::TooLarge { .. })
             | Self::Spool(SpoolError::FrameTooLarge { .. }) => Reason::BodyTooLarge,
             Self::Body(BodyError::TooSlow) => Reason::BodyTooSlow,
@@ -123,6 +127,7 @@ impl Refusal {
             Self::PeerRate(limit)
             | Self::WebhookRate(limit)
             | Self::AccountRate(limit)
+            | Self::QuestionRate(limit)
             | Self::Damped(_, limit) => {
                 Reply::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
                     .with(RETRY_AFTER, limit.retry_after_seconds.into())
@@ -199,7 +204,7 @@ mod tests {
     fn each_reason_has_its_reply() {
         let later = Exceeded { retry_after_seconds: 7 };
         let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
-        let table: [Expected<'_>; 21] = [
+        let table: [Expected<'_>; 22] = [
             (Refusal::Method, 405, Some(("allow", METHODS)), false),
             (Refusal::Unknown, 404, None, false),
             (Refusal::Network, 404, None, false),
@@ -212,6 +217,7 @@ mod tests {
             (Refusal::PeerRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::WebhookRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::AccountRate(later), 429, Some(("retry-after", "7")), false),
+            (Refusal::QuestionRate(later), 429, Some(("retry-after", "7")), false),
             (BodyError::TooLarge { max_bytes: 1 }.into(), 413, None, true),
             (BodyError::TooSlow.into(), 408, None, true),
             (BodyError::Malformed("secret".into()).into(), 400, None, true),

@@ -229,6 +229,9 @@ fn handshakes_are_recognised_and_nothing_else_is() {
     ] {
         assert_eq!(of(&submission(method, headers, &body)), None, "{body:.200}");
     }
+    let mut swollen = submission(Method::POST, &[kind], &event("c"));
+    swollen.content.raw = vec![0; 4097].into();
+    assert_eq!(of(&swollen), None, "much came, though little came out of it");
     let origin = ("WebHook-Request-Origin", "events.example");
     let asked = of(&submission(Method::OPTIONS, &[origin], "")).expect("a handshake");
     let reply = asked.answer(None);

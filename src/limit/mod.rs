@@ -8,6 +8,7 @@ mod guesses;
 mod ledger;
 mod left;
 mod pace;
+mod questions;
 mod simulate;
 mod temper;
 
@@ -33,6 +34,7 @@ use ledger::Asked;
 pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};
 pub use left::{Charged, Left};
 pub use pace::{BUDGETS, Pace, PaceTexts, Pacing, Pass};
+pub use questions::Questions;
 pub use simulate::{
     Batch, Offer, Paced, Refused, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
 };
@@ -149,6 +151,10 @@ pub struct Rates {
     pub wrong_slugs: Option<Rate>,
     /// Requests of one peer with keys that do not count; what is right is never charged.
     pub wrong_keys: Option<Rate>,
+    /// Questions of one peer whether one webhook wants events.
+    pub peer_questions: Option<Rate>,
+    /// Those of all peers.
+    pub webhook_questions: Option<Rate>,
 }
 
 /// All budgets but those of tries at passwords, and what was asked of them.
@@ -160,6 +166,7 @@ pub struct Limits {
     account: Option<Keyed<Uuid>>,
     event: Option<Keyed<Uuid>>,
     guesses: Guesses,
+    questions: Questions,
     ledger: Ledger,
 }
 
@@ -174,6 +181,7 @@ impl Limits {
             account: rates.account.map(|rate| Keyed::new(rate, DefaultClock::default())),
             event: rates.event.map(|rate| Keyed::new(rate, DefaultClock::default())),
             guesses: Guesses::new(&rates),
+            questions: Questions::new(&rates),
             ledger: Ledger::default(),
         }
     }
@@ -188,6 +196,12 @@ impl Limits {
     #[must_use]
     pub fn guesses(&self) -> &Guesses {
         &self.guesses
+    }
+
+    /// The budgets of those who ask whether a webhook wants events.
+    #[must_use]
+    pub fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     /// The rates it was made of.

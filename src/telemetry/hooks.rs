@@ -42,6 +42,8 @@ pub enum Reason {
     WebhookRate,
     /// 429 by the account's.
     AccountRate,
+    /// 429 by the budget of questions.
+    QuestionRate,
     /// 413.
     BodyTooLarge,
     /// 408.
@@ -72,13 +74,14 @@ pub enum Reason {
     SpoolFailed,
 }
 
-const REASONS: [&str; 20] = [
+const REASONS: [&str; 21] = [
     "method",
     "unknown",
     "network",
     "peer-rate",
     "webhook-rate",
     "account-rate",
+    "question-rate",
     "body-too-large",
     "body-too-slow",
     "body-malformed",

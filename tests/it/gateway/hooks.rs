@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -338,4 +339,53 @@ fn questions_whether_an_address_wants_events_are_answered_over_quota_too() {
     // The peer's own budget bounds them nevertheless.
     let refused = (0..40).map(|_| ask()).find(|answer| answer.status != 200).expect("an end");
     assert_eq!(refused.status, 429, "{}", refused.text());
+}
+
+#[test]
+fn whoever_asks_too_often_whether_an_address_wants_events_is_told_to_wait() {
+    let served = Served::start(|_| ());
+    let origin = [("webhook-request-origin", "events.example")];
+    let body = json!({"name": "mailchimp", "template": ECHO, "verification":
+        {"provider": "mailchimp", "secrets": ["a secret of this test"], "required": false}});
+    let made = served.call("POST", "/webhooks/", &body);
+    assert_eq!(made.status, 201, "{}", made.text());
+    for (method, hook) in [("OPTIONS", served.webhook(ECHO)), ("GET", made.json())] {
+        let path = format!("/hooks/{}", hook["slug"].as_str().expect("a slug"));
+        let answers = (0..100).map(|_| served.send(method, &path, &origin, b""));
+        let answers: Vec<_> = answers.collect();
+        let taken = answers.iter().take_while(|answer| answer.status == 200).count();
+        assert!((30..100).contains(&taken), "{method}: {taken}");
+        let wait = answers[taken].header("retry-after").expect("a wait");
+        assert_eq!((answers[taken].status, ["1", "2"].contains(&wait)), (429, true), "{method}");
+        assert_eq!(served.post(&hook, "{\"kind\":1}").status, 204, "events pass: {method}");
+    }
+    let metrics = served.ask("/metrics").text();
+    assert!(metrics.contains("reason=\"question-rate\""), "{metrics}");
+}
+
+#[test]
+fn much_that_unpacks_to_a_little_question_is_an_event() {
+    let served = Served::start(|config| {
+        config.limits.webhook_rate = Some("1/h".parse().expect("a rate"));
+    });
+    let path = format!("/hooks/{}", served.webhook(ECHO)["slug"].as_str().expect("a slug"));
+    let text = json!([{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "code-1"}}]);
+    let text = text.to_string();
+    let ask = |empty_blocks: usize| {
+        let mut body = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
+        body.extend(b"\0\0\0\xff\xff".repeat(empty_blocks));
+        let mut packed = flate2::write::DeflateEncoder::new(body, flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).expect("memory");
+        let mut body = packed.finish().expect("memory");
+        let mut sum = flate2::Crc::new();
+        sum.update(text.as_bytes());
+        body.extend([sum.sum().to_le_bytes(), sum.amount().to_le_bytes()].concat());
+        let headers = [("aeg-event-type", "SubscriptionValidation"), ("content-encoding", "gzip")];
+        served.send("POST", &path, &headers, &body).status
+    };
+    assert_eq!((ask(1), ask(1)), (200, 200), "little is a question");
+    assert_eq!(ask(100_000), 400, "much is an event, which the template cannot make");
+    assert_eq!(ask(100_000), 429, "and its quota is charged");
+    assert_eq!(ask(1), 200);
 }
