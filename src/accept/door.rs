@@ -155,9 +155,9 @@ impl<H: Handler> Door<H> {
         } else {
             self.near
         };
-        // A proxy's own certificate says nothing of those for whom it speaks.
-        let is_relayed = self.is_proxy && peer::is_relayed(&parts.headers);
-        let certificate = self.certificate.clone().filter(|_| !is_relayed);
+        // A proxy's own certificate says nothing of those for whom it speaks, be it that it does not say for whom: a
+        // sender may have had it leave that out.
+        let certificate = self.certificate.clone().filter(|_| !self.is_proxy);
         Arrival {
             method: parts.method,
             target: parts.uri,

@@ -28,12 +28,6 @@ pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&peer))
 }
 
-/// Whether a proxy says for whom it speaks.
-#[must_use]
-pub fn is_relayed(headers: &HeaderMap) -> bool {
-    headers.contains_key(&X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
-}
-
 /// The sender behind the proxies. `X-Forwarded-For` wins over `Forwarded`: proxies that append to the first pass the
 /// second on as the sender wrote it.
 #[must_use]

@@ -156,14 +156,22 @@ fn only_a_certificate_with_an_agreed_name_is_taken() {
 fn a_certificate_counts_for_its_own_sender_and_no_longer_than_its_term() {
     let trusting = asking(|config| config.server.trusted_proxies = vec!["127.0.0.1".to_owned()]);
     let hook = trusting.agreeing(&json!({"cn": "Acme Shop"}));
-    assert_eq!(trusting.shows(&hook, Some("shop.pem"), &[]).0, 204);
-    for relayed in [("X-Forwarded-For", "198.51.100.7"), ("Forwarded", "for=198.51.100.7")] {
-        let told = trusting.shows(&hook, Some("shop.pem"), &[relayed]);
+    for relayed in [
+        &[("X-Forwarded-For", "198.51.100.7")][..],
+        &[("Forwarded", "for=198.51.100.7")],
+        // The proxy's header is gone: its client named it in `Connection`.
+        &[],
+    ] {
+        let told = trusting.shows(&hook, Some("shop.pem"), relayed);
         assert_eq!(told, refused("certificate_missing"), "a proxy shows its own: {relayed:?}");
     }
     // A century on the certificate is over; whose connection outlives it is refused as well.
-    trusting.clock.advance_seconds(100 * 366 * 86_400);
-    assert_eq!(trusting.shows(&hook, Some("shop.pem"), &[]), refused("certificate_refused"));
+    let served = asking(|_| ());
+    let hook = served.agreeing(&json!({"cn": "Acme Shop"}));
+    let forwarded = [("X-Forwarded-For", "198.51.100.7")];
+    assert_eq!(served.shows(&hook, Some("shop.pem"), &forwarded).0, 204, "no proxy of ours");
+    served.clock.advance_seconds(100 * 366 * 86_400);
+    assert_eq!(served.shows(&hook, Some("shop.pem"), &[]), refused("certificate_refused"));
 }
 
 #[test]
