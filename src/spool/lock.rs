@@ -59,11 +59,12 @@ impl FolderLock {
     }
 }
 
-/// Who owns a folder can put there what he likes, links to other files among them. A superuser is told, and obeyed:
-/// containers run as one on folders of somebody outside.
+/// Who owns a folder can put there what he likes, links to other files among them: a superuser can anyway, and volumes
+/// that a group may write are often his. As a user he is told, and obeyed: containers run as one on folders of somebody
+/// outside.
 fn check_owner(data: &Path, owner: u32, user: u32) -> Result<(), SpoolError> {
     const SUPERUSER: u32 = 0;
-    if owner == user {
+    if owner == user || owner == SUPERUSER {
         return Ok(());
     }
     if user == SUPERUSER {
@@ -108,7 +109,8 @@ mod tests {
         let data = Path::new("data");
         assert!(check_owner(data, 1000, 1000).is_ok());
         assert!(check_owner(data, 1000, 0).is_ok(), "a superuser is told only");
-        for (owner, user) in [(0, 1000), (1000, 1001)] {
+        assert!(check_owner(data, 0, 1000).is_ok(), "a volume that a group may write");
+        for (owner, user) in [(1000, 1001), (1001, 1000)] {
             let fault = check_owner(data, owner, user).expect_err("not ours").to_string();
             assert!(fault.contains(&format!("belongs to user {owner}")), "{fault}");
             assert!(fault.contains("chown"), "{fault}");
