@@ -65,11 +65,16 @@ impl Visits {
         if let Some((_, stage)) = seen.iter().find(|(known, _)| *known == mark) {
             return Err(*stage);
         }
-        if seen.len() == SEEN_MAX {
-            seen.pop_front();
-        }
+        make_room(&mut seen);
         seen.push_back((mark, Stage::Under));
         Ok(Way { visits: self, mark, is_done: false })
+    }
+}
+
+/// Forgets the oldest until there is room for one more.
+fn make_room(seen: &mut VecDeque<(Mark, Stage)>) {
+    while seen.len() >= SEEN_MAX {
+        seen.pop_front();
     }
 }
 
@@ -85,6 +90,8 @@ impl Drop for Way<'_> {
         let mut seen = self.visits.seen();
         seen.retain(|(known, _)| *known != self.mark);
         if self.is_done {
+            // What ran meanwhile may have taken its place.
+            make_room(&mut seen);
             seen.push_back((self.mark, Stage::Done));
         }
     }
@@ -172,4 +179,32 @@ async fn tries(address: &str, fetcher: &Fetcher) -> Result<usize, FetchFault> {
         sleep(PAUSE).await;
     }
     fetcher.visit(address).await.map(|()| TRIES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(number: usize) -> Mark {
+        let mut mark = [0; 32];
+        mark[..8].copy_from_slice(&number.to_le_bytes());
+        mark
+    }
+
+    #[test]
+    fn no_more_addresses_are_remembered_than_so_many() {
+        let visits = Visits::default();
+        for round in 0..3 {
+            let from = round * 2 * SEEN_MAX;
+            let ways: Vec<_> = (from..from + SEEN_MAX + 7)
+                .map(|number| visits.begin(mark(number)).expect("a new one"))
+                .collect();
+            for mut way in ways {
+                way.is_done = true;
+            }
+            assert_eq!(visits.seen().len(), SEEN_MAX, "round {round}");
+        }
+        let newest = mark(4 * SEEN_MAX + SEEN_MAX + 6);
+        assert!(matches!(visits.begin(newest), Err(Stage::Done)));
+    }
 }
