@@ -16,6 +16,8 @@ use crate::store::StoreError;
 
 /// Seconds after which a busy store may be asked again.
 const BUSY_RETRY_SECONDS: u64 = 1;
+/// Seconds after which a slow disk may be asked again: whoever waited long should not come back at once.
+const SLOW_RETRY_SECONDS: u64 = 5;
 /// Seconds after which a full disk may have room again: time for an operator.
 const FULL_RETRY_SECONDS: u64 = 30;
 
@@ -70,6 +72,7 @@ impl From<SpoolError> for Problem {
     fn from(fault: SpoolError) -> Self {
         match fault {
             SpoolError::Busy => Self::Unavailable { retry_after_seconds: BUSY_RETRY_SECONDS },
+            SpoolError::Slow => Self::Unavailable { retry_after_seconds: SLOW_RETRY_SECONDS },
             SpoolError::FrameTooLarge { max_bytes, .. } => {
                 Self::Body(BodyError::TooLarge { max_bytes })
             }
@@ -228,8 +231,15 @@ mod tests {
             let reply = problem.reply();
             assert_eq!((reply.status.as_u16(), &*reply.body), (status, text.as_bytes()));
         }
-        let busy = Problem::from(StoreError::Busy).reply();
-        assert_eq!(busy.headers[RETRY_AFTER], "1");
+        let full = SpoolError::Full { used_bytes: 1, max_bytes: 1 };
+        for (problem, seconds) in [
+            (StoreError::Busy.into(), "1"),
+            (SpoolError::Busy.into(), "1"),
+            (SpoolError::Slow.into(), "5"),
+            (Problem::from(full), "30"),
+        ] {
+            assert_eq!(problem.reply().headers[RETRY_AFTER], seconds);
+        }
         assert_eq!(Problem::Method("GET".to_owned()).reply().headers[ALLOW], "GET");
     }
 }
