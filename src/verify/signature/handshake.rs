@@ -182,7 +182,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
-    /// What is to be visited, once the question is kept.
+    /// What is to be visited before the question is kept and answered.
     pub visit: Option<String>,
     /// What is to be kept as the secret, before anything is answered.
     pub secret: Option<Secret>,
