@@ -45,6 +45,7 @@ pub(super) struct Firsts {
     is_spoiled: bool,
     next: u64,
     through: Option<u64>,
+    last: Option<u64>,
 }
 
 /// What is known of one file.
@@ -59,34 +60,53 @@ struct Written {
 }
 
 impl Firsts {
-    /// Reads what is there and shows each key, the older ones first. What cannot be read is passed over.
+    /// Reads what is there and shows each key, the older ones first. What cannot be read is passed over; what later
+    /// chunks say of all keys up to theirs counts no more then.
     pub(super) fn open(disk: &dyn Disk, spool: &Path, show: &mut dyn FnMut(Entry)) -> Self {
         let folder = folder(spool);
         let files = VecDeque::new();
+        let (through, last) = (None, None);
         let mut firsts =
-            Self { folder, files, open: None, is_spoiled: false, next: 1, through: None };
+            Self { folder, files, open: None, is_spoiled: false, next: 1, through, last };
         let names = disk.list(&firsts.folder).unwrap_or_default();
         let number = |name: &str| name.strip_suffix(ENDING)?.parse().ok();
         let mut numbers: Vec<u64> = names.iter().filter_map(|(name, _)| number(name)).collect();
         numbers.sort_unstable();
+        let mut is_whole = true;
         for number in numbers {
             let mut written = Written { number, ..Written::default() };
             firsts.next = number.saturating_add(1);
             match read(disk, &firsts.path(number)) {
-                Ok(bytes) => firsts.through = firsts.through.max(written.walk(&bytes, show)),
+                Ok(bytes) => {
+                    firsts.last = firsts.last.max(written.walk(&bytes, show));
+                    if is_whole {
+                        firsts.through = firsts.last;
+                    }
+                    // A chunk that was never whole looks the same: then a few frames are read for nothing.
+                    is_whole &= written.end == bytes.len() as u64;
+                }
                 Err(fault) => {
-                    firsts.is_spoiled = true;
+                    (firsts.is_spoiled, is_whole) = (true, false);
                     tracing::warn!(%fault, "keys of requests that came before cannot be read");
                 }
             }
             firsts.files.push_back(written);
         }
+        if !is_whole && firsts.through.is_none() {
+            firsts.through = Some(0);
+        }
         firsts
     }
 
-    /// The sequence up to which all keys of frames are here; nothing while none were written.
+    /// The sequence up to which all keys of frames are here, or were read from the frames; nothing while none were
+    /// written.
     pub(super) fn through(&self) -> Option<u64> {
         self.through
+    }
+
+    /// The largest sequence that is spoken of, though some keys before it may be lost.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.last
     }
 
     /// Writes keys down, at most [`CHUNK_MAX`]; with them, all of frames up to `through` are here.
@@ -120,6 +140,7 @@ impl Firsts {
         }
         self.open = Some(file);
         self.through = self.through.max(Some(through));
+        self.last = self.last.max(self.through);
         Ok(())
     }
 
@@ -327,12 +348,36 @@ mod tests {
                     kept = number;
                 }
                 disk = disk.after_crash();
-                let (seen, through) = all(&disk);
+                let (seen, _) = all(&disk);
                 let missing = (1..=kept).find(|number| !seen.contains(&entry(*number)));
                 assert_eq!(missing, None, "life {life}, crash at {crash_at}");
-                assert!(through >= Some(kept).filter(|kept| *kept > 0));
+                assert!(none(&disk).last() >= Some(kept).filter(|kept| *kept > 0));
             }
         }
+    }
+
+    #[test]
+    fn nobody_vouches_for_what_is_lost_in_a_file_before() {
+        let disk = disk();
+        let mut firsts = none(&disk);
+        (1..=2).for_each(|at| firsts.append(&disk, &[entry(at)], at).expect("written"));
+        let mut firsts = Firsts { is_spoiled: true, ..none(&disk) };
+        firsts.append(&disk, &[entry(3)], 3).expect("written");
+        assert_eq!(all(&disk), (vec![entry(1), entry(2), entry(3)], Some(3)));
+        let flip = |at| {
+            let file = disk.open(&firsts.path(1), Mode::Buffered).expect("a file");
+            let mut byte = [0];
+            file.read_at(&mut byte, at).expect("a byte");
+            file.write_at(&[byte[0] ^ 1], at).expect("written");
+        };
+        flip(BLOCK_BYTES + 30);
+        assert_eq!(all(&disk), (vec![entry(1), entry(3)], Some(1)));
+        assert_eq!(none(&disk).last(), Some(3), "no sequence comes twice");
+        flip(30);
+        assert_eq!(all(&disk), (vec![entry(3)], Some(0)), "all frames are read");
+        let mut firsts = none(&disk);
+        firsts.append(&disk, &[entry(4)], 4).expect("written");
+        assert_eq!(firsts.through(), Some(4), "whoever read them has all");
     }
 
     #[test]
@@ -347,7 +392,9 @@ mod tests {
         assert_eq!(firsts.files.len(), 2);
         let (mut seen, through) = all(&disk.after_crash());
         seen.dedup();
-        assert_eq!((seen, through), (vec![entry(1), entry(2)], Some(2)));
+        // What failed ends the first file early, and could be a chunk that was there: nobody vouches for it.
+        assert_eq!((seen, through), (vec![entry(1), entry(2)], Some(1)));
+        assert_eq!(none(&disk.after_crash()).last(), Some(2));
         // One that never held anything goes.
         disk.set(Plan { fail_from: Some(1), ..Plan::default() });
         let mut firsts = Firsts { is_spoiled: true, ..none(&disk) };

@@ -145,6 +145,14 @@ impl Keys {
     /// One that is written down.
     pub(super) fn insert_written(&mut self, key: Key, first: First) {
         self.known.insert(key, first);
+    /// One of a frame that is read, to be written down unless it is, or a later one.
+    pub(super) fn insert_read(&mut self, key: Key, first: First) {
+        let is_before = |known: First| known.receipt.sequence() < first.receipt.sequence();
+        if self.known.find(&key).is_none_or(is_before) {
+            self.insert(key, first);
+        }
+    }
+
     }
 
     /// One that is older than all others and not written down; whether it was not known and there is room.

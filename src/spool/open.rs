@@ -161,7 +161,7 @@ pub(super) fn prepare(
     let Recovered { shelf, last, next, report, unread } = recovered;
     let saved = cursor::read(&*disk, &cursors);
     // A reader that is done with a sequence never sees another frame under it, even if the first one was lost.
-    let done = saved.places.values().copied().fold(known.through, u64::max);
+    let done = saved.places.values().copied().fold(known.last, u64::max);
     let next = next.max(done + 1);
     if saved.is_bad {
         tracing::warn!("the cursors are damaged: readers without one start at the oldest frame");
@@ -257,12 +257,15 @@ struct Known {
     keys: Keys,
     /// Keys of frames up to here are written down.
     through: u64,
+    /// The largest sequence of which they tell.
+    last: u64,
 }
 
 impl Default for Known {
     fn default() -> Self {
         let keys = Keys::default();
-        Self { seen: Memory::new(IDS_MAX), given: Memory::new(IDS_MAX), keys, through: 0 }
+        let (seen, given) = (Memory::new(IDS_MAX), Memory::new(IDS_MAX));
+        Self { seen, given, keys, through: 0, last: 0 }
     }
 }
 
@@ -276,6 +279,7 @@ impl Known {
             }
         });
         self.through = firsts.through().unwrap_or_default();
+        self.last = firsts.last().unwrap_or_default();
         firsts
     }
 
@@ -290,7 +294,7 @@ impl Known {
             others.for_each(|event| self.given.insert(placed(event), event.digest()));
             for (key, first) in firsts_of(&kept) {
                 if kept.sequence > self.through {
-                    self.keys.insert(key, first);
+                    self.keys.insert_read(key, first);
                 } else {
                     self.keys.insert_oldest(key, first);
                 }

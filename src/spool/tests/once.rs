@@ -95,6 +95,30 @@ async fn a_folder_from_before_keys_were_written_down_is_read_behind_the_start() 
 }
 
 #[tokio::test]
+async fn a_request_is_known_whose_key_was_lost_in_a_file_before_others() {
+    let folder = Folder::new();
+    let spool = open_blind(&folder.0, &small());
+    fill(&spool).await;
+    spool.close();
+    let place = folder.0.join("spool");
+    let files = firsts::folder(&place);
+    std::fs::remove_dir_all(&files).expect("removed");
+    std::fs::create_dir(&files).expect("a folder");
+    let open = || firsts::Firsts::open(&RealDisk, &place, &mut |_| ());
+    let first = First { id: event(1).id, received: NOW, receipt: Receipt { sequence: 1 } };
+    open().append(&RealDisk, &[(again(1)[0].key, first)], 1).expect("written");
+    let damaged = files.join("00000000000000000001.firsts");
+    let mut bytes = std::fs::read(&damaged).expect("a file");
+    bytes[30] ^= 1;
+    std::fs::write(&damaged, bytes).expect("written");
+    open().append(&RealDisk, &[], 6).expect("written");
+    assert_eq!(std::fs::read_dir(&files).expect("a folder").count(), 2);
+    let spool = open_blind(&folder.0, &small());
+    assert!(known(&spool, 1).await, "its frame was read");
+    spool.close();
+}
+
+#[tokio::test]
 async fn no_crash_makes_a_request_new_again_that_was_taken_once() {
     tokio::time::pause();
     let mut chance = fastrand::Rng::with_seed(11);
