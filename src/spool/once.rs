@@ -2,7 +2,7 @@
 //! requests as they come, ids and keys as recovery finds them. Out: known or not, and the new ones appended. Bounded:
 //! the oldest is forgotten first.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -66,29 +66,32 @@ pub(super) type Placed = (Uuid, Option<Uuid>, Uuid);
 /// The newest things and what is known of each.
 #[derive(Debug)]
 pub(super) struct Memory<K, V = u64> {
-    known: HashMap<K, V>,
-    order: VecDeque<K>,
+    /// With its place in the order.
+    known: HashMap<K, (i64, V)>,
+    /// The oldest first.
+    order: BTreeMap<i64, K>,
     most: usize,
 }
 
 impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
     pub(super) fn new(most: usize) -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new(), most }
+        Self { known: HashMap::new(), order: BTreeMap::new(), most }
     }
 
     /// What is known of it.
     pub(super) fn find(&self, key: &K) -> Option<V> {
-        self.known.get(key).copied()
+        self.known.get(key).map(|(_, value)| *value)
     }
 
-    /// Puts it there as the newest, or says something else of it.
+    /// Puts it there as the newest, also when something else was known of it.
     pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.known.insert(key, value).is_some() {
-            return;
+        let place = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
+        if let Some((earlier, _)) = self.known.insert(key, (place, value)) {
+            self.order.remove(&earlier);
         }
-        self.order.push_back(key);
+        self.order.insert(place, key);
         if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((_, oldest)) = self.order.pop_first()
         {
             self.known.remove(&oldest);
         }
@@ -96,11 +99,10 @@ impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
 
     /// Forgets the oldest as long as they are over.
     pub(super) fn forget(&mut self, is_over: impl Fn(&V) -> bool) {
-        while let Some(oldest) = self.order.front()
-            && self.known.get(oldest).is_none_or(&is_over)
+        while let Some(oldest) = self.order.first_entry()
+            && self.known.get(oldest.get()).is_none_or(|(_, value)| is_over(value))
         {
-            self.known.remove(oldest);
-            self.order.pop_front();
+            self.known.remove(&oldest.remove());
         }
     }
 }
@@ -110,8 +112,9 @@ impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
     fn insert_oldest(&mut self, key: K, value: V) -> bool {
         let has_room = self.order.len() < self.most && !self.known.contains_key(&key);
         if has_room {
-            self.known.insert(key, value);
-            self.order.push_front(key);
+            let place = self.order.first_key_value().map_or(0, |(first, _)| first - 1);
+            self.known.insert(key, (place, value));
+            self.order.insert(place, key);
         }
         has_room
     }
@@ -142,9 +145,6 @@ impl Keys {
         }
     }
 
-    /// One that is written down.
-    pub(super) fn insert_written(&mut self, key: Key, first: First) {
-        self.known.insert(key, first);
     /// One of a frame that is read, to be written down unless it is, or a later one.
     pub(super) fn insert_read(&mut self, key: Key, first: First) {
         let is_before = |known: First| known.receipt.sequence() < first.receipt.sequence();
@@ -153,6 +153,9 @@ impl Keys {
         }
     }
 
+    /// One that is written down.
+    pub(super) fn insert_written(&mut self, key: Key, first: First) {
+        self.known.insert(key, first);
     }
 
     /// One that is older than all others and not written down; whether it was not known and there is room.
@@ -460,9 +463,15 @@ mod tests {
         (1..=4).for_each(|key| memory.insert(key, 10 * u64::from(key)));
         assert_eq!(memory.find(&1), None, "the oldest");
         memory.insert(2, 50);
+        assert!(!memory.insert_oldest(5, 5), "there is no room");
+        memory.insert(6, 60);
+        assert_eq!((memory.find(&2), memory.find(&3)), (Some(50), None), "2 is newer by now");
         memory.forget(|&value| value < 45);
-        assert_eq!((memory.find(&2), memory.find(&3)), (Some(50), Some(30)), "in their order");
+        assert_eq!((memory.find(&4), memory.find(&2)), (None, Some(50)));
+        assert!(memory.insert_oldest(5, 55));
         memory.forget(|&value| value < 55);
+        assert_eq!(memory.find(&2), Some(50), "behind one that is not over");
+        memory.forget(|&value| value < 65);
         assert_eq!((memory.known.len(), memory.order.len()), (0, 0));
     }
 }
