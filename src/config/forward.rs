@@ -209,15 +209,18 @@ impl Forward {
         Ok(destination.with_hold(self.hold == Some(true)))
     }
 
-    /// The same for who asks what became of an event; nothing when it makes no destination.
+    /// The same for who asks what became of an event; nothing when it makes no destination, or is none for now.
     pub(super) fn operated(&self) -> Option<Operated> {
-        let destination = self.destination().ok()?;
+        let destination = self.is_enabled().then(|| self.destination().ok()).flatten()?;
+        let (filter, condition) = destination.choice();
         Some(Operated {
             id: destination.id(),
             name: destination.name().to_owned(),
             track: destination.track(),
             confirms: destination.confirms(),
-            condition: destination.condition().cloned(),
+            is_held: self.hold == Some(true),
+            filter: filter.cloned(),
+            condition: condition.cloned(),
         })
     }
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::choice::{Choice, Wants};
 use super::explain::Told;
 use super::whose;
 use crate::api::problem::Problem;
 use crate::api::{Api, Call};
 use crate::catalogue::{DESTINATION, LIST_MAX, Permission};
 use crate::clock::Time;
-use crate::filter::{Filter, Seen};
+use crate::filter::Filter;
 use crate::id::Uuid;
 use crate::render::Condition;
 use crate::shelf::{Asked, Attempt, Lying};
@@ -37,7 +38,11 @@ pub struct Operated {
     pub track: String,
     /// An event counts once the destination is found to have stored it.
     pub confirms: bool,
-    /// Only events for which this holds.
+    /// It keeps its place, and gets nothing for now.
+    pub is_held: bool,
+    /// Only events that this matches.
+    pub filter: Option<Filter>,
+    /// Of these only those for which this holds.
     pub condition: Option<Arc<Condition>>,
 }
 
@@ -75,12 +80,13 @@ impl Lane<'_> {
         attempt.destination == self.id()
     }
 
-    pub(super) fn wants(&self, event: &Value, now: Time) -> Wants {
+    /// Which events it gets.
+    pub(super) fn choice(&self, now: Time) -> Choice {
         match self {
-            Self::Workspace(record) => wants(record, event, now),
+            Self::Workspace(record) => Choice::of_record(record, now),
             Self::Operator(operated) => {
-                let text = Bytes::from(event.to_string());
-                holds(operated.condition.as_deref(), &text)
+                let Operated { filter, condition, .. } = operated;
+                Choice { whose: None, filter: filter.clone(), condition: condition.clone() }
             }
         }
     }
@@ -139,18 +145,22 @@ impl Api {
             move |one: &Attempt| wanted.iter().any(|(spot, event)| one.is_about(*spot, *event));
         let attempts = self.shelf.attempts(fits).await?.found;
         let mut told = Vec::new();
+        let now = self.clock.now();
+        let choices: Vec<_> = lanes.iter().map(|lane| (lane, lane.choice(now))).collect();
         for event in all {
-            for lane in &lanes {
+            let json = Bytes::from(event.event.to_string());
+            for (lane, choice) in &choices {
+                let wants = choice.wants((account, Some(workspace)), &json);
                 let (id, own) = (event.id(), lane.id());
                 let parked = lying
                     .iter()
                     .find(|one| one.destination == own && Some(one.aside.event.id) == id);
-                let tried = self.tried(lane, event, &attempts);
+                let tried = tried((lane, wants), event, &attempts);
                 let is_gone = id.is_some_and(|id| gone.contains(&(own, id)));
                 let mut one = match parked {
                     Some(lying) => tell_parked(lying),
                     None if is_gone => json!({ "state": "discarded" }),
-                    None => json!({ "state": self.state(lane, event, &tried) }),
+                    None => json!({ "state": self.state((lane, wants), event, &tried) }),
                 };
                 one["destination_id"] =
                     lane.record_id().map_or(Value::Null, |id| id.to_string().into());
@@ -172,21 +182,16 @@ impl Api {
         Ok(())
     }
 
-    /// What a destination was brought an event with. Several that went together are remembered by their frames: what is
-    /// not wanted was not among them, unless the destination was another one then.
-    fn tried<'a>(&self, lane: &Lane<'_>, told: &Told, attempts: &'a [Attempt]) -> Vec<&'a Attempt> {
-        let (spot, id) = (told.spot(), told.id().unwrap_or_default());
-        let own = attempts.iter().filter(|one| lane.is_of(one) && one.is_about(spot, id));
-        let is_wanted = lane.wants(&told.event, self.clock.now()) == Wants::Yes;
-        own.filter(|one| is_wanted || one.event.is_some() || lane.is_changed_since(one.at))
-            .collect()
-    }
-
     /// How far a destination is with an event that does not lie parked there.
-    fn state(&self, lane: &Lane<'_>, told: &Told, tried: &[&Attempt]) -> &'static str {
+    fn state(
+        &self,
+        (lane, wants): (&Lane<'_>, Wants),
+        told: &Told,
+        tried: &[&Attempt],
+    ) -> &'static str {
         let spool = &self.events.spool;
         let (is_on, is_held, passed) = match lane {
-            Lane::Operator(operated) => (true, false, spool.released(&operated.track)),
+            Lane::Operator(operated) => (true, operated.is_held, spool.released(&operated.track)),
             Lane::Workspace(record) => {
                 // One that sleeps has no place of its own: it is woken by who reads for all of them.
                 let passed = spool.released(&track_of(record.id));
@@ -202,7 +207,7 @@ impl Api {
         if !is_on {
             return "disabled";
         }
-        match lane.wants(&told.event, self.clock.now()) {
+        match wants {
             Wants::Yes => {}
             Wants::No => return "not wanted",
             Wants::Fails => return "where fails",
@@ -216,38 +221,17 @@ impl Api {
     }
 }
 
-/// What a destination's filter and expression say of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
-    Yes,
-    No,
-    /// The expression fails on this event.
-    Fails,
-}
-
-/// Whether a destination's filter lets an event through, and its `where` after that.
-fn wants(record: &Record, event: &Value, now: Time) -> Wants {
-    let text = Bytes::from(event.to_string());
-    if let Some(asked) = record.fields.get("filter").filter(|filter| !filter.is_null())
-        && let Ok(mut filter) = Filter::read(asked, now)
-    {
-        if asked["occurred"]["since"].is_null() {
-            filter.since = Time::from_micros(i64::MIN);
-        }
-        if Seen::read(&text).is_some_and(|seen| !filter.matches(&seen)) {
-            return Wants::No;
-        }
-    }
-    let expression = record.fields.get("where").and_then(Value::as_str);
-    holds(expression.and_then(|text| Condition::compile(text).ok()).as_ref(), &text)
-}
-
-fn holds(condition: Option<&Condition>, text: &Bytes) -> Wants {
-    match condition.map(|rule| rule.holds(text)) {
-        None | Some(Ok(true)) => Wants::Yes,
-        Some(Ok(false)) => Wants::No,
-        Some(Err(_)) => Wants::Fails,
-    }
+/// What a destination was brought an event with. Several that went together are remembered by their frames: what is not
+/// wanted was not among them, unless the destination was another one then.
+fn tried<'a>(
+    (lane, wants): (&Lane<'_>, Wants),
+    told: &Told,
+    attempts: &'a [Attempt],
+) -> Vec<&'a Attempt> {
+    let (spot, id) = (told.spot(), told.id().unwrap_or_default());
+    let own = attempts.iter().filter(|one| lane.is_of(one) && one.is_about(spot, id));
+    own.filter(|one| wants == Wants::Yes || one.event.is_some() || lane.is_changed_since(one.at))
+        .collect()
 }
 
 pub(super) fn tell_attempt(attempt: &Attempt) -> Value {

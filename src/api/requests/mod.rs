@@ -4,6 +4,7 @@
 
 mod again;
 mod capture;
+mod choice;
 mod compare;
 mod deliveries;
 mod explain;

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::deliveries::{Lane, Wants};
+use super::choice::Wants;
+use super::deliveries::Lane;
 use super::explain::{Told, tell};
 use super::whose;
 use crate::api::problem::Problem;
@@ -135,6 +137,7 @@ impl Api {
         let found = tokio::task::spawn_blocking(move || collect(picker, &parts)).await;
         let found = found.map_err(|fault| SpoolError::Failed(fault.to_string()))??;
         let (mut all, mut names) = (Vec::new(), Vec::new());
+        let choice = lane.choice(self.clock.now());
         let here = (call.account(), call.workspace());
         for Found { at, id, account, workspace, json } in found {
             let Some((sequence, place)) = at else {
@@ -144,10 +147,10 @@ impl Api {
                 all.extend(event.map(|event| Told { event, sequence, place: None, made: "kept" }));
                 continue;
             };
-            let event = serde_json::from_slice(&json).unwrap_or_default();
-            if lane.wants(&event, self.clock.now()) != Wants::Yes {
+            if choice.wants((account, workspace), &json) != Wants::Yes {
                 continue;
             }
+            let event = serde_json::from_slice(&json).unwrap_or_default();
             names.push((workspace.unwrap_or(account), id));
             if (account, workspace) == here {
                 let (sequence, place) = (Some(sequence), Some(place));
@@ -165,7 +168,7 @@ struct Found {
     id: Uuid,
     account: Uuid,
     workspace: Option<Uuid>,
-    json: Vec<u8>,
+    json: Bytes,
 }
 
 /// What parts of a batch may have had, in their order: of so many frames and bytes.
@@ -173,7 +176,7 @@ fn collect(mut picker: Picker, parts: &[Attempt]) -> Result<Vec<Found>, SpoolErr
     let (mut found, mut frames, mut bytes) = (Vec::new(), 0, 0);
     for part in parts {
         if let Some(id) = part.event {
-            let (account, json) = (Uuid::nil(), Vec::new());
+            let (account, json) = (Uuid::nil(), Bytes::new());
             found.push(Found { at: None, id, account, workspace: None, json });
             continue;
         }
@@ -189,7 +192,7 @@ fn collect(mut picker: Picker, parts: &[Attempt]) -> Result<Vec<Found>, SpoolErr
                 bytes += event.json.len();
                 if part.places.has(place) {
                     // A copy: the frame goes.
-                    let (at, json) = (Some((sequence, place)), event.json.to_vec());
+                    let (at, json) = (Some((sequence, place)), Bytes::copy_from_slice(&event.json));
                     found.push(Found { at, id: event.id, account, workspace, json });
                 }
             }

@@ -353,10 +353,10 @@ impl Destination {
         self.confirms
     }
 
-    /// The expression that holds for what it gets.
+    /// The filter that matches what it gets, and the expression that holds for it.
     #[must_use]
-    pub fn condition(&self) -> Option<&Arc<Condition>> {
-        self.condition.as_ref()
+    pub fn choice(&self) -> (Option<&Filter>, Option<&Arc<Condition>>) {
+        (self.filter.as_ref(), self.condition.as_ref())
     }
 
     /// Whether it may get an event of its workspace, as far as that is known at a look.

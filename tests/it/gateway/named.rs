@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use hookgate::config::Forward;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -153,6 +154,46 @@ fn the_operators_destinations_are_told_to_the_operator_alone() {
     assert_eq!(told.status, 200, "{}", told.text());
     let told = told.json();
     assert_eq!((&told["deliveries"], &told["operator_destinations"]), (&json!([]), &json!(1)));
+}
+
+#[test]
+fn an_operators_destination_is_told_as_it_is_set() {
+    let mut served = Served::start(|_| ());
+    served.stop();
+    let file = |name: &str| Forward {
+        name: Some(name.to_owned()),
+        ..to(&format!("file:{}", served.folder.join(name).display()))
+    };
+    served.config.forward = vec![
+        Forward { filter: Some(json!({ "event": { "name": ["shop.paid"] } })), ..file("paid") },
+        Forward {
+            filter: Some(json!({ "scope": { "workspace": [WORKSPACE_OWNER] } })),
+            ..file("foreign")
+        },
+        Forward { hold: Some(true), ..file("held") },
+        Forward { enabled: Some(false), ..file("off") },
+    ];
+    served.resume();
+    let webhook = served.webhook(TEMPLATE);
+    let receipt = served.named_order(&webhook, 1, None).receipt().to_owned();
+    let told = wait("a delivery", || {
+        let told = served.told_of(&receipt);
+        let state = &at(&told, "paid", &told["events"][1]["id"])["state"];
+        (state == "delivered").then_some(told)
+    });
+    let states = |name: &str| {
+        let events = told["events"].as_array().expect("events").iter();
+        let states = events.map(|event| at(&told, name, &event["id"])["state"].clone());
+        Value::from(states.collect::<Vec<_>>())
+    };
+    assert_eq!(states("paid"), json!(["not wanted", "delivered"]));
+    let received = at(&told, "paid", &told["events"][0]["id"]);
+    assert_eq!(received["tried"], json!([]), "what its filter keeps out was not brought");
+    assert_eq!(states("foreign"), json!(["not wanted", "not wanted"]));
+    assert_eq!(states("held"), json!(["held", "held"]));
+    let mut all = told["deliveries"].as_array().expect("deliveries").iter();
+    assert!(all.all(|one| one["destination"] != "off"), "{told}");
+    assert_eq!(told["operator_destinations"], 3);
 }
 
 #[test]
