@@ -149,6 +149,8 @@ pub struct Api {
     shelf: Shelf,
     /// Turns of renderings that try a draft.
     trials: Semaphore,
+    /// The turn of who asks what a batch had.
+    batches: Arc<Semaphore>,
     /// Turns of passwords that are hashed.
     passwords: Semaphore,
     /// Tries at passwords.
@@ -257,6 +259,7 @@ impl Api {
             events,
             shelf,
             trials,
+            batches: Arc::new(Semaphore::new(1)),
             passwords: Semaphore::new(password::HASHES_MAX),
             attempts: password::attempts(),
             refusals: origin::Refusals::default(),

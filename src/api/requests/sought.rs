@@ -3,11 +3,14 @@
 //! the last. Looks at no more than a bounded part of what is kept.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
-use super::choice::Wants;
+use super::choice::{Choice, Wants};
 use super::deliveries::Lane;
 use super::explain::{Told, tell};
 use super::whose;
@@ -26,7 +29,9 @@ const BATCH: &str = "batch-";
 /// Most frames that are looked at for the events of one batch: most events of one batch.
 const FRAMES_MAX: u64 = 2000;
 /// Bytes of frames after which no more are.
-const BYTES_MAX: usize = 128 << 20;
+const BYTES_MAX: usize = 16 << 20;
+/// Longest wait for others who ask for a batch.
+const TURN_MAX: Duration = Duration::from_secs(1);
 /// Most requests that are looked at for the one that its sender gave an id.
 const CALLED_MAX: usize = 20;
 
@@ -93,14 +98,19 @@ impl Api {
         Ok(self.events.feed.request(whose(call), id).await?)
     }
 
-    /// The events of a call's workspace that went in a batch, and the attempts to bring it.
+    /// The events of a call's workspace that went in a batch, and the attempts to bring it. One such question at a
+    /// time: it reads and parses much.
     pub(super) async fn explain_batch(&self, call: &Call, batch: Batch) -> Result<Value, Problem> {
+        let turn = timeout(TURN_MAX, Arc::clone(&self.batches).acquire_owned()).await;
+        let busy = Problem::Unavailable { retry_after_seconds: TURN_MAX.as_secs() };
+        let Ok(Ok(turn)) = turn else { return Err(busy) };
         let tried = self.shelf.attempts(move |attempt| attempt.batch == Some(batch)).await?.found;
         let lanes = self.lanes(call).await?;
         let lane = tried.iter().find_map(|one| lanes.iter().find(|lane| lane.is_of(one)));
         let lane = lane.ok_or(Problem::NotFound)?;
         let tried: Vec<_> = tried.into_iter().filter(|one| lane.is_of(one)).collect();
-        let (all, is_whole) = self.events_of(call, lane, &tried, batch).await?;
+        let parts = self.parts_of(call, lane, &tried, turn).await?;
+        let (all, is_whole) = self.events_of(call, parts, batch).await?;
         // Of other places nothing is told: there it names nothing.
         if all.is_empty() && !lane.is_of_workspace() {
             return Err(Problem::NotFound);
@@ -118,66 +128,78 @@ impl Api {
                 "is_whole": is_whole,
                 "tried": rounds.into_values().map(super::deliveries::tell_attempt).collect::<Vec<_>>(),
             },
-            "events": all.iter().map(tell).collect::<Vec<_>>(),
+            "events": all,
         }))
     }
 
-    /// The events that a batch had, as far as they are kept; whether it is certain that it was these and no others.
-    async fn events_of(
+    /// What a batch had, as far as it is kept. The turn lasts until that is read, whoever still waits for it.
+    async fn parts_of(
         &self,
         call: &Call,
         lane: &Lane<'_>,
         tried: &[Attempt],
-        batch: Batch,
-    ) -> Result<(Vec<Told>, bool), Problem> {
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Vec<Part>, Problem> {
         // Each attempt to bring it left the same parts: those of the last will do.
         let last = tried.last().map(|one| one.at);
         let parts: Vec<_> = tried.iter().filter(|one| Some(one.at) == last).cloned().collect();
-        let picker = self.events.spool.picker();
-        let found = tokio::task::spawn_blocking(move || collect(picker, &parts)).await;
-        let found = found.map_err(|fault| SpoolError::Failed(fault.to_string()))??;
+        let (picker, now) = (self.events.spool.picker(), self.clock.now());
+        let (choice, here) = (lane.choice(now), (call.account(), call.workspace()));
+        let work = move || {
+            let found = collect(picker, &parts, &choice, here);
+            drop(turn);
+            found
+        };
+        let found = tokio::task::spawn_blocking(work).await;
+        Ok(found.map_err(|fault| SpoolError::Failed(fault.to_string()))??)
+    }
+
+    /// What is told of the events that a batch had; whether it is certain that it was these and no others.
+    async fn events_of(
+        &self,
+        call: &Call,
+        parts: Vec<Part>,
+        batch: Batch,
+    ) -> Result<(Vec<Value>, bool), Problem> {
         let (mut all, mut names) = (Vec::new(), Vec::new());
-        let choice = lane.choice(self.clock.now());
-        let here = (call.account(), call.workspace());
-        for Found { at, id, account, workspace, json } in found {
-            let Some((sequence, place)) = at else {
-                names.push((call.workspace().unwrap_or_default(), id));
-                let sequence = self.sequence(call, id);
-                let event = self.event(call, id).await?;
-                all.extend(event.map(|event| Told { event, sequence, place: None, made: "kept" }));
-                continue;
-            };
-            if choice.wants((account, workspace), &json) != Wants::Yes {
-                continue;
-            }
-            let event = serde_json::from_slice(&json).unwrap_or_default();
-            names.push((workspace.unwrap_or(account), id));
-            if (account, workspace) == here {
-                let (sequence, place) = (Some(sequence), Some(place));
-                all.push(Told { event, sequence, place, made: "kept" });
+        for part in parts {
+            match part {
+                Part::Lay(id) => {
+                    names.push((call.workspace().unwrap_or_default(), id));
+                    let sequence = self.sequence(call, id);
+                    let event = self.event(call, id).await?;
+                    let told = |event| tell(&Told { event, sequence, place: None, made: "kept" });
+                    all.extend(event.map(told));
+                }
+                Part::Kept { name, told } => {
+                    names.push(name);
+                    all.extend(told);
+                }
             }
         }
         Ok((all, batch_of(names.into_iter()) == batch))
     }
 }
 
-/// An event that may have been in a batch.
-struct Found {
-    /// Its frame and its place there; nothing of one that lay on the shelf.
-    at: Option<(u64, u32)>,
-    id: Uuid,
-    account: Uuid,
-    workspace: Option<Uuid>,
-    json: Bytes,
+/// What a batch had.
+enum Part {
+    /// An event that lay on the shelf.
+    Lay(Uuid),
+    /// One of a frame: its place and id, and what is told of it; nothing to those of other places.
+    Kept { name: (Uuid, Uuid), told: Option<Value> },
 }
 
-/// What parts of a batch may have had, in their order: of so many frames and bytes.
-fn collect(mut picker: Picker, parts: &[Attempt]) -> Result<Vec<Found>, SpoolError> {
+/// What the parts of a batch have that their destination wants, in their order: of so many frames and bytes.
+fn collect(
+    mut picker: Picker,
+    parts: &[Attempt],
+    choice: &Choice,
+    here: (Uuid, Option<Uuid>),
+) -> Result<Vec<Part>, SpoolError> {
     let (mut found, mut frames, mut bytes) = (Vec::new(), 0, 0);
     for part in parts {
         if let Some(id) = part.event {
-            let (account, json) = (Uuid::nil(), Bytes::new());
-            found.push(Found { at: None, id, account, workspace: None, json });
+            found.push(Part::Lay(id));
             continue;
         }
         for sequence in part.frames.0..=part.frames.1 {
@@ -186,14 +208,18 @@ fn collect(mut picker: Picker, parts: &[Attempt]) -> Result<Vec<Found>, SpoolErr
             }
             frames += 1;
             let Some(kept) = picker.take(sequence)? else { continue };
-            let (account, workspace) = (kept.account, kept.workspace);
+            let whose = (kept.account, kept.workspace);
             bytes += kept.capture.as_ref().map_or(0, |capture| capture.body.len());
             for (event, place) in kept.events.iter().zip(0..) {
                 bytes += event.json.len();
-                if part.places.has(place) {
-                    // A copy: the frame goes.
-                    let (at, json) = (Some((sequence, place)), Bytes::copy_from_slice(&event.json));
-                    found.push(Found { at, id: event.id, account, workspace, json });
+                if part.places.has(place) && choice.wants(whose, &event.json) == Wants::Yes {
+                    let name = (whose.1.unwrap_or(whose.0), event.id);
+                    let told = (whose == here).then(|| {
+                        let event = serde_json::from_slice(&event.json).unwrap_or_default();
+                        let (sequence, place) = (Some(sequence), Some(place));
+                        tell(&Told { event, sequence, place, made: "kept" })
+                    });
+                    found.push(Part::Kept { name, told });
                 }
             }
         }

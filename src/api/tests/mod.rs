@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod affairs;
 mod allowlist;
+mod batches;
 mod bots;
 mod chain;
 mod destinations;
