@@ -466,31 +466,3 @@ pub(super) fn take_holes(
     }
     Ok(found)
 }
-
-/// Gives all of a destination to another one.
-pub(super) fn adopt(
-    connection: &mut Connection,
-    (from, to): (Uuid, Uuid),
-    name: &str,
-) -> Result<(), ShelfError> {
-    let transaction = connection.transaction()?;
-    let (from, to) = (from.as_bytes(), to.as_bytes());
-    transaction.execute(
-        "UPDATE aside SET destination = ?2, name = ?3 WHERE destination = ?1",
-        params![from, to, name],
-    )?;
-    for table in ["tally", "failing", "holes"] {
-        let sql = format!("UPDATE OR REPLACE {table} SET destination = ?2 WHERE destination = ?1");
-        transaction.execute(&sql, [from, to])?;
-    }
-    Ok(transaction.commit()?)
-}
-
-pub(super) fn forget(connection: &Connection, destination: Uuid) -> Result<(), ShelfError> {
-    let id = destination.as_bytes();
-    connection.execute("DELETE FROM aside WHERE destination = ?1", [id])?;
-    connection.execute("DELETE FROM tally WHERE destination = ?1", [id])?;
-    connection.execute("DELETE FROM gone WHERE destination = ?1", [id])?;
-    take_holes(connection, destination)?;
-    set_failing(connection, destination, None)
-}

@@ -7,6 +7,7 @@ mod attempts;
 mod file;
 mod pending;
 mod row;
+mod whole;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -337,12 +338,12 @@ impl Shelf {
         self.ask(move |connection| ask::take_holes(connection, destination)).await
     }
 
-    /// Gives all of a destination to another one, which has nothing yet and is called so.
+    /// Gives all of a destination to another one, which is called so; what that one has already stays as it is there.
     ///
     /// # Errors
     /// When the file cannot be written; nothing is changed then.
     pub async fn adopt(&self, from: Uuid, to: Uuid, name: String) -> Result<(), ShelfError> {
-        self.ask(move |connection| ask::adopt(connection, (from, to), &name)).await
+        self.ask(move |connection| whole::adopt(connection, (from, to), &name)).await
     }
 
     /// Forgets all of a destination that is gone.
@@ -350,7 +351,7 @@ impl Shelf {
     /// # Errors
     /// When the file cannot be written.
     pub async fn forget(&self, destination: Uuid) -> Result<(), ShelfError> {
-        self.ask(move |connection| ask::forget(connection, destination)).await
+        self.ask(move |connection| whole::forget(connection, destination)).await
     }
 }
 

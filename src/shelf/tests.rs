@@ -86,6 +86,29 @@ async fn another_name_has_all_that_lay_under_the_first() {
     assert_eq!(shelf.counts(OTHER).await.expect("counted").events, 3);
 }
 
+#[tokio::test]
+async fn what_lies_at_another_name_already_lies_there_once() {
+    let folder = Folder::new();
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    let some = |numbers: &[u128]| {
+        numbers.iter().map(|number| aside(*number, "a", Standing::Refused)).collect::<Vec<_>>()
+    };
+    shelf.put(ONE, some(&[1, 2, 3])).await.expect("kept");
+    shelf.put(OTHER, some(&[2, 14])).await.expect("kept");
+    assert_eq!(discarded(&shelf, 3).await.0.len(), 1);
+    shelf.adopt(ONE, OTHER, "named".to_owned()).await.expect("adopted");
+    assert_eq!(shelf.counts(OTHER).await, Ok(Counts { events: 3, bytes: 9 + 9 + 10 }));
+    assert_eq!(shelf.counts(ONE).await, Ok(Counts::default()));
+    let lying = shelf.list(Asked::default(), 9, 0).await.expect("a list");
+    assert!(lying.iter().all(|one| one.destination == OTHER), "{lying:?}");
+    let mut lie = numbers(&lying);
+    lie.sort_unstable();
+    assert_eq!(lie, [1, 2, 14]);
+    let three = Uuid::from_u128(3);
+    let told = shelf.discarded(Uuid::nil(), vec![three]).await;
+    assert_eq!(told, Ok(vec![(OTHER, three)]), "what was let go of is, by whatever name");
+}
+
 const MOST: Most = Most { events: 9, bytes: 1000 };
 
 async fn due(shelf: &Shelf) -> Vec<Lying> {
