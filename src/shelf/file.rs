@@ -68,13 +68,17 @@ const HANDS: &str = "
     END;
 ";
 
-/// What came with version 4: how a destination fails, beside since when (what is there was told when it was kept), and
-/// what was let go of, for whoever asks what became of it.
+/// What came with version 4: how a destination fails, beside since when (what is there was told when it was kept).
 const TROUBLES: &str = "
     ALTER TABLE failing ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE failing ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE failing ADD COLUMN next INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE failing ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
+";
+
+/// What was let go of, for whoever asks what became of it. Some files of version 4 are without: each that is opened
+/// gets it.
+const GONE: &str = "
     CREATE TABLE IF NOT EXISTS gone (
         number INTEGER PRIMARY KEY,
         destination BLOB NOT NULL,
@@ -119,6 +123,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
         VERSION => {}
         found => return Err(ShelfError::Newer { found, known: VERSION }),
     }
+    connection.execute_batch(GONE)?;
     Ok(connection)
 }
 

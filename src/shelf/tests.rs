@@ -270,4 +270,12 @@ async fn a_file_of_before_is_brought_up() {
     let shelf = Shelf::open(&folder.0).expect("a shelf");
     assert_eq!(shelf.counts(ONE).await.expect("counts").events, 2);
     assert!(shelf.failing(Uuid::nil()).await.expect("an answer").is_some());
+    drop(shelf);
+    let old = Connection::open(folder.0.join(FILE_NAME)).expect("a file");
+    old.execute_batch("DROP TABLE gone").expect("the fourth version as it was at first");
+    drop(old);
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    let gone = shelf.discarded(Uuid::nil(), vec![Uuid::from_u128(2)]).await;
+    assert_eq!(gone, Ok(Vec::new()));
+    assert_eq!(discarded(&shelf, 3).await.0.len(), 1);
 }
