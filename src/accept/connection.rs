@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -324,8 +325,12 @@ struct Streams;
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let mut stream = Box::pin(stream);
+        // It runs inside the connection's own task: where it panics, it alone ends, as a task would, and is dropped.
+        let first = panic::catch_unwind(AssertUnwindSafe(|| {
+            stream.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        }));
         // What is not ready is looked at again as a task, and wakes that one.
-        if stream.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        if let Ok(Poll::Pending) = first {
             tokio::spawn(stream);
         }
     }

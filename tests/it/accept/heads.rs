@@ -199,6 +199,27 @@ async fn header_blocks_that_do_not_end_have_their_bound_and_their_end() {
 }
 
 #[tokio::test]
+async fn a_handler_that_panics_ends_its_own_stream_alone() {
+    let served = serve(|_| {});
+    let io = TokioIo::new(served.connect().await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut ask = async |path: &str| {
+        sender.ready().await.expect("it is open");
+        let request = Request::get(format!("http://x{path}")).body(String::new());
+        tokio::spawn(timeout(PATIENCE, sender.send_request(request.expect("a request"))))
+    };
+    let (slow, broken) = (ask("/slow").await, ask("/panic").await);
+    let broken = broken.await.expect("no panic here").expect("in time");
+    broken.expect_err("the stream is reset");
+    let slow = slow.await.expect("no panic").expect("in time").expect("an answer");
+    assert_eq!(slow.status(), 200);
+    let next = ask("/none").await.await.expect("no panic").expect("in time").expect("an answer");
+    assert_eq!(next.status(), 204);
+}
+
+#[tokio::test]
 async fn headers_of_one_byte_are_counted() {
     let served = serve(|options| options.header_list_max_bytes = 64 << 10);
     // `a: b` goes into the table, and is asked for with a byte each.

@@ -44,6 +44,7 @@ impl Handler for Small {
             }
             "/big" => vec![b'x'; 32 << 20].into(),
             "/socket" => return websocket::accept(&arrival.headers, None, echo),
+            "/panic" => panic!("a handler that is broken"),
             "/none" => return Reply::empty(StatusCode::NO_CONTENT),
             _ => return Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
         };
