@@ -62,6 +62,16 @@ impl Room {
         Ok(())
     }
 
+    /// Gives back what is beyond so many bytes and a step more: what comes and goes at an edge touches nothing shared.
+    pub(super) fn shrink(&mut self, bytes: u64) {
+        let step_bytes = self.budget.step_bytes;
+        let kept = bytes.next_multiple_of(step_bytes) + step_bytes;
+        if kept < self.bytes {
+            self.budget.used.fetch_sub(self.bytes - kept, Ordering::Relaxed);
+            self.bytes = kept;
+        }
+    }
+
     /// Gives back what is taken.
     pub(super) fn leave(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);

@@ -52,9 +52,9 @@ impl Heads {
     pub(super) fn remove(&self, bytes: u64) {
         let mut tally = self.tally();
         tally.bytes -= bytes;
-        // Streams come and go: the shared count is not touched for each of them.
-        if tally.bytes <= tally.free_bytes {
-            tally.room.leave();
+        match tally.bytes.saturating_sub(tally.free_bytes) {
+            0 => tally.room.leave(),
+            beyond => tally.room.shrink(beyond),
         }
     }
 
@@ -98,5 +98,18 @@ mod tests {
         assert_eq!(taken(&one), STEP_BYTES, "there is more than its own");
         one.remove(1);
         assert_eq!((taken(&one), other.add(STEP_BYTES)), (0, Ok(())));
+    }
+
+    #[test]
+    fn room_of_heads_that_ended_is_given_back_while_others_run() {
+        let budget = Budget::new(8 * STEP_BYTES, STEP_BYTES);
+        let heads = || Heads::new(FREE_BYTES, Room::new(&budget));
+        let (one, other) = (heads(), heads());
+        assert_eq!(one.add(FREE_BYTES + 1), Ok(()), "it goes on");
+        assert_eq!(one.add(7 * STEP_BYTES), Ok(()));
+        assert!(other.add(FREE_BYTES + 1).is_err());
+        one.remove(7 * STEP_BYTES);
+        assert_eq!(one.tally().room.bytes(), 2 * STEP_BYTES, "a step for the next one");
+        assert_eq!(other.add(FREE_BYTES + 6 * STEP_BYTES), Ok(()));
     }
 }

@@ -9,8 +9,8 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0
 /// `GET http://x/` in HPACK.
 pub(super) const GET: &[u8] = b"\x82\x86\x84\x41\x01x";
 /// `POST http://x/echo`.
-const POST: &[u8] = b"\x83\x86\x04\x05/echo\x41\x01x";
-const DATA: u8 = 0;
+pub(super) const POST: &[u8] = b"\x83\x86\x04\x05/echo\x41\x01x";
+pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const RESET: u8 = 3;

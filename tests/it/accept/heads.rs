@@ -13,10 +13,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::floods::{CONTINUATION, GET, HEADERS, PREFACE, frame};
+use super::floods::{CONTINUATION, DATA, GET, HEADERS, POST, PREFACE, frame};
 use super::{PATIENCE, Served, read_all, read_until, serve, statuses};
 
 const CROWDED: &str = "hookgate_accept_refusals_total{reason=\"heads-crowded\"}";
+/// A header of 12,000 bytes in HPACK.
+const FIELD: &[u8] = &{
+    let mut field = [b'b'; 12_006];
+    let (name, _) = field.split_at_mut(6);
+    name.copy_from_slice(b"\0\x01a\x7f\xe1\x5c");
+    field
+};
 /// Long enough for an answer that comes at once.
 const MOMENT: Duration = Duration::from_millis(300);
 
@@ -196,6 +203,38 @@ async fn header_blocks_that_do_not_end_have_their_bound_and_their_end() {
             timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the deadline of heads");
     }
     assert!(served.counted("hookgate_accept_refusals_total{reason=\"head-slow\"} 3\n"));
+}
+
+/// What comes back until nothing comes for a moment.
+async fn hear(stream: &mut TcpStream) -> Vec<u8> {
+    let (mut said, mut part) = (Vec::new(), [0; 4096]);
+    while let Ok(Ok(count @ 1..)) = timeout(MOMENT, stream.read(&mut part)).await {
+        said.extend_from_slice(&part[..count]);
+    }
+    said
+}
+
+/// Heads of streams with those numbers, some 20 KB each with its stream, whose bodies do not come yet.
+fn posts(numbers: impl Iterator<Item = u32>) -> Vec<u8> {
+    numbers.flat_map(|number| frame(HEADERS, 0x4, number, &[POST, FIELD].concat())).collect()
+}
+
+#[tokio::test]
+async fn streams_that_ended_leave_their_room_to_other_connections() {
+    let served = serve(|options| options.heads_max_bytes = 1 << 20);
+    let numbers = || (0..30).map(|number| 2 * number + 1);
+    let mut first = served.connect().await;
+    first.write_all(&[PREFACE, &posts(numbers())].concat()).await.expect("it reads");
+    hear(&mut first).await;
+    // Three stay, and are more than a connection's own.
+    let ends: Vec<u8> =
+        numbers().skip(3).flat_map(|stream| frame(DATA, 0x1, stream, b"")).collect();
+    first.write_all(&ends).await.expect("it reads");
+    assert!(hear(&mut first).await.contains(&0x88), "200");
+    let mut second = served.connect().await;
+    second.write_all(&[PREFACE, &posts(numbers())].concat()).await.expect("it reads");
+    hear(&mut second).await;
+    assert!(served.counted(&format!("{CROWDED} 0\n")));
 }
 
 #[tokio::test]
