@@ -213,7 +213,7 @@ where
         head_max_bytes: options.head_max_bytes,
         headers_max: options.headers_max,
     };
-    let room = Room::new(&inside.heads);
+    let room = Room::new(&inside.half_heads);
     let mut wire = Wire::http1(io, first, link.clone(), limits, room);
     // Parser, buffers and the request's own state live only while somebody speaks.
     loop {
@@ -344,7 +344,7 @@ where
     let (link, inside) = (door.link.clone(), door.inside.clone());
     let options = &inside.options;
     let list_max_bytes = options.header_list_max_bytes;
-    let wire = Wire::http2(io, first, link.clone(), list_max_bytes, Room::new(&inside.heads));
+    let wire = Wire::http2(io, first, link.clone(), list_max_bytes, Room::new(&inside.half_blocks));
     let service = service_fn(move |request| door.clone().answer(request));
     let mut builder = http2::Builder::new(Streams);
     builder

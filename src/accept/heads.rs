@@ -14,7 +14,7 @@ pub(super) const FREE_STREAMS_BYTES: u64 = 32 << 10;
 /// Beyond, room is taken in steps of this size.
 pub(super) const STEP_BYTES: u64 = 16 << 10;
 /// What a header takes beside its name and value: its place in a table that is up to half empty.
-const HEADER_BYTES: u64 = 128;
+pub(super) const HEADER_BYTES: u64 = 128;
 /// What an open stream of HTTP/2 takes beside its head, as measured: its task, its state, its place among the others.
 const STREAM_BYTES: u64 = 8 << 10;
 

@@ -46,7 +46,12 @@ pub(super) struct Inside {
     pub(super) tls: Option<Tls>,
     pub(super) handshakes: Semaphore,
     pub(super) bodies: Arc<Bodies>,
+    /// For heads whose requests run.
     pub(super) heads: Arc<Budget>,
+    /// For heads of HTTP/1 that are not whole.
+    pub(super) half_heads: Arc<Budget>,
+    /// For header blocks of HTTP/2 that are not whole: a few bytes take much.
+    pub(super) half_blocks: Arc<Budget>,
     registry: Arc<Registry>,
 }
 
@@ -80,11 +85,15 @@ impl Sockets {
         let ledger = Arc::new(Ledger::new(facts));
         let room = room(options.connections_max);
         let registry = Registry::new(room, options.connections_per_peer_max, ledger.clone());
+        let half_bytes = options.half_heads_max_bytes();
+        let half = || Budget::new(half_bytes, heads::STEP_BYTES);
         let inside = Inside {
             tls: options.tls.clone().map(|files| Tls::load(files, ledger.clone())).transpose()?,
             handshakes: Semaphore::new(options.tls_handshakes_max),
             bodies: Bodies::new(&options),
-            heads: Budget::new(options.heads_max_bytes, heads::STEP_BYTES),
+            heads: Budget::new(options.heads_max_bytes - 2 * half_bytes, heads::STEP_BYTES),
+            half_heads: half(),
+            half_blocks: half(),
             registry: Arc::new(registry),
             options,
             clock,

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+/// Heads of HTTP/1 that are not whole have one of so many equal parts of all room for heads, header blocks of HTTP/2
+/// another one.
+const HALF_HEADS_PARTS: u64 = 8;
+
 /// Settings of one set of listeners.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -28,7 +32,8 @@ pub struct Options {
     pub head_max_bytes: usize,
     /// Headers of one request.
     pub headers_max: usize,
-    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams).
+    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams). Those
+    /// that are not whole have a quarter, half of it for HTTP/2: they take no room of whole ones.
     pub heads_max_bytes: u64,
     /// From the first wait for a body to its first byte.
     pub body_first_byte: Duration,
@@ -65,6 +70,14 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// PEM files for TLS; none serves plain text.
     pub tls: Option<TlsFiles>,
+}
+
+impl Options {
+    /// Of [`heads_max_bytes`](Self::heads_max_bytes), the part of heads of HTTP/1 that are not whole, and the part of
+    /// such header blocks of HTTP/2: whoever uses these up keeps no whole head out.
+    pub(super) fn half_heads_max_bytes(&self) -> u64 {
+        self.heads_max_bytes / HALF_HEADS_PARTS
+    }
 }
 
 /// Where certificate and key stand.

@@ -227,7 +227,8 @@ pub struct Limits {
     pub header_max_bytes: usize,
     /// Headers of one request.
     pub headers_max: usize,
-    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams).
+    /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams). Those
+    /// that are not whole have a quarter, half of it for HTTP/2: they take no room of whole ones.
     pub heads_max_bytes: u64,
     /// Bytes of a body, before and after decompression.
     pub body_max_bytes: u64,

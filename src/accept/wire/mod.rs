@@ -15,9 +15,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::blocks::{Block, BlockScan};
+use self::blocks::{Block, BlockScan, Told};
 use super::budget::Room;
-use super::heads::FREE_BYTES;
+use super::heads::{FREE_BYTES, HEADER_BYTES};
 use super::link::Link;
 use crate::telemetry::accept::Reason;
 
@@ -31,8 +31,8 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r
 const FIRST_LOOK_BYTES: usize = 2 << 10;
 /// Input thrown away after the last answer, at most.
 const LINGER_MAX_BYTES: usize = 64 << 20;
-/// What a header block of HTTP/2 that has more than one frame takes while it is on its way: several times a header list
-/// as its limit counts it, since a byte may stand for a whole header.
+/// What a header block of HTTP/2 that has more than one frame takes at most while it is on its way: several times a
+/// header list as its limit counts it, since a byte may stand for a whole header.
 const BLOCK_LISTS: u64 = 4;
 
 /// The stream of one connection.
@@ -46,8 +46,8 @@ pub(super) struct Wire<S> {
     blocks: BlockScan,
     /// What heads that are not whole take, beyond the connection's own share.
     room: Room,
-    /// Bytes of room for a long block of HTTP/2.
-    block_bytes: u64,
+    /// Most that a long block of HTTP/2 takes.
+    block_max_bytes: u64,
     /// What was read and not yet passed on.
     held: Vec<u8>,
     /// So much of it was passed on.
@@ -85,7 +85,7 @@ impl<S> Wire<S> {
         room: Room,
     ) -> Self {
         let mut wire = Self::new(io, first, link, room);
-        wire.block_bytes = BLOCK_LISTS * u64::from(list_max_bytes);
+        wire.block_max_bytes = BLOCK_LISTS * u64::from(list_max_bytes);
         let first = std::mem::take(&mut wire.held);
         wire.cleared = wire.look(&first);
         wire.held = first;
@@ -99,7 +99,7 @@ impl<S> Wire<S> {
             scanner: None,
             blocks: BlockScan::new(),
             room,
-            block_bytes: 0,
+            block_max_bytes: 0,
             held: first,
             given: 0,
             cleared: 0,
@@ -142,19 +142,22 @@ impl<S> Wire<S> {
         self.cleared = self.held.len();
     }
 
-    /// Notes how far the header blocks of HTTP/2 are; one that has more than a frame takes room until its end.
+    /// Notes how far the header blocks of HTTP/2 are; one that has more than a frame takes room until its end, as its
+    /// bytes come.
     fn follow(&mut self, bytes: &[u8]) {
-        match self.blocks.feed(bytes) {
-            Block::Whole => {
-                self.link.block_ended();
-                self.room.leave();
-            }
-            Block::Begun => self.link.block_began(),
-            Block::Long => {
-                self.link.block_began();
-                if self.room.hold(self.block_bytes).is_err() {
-                    self.link.give_up(Reason::HeadsCrowded);
-                }
+        let Told { block, is_ended } = self.blocks.feed(bytes);
+        if is_ended {
+            self.link.block_ended();
+            self.room.leave();
+        }
+        if block == Block::Whole {
+            return;
+        }
+        self.link.block_began();
+        if block == Block::Long {
+            let most = (self.blocks.block_bytes() * HEADER_BYTES).min(self.block_max_bytes);
+            if self.room.hold(most.saturating_sub(FREE_BYTES)).is_err() {
+                self.link.give_up(Reason::HeadsCrowded);
             }
         }
     }

@@ -66,10 +66,10 @@ async fn wait_for_room(served: &Served) {
 #[tokio::test]
 async fn half_heads_together_have_their_bound_and_usual_ones_pass() {
     let served = serve(|options| {
-        (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 512 << 10);
+        (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 4 << 20);
     });
     let (mut held, told) = crowd(&served, &long("GET /none"), 24).await;
-    // Each has 8 KiB of its own, and takes 56 KiB in steps of 16.
+    // Half ones have an eighth of it; each has 8 KiB of its own, and takes 56 KiB in steps of 16.
     assert_eq!((held.len(), told.len()), (8, 16));
     assert!(told.iter().all(|answer| is_refusal(answer)), "{told:?}");
     assert!(served.counted(&format!("{CROWDED} 16\n")));
@@ -89,7 +89,7 @@ async fn half_heads_together_have_their_bound_and_usual_ones_pass() {
 #[tokio::test]
 async fn heads_that_wait_for_their_bodies_have_it_too() {
     let served = serve(|options| {
-        (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 512 << 10);
+        (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 704 << 10);
     });
     let announced = format!("{}Content-Length: 5\r\n\r\n", long("POST /echo"));
     let (mut held, told) = crowd(&served, &announced, 16).await;
@@ -119,7 +119,7 @@ impl http_body::Body for Never {
 
 #[tokio::test]
 async fn streams_that_wait_for_their_bodies_have_it_too() {
-    let served = serve(|options| options.heads_max_bytes = 256 << 10);
+    let served = serve(|options| options.heads_max_bytes = 352 << 10);
     let io = TokioIo::new(served.connect().await);
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
@@ -151,7 +151,7 @@ async fn streams_that_wait_for_their_bodies_have_it_too() {
 
 /// Until one with as much as all of them may have is answered.
 async fn wait_for_room_of_streams(served: &Served) {
-    let kept = [GET, b"\0\x01a\x7f\xe1\x5c", &[b'b'; 12_000]].concat();
+    let kept = [GET, FIELD].concat();
     let there = async {
         loop {
             let mut stream = served.connect().await;
@@ -176,9 +176,9 @@ async fn wait_for_room_of_streams(served: &Served) {
 #[tokio::test]
 async fn header_blocks_that_do_not_end_have_their_bound_and_their_end() {
     let served = serve(|options| {
-        (options.head, options.heads_max_bytes) = (Duration::from_secs(5), 256 << 10);
+        (options.head, options.heads_max_bytes) = (Duration::from_secs(5), 2 << 20);
     });
-    let begun = [PREFACE, &frame(HEADERS, 0x1, 1, GET)].concat();
+    let begun = [PREFACE, &frame(HEADERS, 0x1, 1, &[GET, FIELD].concat())].concat();
     let (mut held, mut ended) = (Vec::new(), 0);
     for _ in 0..8 {
         let mut stream = served.connect().await;
@@ -189,7 +189,7 @@ async fn header_blocks_that_do_not_end_have_their_bound_and_their_end() {
             Err(_) => held.push(stream),
         }
     }
-    // Each takes four lists of 16 KiB.
+    // They have an eighth of it; what came of each may take four lists of 16 KiB.
     assert_eq!((held.len(), ended), (4, 4));
     assert!(served.counted(&format!("{CROWDED} 4\n")));
     let mut first = held.remove(0);
@@ -220,6 +220,38 @@ fn posts(numbers: impl Iterator<Item = u32>) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn blocks_that_do_not_end_take_no_room_of_whole_heads() {
+    let served = serve(|options| {
+        (options.head_max_bytes, options.heads_max_bytes) = (64 << 10, 1 << 20);
+        options.head = PATIENCE * 6;
+    });
+    // Few bytes that promise more take nothing; many have an eighth together, for two.
+    let mut held = Vec::new();
+    for payload in [&[GET, &FIELD[..20]].concat(), &[GET, &FIELD[..4096]].concat()] {
+        let mut begun = [PREFACE, &frame(HEADERS, 0x1, 1, payload)].concat();
+        begun[PREFACE.len()..PREFACE.len() + 3].copy_from_slice(&[0, 0x3f, 0xff]);
+        for _ in 0..40 {
+            let mut stream = served.connect().await;
+            stream.write_all(&begun).await.expect("it reads");
+            held.push(stream);
+        }
+    }
+    let cut = async {
+        while !served.counted(&format!("{CROWDED} 38\n")) {
+            sleep(MOMENT / 10).await;
+        }
+    };
+    timeout(PATIENCE, cut).await.expect("all but two of the long ones are cut, and no short one");
+    let whole = format!("{}\r\n", long("GET /none"));
+    assert_eq!(statuses(&served.tell(&whole).await), [204], "a long head of HTTP/1");
+    let mut stream = served.connect().await;
+    let busy = [PREFACE, &posts((0..20).map(|number| 2 * number + 1))].concat();
+    stream.write_all(&busy).await.expect("it reads");
+    hear(&mut stream).await;
+    assert!(served.counted(&format!("{CROWDED} 38\n")), "streams of HTTP/2");
+}
+
+#[tokio::test]
 async fn streams_that_ended_leave_their_room_to_other_connections() {
     let served = serve(|options| options.heads_max_bytes = 1 << 20);
     let numbers = || (0..30).map(|number| 2 * number + 1);
@@ -235,6 +267,21 @@ async fn streams_that_ended_leave_their_room_to_other_connections() {
     second.write_all(&[PREFACE, &posts(numbers())].concat()).await.expect("it reads");
     hear(&mut second).await;
     assert!(served.counted(&format!("{CROWDED} 0\n")));
+}
+
+#[tokio::test]
+async fn a_block_has_its_own_time_where_it_follows_another_at_once() {
+    let served = serve(|options| options.head = MOMENT * 8);
+    let mut stream = served.connect().await;
+    stream.write_all(&[PREFACE, &frame(HEADERS, 0x1, 1, GET)].concat()).await.expect("it reads");
+    sleep(MOMENT * 5).await;
+    let (end, next) = (frame(CONTINUATION, 0x4, 1, b""), frame(HEADERS, 0x5, 3, GET));
+    stream.write_all(&[&end, &next[..12]].concat()).await.expect("it reads");
+    sleep(MOMENT * 5).await;
+    stream.write_all(&next[12..]).await.expect("it reads");
+    let said = hear(&mut stream).await;
+    assert!(said.windows(6).any(|part| part == [HEADERS, 0x4, 0, 0, 0, 3]), "{said:?}");
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"head-slow\"} 0\n"));
 }
 
 #[tokio::test]
