@@ -16,7 +16,7 @@ pub(super) const STEP_BYTES: u64 = 16 << 10;
 /// What a header takes beside its name and value: its place in a table that is up to half empty.
 pub(super) const HEADER_BYTES: u64 = 128;
 /// What an open stream of HTTP/2 takes beside its head, as measured: its task, its state, its place among the others.
-const STREAM_BYTES: u64 = 8 << 10;
+pub(super) const STREAM_BYTES: u64 = 8 << 10;
 
 /// Heads of one connection whose requests run.
 #[derive(Debug)]

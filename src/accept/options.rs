@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::heads::{HEADER_BYTES, STEP_BYTES, STREAM_BYTES};
+use super::wire::BLOCK_LISTS;
+
 /// Heads of HTTP/1 that are not whole have one of so many equal parts of all room for heads, header blocks of HTTP/2
 /// another one.
 const HALF_HEADS_PARTS: u64 = 8;
@@ -77,6 +80,19 @@ impl Options {
     /// such header blocks of HTTP/2: whoever uses these up keeps no whole head out.
     pub(super) fn half_heads_max_bytes(&self) -> u64 {
         self.heads_max_bytes / HALF_HEADS_PARTS
+    }
+
+    /// Least [`heads_max_bytes`](Self::heads_max_bytes) with which one connection may have the longest head.
+    #[must_use]
+    pub fn heads_least_bytes(&self) -> u64 {
+        let steps = |bytes: u64| bytes.checked_next_multiple_of(STEP_BYTES).unwrap_or(u64::MAX);
+        let list = u64::from(self.header_list_max_bytes);
+        let longest = list.max(self.head_max_bytes as u64);
+        let half = steps(longest.max(BLOCK_LISTS * list)).saturating_mul(HALF_HEADS_PARTS);
+        let headers = (self.headers_max as u64).saturating_mul(HEADER_BYTES);
+        let whole = steps(longest.saturating_add(headers).saturating_add(STREAM_BYTES));
+        // Whole heads have what two such parts leave.
+        half.max(whole.saturating_mul(HALF_HEADS_PARTS) / (HALF_HEADS_PARTS - 2))
     }
 }
 

@@ -173,6 +173,19 @@ fn check_networks(path: &str, value: &Value) -> Result<(), String> {
     })
 }
 
+/// One connection's longest head has room.
+fn check_heads(config: &Config) -> Result<(), ConfigError> {
+    let (limits, least) = (&config.limits, config.sockets().heads_least_bytes());
+    if limits.heads_max_bytes >= least {
+        return Ok(());
+    }
+    Err(ConfigError::Conflict(format!(
+        "limits.heads_max_bytes ({}) has no room for one head of limits.header_max_bytes ({}) with \
+         limits.headers_max ({}): at least {least}",
+        limits.heads_max_bytes, limits.header_max_bytes, limits.headers_max
+    )))
+}
+
 /// What no single value can be blamed for.
 fn check(config: &Config) -> Result<(), ConfigError> {
     let server = &config.server;
@@ -188,6 +201,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
                        are shown over TLS that ends here";
         return Err(ConfigError::Conflict(message.into()));
     }
+    check_heads(config)?;
     let lists = [&server.trusted_proxies, &config.egress.allow];
     for (key, list) in NETWORKS.into_iter().zip(lists) {
         if let Some(text) = list.iter().find(|text| read_network(text).is_none()) {

@@ -82,6 +82,24 @@ fn authorities_of_senders_are_of_use_only_where_tls_ends() {
 }
 
 #[test]
+fn heads_have_room_for_the_longest_one() {
+    let with = |bytes: u64, header_bytes: u64| {
+        let values = [("HEADS", bytes), ("HEADER", header_bytes)];
+        let name = |name| format!("HOOKGATE_LIMITS__{name}_MAX_BYTES");
+        load(None, values.map(|(of, value)| (name(of), value.to_string())), Vec::new())
+    };
+    assert!(with(2 << 20, 64 << 10).is_ok());
+    let fault = with((2 << 20) - 1, 64 << 10).unwrap_err().to_string();
+    assert_eq!(
+        fault,
+        "limits.heads_max_bytes (2097151) has no room for one head of limits.header_max_bytes \
+         (65536) with limits.headers_max (100): at least 2097152"
+    );
+    assert!(with(2 << 20, 128 << 10).is_err());
+    assert!(with(64 << 20, u64::MAX / 2).is_err(), "and not for lack of bits");
+}
+
+#[test]
 fn the_schema_knows_every_default() {
     let loaded = load(None, [], Vec::new()).unwrap();
     let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();

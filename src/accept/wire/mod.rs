@@ -33,7 +33,7 @@ const FIRST_LOOK_BYTES: usize = 2 << 10;
 const LINGER_MAX_BYTES: usize = 64 << 20;
 /// What a header block of HTTP/2 that has more than one frame takes at most while it is on its way: several times a
 /// header list as its limit counts it, since a byte may stand for a whole header.
-const BLOCK_LISTS: u64 = 4;
+pub(super) const BLOCK_LISTS: u64 = 4;
 
 /// The stream of one connection.
 #[derive(Debug)]
