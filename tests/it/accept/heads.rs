@@ -288,20 +288,23 @@ async fn a_block_has_its_own_time_where_it_follows_another_at_once() {
 async fn a_handler_that_panics_ends_its_own_stream_alone() {
     let served = serve(|_| {});
     let io = TokioIo::new(served.connect().await);
-    let (mut sender, connection) =
+    let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
     tokio::spawn(connection);
-    let mut ask = async |path: &str| {
-        sender.ready().await.expect("it is open");
+    let ask = |path: &str| {
+        let mut sender = sender.clone();
         let request = Request::get(format!("http://x{path}")).body(String::new());
-        tokio::spawn(timeout(PATIENCE, sender.send_request(request.expect("a request"))))
+        tokio::spawn(timeout(PATIENCE, async move {
+            sender.ready().await?;
+            sender.send_request(request.expect("a request")).await
+        }))
     };
-    let (slow, broken) = (ask("/slow").await, ask("/panic").await);
+    let (slow, broken) = (ask("/slow"), ask("/panic"));
     let broken = broken.await.expect("no panic here").expect("in time");
     broken.expect_err("the stream is reset");
     let slow = slow.await.expect("no panic").expect("in time").expect("an answer");
     assert_eq!(slow.status(), 200);
-    let next = ask("/none").await.await.expect("no panic").expect("in time").expect("an answer");
+    let next = ask("/none").await.expect("no panic").expect("in time").expect("an answer");
     assert_eq!(next.status(), 204);
 }
 
