@@ -53,8 +53,8 @@ impl Seat {
         }
     }
 
-    /// Lets the next one have it.
-    pub(in crate::forward) fn leave(&mut self) {
-        self.taken = None;
+    /// Lets the next one have it; whether it was taken.
+    pub(in crate::forward) fn leave(&mut self) -> bool {
+        self.taken.take().is_some()
     }
 }

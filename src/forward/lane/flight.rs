@@ -65,6 +65,11 @@ impl Flights {
         Self { idle, ..Self::default() }
     }
 
+    /// Whether nothing is on its way.
+    pub(super) fn are_landed(&self) -> bool {
+        self.air.is_empty()
+    }
+
     /// Whether nothing is on its way, and nothing of it is left to be done.
     pub(super) fn is_empty(&self) -> bool {
         self.air.is_empty() && self.troubles.is_empty()
@@ -106,7 +111,8 @@ impl Lane {
         }
         let goes_on = self.flights.troubles.is_empty();
         if goes_on {
-            self.read_ahead(bounds).await;
+            while self.read_ahead(bounds).await && self.looks_first {}
+            self.looks_first = false;
         }
         let mut wait = None;
         while goes_on && !self.flights.idle.is_empty() {
@@ -118,6 +124,9 @@ impl Lane {
                     break;
                 }
             }
+        }
+        if wait.is_some_and(|wait| self.puts_down_for(wait)) {
+            return Ok(());
         }
         match self.wait_for_any(bounds, goes_on, wait).await? {
             Woken::Landed(landed) => self.land(*landed).await?,

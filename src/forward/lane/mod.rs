@@ -56,6 +56,8 @@ const REFUSED_IN_A_ROW_MAX: u32 = 100;
 
 /// From so long a wait on, others have this lane's turn.
 const REST_MIN: Duration = Duration::from_secs(1);
+/// From so long a wait for its pace on, a lane holds nothing in hand meanwhile.
+const PUT_DOWN_MIN: Duration = Duration::from_mins(1);
 
 /// The gateway stops, the destination is another one by now, or the lane sleeps; it ends.
 struct Stopped;
@@ -68,6 +70,8 @@ pub(super) struct Lane {
     seat: Seat,
     /// How long it reads and sends nothing.
     rest: Option<Duration>,
+    /// What waits is read again before some of it goes, so that each webhook has its turn.
+    looks_first: bool,
     window: Window,
     /// The last frames that were read were all that were there.
     has_all: bool,
@@ -147,6 +151,7 @@ impl Lane {
             source,
             seat,
             rest: None,
+            looks_first: false,
             window: Window::new(rules, room),
             has_all: true,
             sink,
@@ -209,7 +214,7 @@ impl Lane {
                 self.open_hand().await;
             }
         }
-        self.wait_for_news(wait).await
+        self.pause(wait).await
     }
 
     /// One look into the spool, and all that was there.
@@ -231,10 +236,25 @@ impl Lane {
         if !self.gather(question, bounds).await? {
             return Ok(());
         }
-        let most = match self.pace.look(bounds.events, self.window.mean_bytes()) {
+        unless_stopped(&mut self.signal, self.changed, self.seat.take()).await?;
+        let pass = self.pace.look(bounds.events, self.window.mean_bytes());
+        if let Pass::In(wait) = pass
+            && self.puts_down_for(wait)
+        {
+            return Ok(());
+        }
+        let looks = self.looks_first || matches!(pass, Pass::In(_));
+        if looks && self.read_ahead(bounds).await {
+            return Ok(());
+        }
+        self.looks_first = false;
+        let most = match pass {
             Pass::Now(most) => most,
-            Pass::In(_) if self.read_ahead(bounds).await => return Ok(()),
-            Pass::In(wait) => return self.pause(wait).await,
+            Pass::In(wait) => {
+                // What was acknowledged is asked about meanwhile.
+                let due = question.map(|due| due.saturating_duration_since(Instant::now()));
+                return self.pause(due.map_or(wait, |due| wait.min(due))).await;
+            }
         };
         let mut load = self.window.pick(most, bounds.bytes);
         let keys = if self.is_parallel() { load.keys().to_vec() } else { Vec::new() };
@@ -342,7 +362,7 @@ impl Lane {
     /// Waits after a failure, as long as it deserves.
     async fn wait_after(&mut self, fault: &Fault) -> Result<(), Stopped> {
         let wait = self.note_failure(fault).await;
-        self.wait_for_news(wait).await
+        self.pause(wait).await
     }
 
     /// Something failed; how long a wait that deserves.
@@ -358,25 +378,35 @@ impl Lane {
         wait
     }
 
+    /// Whether a wait for the pace is so long that nothing is held meanwhile: then it is a rest.
+    fn puts_down_for(&mut self, wait: Duration) -> bool {
+        let is_free = self.flights.is_empty() && self.tail.is_empty();
+        let puts_down = wait >= PUT_DOWN_MIN && is_free;
+        if puts_down {
+            self.rest = Some(wait);
+            self.looks_first = true;
+        }
+        puts_down
+    }
+
+    /// Waits, but not any more once the operator wants everything opened anew. When that is long, others have the
+    /// lane's turn meanwhile, unless something is on its way.
     async fn pause(&mut self, wait: Duration) -> Result<(), Stopped> {
         if wait >= HOLES_PAUSE {
             self.keep_holes().await;
         }
-        unless_stopped(&mut self.signal, self.changed, sleep(wait)).await
-    }
-
-    /// Waits, but not any more once the operator wants everything opened anew.
-    async fn wait_for_news(&mut self, wait: Duration) -> Result<(), Stopped> {
-        if wait >= HOLES_PAUSE {
-            self.keep_holes().await;
-        }
+        let has_left = wait >= REST_MIN && self.flights.are_landed() && self.seat.leave();
         let (changed, reopened) = (self.changed, self.reopened);
         let news = |signal: &Signal| signal.ends(changed) || signal.reopened != reopened;
         tokio::select! {
             _ = self.signal.wait_for(news) => {}
             () = sleep(wait) => {}
         }
-        self.follow_signal()
+        self.follow_signal()?;
+        if has_left {
+            unless_stopped(&mut self.signal, self.changed, self.seat.take()).await?;
+        }
+        Ok(())
     }
 
     /// Does what was told meanwhile.

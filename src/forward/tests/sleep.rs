@@ -109,6 +109,36 @@ async fn many_that_are_down_do_not_keep_one_from_its_turn() {
 }
 
 #[tokio::test]
+async fn many_that_wait_for_their_pace_do_not_keep_one_from_its_turn() {
+    const SLOW: u128 = 300;
+    // What waits is let go of meanwhile, or stays in hand; and several requests at a time.
+    for more in [
+        json!({"rate": "1/h", "burst": 1}),
+        json!({"rate": "2/m", "burst": 1}),
+        json!({"rate": "1/h", "burst": 1, "concurrency": 2}),
+    ] {
+        let house = House::new();
+        let mut slow = Server::start(|_| Some(status(204))).await;
+        let mut server = Server::start(|_| Some(status(204))).await;
+        let made = |number| {
+            let mut fields = more.clone();
+            fields["to"] = json!(format!("http://{}/in", slow.address));
+            fields["filter"] = json!({"event": {"name": ["a"]}});
+            record(number, &fields)
+        };
+        let mut records: Vec<_> = (1..=SLOW).map(made).collect();
+        records.push(wanting(SLOW + 1, &server, "b"));
+        let lanes = house.posts(&records);
+        house.append_named("a", [1, 2]).await;
+        slow.until_taken(SLOW as usize).await;
+        house.append_named("b", [3]).await;
+        assert_eq!(server.until_taken(1).await, [3], "{more}");
+        assert_eq!(slow.until_taken(SLOW as usize).await.len(), SLOW as usize, "{more}");
+        lanes.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_new_filter_holds_from_the_next_event_on_for_one_that_sleeps() {
     let house = House::new();
     let mut server = Server::start(|_| Some(status(204))).await;
