@@ -48,7 +48,7 @@ impl Lane {
             match self.count(&ids).await? {
                 None => return Ok(()),
                 Some(kept) if kept >= ids.len() => {
-                    self.confirmed(batches);
+                    self.confirmed(batches).await;
                     ids_max = IDS_MAX;
                 }
                 Some(_) if !is_over => return Ok(()),
@@ -59,7 +59,7 @@ impl Lane {
     }
 
     /// The oldest batches are kept.
-    fn confirmed(&mut self, batches: usize) {
+    async fn confirmed(&mut self, batches: usize) {
         let (sequence, lying) = self.tail.pop(batches);
         if let Some(sequence) = sequence {
             self.source.release(sequence);
@@ -69,6 +69,7 @@ impl Lane {
         self.refused_in_a_row = 0;
         self.backoff.reset();
         self.state.went_well();
+        self.note_working().await;
     }
 
     /// It is known what is kept: what is neither kept nor waited for goes out next.
@@ -97,7 +98,7 @@ impl Lane {
                 tracing::warn!(destination, why, "what is acknowledged counts as kept");
                 self.confirms = false;
                 let (all, _) = self.tail.front(usize::MAX);
-                self.confirmed(all);
+                self.confirmed(all).await;
                 self.end_doubt();
                 Ok(None)
             }

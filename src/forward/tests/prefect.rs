@@ -6,10 +6,13 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use http::Response;
+use serde_json::json;
 
+use super::records::record;
 use super::server::{Asked, Body, Server, body, status};
 use super::*;
 use crate::shelf::{self, Lying};
+use crate::spool::Start;
 
 /// What such a server holds, by id of the event.
 #[derive(Default)]
@@ -172,6 +175,35 @@ async fn what_was_only_acknowledged_is_set_aside_once_the_window_is_over() {
     assert_eq!(ids, [0, 1, 2]);
     assert!(lying[0].aside.reason.contains("within 72 hours"), "{lying:?}");
     lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_that_goes_well_after_some_that_failed_ends_the_failing() {
+    let house = House::new();
+    let mut questions = 0;
+    let server = Server::start(move |asked| {
+        if asked.path == "/api/events" {
+            return Some(status(204));
+        }
+        questions += 1;
+        let question: Value = serde_json::from_str(&asked.body).unwrap_or_default();
+        let count = question["filter"]["id"]["id"].as_array().map_or(0, Vec::len);
+        let text = format!("{{\"events\":[],\"total\":{count},\"next_page\":null}}");
+        Some(if questions <= 10 { status(503) } else { body(200, &text) })
+    })
+    .await;
+    let path = house.path("out.ndjson");
+    let file = Destination::parse(&format!("file:{}", path.display())).expect("a destination");
+    let fields = json!({"to": prefect(&server), "filter": {"event": {"name": ["a"]}}});
+    let records = [record(1, &fields)];
+    house.place(&records[0], Start::Now);
+    let lanes = Forwarder::start_at(brisk(), vec![file], &records, house.ground()).expect("lanes");
+    house.append_named("a", [1]).await;
+    let told = |name: &str| lines(&path).iter().any(|line| line["event"] == name);
+    until(|| told("hookgate.destination.failing").then_some(())).await;
+    until(|| told("hookgate.destination.recovered").then_some(())).await;
+    lanes.stop().await;
+    assert_eq!(house.shelf.failing(Uuid::from_u128(1)).await, Ok(None));
 }
 
 #[tokio::test]
