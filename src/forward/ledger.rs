@@ -1,13 +1,15 @@
 //! What a pace has used, so that a restart does not give it anew. In: what was let through. Out: the moments when its
 //! budgets are whole again, the share of the pace that the destination stands, and until when it takes nothing, in a
-//! small file of the lane's own, made when there is something to keep. Written without a sync: it must outlive the
-//! process, not the machine.
+//! small file of the lane's own, made when there is something to keep; and of which address that was said. Written
+//! without a sync: it must outlive the process, not the machine.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::clock::Clock;
 use crate::limit::{BUDGETS, Nanos};
@@ -20,6 +22,9 @@ const SHARE_AT: u64 = (BUDGETS * MOMENT_BYTES) as u64;
 /// And behind that the moment until which nothing is taken, and how long that was when it was said.
 const CLOSED_AT: u64 = SHARE_AT + MOMENT_BYTES as u64;
 const CLOSED_FOR_AT: u64 = CLOSED_AT + MOMENT_BYTES as u64;
+/// And behind that whose moments these are: a digest of the address; zeros, where nobody said.
+const ADDRESS_AT: u64 = CLOSED_FOR_AT + MOMENT_BYTES as u64;
+type Address = [u8; MOMENT_BYTES];
 
 /// The file of one lane.
 #[derive(Debug)]
@@ -32,6 +37,9 @@ pub(super) struct Ledger {
     /// How much of the pace goes.
     share: f64,
     closed_until: Nanos,
+    /// The address that the file knows, and the one that it is about now.
+    known: Address,
+    address: Address,
 }
 
 fn path(data: &Path, key: &str) -> PathBuf {
@@ -59,7 +67,27 @@ impl Ledger {
         let most = read(CLOSED_FOR_AT).map_or(0, Nanos::from_le_bytes);
         let most = clock.now().micros().saturating_mul(1000).saturating_add(most);
         let closed_until = moment(CLOSED_AT).min(most);
-        Ok(Self { path, file, clock, whole_at, share, closed_until })
+        let known = read(ADDRESS_AT).unwrap_or_default();
+        Ok(Self { path, file, clock, whole_at, share, closed_until, known, address: known })
+    }
+
+    /// The same, about what is there at an address.
+    pub(super) fn about(mut self, address: &str) -> Self {
+        self.address.copy_from_slice(&digest(&SHA256, address.as_bytes()).as_ref()[..MOMENT_BYTES]);
+        self
+    }
+
+    /// Whether what is kept was said of another address.
+    pub(super) fn is_anothers(&self) -> bool {
+        self.known != Address::default() && self.known != self.address
+    }
+
+    /// Keeps the address, if another one is known.
+    pub(super) fn keep_address(&mut self) {
+        if self.known != self.address {
+            self.known = self.address;
+            self.put(&self.address.clone(), ADDRESS_AT);
+        }
     }
 
     /// The same with a file, whatever is to be kept.
@@ -82,6 +110,11 @@ impl Ledger {
 
     /// What cannot be written is only not known after a restart.
     fn keep(&mut self, bytes: &[u8], at: u64) {
+        self.keep_address();
+        self.put(bytes, at);
+    }
+
+    fn put(&mut self, bytes: &[u8], at: u64) {
         if self.make().is_ok()
             && let Some(file) = &self.file
         {
@@ -179,6 +212,11 @@ mod tests {
         let early = Ledger::open(folder.path(), "lane", &early).expect("a ledger");
         assert_eq!(early.closed_until(), 2_000_010_000, "no longer than it was");
         assert_eq!(open().whole_at(), [7, Nanos::MIN, -3]);
+        assert!(!open().about("here").is_anothers(), "nobody said whose it was");
+        open().about("here").keep_address();
+        assert!(!open().about("here").is_anothers() && open().about("there").is_anothers());
+        open().about("there").write_share(0.5);
+        assert!(open().about("here").is_anothers(), "what is kept is of the newest");
         fs::write(path(folder.path(), "lane"), 9_i64.to_le_bytes()).expect("a torn file");
         assert_eq!(open().whole_at(), [9, Nanos::MIN, Nanos::MIN]);
         Ledger::remove(folder.path(), "lane").expect("gone");

@@ -62,6 +62,18 @@ impl LanePace {
         }
     }
 
+    /// What was kept was said of another address.
+    pub(super) fn is_anothers(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_anothers)
+    }
+
+    /// Something is kept elsewhere of the destination: of which address it is, stands here.
+    pub(super) fn keep_address(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.keep_address();
+        }
+    }
+
     fn now(&self) -> Nanos {
         let passed = self.start.0.elapsed().as_nanos();
         self.start.1.saturating_add(Nanos::try_from(passed).unwrap_or(Nanos::MAX))

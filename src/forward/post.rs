@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::backoff::{Tempo, slow};
 use super::dispatch::{Dispatch, Seats, Sleeper};
 use super::lane::Lane;
+use super::lane::patience::hold_failing;
 use super::lane::source::{Source, Woken};
 use super::lane::state::State;
 use super::lane::window::Room;
@@ -320,9 +321,14 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
         if matches!(&*lock(&post.wanted), Wanted::End) {
             return forget(&inner, &post).await;
         }
-        if matches!(&*lock(&post.wanted), Wanted::Nothing) {
-            // Where it begins another time, it begins with everything.
-            let _ = inner.ground.shelf.take_holes(post.record).await;
+        let wanted = lock(&post.wanted).clone();
+        let shelf = &inner.ground.shelf;
+        if matches!(wanted, Wanted::Nothing) {
+            // Where it begins another time, it begins with everything, and has failed at nothing.
+            let _ = shelf.take_holes(post.record).await;
+            let _ = shelf.set_failing(post.record, None).await;
+        } else if matches!(wanted, Wanted::Hold(_)) {
+            let _ = hold_failing(shelf, post.record).await;
         }
         match done {
             Ok(()) => tokio::select! {

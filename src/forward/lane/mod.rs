@@ -8,7 +8,7 @@ mod batch;
 mod confirm;
 mod flight;
 mod hand;
-mod patience;
+pub(super) mod patience;
 mod reading;
 mod rules;
 pub(super) mod source;
@@ -132,7 +132,9 @@ impl Lane {
         let sink = Sink::new(destination, &ground.clock, tempo.deadline)?;
         let shelf = ground.shelf.clone();
         let pacing = destination.pacing;
+        let address = destination.address.as_deref().unwrap_or(destination.name());
         let opened = Ledger::open(&ground.data, &destination.key(), &ground.clock);
+        let opened = opened.map(|ledger| ledger.about(address));
         let opened = if pacing.is_empty() { opened } else { opened.and_then(Ledger::made) };
         let note = |fault: &std::io::Error| {
             let destination = destination.name();
@@ -198,6 +200,9 @@ impl Lane {
         self.land_all().await;
         self.open_hand().await;
         self.keep_holes().await;
+        if !self.signal.borrow().ends(self.changed) && self.window.waiting() == 0 {
+            self.state.sleeps();
+        }
     }
 
     /// Waits with nothing in hand, if that was called for.
@@ -415,6 +420,7 @@ impl Lane {
         if signal.reopened != self.reopened {
             self.reopened = signal.reopened;
             self.sink.reopen();
+            self.pace.reopen();
         }
         if signal.ends(self.changed) || self.signal.has_changed().is_err() {
             Err(Stopped)

@@ -8,7 +8,8 @@ use super::{Lane, Stopped};
 use crate::clock::Time;
 use crate::forward::load::Load;
 use crate::forward::sinks::{Fault, Refusal};
-use crate::shelf;
+use crate::id::Uuid;
+use crate::shelf::{self, Shelf, ShelfError};
 
 /// A shorter wait is over before a restart is.
 const KEPT_MIN: Duration = Duration::from_secs(1);
@@ -20,8 +21,28 @@ pub(super) struct Failing {
     since: Option<Time>,
     /// An event told that it is down.
     is_told: bool,
-    /// It is kept that it fails, and whether that was told.
-    kept: Option<bool>,
+    /// It is kept that it fails, and how.
+    kept: Option<Kept>,
+}
+
+/// What of it is kept: nothing is written before that is another.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    is_down: bool,
+    is_told: bool,
+    /// Nothing is tried before.
+    next: Time,
+}
+
+/// A destination is held, or begins to be: how long it took nothing before says nothing once it goes on, whenever that
+/// is. That it failed, and whether that was told, is still known.
+pub(in crate::forward) async fn hold_failing(shelf: &Shelf, id: Uuid) -> Result<(), ShelfError> {
+    let Some(failing) = shelf.failing(id).await? else { return Ok(()) };
+    let since = Time::from_micros(i64::MAX);
+    if failing.since == since {
+        return Ok(());
+    }
+    shelf.set_failing(id, Some(shelf::Failing { since, ..failing })).await
 }
 
 impl Lane {
@@ -33,10 +54,17 @@ impl Lane {
 
     /// How it failed before the last stop or change, if it did: the next attempt is when it would have been.
     pub(super) async fn recall_failing(&mut self) {
+        if self.pace.is_anothers() {
+            self.try_at_once();
+        }
         let Ok(Some(kept)) = self.shelf.failing(self.id).await else { return };
-        let shelf::Failing { since, failures, next, wait: most, is_told } = kept;
-        self.failing = Failing { since: Some(since), is_told, kept: Some(is_told) };
+        let shelf::Failing { since: first, failures, next, wait: most, is_told } = kept;
         self.backoff.recall(failures, is_told);
+        let is_down = self.backoff.is_open();
+        // Held meanwhile, it begins anew, and that is to be kept.
+        let since = first.min(self.notices.clock().now());
+        let kept = (first == since).then_some(Kept { is_down, is_told, next });
+        self.failing = Failing { since: Some(since), is_told, kept };
         self.state.failed(&format!("it has taken nothing since {since}"), false);
         let wait = next.micros().saturating_sub(self.notices.clock().now().micros());
         let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
@@ -45,7 +73,8 @@ impl Lane {
         }
     }
 
-    /// An attempt failed, and so long nothing is tried. Kept once the destination counts as down or the wait is long.
+    /// An attempt failed, and so long nothing is tried. Kept once the destination counts as down or the wait is long,
+    /// and again when that changes, or when it asked for a wait that is none of our own: each time costs a sync.
     pub(super) async fn note_failing(&mut self, fault: &Fault, is_down: bool, wait: Duration) {
         let now = self.notices.clock().now();
         let since = *self.failing.since.get_or_insert(now);
@@ -53,16 +82,23 @@ impl Lane {
             self.failing.is_told = self.notices.failing(&self.state, &fault.what).await;
         }
         let is_told = self.failing.is_told;
-        let is_news = is_down && self.failing.kept != Some(is_told);
-        if !is_news && wait < KEPT_MIN {
-            return;
-        }
         let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
         let next = Time::from_micros(now.micros().saturating_add(micros));
+        let is_down = is_down || self.failing.kept.is_some_and(|kept| kept.is_down);
+        let is_news = match self.failing.kept {
+            None => is_down || wait >= KEPT_MIN,
+            // A wait that was kept and is cut short would come back with a restart.
+            Some(kept) => (kept.is_down, kept.is_told) != (is_down, is_told) || kept.next > next,
+        };
+        let is_asked = wait >= KEPT_MIN && wait > self.tempo.most.max(self.tempo.slow);
+        if !is_news && !is_asked {
+            return;
+        }
         let failures = self.backoff.failures();
         let failing = shelf::Failing { since, failures, next, wait, is_told };
         if self.shelf.set_failing(self.id, Some(failing)).await.is_ok() {
-            self.failing.kept = Some(is_told);
+            self.failing.kept = Some(Kept { is_down, is_told, next });
+            self.pace.keep_address();
         }
     }
 

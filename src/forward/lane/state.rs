@@ -112,6 +112,13 @@ impl State {
         }
     }
 
+    /// It sleeps, and nothing is to be sent: how the last attempt went says nothing.
+    pub(super) fn sleeps(&self) {
+        if std::mem::take(&mut self.health().is_failing) {
+            self.facts.fails(false);
+        }
+    }
+
     /// Whether an event may say so of the lane: not again before `pause` is over.
     pub(in crate::forward) fn may_tell(&self, what: Told, pause: Duration) -> bool {
         let last = &mut self.health().told[what as usize];

@@ -13,6 +13,7 @@ mod sleep;
 mod texts;
 mod troubles;
 mod turns;
+mod waits;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
