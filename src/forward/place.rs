@@ -4,45 +4,76 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::destination::Begin;
+use super::lane::patience::hold_failing;
 use super::ledger::Ledger;
 use super::{Destination, ForwardError, Forwarder, Ground};
 use crate::clock::Time;
 use crate::id::Uuid;
 use crate::spool::Start;
 
-/// Most frames that are looked through for the event that a destination begins at, and the longest time.
+/// Most frames that are looked through for the event that a destination begins at, and the longest time for all of
+/// them: places of records, which nobody reads yet, must still hold when that is over.
 const LOOK_MAX_FRAMES: usize = 10_000_000;
-const LOOK_MAX: Duration = Duration::from_mins(1);
+const LOOK_MAX: Duration = Duration::from_secs(20);
 
 impl Forwarder {
     /// Settles where destinations begin that have no place yet; to be asked before [`Forwarder::start`].
     ///
     /// # Errors
-    /// [`ForwardError`]: the event that one begins at is not kept; the disk.
+    /// [`ForwardError`]: the event that one begins at is not kept, or not found in time; the disk.
     pub async fn settle(
-        mut destinations: Vec<Destination>,
+        destinations: Vec<Destination>,
         ground: &Ground,
     ) -> Result<Vec<Destination>, ForwardError> {
-        for at in 0..destinations.len() {
-            adopt(&destinations, at, ground).await?;
-            let one = &mut destinations[at];
-            if ground.spool.stands(&one.track()) {
-                continue;
-            }
-            one.start = match one.begin {
-                Begin::Oldest => Start::Oldest,
-                Begin::Now => Start::Now,
-                Begin::At(event) => find(event, ground).await?.map(Start::At).ok_or_else(|| {
-                    let why = format!("begins at the event {event}, which is not kept");
-                    ForwardError::Destination { text: one.name().to_owned(), why }
-                })?,
-            };
-        }
-        Ok(destinations)
+        settle_within(destinations, ground, LOOK_MAX).await
     }
+}
+
+/// Settles it; all looks together take no longer than that.
+pub(super) async fn settle_within(
+    mut destinations: Vec<Destination>,
+    ground: &Ground,
+    most: Duration,
+) -> Result<Vec<Destination>, ForwardError> {
+    let spool = &ground.spool;
+    for at in 0..destinations.len() {
+        adopt(&destinations, at, ground).await?;
+    }
+    // Whoever has a place holds what it needs before anything takes time.
+    for one in &destinations {
+        if one.is_held {
+            hold_failing(&ground.shelf, one.id()).await?;
+        }
+        if spool.stands(&one.track()) {
+            drop(spool.reader_from(&one.track(), one.on_full, Start::Oldest)?);
+        }
+    }
+    let deadline = Instant::now() + most;
+    for one in &mut destinations {
+        if spool.stands(&one.track()) {
+            continue;
+        }
+        one.start = match one.begin {
+            Begin::Oldest => Start::Oldest,
+            Begin::Now => Start::Now,
+            Begin::At(event) => {
+                let found = find(event, ground, deadline).await?;
+                let why = match found {
+                    Found::At(sequence) => Ok(Start::At(sequence)),
+                    Found::Nowhere => Err("which is not kept".to_owned()),
+                    Found::Late => Err(format!("which was not found within {most:?}")),
+                };
+                why.map_err(|why| {
+                    let why = format!("begins at the event {event}, {why}");
+                    ForwardError::Destination { text: one.name().to_owned(), why }
+                })?
+            }
+        };
+    }
+    Ok(destinations)
 }
 
 /// Gives a destination with a name what it had without one, unless it has a place by its name, or another one is known
@@ -65,8 +96,22 @@ async fn adopt(all: &[Destination], at: usize, ground: &Ground) -> Result<(), Fo
     Ok(())
 }
 
+/// What came of a look.
+enum Found {
+    At(u64),
+    Nowhere,
+    /// There was no time to look at all that is kept.
+    Late,
+}
+
 /// The frame of an event, whosever it is.
-async fn find(event: Uuid, ground: &Ground) -> Result<Option<u64>, ForwardError> {
+async fn find(event: Uuid, ground: &Ground, deadline: Instant) -> Result<Found, ForwardError> {
+    if Instant::now() >= deadline {
+        return Ok(Found::Late);
+    }
     let looking = ground.spool.find(event, Time::from_micros(i64::MIN), LOOK_MAX_FRAMES);
-    timeout(LOOK_MAX, looking).await.map_or(Ok(None), |found| found.map_err(Into::into))
+    match timeout_at(deadline, looking).await {
+        Ok(found) => Ok(found?.map_or(Found::Nowhere, Found::At)),
+        Err(_) => Ok(Found::Late),
+    }
 }

@@ -151,3 +151,27 @@ async fn one_that_sleeps_with_nothing_to_send_does_not_fail() {
     until(|| (!lanes.board()()[0].failing).then_some(())).await;
     lanes.stop().await;
 }
+
+#[tokio::test]
+async fn who_has_a_place_holds_it_while_another_looks_for_its_own() {
+    let house = House::new();
+    let text = |name: &str| format!("file:{}", house.path(name).display());
+    let one = |name: &str| Destination::parse(&text(name)).expect("a destination");
+    house.append(0..3).await;
+    let lanes = house.lanes(&[text("a"), text("b")]);
+    until_lines(&house.path("b"), 3).await;
+    until_lines(&house.path("a"), 3).await;
+    lanes.stop().await;
+    let (first, last) = (one("a"), one("b"));
+    let astray = one("c").with_start("0194fdc2-fa2f-7cc0-81d3-ff12045b73c8").expect("a start");
+    let house = house.again();
+    assert!(house.spool.lag(&last.track()).is_none(), "nobody reads yet");
+    let all = vec![first, astray, last.clone()];
+    let settled = Forwarder::settle(all.clone(), &house.ground()).await;
+    let why = settled.expect_err("there is no such event").to_string();
+    assert!(why.contains("which is not kept"), "{why}");
+    assert!(house.spool.lag(&last.track()).is_some(), "it holds what it needs");
+    let settled = place::settle_within(all, &house.ground(), Duration::ZERO).await;
+    let why = settled.expect_err("no time to look").to_string();
+    assert!(why.contains("not found within"), "{why}");
+}
