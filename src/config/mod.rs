@@ -181,7 +181,7 @@ pub struct Server {
     pub public_url: Option<String>,
     /// Values of `Host` that are served; empty serves any.
     pub hosts: Vec<String>,
-    /// Networks whose `Forwarded` and `X-Forwarded-For` are believed, such as `10.0.0.0/8`, and whose certificates are not.
+    /// Networks whose `Forwarded` and `X-Forwarded-For` are believed, as `10.0.0.0/8`; whose certificates are not.
     pub trusted_proxies: Vec<String>,
     /// Trusted proxies open each connection with PROXY protocol v2.
     pub proxy_protocol: bool,

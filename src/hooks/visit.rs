@@ -196,12 +196,13 @@ mod tests {
         let visits = Visits::default();
         for round in 0..3 {
             let from = round * 2 * SEEN_MAX;
-            let ways: Vec<_> = (from..from + SEEN_MAX + 7)
+            let mut ways: Vec<_> = (from..from + SEEN_MAX + 7)
                 .map(|number| visits.begin(mark(number)).expect("a new one"))
                 .collect();
-            for mut way in ways {
+            for way in &mut ways {
                 way.is_done = true;
             }
+            drop(ways);
             assert_eq!(visits.seen().len(), SEEN_MAX, "round {round}");
         }
         let newest = mark(4 * SEEN_MAX + SEEN_MAX + 6);
