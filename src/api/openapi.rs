@@ -37,6 +37,7 @@ fn document() -> Value {
         lay_under(told, operation.told);
         tell_said(told, &said);
     }
+    paths.values_mut().for_each(tell_guesses);
     for (path, told) in paths.iter_mut() {
         let own = object(told).remove("parameters").unwrap_or_default();
         let mut parameters = own.as_array().cloned().unwrap_or_default();
@@ -69,6 +70,19 @@ fn tell_events(paths: &mut Map<String, Value>, events: &Value) {
                 operation["tags"] = json!(["events"]);
             }
             paths.insert(format!("/api{place}/events{below}"), item);
+        }
+    }
+}
+
+/// Whoever may be told that a key is wrong may be told that too many were.
+fn tell_guesses(item: &mut Value) {
+    let operations = object(item).iter_mut().filter(|(key, _)| *key != "parameters");
+    for (_, told) in operations {
+        if let Some(Value::Object(replies)) = told.get_mut("responses")
+            && replies.contains_key("401")
+        {
+            let busy = || json!({ "$ref": "#/components/responses/busy" });
+            replies.entry("429").or_insert_with(busy);
         }
     }
 }

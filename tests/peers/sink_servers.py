@@ -471,7 +471,8 @@ class Cloud(Process):
     def __init__(self, folder, way):
         self.name, self.folder = f"cloud-{way}", folder / f"cloud-{way}"
         self.folder.mkdir()
-        self.gateway = gateway.Gateway(self.folder)
+        # The webhooks that events name are the first one's, and stay as they are.
+        self.gateway = gateway.Gateway(self.folder, env={"HOOKGATE_EVENTS__RESERVED_NAMES": "true"})
         key = self.folder / "key"
         key.write_text(self.gateway.account["api_key"])
         place = f"{gateway.LOOPBACK}:{self.gateway.port}{self.gateway.account['api_path']}"
