@@ -185,6 +185,12 @@ class Gateway:
         finally:
             connection.close()
 
+    def client_env(self, folder):
+        """What makes the command line speak to it with its owner's key."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOOKGATE_")}
+        url = f"http://{LOOPBACK}:{self.port}"
+        return {**inherited, "XDG_CONFIG_HOME": str(folder), "HOOKGATE_URL": url, "HOOKGATE_API_KEY": self.account["api_key"]}
+
     def webhook(self, name, template=ECHO):
         """A new webhook."""
         answer = self.api("POST", "/webhooks/", {"name": name, "template": template})

@@ -6,7 +6,6 @@ Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
 """
 
 import json
-import os
 import subprocess
 import time
 import uuid
@@ -25,12 +24,7 @@ class Program:
     """The command line, as one key's owner."""
 
     def __init__(self, server, folder):
-        self.env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("HOOKGATE_")},
-            "XDG_CONFIG_HOME": str(folder),
-            "HOOKGATE_URL": f"http://{gateway.LOOPBACK}:{server.port}",
-            "HOOKGATE_API_KEY": server.account["api_key"],
-        }
+        self.env = server.client_env(folder)
 
     def run(self, *words, code=0):
         """What `hookgate limit` printed; it must end with that code."""
