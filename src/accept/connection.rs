@@ -21,11 +21,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::budget::Room;
 use super::door::{Door, Run};
+use super::halves::Half;
 use super::heads::{FREE_BYTES, FREE_STREAMS_BYTES, Heads};
 use super::link::{Due, Link, Signal};
 use super::listener::Inside;
 use super::peer::{Sender, is_trusted};
 use super::registry::Place;
+use super::tables::Kept;
 use super::tunnel::{Tunnel, Upgrade};
 use super::wire::{HeadLimits, Wire};
 use super::{Handler, proxy, tls};
@@ -213,8 +215,8 @@ where
         head_max_bytes: options.head_max_bytes,
         headers_max: options.headers_max,
     };
-    let room = Room::new(&inside.half_heads);
-    let mut wire = Wire::http1(io, first, link.clone(), limits, room);
+    let half = Half::new(&inside.half_heads, &link);
+    let mut wire = Wire::http1(io, first, link.clone(), limits, half);
     // Parser, buffers and the request's own state live only while somebody speaks.
     loop {
         wire = match Box::pin(converse(wire, &door)).await {
@@ -344,13 +346,17 @@ where
     let (link, inside) = (door.link.clone(), door.inside.clone());
     let options = &inside.options;
     let list_max_bytes = options.header_list_max_bytes;
-    let wire = Wire::http2(io, first, link.clone(), list_max_bytes, Room::new(&inside.half_blocks));
+    let half = Half::new(&inside.half_blocks, &link);
+    let kept = Kept::new(Room::new(&inside.tables), &link);
+    let wire = Wire::http2(io, first, link.clone(), list_max_bytes, half, kept);
     let service = service_fn(move |request| door.clone().answer(request));
     let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(options.streams_max)
         .max_header_list_size(list_max_bytes)
+        // A table keeps buffers alive: none is wanted, and what one keeps that is filled all the same is counted.
+        .header_table_size(0)
         .max_pending_accept_reset_streams(options.resets_max)
         .max_send_buf_size(READ_MAX_BYTES);
     let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
@@ -377,6 +383,9 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
             Signal::Evict | Signal::Cut => return Poll::Ready(End::Cut),
             Signal::Drain if !finishing => {
                 finishing = true;
+                if let Some(reason) = link.drained_for() {
+                    inside.ledger.refuse(reason);
+                }
                 finish(connection.as_mut());
             }
             _ => {}

@@ -57,6 +57,8 @@ pub(super) struct Link {
     refused: AtomicU64,
     /// Why it must end: the reason's code and one.
     fault: AtomicU8,
+    /// Why it drains, where it is alone in that: the reason's code and one.
+    drain: AtomicU8,
 }
 
 impl Link {
@@ -73,6 +75,7 @@ impl Link {
             linger_since: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             fault: AtomicU8::new(0),
+            drain: AtomicU8::new(0),
         };
         link.idle_since.store(link.now(), Relaxed);
         link
@@ -158,6 +161,23 @@ impl Link {
         self.fault.store(reason as u8 + 1, Relaxed);
     }
 
+    /// The same from outside: its task is told.
+    pub(super) fn give_way(&self, reason: Reason) {
+        self.give_up(reason);
+        self.wake();
+    }
+
+    /// It takes no new requests, and what runs finishes.
+    pub(super) fn drain_for(&self, reason: Reason) {
+        self.drain.store(reason as u8 + 1, Relaxed);
+        self.tell(Signal::Drain);
+    }
+
+    /// Why it drains, when it was not told to from outside.
+    pub(super) fn drained_for(&self) -> Option<Reason> {
+        self.drain.load(Relaxed).checked_sub(1).map(Reason::from_code)
+    }
+
     /// Whether it must end.
     pub(super) fn is_given_up(&self) -> bool {
         self.fault.load(Relaxed) != 0
@@ -225,6 +245,11 @@ impl Link {
     /// Tells the connection, unless it was told more already.
     pub(super) fn tell(&self, signal: Signal) {
         self.signal.fetch_max(signal as u8, Relaxed);
+        self.wake();
+    }
+
+    /// Lets its task look again.
+    pub(super) fn wake(&self) {
         let waker = self.waker.lock().expect("nothing panics under this lock").clone();
         if let Some(waker) = waker {
             waker.wake();

@@ -15,8 +15,9 @@ use tokio::time::{sleep, timeout};
 
 use super::body::Bodies;
 use super::budget::Budget;
+use super::halves::Halves;
 use super::ledger::Ledger;
-use super::link::Signal;
+use super::link::{Link, Signal};
 use super::registry::Registry;
 use super::tls::Tls;
 use super::{AcceptError, Handler, Options, connection, heads};
@@ -49,9 +50,11 @@ pub(super) struct Inside {
     /// For heads whose requests run.
     pub(super) heads: Arc<Budget>,
     /// For heads of HTTP/1 that are not whole.
-    pub(super) half_heads: Arc<Budget>,
+    pub(super) half_heads: Arc<Halves>,
     /// For header blocks of HTTP/2 that are not whole: a few bytes take much.
-    pub(super) half_blocks: Arc<Budget>,
+    pub(super) half_blocks: Arc<Halves>,
+    /// For what tables of HTTP/2 keep alive.
+    pub(super) tables: Arc<Budget>,
     registry: Arc<Registry>,
 }
 
@@ -85,15 +88,17 @@ impl Sockets {
         let ledger = Arc::new(Ledger::new(facts));
         let room = room(options.connections_max);
         let registry = Registry::new(room, options.connections_per_peer_max, ledger.clone());
-        let half_bytes = options.half_heads_max_bytes();
-        let half = || Budget::new(half_bytes, heads::STEP_BYTES);
+        let part_bytes = options.heads_part_bytes();
+        let budget = |bytes| Budget::new(bytes, heads::STEP_BYTES);
         let inside = Inside {
             tls: options.tls.clone().map(|files| Tls::load(files, ledger.clone())).transpose()?,
             handshakes: Semaphore::new(options.tls_handshakes_max),
             bodies: Bodies::new(&options),
-            heads: Budget::new(options.heads_max_bytes - 2 * half_bytes, heads::STEP_BYTES),
-            half_heads: half(),
-            half_blocks: half(),
+            heads: budget(options.whole_heads_max_bytes()),
+            // The one has an answer that says so, the other ends.
+            half_heads: Halves::new(part_bytes, Link::wake),
+            half_blocks: Halves::new(part_bytes, |link| link.give_way(Reason::HeadsCrowded)),
+            tables: budget(part_bytes),
             registry: Arc::new(registry),
             options,
             clock,

@@ -8,6 +8,7 @@ mod budget;
 mod connection;
 mod decode;
 mod door;
+mod halves;
 mod heads;
 mod ledger;
 mod link;
@@ -17,6 +18,7 @@ pub mod peer;
 pub mod proxy;
 mod registry;
 mod reply;
+mod tables;
 mod tls;
 mod tunnel;
 pub mod websocket;
@@ -35,7 +37,7 @@ pub use listener::{Drained, Listener, Sockets};
 pub use options::{Options, TlsFiles};
 pub use reply::Reply;
 pub use tls::own_term;
-pub use wire::{HeadLimits, Scan, Scanner};
+pub use wire::{Block, BlockScan, HeadLimits, Scan, Scanner, Told};
 
 /// Answers requests. One handler serves all listeners of a kind.
 pub trait Handler: Send + Sync + 'static {

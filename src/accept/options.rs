@@ -8,9 +8,11 @@ use ipnet::IpNet;
 use super::heads::{HEADER_BYTES, STEP_BYTES, STREAM_BYTES};
 use super::wire::BLOCK_LISTS;
 
-/// Heads of HTTP/1 that are not whole have one of so many equal parts of all room for heads, header blocks of HTTP/2
-/// another one.
-const HALF_HEADS_PARTS: u64 = 8;
+/// All room for heads, in equal parts.
+const PARTS: u64 = 8;
+/// So many of them are for whole heads. Those of HTTP/1 that are not whole have one, such header blocks of HTTP/2
+/// another, and what tables of HTTP/2 keep alive a third.
+const WHOLE_PARTS: u64 = PARTS - 3;
 
 /// Settings of one set of listeners.
 #[derive(Clone, Debug)]
@@ -36,7 +38,8 @@ pub struct Options {
     /// Headers of one request.
     pub headers_max: usize,
     /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams). Those
-    /// that are not whole have a quarter, half of it for HTTP/2: they take no room of whole ones.
+    /// that are not whole have a quarter, half of it for HTTP/2, and what tables of HTTP/2 keep alive has an eighth:
+    /// they take no room of whole ones.
     pub heads_max_bytes: u64,
     /// From the first wait for a body to its first byte.
     pub body_first_byte: Duration,
@@ -76,10 +79,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Of [`heads_max_bytes`](Self::heads_max_bytes), the part of heads of HTTP/1 that are not whole, and the part of
-    /// such header blocks of HTTP/2: whoever uses these up keeps no whole head out.
-    pub(super) fn half_heads_max_bytes(&self) -> u64 {
-        self.heads_max_bytes / HALF_HEADS_PARTS
+    /// Of [`heads_max_bytes`](Self::heads_max_bytes), the part of heads of HTTP/1 that are not whole, the part of such
+    /// header blocks of HTTP/2, and that of tables: whoever uses these up keeps no whole head out.
+    pub(super) fn heads_part_bytes(&self) -> u64 {
+        self.heads_max_bytes / PARTS
+    }
+
+    /// What these parts leave.
+    pub(super) fn whole_heads_max_bytes(&self) -> u64 {
+        self.heads_max_bytes - (PARTS - WHOLE_PARTS) * self.heads_part_bytes()
     }
 
     /// Least [`heads_max_bytes`](Self::heads_max_bytes) with which one connection may have the longest head.
@@ -88,11 +96,10 @@ impl Options {
         let steps = |bytes: u64| bytes.checked_next_multiple_of(STEP_BYTES).unwrap_or(u64::MAX);
         let list = u64::from(self.header_list_max_bytes);
         let longest = list.max(self.head_max_bytes as u64);
-        let half = steps(longest.max(BLOCK_LISTS * list)).saturating_mul(HALF_HEADS_PARTS);
+        let half = steps(longest.max(BLOCK_LISTS * list)).saturating_mul(PARTS);
         let headers = (self.headers_max as u64).saturating_mul(HEADER_BYTES);
         let whole = steps(longest.saturating_add(headers).saturating_add(STREAM_BYTES));
-        // Whole heads have what two such parts leave.
-        half.max(whole.saturating_mul(HALF_HEADS_PARTS) / (HALF_HEADS_PARTS - 2))
+        half.max(whole.saturating_mul(PARTS) / WHOLE_PARTS)
     }
 }
 

@@ -58,9 +58,13 @@ pub enum Reason {
     Descriptors,
     /// 503: the heads of all connections take as much memory as they may.
     HeadsCrowded,
+    /// HTTP/2: the table of headers keeps too much alive; the connection takes no new streams.
+    TableDrained,
+    /// HTTP/2: and more of it; the connection was cut.
+    TableCut,
 }
 
-const REASONS: [&str; 22] = [
+const REASONS: [&str; 24] = [
     "request-line",
     "target-too-long",
     "target",
@@ -83,6 +87,8 @@ const REASONS: [&str; 22] = [
     "peer-crowded",
     "descriptors",
     "heads-crowded",
+    "table-drained",
+    "table-cut",
 ];
 
 const ALL: [Reason; REASONS.len()] = [
@@ -108,6 +114,8 @@ const ALL: [Reason; REASONS.len()] = [
     Reason::PeerCrowded,
     Reason::Descriptors,
     Reason::HeadsCrowded,
+    Reason::TableDrained,
+    Reason::TableCut,
 ];
 
 impl Reason {

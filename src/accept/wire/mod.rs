@@ -7,6 +7,7 @@ mod blocks;
 mod chunks;
 mod head;
 mod scan;
+mod table;
 
 use std::io;
 use std::pin::Pin;
@@ -15,12 +16,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::blocks::{Block, BlockScan, Told};
-use super::budget::Room;
+use super::halves::Half;
 use super::heads::{FREE_BYTES, HEADER_BYTES};
 use super::link::Link;
+use super::tables::Kept;
 use crate::telemetry::accept::Reason;
 
+pub use blocks::{Block, BlockScan, Told};
 pub use head::HeadLimits;
 pub(super) use head::is_authority;
 pub use scan::{Scan, Scanner};
@@ -44,8 +46,10 @@ pub(super) struct Wire<S> {
     scanner: Option<Scanner>,
     /// Of HTTP/2.
     blocks: BlockScan,
-    /// What heads that are not whole take, beyond the connection's own share.
-    room: Room,
+    /// What the head or block that is not whole takes, beyond the connection's own share.
+    half: Half,
+    /// Of HTTP/2: what its table keeps alive.
+    kept: Option<Kept>,
     /// Most that a long block of HTTP/2 takes.
     block_max_bytes: u64,
     /// What was read and not yet passed on.
@@ -61,30 +65,32 @@ pub(super) struct Wire<S> {
 }
 
 impl<S> Wire<S> {
-    /// HTTP/1, of which `first` was read already; long heads take `room`.
+    /// HTTP/1, of which `first` was read already; long heads take the room of a `half`.
     pub(super) fn http1(
         io: S,
         first: Vec<u8>,
         link: Arc<Link>,
         limits: HeadLimits,
-        room: Room,
+        half: Half,
     ) -> Self {
-        let mut wire = Self::new(io, first, link, room);
+        let mut wire = Self::new(io, first, link, half);
         wire.scanner = Some(Scanner::new(limits));
         wire.clear();
         wire
     }
 
-    /// HTTP/2, of which `first` was read already; header blocks of more than one frame take `room` for lists of
-    /// `list_max_bytes`.
+    /// HTTP/2, of which `first` was read already; header blocks of more than one frame take the room of a
+    /// `half` for lists of `list_max_bytes`.
     pub(super) fn http2(
         io: S,
         first: Vec<u8>,
         link: Arc<Link>,
         list_max_bytes: u32,
-        room: Room,
+        half: Half,
+        kept: Kept,
     ) -> Self {
-        let mut wire = Self::new(io, first, link, room);
+        let mut wire = Self::new(io, first, link, half);
+        wire.kept = Some(kept);
         wire.block_max_bytes = BLOCK_LISTS * u64::from(list_max_bytes);
         let first = std::mem::take(&mut wire.held);
         wire.cleared = wire.look(&first);
@@ -92,13 +98,14 @@ impl<S> Wire<S> {
         wire
     }
 
-    fn new(io: S, first: Vec<u8>, link: Arc<Link>, room: Room) -> Self {
+    fn new(io: S, first: Vec<u8>, link: Arc<Link>, half: Half) -> Self {
         Self {
             io,
             link,
             scanner: None,
             blocks: BlockScan::new(),
-            room,
+            half,
+            kept: None,
             block_max_bytes: 0,
             held: first,
             given: 0,
@@ -148,7 +155,10 @@ impl<S> Wire<S> {
         let Told { block, is_ended } = self.blocks.feed(bytes);
         if is_ended {
             self.link.block_ended();
-            self.room.leave();
+            self.half.leave();
+            if let Some(kept) = &mut self.kept {
+                kept.note(self.blocks.table_bytes());
+            }
         }
         if block == Block::Whole {
             return;
@@ -156,7 +166,7 @@ impl<S> Wire<S> {
         self.link.block_began();
         if block == Block::Long {
             let most = (self.blocks.block_bytes() * HEADER_BYTES).min(self.block_max_bytes);
-            if self.room.hold(most.saturating_sub(FREE_BYTES)).is_err() {
+            if self.half.hold(most.saturating_sub(FREE_BYTES)).is_err() {
                 self.link.give_up(Reason::HeadsCrowded);
             }
         }
@@ -167,16 +177,27 @@ impl<S> Wire<S> {
     fn keep(&mut self, fresh: &[u8]) {
         let all = self.held.len() + fresh.len();
         if all as u64 > FREE_BYTES {
-            if self.room.hold(all as u64 - FREE_BYTES).is_err() {
+            if self.half.hold(all as u64 - FREE_BYTES).is_err() {
                 self.held = Vec::new();
                 return self.refuse(Reason::HeadsCrowded);
             }
             if self.held.capacity() < all {
-                let most = (FREE_BYTES + self.room.bytes()) as usize;
+                let most = (FREE_BYTES + self.half.bytes()) as usize;
                 self.held.reserve_exact(most - self.held.len());
             }
         }
         self.held.extend_from_slice(fresh);
+    }
+
+    /// The half gave way to a newer one.
+    fn make_way(&mut self) {
+        self.half.leave();
+        if self.scanner.is_some() && !self.ended {
+            // What was cleared before it goes on to the parser.
+            self.held.truncate(self.cleared);
+            self.held.shrink_to_fit();
+            self.refuse(Reason::HeadsCrowded);
+        }
     }
 
     /// Looks at what is held, which begins where the scanner stands.
@@ -223,7 +244,7 @@ impl<S> Wire<S> {
             (self.held, self.given, self.cleared) = (Vec::new(), 0, 0);
             // The head's request takes room of its own; a block of HTTP/2 is not held here.
             if self.scanner.is_some() {
-                self.room.leave();
+                self.half.leave();
             }
         } else if self.given == self.cleared {
             self.held.drain(..self.given);
@@ -239,6 +260,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.half.is_lost() {
+            this.make_way();
+        }
         loop {
             if this.given < this.cleared {
                 this.give(buf);

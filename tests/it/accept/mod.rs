@@ -4,6 +4,7 @@ mod floods;
 mod heads;
 mod http1;
 mod life;
+mod tables;
 mod upgrades;
 mod versions;
 
