@@ -1,6 +1,7 @@
 //! Request parsing. In: the bytes of one HTTP/1 connection; the first says in what pieces they come. Holds: pieces
 //! change nothing, what is held back is bounded, nothing passes behind a refusal, and the parser behind never sees a
-//! request that the scanner did not (no smuggling).
+//! request that the scanner did not (no smuggling). The same bytes are frames of HTTP/2, too: there as well pieces change
+//! nothing, and what a table may keep alive is bounded by what came.
 #![no_main]
 
 use std::cell::{Cell, RefCell};
@@ -10,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use hookgate::accept::{HeadLimits, Scanner};
+use hookgate::accept::{Block, BlockScan, HeadLimits, Scanner};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -24,6 +25,8 @@ const LIMITS: HeadLimits =
 
 fuzz_target!(|input: &[u8]| {
     let Some((step, bytes)) = input.split_first() else { return };
+    let followed = follow(bytes, 1);
+    assert_eq!(follow(bytes, 1 + usize::from(*step)), followed, "frames in pieces of {step} and one");
     let slow = read(bytes, 1);
     for step in [1 + usize::from(*step), bytes.len()] {
         let quick = read(bytes, step);
@@ -33,6 +36,17 @@ fuzz_target!(|input: &[u8]| {
     assert!(slow.requests.starts_with(&served), "scanned {:?}, served {served:?}", slow.requests);
     assert!(!all || !slow.kept_open || slow.requests == served, "served {served:?}");
 });
+
+/// How far the last header block of HTTP/2 is, and what the table may keep alive.
+fn follow(bytes: &[u8], step: usize) -> (Block, u64, u64) {
+    let frames = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes].concat();
+    let (mut scan, mut block) = (BlockScan::new(), Block::Whole);
+    for piece in frames.chunks(step) {
+        block = scan.feed(piece).block;
+    }
+    assert!(scan.table_bytes() <= 12 * frames.len() as u64, "{} bytes", scan.table_bytes());
+    (block, scan.block_bytes(), scan.table_bytes())
+}
 
 /// What the scanner made of a connection.
 #[derive(Debug, Default)]

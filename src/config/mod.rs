@@ -228,7 +228,8 @@ pub struct Limits {
     /// Headers of one request.
     pub headers_max: usize,
     /// Bytes of all heads in memory, beyond the first 8 KiB of each connection (HTTP/2: 32 KiB, with streams). Those
-    /// that are not whole have a quarter, half of it for HTTP/2: they take no room of whole ones.
+    /// that are not whole have a quarter, half of it for HTTP/2, and what tables of HTTP/2 keep alive has an eighth:
+    /// they take no room of whole ones.
     pub heads_max_bytes: u64,
     /// Bytes of a body, before and after decompression.
     pub body_max_bytes: u64,

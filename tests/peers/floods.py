@@ -3,7 +3,8 @@
 descriptors and processor time, while somebody who behaves is served all the time.
 
 Frames are written by hyperframe and hpack, and by hand where no library would. Each flood has several connections and
-lasts for some seconds; one that is ended is opened again. Memory is the peak of the process (VmHWM). A second after a
+lasts for some seconds; one that is ended is opened again. One has many, which fill their tables of headers with entries
+of a few bytes, each from a read of its own, for as long as they are not sent away, and stay. Memory is the peak of the process (VmHWM). A second after a
 flood the process must be at rest, and have the descriptors it had. Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
 """
 
@@ -23,11 +24,15 @@ FLOOD_SECONDS, CONNECTIONS, BODIES, BODIES_SECONDS = 3, 8, 64, 60
 GROWTH_MAX_BYTES = 64 << 20
 # What bodies that unfold to much may cost all together.
 BODIES_GROWTH_MAX_BYTES = 256 << 20
+# Connections that fill their tables, each with more entries than have room there; and what they may cost: a table's own
+# share, its margin, and the eighth that is for all.
+TABLES, ENTRIES, FILLER_BYTES = 304, 140, 16 << 10
+TABLES_GROWTH_MAX_BYTES = 64 << 20
 REST_SECONDS, REST_CPU_SECONDS = 1, 0.2
 # Somebody who behaves may wait while both cores are busy with floods.
 SLOWEST_SECONDS = 5
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
+DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, GO_AWAY, WINDOW, CONTINUATION, UNKNOWN = 0, 1, 2, 3, 4, 6, 7, 8, 9, 0xFA
 END_STREAM, END_HEADERS = 1, 4
 
 
@@ -59,7 +64,7 @@ def floods(path):
         ("pings beside an open stream", opened, lambda n: frame(PING, 0, 0, n.to_bytes(8, "big"))),
         ("settings beside an open stream", opened, lambda n: frame(SETTINGS, 0, 0)),
         ("priorities", opened, lambda n: frame(PRIORITY, 0, stream(n), b"\0\0\0\0\x01")),
-        ("frames of an unknown kind", opened, lambda n: frame(0xFA, 0, 0, b"x" * 64)),
+        ("frames of an unknown kind", opened, lambda n: frame(UNKNOWN, 0, 0, b"x" * 64)),
         ("empty data", opened, lambda n: frame(DATA, 0, 1)),
         ("windows a byte wider", opened, lambda n: frame(WINDOW, 0, 0, b"\0\0\0\x01")),
         ("streams beyond those agreed", b"", lambda n: frame(HEADERS, END_HEADERS, stream(n), block)),
@@ -98,6 +103,61 @@ class Flooder(threading.Thread):
                 connection.socket.shutdown(socket.SHUT_RDWR)
             reader.join()
             connection.close()
+
+
+class Tables(threading.Thread):
+    """Fills the tables of its share of the connections, and holds all of them until none of the others fills one."""
+
+    def __init__(self, server, all_filled):
+        super().__init__(daemon=True)
+        self.server, self.all_filled, self.sent, self.ended = server, all_filled, 0, 0
+
+    def run(self):
+        held = []
+        for _ in range(TABLES // CONNECTIONS):
+            connection = self.server.connect(seconds=BODIES_SECONDS)
+            held.append(connection)
+            try:
+                self.fill(connection)
+            except OSError:
+                self.ended += 1
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.all_filled.wait(BODIES_SECONDS)
+        for connection in held:
+            connection.close()
+
+    def fill(self, connection):
+        # It never says that it read our settings.
+        connection.send(PREFACE + frame(SETTINGS, 0, 0))
+        filler, heard = frame(UNKNOWN, 0, 0, b"x" * FILLER_BYTES), Frames(connection.socket)
+        for number in range(ENTRIES):
+            # GET, http, `/`, `x`; then `a: b`, which goes into the table.
+            head = frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, b"\x82\x86\x84\x01\x01x\x40\x01a\x01b")
+            connection.send(head + filler)
+            self.sent += len(head) + len(filler)
+            # Whoever goes on after a farewell is cut: staying costs more.
+            if heard.until(HEADERS, GO_AWAY) != HEADERS:
+                self.ended += 1
+                return
+
+
+class Frames:
+    """What a peer answers, frame by frame."""
+
+    def __init__(self, source):
+        self.source, self.rest = source, b""
+
+    def until(self, *kinds):
+        """The next frame of one of the kinds; none at the end."""
+        while True:
+            while len(self.rest) >= 9 and len(self.rest) >= (end := 9 + int.from_bytes(self.rest[:3], "big")):
+                kind, self.rest = self.rest[3], self.rest[end:]
+                if kind in kinds:
+                    return kind
+            data = self.source.recv(65536)
+            if not data:
+                return None
+            self.rest += data
 
 
 def read_all(source):
@@ -173,6 +233,10 @@ def check(checks, folder):
             for flooder in load:
                 flooder.until = time.monotonic() + FLOOD_SECONDS
             check_cost(checks, server, path, what, load, GROWTH_MAX_BYTES)
+        filled = threading.Barrier(CONNECTIONS)
+        load = [Tables(server, filled) for _ in range(CONNECTIONS)]
+        check_cost(checks, server, path, "hpack tables", load, TABLES_GROWTH_MAX_BYTES)
+        checks.equal("hpack tables: each is sent away", sum(one.ended for one in load), TABLES)
         for what, body in bodies():
             answers = []
 

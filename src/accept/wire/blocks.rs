@@ -275,7 +275,9 @@ mod tests {
         let text = [vec![b'P'; PREFACE_BYTES], frames.concat()].concat();
         let read = |parts: &mut dyn Iterator<Item = &[u8]>| {
             let mut scan = BlockScan::new();
-            parts.for_each(|part| drop(scan.feed(part)));
+            for part in parts {
+                scan.feed(part);
+            }
             scan.table_bytes()
         };
         let whole = read(&mut std::iter::once(&text[..]));
