@@ -131,8 +131,8 @@ class Tables(threading.Thread):
         connection.send(PREFACE + frame(SETTINGS, 0, 0))
         filler, heard = frame(UNKNOWN, 0, 0, b"x" * FILLER_BYTES), Frames(connection.socket)
         for number in range(ENTRIES):
-            # GET, http, `/`, `x`; then `a: b`, which goes into the table.
-            head = frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, b"\x82\x86\x84\x01\x01x\x40\x01a\x01b")
+            # GET, http, `x`, and a path that goes into the table: h2 keeps it as it came, where it copies other fields.
+            head = frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, b"\x82\x86\x01\x01x\x44\x02/a")
             connection.send(head + filler)
             self.sent += len(head) + len(filler)
             # Whoever goes on after a farewell is cut: staying costs more.

@@ -64,18 +64,20 @@ pub(super) struct TableScan {
     /// Its least size there.
     least: u32,
     table: Table,
+    /// What it held at the end of the last block.
+    held: u64,
 }
 
 impl TableScan {
     /// At the start of a connection.
     pub(super) fn new() -> Self {
         let state = State::Field;
-        Self { state, strings: 0, is_kept: false, least: 0, table: Table::new() }
+        Self { state, strings: 0, is_kept: false, least: 0, table: Table::new(), held: 0 }
     }
 
-    /// So much may be kept alive.
+    /// So much may be kept alive since the last block that ended: of one that did not, the parser may have seen nothing.
     pub(super) fn held_bytes(&self) -> u64 {
-        self.table.held
+        self.held
     }
 
     /// So many bytes of any kind came.
@@ -113,6 +115,7 @@ impl TableScan {
         // What ends inside a field is a fault, and the connection's end.
         self.state = State::Field;
         self.table.end_block();
+        self.held = self.table.held;
     }
 
     fn begin(&mut self, byte: u8) {
@@ -166,6 +169,8 @@ impl TableScan {
                     self.table.came.longest = self.table.came.longest.max(value);
                 }
                 if value == 0 {
+                    // A field without a name is not kept; inside of a block the parser goes on behind it.
+                    self.is_kept &= self.strings == 1;
                     return self.end_string();
                 }
                 State::Text { left: value }
@@ -335,6 +340,9 @@ mod tests {
             // Inside of a string, its length and a number.
             b"\0\x02\x40a\x03\x40\x40\x40",
             b"\x0f\x40\x01a\0\x81\xff\x01b",
+            // Without a name.
+            b"\x40\0\x01b",
+            b"\x40\x80\x81\x1f",
             b"",
         ] {
             assert_eq!(held(&[usual]), 0, "{usual:?}");
@@ -376,6 +384,18 @@ mod tests {
     }
 
     #[test]
+    fn what_came_of_a_block_changes_nothing_before_its_end() {
+        let mut scan = TableScan::new();
+        scan.feed(&kept(b"b"));
+        scan.end();
+        let before = scan.held_bytes();
+        scan.feed(b"\x20");
+        assert!(before > 0 && scan.held_bytes() == before);
+        scan.end();
+        assert_eq!(scan.held_bytes(), 0);
+    }
+
+    #[test]
     fn newer_entries_push_older_ones_out() {
         let (big, small) = (kept(&[b'b'; 100]), kept(b""));
         // 133 bytes each: 30 are there, and one that may be.
@@ -394,6 +414,9 @@ mod tests {
         let huge = [&b"\x40\x01a\x7f\xe1\x5c"[..], &[b'b'; 12_000]].concat();
         assert_eq!(held(&[&big, &huge]), 0);
         assert_ne!(held(&[&big, &huge, &small]), 0);
+        // Without a name, it is not there and pushes nothing out.
+        let nameless = [&b"\x40\0\x7f\x80\x1e"[..], &[b'b'; 3967]].concat();
+        assert_eq!(held(&[&big, &nameless]), held(&[&big]));
     }
 
     #[test]
