@@ -39,7 +39,7 @@ fuzz_target!(|input: &[u8]| {
 
 /// How far the last header block of HTTP/2 is, and what the table may keep alive.
 fn follow(bytes: &[u8], step: usize) -> (Block, u64, u64) {
-    let frames = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes].concat();
+    let frames = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], bytes].concat();
     let (mut scan, mut block) = (BlockScan::new(), Block::Whole);
     for piece in frames.chunks(step) {
         block = scan.feed(piece).block;
