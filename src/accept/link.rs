@@ -59,6 +59,7 @@ pub(super) struct Link {
     fault: AtomicU8,
     /// Why it drains, where it is alone in that: the reason's code and one.
     drain: AtomicU8,
+    drain_since: AtomicU64,
 }
 
 impl Link {
@@ -76,6 +77,7 @@ impl Link {
             refused: AtomicU64::new(0),
             fault: AtomicU8::new(0),
             drain: AtomicU8::new(0),
+            drain_since: AtomicU64::new(0),
         };
         link.idle_since.store(link.now(), Relaxed);
         link
@@ -170,6 +172,7 @@ impl Link {
     /// It takes no new requests, and what runs finishes.
     pub(super) fn drain_for(&self, reason: Reason) {
         self.drain.store(reason as u8 + 1, Relaxed);
+        self.drain_since.store(self.now(), Relaxed);
         self.tell(Signal::Drain);
     }
 
@@ -221,6 +224,18 @@ impl Link {
             let head = after(head.max(self.idle_since.load(Relaxed)), options.head);
             if due.is_none_or(|(moment, _)| head < moment) {
                 due = Some((head, Due::Fault(Reason::HeadSlow)));
+            }
+        }
+        let drain = self.drain_since.load(Relaxed);
+        if drain != 0 {
+            // A peer that does not go is not waited for: not without a request, nor longer than one may take.
+            let longest = after(drain, options.body_total + options.linger);
+            let last = match self.running.load(Relaxed) {
+                0 => after(drain.max(self.idle_since.load(Relaxed)), options.linger).min(longest),
+                _ => longest,
+            };
+            if due.is_none_or(|(moment, _)| last < moment) {
+                due = Some((last, Due::Linger));
             }
         }
         if due.is_none() && self.running.load(Relaxed) == 0 {
@@ -318,6 +333,27 @@ mod tests {
         link.give_up(Reason::HeadsCrowded);
         let fault = (0, Due::Fault(Reason::HeadsCrowded));
         assert_eq!((link.is_given_up(), link.due(&options, None)), (true, Some(fault)));
+    }
+
+    #[test]
+    fn who_drains_alone_has_the_time_of_its_requests_and_a_moment() {
+        let (options, link) = (Options::default(), Link::new(Instant::now()));
+        link.drain_for(Reason::TableDrained);
+        assert_eq!(
+            (link.signal(), link.drained_for()),
+            (Signal::Drain, Some(Reason::TableDrained))
+        );
+        let since = link.drain_since.load(Relaxed);
+        let in_seconds = |seconds: u64| Some((since + seconds * 1000, Due::Linger));
+        assert_eq!(link.due(&options, None), in_seconds(2));
+        link.heads_came(1);
+        assert_eq!(link.due(&options, None), in_seconds(62));
+        let told = Link::new(Instant::now());
+        told.tell(Signal::Drain);
+        assert_eq!(
+            (told.drained_for(), told.due(&options, None).map(|due| due.1)),
+            (None, Some(Due::Idle))
+        );
     }
 
     #[test]
