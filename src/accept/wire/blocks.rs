@@ -183,6 +183,9 @@ impl BlockScan {
         self.is_of_block = matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION);
         if self.is_of_block {
             self.opening = Opening::new(kind, flags);
+            if kind == CONTINUATION {
+                self.table.go_on();
+            }
             self.is_last = flags & END_HEADERS != 0;
             if !self.is_last {
                 self.block = Block::Long;

@@ -21,8 +21,8 @@ const READ_PARTS: u64 = 2;
 const UNFOLD_BYTES: u64 = 4 << 10;
 /// A byte unfolds to 8 fifths of one, into buffers that are half full at least.
 const UNFOLD_PARTS: u64 = 4;
-/// What a block of several frames takes, put together and unfolded.
-const BLOCK_PARTS: u64 = 6;
+/// What a block of several frames takes beside: a buffer for each, and one in which they are put together.
+const LONG_PARTS: u64 = 4;
 /// The longest number has so many bits behind its first byte: four bytes.
 const NUMBER_MAX_BITS: u32 = 28;
 
@@ -75,7 +75,8 @@ impl TableScan {
         Self { state, strings: 0, is_kept: false, least: 0, table: Table::new(), held: 0 }
     }
 
-    /// So much may be kept alive since the last block that ended: of one that did not, the parser may have seen nothing.
+    /// So much may be kept alive since the last block that ended: of one that did not, the parser may have seen
+    /// nothing.
     pub(super) fn held_bytes(&self) -> u64 {
         self.held
     }
@@ -83,6 +84,11 @@ impl TableScan {
     /// So many bytes of any kind came.
     pub(super) fn pass(&mut self, bytes: u64) {
         self.table.came.all += bytes;
+    }
+
+    /// The present block has a frame more.
+    pub(super) fn go_on(&mut self) {
+        self.table.came.is_long = true;
     }
 
     /// Reads on in a block.
@@ -166,6 +172,7 @@ impl TableScan {
                 let unfolded = (value * 8).saturating_sub(7) / CODE_MAX_BITS;
                 self.least = self.least.saturating_add(if is_coded { unfolded } else { value });
                 if is_coded {
+                    self.table.came.coded += u64::from(value);
                     self.table.came.longest = self.table.came.longest.max(value);
                 }
                 if value == 0 {
@@ -210,21 +217,27 @@ struct Table {
 struct Came {
     /// Bytes of any kind.
     all: u64,
-    /// Those in blocks that brought none.
-    in_blocks: u64,
-    /// Those in the present block.
-    in_block: u64,
-    /// Of the longest string that was coded.
+    /// Those of strings that were coded, in blocks that brought none.
+    coded_before: u64,
+    /// Of the longest of them.
     longest: u32,
+    /// Those of the present block.
+    in_block: u64,
+    /// Of its strings that are coded.
+    coded: u64,
+    /// It has several frames.
+    is_long: bool,
 }
 
 impl Came {
-    /// What entries of the present block may keep alive: the buffer it was read into, the one that is unfolded into, and
-    /// those made for itself.
+    /// What entries of the present block may keep alive: the buffer it was read into, the one that is unfolded into,
+    /// and those made for itself.
     fn held(&self) -> u64 {
         let read = (self.all * READ_PARTS).min(READ_MAX_BYTES);
         let unfold = UNFOLD_BYTES.max(u64::from(self.longest) * 2);
-        read + (self.in_blocks * UNFOLD_PARTS).min(unfold) + self.in_block * BLOCK_PARTS
+        let unfolded = (self.coded_before * UNFOLD_PARTS).min(unfold) + self.coded * UNFOLD_PARTS;
+        let long = if self.is_long { self.in_block * LONG_PARTS } else { 0 };
+        read + unfolded + long
     }
 }
 
@@ -268,7 +281,8 @@ impl Table {
 
     fn end_block(&mut self) {
         if self.fresh == 0 {
-            self.came.in_blocks += std::mem::take(&mut self.came.in_block);
+            self.came.coded_before += std::mem::take(&mut self.came.coded);
+            (self.came.in_block, self.came.is_long) = (0, false);
             return;
         }
         let held = self.came.held();
@@ -347,14 +361,14 @@ mod tests {
         ] {
             assert_eq!(held(&[usual]), 0, "{usual:?}");
         }
-        for kept in [
-            &b"\x40\x01a\x01b"[..],
-            b"\x82\x41\x01x",
-            b"\x7f\x80\x01\x01x",
-            b"\x40\x81\x1f\x81\x1f",
-            b"\x40\x01a\0",
+        for (kept, coded) in [
+            (&b"\x40\x01a\x01b"[..], 0),
+            (b"\x82\x41\x01x", 0),
+            (b"\x7f\x80\x01\x01x", 0),
+            (b"\x40\x81\x1f\x82\x1f\x1f", 4 * 3),
+            (b"\x40\x01a\0", 0),
         ] {
-            assert_eq!(held(&[kept]), 2 + 8 * kept.len() as u64, "{kept:?}");
+            assert_eq!(held(&[kept]), 2 + 2 * kept.len() as u64 + coded, "{kept:?}");
         }
     }
 
@@ -430,18 +444,26 @@ mod tests {
             scan.held_bytes() - before
         };
         let one: &[u8] = &kept(b"b");
-        let own = 6 * one.len() as u64;
-        assert_eq!(block(100, one), 200 + own);
-        assert_eq!(block(1 << 20, one), (32 << 10) + own);
-        assert_eq!(block(0, b"\x82"), 0);
-        assert_eq!(block(50, one), 100 + 4 + own, "with what is unfolded between");
-        let plain = [&b"\0\x01a\x7f\xe1\x5c"[..], &[b'b'; 12_000]].concat();
-        assert_eq!(block(0, &plain), 0);
-        assert_eq!(block(0, one), (4 << 10) + own);
+        assert_eq!(block(100, one), 200);
+        assert_eq!(block(1 << 20, one), 32 << 10);
+        assert_eq!(block(0, b"\0\x01a\x81\x1f"), 0);
+        assert_eq!(block(50, one), 100 + 4, "with what is unfolded between");
+        let coded = [&b"\0\x01a\xe4"[..], &[b'b'; 100]].concat();
+        for _ in 0..100 {
+            assert_eq!(block(0, &coded), 0);
+        }
+        assert_eq!(block(0, one), 4 << 10);
         let coded = [&b"\0\x01a\xff\xe1\x5c"[..], &[b'b'; 12_000]].concat();
         assert_eq!(block(0, &coded), 0);
-        assert_eq!(block(0, one), 24_000 + own, "a string may have made a buffer for itself");
-        assert_eq!(block(0, one), own);
+        assert_eq!(block(0, one), 24_000, "a string may have made a buffer for itself");
+        assert_eq!(block(0, &[one, &coded].concat()), 4 * 12_000 + 24_000);
+        assert_eq!(block(0, one), 0);
+        scan.feed(one);
+        scan.go_on();
+        scan.feed(one);
+        let before = scan.held_bytes();
+        scan.end();
+        assert_eq!(scan.held_bytes() - before, 4 * 2 * one.len() as u64, "put together");
     }
 
     #[test]

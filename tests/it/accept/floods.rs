@@ -6,10 +6,10 @@ use tokio::time::timeout;
 use super::{PATIENCE, Served, serve, statuses};
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// `GET http://x/` in HPACK.
-pub(super) const GET: &[u8] = b"\x82\x86\x84\x41\x01x";
+/// `GET http://x/` in HPACK, without its table.
+pub(super) const GET: &[u8] = b"\x82\x86\x84\x01\x01x";
 /// `POST http://x/echo`.
-pub(super) const POST: &[u8] = b"\x83\x86\x04\x05/echo\x41\x01x";
+pub(super) const POST: &[u8] = b"\x83\x86\x04\x05/echo\x01\x01x";
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;

@@ -99,6 +99,22 @@ async fn a_table_that_keeps_much_alive_drains_its_connection_and_then_cuts_it() 
 }
 
 #[tokio::test]
+async fn who_is_sent_away_and_stays_is_ended_soon() {
+    // Long before it would be for being idle.
+    let served = serve(|options| options.idle = PATIENCE * 6);
+    let mut peer = Peer::new(&served).await;
+    loop {
+        let request = peer.request(b"", 16 << 10);
+        peer.stream.write_all(&request).await.expect("it reads");
+        if !peer.is_answered().await {
+            break;
+        }
+    }
+    while peer.frame().await.is_some() {}
+    assert!(are_counted(&served, 1, 0));
+}
+
+#[tokio::test]
 async fn who_keeps_a_table_all_the_same_goes_on() {
     let served = serve(|_| ());
     let mut peer = Peer::new(&served).await;
@@ -144,7 +160,8 @@ async fn who_heeds_our_settings_or_fills_no_table_may_send_what_it_likes() {
 #[tokio::test]
 async fn tables_of_many_connections_have_their_bound() {
     // An eighth is for all of them.
-    let served = serve(|options| options.heads_max_bytes = 1 << 20);
+    let served =
+        serve(|options| (options.heads_max_bytes, options.linger) = (1 << 20, PATIENCE * 6));
     let mut peers = Vec::new();
     for _ in 0..20 {
         let mut peer = Peer::new(&served).await;
