@@ -104,17 +104,15 @@ impl Half {
                 (halves.tell)(&holder.link);
             }
         }
-        match taken.all.get_mut(&number).filter(|_| !is_full) {
-            Some(own) => own.bytes += more,
-            None => {
-                drop(taken);
-                self.leave();
-                return Err(Full { max_bytes });
-            }
+        if let Some(own) = taken.all.get_mut(&number).filter(|_| !is_full) {
+            own.bytes += more;
+            taken.bytes += more;
+            self.bytes += more;
+            return Ok(());
         }
-        taken.bytes += more;
-        self.bytes += more;
-        Ok(())
+        drop(taken);
+        self.leave();
+        Err(Full { max_bytes })
     }
 
     /// Its number, behind all that began before.

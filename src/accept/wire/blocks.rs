@@ -72,7 +72,7 @@ struct Opening {
 impl Opening {
     /// Of a frame of that kind.
     fn new(kind: u8, flags: u8) -> Self {
-        let padding = if flags & PADDED != 0 { 1 } else { 0 };
+        let padding = usize::from(flags & PADDED != 0);
         let wanted = match kind {
             HEADERS if flags & PRIORITY != 0 => padding + 5,
             HEADERS => padding,

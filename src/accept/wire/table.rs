@@ -47,8 +47,8 @@ enum State {
     Number { what: Number, value: u32, shift: u32 },
     /// Before the length of a string.
     Length,
-    /// In a string.
-    Text { left: u32 },
+    /// In a string; so many bytes of it are coded: all, or none.
+    Text { left: u32, coded: u32 },
     /// Behind a fault: no parser goes on.
     Broken,
 }
@@ -101,12 +101,12 @@ impl TableScan {
                     self.count(Number::Length { is_coded: byte & 0x80 != 0 }, *byte, 0x7f);
                 }
                 State::Number { what, value, shift } => self.count_on(what, value, shift, *byte),
-                State::Text { left } => {
+                State::Text { left, coded } => {
                     let here = bytes.len().min(left as usize);
                     bytes = &bytes[here..];
                     match left - here as u32 {
-                        0 => self.end_string(),
-                        left => self.state = State::Text { left },
+                        0 => self.end_string(coded),
+                        left => self.state = State::Text { left, coded },
                     }
                     continue;
                 }
@@ -171,21 +171,19 @@ impl TableScan {
                 // Up to 7 bits of the last byte stand for nothing.
                 let unfolded = (value * 8).saturating_sub(7) / CODE_MAX_BITS;
                 self.least = self.least.saturating_add(if is_coded { unfolded } else { value });
-                if is_coded {
-                    self.table.came.coded += u64::from(value);
-                    self.table.came.longest = self.table.came.longest.max(value);
-                }
                 if value == 0 {
                     // A field without a name is not kept; inside of a block the parser goes on behind it.
                     self.is_kept &= self.strings == 1;
-                    return self.end_string();
+                    return self.end_string(0);
                 }
-                State::Text { left: value }
+                State::Text { left: value, coded: if is_coded { value } else { 0 } }
             }
         };
     }
 
-    fn end_string(&mut self) {
+    fn end_string(&mut self, coded: u32) {
+        self.table.came.coded += u64::from(coded);
+        self.table.came.longest = self.table.came.longest.max(coded);
         self.strings -= 1;
         if self.strings > 0 {
             self.state = State::Length;
@@ -465,6 +463,13 @@ mod tests {
         let before = scan.held_bytes();
         scan.end();
         assert_eq!(scan.held_bytes() - before, 4 * 2 * one.len() as u64, "put together");
+    }
+
+    #[test]
+    fn a_length_that_never_comes_counts_for_nothing() {
+        let one: &[u8] = &kept(b"b");
+        let lies = [one, b"\x40\xff\xff\xff\xff\x7fa"].concat();
+        assert_eq!(held(&[&lies]), 2 + 2 * lies.len() as u64);
     }
 
     #[test]
