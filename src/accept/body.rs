@@ -5,11 +5,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::EXPECT;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
@@ -18,12 +19,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Options;
 use super::budget::{Budget, Full, Room};
 use super::decode::Encoding;
+use super::link::Link;
 use crate::request::Content;
 
 /// The pace of a body is averaged over this time.
 const PACE_WINDOW: Duration = Duration::from_secs(5);
 /// Encoded bytes that are decoded on a thread of their own, so that other connections go on.
 const DECODE_INLINE_MAX_BYTES: usize = 32 << 10;
+/// What is there of a body that nobody reads is taken off the connection up to so much, so that it can go on.
+const UNREAD_MAX_BYTES: u64 = 64 << 10;
 /// Room for bodies is taken in steps of this size.
 const STEP_BYTES: u64 = 64 << 10;
 
@@ -47,15 +51,59 @@ impl Bodies {
     }
 }
 
-/// A request's body, not yet read. Dropped unread it costs the connection, not the sender's upload.
+/// A request's body, not yet read. Dropped unread it costs the connection, not the sender's upload; where it is there
+/// already and short, it costs neither.
 pub struct Body {
     source: Source,
     encoding: Encoding,
 }
 
 enum Source {
-    Stream(Incoming, Arc<Bodies>),
+    Stream(Unread, Arc<Bodies>),
     Whole(Bytes),
+}
+
+/// What comes on the wire, until somebody reads it.
+struct Unread {
+    incoming: Option<Incoming>,
+    link: Arc<Link>,
+    /// The sender waits to be told to send it.
+    is_held_back: bool,
+}
+
+impl Unread {
+    fn declared_length(&self) -> Option<u64> {
+        self.incoming.as_ref().and_then(|incoming| incoming.size_hint().exact())
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take()
+            && (self.is_held_back || !is_swallowed(incoming))
+        {
+            self.link.body_left();
+        }
+    }
+}
+
+/// Throws away what is there of a body; whether that is all.
+fn is_swallowed(mut incoming: Incoming) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut count = 0;
+    while !incoming.is_end_stream() {
+        if incoming.size_hint().lower() + count > UNREAD_MAX_BYTES {
+            return false;
+        }
+        match Pin::new(&mut incoming).poll_frame(&mut cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                count += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
+            Poll::Ready(None) => return true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
+        }
+    }
+    true
 }
 
 /// Why a body was not taken.
@@ -92,8 +140,16 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
-    pub(super) fn new(incoming: Incoming, headers: &HeaderMap, bodies: Arc<Bodies>) -> Self {
-        Self { encoding: Encoding::of(headers), source: Source::Stream(incoming, bodies) }
+    /// Its end is told to `link` where nobody read it and the connection cannot go on.
+    pub(super) fn new(
+        incoming: Incoming,
+        headers: &HeaderMap,
+        bodies: Arc<Bodies>,
+        link: Arc<Link>,
+    ) -> Self {
+        let is_held_back = headers.contains_key(EXPECT);
+        let unread = Unread { incoming: Some(incoming), link, is_held_back };
+        Self { encoding: Encoding::of(headers), source: Source::Stream(unread, bodies) }
     }
 
     /// A body that is there, not encoded.
@@ -106,7 +162,7 @@ impl Body {
     #[must_use]
     pub fn declared_length(&self) -> Option<u64> {
         match &self.source {
-            Source::Stream(incoming, _) => incoming.size_hint().exact(),
+            Source::Stream(unread, _) => unread.declared_length(),
             Source::Whole(bytes) => Some(bytes.len() as u64),
         }
     }
@@ -124,8 +180,12 @@ impl Body {
             return Err(BodyError::Encoding);
         }
         let (raw, bodies) = match self.source {
-            Source::Stream(incoming, bodies) => {
-                (collect(incoming, max_bytes, &bodies).await?, bodies)
+            Source::Stream(mut unread, bodies) => {
+                let raw = match unread.incoming.take() {
+                    Some(incoming) => collect(incoming, max_bytes, &bodies).await?,
+                    None => Bytes::new(),
+                };
+                (raw, bodies)
             }
             Source::Whole(raw) => return Ok(Content { decoded: raw.clone(), raw }),
         };

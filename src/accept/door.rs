@@ -100,7 +100,8 @@ impl<H: Handler> Door<H> {
             passage.head_bytes = head_bytes;
             let arrival = passage.door.arrival(parts, request_id);
             let bodies = passage.door.inside.bodies.clone();
-            let body = Body::new(incoming, &arrival.headers, bodies);
+            let link = Arc::clone(&passage.door.link);
+            let body = Body::new(incoming, &arrival.headers, bodies, link);
             (arrival, body)
         });
         async move {
@@ -212,7 +213,9 @@ impl<H: Handler> Door<H> {
             body = Bytes::new();
         }
         headers.insert(X_REQUEST_ID.clone(), echo);
-        if close && !self.multiplexed {
+        // What is left of a body nobody read would be taken for the next request.
+        let is_last = close || self.link.is_body_left();
+        if is_last && !self.multiplexed {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let mut response = Response::new(Full::new(body));

@@ -3,7 +3,7 @@
 
 use std::future::poll_fn;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(super) struct Link {
     /// Why it drains, where it is alone in that: the reason's code and one.
     drain: AtomicU8,
     drain_since: AtomicU64,
+    /// A body was left unread.
+    body_left: AtomicBool,
 }
 
 impl Link {
@@ -78,9 +80,20 @@ impl Link {
             fault: AtomicU8::new(0),
             drain: AtomicU8::new(0),
             drain_since: AtomicU64::new(0),
+            body_left: AtomicBool::new(false),
         };
         link.idle_since.store(link.now(), Relaxed);
         link
+    }
+
+    /// A request's body was left, wholly or in part: over HTTP/1 nothing can follow.
+    pub(super) fn body_left(&self) {
+        self.body_left.store(true, Relaxed);
+    }
+
+    /// Whether one was.
+    pub(super) fn is_body_left(&self) -> bool {
+        self.body_left.load(Relaxed)
     }
 
     /// The present moment.

@@ -201,3 +201,41 @@ async fn replies_keep_their_framing() {
     ));
     assert_eq!(statuses(&answer.await), [204, 204]);
 }
+
+#[tokio::test]
+async fn a_body_nobody_reads_ends_the_connection_and_that_is_said_or_is_there_and_does_not() {
+    let served = serve(|_| ());
+    let unread = |headers: &str, body: &str| post(headers, body).replace("/echo", "/unknown");
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    // What came with its head costs nothing.
+    for request in [
+        unread("Content-Length: 20\r\n", &"x".repeat(20)),
+        unread("Content-Length: 1000\r\n", &"x".repeat(1000)),
+    ] {
+        let mut stream = served.connect().await;
+        stream.write_all(request.as_bytes()).await.expect("the peer reads");
+        let first = read_until(&mut stream, "}").await;
+        assert!(!first.contains("connection: close\r\n"), "{first}");
+        stream.write_all(LAST.as_bytes()).await.expect("the peer reads");
+        assert_eq!(
+            (statuses(&first), statuses(&read_all(&mut stream).await)),
+            (vec![404], vec![204])
+        );
+    }
+    // What may come still does: whoever is told keeps its next request for another connection.
+    for request in [
+        unread("Content-Length: 20\r\n", ""),
+        unread("Content-Length: 20\r\n", "half"),
+        unread("Content-Length: 200000\r\n", &"x".repeat(1000)),
+        unread("Content-Length: 4\r\nExpect: 100-continue\r\n", ""),
+        unread(chunked, "5\r\nhel"),
+        unread(chunked, "5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        let shown: String = request.chars().take(100).collect();
+        let mut stream = served.connect().await;
+        stream.write_all(request.as_bytes()).await.expect("the peer reads");
+        let answer = read_all(&mut stream).await;
+        assert_eq!(statuses(&answer), [404], "{shown}");
+        assert!(answer.contains("connection: close\r\n"), "{shown}: {answer}");
+    }
+}
