@@ -20,6 +20,9 @@ use super::request::{Parameters, Request};
 use super::scheme::{Certificate, Encoding, Mac, Scheme, Special, Unit};
 use super::{Signed, Verified, certificate, client, odd, token};
 
+/// Most signatures that are each work: a public key's, a token's, a digest of the whole body. Nobody sends one for each
+/// of so many keys; of an HMAC's what it should be is made once.
+const SLOW_MAX: usize = 8;
 /// More digits than any time has.
 const DIGITS_MAX: usize = 18;
 /// Times from there on count in milliseconds, when the unit may be any.
@@ -67,6 +70,9 @@ impl Judgement<'_> {
             Some(source) => source.read(request, parameters)?,
             None => Vec::new(),
         };
+        if signatures.len() > SLOW_MAX && self.is_slow() {
+            return Err(Fault::TooMany { max: SLOW_MAX });
+        }
         let keys = match &self.material.key {
             Key::Set(keys) => Some(token::Keys::Given(keys)),
             Key::Fetched(address) => Some(token::Keys::At(address, self.known)),
@@ -116,6 +122,15 @@ impl Judgement<'_> {
         let window = self.window.filter(|_| time.is_some());
         let signed = digest.map(|digest| Signed { digest, window });
         Ok(Fit { timed: time.is_some(), signed })
+    }
+
+    /// Whether each signature is work of its own.
+    fn is_slow(&self) -> bool {
+        match self.material.key {
+            Key::Hmac(_) => self.scheme.signature.as_ref().is_some_and(|source| source.all),
+            Key::Text => self.scheme.mac != Mac::Equal,
+            _ => true,
+        }
     }
 
     /// What is known of a token: without a digest of the body in it, it may come with any.

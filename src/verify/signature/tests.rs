@@ -273,6 +273,34 @@ fn a_doubled_signature_is_refused_and_not_joined() {
 }
 
 #[test]
+fn more_signatures_than_anybody_sends_are_none() {
+    let public = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let forged = format!("v1a,{}", "A".repeat(86) + "==");
+    for (secret, signature, most) in [(public, &*forged, 8), ("whsec_QUFB", "v1,AAAA", 100)] {
+        let verifier = verifier("standard-webhooks", secret, &[]).expect("a verifier");
+        for (count, fault) in [
+            (1, Fault::Mismatch),
+            (most, Fault::Mismatch),
+            (most + 1, Fault::TooMany { max: most }),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("webhook-id", "1".to_owned()),
+                ("webhook-timestamp", "1".to_owned()),
+                ("webhook-signature", vec![signature; count].join(" ")),
+            ] {
+                headers.insert(name, value.parse().expect("a value"));
+            }
+            let (headers, method) = (&headers, &Method::POST);
+            let request =
+                Request { method, headers, query: None, body: b"", slug: None, certificate: None };
+            let found = verifier.judge(&request, &None, None).expect_err("forged");
+            assert_eq!(found, fault, "{count} of {signature}");
+        }
+    }
+}
+
+#[test]
 fn what_a_proxy_did_to_a_body_is_found() {
     let body = br#"{"a": 1, "b": "x"}"#;
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"s");
