@@ -110,12 +110,15 @@ async fn open(
     }
     place.count_peer(near)?;
     if let Some(own) = &inside.tls {
-        let handshake = async {
-            let _turn = inside.handshakes.acquire().await.ok()?;
-            own.acceptor().accept(stream).await.ok()
+        let handshake = Box::pin(own.acceptor().accept(stream));
+        let turn = inside.handshakes.begin();
+        let done = tokio::select! {
+            biased;
+            done = timeout(options.tls_handshake, handshake) => done.ok().and_then(Result::ok),
+            () = turn.over() => None,
         };
-        let done = timeout(options.tls_handshake, Box::pin(handshake)).await;
-        let stream = done.ok().flatten().ok_or(Reason::Tls)?;
+        drop(turn);
+        let stream = done.ok_or(Reason::Tls)?;
         let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let version = if two { Version::Two } else { Version::One };
         let certificate = tls::shown(stream.get_ref().1);

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::body::Bodies;
 use super::budget::Budget;
-use super::halves::Halves;
+use super::handshakes::Handshakes;
 use super::ledger::Ledger;
 use super::link::{Link, Signal};
 use super::registry::Registry;
@@ -45,7 +45,7 @@ pub(super) struct Inside {
     pub(super) clock: Arc<Clock>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) tls: Option<Tls>,
-    pub(super) handshakes: Semaphore,
+    pub(super) handshakes: Handshakes,
     pub(super) bodies: Arc<Bodies>,
     /// For heads whose requests run.
     pub(super) heads: Arc<Budget>,
@@ -92,7 +92,7 @@ impl Sockets {
         let budget = |bytes| Budget::new(bytes, heads::STEP_BYTES);
         let inside = Inside {
             tls: options.tls.clone().map(|files| Tls::load(files, ledger.clone())).transpose()?,
-            handshakes: Semaphore::new(options.tls_handshakes_max),
+            handshakes: Handshakes::new(options.tls_handshakes_max),
             bodies: Bodies::new(&options),
             heads: budget(options.whole_heads_max_bytes()),
             // The one has an answer that says so, the other ends.

@@ -8,7 +8,7 @@ mod budget;
 mod connection;
 mod decode;
 mod door;
-mod halves;
+mod handshakes;
 mod heads;
 mod ledger;
 mod link;

@@ -156,3 +156,34 @@ async fn a_handshake_that_stalls_or_fails_is_ended() {
     }
     assert!(served.counted("hookgate_accept_refusals_total{reason=\"tls\"} 3"));
 }
+
+#[tokio::test]
+async fn handshakes_that_stall_keep_nobody_out_who_goes_on() {
+    const AT_ONCE: usize = 3;
+    let served = serve(|options| {
+        options.tls = Some(tls_files());
+        options.tls_handshakes_max = AT_ONCE;
+        options.tls_handshake = 2 * super::PATIENCE;
+    });
+    let mut stalled = Vec::new();
+    for _ in 0..AT_ONCE + 2 {
+        let mut stream = served.connect().await;
+        stream.write_all(b"\x16\x03\x01\x02\0\x01").await.expect("the peer reads");
+        stalled.push(stream);
+    }
+    for stream in &mut stalled[..2] {
+        let mut text = Vec::new();
+        let ended = tokio::time::timeout(super::PATIENCE, stream.read_to_end(&mut text)).await;
+        assert!(ended.is_ok(), "the first make room for the last");
+    }
+    for _ in 0..AT_ONCE {
+        let stream = encrypt(&served, &[b"h2"]).await;
+        let answer = ask_http2(stream, "https://localhost/none", None, b"").await;
+        assert_eq!(answer.0, 204);
+    }
+    let line = "hookgate_accept_refusals_total{reason=\"tls\"} 3";
+    assert!(served.counted(line), "one made room, and that was enough");
+    let (moment, mut text) = (std::time::Duration::from_millis(50), Vec::new());
+    let last = tokio::time::timeout(moment, stalled[AT_ONCE + 1].read_to_end(&mut text)).await;
+    assert!(last.is_err(), "the newest still has its time");
+}
