@@ -452,7 +452,8 @@ impl Render {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,hookgate::forward=debug`.
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,hookgate::forward=debug`. Lines of other
+    /// crates pass from `info` up alone.
     pub level: String,
     /// `human`, `json`, or `auto`: human on a terminal, JSON otherwise.
     pub format: LogFormat,
