@@ -4,6 +4,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use jiff::civil::{DateTime, date as date_of};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -241,8 +242,9 @@ fn moment(tag: u8, text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let (date, time) = long.split_at(8);
-    let written = format!("{date}T{time}Z");
-    written.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+    // Up to the last second of 9999, which says that there is no end: a timestamp of jiff stops a day before it.
+    let written: DateTime = format!("{date}T{time}").parse().ok()?;
+    Some(written.duration_since(date_of(1970, 1, 1).at(0, 0, 0, 0)).as_secs())
 }
 
 #[cfg(test)]
@@ -292,6 +294,9 @@ mod tests {
             (SHORT_YEAR, "491231235959Z", Some(2_524_607_999)),
             (SHORT_YEAR, "500101000000Z", Some(-631_152_000)),
             (LONG_YEAR, "19700101000001Z", Some(1)),
+            (LONG_YEAR, "20240229235959Z", Some(1_709_251_199)),
+            (LONG_YEAR, "20230229235959Z", None),
+            (LONG_YEAR, "99991231235959Z", Some(253_402_300_799)),
             (LONG_YEAR, "700101000001Z", None),
             (SHORT_YEAR, "7001010000Z", None),
             (SHORT_YEAR, "700101000001+0000", None),
