@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::{read_all, read_until, serve, statuses};
+use super::{PATIENCE, read_all, read_until, serve, statuses};
 
 const GET: &str = "GET /none HTTP/1.1\r\nHost: x\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(150);
@@ -32,8 +33,8 @@ async fn each_wait_has_its_end() {
         let mut stream = served.connect().await;
         stream.write_all(sent.as_bytes()).await.expect("the peer reads");
         let mut text = Vec::new();
-        let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut text);
-        let ended = tokio::time::timeout(super::PATIENCE, read).await;
+        let read = AsyncReadExt::read_to_end(&mut stream, &mut text);
+        let ended = timeout(PATIENCE, read).await;
         assert!(ended.is_ok(), "{what} is ended");
         assert_eq!(statuses(&String::from_utf8_lossy(&text)), answered, "{what}");
         let took = started.elapsed();
@@ -76,7 +77,7 @@ async fn a_dripping_head_has_one_deadline_in_all() {
     let mut sent = b"GET / HTTP/1.1\r\na: ".to_vec();
     while stream.write_all(&sent).await.is_ok() {
         sent = vec![b'a'];
-        assert!(started.elapsed() < super::PATIENCE, "a byte now and then keeps nothing open");
+        assert!(started.elapsed() < PATIENCE, "a byte now and then keeps nothing open");
         tokio::time::sleep(SHORT / 10).await;
     }
     assert!(served.counted("hookgate_accept_refusals_total{reason=\"head-slow\"} 1"));
@@ -89,7 +90,7 @@ async fn who_does_not_read_is_ended() {
     stream.write_all(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the peer reads");
     let started = Instant::now();
     while served.sockets.open() > 0 || started.elapsed() < SHORT {
-        assert!(started.elapsed() < super::PATIENCE, "the connection ends");
+        assert!(started.elapsed() < PATIENCE, "the connection ends");
         tokio::time::sleep(SHORT / 10).await;
     }
     assert!(served.counted("hookgate_accept_refusals_total{reason=\"write-slow\"} 1"));
@@ -151,4 +152,73 @@ async fn a_drain_ends_in_time() {
     assert_eq!((drained.open, drained.cut), (1, 1));
     assert!(drained.took >= SHORT && drained.took < SHORT * 20);
     assert_eq!(served.sockets.open(), 0);
+}
+
+#[tokio::test]
+async fn each_peer_has_its_share_of_connections_and_takes_nobody_elses() {
+    const SHARE: usize = 5;
+    let served = serve(|options| {
+        options.connections_per_peer_max = SHARE;
+        options.proxy_protocol = true;
+        options.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    });
+    // A balancer in front says who connects: addresses that no test could come from.
+    let header = |address: &[u8]| {
+        let (family, length) = if address.len() == 4 { (0x11, 12) } else { (0x21, 36) };
+        let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+        header.extend([0x21, family, 0, length]);
+        header.extend([address, address, &[0, 80, 0, 81]].concat());
+        header
+    };
+    let v6 = |last: u8| {
+        let mut address = [0; 16];
+        (address[0], address[1], address[7], address[15]) = (0x20, 0x01, 1, last);
+        address
+    };
+    let mut open = Vec::new();
+    for (what, addresses) in [
+        ("an address", vec![vec![192, 0, 2, 1]; SHARE + 3]),
+        ("a /64", (0..SHARE + 3).map(|last| v6(last as u8).to_vec()).collect()),
+        ("the same address, mapped", vec![vec![192, 0, 2, 2]; SHARE]),
+    ] {
+        for (number, address) in addresses.iter().enumerate() {
+            let mut stream = served.connect().await;
+            stream.write_all(&[&header(address), GET.as_bytes()].concat()).await.expect("sent");
+            if number < SHARE {
+                read_until(&mut stream, "\r\n\r\n").await;
+                open.push(stream);
+            } else {
+                assert_eq!(ended(&mut stream).await, b"", "{what}: the share is {SHARE}");
+            }
+        }
+    }
+    assert!(served.counted("hookgate_accept_refusals_total{reason=\"peer-crowded\"} 6"));
+    let mapped = [[0; 10].as_slice(), &[0xff, 0xff, 192, 0, 2, 2]].concat();
+    let mut stream = served.connect().await;
+    stream.write_all(&[&header(&mapped), GET.as_bytes()].concat()).await.expect("sent");
+    assert_eq!(ended(&mut stream).await, b"", "the same address, written otherwise");
+    // Those that are there are served, and who leaves makes room.
+    for stream in &mut open {
+        stream.write_all(GET.as_bytes()).await.expect("sent");
+        read_until(stream, "\r\n\r\n").await;
+    }
+    open.drain(..2);
+    let request = [&header(&[192, 0, 2, 1]), GET.as_bytes()].concat();
+    let started = Instant::now();
+    loop {
+        let mut stream = served.connect().await;
+        stream.write_all(&request).await.expect("sent");
+        if stream.read_u8().await.is_ok() {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "no room for who comes again");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What comes before an end, however that comes.
+async fn ended(stream: &mut TcpStream) -> Vec<u8> {
+    let mut text = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut text)).await.expect("it ends");
+    text
 }

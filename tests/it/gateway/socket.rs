@@ -91,6 +91,20 @@ impl Client {
         }
     }
 
+    /// The next text frame, or how it ends instead.
+    pub(super) fn hear_or_end(&mut self) -> Result<Value, (u16, String)> {
+        loop {
+            match self.socket.read().expect("a frame") {
+                Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
+                Message::Close(Some(CloseFrame { code, reason })) => {
+                    return Err((code.into(), reason.to_string()));
+                }
+                Message::Close(None) => return Err((1005, String::new())),
+                _ => {}
+            }
+        }
+    }
+
     /// Waits for the gateway's close frame: code and reason.
     pub(super) fn end(mut self) -> (u16, String) {
         loop {

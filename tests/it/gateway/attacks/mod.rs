@@ -3,6 +3,7 @@
 
 mod bodies;
 mod heads;
+mod keys;
 mod people;
 pub(super) mod scarce;
 mod sinks;
