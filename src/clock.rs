@@ -222,9 +222,47 @@ impl Jumps {
     }
 }
 
+/// The wall clock, but never further than time has passed since a moment that was its own: what is let go because it is
+/// old stays where the clock jumped ahead.
+#[derive(Debug)]
+pub struct Held {
+    since: Time,
+    /// Of the steady clock, in microseconds.
+    began: i64,
+}
+
+impl Held {
+    /// From a moment on that the wall clock showed, now or earlier.
+    #[must_use]
+    pub fn since(since: Time, clock: &Clock) -> Self {
+        Self { since, began: clock.steady_micros() }
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn now(&self, clock: &Clock) -> Time {
+        let passed = clock.steady_micros().saturating_sub(self.began);
+        Time(self.since.0.saturating_add(passed)).min(clock.now())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_held_goes_back_with_the_clock_and_ahead_with_time_alone() {
+        let clock = Clock::fixed(Time::from_micros(5_000_000));
+        let held = Held::since(clock.now(), &clock);
+        clock.advance_seconds(3600);
+        assert_eq!(held.now(&clock), Time::from_micros(5_000_000), "no time passed");
+        clock.advance_seconds(-3601);
+        assert_eq!(held.now(&clock), Time::from_micros(4_000_000));
+        let (clock, early) = (Clock::System, Time::from_micros(0));
+        let held = Held::since(early, &clock);
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+        assert!(early < held.now(&clock) && held.now(&clock) < clock.now());
+    }
 
     #[test]
     fn a_jump_is_told_once_and_a_way_back_evens_it_out() {

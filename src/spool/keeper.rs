@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::content::decode;
 use super::firsts::{CHUNK_MAX, Entry};
-use super::once::KEY_MAX_SECONDS;
 use super::open::firsts_of;
 use super::shared::Shared;
 use crate::journal::{Found, Segment, Space, scrub};
@@ -232,7 +231,7 @@ impl<'a> Keeper<'a> {
             self.write_firsts();
         }
         if self.round.is_multiple_of(FORGET_ROUNDS) {
-            let horizon = shared.clock.now().plus_seconds(-KEY_MAX_SECONDS);
+            let horizon = shared.horizon();
             let mut firsts = shared.firsts.lock().unwrap_or_else(PoisonError::into_inner);
             firsts.forget(&*shared.disk, horizon);
         }
@@ -344,7 +343,7 @@ impl<'a> Keeper<'a> {
         if segment.is_gone() {
             return;
         }
-        let horizon = shared.clock.now().plus_seconds(-KEY_MAX_SECONDS);
+        let horizon = shared.horizon();
         let mut firsts = Vec::new();
         let mut visit = |found: &Found| {
             if let Some(kept) = decode(&found.header, &found.payload)

@@ -145,6 +145,12 @@ impl Keys {
         }
     }
 
+    /// When the newest came.
+    pub(super) fn newest(&self) -> Option<Time> {
+        let (_, key) = self.known.order.last_key_value()?;
+        self.known.find(key).map(|first| first.received)
+    }
+
     /// One of a frame that is read, to be written down unless it is, or a later one.
     pub(super) fn insert_read(&mut self, key: Key, first: First) {
         let is_before = |known: First| known.receipt.sequence() < first.receipt.sequence();
@@ -406,7 +412,7 @@ pub(super) async fn append_first(
                 continue;
             }
             let sequence = shared.push(&frame, None)?;
-            let horizon = received.plus_seconds(-KEY_MAX_SECONDS);
+            let horizon = shared.horizon();
             keys.known.forget(|first| first.received < horizon);
             let first = First { id, received, receipt: Receipt { sequence } };
             for again in known {

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::content::{OWN, decode};
 use super::firsts::Firsts;
 use super::gate::Gate;
-use super::once::{IDS_MAX, KEY_MAX_SECONDS, Keys, Memory, Placed};
+use super::once::{IDS_MAX, Keys, Memory, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::{Pool, Ring};
@@ -25,7 +25,7 @@ use super::{
     First, FolderLock, Kept, Key, Options, Receipt, Recovery, SpoolError, cursor, firsts, keeper,
     writer,
 };
-use crate::clock::{Clock, Time};
+use crate::clock::{Clock, Held};
 use crate::event::Event;
 use crate::journal::{
     Disk, Found, Journal, Mode, RealDisk, Recovered, Report, Scope, Shelf, Start, count_damages,
@@ -152,7 +152,7 @@ pub(super) fn prepare(
     let mode = probe(&*disk, &folder, options.direct);
     let bounds = Bounds::new(options, disk.space(&folder).ok());
     let mut known = Known::default();
-    let firsts = known.read_firsts(&*disk, &folder, clock.now());
+    let firsts = known.read_firsts(&*disk, &folder);
     // Frames whose keys may not be written down are read in any case; of a folder that never had any, as many as ever.
     let read_from = firsts.through().map_or(u64::MAX, |through| through + 1);
     let scope = Scope { repair: true, read_max_bytes, read_from };
@@ -185,6 +185,7 @@ pub(super) fn prepare(
         folder: folder.clone(),
         cursors,
         mode,
+        held: Held::since(known.keys.newest().unwrap_or_else(|| clock.now()), clock),
         clock: Arc::clone(clock),
         facts,
         queue: Queue::new(next, bounds.queue_max_bytes, Arc::clone(&pool)),
@@ -270,13 +271,10 @@ impl Default for Known {
 }
 
 impl Known {
-    /// Keys that are written down, as far as they are remembered.
-    fn read_firsts(&mut self, disk: &dyn Disk, folder: &Path, now: Time) -> Firsts {
-        let horizon = now.plus_seconds(-KEY_MAX_SECONDS);
+    /// Keys that are written down. Those that are over go with the next request: the clock may be wrong just now.
+    fn read_firsts(&mut self, disk: &dyn Disk, folder: &Path) -> Firsts {
         let firsts = Firsts::open(disk, folder, &mut |(key, first)| {
-            if first.received >= horizon {
-                self.keys.insert_written(key, first);
-            }
+            self.keys.insert_written(key, first);
         });
         self.through = firsts.through().unwrap_or_default();
         self.last = firsts.last().unwrap_or_default();

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::firsts::Firsts;
 use super::gate::Gate;
-use super::once::{Keys, Memory, Placed};
+use super::once::{KEY_MAX_SECONDS, Keys, Memory, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::Ring;
@@ -20,7 +20,7 @@ use super::seals::Seals;
 use super::tracks::Tracks;
 use super::watch::Pace;
 use super::{Frame, Lag, Options, SpoolError, cursor};
-use crate::clock::Clock;
+use crate::clock::{Clock, Held, Time};
 use crate::journal::{
     BLOCK_BYTES, Damage, Disk, DiskFile, Mode, SEGMENT_MIN_BYTES, Segment, Shelf, Space,
 };
@@ -118,6 +118,8 @@ pub(super) struct Shared {
     pub(super) mode: Mode,
     pub(super) bounds: Bounds,
     pub(super) clock: Arc<Clock>,
+    /// What is old by it is old whatever the clock was set to.
+    pub(super) held: Held,
     pub(super) facts: Arc<Facts>,
     pub(super) queue: Queue,
     pub(super) gate: Gate,
@@ -157,6 +159,11 @@ impl Shared {
     /// The highest durable sequence.
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// Keys of requests that came before are remembered no more.
+    pub(super) fn horizon(&self) -> Time {
+        self.held.now(&self.clock).plus_seconds(-KEY_MAX_SECONDS)
     }
 
     /// Whether appends are refused right now.

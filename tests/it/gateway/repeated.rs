@@ -147,6 +147,43 @@ fn where_no_time_is_signed_it_is_known_for_a_day() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_makes_nothing_new_again() {
+    const HOUR: i64 = 3600;
+    let mut served = Served::start(|_| ());
+    let hook = served.once("slack", &json!({}));
+    let sent = served.fresh();
+    let first = served.slack(&hook, sent);
+    assert!(!is_again(&first));
+    let mut count = 1;
+    let check = |served: &Served, what: &str| {
+        let again = served.slack(&hook, sent);
+        assert!(is_again(&again) && again.receipt() == first.receipt(), "{what}");
+    };
+    for ahead in [HOUR, 24 * HOUR, 30 * 24 * HOUR] {
+        served.clock.advance_seconds(ahead);
+        assert_eq!(served.slack(&hook, sent).status, 401, "its time is over");
+        // What comes meanwhile takes no room of what came before.
+        let other = served.fresh();
+        assert!(!is_again(&served.slack(&hook, other)));
+        count += 1;
+        served.clock.advance_seconds(-ahead);
+        check(&served, &format!("set back by {ahead} s"));
+        served.stop();
+        served.resume();
+        check(&served, &format!("set back by {ahead} s, after a restart"));
+    }
+    // Set back before it came, too, as far as its signature counts; and while it is stopped.
+    served.clock.advance_seconds(-WINDOW);
+    check(&served, "set back before it came");
+    served.clock.advance_seconds(HOUR);
+    served.stop();
+    served.clock.advance_seconds(-HOUR);
+    served.resume();
+    check(&served, "set back while it was stopped");
+    assert_eq!(served.events(2 * count).len(), 2 * count, "two for each that was taken");
+}
+
+#[test]
 fn many_at_once_are_one() {
     const SENDERS: usize = 8;
     let served = Served::start(|_| ());
