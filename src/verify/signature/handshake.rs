@@ -13,11 +13,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::certificate;
-use super::fault::Fault;
+use super::fault::{Fault, SchemeFault};
 use super::material::{Key, to_hex};
 use super::request::{Parameters, Request, scalar};
 use super::source::{From, Source, header};
-use super::{Prepared, Verified};
+use super::{Prepared, Verified, listed};
 use crate::id::Secret;
 use crate::json::Kind;
 
@@ -50,7 +50,7 @@ pub struct Handshake {
     /// What has to be right before it is answered.
     #[serde(default)]
     proof: Proof,
-    /// What has to be the secret, with proof "token", or the setting, with proof "setting".
+    /// What has to be the secret, with proof "token", the setting, with proof "setting", or one of those it lists.
     #[serde(default)]
     token: Option<Source>,
     /// Which setting.
@@ -145,6 +145,8 @@ enum Proof {
     Token,
     /// A word in the request that is the setting.
     Setting,
+    /// A name in the request that the setting lists, where it is given.
+    Listed,
     /// That no secret is set: the request brings it.
     Unclaimed,
 }
@@ -267,6 +269,7 @@ impl Handshake {
             Proof::Signature => (asked.judged)().map(|_| ()),
             Proof::Token => self.is_token(asked),
             Proof::Setting => self.is_setting(asked),
+            Proof::Listed => listed::judge(asked, &self.setting, self.token.as_ref()),
             // Somebody who comes later must not set another secret.
             Proof::Unclaimed if !asked.secrets.is_empty() => return Greeting::None,
             // Nobody knows what it brings: it would be lost.
@@ -318,6 +321,14 @@ impl Handshake {
         };
         let shown = source.read_one(asked.request, asked.parameters)?;
         verify_slices_are_equal(setting.as_bytes(), &shown).map_err(|_| Fault::Mismatch)
+    }
+
+    /// Refuses a list that the setting cannot be.
+    pub(super) fn check(&self, name: &str, parameters: &Parameters) -> Result<(), SchemeFault> {
+        match self.proof {
+            Proof::Listed => listed::check(name, parameters, &self.setting),
+            _ => Ok(()),
+        }
     }
 
     fn reply(&self, asked: &Asked<'_>) -> Result<Answer, Fault> {

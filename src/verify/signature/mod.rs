@@ -10,6 +10,7 @@ mod fault;
 mod fetched;
 mod handshake;
 mod judge;
+mod listed;
 mod material;
 mod message;
 mod odd;
@@ -146,6 +147,7 @@ impl Verifier {
         if provider.is_certified() {
             client::check(name, &parameters)?;
         }
+        provider.handshakes.iter().try_for_each(|asked| asked.check(name, &parameters))?;
         let secrets: Result<_, _> = secrets
             .iter()
             .map(|secret| Prepared::new(name, provider, secret, &parameters))

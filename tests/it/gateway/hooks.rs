@@ -289,6 +289,43 @@ fn every_method_of_hooks_makes_an_event_and_handshakes_are_answered() {
 }
 
 #[test]
+fn only_listed_origins_are_told_that_they_may_send() {
+    let served = Served::start(|_| ());
+    let webhook = served.webhook(ECHO);
+    let path = format!("/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let hook = format!("/hooks/{}", webhook["slug"].as_str().expect("a slug"));
+    let ask = |origin: &str| {
+        let asked = [("webhook-request-origin", origin), ("webhook-request-rate", "120")];
+        served.send("OPTIONS", &hook, &asked, b"")
+    };
+    let set = |parameters: Value| {
+        let said = json!({"provider": "cloudevents", "required": false, "parameters": parameters});
+        let body = json!({"name": "w", "template": ECHO, "verification": said});
+        let answer = served.call("PUT", &path, &body);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    };
+    set(json!({"origins": "one.example two.example"}));
+    let allowed = ask("Two.example");
+    assert_eq!((allowed.status, allowed.header("allow")), (200, Some("POST")));
+    assert_eq!(allowed.header("webhook-allowed-origin"), Some("Two.example"));
+    assert_eq!(allowed.header("webhook-allowed-rate"), Some("120"));
+    for foreign in ["three.example", "one.example.three.example", "one.example two.example", "*"] {
+        let answer = ask(foreign);
+        assert_eq!(answer.status, 403, "{foreign}: {}", answer.text());
+        assert_eq!(answer.header("webhook-allowed-origin"), None, "{foreign}");
+        assert_eq!(answer.header("webhook-allowed-rate"), None, "{foreign}");
+    }
+    // What it sends is not signed: the list is of who is told so, and refuses no event.
+    assert_eq!(served.post(&webhook, "{\"kind\":1}").status, 204);
+    set(json!({}));
+    let answer = ask("three.example");
+    assert_eq!(answer.header("webhook-allowed-origin"), Some("three.example"));
+    let handshakes = served.events(4);
+    let of_them = handshakes.iter().filter(|event| !event["payload"]["handshake"].is_null());
+    assert_eq!(of_them.count(), 2, "the refused ones are none");
+}
+
+#[test]
 fn a_limit_answers_429_and_a_number_of_seconds() {
     let served = Served::start(|config| {
         config.limits.webhook_rate = Some("1/h".parse().expect("a rate"));

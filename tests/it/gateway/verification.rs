@@ -124,6 +124,10 @@ fn what_verifies_nothing_is_refused_when_it_is_saved() {
         ("tolerance", json!({"provider": "slack", "secrets": [SECRET], "tolerance": 0})),
         ("required", json!({"provider": "slack", "secrets": [SECRET], "required": "yes"})),
         ("required", json!({"provider": "cloudevents", "secrets": []})),
+        (
+            "parameters",
+            json!({"provider": "cloudevents", "required": false, "parameters": {"origins": "*"}}),
+        ),
         ("parameters", json!({"provider": "trello", "secrets": [SECRET]})),
         ("parameters", json!({"provider": "aws-sns", "secrets": []})),
         (
