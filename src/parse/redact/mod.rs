@@ -10,7 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
-use super::{Body, of_request};
+use super::{Body, is_token, of_request};
 use crate::json::{self, Document, Kind, Limits};
 use crate::request::decode;
 use path::Path;
@@ -170,6 +170,10 @@ impl Rules {
             Ok(Body::Json(document)) => {
                 let mut found = Vec::new();
                 self.body.iter().for_each(|path| path.find(document.root(), &mut found));
+                // What is signed cannot be cut without becoming something else.
+                if !found.is_empty() && is_token(headers, body, limits) {
+                    return Keep::Withheld;
+                }
                 splice(body, found).map_or(Keep::Same, Keep::Cut)
             }
             Ok(Body::Form(_)) => {
@@ -303,6 +307,15 @@ mod tests {
 
     fn cut(text: &'static str) -> Keep {
         Keep::Cut(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_token_is_kept_whole_or_not_at_all() {
+        // {"alg":"RS256"}, {"user":{"email":"a@b"}}
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJ1c2VyIjp7ImVtYWlsIjoiYUBiIn19.dGFn";
+        assert_eq!(kept(&["$.user.email"], "application/jwt", token), Keep::Withheld);
+        assert_eq!(kept(&["$.user.name"], "application/jwt", token), Keep::Same);
+        assert_eq!(kept(&["$.user.name"], "text/plain", token), Keep::Withheld);
     }
 
     #[test]

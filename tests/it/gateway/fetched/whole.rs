@@ -32,9 +32,12 @@ fn event(id: &str) -> Value {
         "timestamp": "2024-05-01T17:41:45.592145+10:00", "type": "user.updated"})
 }
 
-/// A webhook that Kinde calls; its template hands the token on.
+/// A webhook that Kinde calls; its template hands on what the token claims.
 fn kinde(served: &Served) -> Value {
-    let template = TEMPLATE.replace("{{ body|tojson }}", r#"{"token": {{ body|tojson }}}"#);
+    let template = TEMPLATE.replace(
+        "{{ body|tojson }}",
+        r#"{"what": "{{ body.type }}", "user": {{ body.data.user|tojson }}}"#,
+    );
     let verification =
         json!({"provider": "kinde", "parameters": {"subdomain": "acme"}, "once": true});
     let made = json!({"name": "w", "template": template, "verification": verification});
@@ -81,7 +84,24 @@ fn a_body_that_is_a_token_is_judged_by_keys_from_its_owners_place() {
     assert_eq!(far.asked(), [FROM]);
     let told = served.events(4);
     let told = told.iter().find(|event| event["event"] == "topic.told").expect("an event");
-    assert_eq!(told["payload"], json!({"token": good}), "its template sees it as it came");
+    let said = json!({"what": "user.updated", "user": {"id": "kp_1"}});
+    assert_eq!(told["payload"], said, "its template sees what it claims");
+    // What is kept is the token, and what is made of it again is the same.
+    served.kept(2);
+    let path = format!("/requests/{}", first.receipt());
+    let capture = served.call("GET", &path, &Value::Null).json();
+    assert_eq!(capture["request"]["body"], good.as_str(), "{capture}");
+    let draft = json!({"template": hook["template"], "request": capture["request"]});
+    let tried = served.call("POST", "/webhooks/render", &draft);
+    assert!(tried.text().contains("user.updated") && tried.text().contains("kp_1"));
+    let file = served.folder.join("draft.j2");
+    std::fs::write(&file, hook["template"].as_str().expect("a template")).expect("a draft");
+    let replay = ["replay", "--webhook", "w", "--status", "ok"];
+    let name = file.to_str().expect("a path");
+    let same = served.answered(&[&replay[..3], &["--diff", name]].concat());
+    assert_eq!(same, "2 requests: 2 identical\n");
+    let one = ["--where", "body.event_id == 'event_1'", "--yes"];
+    assert_eq!(served.answered(&[&replay[..], &one].concat()), "1 requests, 1 events kept\n");
 }
 
 #[test]
