@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HOST, LOCATION, USER_AGENT,
+    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION,
+    USER_AGENT,
 };
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -23,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::egress::Egress;
 use super::{FetchFault, trust};
+use crate::verify::signature::Ask;
 
 /// Most bytes of an answer.
 pub(super) const ANSWER_MAX_BYTES: usize = 64 << 10;
@@ -57,13 +59,17 @@ impl Drop for Bound {
 }
 
 impl Client {
-    /// What stands at an address.
-    pub(super) async fn bring(&self, address: &str) -> Result<Brought, FetchFault> {
-        let asked = timeout(self.deadline, self.ask(address)).await;
+    /// What stands at an address, or is told there to whoever asks so.
+    pub(super) async fn bring(
+        &self,
+        address: &str,
+        said: Option<&Ask>,
+    ) -> Result<Brought, FetchFault> {
+        let asked = timeout(self.deadline, self.ask(address, said)).await;
         asked.unwrap_or(Err(FetchFault::Late { seconds: self.deadline.as_secs_f32() }))
     }
 
-    async fn ask(&self, address: &str) -> Result<Brought, FetchFault> {
+    async fn ask(&self, address: &str, said: Option<&Ask>) -> Result<Brought, FetchFault> {
         let place = Place::read(address)?;
         let authorities = self.authorities.clone();
         let tls = tokio::task::spawn_blocking(move || trust::client(authorities.as_ref()));
@@ -79,7 +85,13 @@ impl Client {
             // What is wrong with it is told to whoever waits for the answer.
             let _ = connection.await;
         }));
-        let mut request = Request::new(Empty::<Bytes>::new());
+        let mut request = Request::new(Full::<Bytes>::default());
+        if let Some(said) = said {
+            *request.method_mut() = Method::POST;
+            *request.body_mut() = Bytes::from(said.body.expose().to_owned()).into();
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+        }
         *request.uri_mut() = place.target.clone();
         let headers = request.headers_mut();
         headers.insert(HOST, place.authority.clone());

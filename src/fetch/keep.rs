@@ -23,7 +23,7 @@ const NEWER_SECONDS: i64 = 60;
 const FAILED_SECONDS: i64 = 5;
 const FAILED_MAX_SECONDS: i64 = 300;
 
-type Key = (String, Form);
+type Key = (String, Form, Option<[u8; 16]>);
 
 /// All that is remembered.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub(super) enum Look {
 
 impl Keep {
     fn key(wanted: &Wanted) -> Key {
-        (wanted.address.clone(), wanted.form)
+        (wanted.address.clone(), wanted.form, wanted.asks.as_ref().map(|ask| ask.of))
     }
 
     /// What is at hand; the second: whether a newer one should be fetched meanwhile.
@@ -167,7 +167,7 @@ mod tests {
         "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
     fn wanted(address: &str) -> Wanted {
-        Wanted { address: address.to_owned(), form: Form::Keys, newer: false }
+        Wanted { address: address.to_owned(), form: Form::Keys, newer: false, asks: None }
     }
 
     fn at(seconds: i64) -> Time {

@@ -1,7 +1,8 @@
 //! What the gateway asks of others, so that it can judge what it is sent: certificates and keys of those who sign. In:
 //! an address that a provider's row or a webhook's owner names. Out: what stands there, kept for a while, or why not.
 //! One fetch at a time for an address, a budget for each webhook and each host; https alone, no redirect, bounded in
-//! size and time, and only at addresses that the network rules allow. Never a byte of a sender's in what is asked.
+//! size and time, and only at addresses that the network rules allow. Never a byte of a sender's in what is asked, but
+//! the name of a key, at a host of a row, of whoever tells keys by their names.
 
 mod client;
 mod detour;
@@ -218,7 +219,7 @@ impl Fetcher {
     pub async fn visit(&self, address: &str) -> Result<(), FetchFault> {
         let inside = &self.0;
         let visited = match inside.flights.try_acquire() {
-            Ok(_turn) => inside.client.bring(address).await,
+            Ok(_turn) => inside.client.bring(address, None).await,
             Err(_) => Err(FetchFault::Often { retry_after: RETRY_SECONDS }),
         };
         inside.facts.visited(if visited.is_ok() { Outcome::Fetched } else { Outcome::Failed });
@@ -250,7 +251,7 @@ impl Fetcher {
     async fn bring(&self, wanted: &Wanted) {
         let inside = &self.0;
         let brought = match inside.flights.try_acquire() {
-            Ok(_turn) => inside.client.bring(&wanted.address).await,
+            Ok(_turn) => inside.client.bring(&wanted.address, wanted.asks.as_ref()).await,
             Err(_) => Err(FetchFault::Often { retry_after: RETRY_SECONDS }),
         };
         let read = brought.and_then(|Brought { bytes, age_seconds }| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::certificate::{self, Read};
 use super::fault::Fault;
 use super::token::KeySet;
+use crate::id::Secret;
 
 /// What is kept at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +15,8 @@ pub enum Form {
     Certificate,
     /// A set of keys, as JSON.
     Keys,
+    /// One key, as JSON, told to whoever logs in.
+    Key,
 }
 
 /// What is needed to judge, and is not at hand.
@@ -25,11 +28,27 @@ pub struct Wanted {
     pub form: Form,
     /// Whether what is at hand has not the key that is named, and only a newer one can help.
     pub newer: bool,
+    /// What is said to be told it; without it, it is there for whoever looks.
+    pub asks: Option<Ask>,
+}
+
+/// A question: only what a provider's row says, the login, and the name of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// JSON, to be sent.
+    pub body: Secret,
+    /// What the answer is known by: a digest of the question, so that what one is told is for nobody else.
+    pub of: [u8; 16],
 }
 
 impl Wanted {
     pub(super) fn new(address: impl Into<String>, form: Form) -> Self {
-        Self { address: address.into(), form, newer: false }
+        Self { address: address.into(), form, newer: false, asks: None }
+    }
+
+    /// One key, asked for.
+    pub(super) fn asking(address: String, ask: Ask) -> Self {
+        Self { asks: Some(ask), ..Self::new(address, Form::Key) }
     }
 
     /// What was brought from there.
@@ -40,6 +59,7 @@ impl Wanted {
         Ok(Kept(match self.form {
             Form::Certificate => What::Certificate(certificate::read(bytes)?),
             Form::Keys => What::Keys(KeySet::fetched(bytes).ok_or(Fault::Key)?),
+            Form::Key => What::Keys(KeySet::told(bytes).ok_or(Fault::Key)?),
         }))
     }
 }

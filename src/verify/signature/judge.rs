@@ -76,6 +76,7 @@ impl Judgement<'_> {
         let keys = match &self.material.key {
             Key::Set(keys) => Some(token::Keys::Given(keys)),
             Key::Fetched(address) => Some(token::Keys::At(address, self.known)),
+            Key::Login(login) => Some(token::Keys::Asked(login, self.known)),
             _ => None,
         };
         if let Some(keys) = keys {
@@ -334,7 +335,7 @@ impl Judgement<'_> {
                 let key = key.map_err(|_| weak)?;
                 Ok(key.verify_sig(&message.bytes(given)?, &signature).is_ok())
             }
-            Key::Set(_) | Key::Fetched(_) => Err(Fault::Key),
+            Key::Set(_) | Key::Fetched(_) | Key::Login(_) => Err(Fault::Key),
         }
     }
 

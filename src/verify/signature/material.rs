@@ -17,6 +17,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::id::Secret;
 
 use super::fault::SchemeFault;
+use super::keys::{KeysLogin, Login};
 use super::request::Parameters;
 use super::scheme::{Mac, Scheme, SecretForm};
 use super::token::KeySet;
@@ -51,6 +52,8 @@ pub(super) enum Key {
     Certificate,
     /// The keys of tokens are at that address.
     Fetched(String),
+    /// They are told one by one, to whoever logs in.
+    Login(Box<Login>),
 }
 
 impl fmt::Debug for Material {
@@ -78,6 +81,10 @@ impl Material {
         let text = secret.expose().as_bytes().to_vec();
         if text.is_empty() && scheme.secret != SecretForm::None {
             return Err(bad("text that is not empty"));
+        }
+        if let Some(login) = scheme.keys_login.as_ref().filter(|_| KeysLogin::is_for(secret)) {
+            let login = login.login(provider, secret, parameters)?;
+            return Ok(Self { text: Vec::new(), key: Key::Login(Box::new(login)) });
         }
         let bytes = decode(scheme.secret, secret).ok_or_else(|| bad(wanted(scheme.secret)))?;
         if bytes.is_empty() && scheme.secret != SecretForm::None {

@@ -10,6 +10,7 @@ mod fault;
 mod fetched;
 mod handshake;
 mod judge;
+mod keys;
 mod listed;
 mod material;
 mod message;
@@ -37,7 +38,7 @@ use crate::id::Secret;
 pub use case::{Case, CasesFault, Outcome, Tally, run_cases};
 pub use explain::bearers;
 pub use fault::{Fault, SchemeFault};
-pub use fetched::{Form, Kept, Known, Wanted};
+pub use fetched::{Ask, Form, Kept, Known, Wanted};
 pub use handshake::{Answer, Greeting};
 pub use registry::Registry;
 pub use request::{Parameters, Request, SLUG_PLACE};
@@ -213,7 +214,7 @@ impl Verifier {
         let signs = |scheme: &Scheme| {
             scheme.certificate.is_some() && !self.parameters.contains_key(CERTIFICATE)
         };
-        let keys = |one: &Material| matches!(one.key, Key::Fetched(_));
+        let keys = |one: &Material| matches!(one.key, Key::Fetched(_) | Key::Login(_));
         self.provider.schemes.iter().any(signs)
             || self.secrets.iter().flat_map(|one| &one.materials).flatten().any(keys)
     }

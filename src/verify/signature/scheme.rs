@@ -1,7 +1,6 @@
 //! One way of signing, as data: where the signature stands, of what it is made, and how. In: rows of TOML, ours and the
 //! operator's. Out: the same, checked. Judges nothing.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -10,17 +9,9 @@ use serde::Deserialize;
 
 use super::fault::SchemeFault;
 use super::handshake::Handshake;
+use super::keys::KeysLogin;
 use super::message::{Message, Part};
-use super::request::Parameters;
 use super::source::{From, Source};
-
-/// The setting that says where the keys of tokens are.
-pub(super) const KEYS_URL: &str = "jwks_url";
-/// The setting that is part of a host that a row pins, and where it stands there.
-const SUBDOMAIN: &str = "subdomain";
-const SUBDOMAIN_PLACE: &str = "{subdomain}";
-/// Most bytes of one part of a host's name.
-const LABEL_MAX_BYTES: usize = 63;
 
 /// A provider, with its ways of signing.
 #[derive(Clone, Debug, Deserialize)]
@@ -133,6 +124,9 @@ pub struct Scheme {
     /// Where its keys are fetched from, unless the setting `jwks_url` says where.
     #[serde(default)]
     pub keys_url: Option<String>,
+    /// Who tells its keys one by one to whoever logs in: the secret is a login then.
+    #[serde(default)]
+    pub keys_login: Option<KeysLogin>,
     /// Fields of a JSON body that are what a setting says, when it is given: one of several, blanks between them. So
     /// are several fields of which at least one is there.
     #[serde(default)]
@@ -382,31 +376,6 @@ impl Scheme {
         self.signature.as_ref().is_some_and(|source| matches!(source.from, From::Body))
     }
 
-    /// Where its keys are fetched from.
-    #[must_use]
-    pub fn keys_address<'a>(&'a self, parameters: &'a Parameters) -> Option<Cow<'a, str>> {
-        if !matches!(self.secret, SecretForm::Keys | SecretForm::TextOrKeys) {
-            return None;
-        }
-        if let Some(named) = parameters.get(KEYS_URL) {
-            return Some(Cow::Borrowed(named));
-        }
-        let pinned = self.keys_url.as_deref()?;
-        if !pinned.contains(SUBDOMAIN_PLACE) {
-            return Some(Cow::Borrowed(pinned));
-        }
-        // Whatever it is, the host stays one below the row's.
-        let label = parameters.get(SUBDOMAIN).filter(|label| is_label(label))?;
-        Some(Cow::Owned(pinned.replace(SUBDOMAIN_PLACE, label)))
-    }
-
-    /// The setting without which it cannot be said where its keys are.
-    #[must_use]
-    pub fn keys_setting(&self, parameters: &Parameters) -> Option<&'static str> {
-        let asks = self.keys_url.as_ref().is_some_and(|url| url.contains(SUBDOMAIN_PLACE));
-        (asks && self.keys_address(parameters).is_none()).then_some(SUBDOMAIN)
-    }
-
     /// Whether nothing it signs says when.
     #[must_use]
     pub fn is_timeless(&self) -> bool {
@@ -460,15 +429,8 @@ impl Scheme {
         if proven && matches!(self.secret, SecretForm::None | SecretForm::Keys) {
             return fault("the public key is given as a secret");
         }
-        Ok(())
+        self.keys_login.as_ref().map_or(Ok(()), KeysLogin::check).or_else(fault)
     }
-}
-
-/// Whether a text is one part of a host's name.
-fn is_label(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let sized = (1..=LABEL_MAX_BYTES).contains(&text.len());
-    sized && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Providers by name, from their rows.

@@ -18,6 +18,7 @@ use crate::id::Secret;
 
 use super::fault::Fault;
 use super::fetched::{Form, Known, Wanted};
+use super::keys::Login;
 use super::material::to_hex;
 use super::private::{Private, is_private};
 use super::request::{Parameters, Request};
@@ -88,6 +89,19 @@ impl KeySet {
     }
 }
 
+impl KeySet {
+    /// The one key that was asked for; none, when it counts no more.
+    pub(super) fn told(text: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(text).ok()?;
+        let told = value.get("key")?;
+        let key = NamedKey::read(told)?;
+        let is_over = told.get("expired_at").is_some_and(|end| !end.is_null());
+        // Without a name it would be taken for any.
+        let named = key.id.is_some();
+        named.then(|| Self(if is_over { Vec::new() } else { vec![key] }))
+    }
+}
+
 /// Where the keys are that may have signed a token.
 #[derive(Clone, Copy)]
 pub(super) enum Keys<'a> {
@@ -95,6 +109,8 @@ pub(super) enum Keys<'a> {
     Given(&'a KeySet),
     /// At an address.
     At(&'a str, &'a dyn Known),
+    /// Each is asked for by its name.
+    Asked(&'a Login, &'a dyn Known),
 }
 
 #[cfg(test)]
@@ -281,6 +297,11 @@ pub(super) fn judge<'t>(
             // Nobody makes us fetch a key for what is refused whoever signed it.
             claims()?;
             fetched = known.find(&Wanted::new(address, Form::Keys))?;
+            fetched.keys()?
+        }
+        Keys::Asked(login, known) => {
+            claims()?;
+            fetched = known.find(&login.wanted(text("kid"))?)?;
             fetched.keys()?
         }
     };

@@ -71,6 +71,8 @@ def main():
         "www.googleapis.com",
         "keys.example.com",
         "acme.kinde.com",
+        "production.plaid.com",
+        "sandbox.plaid.com",
         "localhost",
         "127.0.0.1",
     ]

@@ -15,6 +15,9 @@ use super::super::PATIENCE;
 /// What it says to `host` and a path: bytes of HTTP, or what else it does.
 pub(super) type Say = Box<dyn Fn(&str, &str) -> Said + Send + Sync>;
 
+/// Heads of requests, and their bodies.
+type Heard = Mutex<Vec<(String, String)>>;
+
 pub(super) enum Said {
     Bytes(Vec<u8>),
     /// Nothing, for as long as the other side stays.
@@ -48,6 +51,8 @@ pub(super) struct Far {
     /// The server itself.
     pub(super) server: SocketAddr,
     pub(super) asked: Arc<Mutex<Vec<String>>>,
+    /// What was said with that: heads in lower case, and bodies.
+    pub(super) said: Arc<Heard>,
     say: Arc<Mutex<Say>>,
 }
 
@@ -62,22 +67,26 @@ impl Far {
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .expect("a server");
         let (config, asked) = (Arc::new(config), Arc::default());
+        let told: Arc<Heard> = Arc::default();
         let say: Arc<Mutex<Say>> = Arc::new(Mutex::new(Box::new(say)));
         let serve = |is_proxy: bool| {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             let address = listener.local_addr().expect("an address");
             let (config, asked, say) = (Arc::clone(&config), Arc::clone(&asked), Arc::clone(&say));
+            let told = Arc::clone(&told);
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let (config, asked) = (Arc::clone(&config), Arc::clone(&asked));
-                    let say = Arc::clone(&say);
-                    std::thread::spawn(move || meet(stream, is_proxy, config, &asked, &say));
+                    let (say, told) = (Arc::clone(&say), Arc::clone(&told));
+                    std::thread::spawn(move || {
+                        meet(stream, is_proxy, config, (&asked, &told), &say)
+                    });
                 }
             });
             address
         };
         let (proxy, server) = (serve(true), serve(false));
-        Self { proxy, server, asked, say }
+        Self { proxy, server, asked, said: told, say }
     }
 
     /// Says something else from now on.
@@ -109,7 +118,7 @@ fn meet(
     mut stream: TcpStream,
     is_proxy: bool,
     config: Arc<ServerConfig>,
-    asked: &Mutex<Vec<String>>,
+    (asked, told): (&Mutex<Vec<String>>, &Heard),
     say: &Mutex<Say>,
 ) -> Option<()> {
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -124,6 +133,12 @@ fn meet(
     let request = head(&mut tls)?;
     let target = word(&request, 1);
     asked.lock().expect("no panic").push(format!("{host} {} {target}", word(&request, 0)));
+    let head = request.to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+    let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a length"))];
+    tls.read_exact(&mut body).ok()?;
+    let body = String::from_utf8(body).expect("text");
+    told.lock().expect("no panic").push((head, body));
     let said = say.lock().expect("no panic")(&host, &target);
     match said {
         Said::Bytes(bytes) => tls.write_all(&bytes).ok()?,

@@ -4,6 +4,7 @@
 
 mod asked;
 mod far;
+mod login;
 mod whole;
 
 use aws_lc_rs::rand::SystemRandom;
