@@ -36,8 +36,8 @@ pub use decode::decode;
 pub use listener::{Drained, Listener, Sockets};
 pub use options::{Options, TlsFiles};
 pub use reply::Reply;
-pub use tls::own_term;
-pub use wire::{Block, BlockScan, HeadLimits, Scan, Scanner, Told};
+pub use tls::{lists_term, own_term};
+pub use wire::{HeadLimits, Scan, Scanner};
 
 /// Answers requests. One handler serves all listeners of a kind.
 pub trait Handler: Send + Sync + 'static {

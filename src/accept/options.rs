@@ -112,6 +112,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// PEM with the authorities of clients' certificates; without it nobody is asked for one.
     pub client_ca: Option<PathBuf>,
+    /// PEM with their lists of revoked certificates; without it none is looked up.
+    pub client_crl: Option<PathBuf>,
 }
 
 impl Default for Options {

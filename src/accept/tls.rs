@@ -1,6 +1,6 @@
 //! TLS for listeners. In: PEM files. Out: an acceptor that uses them as they are now: changed files are read again, and
-//! bad ones leave the last good ones in use; what a client's certificate says, and when our own ends. Never a key in a
-//! message.
+//! bad ones leave the last good ones in use; what a client's certificate says, and when our own, or a list of revoked
+//! ones, ends. Never a key in a message.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::AcceptError;
@@ -21,7 +21,7 @@ use super::ledger::Ledger;
 use super::options::TlsFiles;
 use crate::clock::Time;
 use crate::request::ClientCertificate;
-use crate::verify::certificate::{Standing, Term, read as read_names, term};
+use crate::verify::certificate::{Standing, Term, list_term, read as read_names, term};
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_secs(2);
@@ -43,20 +43,32 @@ type Stamp = Option<(SystemTime, u64)>;
 #[derive(Debug)]
 struct Seen {
     looked: Instant,
-    stamps: [Stamp; 3],
-    term: Option<Term>,
+    stamps: [Stamp; 4],
+    terms: Terms,
     /// When it was said last that the certificate ends soon or counts not now, in seconds since 1970.
     said: Option<i64>,
+    /// The same of lists of revoked ones.
+    said_of_lists: Option<i64>,
+}
+
+/// How long what was read counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Terms {
+    /// The certificate that is shown.
+    own: Option<Term>,
+    /// Of the lists of revoked ones, that which is followed by another first.
+    lists: Option<Term>,
 }
 
 impl Tls {
     /// Reads the files.
     pub(super) fn load(files: TlsFiles, ledger: Arc<Ledger>) -> Result<Self, AcceptError> {
         let stamps = stamps(&files);
-        let (config, term) = read(&files)?;
-        let seen = Mutex::new(Seen { looked: Instant::now(), stamps, term, said: None });
+        let (config, terms) = read(&files)?;
+        let looked = Instant::now();
+        let seen = Mutex::new(Seen { looked, stamps, terms, said: None, said_of_lists: None });
         let tls = Self { files, current: ArcSwap::from_pointee(config), seen, ledger };
-        tls.tell(term);
+        tls.tell(terms.own);
         Ok(tls)
     }
 
@@ -69,9 +81,28 @@ impl Tls {
     /// Reads the files again when they changed, and says what is odd about the certificate's term.
     pub(super) fn mind(&self, now: Instant, time: Time) {
         self.refresh(now);
-        if let Some(word) = self.word(time) {
+        for word in [self.word(time), self.word_of_lists(time)].into_iter().flatten() {
             tracing::warn!("{word}");
         }
+    }
+
+    /// What is to be said of lists of revoked certificates that are too old: as often.
+    fn word_of_lists(&self, time: Time) -> Option<String> {
+        let now = time.micros().div_euclid(1_000_000);
+        let mut seen = self.seen.lock().expect("nothing panics under this lock");
+        if seen.said_of_lists.is_some_and(|said| (said..said + WORD_SECONDS).contains(&now)) {
+            return None;
+        }
+        let path = self.files.client_crl.as_ref()?.display();
+        // The next one comes at the end of its term: that it is near is no news.
+        let standing = seen.terms.lists?.standing(now);
+        if !matches!(standing, Standing::Ended(_)) {
+            return None;
+        }
+        seen.said_of_lists = Some(now);
+        Some(format!(
+            "a list of revoked certificates in {path} {standing}, and no newer one is there"
+        ))
     }
 
     /// What is to be said of the certificate: when it was read, and once a day from then on.
@@ -82,7 +113,7 @@ impl Tls {
             return None;
         }
         let path = self.files.certificate.display();
-        let word = match seen.term?.standing(now) {
+        let word = match seen.terms.own?.standing(now) {
             Standing::Good => return None,
             standing => format!("the TLS certificate {path} {standing}"),
         };
@@ -109,11 +140,11 @@ impl Tls {
         }
         seen.stamps = stamps;
         match read(&self.files) {
-            Ok((config, term)) => {
+            Ok((config, terms)) => {
                 // What was agreed under the former authorities is not resumed: it is part of the former settings.
                 self.current.store(Arc::new(config));
-                (seen.term, seen.said) = (term, None);
-                self.tell(term);
+                (seen.terms, seen.said, seen.said_of_lists) = (terms, None, None);
+                self.tell(terms.own);
                 tracing::info!("the TLS certificate was read again");
             }
             Err(error) => {
@@ -142,27 +173,51 @@ pub fn own_term(path: &Path) -> Result<Term, AcceptError> {
     term(&own).ok_or_else(|| bad(path, &"it is no certificate"))
 }
 
+/// The term of the list of a PEM file which is followed by another first.
+///
+/// # Errors
+/// [`AcceptError::Tls`]: it has none, or they cannot be read.
+pub fn lists_term(path: &Path) -> Result<Term, AcceptError> {
+    let terms = lists(path)?.iter().map(|list| list_term(list)).collect::<Option<Vec<_>>>();
+    let first = terms.and_then(|terms| terms.into_iter().min_by_key(|term| term.until));
+    first.ok_or_else(|| bad(path, &"a list of revoked certificates has no term"))
+}
+
+/// Lists of revoked certificates.
+fn lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, AcceptError> {
+    let lists = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| bad(path, &error))?;
+    if lists.is_empty() {
+        // With none, everything would be taken that is on them.
+        return Err(bad(path, &"no list of revoked certificates is in it"));
+    }
+    Ok(lists)
+}
+
 fn bad(path: &Path, reason: &dyn std::fmt::Display) -> AcceptError {
     AcceptError::Tls { path: path.to_owned(), reason: reason.to_string() }
 }
 
-fn stamps(files: &TlsFiles) -> [Stamp; 3] {
+fn stamps(files: &TlsFiles) -> [Stamp; 4] {
     let stamp = |path: &Path| {
         let facts = fs::metadata(path).ok()?;
         Some((facts.modified().ok()?, facts.len()))
     };
-    let authorities = files.client_ca.as_deref().and_then(stamp);
-    [stamp(&files.certificate), stamp(&files.key), authorities]
+    let [authorities, lists] =
+        [&files.client_ca, &files.client_crl].map(|file| file.as_deref().and_then(stamp));
+    [stamp(&files.certificate), stamp(&files.key), authorities, lists]
 }
 
-/// What the files say, and the term of the certificate that is shown.
-fn read(files: &TlsFiles) -> Result<(ServerConfig, Option<Term>), AcceptError> {
+/// What the files say, and how long it counts.
+fn read(files: &TlsFiles) -> Result<(ServerConfig, Terms), AcceptError> {
     let chain = certificates(&files.certificate)?;
-    let term = chain.first().and_then(|own| term(own));
+    let lists = files.client_crl.as_deref().map(lists_term).transpose()?;
+    let terms = Terms { own: chain.first().and_then(|own| term(own)), lists };
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| bad(&files.key, &error))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = match &files.client_ca {
-        Some(path) => authorities(path, &provider)?,
+        Some(path) => authorities(path, files.client_crl.as_deref(), &provider)?,
         None => WebPkiClientVerifier::no_client_auth(),
     };
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -171,22 +226,29 @@ fn read(files: &TlsFiles) -> Result<(ServerConfig, Option<Term>), AcceptError> {
         .and_then(|builder| builder.with_single_cert(chain, key))
         .map_err(|error| bad(&files.certificate, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((config, term))
+    Ok((config, terms))
 }
 
-/// Asks for a certificate, and takes none as well as one that these authorities vouch for; no other.
+/// Asks for a certificate, and takes none as well as one that these authorities vouch for; no other, and none that they
+/// revoked. Where there are lists, each authority of a chain needs one: what none says is not known to be good.
 fn authorities(
     path: &Path,
+    revoked: Option<&Path>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, AcceptError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|error| bad(path, &error))?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+    let lists = revoked.map(lists).transpose()?.unwrap_or_default();
+    let built = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .with_crls(lists)
         .allow_unauthenticated()
-        .build()
-        .map_err(|error| bad(path, &error))
+        .build();
+    built.map_err(|error| match (&error, revoked) {
+        (VerifierBuilderError::InvalidCrl(_), Some(revoked)) => bad(revoked, &error),
+        _ => bad(path, &error),
+    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AcceptError> {
@@ -207,7 +269,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("hookgate-tls-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-        let files = TlsFiles { certificate, key, client_ca: Some(folder.join("ca.pem")) };
+        let files =
+            TlsFiles { certificate, key, client_ca: Some(folder.join("ca.pem")), client_crl: None };
         let lay = || {
             fs::copy(kept.join("certificate.pem"), &files.certificate).expect("a copy");
             fs::copy(kept.join("key.pem"), &files.key).expect("a copy");
@@ -222,6 +285,8 @@ mod tests {
         tls.refresh(later(3));
         assert!(Arc::ptr_eq(&first, &tls.current.load_full()), "the last good one stays");
         assert!(matches!(Tls::load(files.clone(), ledger()), Err(AcceptError::Tls { .. })));
+        let no_list = TlsFiles { client_crl: files.client_ca.clone(), ..files.clone() };
+        assert!(matches!(Tls::load(no_list, ledger()), Err(AcceptError::Tls { .. })));
         lay();
         tls.refresh(later(6));
         assert!(!Arc::ptr_eq(&first, &tls.current.load_full()), "the new one is in use");
@@ -245,7 +310,9 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("hookgate-term-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let (certificate, key) = (folder.join("certificate.pem"), kept.join("key.pem"));
-        let files = TlsFiles { certificate: certificate.clone(), key, client_ca: None };
+        let client_crl = Some(kept.join("../mtls/old.crl"));
+        let client_ca = Some(kept.join("../mtls/ca.pem"));
+        let files = TlsFiles { certificate: certificate.clone(), key, client_ca, client_crl };
         fs::copy(kept.join("expired.pem"), &certificate).expect("a copy");
         assert_eq!(own_term(&certificate).expect("a term").until, 1_580_515_200);
         let telemetry = Telemetry::new();
@@ -253,6 +320,12 @@ mod tests {
         let tls = Tls::load(files, ledger).expect("good files");
         let name = "hookgate_tls_certificate_not_after_seconds";
         assert!(telemetry.print().contains(&format!("{name} 1580515200")));
+        let lists = |text: &str| tls.word_of_lists(Time::parse(text).expect("a moment"));
+        assert_eq!(lists("2020-12-31T00:00:00Z"), None, "the next one comes when it is over");
+        let said = lists("2021-01-03T00:00:00Z").expect("a word");
+        assert!(said.contains("old.crl ended 2 days ago, and no newer"), "{said}");
+        assert_eq!(lists("2021-01-03T23:59:59Z"), None, "said today");
+        assert!(lists("2021-01-04T00:00:00Z").is_some());
         let word = |text: &str| tls.word(Time::parse(text).expect("a moment"));
         assert_eq!(word("2020-01-02T00:00:00Z"), None, "thirty days are left");
         let said = word("2020-01-30T00:00:00Z").expect("a word");

@@ -201,6 +201,11 @@ fn check(config: &Config) -> Result<(), ConfigError> {
                        are shown over TLS that ends here";
         return Err(ConfigError::Conflict(message.into()));
     }
+    if server.tls_client_crl.is_some() && server.tls_client_ca.is_none() {
+        let message = "server.tls_client_crl is of use only beside server.tls_client_ca: without authorities \
+                       nobody is asked for a certificate";
+        return Err(ConfigError::Conflict(message.into()));
+    }
     check_heads(config)?;
     let lists = [&server.trusted_proxies, &config.egress.allow];
     for (key, list) in NETWORKS.into_iter().zip(lists) {

@@ -100,7 +100,8 @@ impl Config {
             hosts: server.hosts.clone(),
             tls: tls.map(|(certificate, key)| {
                 let client_ca = server.tls_client_ca.clone();
-                accept::TlsFiles { certificate, key, client_ca }
+                let client_crl = server.tls_client_crl.clone();
+                accept::TlsFiles { certificate, key, client_ca, client_crl }
             }),
             ..accept::Options::default()
         }
@@ -191,6 +192,8 @@ pub struct Server {
     pub tls_key: Option<PathBuf>,
     /// PEM file with the authorities of senders' certificates, for webhooks with `mtls`; who has none is served, too.
     pub tls_client_ca: Option<PathBuf>,
+    /// PEM file with the lists of certificates that those authorities revoked, one of each; reloaded when it changes.
+    pub tls_client_crl: Option<PathBuf>,
     /// Longest time from SIGTERM to the end.
     pub drain_seconds: u64,
 }
@@ -208,6 +211,7 @@ impl Default for Server {
             tls_certificate: None,
             tls_key: None,
             tls_client_ca: None,
+            tls_client_crl: None,
             drain_seconds: 30,
         }
     }

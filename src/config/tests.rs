@@ -72,6 +72,9 @@ fn authorities_of_senders_are_of_use_only_where_tls_ends() {
     let fault = load(None, alone.clone(), Vec::new()).unwrap_err().to_string();
     assert!(fault.contains("server.tls_client_ca is of use only beside"), "{fault}");
     assert!(Config::default().sockets().tls.is_none());
+    let lists = [("HOOKGATE_SERVER__TLS_CLIENT_CRL".to_owned(), "ca.crl".to_owned())];
+    let fault = load(None, lists, Vec::new()).unwrap_err().to_string();
+    assert!(fault.contains("server.tls_client_crl is of use only beside"), "{fault}");
     let [authorities] = alone;
     let named = ["CERTIFICATE", "KEY"].map(|name| (format!("HOOKGATE_SERVER__TLS_{name}"), name));
     let named = named.map(|(name, file)| (name, file.to_owned())).into_iter().chain([authorities]);
@@ -103,7 +106,7 @@ fn heads_have_room_for_the_longest_one() {
 fn the_schema_knows_every_default() {
     let loaded = load(None, [], Vec::new()).unwrap();
     let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();
-    assert_eq!(unset, 16, "options that are off by default");
+    assert_eq!(unset, 17, "options that are off by default");
 }
 
 #[test]

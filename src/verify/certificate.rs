@@ -79,6 +79,22 @@ pub fn term(der: &[u8]) -> Option<Term> {
     parts(der)?.term()
 }
 
+/// From when a list of revoked certificates is, and until when the next one is to come.
+#[must_use]
+pub fn list_term(der: &[u8]) -> Option<Term> {
+    let (_, list, _) = part(der)?;
+    let (_, mut signed, _) = part(list)?;
+    // Version, algorithm, issuer; then both moments.
+    let (tag, _, rest) = part(signed)?;
+    if tag == NUMBER {
+        signed = rest;
+    }
+    for _ in 0..2 {
+        signed = part(signed)?.2;
+    }
+    Parts { term: signed, subject: &[], extensions: &[] }.term()
+}
+
 /// What a certificate says of who shows it.
 #[must_use]
 pub fn read(der: &[u8]) -> Option<ClientCertificate> {
@@ -112,9 +128,11 @@ pub fn read_pem(pem: &[u8]) -> Option<ClientCertificate> {
     read(&CertificateDer::from_pem_slice(pem).ok()?)
 }
 
-/// Tags of DER: the version of a certificate and its extensions, a list, texts, and the two ways of writing a moment.
+/// Tags of DER: the version of a certificate and its extensions, numbers, a list, texts, and the two ways of writing a
+/// moment.
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
+const NUMBER: u8 = 0x02;
 const OCTETS: u8 = 0x04;
 const OBJECT: u8 = 0x06;
 const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];

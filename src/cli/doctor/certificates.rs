@@ -1,11 +1,11 @@
-//! What is odd about certificates: our own near its end, and webhooks that wait for some that nobody is asked for. In:
-//! settings, the names of webhooks. Out: findings.
+//! What is odd about certificates: our own near its end, lists of revoked ones past theirs, and webhooks that wait for
+//! some that nobody is asked for. In: settings, the names of webhooks. Out: findings.
 
 use std::path::Path;
 
 use super::records::listed;
 use super::{Findings, Severity};
-use crate::accept::own_term;
+use crate::accept::{lists_term, own_term};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::Several;
@@ -13,8 +13,31 @@ use crate::verify::certificate::Standing;
 
 /// The certificate that clients are shown.
 pub(super) fn own(config: &Config, findings: &mut Findings) {
+    let now = Clock::System.now().micros().div_euclid(1_000_000);
     if let Some(path) = &config.server.tls_certificate {
-        own_at(path, Clock::System.now().micros().div_euclid(1_000_000), findings);
+        own_at(path, now, findings);
+    }
+    if let Some(path) = &config.server.tls_client_crl {
+        lists_at(path, now, findings);
+    }
+}
+
+/// Lists of certificates that the authorities of senders revoked.
+fn lists_at(path: &Path, now: i64, findings: &mut Findings) {
+    match lists_term(path).map(|term| term.standing(now)) {
+        Err(fault) => findings.add(
+            (Severity::Error, "revocation-list"),
+            fault.to_string(),
+            "a gateway does not start without the lists that its settings name",
+            "name a file that is there, or run this as the gateway's user",
+        ),
+        Ok(standing @ Standing::Ended(_)) => findings.add(
+            (Severity::Warning, "revocation-list-ended"),
+            format!("server.tls_client_crl {}: a list in it {standing}", path.display()),
+            "it counts on, but who was revoked since then is taken as before",
+            "put the newest lists in its place: they are read again without a restart",
+        ),
+        Ok(_) => {}
     }
 }
 
@@ -94,6 +117,18 @@ mod tests {
                 format!("{} {} {end}", found.severity.name(), found.name)
             });
             assert_eq!(told.as_deref(), found, "{now}");
+        }
+        let lists = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mtls");
+        for (file, now, found) in [
+            ("old.crl", 1_609_459_200, None),
+            ("old.crl", 1_609_459_201, Some("revocation-list-ended")),
+            ("none.crl", 1_609_459_201, None),
+            ("ca.pem", 0, Some("revocation-list")),
+            ("nothing.crl", 0, Some("revocation-list")),
+        ] {
+            let mut findings = Findings::default();
+            lists_at(&lists.join(file), now, &mut findings);
+            assert_eq!(findings.0.first().map(|found| found.name), found, "{file} {now}");
         }
         let mut findings = Findings::default();
         own_at(Path::new("/nowhere.pem"), 0, &mut findings);

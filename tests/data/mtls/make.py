@@ -1,5 +1,5 @@
-"""Makes the certificates beside it: an authority, senders that it vouches for, and one of another authority. All senders
-have one key. Needs the package `cryptography`; run once, its results are kept."""
+"""Makes the certificates beside it: an authority, senders that it vouches for, and one of another authority; and lists of
+revoked ones: none of the first authority, its till, and none of the other. All senders have one key. Needs the package `cryptography`; run once, its results are kept."""
 
 import datetime
 import pathlib
@@ -43,8 +43,27 @@ def certificate(names, key, alternatives=(), issuer=None, end=END):
     return made.sign(issuer_key, hashes.SHA256())
 
 
+def revoked(authority, *certificates, end=END):
+    issuer_name, issuer_key = authority
+    made = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(subject(*issuer_name))
+        .last_update(START)
+        .next_update(end)
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+    )
+    for one in certificates:
+        entry = x509.RevokedCertificateBuilder().serial_number(one.serial_number)
+        made = made.add_revoked_certificate(entry.revocation_date(START).build())
+    return made.sign(issuer_key, hashes.SHA256())
+
+
 def write(file, part):
-    if isinstance(part, x509.Certificate):
+    if isinstance(part, x509.Certificate | x509.CertificateRevocationList):
         text = part.public_bytes(serialization.Encoding.PEM)
     else:
         text = part.private_bytes(
@@ -66,12 +85,17 @@ def main():
     shop = certificate(["Acme Shop"], sender, NAMES, authority)
     write("shop.pem", shop)
     (HERE / "shop.sha256").write_text(shop.fingerprint(hashes.SHA256()).hex() + "\n")
-    till = [x509.DNSName("till.example.org")]
-    write("till.pem", certificate(["Acme Till"], sender, till, authority))
+    names = [x509.DNSName("till.example.org")]
+    till = certificate(["Acme Till"], sender, names, authority)
+    write("till.pem", till)
     write("two.pem", certificate(["Acme Shop", "Acme Till"], sender, (), authority))
     end = datetime.datetime(2021, 1, 1)
     write("ended.pem", certificate(["Acme Shop"], sender, NAMES, authority, end))
     write("stranger.pem", certificate(["Acme Shop"], sender, NAMES, other))
+    write("none.crl", revoked(authority))
+    write("till.crl", revoked(authority, till))
+    write("old.crl", revoked(authority, till, end=end))
+    write("other.crl", revoked(other))
 
 
 if __name__ == "__main__":

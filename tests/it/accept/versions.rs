@@ -103,7 +103,7 @@ async fn http2_is_spoken_by_prior_knowledge() {
 fn tls_files() -> TlsFiles {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    TlsFiles { certificate, key, client_ca: None }
+    TlsFiles { certificate, key, client_ca: None, client_crl: None }
 }
 
 async fn encrypt(

@@ -199,6 +199,42 @@ fn other_authorities_count_without_a_restart() {
 }
 
 #[test]
+fn a_certificate_that_its_authority_revoked_is_refused_without_a_restart() {
+    let folder = std::env::temp_dir().join(format!("hookgate-crl-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let place = folder.join("revoked.crl");
+    let lay = |names: &[&str]| {
+        let lists: Vec<u8> =
+            names.iter().flat_map(|name| fs::read(data(name)).expect("a file")).collect();
+        fs::write(&place, lists).expect("a write");
+    };
+    lay(&["none.crl"]);
+    let served = asking(|config| config.server.tls_client_crl = Some(place.clone()));
+    let till = served.agreeing(&json!({"cn": "Acme Till"}));
+    let shop = served.agreeing(&json!({"cn": "Acme Shop"}));
+    let ask = |hook: &Value, shown: Option<&str>| {
+        let path = format!("/hooks/{}", hook["slug"].as_str().expect("a slug"));
+        tell(&served, &client(shown), ("POST", &path), &[], BODY)
+    };
+    let is_taken = |hook: &Value, shown: &str| {
+        ask(hook, Some(shown)).is_ok_and(|told| !told.is_empty() && status(&told) == 204)
+    };
+    assert!(is_taken(&till, "till.pem") && is_taken(&shop, "shop.pem"));
+    lay(&["till.crl"]);
+    wait("the list is read", || (!is_taken(&till, "till.pem")).then_some(()));
+    let told = ask(&till, Some("till.pem"));
+    assert!(told.as_deref().unwrap_or_default().is_empty(), "refused in the handshake: {told:?}");
+    assert!(is_taken(&shop, "shop.pem"), "who is not on it is taken");
+    assert_eq!(status(&ask(&shop, None).expect("an answer")), 401, "who shows none is served");
+    // Without a list of its authority nobody knows of a certificate that it is good.
+    lay(&["other.crl"]);
+    wait("another list is read", || (!is_taken(&shop, "shop.pem")).then_some(()));
+    lay(&["none.crl", "other.crl"]);
+    wait("both lists are read", || is_taken(&till, "till.pem").then_some(()));
+    fs::remove_dir_all(&folder).expect("the folder goes");
+}
+
+#[test]
 fn what_names_nobody_or_could_never_be_shown_is_not_saved() {
     let served = asking(|_| ());
     for (part, said) in [
