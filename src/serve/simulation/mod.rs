@@ -147,10 +147,7 @@ fn one_life(sim: &mut Sim<'_>, world: &Shared) {
 }
 
 fn heal(sim: &Sim<'_>, world: &Shared) {
-    let mut world = world.borrow_mut();
-    if std::mem::take(&mut world.is_cut) {
-        world.troubles += 1;
-    }
+    world.borrow_mut().heal();
     sim.release(GATEWAY, SINK);
     sim.repair(GATEWAY, SINK);
 }

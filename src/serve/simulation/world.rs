@@ -78,7 +78,7 @@ pub(super) struct World {
     pub(super) clock: Arc<Clock>,
     pub(super) senders: [Sender; SENDERS as usize],
     /// Rises when all is over that may have cost an answer on its way.
-    pub(super) troubles: u64,
+    troubles: u64,
     /// Nothing goes between the machines, or nothing in time.
     pub(super) is_cut: bool,
     pub(super) is_healed: bool,
@@ -89,8 +89,8 @@ pub(super) struct World {
     /// What waits in the outbox, and for the lane, as far as the machine has told.
     pub(super) left: u64,
     passed: Duration,
-    /// Since this life began.
-    lived: Duration,
+    /// Since this life began, or the last time the network was healed: what was held until then comes now.
+    calm: Duration,
     /// All events that were ever handed to the spool.
     made: HashMap<Uuid, Bytes>,
     /// Events of changes that were committed.
@@ -144,7 +144,7 @@ impl World {
             facts: Facts { lives: 1, ..Facts::default() },
             left: u64::MAX,
             passed: Duration::ZERO,
-            lived: Duration::ZERO,
+            calm: Duration::ZERO,
             made: before.iter().map(|event| (event.id, event.json.clone())).collect(),
             committed: before.iter().map(|event| event.id).collect(),
             promised: BTreeMap::new(),
@@ -177,7 +177,7 @@ impl World {
 
     pub(super) fn pass(&mut self, time: Duration) {
         self.passed += time;
-        self.lived += time;
+        self.calm += time;
         while self.passed >= Duration::from_secs(1) {
             self.passed -= Duration::from_secs(1);
             self.clock.advance_seconds(1);
@@ -187,10 +187,21 @@ impl World {
     /// The power went; another machine comes, with what is left of the disk.
     pub(super) fn crash(&mut self, spoiled: FaultDisk) {
         self.disk = spoiled;
-        self.troubles += 1;
         self.left = u64::MAX;
-        self.lived = Duration::ZERO;
+        self.end_trouble();
         self.facts.lives += 1;
+    }
+
+    /// The network passes everything again, also what it held.
+    pub(super) fn heal(&mut self) {
+        if std::mem::take(&mut self.is_cut) {
+            self.end_trouble();
+        }
+    }
+
+    fn end_trouble(&mut self) {
+        self.troubles += 1;
+        self.calm = Duration::ZERO;
     }
 
     fn fault(&mut self, what: String) {
@@ -276,8 +287,8 @@ impl World {
                 other => self.fault(format!("{text} arrived, and was made as {other:?}")),
             }
             let (life, troubles) = (self.facts.lives, self.troubles);
-            // What the life before sent may still be on its way.
-            let was_told = was_told && self.lived > UNDER_WAY;
+            // What the life before sent, or the network held, may still be on its way.
+            let was_told = was_told && self.calm > UNDER_WAY;
             let arrived = Arrived { life, troubles, was_told };
             if let Some(before) = self.arrived.insert(*id, arrived) {
                 self.facts.again += 1;
