@@ -7,7 +7,7 @@ of a byte a second, a body of a byte a second, silence, in equal parts. The p99 
 of an undisturbed gateway, or 5 ms more where twice is less than that; memory grows by at most 16 MiB and 24 KiB an
 attacker. Last, heads that are as long as they may be: twice as many halves of them over HTTP/1, and some on each of 128
 streams over HTTP/2, at a gateway that gives 16 MiB to all heads; memory grows by these and as much as above, and by
-32 KiB more for a connection of HTTP/2. Takes HOOKGATE_BIN and --connections (1,000). Ends with `N passed, N failed`.
+128 KiB more for a connection of HTTP/2, whose parser keeps 1 KiB for each of as many streams as were open at once. Takes HOOKGATE_BIN and --connections (1,000). Ends with `N passed, N failed`.
 """
 
 import argparse
@@ -30,8 +30,8 @@ GROWTH_MAX_BYTES = 16 << 20
 HONEST = 600
 HEADS_BYTES = 16 << 20
 HALF_HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n" + (b"a: " + b"b" * 5995 + b"\r\n") * 10
-# A connection of HTTP/2 has 32 KiB of heads and streams of its own.
-STREAMS_MAX_BYTES = ATTACKER_MAX_BYTES + (32 << 10)
+# What the parser keeps for each stream that was open beside others, also once it is refused.
+STREAMS_MAX_BYTES = ATTACKER_MAX_BYTES + (128 << 10)
 STREAMS, PREFACE = 128, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
 # HEADERS with END_HEADERS, without END_STREAM.
 HEADERS = b"\x01\x04"
