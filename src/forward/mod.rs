@@ -48,7 +48,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::forward::Facts;
 
 pub use destination::Destination;
-pub use notice::ACTIONS;
+pub use notice::{ACTIONS, SPOOL_ACTIONS};
 pub use record::{MANNER, batch_of, vet};
 
 /// Why nothing can be sent on.

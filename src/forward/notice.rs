@@ -1,6 +1,6 @@
-//! Events about the lanes themselves. In: what happened to which lane. Out: an event in the spool, of the operator's
-//! account or of the record's workspace, which lanes deliver. Never one about an event of this kind, so none calls
-//! forth another for ever.
+//! Events about the lanes themselves, and about damage in what they read. In: what happened to which lane, what the
+//! spool set aside. Out: an event in the spool, of the operator's account or of the record's workspace, which lanes
+//! deliver. Never one about an event of a lane, so none calls forth another for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::catalogue::Action;
 use crate::clock::Clock;
 use crate::event::compose;
 use crate::id::{self, Uuid};
+use crate::journal::Damage;
 use crate::json::write_str;
 use crate::spool::{Spool, SpoolError};
 
@@ -20,6 +21,7 @@ const FAILING: &str = "hookgate.destination.failing";
 const RECOVERED: &str = "hookgate.destination.recovered";
 const HELD: &str = "hookgate.destination.held";
 const PARKED: &str = "hookgate.destination.parked";
+const DAMAGED: &str = "hookgate.spool.damaged";
 /// What the lanes' own events say of a destination.
 pub const ACTIONS: &[Action] = &[
     Action {
@@ -48,6 +50,12 @@ pub const ACTIONS: &[Action] = &[
         when: "the event was set aside",
     },
 ];
+/// What an operator hears of the spool.
+pub const SPOOL_ACTIONS: &[Action] = &[Action {
+    name: "damaged",
+    act: "a range of a segment is not what was written there",
+    when: "it was copied aside and is passed over; once for each range",
+}];
 /// Between two events that say that the same destination is down.
 const FAILING_PAUSE: Duration = Duration::from_mins(1);
 /// Between two events that say that the same lane is held.
@@ -123,6 +131,31 @@ impl Notices {
         if let Err(fault) = self.append(RECOVERED, lane, b"}").await {
             let destination = &lane.name;
             tracing::debug!(destination, %fault, "no event tells that a destination is back");
+        }
+    }
+
+    /// Tells of damage in the spool, each range under the one id that follows from it.
+    pub(super) async fn damaged(&self) {
+        for damage in self.spool.untold_damage().await {
+            let Damage { segment, offset, bytes, frames } = &damage;
+            let mut payload = b"{\"segment\":".to_vec();
+            write_str(&mut payload, segment);
+            payload.extend_from_slice(format!(",\"offset\":{offset},\"bytes\":{bytes}").as_bytes());
+            payload.extend_from_slice(b",\"copy\":");
+            write_str(&mut payload, &format!("spool/{}", damage.copy()));
+            let frames = frames.map_or_else(|| "null".to_owned(), |frames| frames.to_string());
+            payload.extend_from_slice(format!(",\"frames\":{frames}}}").as_bytes());
+            let payload = String::from_utf8_lossy(&payload);
+            let resource = format!("hookgate.spool.{}", segment.trim_end_matches(".log"));
+            let labels = [("prefect.resource.id", &*resource), ("prefect.resource.name", segment)];
+            let id = id::derived(self.operator, &damage.copy());
+            let now = self.clock.now();
+            let event = compose(now, DAMAGED, &labels, &[], &payload, id, None);
+            if let Err(fault) = self.spool.append_once(self.operator, None, now, event).await {
+                tracing::debug!(segment, %fault, "damage is told of later");
+                return;
+            }
+            self.spool.settle_damage(damage).await;
         }
     }
 

@@ -1,5 +1,5 @@
 //! Looks at all lanes once a second, also at those that wait. In: how far each reader is behind. Out: gauges, and an
-//! event when a lane has lost frames, at most one a minute for each.
+//! event when a lane has lost frames, at most one a minute for each; and one for each damaged range of the spool.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,6 +56,7 @@ pub(super) async fn run(
         if let Err(fault) = shelf.notice_others().await {
             tracing::debug!(%fault, "nobody knows what an operator did to parked events");
         }
+        notices.damaged().await;
         let lags = Lags::of(&spool);
         let records = posts.states();
         let mut together = Together::default();

@@ -5,6 +5,7 @@
 mod buffer;
 mod disk;
 mod frame;
+mod quarantine;
 mod recovery;
 mod segment;
 mod shelf;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 pub use buffer::Buffer;
 pub use disk::{Disk, DiskFile, Mode, RealDisk, Space, replace};
 pub use frame::{FRAME_ALIGN, HEADER_BYTES, Header, write_sequence};
-pub use recovery::{Damage, Recovered, Report, Scope, count_damages, recover, scrub};
+pub use quarantine::{Damage, count_damages, untold};
+pub use recovery::{Recovered, Report, Scope, recover, scrub};
 pub use segment::{Head, Mark, Segment};
 pub use shelf::{Held, Shelf};
 pub use survey::survey;

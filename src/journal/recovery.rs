@@ -10,20 +10,10 @@ use std::sync::Arc;
 use super::BLOCK_BYTES;
 use super::disk::{Disk, DiskFile, Mode};
 use super::is_full;
+use super::quarantine::Damage;
 use super::segment::{Head, Mark, Segment, read_name};
 use super::shelf::{Shelf, Spare, is_half_filled, read_spare};
 use super::walk::{Found, Step, Walk};
-
-/// A damaged range of one segment file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Damage {
-    /// The file's name.
-    pub segment: String,
-    /// First byte.
-    pub offset: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,10 +205,14 @@ impl Work<'_> {
             return Ok(reading.unused);
         }
         if !file.whole && file.bytes > 0 {
-            self.note(&opened, segment, 0..BLOCK_BYTES.min(file.bytes))?;
+            self.note(
+                &opened,
+                segment,
+                Hole { range: 0..BLOCK_BYTES.min(file.bytes), frames: Some(0) },
+            )?;
         }
-        for range in std::mem::take(&mut reading.damaged) {
-            self.note(&opened, segment, range)?;
+        for hole in std::mem::take(&mut reading.damaged) {
+            self.note(&opened, segment, hole)?;
         }
         if behind.is_none() {
             self.report.torn_bytes += reading.tail.end - reading.tail.start;
@@ -240,13 +234,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn note(
-        &mut self,
-        file: &Arc<dyn DiskFile>,
-        segment: &Segment,
-        range: Range<u64>,
-    ) -> io::Result<()> {
-        let damage = Damage::new(segment, &range);
+    fn note(&mut self, file: &Arc<dyn DiskFile>, segment: &Segment, hole: Hole) -> io::Result<()> {
+        let damage = Damage::new(segment, &hole.range, hole.frames);
         if self.repair {
             match damage.copy_aside(self.disk, self.folder, &**file) {
                 // The range stays where it is: a full disk must not keep anybody from starting.
@@ -259,10 +248,16 @@ impl Work<'_> {
     }
 }
 
+/// A range without a frame, and how many stood there, if that is known.
+struct Hole {
+    range: Range<u64>,
+    frames: Option<u64>,
+}
+
 /// What a reading of one segment found.
 struct Reading {
     frames: u64,
-    damaged: Vec<Range<u64>>,
+    damaged: Vec<Hole>,
     missing: Vec<(u64, u64)>,
     last: u64,
     /// End of the last intact frame.
@@ -276,9 +271,9 @@ struct Reading {
 impl Reading {
     /// The tail of a sealed segment, when frames that the seal speaks of stood in it. Else it is what a failed batch
     /// left behind.
-    fn lost_tail(&self, seal: Option<u64>) -> Option<Range<u64>> {
+    fn lost_tail(&self, seal: Option<u64>) -> Option<Hole> {
         let lost = seal.is_none_or(|seal| seal > self.last) && !self.tail.is_empty();
-        lost.then(|| self.tail.clone())
+        lost.then(|| Hole { range: self.tail.clone(), frames: seal.map(|seal| seal - self.last) })
     }
 }
 
@@ -299,8 +294,9 @@ fn read(
                 break hole.unwrap_or(good..good);
             }
             Step::Frame(found) => {
-                damaged.extend(hole.take());
                 let sequence = found.header.sequence;
+                let gap = sequence.checked_sub(last + 1);
+                damaged.extend(hole.take().map(|range| Hole { range, frames: gap }));
                 if sequence > last + 1 {
                     missing.push((last + 1, sequence - 1));
                 }
@@ -316,44 +312,6 @@ fn read(
         }
     };
     Ok(Reading { frames, damaged, missing, last, good, tail, unused: walk.expected() })
-}
-
-impl Damage {
-    /// A range of a segment.
-    #[must_use]
-    pub fn new(segment: &Segment, range: &Range<u64>) -> Self {
-        let (offset, bytes) = (range.start, range.end - range.start);
-        Self { segment: segment.name.clone(), offset, bytes }
-    }
-
-    /// Copies the range to `quarantine/`. `false`: its copy was there already.
-    ///
-    /// # Errors
-    /// What the disk answers.
-    pub fn copy_aside(
-        &self,
-        disk: &dyn Disk,
-        folder: &Path,
-        file: &dyn DiskFile,
-    ) -> io::Result<bool> {
-        let quarantine = folder.join("quarantine");
-        disk.make_folder(&quarantine)?;
-        let stem = self.segment.trim_end_matches(".log");
-        let name = format!("{stem}-{}-{}.bin", self.offset, self.bytes);
-        if disk.list(&quarantine)?.iter().any(|(there, _)| *there == name) {
-            return Ok(false);
-        }
-        let mut bytes = vec![0; self.bytes as usize];
-        let got = file.read_at(&mut bytes, self.offset)?;
-        let half = quarantine.join("copy.tmp");
-        let _ = disk.remove(&half);
-        let copy = disk.create(&half, Mode::Buffered)?;
-        copy.write_at(&bytes[..got], 0)?;
-        copy.sync()?;
-        disk.rename(&half, &quarantine.join(&name))?;
-        disk.sync_folder(&quarantine)?;
-        Ok(true)
-    }
 }
 
 /// Reads one sealed segment, shows its intact frames, and tells its damaged ranges that were not known, each copied
@@ -372,18 +330,11 @@ pub fn scrub(
     let reading = read(&file, segment, seal, visit)?;
     let mut found = Vec::new();
     let tail = reading.lost_tail(seal);
-    for range in reading.damaged.into_iter().chain(tail) {
-        let damage = Damage::new(segment, &range);
+    for hole in reading.damaged.into_iter().chain(tail) {
+        let damage = Damage::new(segment, &hole.range, hole.frames);
         if damage.copy_aside(disk, folder, &*file)? {
             found.push(damage);
         }
     }
     Ok(found)
-}
-
-/// How many damaged ranges were copied aside since the folder was made.
-#[must_use]
-pub fn count_damages(disk: &dyn Disk, folder: &Path) -> usize {
-    let there = disk.list(&folder.join("quarantine")).unwrap_or_default();
-    there.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|e| e == "bin")).count()
 }

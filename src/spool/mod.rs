@@ -5,6 +5,7 @@
 mod append;
 mod content;
 mod cursor;
+mod damage;
 mod firsts;
 mod gate;
 mod keeper;

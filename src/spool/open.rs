@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -204,6 +204,7 @@ pub(super) fn prepare(
         pace: Pace::default(),
         durable: AtomicU64::new(last),
         damaged: AtomicUsize::new(damaged),
+        has_untold: AtomicBool::new(damaged > 0),
         seals,
         seen: Mutex::new(known.seen),
         given: Mutex::new(known.given),
@@ -321,7 +322,7 @@ fn log(folder: &Path, report: &Report, mode: Mode) {
         tracing::warn!(%folder, torn_bytes, "a torn tail was cut: nobody was told of its frames");
     }
     for range in damaged {
-        let crate::journal::Damage { segment, offset, bytes } = range;
+        let crate::journal::Damage { segment, offset, bytes, .. } = range;
         tracing::error!(%folder, segment, offset, bytes, "damaged range, set aside and skipped");
     }
     for (first, last) in missing {

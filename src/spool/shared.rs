@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -143,6 +143,8 @@ pub(super) struct Shared {
     /// Durable bytes of all segments, as far as the keeper has counted, and what the writer added since.
     pub(super) written: AtomicU64,
     pub(super) damaged: AtomicUsize,
+    /// Somebody may have to be told of damage.
+    pub(super) has_untold: AtomicBool,
     /// Sequence of events that are appended once.
     pub(super) seen: Mutex<Memory<Placed>>,
     /// Digest of events whose id a template gave.
@@ -209,7 +211,7 @@ impl Shared {
 
     /// Sets a damaged range aside that a reader met, and says so once.
     pub(super) fn note_damage(&self, segment: &Segment, range: &Range<u64>, file: &dyn DiskFile) {
-        let damage = Damage::new(segment, range);
+        let damage = Damage::new(segment, range, None);
         match damage.copy_aside(&*self.disk, &self.folder, file) {
             Ok(true) => self.count_damage(&damage),
             Ok(false) => {}
@@ -219,9 +221,10 @@ impl Shared {
 
     /// Counts a damaged range that was not known.
     pub(super) fn count_damage(&self, damage: &Damage) {
-        let Damage { segment, offset, bytes } = damage;
+        let Damage { segment, offset, bytes, .. } = damage;
         let ranges = self.damaged.fetch_add(1, Ordering::Relaxed) + 1;
         self.facts.damaged(ranges);
+        self.has_untold.store(true, Ordering::Release);
         tracing::error!(
             segment,
             offset,

@@ -298,7 +298,10 @@ def check_damage(checks, folder, what, filler):
         server.forward = [f"file:{server.destination}"]
         server.start()
         check_told(checks, what, server, name)
-        arrived = [event["payload"]["number"] for event in server.drained_events() if event["event"] == "peer.sent"]
+        events = server.drained_events()
+        told = [event["payload"] for event in events if event["event"] == "hookgate.spool.damaged"]
+        checks.true(f"{what}: one event tells the range", covers(told, name, place), told)
+        arrived = [event["payload"]["number"] for event in events if event["event"] == "peer.sent"]
         checks.equal(f"{what}: the rest is delivered in order", arrived, [n for n in numbers if n != hurt])
         checks.equal(f"{what}: new requests are taken", server.post(path, {"number": 1000}).status, 204)
         checks.equal(f"{what}: it ends cleanly again", server.stop(), 0)
@@ -313,7 +316,7 @@ def check_told(checks, what, server, name):
     checks.equal(f"{what}: so do the metrics", server.metric("spool_damaged_ranges"), 1)
     lines = [line for line in server.log.read_text().splitlines() if name in line]
     checks.true(f"{what}: the log names the segment", lines, server.said())
-    kept = [path for path in (server.data / "spool").glob("**/quarantine/*") if path.is_file()]
+    kept = [path for path in (server.data / "spool").glob("**/quarantine/*.bin") if path.is_file()]
     checks.true(f"{what}: the bytes are set aside", kept, list((server.data / "spool").glob("**/*")))
 
 

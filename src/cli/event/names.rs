@@ -13,7 +13,7 @@ use crate::{forward, hooks};
 
 pub(super) const EXAMPLE: &str = "\
 Templates may make events of any other name. What happens to the gateway itself, such as an event that a
-destination did not take, has a name under `hookgate.`.
+destination did not take, or damage in the spool, has a name under `hookgate.`: --all has those, too.
 
 Examples:
   hookgate event names
@@ -50,6 +50,7 @@ fn names(operators_too: bool) -> Vec<Value> {
     if operators_too {
         let operators = DESTINATION.actions.iter().chain(forward::ACTIONS);
         all.extend(operators.map(|action| row(OWN_PREFIX, DESTINATION.name, action)));
+        all.extend(forward::SPOOL_ACTIONS.iter().map(|action| row(OWN_PREFIX, "spool", action)));
         all.extend(hooks::VISITS.iter().map(|action| row(OWN_PREFIX, "subscription", action)));
         all.push(row(OWN_PREFIX, REQUEST.name, &REPLAYED));
     }

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 
-use super::{Gateway, ServeError, Served, exchange, to, wait};
+use super::{Gateway, ServeError, Served, arrived, exchange, to, wait};
 use hookgate::config::OnFull;
 use hookgate::spool::SpoolError;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 const TEMPLATE: &str =
@@ -88,6 +90,73 @@ fn a_full_spool_answers_503_until_there_is_room() {
     wait("the loss as an event", || {
         let lines = fs::read_to_string(served.destination()).expect("lines");
         lines.contains("\"hookgate.destination.dropped\"").then_some(())
+    });
+}
+
+/// Turns one bit of the first segment that holds the text; its name, and where.
+fn spoil(data: &Path, text: &str) -> (String, u64) {
+    for file in fs::read_dir(data.join("spool")).expect("a folder").flatten() {
+        let mut bytes =
+            if file.path().is_file() { fs::read(file.path()).expect("bytes") } else { vec![] };
+        if let Some(at) = bytes.windows(text.len()).position(|there| there == text.as_bytes()) {
+            bytes[at] ^= 1;
+            fs::write(file.path(), bytes).expect("written");
+            return (file.file_name().to_string_lossy().into_owned(), at as u64);
+        }
+    }
+    panic!("{text} is in no segment");
+}
+
+/// What tells of damage: at the destination, and to who asks the gateway's first account.
+fn told_of_damage(served: &Served) -> Option<(Value, u64)> {
+    const NAME: &str = "hookgate.spool.damaged";
+    let came: Vec<_> = arrived(&served.destination());
+    let mut came = came.into_iter().filter(|event| event["event"] == NAME);
+    let account = served.api.split("/workspaces/").next().expect("an account");
+    let bearer = format!("Bearer {}", served.key);
+    let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+    let asked = json!({"filter": {"event": {"name": [NAME]}}}).to_string();
+    let page = served.send("POST", &format!("{account}/events/filter"), &headers, asked.as_bytes());
+    let (page, first) = (page.json(), came.next()?);
+    assert_eq!(came.next(), None, "told once");
+    let found = page["events"].as_array()?.first()?;
+    assert_eq!((&found["id"], &found["payload"]), (&first["id"], &first["payload"]));
+    Some((first, page["total"].as_u64()?))
+}
+
+#[test]
+fn damage_in_the_spool_is_told_as_an_event_once() {
+    let mut served = Served::start(|_| ());
+    let webhook = served.webhook(TEMPLATE);
+    for number in 0..9 {
+        let body = format!("{{\"n\": {number}, \"mark\": \"<{number}>\"}}");
+        assert_eq!(served.post(&webhook, &body).status, 204);
+    }
+    served.stop();
+    let (segment, at) = spoil(&served.config.server.data, "<4>");
+    served.resume();
+    let (event, total) = wait("an event that tells of it", || told_of_damage(&served));
+    let payload = &event["payload"];
+    let [offset, bytes] = ["offset", "bytes"].map(|name| payload[name].as_u64().expect("a number"));
+    assert!((offset..offset + bytes).contains(&at), "{at} is not in {payload}");
+    assert_eq!((&payload["segment"], &payload["frames"], total), (&json!(segment), &json!(1), 1));
+    assert_eq!(event["resource"]["prefect.resource.name"], segment);
+    let copy = served.config.server.data.join(payload["copy"].as_str().expect("a file"));
+    let copied = fs::read(&copy).expect("a copy");
+    assert_eq!(copied.len() as u64, bytes);
+    assert!(copied.windows(3).any(|there| there == b"=4>"), "the bytes as they were found");
+
+    // Another range is told of, too, and the first one not again.
+    served.stop();
+    let (_, other) = spoil(&served.config.server.data, "<7>");
+    served.resume();
+    wait("the other one", || {
+        let all = arrived(&served.destination());
+        let told = all.iter().filter(|event| event["event"] == "hookgate.spool.damaged");
+        let told: Vec<_> = told.collect();
+        let offset = told.get(1)?["payload"]["offset"].as_u64().expect("a number");
+        assert!(told.len() == 2 && offset <= other && told[0]["id"] == event["id"], "{told:?}");
+        Some(())
     });
 }
 
