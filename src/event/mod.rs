@@ -77,6 +77,14 @@ pub fn plain_name(json: &[u8]) -> Option<&str> {
     if name[end] == b'"' { std::str::from_utf8(&name[..end]).ok() } else { None }
 }
 
+/// When a kept event happened, by its text.
+#[must_use]
+pub fn read_occurred(json: &[u8]) -> Option<Time> {
+    let behind = json.strip_prefix(b"{\"occurred\":\"")?;
+    let text = &behind[..memchr::memchr(b'"', behind)?];
+    std::str::from_utf8(text).ok().and_then(Time::parse)
+}
+
 /// What an event follows, by its text as [`close`] ends it.
 #[must_use]
 pub fn read_follows(json: &[u8]) -> Option<Uuid> {

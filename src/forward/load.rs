@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::lines::Mark;
-use crate::event::{Event, write_received};
+use super::sinks::Sent;
+use crate::event::{self, Event, write_received};
 use crate::filter::Seen;
 use crate::shelf::{Key, Lying};
 use crate::spool::Kept;
@@ -202,6 +203,13 @@ impl Load {
     pub(super) fn at(&self, place: usize) -> (&Kept, &Event) {
         let item = &self.items[place];
         (item.kept(), item.event())
+    }
+
+    /// What is asked for to know that it is kept.
+    pub(super) fn sent(&self, place: usize) -> Sent {
+        let (kept, event) = self.at(place);
+        let occurred = event::read_occurred(&event.json).unwrap_or(kept.received);
+        Sent { id: event.id, occurred }
     }
 
     /// Parts of a range that follow each other as they were read, all from the spool or all from the shelf.

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import gateway
 import prefect_server
+from look_back import LookBack
 
 START_SECONDS = 30
 
@@ -57,6 +58,9 @@ class Process:
 
     def remove(self):
         """Takes away what it has outside its folder."""
+
+    def check(self, checks):
+        """What else must be true of it once all is there."""
 
     def plain(self, event):
         """The event as this one shows it."""
@@ -463,10 +467,13 @@ class Prefect(prefect_server.Server):
     def remove(self):
         pass
 
+    def check(self, checks):
+        pass
+
 
 class Cloud(Process):
     """The stand-in for Prefect Cloud: a second gateway, with the paths and keys of Cloud. It makes events of its own, and
-    takes none that are named as those; and it says itself whose an event is."""
+    takes none that are named as those; it says itself whose an event is; and it looks back as far as Cloud may."""
 
     def __init__(self, folder, way):
         self.name, self.folder = f"cloud-{way}", folder / f"cloud-{way}"
@@ -475,7 +482,8 @@ class Cloud(Process):
         self.gateway = gateway.Gateway(self.folder, env={"HOOKGATE_EVENTS__RESERVED_NAMES": "true"})
         key = self.folder / "key"
         key.write_text(self.gateway.account["api_key"])
-        place = f"{gateway.LOOPBACK}:{self.gateway.port}{self.gateway.account['api_path']}"
+        self.look_back = LookBack(self.gateway.port)
+        place = f"{gateway.LOOPBACK}:{self.look_back.port}{self.gateway.account['api_path']}"
         self.to, self.where = f"prefect+{way}://{place}?bearer_file={key}", "event.event.startswith('peer.')"
 
     def start(self):
@@ -492,6 +500,10 @@ class Cloud(Process):
 
     def received(self):
         return [self.plain(event) for event in self.gateway.drained_events() if self.wants(event)]
+
+    def check(self, checks):
+        checks.true(f"{self.name}: it is asked what it keeps", self.look_back.asked > 0, self.look_back.asked)
+        checks.equal(f"{self.name}: no question looks too far back", self.look_back.refused, [])
 
 
 class Objects(Process):

@@ -254,6 +254,8 @@ def check(checks, folder):
             for sink in sinks:
                 name, *numbers = check_sink(checks, sink, expected, downtimes[sink.name])
                 print(f"{name:<26} {numbers[0]:>6} {numbers[1]:>8} {numbers[2]:>6} {numbers[3]:>6} {numbers[4]:>5}")
+            for sink in sinks:
+                sink.check(checks)
             checks.equal("it stops", server.stop(), 0)
     finally:
         for sink in sinks:

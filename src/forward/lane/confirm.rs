@@ -5,14 +5,14 @@
 use std::time::Instant;
 
 use super::{Lane, REFUSED_IN_A_ROW_MAX, Stopped};
-use crate::forward::sinks::{Fault, Unconfirmed};
+use crate::forward::sinks::{Fault, Sent, Unconfirmed};
 use crate::id::Uuid;
 use crate::telemetry::forward::Outcome;
 
 /// Most events on their way into a server's store: it drops what goes over its own queue of 10,000.
 const TAIL_MAX_EVENTS: usize = 5_000;
-/// Most ids in one question: the answer repeats them all.
-const IDS_MAX: usize = 500;
+/// Most events in one question: the answer repeats all ids.
+const ASKED_MAX: usize = 500;
 /// So often a batch is sent and not kept before the events that are missing are looked for.
 pub(super) const LOSSES_MAX: u32 = 3;
 
@@ -29,8 +29,8 @@ impl Lane {
     }
 
     /// A batch was acknowledged.
-    pub(super) fn acknowledged(&mut self, ids: Vec<Uuid>, lying: Vec<i64>) {
-        self.tail.push(ids, lying, Instant::now());
+    pub(super) fn acknowledged(&mut self, sent: Vec<Sent>, lying: Vec<i64>) {
+        self.tail.push(sent, lying, Instant::now());
     }
 
     /// Asks what of the tail is kept. After a failure, or when patience is over, the rest is sent again.
@@ -38,22 +38,22 @@ impl Lane {
         self.asked = Instant::now();
         let is_late = |oldest: Instant| oldest.elapsed() >= self.tempo.patience;
         let is_over = self.is_in_doubt || self.tail.oldest().is_some_and(is_late);
-        let mut ids_max = IDS_MAX;
+        let mut asked_max = ASKED_MAX;
         loop {
-            let (batches, ids) = self.tail.front(ids_max);
+            let (batches, sent) = self.tail.front(asked_max);
             if batches == 0 {
                 self.end_doubt();
                 return Ok(());
             }
-            match self.count(&ids).await? {
+            match self.count(&sent).await? {
                 None => return Ok(()),
-                Some(kept) if kept >= ids.len() => {
+                Some(kept) if kept >= sent.len() => {
                     self.confirmed(batches).await;
-                    ids_max = IDS_MAX;
+                    asked_max = ASKED_MAX;
                 }
                 Some(_) if !is_over => return Ok(()),
-                Some(_) if batches > 1 => ids_max = ids.len() / 2,
-                Some(_) => return self.send_again(&ids).await,
+                Some(_) if batches > 1 => asked_max = sent.len() / 2,
+                Some(_) => return self.send_again(&sent).await,
             }
         }
     }
@@ -80,8 +80,8 @@ impl Lane {
     }
 
     /// How many of these are kept; `None`: it cannot be said now, or never.
-    async fn count(&mut self, ids: &[Uuid]) -> Result<Option<usize>, Stopped> {
-        match self.sink.count_kept(ids).await {
+    async fn count(&mut self, sent: &[Sent]) -> Result<Option<usize>, Stopped> {
+        match self.sink.count_kept(sent).await {
             Ok(count) => Ok(Some(count)),
             Err(Unconfirmed::Failed(fault)) => {
                 self.is_in_doubt = true;
@@ -106,7 +106,7 @@ impl Lane {
     }
 
     /// The oldest batch is not kept: everything from there on goes out again.
-    async fn send_again(&mut self, batch: &[Uuid]) -> Result<(), Stopped> {
+    async fn send_again(&mut self, batch: &[Sent]) -> Result<(), Stopped> {
         let (destination, events) = (&self.state.name, self.tail.events());
         tracing::warn!(destination, events, "acknowledged events are not kept: sent again");
         if !self.is_in_doubt {
@@ -130,14 +130,14 @@ impl Lane {
     }
 
     /// Which of a batch's events are not kept.
-    async fn find_missing(&mut self, batch: &[Uuid]) -> Result<Option<Vec<Uuid>>, Stopped> {
+    async fn find_missing(&mut self, batch: &[Sent]) -> Result<Option<Vec<Uuid>>, Stopped> {
         let mut missing = Vec::new();
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             match self.count(part).await? {
                 None => return Ok(None),
                 Some(kept) if kept >= part.len() => {}
-                Some(0) => missing.extend_from_slice(part),
+                Some(0) => missing.extend(part.iter().map(|sent| sent.id)),
                 Some(_) => {
                     let (first, rest) = part.split_at(part.len() / 2);
                     parts.extend([rest, first]);

@@ -343,8 +343,7 @@ impl Lane {
         self.backoff.reset();
         let lying = load.lying(range.clone());
         if self.confirms {
-            let ids = range.clone().map(|place| load.at(place).1.id).collect();
-            self.acknowledged(ids, lying);
+            self.acknowledged(range.clone().map(|place| load.sent(place)).collect(), lying);
         } else {
             self.hand.arrived(lying);
             self.refused_in_a_row = 0;

@@ -1,16 +1,16 @@
-//! Batches that a destination has acknowledged and does not keep yet. In: ids as they went out, sequences that are
-//! done with them. Out: ids to ask for, and how far the cursor may move once they are kept. No I/O, bounded by whoever
-//! pushes.
+//! Batches that a destination has acknowledged and does not keep yet. In: events as they went out, sequences that are
+//! done with them. Out: those to ask for, and how far the cursor may move once they are kept. No I/O, bounded by
+//! whoever pushes.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::id::Uuid;
+use crate::forward::sinks::Sent;
 
 /// One batch.
 #[derive(Debug)]
 struct Entry {
-    ids: Vec<Uuid>,
+    sent: Vec<Sent>,
     /// Where those of them lie on the shelf that come from there.
     lying: Vec<i64>,
     /// The cursor may move here once this batch and those before it are kept.
@@ -41,9 +41,9 @@ impl Tail {
     }
 
     /// A batch was acknowledged.
-    pub(super) fn push(&mut self, ids: Vec<Uuid>, lying: Vec<i64>, since: Instant) {
-        self.events += ids.len();
-        self.entries.push_back(Entry { ids, lying, sequence: None, since });
+    pub(super) fn push(&mut self, sent: Vec<Sent>, lying: Vec<i64>, since: Instant) {
+        self.events += sent.len();
+        self.entries.push_back(Entry { sent, lying, sequence: None, since });
     }
 
     /// Everything up to `sequence` was sent or parked; `false`: nothing is waited for, the cursor may move at once.
@@ -57,25 +57,25 @@ impl Tail {
         }
     }
 
-    /// How many of the oldest batches have together at most `ids_max` events (at least one batch), and their ids.
-    pub(super) fn front(&self, ids_max: usize) -> (usize, Vec<Uuid>) {
-        let mut ids: Vec<Uuid> = Vec::new();
+    /// How many of the oldest batches have together at most `events_max` events (at least one batch), and those.
+    pub(super) fn front(&self, events_max: usize) -> (usize, Vec<Sent>) {
+        let mut sent: Vec<Sent> = Vec::new();
         let mut count = 0;
         for entry in &self.entries {
-            if count > 0 && ids.len() + entry.ids.len() > ids_max {
+            if count > 0 && sent.len() + entry.sent.len() > events_max {
                 break;
             }
-            ids.extend_from_slice(&entry.ids);
+            sent.extend_from_slice(&entry.sent);
             count += 1;
         }
-        (count, ids)
+        (count, sent)
     }
 
     /// So many of the oldest batches are kept; how far the cursor may move, and what may leave the shelf.
     pub(super) fn pop(&mut self, count: usize) -> (Option<u64>, Vec<i64>) {
         let (mut last, mut lying) = (None, Vec::new());
         for entry in self.entries.drain(..count.min(self.entries.len())) {
-            self.events -= entry.ids.len();
+            self.events -= entry.sent.len();
             last = last.max(entry.sequence);
             lying.extend(entry.lying);
         }
@@ -92,9 +92,12 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Time;
+    use crate::id::Uuid;
 
-    fn ids(numbers: std::ops::Range<u128>) -> Vec<Uuid> {
-        numbers.map(Uuid::from_u128).collect()
+    fn ids(numbers: std::ops::Range<u128>) -> Vec<Sent> {
+        let sent = |id| Sent { id: Uuid::from_u128(id), occurred: Time::default() };
+        numbers.map(sent).collect()
     }
 
     #[test]

@@ -24,6 +24,7 @@ use self::http::{Http, Objects, PrefectSocket};
 use self::kafka::Kafka;
 use self::nats::Nats;
 use self::postgres::Postgres;
+pub(super) use self::prefect::Sent;
 use self::redis::Redis;
 use self::stream::Stream;
 pub(super) use self::wire::Place;
@@ -32,7 +33,6 @@ use super::load::Load;
 use super::options::Options;
 use super::{Destination, ForwardError};
 use crate::clock::Clock;
-use crate::id::Uuid;
 use crate::shelf::Batch;
 use crate::telemetry::forward::Outcome;
 
@@ -249,11 +249,11 @@ impl Sink {
     }
 
     /// How many of these events the destination keeps, beyond having acknowledged them.
-    pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
+    pub(super) async fn count_kept(&mut self, events: &[Sent]) -> Result<usize, Unconfirmed> {
         match self {
-            Self::Http(http) => http.count_kept(ids).await,
-            Self::Socket(socket) => socket.count_kept(ids).await,
-            _ => Ok(ids.len()),
+            Self::Http(http) => http.count_kept(events).await,
+            Self::Socket(socket) => socket.count_kept(events).await,
+            _ => Ok(events.len()),
         }
     }
 

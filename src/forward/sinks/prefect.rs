@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
+use crate::clock::Time;
 use crate::event::{EVENT_MAX_BYTES, LABELS_MAX, NAME_MAX_CHARS, RELATED_MAX};
 use crate::id::Uuid;
 use crate::json::{self, Kind, Node, Value, scan, unescape};
@@ -118,12 +119,49 @@ fn check_labels(what: &str, labels: Value<'_>, needed: &[&str]) -> Result<usize,
     Ok(first)
 }
 
-/// Asks how many events of these ids there are, whenever they happened; wants none of them back.
-pub(super) fn question(ids: &[Uuid]) -> String {
-    let mut text = String::with_capacity(160 + 39 * ids.len());
-    text.push_str("{\"filter\":{\"occurred\":{\"since\":\"0001-01-01T00:00:00Z\",\"until\":\"");
-    text.push_str("9999-12-31T23:59:59Z\"},\"id\":{\"id\":[");
-    for (place, id) in ids.iter().enumerate() {
+/// Seconds around events that a question looks at, and from its first event to its last at most: some servers look
+/// at no more than some days.
+const MARGIN_SECONDS: i64 = 60;
+const SPAN_MAX_SECONDS: i64 = 6 * 86_400;
+/// The first and the last moment of the calendar.
+const FIRST: Time = Time::from_micros(-62_135_596_800_000_000);
+const LAST: Time = Time::from_micros(253_402_300_799_999_999);
+
+/// An event that was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::forward) struct Sent {
+    pub(in crate::forward) id: Uuid,
+    /// When it happened: that is where a server looks for it.
+    pub(in crate::forward) occurred: Time,
+}
+
+/// Asks how many of these events there are: one question, or one for each few days that they happened in.
+pub(super) fn questions(events: &[Sent]) -> Vec<String> {
+    let mut sorted = events.to_vec();
+    sorted.sort_by_key(|event| event.occurred);
+    let mut questions = Vec::new();
+    let mut rest = &sorted[..];
+    while let Some(first) = rest.first() {
+        let end = first.occurred.plus_seconds(SPAN_MAX_SECONDS);
+        let (near, far) = rest.split_at(rest.partition_point(|event| event.occurred <= end));
+        questions.push(question(near));
+        rest = far;
+    }
+    questions
+}
+
+/// Asks for events in the order of their moments, as far apart as they are; wants none of them back.
+fn question(events: &[Sent]) -> String {
+    let moment = |event: Option<&Sent>| event.map(|event| event.occurred).unwrap_or_default();
+    let since = moment(events.first()).plus_seconds(-MARGIN_SECONDS).max(FIRST);
+    let until = moment(events.last()).plus_seconds(MARGIN_SECONDS).min(LAST);
+    let mut text = String::with_capacity(160 + 39 * events.len());
+    let _ = write!(
+        text,
+        "{{\"filter\":{{\"occurred\":{{\"since\":\"{since}\",\"until\":\"{until}\"}},"
+    );
+    text.push_str("\"id\":{\"id\":[");
+    for (place, Sent { id, .. }) in events.iter().enumerate() {
         let between = if place > 0 { "," } else { "" };
         let _ = write!(text, "{between}\"{id}\"");
     }
@@ -247,6 +285,46 @@ mod tests {
             let fault = check(&event(resource, related, payload)).expect_err(payload);
             assert!(fault.contains(why), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_question_looks_around_its_events_and_no_farther() {
+        let event = |id, text| {
+            let occurred = Time::parse(text).expect("a moment");
+            Sent { id: Uuid::from_u128(id), occurred }
+        };
+        let window = |text: &str| {
+            let question: serde_json::Value = serde_json::from_str(text).expect("JSON");
+            let moments = question["filter"]["occurred"].clone();
+            let ids = question["filter"]["id"]["id"].as_array().map_or(0, Vec::len);
+            (moments["since"].to_string(), moments["until"].to_string(), ids)
+        };
+        let told =
+            |since: &str, until: &str, ids| (format!("\"{since}\""), format!("\"{until}\""), ids);
+        let near = [
+            event(1, "2026-11-23T10:00:00.5Z"),
+            event(2, "2026-11-20T10:00:00Z"),
+            event(3, "2026-11-26T10:00:00Z"),
+        ];
+        let all: Vec<_> = questions(&near).iter().map(|text| window(text)).collect();
+        assert_eq!(all, [told("2026-11-20T09:59:00Z", "2026-11-26T10:01:00Z", 3)]);
+        let far = [
+            event(1, "2026-11-20T10:00:00Z"),
+            event(2, "0001-01-01T00:00:00Z"),
+            event(3, "9999-12-31T23:59:59.999999Z"),
+            event(4, "2026-11-26T10:00:01Z"),
+        ];
+        let all: Vec<_> = questions(&far).iter().map(|text| window(text)).collect();
+        assert_eq!(
+            all,
+            [
+                told("0001-01-01T00:00:00Z", "0001-01-01T00:01:00Z", 1),
+                told("2026-11-20T09:59:00Z", "2026-11-20T10:01:00Z", 1),
+                told("2026-11-26T09:59:01Z", "2026-11-26T10:01:01Z", 1),
+                told("9999-12-31T23:58:59.999999Z", "9999-12-31T23:59:59.999999Z", 1),
+            ]
+        );
+        assert_eq!(questions(&[]), Vec::<String>::new());
     }
 
     #[test]

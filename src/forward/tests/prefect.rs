@@ -1,7 +1,7 @@
 //! Lanes to a server that acknowledges first and stores later, as a Prefect server does, and may lose what lies
 //! between.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
@@ -17,8 +17,10 @@ use crate::spool::Start;
 /// What such a server holds, by id of the event.
 #[derive(Default)]
 struct Store {
-    memory: Vec<Uuid>,
-    stored: BTreeSet<Uuid>,
+    memory: Vec<(Uuid, Time)>,
+    stored: BTreeMap<Uuid, Time>,
+    /// Farther back it does not look, and says so.
+    span_max_seconds: Option<i64>,
     /// Taken, never stored.
     swallowed: Option<Uuid>,
 }
@@ -27,16 +29,25 @@ impl Store {
     fn answer(&mut self, asked: &Asked) -> Response<Body> {
         match asked.path.as_str() {
             "/api/events" => {
-                self.memory.extend(asked.events().iter().filter_map(|event| id(&event["id"])));
+                let sent = |event: &Value| Some((id(&event["id"])?, moment(&event["occurred"])?));
+                self.memory.extend(asked.events().iter().filter_map(sent));
                 status(204)
             }
             "/api/events/filter" => {
                 let question: Value = serde_json::from_str(&asked.body).expect("a question");
                 let ids = question["filter"]["id"]["id"].as_array().expect("ids");
-                let total = ids.iter().filter_map(id).filter(|id| self.stored.contains(id)).count();
+                let window = &question["filter"]["occurred"];
+                let [since, until] =
+                    ["since", "until"].map(|name| moment(&window[name]).expect("a moment"));
+                if self.span_max_seconds.is_some_and(|most| since.plus_seconds(most) < until) {
+                    return body(422, "{\"detail\":\"the window is too wide\"}");
+                }
+                let is_there =
+                    |id: &Uuid| self.stored.get(id).is_some_and(|at| (since..=until).contains(at));
+                let total = ids.iter().filter_map(id).filter(is_there).count();
                 // What was asked too early is there the next time.
                 let swallowed = self.swallowed;
-                let kept = self.memory.drain(..).filter(|id| Some(*id) != swallowed);
+                let kept = self.memory.drain(..).filter(|(id, _)| Some(*id) != swallowed);
                 self.stored.extend(kept);
                 body(200, &format!("{{\"events\":[],\"total\":{total},\"next_page\":null}}"))
             }
@@ -47,6 +58,10 @@ impl Store {
 
 fn id(value: &Value) -> Option<Uuid> {
     value.as_str()?.parse().ok()
+}
+
+fn moment(value: &Value) -> Option<Time> {
+    Time::parse(value.as_str()?)
 }
 
 fn prefect(server: &Server) -> String {
@@ -103,7 +118,7 @@ async fn the_cursor_waits_until_the_server_stores() {
     let mut server = Server::start(move |asked| {
         let mut store = other.lock().expect("a store");
         // It goes down once, and loses what it has only acknowledged.
-        if !is_down && store.memory.contains(&Uuid::from_u128(20)) {
+        if !is_down && store.memory.iter().any(|(id, _)| id.as_u128() == 20) {
             is_down = true;
             store.memory.clear();
             return Some(status(503));
@@ -117,7 +132,7 @@ async fn the_cursor_waits_until_the_server_stores() {
         tokio::task::yield_now().await;
     }
     until_drained(&lanes).await;
-    assert!(store.lock().expect("a store").stored.iter().map(Uuid::as_u128).eq(0..40));
+    assert!(store.lock().expect("a store").stored.keys().map(Uuid::as_u128).eq(0..40));
     assert_eq!(lanes.board()()[0].parked, 0);
     assert!(!lanes.board()()[0].failing);
     let asked = server.until(|_| true).await;
@@ -204,6 +219,30 @@ async fn a_question_that_goes_well_after_some_that_failed_ends_the_failing() {
     until(|| told("hookgate.destination.recovered").then_some(())).await;
     lanes.stop().await;
     assert_eq!(house.shelf.failing(Uuid::from_u128(1)).await, Ok(None));
+}
+
+#[tokio::test]
+async fn what_happened_years_apart_is_found_by_a_server_that_looks_back_two_weeks() {
+    let house = House::new();
+    let mut store = Store { span_max_seconds: Some(14 * 86_400), ..Store::default() };
+    let mut server = Server::start(move |asked| Some(store.answer(asked))).await;
+    let days = [20_000, 20_003, 20_400, 0, 20_001];
+    for (number, day) in (0..).zip(days) {
+        let id = Uuid::from_u128(number);
+        let occurred = Time::from_micros(0).plus_seconds(day * 86_400);
+        let labels = [("prefect.resource.id", &*format!("test.{number}"))];
+        house.append_event(event::compose(occurred, "test", &labels, &[], "{}", id, None)).await;
+    }
+    let lanes = house.lanes(&[prefect(&server)]);
+    until_drained(&lanes).await;
+    let asked = server.until_answered(|_| true).await;
+    let questions = asked.iter().filter(|(asked, _)| asked.path.ends_with("/filter"));
+    let statuses: Vec<_> = questions.map(|(_, status)| *status).collect();
+    assert!(statuses.len() >= 3 && statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    assert_eq!(lanes.board()()[0].parked, 0);
+    let sent = asked.iter().filter(|(asked, _)| asked.path == "/api/events");
+    assert_eq!(sent.map(|(asked, _)| asked.events().len()).sum::<usize>(), days.len());
+    lanes.stop().await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use self::papers::Papers;
 use self::reply::{Reply, judge};
 use self::shape::{Message, message_id};
 pub(in crate::forward) use self::socket::PrefectSocket;
-use super::prefect::{Csrf, Sieve, question, read_total};
+use super::prefect::{Csrf, Sent, Sieve, questions, read_total};
 use super::secret::Secret;
 use super::{Answer, Bounds, Fault, Said, Unconfirmed, tls};
 use crate::clock::Clock;
@@ -35,7 +35,7 @@ use crate::forward::destination::Target;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::{Options, Shape};
 use crate::forward::{Destination, ForwardError};
-use crate::id::{self, Uuid};
+use crate::id;
 use crate::telemetry::forward::Outcome;
 
 /// One request of a plain destination, and of a Prefect server.
@@ -211,9 +211,16 @@ impl Http {
     }
 
     /// How many of these events a Prefect server keeps.
-    pub(super) async fn count_kept(&mut self, ids: &[Uuid]) -> Result<usize, Unconfirmed> {
-        let Some(prefect) = &self.prefect else { return Ok(ids.len()) };
-        let (filter, question) = (prefect.filter.clone(), Message::json(question(ids)));
+    pub(super) async fn count_kept(&mut self, events: &[Sent]) -> Result<usize, Unconfirmed> {
+        let Some(prefect) = &self.prefect else { return Ok(events.len()) };
+        let (filter, mut kept) = (prefect.filter.clone(), 0);
+        for question in questions(events) {
+            kept += self.ask_kept(filter.clone(), Message::json(question)).await?;
+        }
+        Ok(kept)
+    }
+
+    async fn ask_kept(&mut self, filter: Uri, question: Message) -> Result<usize, Unconfirmed> {
         let reply = self.post(filter, question, None).await.map_err(Unconfirmed::Failed)?;
         if reply.status.is_success() {
             let why = || Unconfirmed::NotOffered("its answer has no total".to_owned());

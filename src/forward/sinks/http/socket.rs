@@ -31,9 +31,8 @@ use crate::clock::Clock;
 use crate::forward::destination::Target;
 use crate::forward::load::{Form, Load};
 use crate::forward::sinks::wire::{Login, LoginPapers, Place, Socket, dial, secure, shown};
-use crate::forward::sinks::{Answer, Bounds, Fault, Unconfirmed};
+use crate::forward::sinks::{Answer, Bounds, Fault, Sent, Unconfirmed};
 use crate::forward::{Destination, ForwardError};
-use crate::id::Uuid;
 use crate::telemetry::forward::Outcome;
 
 /// What goes out before a ping.
@@ -102,9 +101,9 @@ impl PrefectSocket {
 
     pub(in crate::forward::sinks) async fn count_kept(
         &mut self,
-        ids: &[Uuid],
+        events: &[Sent],
     ) -> Result<usize, Unconfirmed> {
-        self.http.count_kept(ids).await
+        self.http.count_kept(events).await
     }
 
     pub(in crate::forward::sinks) async fn send(

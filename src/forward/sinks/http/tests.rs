@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::clock::Time;
 use crate::event::Event;
+use crate::id::Uuid;
 use crate::spool::Kept;
 
 const CERTIFICATE: &[u8] = include_bytes!("../../../../tests/data/tls/certificate.pem");
