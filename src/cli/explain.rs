@@ -93,7 +93,8 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
         let name = if name.is_empty() { "the operator's".to_owned() } else { name };
         let why = match one["attempts"].as_u64() {
             Some(attempts) => format!(": {reason} ({attempts} attempts)"),
-            None => String::new(),
+            None if reason.is_empty() => reason,
+            None => format!(": {reason}"),
         };
         lines.push(("delivery", format!("{id}  {name}  {state}{why}")));
         lines.extend(one["tried"].as_array().into_iter().flatten().map(tried));

@@ -11,7 +11,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::{FILE_NAME, FeedError, requests, runs};
 
 /// Raised when tables, slots or terms mean something else than before.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
+/// The same, but for what frame an event came in.
+const VERSION_BEFORE: i64 = 5;
 /// Pages of the writer's cache, in KiB.
 const WRITER_CACHE_KIB: u32 = 4 << 10;
 /// Pages of a reader's cache, in KiB.
@@ -35,7 +37,8 @@ const TABLES: &str = "
         place INTEGER NOT NULL,
         is_audit INTEGER NOT NULL,
         received INTEGER NOT NULL,
-        json BLOB NOT NULL
+        json BLOB NOT NULL,
+        frame INTEGER
     ) STRICT;
     CREATE UNIQUE INDEX event_id ON event (id, place);
     CREATE VIRTUAL TABLE term USING fts5 (
@@ -95,7 +98,13 @@ fn connect(path: &Path) -> Result<Connection, FeedError> {
 /// Whether its tables are there and read as they should: ends of tables, not all of their pages, so that a start
 /// takes no longer the more there is. A page that is damaged further in makes the batch or question fail that meets it.
 fn check(connection: Connection) -> Result<Connection, FeedError> {
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let mut version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == VERSION_BEFORE {
+        connection.execute_batch(&format!(
+            "BEGIN; ALTER TABLE event ADD COLUMN frame INTEGER; PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?;
+        version = VERSION;
+    }
     if version != VERSION {
         return Err(FeedError::Version { found: version, known: VERSION });
     }

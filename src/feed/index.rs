@@ -51,6 +51,8 @@ struct Incoming<'a> {
     workspace: Option<Uuid>,
     received: Time,
     is_own: bool,
+    /// Its frame, where one is known.
+    frame: Option<u64>,
     event: &'a Event,
 }
 
@@ -125,6 +127,7 @@ impl Index {
                 workspace: f.workspace,
                 received: f.received,
                 is_own: f.capture.is_none(),
+                frame: Some(f.sequence),
                 event,
             })
         });
@@ -139,6 +142,7 @@ impl Index {
             workspace: Seen::read(&past.event.json).and_then(|seen| workspace(&seen)),
             received: past.received,
             is_own: true,
+            frame: None,
             event: &past.event,
         });
         self.write(&incoming.collect::<Vec<_>>(), &[], self.cursor)
@@ -295,8 +299,8 @@ impl Writing<'_> {
         added: &mut Added,
     ) -> Result<(), FeedError> {
         let mut row = self.transaction.prepare(
-            "INSERT OR IGNORE INTO event (slot, id, place, is_audit, received, json)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR IGNORE INTO event (slot, id, place, is_audit, received, json, frame)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         let mut words =
             self.transaction.prepare("INSERT INTO term (rowid, words) VALUES (?1, ?2)")?;
@@ -312,6 +316,7 @@ impl Writing<'_> {
                 is_audit,
                 incoming.received.micros(),
                 &incoming.event.json[..],
+                incoming.frame.map(u64::cast_signed),
             ])?;
             if changed == 0 {
                 added.known += 1;

@@ -236,6 +236,14 @@ impl Feed {
         self.ask(move |connection| requests::known(connection, whose, &ids)).await
     }
 
+    /// The frame that an event came in, whether that is kept or not; nothing of what earlier releases indexed.
+    ///
+    /// # Errors
+    /// As [`Feed::page`].
+    pub async fn frame_of(&self, whose: (Uuid, Uuid), id: Uuid) -> Result<Option<u64>, FeedError> {
+        self.ask(move |connection| requests::frame_of(connection, whose, id)).await
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&rusqlite::Connection) -> Result<T, FeedError> + Send + 'static,

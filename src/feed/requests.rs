@@ -290,6 +290,19 @@ pub(super) fn known(
     Ok(found)
 }
 
+/// The frame that an event of a place came in, whether that is kept or not.
+pub(super) fn frame_of(
+    connection: &Connection,
+    (account, workspace): (Uuid, Uuid),
+    id: Uuid,
+) -> Result<Option<u64>, FeedError> {
+    let Some(place) = number(connection, account, workspace)? else { return Ok(None) };
+    let sql = "SELECT frame FROM event WHERE id = ?1 AND place = ?2";
+    let read = |row: &Row<'_>| row.get::<_, Option<i64>>(0);
+    let found = connection.query_row(sql, params![id.as_bytes(), place], read).optional()?;
+    Ok(found.flatten().map(i64::cast_unsigned))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};

@@ -7,11 +7,12 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::losses::Loss;
 use crate::journal::{Disk, Mode, replace};
 
-const TITLE: &str = "hookgate cursors 3";
-/// The same without losses.
-const TITLE_BEFORE: &str = "hookgate cursors 2";
+const TITLE: &str = "hookgate cursors 4";
+/// The same without ranges of losses, and without losses.
+const TITLES_BEFORE: [&str; 2] = ["hookgate cursors 3", "hookgate cursors 2"];
 /// What a line of losses begins with.
 const LOST: char = '-';
 const FILE_NAME: &str = "all";
@@ -27,7 +28,7 @@ const CHECK_BYTES: usize = 9;
 pub(super) type Places = HashMap<String, u64>;
 
 /// Frames that readers lost, by their names; most lost none.
-pub(super) type Losses = HashMap<String, u64>;
+pub(super) type Losses = HashMap<String, Loss>;
 
 /// What the folder says.
 #[derive(Debug, Default)]
@@ -92,8 +93,8 @@ fn print<'a>(places: impl Iterator<Item = (&'a str, u64)>, lost: &Losses) -> Str
     for (name, sequence) in places {
         let _ = writeln!(body, "{sequence} {} {name}", name.len());
     }
-    for (name, frames) in lost {
-        let _ = writeln!(body, "{LOST}{frames} {} {name}", name.len());
+    for (name, loss) in lost {
+        let _ = writeln!(body, "{LOST}{loss} {} {name}", name.len());
     }
     let check = crc32c::crc32c(body.as_bytes());
     format!("{body}{check:08x}\n")
@@ -120,18 +121,23 @@ fn checked(text: &str) -> Option<&str> {
 
 fn parse(text: &str) -> Option<(Places, Losses)> {
     let body = checked(text)?;
-    let rest = body.strip_prefix(TITLE).or_else(|| body.strip_prefix(TITLE_BEFORE));
-    let mut rest = rest?.strip_prefix('\n')?;
+    let (title, mut rest) = body.split_once('\n')?;
+    if title != TITLE && !TITLES_BEFORE.contains(&title) {
+        return None;
+    }
     let (mut places, mut lost) = (Places::new(), Losses::new());
     while !rest.is_empty() {
         let of_losses = rest.strip_prefix(LOST);
-        let into = if of_losses.is_some() { &mut lost } else { &mut places };
         rest = of_losses.unwrap_or(rest);
-        let (sequence, behind) = rest.split_once(' ')?;
+        let (said, behind) = rest.split_once(' ')?;
         let (length, behind) = behind.split_once(' ')?;
         let (name, behind) = behind.split_at_checked(length.parse().ok()?)?;
         rest = behind.strip_prefix('\n')?;
-        into.insert(name.to_owned(), sequence.parse().ok()?);
+        if of_losses.is_some() {
+            lost.insert(name.to_owned(), Loss::parse(said)?);
+        } else {
+            places.insert(name.to_owned(), said.parse().ok()?);
+        }
     }
     Some((places, lost))
 }
@@ -149,7 +155,9 @@ mod tests {
     #[test]
     fn the_file_is_read_whole_or_not_at_all() {
         let all = [("http://a/?x=1\nsecond", u64::MAX - 1), ("", 0), ("naïve", 7)];
-        let lost: Losses = [("naïve".to_owned(), 12)].into();
+        let mut loss = Loss::default();
+        loss.add(3, 14);
+        let lost: Losses = [("naïve".to_owned(), loss)].into();
         let text = print(all.into_iter(), &lost);
         let (read, read_lost) = parse(&text).expect("places");
         assert_eq!(read, all.map(|(name, sequence)| (name.to_owned(), sequence)).into());
@@ -164,8 +172,11 @@ mod tests {
         }
         let none = print(std::iter::empty(), &Losses::new());
         assert_eq!(parse(&none), Some((Places::new(), Losses::new())));
-        let body = format!("{TITLE_BEFORE}\n7 1 a\n");
-        let before = format!("{body}{:08x}\n", crc32c::crc32c(body.as_bytes()));
-        assert_eq!(parse(&before), Some(([("a".to_owned(), 7)].into(), Losses::new())));
+        for (title, line, loss) in [("2", "", None), ("3", "-9 1 a\n", Loss::parse("9"))] {
+            let body = format!("hookgate cursors {title}\n7 1 a\n{line}");
+            let before = format!("{body}{:08x}\n", crc32c::crc32c(body.as_bytes()));
+            let lost: Losses = loss.map(|loss| ("a".to_owned(), loss)).into_iter().collect();
+            assert_eq!(parse(&before), Some(([("a".to_owned(), 7)].into(), lost)));
+        }
     }
 }

@@ -10,6 +10,7 @@ mod firsts;
 mod gate;
 mod keeper;
 mod lock;
+mod losses;
 mod once;
 mod open;
 mod picker;
@@ -28,7 +29,6 @@ mod tracks;
 mod watch;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,6 +48,7 @@ use crate::telemetry::Telemetry;
 
 pub use append::Append;
 pub use lock::FolderLock;
+pub use losses::Fate;
 pub use once::{Again, Digest, First, Key, Taken};
 pub use picker::Picker;
 pub use reader::Reader;
@@ -448,21 +449,10 @@ impl Spool {
         let shared = &self.running.shared;
         let lost = shared.tracks.lost();
         let lag = |track: &Arc<Track>| {
-            let dropped = lost.get(&track.name).copied().unwrap_or_default();
+            let dropped = lost.get(&track.name).map_or(0, |loss| loss.frames);
             (track.name.clone(), shared.lag(track.released(), dropped))
         };
         shared.tracks.all().iter().map(lag).collect()
-    }
-
-    /// Frames that readers lost unread, by their names, also those that have no place now and before the last start.
-    #[must_use]
-    pub fn lost(&self) -> HashMap<String, u64> {
-        self.running.shared.tracks.lost()
-    }
-
-    /// Nobody asks any more what the reader of that name lost.
-    pub fn forget_losses(&self, name: &str) {
-        self.running.shared.tracks.forget_losses(name);
     }
 
     /// What readiness and metrics show.

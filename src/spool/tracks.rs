@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::OnFull;
 use super::cursor::{Losses, Places};
+use super::losses::Loss;
 
 /// After start-up, places whose readers are not there yet hold this long: lanes open one after the other.
 const GRACE: Duration = Duration::from_mins(1);
@@ -181,7 +182,12 @@ impl Tracks {
 
     /// Frames that the reader of that name lost.
     pub(super) fn lost_by(&self, name: &str) -> u64 {
-        self.lock().lost.get(name).copied().unwrap_or_default()
+        self.loss_of(name).map_or(0, |loss| loss.frames)
+    }
+
+    /// What the reader of that name lost, if it did.
+    pub(super) fn loss_of(&self, name: &str) -> Option<Loss> {
+        self.lock().lost.get(name).cloned()
     }
 
     /// The reader of that name, if it was opened.
@@ -261,14 +267,14 @@ impl Tracks {
         for track in state.tracks.values().filter(|track| !track.holds()) {
             let before = track.released.fetch_max(last, Ordering::AcqRel);
             if before < last {
-                losses.push((track.name.clone(), last - before));
+                losses.push((track.name.clone(), before));
             }
         }
-        for (name, frames) in &losses {
-            *state.lost.entry(name.clone()).or_default() += frames;
+        for (name, before) in &losses {
+            state.lost.entry(name.clone()).or_default().add(before + 1, last);
             state.is_changed = true;
         }
-        losses
+        losses.into_iter().map(|(name, before)| (name, last - before)).collect()
     }
 }
 
@@ -280,9 +286,13 @@ mod tests {
         tracks.open(name, on_full, |saved| saved.unwrap_or(released)).0
     }
 
+    fn lossy(frames: u64) -> Losses {
+        [("lossy".to_owned(), Loss::parse(&frames.to_string()).expect("a loss"))].into()
+    }
+
     #[test]
     fn the_slowest_reader_holds_and_one_that_drops_does_not() {
-        let tracks = Tracks::new([("late".to_owned(), 2)].into(), [("lossy".to_owned(), 5)].into());
+        let tracks = Tracks::new([("late".to_owned(), 2)].into(), lossy(5));
         assert_eq!(tracks.holds(100), Holds { all: 2, holding: 2 });
         open(&tracks, "late", OnFull::Hold, 9).released.store(40, Ordering::Relaxed);
         let lossy = open(&tracks, "lossy", OnFull::DropOldest, 10);
@@ -290,7 +300,7 @@ mod tests {
         assert_eq!(tracks.drop_until(30), [("lossy".to_owned(), 20)]);
         assert_eq!((lossy.released(), tracks.lost_by("lossy")), (30, 25));
         let snapshot = tracks.snapshot().expect("news");
-        assert_eq!(snapshot.lost().get("lossy"), Some(&25));
+        assert_eq!(snapshot.lost()["lossy"].to_string(), "25,11-30");
         tracks.forget("late");
         assert_eq!(tracks.holds(100), Holds { all: 30, holding: 100 });
     }

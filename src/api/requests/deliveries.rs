@@ -19,7 +19,7 @@ use crate::filter::Filter;
 use crate::id::Uuid;
 use crate::render::Condition;
 use crate::shelf::{Asked, Attempt, Lying};
-use crate::spool::{DISPATCHER, track_of};
+use crate::spool::{DISPATCHER, Fate, track_of};
 use crate::store::{Query, Record};
 
 /// Most parked events of one answer: a few for each destination.
@@ -88,6 +88,14 @@ impl Lane<'_> {
                 let Operated { filter, condition, .. } = operated;
                 Choice { whose: None, filter: filter.clone(), condition: condition.clone() }
             }
+        }
+    }
+
+    /// What its reader is called.
+    fn track(&self) -> String {
+        match self {
+            Self::Workspace(record) => track_of(record.id),
+            Self::Operator(operated) => operated.track.clone(),
         }
     }
 
@@ -160,7 +168,7 @@ impl Api {
                 let mut one = match parked {
                     Some(lying) => tell_parked(lying),
                     None if is_gone => json!({ "state": "discarded" }),
-                    None => json!({ "state": self.state((lane, wants), event, &tried) }),
+                    None => self.standing((lane, wants), event, &tried),
                 };
                 one["destination_id"] =
                     lane.record_id().map_or(Value::Null, |id| id.to_string().into());
@@ -183,6 +191,31 @@ impl Api {
     }
 
     /// How far a destination is with an event that does not lie parked there.
+    fn standing(
+        &self,
+        (lane, wants): (&Lane<'_>, Wants),
+        told: &Told,
+        tried: &[&Attempt],
+    ) -> Value {
+        let state = self.state((lane, wants), told, tried);
+        let spool = &self.events.spool;
+        let fate = told.sequence.map(|sequence| spool.fate(&lane.track(), sequence));
+        match (state, fate) {
+            ("passed", Some(Fate::Lost)) => {
+                let bound = spool.max_bytes();
+                let reason = format!(
+                    "on_full is drop-oldest, and the spool was full (spool.max_bytes: {bound})"
+                );
+                json!({ "state": "dropped", "reason": reason })
+            }
+            ("passed", Some(Fate::Unsure)) => {
+                let reason = "the destination lost events to drop-oldest, and which ones is not known any more";
+                json!({ "state": "passed or dropped", "reason": reason })
+            }
+            _ => json!({ "state": state }),
+        }
+    }
+
     fn state(
         &self,
         (lane, wants): (&Lane<'_>, Wants),
@@ -194,7 +227,7 @@ impl Api {
             Lane::Operator(operated) => (true, operated.is_held, spool.released(&operated.track)),
             Lane::Workspace(record) => {
                 // One that sleeps has no place of its own: it is woken by who reads for all of them.
-                let passed = spool.released(&track_of(record.id));
+                let passed = spool.released(&lane.track());
                 let passed = passed.or_else(|| spool.released(DISPATCHER));
                 (record.flag("enabled"), record.flag("hold"), passed)
             }

@@ -105,22 +105,22 @@ impl Api {
     /// One that its sender gave that id.
     async fn explain_called(&self, call: &Call, asked: &str) -> Result<Value, Problem> {
         let found = self.request_called(call, asked).await?.ok_or(Problem::NotFound)?;
-        self.explain_request(call, found).await
+        self.explain_request(call, found, found.id).await
     }
 
     /// One that was kept, or an event.
     async fn explain_kept(&self, call: &Call, id: Uuid) -> Result<Value, Problem> {
         if let Some(found) = self.events.feed.request(whose(call), id).await? {
-            return self.explain_request(call, found).await;
+            return self.explain_request(call, found, id).await;
         }
         let event = self.event(call, id).await?.ok_or(Problem::NotFound)?;
         let before = event["follows"].as_str().and_then(|id| Uuid::parse_str(id).ok());
         if let Some(before) = before
             && let Some(found) = self.events.feed.request(whose(call), before).await?
         {
-            return self.explain_request(call, found).await;
+            return self.explain_request(call, found, id).await;
         }
-        let sequence = self.sequence(call, id);
+        let sequence = self.sequence(call, id).await?;
         let told = [Told { event, sequence, place: None, made: "kept" }];
         let mut answer = json!({
             "outcome": "event", "events": told.iter().map(tell).collect::<Vec<_>>(),
@@ -129,7 +129,13 @@ impl Api {
         Ok(answer)
     }
 
-    async fn explain_request(&self, call: &Call, found: Request) -> Result<Value, Problem> {
+    /// One that was kept, by the id of an event of it.
+    async fn explain_request(
+        &self,
+        call: &Call,
+        found: Request,
+        asked: Uuid,
+    ) -> Result<Value, Problem> {
         let mut request = row(&found);
         let mut all = Vec::new();
         // The event of a replay has the one id that follows from its request, unless a template gives it another.
@@ -154,12 +160,17 @@ impl Api {
                 let (sequence, place) = (Some(kept.sequence), Some(place));
                 all.push(Told { event, sequence, place, made });
             }
+        } else if !healed.contains(&asked)
+            && let Some(event) = self.event(call, asked).await?
+        {
+            let made = if asked == found.id { "received" } else { "kept" };
+            all.push(Told { event, sequence: Some(found.sequence), place: None, made });
         }
         healed.dedup();
         for id in healed.into_iter().filter(|_| found.outcome == Outcome::Failed) {
             let event = self.event(call, id).await?;
             if let Some(event) = event.filter(|event| event["follows"] == json!(found.id)) {
-                let sequence = self.sequence(call, id);
+                let sequence = self.sequence(call, id).await?;
                 all.push(Told { event, sequence, place: None, made: "replay" });
             }
         }
@@ -180,10 +191,13 @@ impl Api {
         Ok(answer)
     }
 
-    /// Where the frame of an event lies that was appended once, as far back as that is remembered.
-    pub(super) fn sequence(&self, call: &Call, id: Uuid) -> Option<u64> {
+    /// Where the frame of an event lies, or lay, as far back as that is remembered.
+    pub(super) async fn sequence(&self, call: &Call, id: Uuid) -> Result<Option<u64>, Problem> {
         let (account, workspace) = whose(call);
-        self.events.spool.sequence_of(account, Some(workspace), id)
+        match self.events.spool.sequence_of(account, Some(workspace), id) {
+            Some(sequence) => Ok(Some(sequence)),
+            None => Ok(self.events.feed.frame_of((account, workspace), id).await?),
+        }
     }
 }
 

@@ -166,7 +166,7 @@ impl Api {
             match part {
                 Part::Lay(id) => {
                     names.push((call.workspace().unwrap_or_default(), id));
-                    let sequence = self.sequence(call, id);
+                    let sequence = self.sequence(call, id).await?;
                     let event = self.event(call, id).await?;
                     let told = |event| tell(&Told { event, sequence, place: None, made: "kept" });
                     all.extend(event.map(told));

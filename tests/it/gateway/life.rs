@@ -64,6 +64,27 @@ fn a_dead_destination_delays_nobody_and_gets_all_when_it_lives() {
     }
 }
 
+/// How an event stands at the destination of that address, and why.
+fn stands(served: &Served, id: &str, address: &str) -> (String, String) {
+    let told = wait("an explanation", || {
+        let answer = served.call("GET", &format!("/explain?id={id}"), &Value::Null);
+        (answer.status == 200).then(|| answer.json())
+    });
+    let all = told["deliveries"].as_array().expect("deliveries").iter();
+    let is_there =
+        |one: &&Value| one["destination"].as_str().is_some_and(|to| to.contains(address));
+    let one = all.rev().find(is_there).expect("the destination");
+    let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("reason"))
+}
+
+/// The id of what a template made of a request.
+fn made(served: &Served, receipt: &str) -> String {
+    let all = arrived(&served.destination());
+    let made = all.iter().find(|event| event["follows"] == receipt).expect("an event");
+    made["id"].as_str().expect("an id").to_owned()
+}
+
 #[test]
 fn a_full_spool_answers_503_until_there_is_room() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -76,6 +97,7 @@ fn a_full_spool_answers_503_until_there_is_room() {
     });
     let webhook = served.webhook(TEMPLATE);
     let body = format!("{{\"n\": 1, \"pad\": \"{}\"}}", "x".repeat(200_000));
+    let first = served.post(&webhook, &body);
     let full = (0..100).map(|_| served.post(&webhook, &body)).find(|answer| answer.status != 204);
     let full = full.expect("a bound");
     assert_eq!(full.status, 503);
@@ -91,6 +113,18 @@ fn a_full_spool_answers_503_until_there_is_room() {
         let lines = fs::read_to_string(served.destination()).expect("lines");
         lines.contains("\"hookgate.destination.dropped\"").then_some(())
     });
+    // What was let go of is told as that, also after a restart, by either of its ids; what comes later waits.
+    let last = served.post(&webhook, "{\"n\": 2}");
+    assert_eq!(last.status, 204);
+    for _ in 0..2 {
+        for id in [first.receipt(), made(&served, first.receipt()).as_str()] {
+            let (state, reason) = stands(&served, id, &address.to_string());
+            assert!(state == "dropped" && reason.contains("4194304"), "{id}: {state} {reason}");
+        }
+        assert_eq!(stands(&served, last.receipt(), &address.to_string()).0, "waiting");
+        served.stop();
+        served.resume();
+    }
 }
 
 /// Turns one bit of the first segment that holds the text; its name, and where.

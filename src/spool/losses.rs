@@ -1,0 +1,133 @@
+//! What a reader lost because the spool was full. In: ranges of sequences as they go. Out: how many frames that were,
+//! and whether a frame was among them, as far back as ranges are remembered: a few, those that touch are one.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use super::Spool;
+
+/// Most ranges that are remembered of one reader; the oldest go first.
+const RANGES_MAX: usize = 16;
+
+/// What became of a frame that a reader has behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was read.
+    Read,
+    /// The reader lost it.
+    Lost,
+    /// It lost some there, and which ones is not known any more.
+    Unsure,
+}
+
+/// What one reader lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// All frames together.
+    pub(super) frames: u64,
+    /// The newest of them, first and last, in order.
+    ranges: VecDeque<(u64, u64)>,
+}
+
+impl Loss {
+    /// Frames go, from the first to the last; ranges come in order.
+    pub(super) fn add(&mut self, first: u64, last: u64) {
+        self.frames = self.frames.saturating_add(last + 1 - first);
+        match self.ranges.back_mut() {
+            Some(before) if before.1 + 1 == first => before.1 = last,
+            _ => self.ranges.push_back((first, last)),
+        }
+        if self.ranges.len() > RANGES_MAX {
+            self.ranges.pop_front();
+        }
+    }
+
+    /// What became of a frame that the reader has behind it.
+    fn fate(&self, sequence: u64) -> Fate {
+        let is_among = |(first, last): &(u64, u64)| (first..=last).contains(&&sequence);
+        if self.ranges.iter().any(is_among) {
+            return Fate::Lost;
+        }
+        let known: u64 = self.ranges.iter().map(|(first, last)| last + 1 - first).sum();
+        let is_before = self.ranges.front().is_none_or(|(first, _)| sequence < *first);
+        if is_before && known < self.frames { Fate::Unsure } else { Fate::Read }
+    }
+
+    /// What [`fmt::Display`] wrote; a number alone, as earlier releases wrote, tells of no range.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(',');
+        let frames = parts.next()?.parse().ok()?;
+        let range = |text: &str| {
+            let (first, last) = text.split_once('-')?;
+            let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+            (first <= last && last < u64::MAX).then_some((first, last))
+        };
+        let ranges: Option<VecDeque<_>> = parts.take(RANGES_MAX).map(range).collect();
+        Some(Self { frames, ranges: ranges? })
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.frames)?;
+        self.ranges.iter().try_for_each(|(first, last)| write!(f, ",{first}-{last}"))
+    }
+}
+
+impl Spool {
+    /// What became of a frame that the reader of that name has behind it.
+    #[must_use]
+    pub fn fate(&self, name: &str, sequence: u64) -> Fate {
+        let loss = self.running.shared.tracks.loss_of(name);
+        loss.map_or(Fate::Read, |loss| loss.fate(sequence))
+    }
+
+    /// Frames that readers lost unread, by their names, also those that have no place now and before the last start.
+    #[must_use]
+    pub fn lost(&self) -> HashMap<String, u64> {
+        let lost = self.running.shared.tracks.lost();
+        lost.into_iter().map(|(name, loss)| (name, loss.frames)).collect()
+    }
+
+    /// Nobody asks any more what the reader of that name lost.
+    pub fn forget_losses(&self, name: &str) {
+        self.running.shared.tracks.forget_losses(name);
+    }
+
+    /// Bytes at which it is full, whatever else is on the disk.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.running.shared.bounds.spool_max_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_known_as_lost_as_long_as_its_range_is_remembered() {
+        let mut loss = Loss::default();
+        assert_eq!(loss.fate(3), Fate::Read);
+        loss.add(3, 5);
+        loss.add(6, 9);
+        loss.add(20, 20);
+        assert_eq!(loss.to_string(), "8,3-9,20-20");
+        assert_eq!(Loss::parse(&loss.to_string()), Some(loss.clone()));
+        let fates = [2, 3, 9, 10, 20, 21].map(|sequence| loss.fate(sequence));
+        let (read, lost) = (Fate::Read, Fate::Lost);
+        assert_eq!(fates, [read, lost, lost, read, lost, read]);
+        for place in 1..16 {
+            loss.add(place * 100, place * 100);
+        }
+        assert_eq!([19, 20, 99].map(|at| loss.fate(at)), [Fate::Unsure, lost, read]);
+        assert_eq!((loss.frames, loss.ranges.len()), (23, RANGES_MAX));
+        // An earlier release remembered no range.
+        let mut before = Loss::parse("12").expect("a loss");
+        before.add(30, 31);
+        assert_eq!([7, 30, 32].map(|at| before.fate(at)), [Fate::Unsure, lost, read]);
+        for bad in ["", "x", "1,", "1,2", "1,3-2", "1,2-3-4", "1,0-18446744073709551615"] {
+            assert_eq!(Loss::parse(bad), None, "{bad}");
+        }
+    }
+}
