@@ -15,6 +15,8 @@ const BATCH_MAX: u32 = 64;
 /// First and longest pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Between two looks for what somebody at the data folder put there: nothing rings for that.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why events stay in the outbox for now.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,7 @@ async fn run<A: Future<Output = Result<(), SpoolError>>>(
                 pause = PAUSE_MIN;
                 tokio::select! {
                     () = store.outbox_filled() => {}
+                    () = tokio::time::sleep(LOOK) => {}
                     _ = shutdown.changed() => {}
                 }
             }

@@ -114,9 +114,7 @@ impl Shelf {
         let before = self.inner.version.swap(version, Ordering::Relaxed);
         if before != version && before != UNSEEN {
             self.inner.news.send_modify(|news| *news += 1);
-            tracing::warn!(
-                "what lies parked was changed at the data folder: that is audited nowhere"
-            );
+            tracing::warn!("what lies parked was changed at the data folder");
         }
         Ok(())
     }

@@ -198,6 +198,13 @@ pub(super) fn open_again(path: &Path, keys: Option<&Keys>) -> Result<Connection,
     Ok(connection)
 }
 
+/// A connection to a file that has the tables of the chain, for one change beside a gateway or without one.
+pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, None)?;
+    check_version(&connection, path)?;
+    Ok(connection)
+}
+
 /// Whether somebody has the file open, or was killed with it open: then its journal lies beside it.
 pub(super) fn is_open(path: &Path) -> bool {
     beside(path, "-wal").exists()

@@ -2,6 +2,7 @@
 //! with their audit events, as one transaction. Out: rows, and a word to every watcher before `commit` returns.
 //! Knows nothing of HTTP, holds no template, answers no hook.
 
+mod apart;
 mod audit;
 mod bootstrap;
 mod exposed;
@@ -36,6 +37,7 @@ use crate::verify::key::KeyFacts;
 use worker::Worker;
 
 pub use crate::catalogue::Party;
+pub use apart::tell_apart;
 pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use exposed::{Exposed, Several, exposed};

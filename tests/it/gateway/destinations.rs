@@ -138,6 +138,68 @@ fn a_destination_is_made_changed_paused_and_mended() {
     assert!(acts.contains("hookgate.destination.retried") && !acts.contains(SECRET), "{acts}");
 }
 
+/// What is done at a data folder, whether a gateway runs there or not.
+fn act(served: &Served, act: &str) -> String {
+    let data = served.config.server.data.to_str().expect("a path");
+    let yes: &[&str] = if act == "discard" { &["--yes"] } else { &[] };
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_hookgate"))
+        .args(["parked", act, "--data", data, "--all"])
+        .args(yes)
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn what_is_done_to_parked_events_at_a_data_folder_is_audited() {
+    let mut served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let (address, _) = serve(&served, &Arc::default());
+    let webhook = served.webhook(TEMPLATE);
+    let made = format!("http://{address}/in");
+    served.answered(&["destination", "create", "shop", &made, "--event", "shop.*"]);
+    served.order(&webhook, "paid", 13);
+    let parked = |served: &Served| {
+        wait("a parked one", || {
+            let listed = served.answered(&["parked", "ls", "shop"]);
+            listed.contains("refused").then_some(listed)
+        })
+    };
+    parked(&served);
+    served.stop();
+    assert_eq!(act(&served, "retry"), "1 go out again\n");
+    assert_eq!(act(&served, "retry"), "0 go out again\n", "and nothing is told of that");
+    served.resume();
+    // Nothing but the look for it brings the second act to the gateway that runs.
+    let listed = parked(&served);
+    let id = listed.split_whitespace().nth(1).expect("an id").to_owned();
+    assert_eq!(act(&served, "discard"), format!("{id}\n1 discarded\n"));
+    let told = wait("both acts at the destination of all events", || {
+        let all = super::arrived(&served.destination()).into_iter();
+        let acts = ["hookgate.destination.retried", "hookgate.destination.discarded"];
+        let told: Vec<_> =
+            all.filter(|event| acts.iter().any(|act| event["event"] == *act)).collect();
+        (told.len() >= 2).then_some(told)
+    });
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        (&told[0]["payload"]["count"], &told[1]["payload"]["count"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(told[1]["payload"]["events"][0], id.as_str());
+    for event in &told {
+        assert_eq!(event["resource"]["prefect.resource.name"], "shop", "{event}");
+        assert_eq!(event["payload"]["by"], "hookgate parked --data");
+        assert_eq!(event["related"][0]["prefect.resource.name"], "system");
+    }
+    let data = served.config.server.data.display().to_string();
+    let rows = served.answered(&["audit", "export", "--data", &data]);
+    for act in ["destination.retried", "destination.discarded"] {
+        assert!(rows.contains(act), "{rows}");
+    }
+    served.answered(&["audit", "verify", "--data", &data]);
+}
+
 #[test]
 fn the_inside_is_reached_only_where_it_is_allowed() {
     let served = Served::start(|_| ());

@@ -2,6 +2,8 @@
 //! gateway, or a data folder. Out: each with its reason and the last answer; or word that they go out again, or are let
 //! go of. A folder may be looked at beside a gateway, which then does what was said within a second.
 
+mod folder;
+
 use std::path::{Path, PathBuf};
 
 use http::Method;
@@ -18,7 +20,6 @@ use crate::clock::Clock;
 use crate::filter::Filter;
 use crate::id::Uuid;
 use crate::shelf::{Asked, Shelf};
-use crate::spool::FolderLock;
 
 /// Most characters of an answer in a line.
 const ANSWER_MAX_CHARS: usize = 80;
@@ -69,9 +70,8 @@ Examples:
     },
     /// Let go of parked events for ever; what waits behind them is sent
     #[command(after_help = "\
-Asks first, unless --yes is said. Through a gateway it is audited; with --data the ids are printed, and a gateway
-that runs there logs that something was changed. What is being
-sent just then stays: it may have arrived.
+Asks first, unless --yes is said. It is audited either way; with --data the ids are printed, too, and a gateway that
+runs there logs that something was changed. What is being sent just then stays: it may have arrived.
 
 Example:
   hookgate parked discard shop --id 01993c3e-7d1b-7a9c-8000-3f0c6a1e0001 --yes")]
@@ -226,8 +226,7 @@ impl Place {
     /// Has parked events sent again; how many.
     fn retry(&self, wanted: &Wanted, all: bool) -> Result<u64, Failure> {
         if let (None, Some(data)) = (&self.destination, &self.data) {
-            let kept = Shelf::open(existing(data)?)?;
-            return Ok(runtime()?.block_on(kept.retry(wanted.asked.clone()))?);
+            return runtime()?.block_on(folder::retry(existing(data)?, &wanted.asked));
         }
         runtime()?.block_on(async {
             let (remote, path) = self.find().await?;
@@ -241,17 +240,7 @@ impl Place {
     /// Lets go of parked events; how many, and how many more are on their way just now.
     fn discard(&self, wanted: &Wanted, all: bool) -> Result<(u64, u64), Failure> {
         if let (None, Some(data)) = (&self.destination, &self.data) {
-            let kept = Shelf::open(existing(data)?)?;
-            // Held: no gateway runs here, and nothing is on its way.
-            let lock = FolderLock::look(data).ok();
-            let gone = runtime()?.block_on(async {
-                if lock.is_some() {
-                    kept.put_back(None).await?;
-                }
-                kept.discard(wanted.asked.clone()).await
-            })?;
-            gone.ids.iter().try_for_each(|id| print_line(&id.to_string()))?;
-            return Ok((gone.ids.len() as u64, gone.on_their_way));
+            return runtime()?.block_on(folder::discard(existing(data)?, &wanted.asked));
         }
         runtime()?.block_on(async {
             let (remote, path) = self.find().await?;
