@@ -9,6 +9,7 @@ mod compare;
 mod deliveries;
 mod explain;
 mod replay;
+mod sift;
 mod sought;
 mod way;
 
@@ -48,6 +49,9 @@ impl Api {
         };
         let order = if word("order") == Some("ASC") { Order::Ascending } else { Order::Descending };
         let page = self.requests(self.wanted(call, &values, outcomes, order)).await?;
+        if let Some(expression) = word("where") {
+            return Ok(reply(call, &self.sift(call, expression, page).await?));
+        }
         let told: Vec<Value> = page.found.iter().map(row).collect();
         Ok(reply(call, &json!({ "requests": told, "after": page.after })))
     }

@@ -22,7 +22,7 @@ use crate::id::Uuid;
 use crate::spool::{Frame, Picker, SpoolError};
 
 /// Longest time of one slice, and most bytes of events.
-const SLICE_TIME_MAX: Duration = Duration::from_secs(2);
+pub(super) const SLICE_TIME_MAX: Duration = Duration::from_secs(2);
 const SLICE_MAX_BYTES: usize = 8 << 20;
 /// Most failures that a reply tells.
 const FAILURES_MAX: usize = 20;

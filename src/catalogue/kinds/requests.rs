@@ -32,6 +32,7 @@ const LIST: &[Field] = &[
     UNTIL,
     AFTER,
     Field::new("outcome", Shape::Choice(REQUEST_OUTCOMES)),
+    Field::new("where", Shape::Text(CONDITION_MAX_CHARS)),
     Field::new("order", Shape::Choice(&["ASC", "DESC"])).or(Fallback::Text("DESC")),
     Field::new("limit", Shape::Count(REQUESTS_MAX)).or(Fallback::Count(50)),
 ];

@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// One request, by its id
-    #[arg(conflicts_with_all = ["webhook", "since", "until", "outcome"])]
+    #[arg(conflicts_with_all = ["webhook", "since", "until", "outcome", "condition"])]
     id: Option<Uuid>,
     /// Where requests go
     #[arg(long, value_name = "URL")]

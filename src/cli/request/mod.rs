@@ -30,7 +30,8 @@ A line has the moment, the id, what became of the request, its bytes, its webhoo
 
 Examples:
   hookgate request ls --webhook github --since 1h
-  hookgate request ls --outcome failed --limit 500 -o ndjson"
+  hookgate request ls --outcome failed --limit 500 -o ndjson
+  hookgate request ls --since 1d --where \"body.order.total > 100 and headers['x-shop'] == 'north'\""
     )]
     Ls {
         #[command(flatten)]
@@ -169,6 +170,10 @@ async fn list(
             ["received", "id", "outcome", "webhook_id"].map(|key| text(row, key));
         vec![received, id, outcome, bytes, webhook, template]
     })?;
+    match pages.undecided() {
+        0 => {}
+        count => say(&format!("{count} left out, for --where fails on them")),
+    }
     if pages.has_more() && listing.is_table() {
         say(&format!("the first {}; --limit shows more", rows.len()));
     }

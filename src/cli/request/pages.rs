@@ -1,6 +1,7 @@
 //! Lists of kept requests, page by page. In: what narrows them. Out: rows, up to a number that was said.
 
 use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::cli::access::Remote;
@@ -28,6 +29,9 @@ pub(in crate::cli) struct Wanted {
     /// Only those that came to this
     #[arg(long, value_parser = ["event", "failed", "handshake"])]
     outcome: Option<String>,
+    /// Only requests of which this is true: an expression over method, headers and body, as templates see them
+    #[arg(long = "where", value_name = "EXPR")]
+    pub(super) condition: Option<String>,
     /// Most requests
     #[arg(long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -39,6 +43,10 @@ pub(super) struct Pages {
     remote: Remote,
     query: String,
     left: u64,
+    /// Of what is looked at, few may be among those that are wanted.
+    is_sifted: bool,
+    /// Requests on which the condition fails.
+    undecided: u64,
     after: Option<String>,
     is_over: bool,
 }
@@ -67,8 +75,11 @@ impl Pages {
         if let Some(outcome) = &wanted.outcome {
             query.push(format!("outcome={outcome}"));
         }
-        let query = query.join("&");
-        Ok(Self { remote, query, left: wanted.limit, after: None, is_over: false })
+        if let Some(condition) = &wanted.condition {
+            query.push(format!("where={}", utf8_percent_encode(condition, NON_ALPHANUMERIC)));
+        }
+        let (query, left, is_sifted) = (query.join("&"), wanted.limit, wanted.condition.is_some());
+        Ok(Self { remote, query, left, is_sifted, undecided: 0, after: None, is_over: false })
     }
 
     /// The next page, as long as there is one.
@@ -76,18 +87,27 @@ impl Pages {
         if self.is_over || self.left == 0 {
             return Ok(None);
         }
-        let mut path = format!("requests?{}&limit={}", self.query, self.left.min(PAGE));
+        let page = if self.is_sifted { PAGE } else { self.left.min(PAGE) };
+        let mut path = format!("requests?{}&limit={page}", self.query);
         if let Some(after) = &self.after {
             path = format!("{path}&after={after}");
         }
         let mut answer = self.remote.call(Method::GET, &path, None).await?;
-        let Value::Array(rows) = answer["requests"].take() else {
+        let Value::Array(mut rows) = answer["requests"].take() else {
             return Err(Failure::No(format!("{}: requests gave no list", self.remote.base)));
         };
-        self.left -= self.left.min(rows.len() as u64);
+        self.undecided += answer["undecided"].as_u64().unwrap_or(0);
         self.after = answer["after"].as_str().map(str::to_owned);
-        self.is_over = self.after.is_none();
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        self.is_over = self.after.is_none() && rows.len() <= most;
+        rows.truncate(most);
+        self.left -= rows.len() as u64;
         Ok(Some(rows))
+    }
+
+    /// Of how many it is not known whether they are wanted.
+    pub(super) fn undecided(&self) -> u64 {
+        self.undecided
     }
 
     /// Whether there may be more than were asked for.

@@ -114,6 +114,45 @@ fn what_the_spool_let_go_is_gone() {
 }
 
 #[test]
+fn requests_are_listed_by_what_is_in_them() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let first = served.post(&hook, r#"{"kind": "rare", "total": 7}"#);
+    for number in 0..230 {
+        served.post(&hook, &format!("{{\"kind\": \"often\", \"total\": {number}}}"));
+    }
+    let broken = served.post(&hook, "{");
+    super::wait("the last request", || {
+        let newest = served.rows("limit=1");
+        newest.first().is_some_and(|row| row["id"] == broken.receipt()).then_some(())
+    });
+    let listed = |words: &[&str]| {
+        let said = served.answered(&[&["request", "ls", "-o", "ndjson"], words].concat());
+        let row = |line: &str| serde_json::from_str::<Value>(line).expect("a row")["id"].clone();
+        said.lines().map(row).collect::<Vec<_>>()
+    };
+    // It lies behind a page that has none.
+    let rare = ["--where", "body.kind == 'rare' and method == 'POST'", "--limit", "1"];
+    assert_eq!(listed(&rare), [first.receipt()]);
+    let some = ["--where", "body.total is defined and body.total > 225", "--limit"];
+    assert_eq!(listed(&[&some[..], &["3"]].concat()).len(), 3);
+    assert_eq!(listed(&[&some[..], &["9"]].concat()).len(), 4);
+    let table = served.answered(&["request", "ls", "--where", "body.total == 3"]);
+    assert_eq!(table.lines().count(), 2, "{table}");
+    let exported = served.answered(&["request", "export", "--where", "body.kind == 'rare'"]);
+    assert!(exported.lines().count() == 1 && exported.contains(first.receipt()), "{exported}");
+    let own = served.call(
+        "GET",
+        "/requests?where=body.total%20%2B%20body.kind%20%3D%3D%201&limit=2",
+        &Value::Null,
+    );
+    let own = own.json();
+    assert_eq!((&own["requests"], &own["undecided"]), (&json!([]), &json!(2)), "{own} {broken:?}");
+    let (code, said) = served.refused(&["request", "ls", "--where", "body.("], &served.key);
+    assert!(code == 1 && said.contains("422"), "{code}: {said}");
+}
+
+#[test]
 fn commands_list_show_and_send_again() {
     let served = Served::start(|_| ());
     let hook = served.webhook(TEMPLATE);
