@@ -156,14 +156,27 @@ pub(super) fn put(
     all: &[Aside],
 ) -> Result<Counts, ShelfError> {
     let transaction = connection.transaction()?;
+    let (_, counts) = add(&transaction, destination, all)?;
+    transaction.commit()?;
+    Ok(counts)
+}
+
+/// Adds what does not lie there, in a transaction that somebody else ends: how many that were, and what lies there
+/// then.
+pub(super) fn add(
+    connection: &Connection,
+    destination: Uuid,
+    all: &[Aside],
+) -> Result<(u64, Counts), ShelfError> {
+    let mut new = 0;
     {
-        let mut insert = transaction.prepare(
+        let mut insert = connection.prepare(
             "INSERT OR IGNORE INTO aside (destination, name, key, standing, id, account, workspace,
              received, parked, reason, attempts, answer, json)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
         for one in all {
-            insert.execute(params![
+            new += insert.execute(params![
                 destination.as_bytes(),
                 one.name,
                 one.key.0,
@@ -180,13 +193,12 @@ pub(super) fn put(
             ])?;
         }
     }
-    let counts = counts(&transaction, destination)?;
+    let counts = counts(connection, destination)?;
     let Counts { events, bytes } = counts;
     if events > EVENTS_MAX || bytes > BYTES_MAX {
         return Err(ShelfError::Full { events, bytes });
     }
-    transaction.commit()?;
-    Ok(counts)
+    Ok((new as u64, counts))
 }
 
 /// Another one once somebody else has changed the file.

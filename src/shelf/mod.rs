@@ -183,6 +183,18 @@ impl Shelf {
         self.ask(move |connection| ask::put(connection, destination, &all)).await
     }
 
+    /// Keeps events of one destination that are to go out, once that is agreed to; how many did not lie there.
+    ///
+    /// # Errors
+    /// As [`Shelf::put`].
+    pub async fn sending(
+        &self,
+        destination: Uuid,
+        all: Vec<Aside>,
+    ) -> Result<Pending<u64>, ShelfError> {
+        Pending::new(self, move |connection| Ok(ask::add(connection, destination, &all)?.0)).await
+    }
+
     /// What a destination has there.
     ///
     /// # Errors

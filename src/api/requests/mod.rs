@@ -8,6 +8,7 @@ mod choice;
 mod compare;
 mod deliveries;
 mod explain;
+mod onward;
 mod replay;
 mod sift;
 mod sought;

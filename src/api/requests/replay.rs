@@ -34,6 +34,8 @@ const REDACTIONS_MAX: usize = 5;
 enum Mode {
     /// They are kept and sent.
     Emit,
+    /// They are sent to one destination.
+    Send,
     /// They are only told.
     Render,
     /// Nothing is rendered.
@@ -42,7 +44,7 @@ enum Mode {
 
 /// What one slice came to.
 #[derive(Default)]
-struct Slice {
+pub(super) struct Slice {
     matched: u64,
     /// Requests whose frame, or webhook, is gone.
     gone: u64,
@@ -85,8 +87,20 @@ impl Api {
         let mode = match said("mode") {
             Some("render") => Mode::Render,
             Some("count") => Mode::Count,
+            Some("send") => Mode::Send,
             _ => Mode::Emit,
         };
+        let receiver = match mode {
+            Mode::Send => Some(self.receiver(call, values).await?),
+            _ => None,
+        };
+        if let Some(receiver) = &receiver
+            && self.is_filled(receiver).await?
+        {
+            let after = values.get("after").cloned().unwrap_or_default();
+            let told = Slice::default().tell((0, 0, 0), &after, true);
+            return Ok(Reply::json(StatusCode::OK, told.to_string()));
+        }
         let work = self.work(call, values, mode).await?;
         let behind = self.events.feed.behind();
         let turn = self.trials.acquire().await;
@@ -99,19 +113,12 @@ impl Api {
             let new = self.keep(call, values, &mut slice, known).await?;
             (emitted, known) = (new, known + slice.made - new);
         }
-        let mut told = json!({
-            "matched": slice.matched,
-            "emitted": emitted,
-            "known": known,
-            "failing": slice.failing,
-            "gone": slice.gone,
-            "behind": behind,
-            "failures": slice.failures,
-            "undecided": slice.undecided,
-            "redacted": slice.redacted,
-            "redactions": slice.redactions,
-            "after": slice.after,
-        });
+        if let Some(receiver) = &receiver {
+            let tells = tells(values, &slice, 0);
+            emitted = self.send_onward(call, tells, &mut slice, receiver).await?;
+            known = slice.made - emitted;
+        }
+        let mut told = slice.tell((emitted, known, behind), &json!(slice.after), false);
         if mode != Mode::Render {
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }
@@ -187,15 +194,7 @@ impl Api {
         let (born, healed) = (std::mem::take(&mut slice.born), std::mem::take(&mut slice.healed));
         slice.made = born.len() + healed.len();
         let now = self.clock.now();
-        let mut tells = json!({
-            "matched": slice.matched,
-            "known": known,
-            "failing": slice.failing,
-            "gone": slice.gone,
-        });
-        for name in ["webhook_id", "since", "until", "status", "where"] {
-            tells[name] = values.get(name).cloned().unwrap_or_default();
-        }
+        let mut tells = tells(values, slice, known);
         let tell = |tells: &Value, all: usize, new: usize| {
             let mut tells = tells.clone();
             tells["emitted"] = new.into();
@@ -222,6 +221,20 @@ impl Api {
         }
         Ok(new)
     }
+}
+
+/// What an event tells of a slice.
+fn tells(values: &Values, slice: &Slice, known: usize) -> Value {
+    let mut tells = json!({
+        "matched": slice.matched,
+        "known": known,
+        "failing": slice.failing,
+        "gone": slice.gone,
+    });
+    for name in ["webhook_id", "since", "until", "status", "where"] {
+        tells[name] = values.get(name).cloned().unwrap_or_default();
+    }
+    tells
 }
 
 /// What was told of a slice is not told again with its next frame, so that counts may be summed.
@@ -288,6 +301,37 @@ impl Work {
 }
 
 impl Slice {
+    /// What a reply tells.
+    fn tell(
+        &self,
+        (emitted, known, behind): (usize, usize, u64),
+        after: &Value,
+        waits: bool,
+    ) -> Value {
+        json!({
+            "matched": self.matched,
+            "emitted": emitted,
+            "known": known,
+            "failing": self.failing,
+            "gone": self.gone,
+            "behind": behind,
+            "failures": self.failures,
+            "undecided": self.undecided,
+            "redacted": self.redacted,
+            "redactions": self.redactions,
+            "after": after,
+            "waits": waits,
+        })
+    }
+
+    /// All events, in the order of their requests as far as they were born alike.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        let mut all = std::mem::take(&mut self.born);
+        all.append(&mut self.healed);
+        self.made = all.len();
+        all
+    }
+
     fn take(&mut self, captured: &Captured, made: Result<Event, Failure>) {
         self.matched += 1;
         if let Some(mut redaction) = captured.redaction() {

@@ -45,7 +45,9 @@ const REPLAY: &[Field] = &[
     AFTER,
     Field::new("status", Shape::Choice(&["failed", "ok", "all"])).or(Fallback::Text("failed")),
     Field::new("where", Shape::Text(CONDITION_MAX_CHARS)),
-    Field::new("mode", Shape::Choice(&["emit", "render", "count"])).or(Fallback::Text("emit")),
+    Field::new("destination_id", Shape::Foreign),
+    Field::new("mode", Shape::Choice(&["emit", "send", "render", "count"]))
+        .or(Fallback::Text("emit")),
     Field::new("limit", Shape::Count(REPLAY_MAX)).or(Fallback::Count(REPLAY_MAX)),
 ];
 

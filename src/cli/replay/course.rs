@@ -28,6 +28,9 @@ const FAILURES_MAX: usize = 20;
 const QUIET: Duration = Duration::from_millis(500);
 const SELDOM: Duration = Duration::from_secs(10);
 
+/// Until a destination that has as much to do as it may is asked again.
+const FILLED_PAUSE: Duration = Duration::from_secs(1);
+
 /// A slice as the gateway tells it.
 #[derive(Debug, Deserialize)]
 struct Slice<'a> {
@@ -45,6 +48,9 @@ struct Slice<'a> {
     #[serde(default)]
     redactions: Vec<Value>,
     after: Value,
+    /// As much waits for the destination as may.
+    #[serde(default)]
+    waits: bool,
     #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
 }
@@ -105,6 +111,10 @@ impl<'a> Course<'a> {
             let slice: Slice<'_> = serde_json::from_slice(&answer).map_err(|fault| {
                 Failure::No(format!("{}: this is no slice of a replay: {fault}", self.remote.base))
             })?;
+            if slice.waits {
+                tokio::time::sleep(FILLED_PAUSE).await;
+                continue;
+            }
             let refused = self.hand_on(&slice.events).await?;
             self.tell(&slice.failures);
             self.warn(&slice.redactions);
@@ -226,6 +236,10 @@ impl<'a> Course<'a> {
         let (requests, events) = match self.mode {
             Mode::Count => (format!("{matched} would be replayed"), None),
             Mode::Emit => (format!("{matched} requests"), Some(format!("{emitted} events kept"))),
+            Mode::Send => {
+                let sent = format!("{emitted} events on their way to the destination");
+                (format!("{matched} requests"), Some(sent))
+            }
             Mode::Print => (format!("{matched} requests"), Some(format!("{emitted} events"))),
             Mode::Post => {
                 let taken = format!("{emitted} events taken, {refused} refused");
@@ -235,7 +249,7 @@ impl<'a> Course<'a> {
         let mut parts = vec![requests];
         parts.extend(events);
         for (count, what) in [
-            (known, "had their event"),
+            (known, if self.mode == Mode::Send { "lay there before" } else { "had their event" }),
             (failing, "fail still"),
             (gone, "are kept no longer"),
             (undecided, "left out, for --where fails on them"),

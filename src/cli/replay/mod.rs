@@ -33,6 +33,7 @@ Examples:
   hookgate replay --webhook github --since 2h
   hookgate replay --status all --since 1h --where \"body.action == 'closed'\" --rate 50/s --resume replay.json
   hookgate replay --webhook github --diff draft.j2
+  hookgate replay --status all --since 2026-11-23T22:00:00Z --until 2026-11-23T23:00:00Z --to crm
   hookgate replay --since 1d --render-only > events.ndjson";
 
 #[derive(Debug, clap::Args)]
@@ -55,8 +56,9 @@ pub(super) struct Args {
     /// Requests per time: 50/s, 600/min
     #[arg(long, value_name = "RATE")]
     rate: Option<RateText>,
-    /// Keep nothing at the gateway: post each event from here to this address
-    #[arg(long, value_name = "URL", conflicts_with_all = ["render_only", "dry_run", "diff"])]
+    /// Send them to this destination alone, by its name or id, as it is set up; with an address, post each event from
+    /// here. Nothing else is kept at the gateway
+    #[arg(long, value_name = "NAME|ID|URL", conflicts_with_all = ["render_only", "dry_run", "diff"])]
     to: Option<String>,
     /// Keep nothing at the gateway: print the events, a line each
     #[arg(long, conflicts_with_all = ["dry_run", "diff"])]
@@ -88,6 +90,8 @@ pub(super) struct Args {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Emit,
+    /// To one destination.
+    Send,
     Post,
     Print,
     Count,
@@ -96,7 +100,8 @@ enum Mode {
 impl Args {
     fn mode(&self) -> Mode {
         match (&self.to, self.render_only, self.dry_run) {
-            (Some(_), ..) => Mode::Post,
+            (Some(to), ..) if is_address(to) => Mode::Post,
+            (Some(_), ..) => Mode::Send,
             (None, true, _) => Mode::Print,
             (None, false, true) => Mode::Count,
             (None, false, false) => Mode::Emit,
@@ -130,6 +135,31 @@ impl Args {
     }
 }
 
+/// Whether a text says where, and is nobody's name.
+fn is_address(to: &str) -> bool {
+    to.contains("://")
+}
+
+/// The id of the destination that is meant.
+async fn receiver(remote: &Remote, wanted: &str) -> Result<String, Failure> {
+    const NAMES_MAX: usize = 20;
+    match remote.find("destination", "destinations", wanted).await {
+        Ok(found) => Ok(text(&found, "id")),
+        Err(Failure::NotFound(_)) => {
+            let all = remote.rows("destinations/filter", &json!({})).await?;
+            let names: Vec<_> = all.iter().take(NAMES_MAX).map(|one| text(one, "name")).collect();
+            let more = if all.len() > NAMES_MAX { ", …" } else { "" };
+            let there = match names.len() {
+                0 => "the workspace has none".to_owned(),
+                _ => format!("there are {}{more}", names.join(", ")),
+            };
+            let says = format!("no destination is called {wanted:?}: {there}; an address has ://");
+            Err(Failure::NotFound(says))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let remote = args.access.workspace().await?;
@@ -138,10 +168,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             return compare::run(&remote, question, draft, args.last, args.form).await;
         }
         let mode = args.mode();
+        if mode == Mode::Send {
+            let to = args.to.as_deref().unwrap_or_default();
+            question["destination_id"] = receiver(&remote, to).await?.into();
+        }
         question["status"] = args.status.as_str().into();
         question["where"] = args.condition.as_deref().into();
         question["mode"] = match mode {
             Mode::Emit => "emit",
+            Mode::Send => "send",
             Mode::Post | Mode::Print => "render",
             Mode::Count => "count",
         }
@@ -151,7 +186,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             prompt::confirm(&what, args.yes)?;
         }
         let place = Place::open(args.resume.as_deref(), &remote, question, args.typed())?;
-        let mut course = Course::new(&remote, place, args.rate, mode, args.to.as_deref())?;
+        let mut course = Course::new(
+            &remote,
+            place,
+            args.rate,
+            mode,
+            args.to.as_deref().filter(|to| is_address(to)),
+        )?;
         let walked = tokio::select! {
             walked = course.walk() => walked,
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),

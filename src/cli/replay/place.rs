@@ -127,7 +127,7 @@ fn read(file: &Path, fresh: &Written) -> Result<Written, Failure> {
         )));
     }
     let is_same = written.workspace == fresh.workspace
-        && ["webhook_id", "status", "where", "mode"].into_iter().all(same);
+        && ["webhook_id", "status", "where", "mode", "destination_id"].into_iter().all(same);
     if !is_same {
         return Err(Failure::Usage(format!(
             "{name} is the place of another replay: say what was said then, or name another file"

@@ -3,10 +3,12 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::destinations::serve;
 use super::{Served, wait};
 
 const BROKEN: &str = r#"{"event": "shop.paid", "resource": {"id": "{{ body.number }}"}}"#;
@@ -162,6 +164,57 @@ fn events_are_posted_elsewhere_at_a_pace() {
     assert!(before.elapsed().as_secs_f64() >= 1.0, "20 in the first second");
     served.kept(50);
     assert_eq!(served.named("hookgate.request.replayed").len(), 0, "nothing was kept here");
+}
+
+#[test]
+fn a_replay_goes_to_one_destination_as_that_is_set_up() {
+    let served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let (address, taken) = serve(&served, &Arc::default());
+    let hook = served.webhook(MENDED);
+    for number in 0..30 {
+        served.post(&hook, &format!("{{\"number\": {number}}}"));
+    }
+    served.save(&hook, BROKEN);
+    served.post(&hook, "{\"number\": 30}");
+    served.save(&hook, MENDED);
+    served.kept(31);
+    let key_file = served.folder.join("bearer");
+    fs::write(&key_file, "tok-of-crm\n").expect("a file");
+    let (to, key_file) = (format!("http://{address}/in"), key_file.display().to_string());
+    let create = ["destination", "create", "crm", &to, "--bearer-file", &key_file];
+    served.answered(&[&create[..], &["--event", "nothing.at.all", "--rate", "50/s"]].concat());
+    let replay = ["replay", "--status", "all", "--since", EARLIER, "--to"];
+    let (code, said) = served.refused(&[&replay[..], &["crn"]].concat(), &served.key);
+    assert!(code == 5 && said.contains("\"crn\": there are crm"), "{code}: {said}");
+    let before = Instant::now();
+    let said = served.answered(&[&replay[..], &["crm"]].concat());
+    assert_eq!(said, "31 requests, 31 events on their way to the destination\n");
+    let came = wait("all of them", || {
+        let taken = taken.lock().expect("a list").clone();
+        (taken.len() >= 31).then_some(taken)
+    });
+    // The pace gives a burst first.
+    assert!(came.iter().all(|(_, bearer)| bearer == "Bearer tok-of-crm"), "{came:?}");
+    let ids: HashSet<String> = came.iter().map(|(event, _)| event["id"].to_string()).collect();
+    assert!(ids.len() == 31 && came.len() == 31, "{} in {:?}", came.len(), before.elapsed());
+    wait("nothing lies there", || {
+        served.answered(&["parked", "ls", "crm"]).is_empty().then_some(())
+    });
+    // Who did it is told; what was never an event is none but there.
+    let told = wait("word of it", || {
+        Some(served.named("hookgate.request.replayed")).filter(|told| !told.is_empty())
+    });
+    assert_eq!(told[0]["payload"]["destination"]["name"], "crm");
+    assert_eq!(told[0]["payload"]["emitted"], 31);
+    assert_eq!(served.named("shop.paid").len(), 30);
+    // By its id, one that is off.
+    let id = served.call("GET", "/destinations", &Value::Null).json()[0]["id"].clone();
+    served.answered(&["destination", "update", "crm", "--disable"]);
+    let off = [&replay[..], &[id.as_str().expect("an id")]].concat();
+    let (code, said) = served.refused(&off, &served.key);
+    assert!(code == 1 && said.contains("disabled"), "{code}: {said}");
+    let none = json!({"mode": "send"});
+    assert_eq!(served.call("POST", "/requests/replay", &none).status, 422);
 }
 
 #[test]
