@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn the_file_is_read_whole_or_not_at_all() {
         let all = [("http://a/?x=1\nsecond", u64::MAX - 1), ("", 0), ("naïve", 7)];
-        let mut loss = Loss::default();
-        loss.add(3, 14);
-        let lost: Losses = [("naïve".to_owned(), loss)].into();
+        let mut one = Loss::default();
+        one.add(3, 14);
+        let lost: Losses = [("naïve".to_owned(), one)].into();
         let text = print(all.into_iter(), &lost);
         let (read, read_lost) = parse(&text).expect("places");
         assert_eq!(read, all.map(|(name, sequence)| (name.to_owned(), sequence)).into());
@@ -172,10 +172,10 @@ mod tests {
         }
         let none = print(std::iter::empty(), &Losses::new());
         assert_eq!(parse(&none), Some((Places::new(), Losses::new())));
-        for (title, line, loss) in [("2", "", None), ("3", "-9 1 a\n", Loss::parse("9"))] {
+        for (title, line, said) in [("2", "", None), ("3", "-9 1 a\n", Loss::parse("9"))] {
             let body = format!("hookgate cursors {title}\n7 1 a\n{line}");
             let before = format!("{body}{:08x}\n", crc32c::crc32c(body.as_bytes()));
-            let lost: Losses = loss.map(|loss| ("a".to_owned(), loss)).into_iter().collect();
+            let lost: Losses = said.map(|said| ("a".to_owned(), said)).into_iter().collect();
             assert_eq!(parse(&before), Some(([("a".to_owned(), 7)].into(), lost)));
         }
     }

@@ -107,21 +107,21 @@ mod tests {
 
     #[test]
     fn a_frame_is_known_as_lost_as_long_as_its_range_is_remembered() {
-        let mut loss = Loss::default();
-        assert_eq!(loss.fate(3), Fate::Read);
-        loss.add(3, 5);
-        loss.add(6, 9);
-        loss.add(20, 20);
-        assert_eq!(loss.to_string(), "8,3-9,20-20");
-        assert_eq!(Loss::parse(&loss.to_string()), Some(loss.clone()));
-        let fates = [2, 3, 9, 10, 20, 21].map(|sequence| loss.fate(sequence));
+        let mut all = Loss::default();
+        assert_eq!(all.fate(3), Fate::Read);
+        all.add(3, 5);
+        all.add(6, 9);
+        all.add(20, 20);
+        assert_eq!(all.to_string(), "8,3-9,20-20");
+        assert_eq!(Loss::parse(&all.to_string()), Some(all.clone()));
+        let fates = [2, 3, 9, 10, 20, 21].map(|sequence| all.fate(sequence));
         let (read, lost) = (Fate::Read, Fate::Lost);
         assert_eq!(fates, [read, lost, lost, read, lost, read]);
         for place in 1..16 {
-            loss.add(place * 100, place * 100);
+            all.add(place * 100, place * 100);
         }
-        assert_eq!([19, 20, 99].map(|at| loss.fate(at)), [Fate::Unsure, lost, read]);
-        assert_eq!((loss.frames, loss.ranges.len()), (23, RANGES_MAX));
+        assert_eq!([19, 20, 99].map(|at| all.fate(at)), [Fate::Unsure, lost, read]);
+        assert_eq!((all.frames, all.ranges.len()), (23, RANGES_MAX));
         // An earlier release remembered no range.
         let mut before = Loss::parse("12").expect("a loss");
         before.add(30, 31);
