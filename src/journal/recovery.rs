@@ -205,20 +205,17 @@ impl Work<'_> {
             return Ok(reading.unused);
         }
         if !file.whole && file.bytes > 0 {
-            self.note(
-                &opened,
-                segment,
-                Hole { range: 0..BLOCK_BYTES.min(file.bytes), frames: Some(0) },
-            )?;
+            let head = Hole { range: 0..BLOCK_BYTES.min(file.bytes), frames: Some(0) };
+            self.note(&opened, segment, &head)?;
         }
         for hole in std::mem::take(&mut reading.damaged) {
-            self.note(&opened, segment, hole)?;
+            self.note(&opened, segment, &hole)?;
         }
         if behind.is_none() {
             self.report.torn_bytes += reading.tail.end - reading.tail.start;
             self.cut(segment, end)?;
         } else if let Some(tail) = reading.lost_tail(seal) {
-            self.note(&opened, segment, tail)?;
+            self.note(&opened, segment, &tail)?;
         }
         Ok(reading.unused)
     }
@@ -234,7 +231,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn note(&mut self, file: &Arc<dyn DiskFile>, segment: &Segment, hole: Hole) -> io::Result<()> {
+    fn note(&mut self, file: &Arc<dyn DiskFile>, segment: &Segment, hole: &Hole) -> io::Result<()> {
         let damage = Damage::new(segment, &hole.range, hole.frames);
         if self.repair {
             match damage.copy_aside(self.disk, self.folder, &**file) {

@@ -30,14 +30,13 @@ pub fn tell_apart(
     }
     let mut connection = file::open_beside(&path)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (account, workspace, fields) = match find(&transaction, destination)? {
-        Some((account, workspace, fields)) => (Some(account), workspace, fields),
-        None => {
-            let name = [("name".to_owned(), Value::from(name))];
-            (bootstrap::oldest_account(&transaction)?, None, name.into_iter().collect())
-        }
+    let operators = || {
+        let name = [("name".to_owned(), Value::from(name))];
+        let account = bootstrap::oldest_account(&transaction)?;
+        Ok::<_, StoreError>(account.map(|account| (account, None, name.into_iter().collect())))
     };
-    let Some(account) = account else { return Ok(false) };
+    let found = find(&transaction, destination)?.map_or_else(operators, |found| Ok(Some(found)))?;
+    let Some((account, workspace, fields)) = found else { return Ok(false) };
     let scene = Scene {
         actor: Actor::system(),
         account: party(&transaction, account)?,
