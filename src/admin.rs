@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::accept::{Body, Handler, Reply};
 use crate::clock::{Clock, Jumps};
-use crate::feed;
+use crate::feed::{self, Feed, Standing};
 use crate::request::Arrival;
-use crate::spool::{Lag, Spool, SpoolError};
+use crate::spool::{Lag, Spool, SpoolError, Status};
 use crate::telemetry::{Telemetry, clock};
 
 /// What `OpenMetrics` text calls itself.
@@ -20,6 +20,9 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// From how many seconds on readiness says that the wall clock was moved.
 const MOVED_SECONDS: f64 = 5.0;
+
+/// From how many seconds on it says that the index is behind.
+const BEHIND_SECONDS: f64 = 60.0;
 
 /// Where the process stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,7 @@ pub type Lanes = Box<dyn Fn() -> Vec<Lane> + Send + Sync>;
 pub struct Admin {
     life: Arc<Life>,
     spool: Spool,
+    feed: Feed,
     lanes: Lanes,
     telemetry: Telemetry,
     clock: (Arc<Clock>, Jumps),
@@ -90,13 +94,13 @@ impl Admin {
     #[must_use]
     pub fn new(
         life: Arc<Life>,
-        spool: Spool,
+        (spool, feed): (Spool, Feed),
         lanes: Lanes,
         telemetry: Telemetry,
         clock: Arc<Clock>,
     ) -> Self {
         let (jumps, facts) = (Jumps::from_now(&clock), clock::Facts::register(&telemetry));
-        Self { life, spool, lanes, telemetry, clock: (clock, jumps), facts }
+        Self { life, spool, feed, lanes, telemetry, clock: (clock, jumps), facts }
     }
 
     /// Looks whether the wall clock jumped, and says so.
@@ -123,7 +127,7 @@ impl Admin {
         let spool = match &status.refusing {
             None if status.slow => "slow",
             None => "ok",
-            Some(SpoolError::Full { .. }) => "full",
+            Some(SpoolError::Full { .. } | SpoolError::NoRoom { .. }) => "full",
             Some(SpoolError::Busy) => "busy",
             Some(_) => "failed",
         };
@@ -131,8 +135,10 @@ impl Admin {
         let reason = "more than one request of a hundred waits over half a second for the disk";
         let jumped = "the wall clock does not stand where it would without its jumps";
         let is_moved = self.clock.1.moved_seconds().abs() >= MOVED_SECONDS;
+        let index = self.feed.standing();
         let degraded = [status.slow.then_some(reason), is_moved.then_some(jumped)];
-        let degraded: Vec<_> = degraded.into_iter().flatten().collect();
+        let degraded = degraded.into_iter().flatten().map(str::to_owned);
+        let degraded: Vec<_> = degraded.chain(told_of_index(&index, &status)).collect();
         let lanes = (self.lanes)();
         let behind = |lane: &Lane| {
             json!({
@@ -150,30 +156,55 @@ impl Admin {
             "checks": { "phase": phase, "spool": spool },
             "spool": {
                 "posture": status.posture,
-                "refusing": status.refusing.as_ref().map(ToString::to_string),
+                "refusing": told_of_refusal(&status),
                 "used_bytes": status.used_bytes,
                 "durable": status.durable,
                 "damaged_ranges": status.damaged,
             },
             "clock": { "jumps": self.clock.1.count(), "moved_seconds": self.clock.1.moved_seconds() },
-            "index": { "frames_behind": self.index_lag() },
+            "index": {
+                "frames_behind": index.frames,
+                "age_seconds": index.age.as_secs_f64(),
+                "fault": index.halted,
+            },
             "destinations": lanes.iter().map(behind).collect::<Vec<Value>>(),
         });
         let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         Reply::json(code, format!("{text:#}\n"))
     }
 
-    /// Frames that the index of events does not hold durably.
-    fn index_lag(&self) -> Option<u64> {
-        let lags = self.spool.lags();
-        lags.iter().find(|(name, _)| name == feed::READER).map(|(_, lag)| lag.frames)
-    }
-
     fn metrics(&self) -> Reply {
+        // Told by whoever asks: an index that stands still tells nothing.
+        let _ = self.feed.standing();
         let mut reply = Reply::empty(StatusCode::OK);
         reply.body = self.telemetry.print().into();
         reply.with(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))
     }
+}
+
+/// Why requests are refused, when they are, and what keeps the spool from letting go.
+fn told_of_refusal(status: &Status) -> Option<String> {
+    let why = status.refusing.as_ref()?;
+    let held = status.held_by.as_ref().map(|(name, frames)| {
+        let whose = if name == feed::READER { "the index of events" } else { name };
+        format!("; {whose} holds {frames} frames")
+    });
+    Some(format!("{why}{}", held.unwrap_or_default()))
+}
+
+/// What is to be said of the index: nothing while it follows.
+fn told_of_index(index: &Standing, status: &Status) -> Option<String> {
+    let holds = status.held_by.as_ref().is_some_and(|(name, _)| name == feed::READER);
+    let frames = index.frames;
+    if let Some(why) = &index.halted {
+        return Some(format!(
+            "the index of events stands still, {frames} frames behind, and holds the spool: {why}; if it stays so, \
+             make room, or stop the gateway, delete {file}* in the data folder and start it: the index is built again",
+            file = feed::FILE_NAME
+        ));
+    }
+    let is_late = index.age.as_secs_f64() >= BEHIND_SECONDS;
+    (holds || is_late).then(|| format!("the index of events is {frames} frames behind"))
 }
 
 impl Handler for Admin {

@@ -29,14 +29,13 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// As the feed takes them. The index stops growing before the spool is short of room.
+    /// As the feed takes them.
     #[must_use]
-    pub fn options(&self, spool: &super::Spool) -> feed::Options {
+    pub fn options(&self) -> feed::Options {
         feed::Options {
             days: self.retention_days,
             audit_days: self.audit_retention_days,
             bytes_max: self.max_bytes,
-            free_min_bytes: spool.free_min_bytes.saturating_mul(2),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::room::LOG_MAX_BYTES;
 use super::{FILE_NAME, FeedError, requests, runs};
 
 /// Raised when tables, slots or terms mean something else than before.
@@ -21,7 +22,7 @@ const READER_CACHE_KIB: u32 = 8 << 10;
 /// Terms that wait in memory before they become a segment of their own: more than a batch has.
 const TERMS_MAX_BYTES: u32 = 2 << 20;
 /// Longest wait for another connection's lock.
-const BUSY_MAX: Duration = Duration::from_secs(5);
+pub(super) const BUSY_MAX: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
     CREATE TABLE fact (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -90,7 +91,7 @@ fn connect(path: &Path) -> Result<Connection, FeedError> {
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF;
          PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -{WRITER_CACHE_KIB};
-         PRAGMA temp_store = MEMORY;"
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = {LOG_MAX_BYTES};"
     ))?;
     Ok(connection)
 }

@@ -1,6 +1,6 @@
 //! From the spool into the index, on a thread of its own. In: frames, as they become durable. Out: batches, moments of
-//! durability, slices of retention. Lets the spool go only of what is durable here. Waits out a full disk; sets a
-//! damaged file aside and begins again; never makes anybody wait.
+//! durability, slices of retention. Holds the spool, and lets it go only of what is durable here. Gives up old events
+//! for new ones while the disk is short, and waits out a full one; sets a damaged file aside and begins again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::desk::Turns;
 use super::index::{Index, Past};
+use super::room::{Found, Ground, Room};
 use super::{FeedError, History, Options, READER, file};
 use crate::clock::Clock;
 use crate::spool::{Kept, OnFull, Reader, Spool};
@@ -25,6 +26,13 @@ const PACE: Duration = Duration::from_millis(50);
 /// Between two moments of durability, while anything is not durable; and the most bytes of events till then.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 const UNSYNCED_MAX_BYTES: usize = 16 << 20;
+/// The same while the spool is short of room, and how much a batch holds while the disk is.
+const SYNC_SOON: Duration = Duration::from_millis(200);
+const SHORT_BYTES_MAX: usize = 64 << 10;
+/// Between two tries to cut the log.
+const CUT_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at a disk that is full.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks for runs of words that can be closed.
 const RUNS_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks for what is too old.
@@ -35,7 +43,7 @@ const SLICES_MAX: usize = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Room inside the file that takes a batch or two.
-const SPARE_MIN_BYTES: u64 = 64 << 20;
+const SPARE_MIN_BYTES: u64 = 4 << 20;
 /// Audit events of earlier days that are added at once.
 const PAST_BATCH: usize = 1000;
 
@@ -52,12 +60,14 @@ const NICE: i32 = 19;
 
 pub(super) struct Follower {
     pub(super) data: PathBuf,
+    pub(super) ground: Ground,
     pub(super) options: Options,
     pub(super) spool: Spool,
     pub(super) clock: Arc<Clock>,
     pub(super) facts: Arc<Facts>,
     pub(super) history: History,
     pub(super) reach: watch::Sender<Option<u64>>,
+    pub(super) halt: watch::Sender<Option<String>>,
     pub(super) hurry: Arc<Notify>,
     pub(super) turns: Turns,
 }
@@ -74,6 +84,12 @@ struct Run {
     /// When to look for runs of words again.
     runs: Instant,
     bustle: Bustle,
+    /// What is free.
+    found: Found,
+    /// When the log was cut last.
+    cut: Instant,
+    /// Whether it was told that old events go.
+    is_shedding: bool,
 }
 
 /// How much a batch holds.
@@ -154,6 +170,7 @@ impl Follower {
             };
             self.facts.failed();
             tracing::warn!(%fault, "the feed stands still");
+            self.halt.send_replace(Some(fault.to_string()));
             if matches!(fault, FeedError::Damaged(_))
                 && let Err(fault) = file::set_aside(&self.data)
             {
@@ -194,10 +211,14 @@ impl Follower {
             is_retaining: true,
             runs: now,
             bustle: Bustle::new(),
+            found: self.ground.look(),
+            cut: now,
+            is_shedding: false,
         };
         self.reach.send_replace(Some(run.index.cursor()));
         loop {
-            self.await_room(&mut run, stopped).await?;
+            self.make_room(&mut run, stopped).await?;
+            let bytes_max = run.batch_bytes();
             let is_idle = !run.is_retaining && run.runs > Instant::now();
             let waits = if is_idle { RUNS_EVERY } else { Duration::ZERO };
             let frames = tokio::select! {
@@ -207,14 +228,19 @@ impl Follower {
                     run.sync()?;
                     return Ok(());
                 }
-                frames = run.reader.next(FRAMES_MAX, BYTES_MAX) => frames?,
+                frames = run.reader.next(FRAMES_MAX, bytes_max) => frames?,
                 () = tokio::time::sleep(waits) => Vec::new(),
             };
             let began = Instant::now();
             let load = Load::of(&frames);
             self.add(&mut run, &frames, load)?;
             self.keep(&mut run)?;
+            if self.halt.send_if_modified(|halted| halted.take().is_some()) {
+                tracing::info!("the feed goes on");
+            }
             let pause = run.bustle.pause(load, began.elapsed());
+            // Senders come first, unless they are refused for what is not in yet.
+            let pause = if self.is_urgent(&run) { Duration::ZERO } else { pause };
             let behind = self.spool.status().durable.saturating_sub(run.index.cursor());
             let pace = if behind < frames.len() as u64 { PACE } else { Duration::ZERO };
             if !frames.is_empty() && !pause.max(pace).is_zero() {
@@ -227,32 +253,62 @@ impl Follower {
         }
     }
 
-    /// Waits while the file system is short of room that is the spool's, and the file has none of its own.
-    async fn await_room(
+    /// Has room for a batch: old events go for it while the disk is nearly full, and while it is full and there are
+    /// none, nothing is added.
+    async fn make_room(
         &self,
         run: &mut Run,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), FeedError> {
         let mut is_told = false;
-        while !is_over(stopped) && self.is_short(run)? {
-            if !is_told {
-                let free_min_bytes = self.options.free_min_bytes;
-                tracing::warn!(free_min_bytes, "the feed stands still: the disk is almost full");
-                is_told = true;
+        while !is_over(stopped) {
+            run.found = self.ground.look();
+            let behind = self.spool.status().durable.saturating_sub(run.index.cursor());
+            if run.found.room == Room::Ample || behind == 0 {
+                run.is_shedding = false;
+                return Ok(());
+            }
+            let is_spare = run.index.spare_bytes()? >= SPARE_MIN_BYTES;
+            if !is_spare && self.shed(run)? {
+                continue;
+            }
+            if is_spare || run.found.room == Room::Tight {
+                return Ok(());
+            }
+            let free = run.found.free;
+            let why = format!("the disk is full: {free} bytes are free");
+            self.halt.send_replace(Some(why));
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(free, behind, "the feed stands still: the disk is full");
             }
             self.keep(run)?;
             tokio::select! {
-                () = tokio::time::sleep(PAUSE_MAX) => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
                 stop = stopped.wait_for(|stop| *stop) => drop(stop),
             }
         }
         Ok(())
     }
 
-    fn is_short(&self, run: &Run) -> Result<bool, FeedError> {
-        let Ok(about) = rustix::fs::statvfs(&self.data) else { return Ok(false) };
-        let free = about.f_bavail.saturating_mul(about.f_frsize);
-        Ok(free < self.options.free_min_bytes && run.index.spare_bytes()? < SPARE_MIN_BYTES)
+    /// Gives up old events for new ones; whether any could go.
+    fn shed(&self, run: &mut Run) -> Result<bool, FeedError> {
+        if run.index.used_bytes()? <= run.found.own_bytes() {
+            return Ok(false);
+        }
+        let Some(gone) = run.index.shed(&self.options, self.clock.now())? else { return Ok(false) };
+        self.facts.expired(gone);
+        run.unsynced += usize::from(gone > 0);
+        if !std::mem::replace(&mut run.is_shedding, true) {
+            let free = run.found.free;
+            tracing::warn!(free, "the disk is nearly full: the oldest events leave the index");
+        }
+        self.keep(run)?;
+        Ok(true)
+    }
+
+    /// Whether the spool is or will be short of room.
+    fn is_urgent(&self, run: &Run) -> bool {
+        run.found.room != Room::Ample || self.spool.is_urgent(READER)
     }
 
     /// The spool's reader, at or before the first frame that is not in.
@@ -261,13 +317,13 @@ impl Follower {
             // Another journal: its frames are told apart from those known by the ids of their events.
             index.start_over()?;
         }
-        let reader = self.spool.reader(READER, OnFull::DropOldest)?;
+        // What was acknowledged goes only once it can be asked for.
+        let reader = self.spool.reader(READER, OnFull::Hold)?;
         if !is_new && reader.released() <= index.cursor() {
             return Ok(reader);
         }
         drop(reader);
-        self.spool.forget(READER);
-        Ok(self.spool.reader(READER, OnFull::DropOldest)?)
+        Ok(self.spool.reader_again(READER, OnFull::Hold)?)
     }
 
     fn add_past(&self, index: &mut Index) -> Result<(), FeedError> {
@@ -291,7 +347,7 @@ impl Follower {
     }
 
     fn add(&self, run: &mut Run, frames: &[Kept], load: Load) -> Result<(), FeedError> {
-        if let Some(last) = frames.last() {
+        if !frames.is_empty() {
             let began = Instant::now();
             let added = run.index.add(frames)?;
             self.facts.added(added.new, added.known, added.unreadable, began.elapsed());
@@ -300,19 +356,22 @@ impl Follower {
             }
             run.unsynced += 1 + load.bytes;
             self.reach.send_replace(Some(run.index.cursor()));
-            let behind = self.spool.status().durable.saturating_sub(run.index.cursor());
-            let micros = self.clock.now().micros().saturating_sub(last.received.micros());
-            let age = if behind > 0 { u64::try_from(micros).unwrap_or(0) } else { 0 };
-            self.facts.behind(behind, Duration::from_micros(age));
         }
         Ok(())
     }
 
     /// What is due beside batches.
     fn keep(&self, run: &mut Run) -> Result<(), FeedError> {
-        let is_due = run.synced.elapsed() >= SYNC_EVERY || run.unsynced > UNSYNCED_MAX_BYTES;
-        if run.unsynced > 0 && is_due {
+        let every = if self.is_urgent(run) { SYNC_SOON } else { SYNC_EVERY };
+        let is_large = self.ground.log_bytes() > run.found.log_max_bytes();
+        let is_due = run.synced.elapsed() >= every || run.unsynced > UNSYNCED_MAX_BYTES;
+        if run.unsynced > 0 && (is_due || is_large) {
             run.sync()?;
+        }
+        // It is the disk's room, whoever else could use it.
+        if is_large && run.cut.elapsed() >= CUT_EVERY {
+            run.index.cut_log()?;
+            run.cut = Instant::now();
         }
         if run.retained.elapsed() >= RETAIN_EVERY {
             run.retained = Instant::now();
@@ -348,6 +407,11 @@ fn is_over(stopped: &watch::Receiver<bool>) -> bool {
 }
 
 impl Run {
+    /// Most bytes of the next batch.
+    fn batch_bytes(&self) -> usize {
+        if self.found.room == Room::Ample { BYTES_MAX } else { SHORT_BYTES_MAX }
+    }
+
     /// Makes durable what is in, and lets the spool go of it.
     fn sync(&mut self) -> Result<(), FeedError> {
         let cursor = self.index.cursor();

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, params};
 
@@ -21,6 +22,8 @@ const SLICE_ROWS: u32 = 500;
 const RUN_SECONDS_MIN: i64 = 10;
 /// Most runs that are closed at once.
 const RUNS_MAX: u32 = 16;
+/// Longest wait for questions that read in the log.
+const CUT_WAIT: Duration = Duration::from_millis(100);
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// An audit event of earlier days, as the store kept it.
@@ -69,6 +72,8 @@ pub(super) struct Index {
     closed: Option<i64>,
     /// Where retention goes on looking.
     swept: i64,
+    /// And what gives room to new events.
+    shed: i64,
 }
 
 impl Index {
@@ -89,6 +94,7 @@ impl Index {
             overflows: overflows != 0,
             cursor: cursor.cast_unsigned(),
             swept: -1,
+            shed: -1,
         };
         Ok((index, is_new))
     }
@@ -200,6 +206,14 @@ impl Index {
         Ok(busy == 0 && pages == moved)
     }
 
+    /// Makes the log an empty file, unless a question that runs still reads in it.
+    pub(super) fn cut_log(&self) -> Result<(), FeedError> {
+        self.connection.busy_timeout(CUT_WAIT)?;
+        let cut = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.connection.busy_timeout(file::BUSY_MAX)?;
+        Ok(cut?)
+    }
+
     /// Bytes of what is in use.
     pub(super) fn used_bytes(&self) -> Result<u64, FeedError> {
         let pages = self.pragma("page_count")?.saturating_sub(self.pragma("freelist_count")?);
@@ -254,21 +268,42 @@ impl Index {
         options: &Options,
         now: Time,
     ) -> Result<Option<u64>, FeedError> {
+        let is_over = self.used_bytes()? > options.bytes_max;
+        let (swept, gone) = self.remove_slice(self.swept, options, now, is_over)?;
+        self.swept = swept.unwrap_or(self.swept);
+        Ok(swept.map(|_| gone))
+    }
+
+    /// Removes one slice of the oldest events, audit events excepted, whatever their age; how many went, `None` when
+    /// there is nothing that may go.
+    pub(super) fn shed(&mut self, options: &Options, now: Time) -> Result<Option<u64>, FeedError> {
+        let (shed, gone) = self.remove_slice(self.shed, options, now, true)?;
+        self.shed = shed.unwrap_or(-1);
+        Ok(shed.map(|_| gone))
+    }
+
+    /// Looks at the next rows behind a slot, and removes what may not stay; the last slot and how many went.
+    fn remove_slice(
+        &self,
+        from: i64,
+        options: &Options,
+        now: Time,
+        is_over: bool,
+    ) -> Result<(Option<i64>, u64), FeedError> {
         let before =
             |days: u32| slot::first(Time::from_micros(now.micros() - i64::from(days) * DAY_MICROS));
         let (audit, other) = (before(options.audit_days), before(options.days));
-        let is_over = self.used_bytes()? > options.bytes_max;
         let end = if is_over { i64::MAX } else { audit.max(other) };
         let sql = "SELECT slot, is_audit, place, json FROM event
                    WHERE slot > ?1 AND slot < ?2 ORDER BY slot LIMIT ?3";
         let transaction = self.connection.unchecked_transaction()?;
-        let (mut looked, mut gone) = (0, 0);
+        let (mut last, mut gone) = (None, 0);
         let mut removal = Removal::new(&transaction)?;
         let mut statement = transaction.prepare(sql)?;
-        let mut rows = statement.query(params![self.swept, end, SLICE_ROWS])?;
+        let mut rows = statement.query(params![from, end, SLICE_ROWS])?;
         while let Some(row) = rows.next()? {
             let (slot, is_audit): (i64, bool) = (row.get(0)?, row.get(1)?);
-            (looked, self.swept) = (looked + 1, slot);
+            last = Some(slot);
             let is_old = slot < if is_audit { audit } else { other };
             if is_old || (is_over && !is_audit) {
                 removal.remove(slot, row.get(2)?, &row.get::<_, Vec<u8>>(3)?)?;
@@ -279,7 +314,7 @@ impl Index {
         drop((statement, removal));
         runs::forget(&transaction, audit.min(other))?;
         transaction.commit()?;
-        Ok((looked > 0).then_some(gone))
+        Ok((last, gone))
     }
 }
 

@@ -9,6 +9,7 @@ mod file;
 mod follow;
 mod index;
 mod requests;
+mod room;
 mod runs;
 mod search;
 mod slot;
@@ -53,13 +54,11 @@ pub struct Options {
     pub days: u32,
     /// Most bytes of the index; past it the oldest go first, audit events excepted.
     pub bytes_max: u64,
-    /// Free bytes of the file system below which nothing is added.
-    pub free_min_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { audit_days: 400, days: 30, bytes_max: 16 << 30, free_min_bytes: 512 << 20 }
+        Self { audit_days: 400, days: 30, bytes_max: 16 << 30 }
     }
 }
 
@@ -114,6 +113,17 @@ impl From<rusqlite::types::FromSqlError> for FeedError {
     }
 }
 
+/// How the index stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Frames that are kept and not in it.
+    pub frames: u64,
+    /// Age of the oldest of them.
+    pub age: Duration,
+    /// Why nothing is added, while nothing is.
+    pub halted: Option<String>,
+}
+
 /// Hands on the audit events of earlier days, for an index that begins anew.
 pub type History = Box<dyn Fn(&mut dyn FnMut(Past)) -> Result<(), String> + Send>;
 
@@ -131,6 +141,8 @@ struct Inner {
     facts: Arc<Facts>,
     /// The last frame whose events are in; nothing while the file is being made again.
     reached: watch::Receiver<Option<u64>>,
+    /// Why nothing is added, while nothing is.
+    halted: watch::Receiver<Option<String>>,
     /// Somebody waits for the next batch.
     hurry: Arc<Notify>,
     stop: watch::Sender<bool>,
@@ -154,17 +166,20 @@ impl Feed {
         let seal = index.seal(clock)?;
         let facts = Facts::register(telemetry);
         let (reach, reached) = watch::channel(None);
+        let (halt, halted) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
         let hurry = Arc::new(Notify::new());
         let desk = Desk::new(data);
         let follower = follow::Follower {
             data: data.to_path_buf(),
+            ground: room::Ground::new(data, spool.free_min_bytes()),
             options,
             spool: spool.clone(),
             clock: Arc::clone(clock),
             facts: Arc::clone(&facts),
             history,
             reach,
+            halt,
             hurry: Arc::clone(&hurry),
             turns: desk.turns(),
         };
@@ -172,7 +187,7 @@ impl Feed {
         let thread = std::thread::Builder::new().name("hookgate-feed".to_owned()).spawn(work)?;
         let thread = Mutex::new(Some(thread));
         let spool = spool.clone();
-        let inner = Inner { desk, seal, spool, facts, reached, hurry, stop, thread };
+        let inner = Inner { desk, seal, spool, facts, reached, halted, hurry, stop, thread };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -267,11 +282,26 @@ impl Feed {
         matches!(tokio::time::timeout(longest, there).await, Ok(Ok(_)))
     }
 
-    /// Frames that are kept and not in the index yet.
+    /// Frames up to a sequence that are kept and not in the index yet.
     #[must_use]
-    pub fn behind(&self) -> u64 {
+    pub fn behind(&self, durable: u64) -> u64 {
+        // What was released is in, or was before the file was made again and is kept no longer.
+        let released = self.inner.spool.released(READER).unwrap_or(0);
         let reached = self.inner.reached.borrow().unwrap_or(0);
-        self.inner.spool.status().durable.saturating_sub(reached)
+        durable.saturating_sub(reached.max(released))
+    }
+
+    /// How far it is behind, and why, if nothing is added; the same for the registry.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let spool = &self.inner.spool;
+        let frames = self.behind(spool.status().durable);
+        let age = match frames {
+            0 => Duration::ZERO,
+            _ => spool.lag(READER).unwrap_or_default().age,
+        };
+        self.inner.facts.behind(frames, age);
+        Standing { frames, age, halted: self.inner.halted.borrow().clone() }
     }
 
     /// What pages are sealed with: the same over starts, as long as the file is.

@@ -111,7 +111,7 @@ impl Refusal {
             Self::KeyUnavailable { .. } => Reason::KeyUnavailable,
             Self::Unconfirmed { .. } => Reason::Unconfirmed,
             Self::Handshake => Reason::Handshake,
-            Self::Spool(SpoolError::Full { .. }) => Reason::SpoolFull,
+            Self::Spool(SpoolError::Full { .. } | SpoolError::NoRoom { .. }) => Reason::SpoolFull,
             Self::Spool(SpoolError::Busy) => Reason::SpoolBusy,
             Self::Spool(SpoolError::Slow) => Reason::SpoolSlow,
             Self::Spool(_) => Reason::SpoolFailed,
@@ -182,6 +182,7 @@ fn answer_spool(fault: &SpoolError) -> Reply {
         SpoolError::Busy => BUSY_RETRY_SECONDS,
         SpoolError::Slow => SLOW_RETRY_SECONDS,
         SpoolError::Full { .. }
+        | SpoolError::NoRoom { .. }
         | SpoolError::Failed(_)
         | SpoolError::Locked { .. }
         | SpoolError::Folder { .. } => FULL_RETRY_SECONDS,

@@ -125,6 +125,14 @@ impl Shelf {
         held
     }
 
+    /// Durable bytes of the segments that hold any frame behind a sequence.
+    #[must_use]
+    pub fn bytes_behind(&self, sequence: u64) -> u64 {
+        let segments = self.segments();
+        let behind = segments.iter().filter(|segment| segment.last() > sequence);
+        behind.map(|segment| segment.end()).sum()
+    }
+
     /// Takes the largest spare that holds `need` bytes.
     #[must_use]
     pub fn take_spare(&self, need: u64) -> Option<Spare> {

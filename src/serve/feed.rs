@@ -20,7 +20,7 @@ pub(super) fn start(
     telemetry: &Telemetry,
 ) -> Result<Feed, ServeError> {
     let data = config.server.data.clone();
-    let options = config.feed.options(&config.spool);
+    let options = config.feed.options();
     let folder = data.clone();
     let history: History = Box::new(move |take| {
         let audit = Audit::open(&folder).map_err(|fault| fault.to_string())?;

@@ -225,7 +225,7 @@ impl Gateway {
         addresses.dedup();
         let admin_address = admin_listener.local_addr();
         let seen = (lanes(&forwarder), telemetry.clone());
-        let admin = admin_of(life.clone(), spool.clone(), seen, clock.clone());
+        let admin = admin_of(life.clone(), (spool.clone(), feed.clone()), seen, clock.clone());
         let fetcher = fetcher(config, &clock, &telemetry);
         let (limits, options) = (api.limits(), config.hooks());
         let hooks = Hooks::new(routes, keys, limits, spool.clone(), clock, &telemetry, options);
@@ -322,11 +322,11 @@ impl Gateway {
 /// Who answers the operator, and looks after the wall clock.
 fn admin_of(
     life: Arc<Life>,
-    spool: Spool,
+    kept: (Spool, Feed),
     (lanes, telemetry): (crate::admin::Lanes, Telemetry),
     clock: Arc<Clock>,
 ) -> Arc<Admin> {
-    let admin = Arc::new(Admin::new(life, spool, lanes, telemetry, clock));
+    let admin = Arc::new(Admin::new(life, kept, lanes, telemetry, clock));
     tokio::spawn(watch_clock(Arc::downgrade(&admin)));
     admin
 }

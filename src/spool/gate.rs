@@ -49,7 +49,10 @@ impl Gate {
         if let Some(why) = &reasons.failed {
             return Some(SpoolError::Failed(why.clone()));
         }
-        let (used_bytes, max_bytes) = reasons.disk.or(reasons.spool)?;
+        if let Some((free_bytes, free_min_bytes)) = reasons.disk {
+            return Some(SpoolError::NoRoom { free_bytes, free_min_bytes });
+        }
+        let (used_bytes, max_bytes) = reasons.spool?;
         Some(SpoolError::Full { used_bytes, max_bytes })
     }
 
@@ -68,7 +71,7 @@ impl Gate {
         self.change(|reasons| reasons.failed = Some(why.to_owned()));
     }
 
-    /// The disk is full, or has room again: bytes used and in all. Tells whether that is news.
+    /// The disk is full, or has room again: bytes free, and those that stay so. Tells whether that is news.
     pub(super) fn set_disk(&self, full: Option<(u64, u64)>) -> bool {
         let before = self.lock().disk.is_some();
         self.change(|reasons| reasons.disk = full);

@@ -151,11 +151,16 @@ impl<'a> Keeper<'a> {
     fn keep_disk_gate(&self) {
         let shared = self.shared;
         let Some(Space { free, total }) = self.space else { return };
-        let used = total.saturating_sub(free);
-        if free < shared.bounds.free_min_bytes {
+        let free_min_bytes = shared.bounds.free_min_bytes;
+        if free < free_min_bytes {
             shared.shelf.drop_spares(&*shared.disk, 0, usize::MAX);
-            if shared.gate.set_disk(Some((used, total))) {
-                tracing::warn!(free, total, "the disk is nearly full: appends are refused");
+            if shared.gate.set_disk(Some((free, free_min_bytes))) {
+                tracing::warn!(
+                    free,
+                    total,
+                    free_min_bytes,
+                    "the disk is nearly full: appends are refused"
+                );
             }
         } else if shared.gate.is_disk_full()
             && free >= self.free_enough()

@@ -5,7 +5,7 @@
 mod append;
 mod content;
 mod cursor;
-mod damage;
+mod fault;
 mod firsts;
 mod gate;
 mod keeper;
@@ -29,7 +29,8 @@ mod tracks;
 mod watch;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -47,6 +48,7 @@ use crate::seal::{Keys, SealError};
 use crate::telemetry::Telemetry;
 
 pub use append::Append;
+pub use fault::SpoolError;
 pub use lock::FolderLock;
 pub use losses::Fate;
 pub use once::{Again, Digest, First, Key, Taken};
@@ -65,7 +67,7 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Most bytes of all segments together; past it appends answer [`SpoolError::Full`].
     pub spool_max_bytes: u64,
-    /// Free bytes of the file system below which appends answer [`SpoolError::Full`].
+    /// Free bytes of the file system below which appends answer [`SpoolError::NoRoom`].
     pub free_min_bytes: u64,
     /// Released frames are kept this long, as far as `retention_max_bytes` allows.
     pub retention: Duration,
@@ -104,34 +106,6 @@ impl Default for Options {
             sealing: None,
         }
     }
-}
-
-/// Why the spool did not take or give.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpoolError {
-    /// The disk or the spool's limit is full; drains by itself once destinations take events or space is back.
-    #[error("the spool is full ({used_bytes} of {max_bytes} bytes)")]
-    Full { used_bytes: u64, max_bytes: u64 },
-    /// Too much waits for the sync right now.
-    #[error("the spool is busy")]
-    Busy,
-    /// The disk took too long: what becomes of the frame is not known, and it may be kept.
-    #[error("the disk is slow")]
-    Slow,
-    /// A write or sync failed; nothing of its batch counts as kept.
-    #[error("the spool failed: {0}")]
-    Failed(String),
-    /// Another process holds the data folder.
-    #[error(
-        "{path} is in use by process {pid}: stop it first, or give this one another --data folder"
-    )]
-    Locked { path: PathBuf, pid: String },
-    /// The folder cannot be used.
-    #[error("{path}: {why}")]
-    Folder { path: PathBuf, why: String },
-    /// One frame is larger than a segment takes.
-    #[error("a frame of {bytes} bytes is over the limit of {max_bytes}")]
-    FrameTooLarge { bytes: u64, max_bytes: u64 },
 }
 
 /// A request as the spool keeps it beside its events; method and headers stand in its received event.
@@ -266,6 +240,8 @@ pub struct Status {
     pub durable: u64,
     /// Damaged ranges found since the folder was made.
     pub damaged: usize,
+    /// While it refuses for want of room: the reader that keeps most from going, and how many frames it has not released.
+    pub held_by: Option<(String, u64)>,
 }
 
 /// A frame as a reader sees it.
@@ -455,13 +431,42 @@ impl Spool {
         shared.tracks.all().iter().map(lag).collect()
     }
 
+    /// Frames that readers lost unread, by their names, also those that have no place now and before the last start.
+    #[must_use]
+    pub fn lost(&self) -> HashMap<String, u64> {
+        self.running.shared.tracks.lost()
+    }
+
+    /// Nobody asks any more what the reader of that name lost.
+    pub fn forget_losses(&self, name: &str) {
+        self.running.shared.tracks.forget_losses(name);
+    }
+
+    /// Free bytes of the file system below which nothing is taken, as they are in force: a share of a small one.
+    #[must_use]
+    pub fn free_min_bytes(&self) -> u64 {
+        self.running.shared.bounds.free_min_bytes
+    }
+
+    /// Whether appends are refused, or half of what may be kept waits for the reader of that name: it must not dawdle.
+    #[must_use]
+    pub fn is_urgent(&self, name: &str) -> bool {
+        let shared = &self.running.shared;
+        let released = shared.tracks.named(name).map_or(u64::MAX, |track| track.released());
+        shared.gate.reason().is_some()
+            || shared.shelf.bytes_behind(released) >= shared.bounds.written_max_bytes / 2
+    }
+
     /// What readiness and metrics show.
     #[must_use]
     pub fn status(&self) -> Status {
         let shared = &self.running.shared;
+        let refusing = shared.gate.reason();
+        let is_out = matches!(refusing, Some(SpoolError::Full { .. } | SpoolError::NoRoom { .. }));
         Status {
+            held_by: is_out.then(|| shared.tracks.slowest(shared.durable())).flatten(),
             posture: if shared.mode == Mode::Direct { "direct" } else { "buffered" },
-            refusing: shared.gate.reason(),
+            refusing,
             slow: shared.is_slow(),
             used_bytes: shared.shelf.held().files,
             durable: shared.durable(),

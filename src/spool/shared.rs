@@ -201,7 +201,7 @@ impl Shared {
 
     fn count_refusal(&self, why: SpoolError) -> SpoolError {
         self.facts.refused(match why {
-            SpoolError::Full { .. } => Refused::Full,
+            SpoolError::Full { .. } | SpoolError::NoRoom { .. } => Refused::Full,
             SpoolError::Busy => Refused::Busy,
             SpoolError::Slow => Refused::Slow,
             _ => Refused::Failed,

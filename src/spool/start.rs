@@ -2,10 +2,12 @@
 //! reader is called, and the frame to begin with.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::{Kept, OnFull, Spool, SpoolError};
+use super::{Kept, OnFull, Reader, Spool, SpoolError};
 use crate::clock::Time;
 use crate::id::Uuid;
+use crate::journal::is_full;
 
 /// What the reader is called that looks for those whom an event concerns: where it stands, all stand that have no
 /// place of their own.
@@ -47,6 +49,20 @@ impl Spool {
             (None, Start::At(sequence)) => {
                 sequence.saturating_sub(1).clamp(before_oldest, shared.durable())
             }
+        }
+    }
+
+    /// As [`Spool::reader`], but for a reader that begins again at the oldest frame, wherever it stood: at no moment
+    /// does it hold nothing.
+    ///
+    /// # Errors
+    /// When the cursors cannot be written.
+    pub fn reader_again(&self, name: &str, on_full: OnFull) -> Result<Reader, SpoolError> {
+        let shared = &self.running.shared;
+        let track = shared.tracks.restart(name, on_full, self.start(None, Start::Oldest));
+        match shared.save_cursors() {
+            Err(fault) if !is_full(&fault) => Err(shared.refuse_cursor(&fault)),
+            _ => Ok(Reader::new(Arc::clone(shared), track)),
         }
     }
 

@@ -138,6 +138,16 @@ impl Tracks {
         (track, saved.is_none())
     }
 
+    /// The reader of that name stands there from now on, wherever it stood before.
+    pub(super) fn restart(&self, name: &str, on_full: OnFull, released: u64) -> Arc<Track> {
+        let mut state = self.lock();
+        state.unopened.remove(name);
+        let track = Arc::new(Track::new(name, on_full, released));
+        state.tracks.insert(name.to_owned(), Arc::clone(&track));
+        state.is_changed = true;
+        track
+    }
+
     /// A reader begins to read.
     pub(super) fn join(&self, track: &Arc<Track>) {
         self.lock().reading.push(Arc::clone(track));
@@ -258,6 +268,15 @@ impl Tracks {
             }
         }
         holds
+    }
+
+    /// Of the readers that hold, the one that is furthest behind `durable`, and by how many frames; none: nothing waits.
+    pub(super) fn slowest(&self, durable: u64) -> Option<(String, u64)> {
+        let state = self.lock();
+        let holding = state.tracks.values().filter(|track| track.holds());
+        let slowest = holding.min_by_key(|track| track.released())?;
+        let frames = durable.saturating_sub(slowest.released());
+        (frames > 0).then(|| (slowest.name.clone(), frames))
     }
 
     /// Frames up to `last` are about to go: who has not released them loses them. Returns how many each lost.

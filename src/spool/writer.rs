@@ -8,7 +8,7 @@ use super::SpoolError;
 use super::queue::Batch;
 use super::ring::Written;
 use super::shared::Shared;
-use crate::journal::{Journal, JournalError, Space};
+use crate::journal::{Journal, JournalError};
 
 /// Failures closer together than this are no accident.
 const FAILURE_SPAN: Duration = Duration::from_mins(1);
@@ -100,12 +100,16 @@ impl<'a> Writer<'a> {
         match error {
             JournalError::Full(text) => {
                 let space = shared.disk.space(&shared.folder).unwrap_or_default();
-                let Space { free, total } = space;
-                let numbers = (total.saturating_sub(free), total);
-                if shared.gate.set_disk(Some(numbers)) {
-                    tracing::warn!(fault = text, "the disk is full: appends are refused");
+                let (free_bytes, free_min_bytes) = (space.free, shared.bounds.free_min_bytes);
+                if shared.gate.set_disk(Some((free_bytes, free_min_bytes))) {
+                    tracing::warn!(
+                        fault = text,
+                        free = free_bytes,
+                        free_min_bytes,
+                        "the disk is full: appends are refused"
+                    );
                 }
-                SpoolError::Full { used_bytes: numbers.0, max_bytes: numbers.1 }
+                SpoolError::NoRoom { free_bytes, free_min_bytes }
             }
             JournalError::Failed(text) => {
                 let why = SpoolError::Failed(text.clone());

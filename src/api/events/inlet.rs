@@ -109,7 +109,9 @@ impl Visitor {
         for frame in frames(events) {
             let all = frame.len();
             let new = self.append(received, frame).await.map_err(|fault| match fault {
-                SpoolError::Full { .. } => Goodbye(1013, "The gateway is full".into()),
+                SpoolError::Full { .. } | SpoolError::NoRoom { .. } => {
+                    Goodbye(1013, "The gateway is full".into())
+                }
                 _ => Goodbye(1013, "The gateway cannot keep events right now".into()),
             })?;
             facts.published(Transport::Websocket, Outcome::Kept, new);

@@ -110,7 +110,7 @@ async fn a_full_disk_refuses_and_the_spool_goes_on_by_itself() {
             break why;
         }
     };
-    assert!(matches!(refusal, SpoolError::Full { .. }), "{refusal}");
+    assert!(matches!(refusal, SpoolError::NoRoom { .. }), "{refusal}");
     disk.set(Plan::default());
     while spool.admit().is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,6 +1,8 @@
 //! The index beside the plain reading of all events: what questions find, page by page, after retention, restarts,
 //! losses and damage.
 
+mod room;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,0 +1,96 @@
+//! An index without room or that cannot be written: what it holds of the spool, what it says of itself, what it gives up.
+
+use std::time::Duration;
+
+use super::*;
+use crate::spool::{Capture, SpoolError};
+
+/// A request's frame of about 30 KB, with its event.
+fn large(number: u32) -> Frame {
+    let body = Bytes::from(vec![b'x'; 30_000]);
+    let capture = Capture { webhook: Uuid::from_u128(9), body, ..Capture::default() };
+    Frame::encode(ACCOUNT, Some(WORKSPACE), now(), &[event(number)], Some(&capture))
+}
+
+#[test]
+fn what_an_index_that_stands_still_does_not_hold_is_not_let_go() {
+    let folder = Folder::new();
+    wait(async {
+        let options = crate::spool::Options {
+            direct: false,
+            free_min_bytes: 0,
+            spool_max_bytes: 4 << 20,
+            ..crate::spool::Options::default()
+        };
+        let (clock, telemetry) = (Arc::new(Clock::fixed(now())), Telemetry::new());
+        let opened = Spool::open(&folder.0, options, &clock, &telemetry);
+        let (spool, _) = opened.expect("a spool");
+        let history: History = Box::new(|_| Ok(()));
+        let feed = Feed::start(&folder.0, Options::default(), &spool, &clock, &telemetry, history);
+        let feed = feed.expect("a feed");
+        append(&spool, 1..=1).await;
+        assert_eq!(total(&feed, 1).await, 1);
+        let other = rusqlite::Connection::open(folder.0.join(FILE_NAME)).expect("a connection");
+        other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        let mut count = 1;
+        let refusal = loop {
+            match spool.append(large(count + 1)).await {
+                Ok(_) => count += 1,
+                Err(why) => break why,
+            }
+            assert!(count < 1000, "it let go of what is not in the index");
+        };
+        assert!(matches!(refusal, SpoolError::Full { .. }), "{refusal}");
+        let (name, frames) = spool.status().held_by.expect("somebody holds it");
+        // What was added last may not be durable there.
+        assert!(name == READER && frames >= u64::from(count - 1), "{name} {frames}");
+        while feed.standing().halted.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let standing = feed.standing();
+        assert_eq!(standing.frames, u64::from(count - 1));
+        let lag = format!("hookgate_feed_lag_frames {}\n", count - 1);
+        assert!(telemetry.print().contains(&lag), "{}", telemetry.print());
+        other.execute_batch("ROLLBACK").expect("no lock");
+        assert_eq!(total(&feed, count.into()).await, u64::from(count), "nothing was lost");
+        while spool.admit().is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        spool.append(large(count + 1)).await.expect("a receipt");
+        assert_eq!(total(&feed, u64::from(count) + 1).await, u64::from(count) + 1);
+        assert_eq!(feed.standing(), Standing::default());
+        assert!(telemetry.print().contains("hookgate_spool_dropped_frames_total 0\n"));
+        feed.stop().await;
+        spool.close();
+    });
+}
+
+#[test]
+fn old_events_make_room_for_new_ones_in_the_same_file() {
+    let folder = Folder::new();
+    let mut index = filled(&folder, 3000);
+    let (used, spare) = (index.used_bytes().expect("bytes"), index.spare_bytes().expect("bytes"));
+    let mut gone = 0;
+    while let Some(slice) = index.shed(&Options::default(), now()).expect("a slice") {
+        gone += slice;
+    }
+    // Each fourth is an audit event.
+    assert_eq!(gone, 3000 / 4 * 3);
+    assert!(index.used_bytes().expect("bytes") < used);
+    assert!(index.spare_bytes().expect("bytes") > spare);
+    let left = pages(&folder, question(Some(WORKSPACE), &json!({}), 100)).0;
+    assert!(!left.is_empty());
+}
+
+#[test]
+fn the_log_is_an_empty_file_once_it_is_cut() {
+    let folder = Folder::new();
+    let index = filled(&folder, 300);
+    let log = folder.0.join(format!("{FILE_NAME}-wal"));
+    let bytes = || std::fs::metadata(&log).expect("a log").len();
+    assert!(index.checkpoint().expect("a checkpoint"));
+    assert!(bytes() > 0);
+    index.cut_log().expect("a cut");
+    assert_eq!(bytes(), 0);
+    assert_eq!(index.cursor(), 300);
+}
