@@ -54,6 +54,8 @@ pub(super) enum Problem {
     Limited { retry_after_seconds: u64 },
     /// The store has no time or no room.
     Unavailable { retry_after_seconds: u64 },
+    /// The index does not hold yet what is asked for, if it is there at all.
+    Behind { frames: u64 },
     /// The store failed; what it said is for the log.
     Store(StoreError),
     /// The index of events failed; likewise.
@@ -168,6 +170,14 @@ impl Problem {
             Self::Unavailable { retry_after_seconds } => {
                 Reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
                     .with(RETRY_AFTER, (*retry_after_seconds).into())
+            }
+            Self::Behind { frames } => {
+                let detail = format!(
+                    "The index of events is {frames} frames behind, and does not know it yet: ask again. If it stays \
+                     behind, the operator's /readyz says why"
+                );
+                Reply::detail(StatusCode::SERVICE_UNAVAILABLE, &detail)
+                    .with(RETRY_AFTER, BUSY_RETRY_SECONDS.into())
             }
             Self::Engine | Self::Store(_) | Self::Feed(_) | Self::Shelf(_) => {
                 Reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

@@ -69,8 +69,8 @@ pub enum FeedError {
     #[error("the feed is busy")]
     Busy,
     /// What was kept last is not in it yet.
-    #[error("the feed is behind the spool")]
-    Behind,
+    #[error("the index is {frames} frames behind")]
+    Behind { frames: u64 },
     /// A count did not end in its time.
     #[error("counting takes longer than {seconds} seconds")]
     Slow { seconds: u64 },
@@ -236,7 +236,11 @@ impl Feed {
         }
         let is_there = self.reach(REQUESTS_REACH_MAX).await;
         let found = find().await?;
-        if found.is_none() && !is_there { Err(FeedError::Behind) } else { Ok(found) }
+        if found.is_none() && !is_there {
+            let frames = self.behind(self.inner.spool.status().durable);
+            return Err(FeedError::Behind { frames });
+        }
+        Ok(found)
     }
 
     /// Which of these ids are events of a workspace of an account, as far as the index has come: nobody is waited for.

@@ -25,7 +25,8 @@ const INTERVAL_MIN: f64 = 0.01;
 impl From<FeedError> for Problem {
     fn from(fault: FeedError) -> Self {
         match fault {
-            FeedError::Busy | FeedError::Behind => Self::Unavailable { retry_after_seconds: 1 },
+            FeedError::Busy => Self::Unavailable { retry_after_seconds: 1 },
+            FeedError::Behind { frames } => Self::Behind { frames },
             FeedError::Slow { seconds } => Self::Refused(format!(
                 "Counting takes longer than {seconds} seconds: ask for a shorter time"
             )),

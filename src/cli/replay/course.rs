@@ -27,6 +27,10 @@ const FAILURES_MAX: usize = 20;
 /// Before the first line of progress, and between two where nobody watches.
 const QUIET: Duration = Duration::from_millis(500);
 const SELDOM: Duration = Duration::from_secs(10);
+/// Longest wait for an index that comes no nearer, for one that does, and between two questions how near it is.
+const STILL_MAX: Duration = Duration::from_secs(20);
+const INDEX_MAX: Duration = Duration::from_mins(15);
+const INDEX_LOOK: Duration = Duration::from_millis(500);
 
 /// Until a destination that has as much to do as it may is asked again.
 const FILLED_PAUSE: Duration = Duration::from_secs(1);
@@ -68,6 +72,8 @@ pub(super) struct Course<'a> {
     walked: u64,
     told: usize,
     warned: usize,
+    /// Frames that the index did not hold at the end.
+    behind: u64,
     /// Whether a terminal shows what is printed.
     is_watched: bool,
     shown: Instant,
@@ -95,26 +101,58 @@ impl<'a> Course<'a> {
             walked: 0,
             told: 0,
             warned: 0,
+            behind: 0,
             is_watched,
             shown: now,
         })
     }
 
+    fn address(&self) -> String {
+        format!("{}{}/requests/replay", self.remote.base, self.remote.place)
+    }
+
+    fn read<'b>(&self, answer: &'b [u8]) -> Result<Slice<'b>, Failure> {
+        serde_json::from_slice(answer).map_err(|fault| {
+            Failure::No(format!("{}: this is no slice of a replay: {fault}", self.remote.base))
+        })
+    }
+
+    /// Waits until the index holds what is kept: a walk would pass over what it does not hold.
+    pub(super) async fn await_index(&self) -> Result<(), Failure> {
+        let mut question = self.place.question().clone();
+        (question["mode"], question["limit"]) = ("count".into(), 1.into());
+        let (mut least, mut nearer, mut said) = (u64::MAX, Instant::now(), None);
+        loop {
+            let body = question.to_string();
+            let answer = self.remote.exchange(Method::POST, &self.address(), body).await?;
+            let behind = self.read(&answer)?.behind;
+            if behind == 0 {
+                return Ok(());
+            }
+            if behind < least {
+                (least, nearer) = (behind, Instant::now());
+            }
+            if nearer.elapsed() >= STILL_MAX || self.began.elapsed() >= INDEX_MAX {
+                return Err(Failure::Late(late(behind)));
+            }
+            if said.is_none_or(|said: Instant| said.elapsed() >= SELDOM) {
+                say(&format!("waiting for the index of events, {behind} frames behind"));
+                said = Some(Instant::now());
+            }
+            tokio::time::sleep(INDEX_LOOK).await;
+        }
+    }
+
     /// Walks to the end.
     pub(super) async fn walk(&mut self) -> Result<(), Failure> {
-        let address = format!("{}{}/requests/replay", self.remote.base, self.remote.place);
+        self.await_index().await?;
+        let address = self.address();
         let limit = self.rate.map_or(SLICE_MAX, |rate| (rate as u64).clamp(1, SLICE_MAX));
         loop {
             let mut question = self.place.question().clone();
             question["limit"] = limit.into();
             let answer = self.remote.exchange(Method::POST, &address, question.to_string()).await?;
-            let slice: Slice<'_> = serde_json::from_slice(&answer).map_err(|fault| {
-                Failure::No(format!("{}: this is no slice of a replay: {fault}", self.remote.base))
-            })?;
-            if slice.waits {
-                tokio::time::sleep(FILLED_PAUSE).await;
-                continue;
-            }
+            let slice = self.read(&answer)?;
             let refused = self.hand_on(&slice.events).await?;
             self.tell(&slice.failures);
             self.warn(&slice.redactions);
@@ -132,13 +170,7 @@ impl<'a> Course<'a> {
             };
             self.walked += slice.matched;
             if slice.after.is_null() {
-                if slice.behind > 0 {
-                    let behind = slice.behind;
-                    say(&format!(
-                        "the index is {behind} frames behind: the newest requests may be missing; \
-                         say it again, no event is emitted twice"
-                    ));
-                }
+                self.behind = slice.behind;
                 self.place.step(&slice.after, tally)?;
                 self.place.end();
                 return Ok(());
@@ -266,10 +298,26 @@ impl<'a> Course<'a> {
             (true, _) => print_line(&json!(tally).to_string())?,
             (false, _) => print_line(&line)?,
         }
+        if self.behind > 0 {
+            let behind = self.behind;
+            return Err(Failure::Partly(format!(
+                "the index is {behind} frames behind, the newest requests may be missing: say it again, no event is \
+                 emitted twice"
+            )));
+        }
         if [failing, gone, refused, undecided].into_iter().any(|count| count > 0) {
             Err(Failure::Partly(line))
         } else {
             Ok(())
         }
     }
+}
+
+/// What there is to do about an index that stands still.
+fn late(behind: u64) -> String {
+    format!(
+        "the index of events is {behind} frames behind and comes no nearer; nothing was replayed. The gateway's \
+         /readyz says why: make room on its disk, or stop it, delete feed.db* in its data folder and start it; then say \
+         the same again"
+    )
 }

@@ -298,3 +298,37 @@ fn nothing_behind_until_is_listed_replayed_or_compared() {
     let said = replay("2026-11-24T00:00:00Z");
     assert_eq!(said, "5 requests, 3 events kept, 2 had their event\n");
 }
+
+#[test]
+fn an_index_that_stands_still_is_waited_for_and_named() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(BROKEN);
+    served.post(&hook, "{\"number\": 0}");
+    let replay = ["replay", "--status", "failed", "--since", EARLIER];
+    assert_eq!(served.answered(&[&replay[..], &["--dry-run"]].concat()), "1 would be replayed\n");
+    let index = served.config.server.data.join("feed.db");
+    let other = rusqlite::Connection::open(index).expect("the index");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let last = served.post(&hook, "{\"number\": 1}").receipt().to_owned();
+    let (code, said) = served.refused(&["explain", &last], &served.key);
+    assert!(code == 1 && said.contains("The index of events is 1 frames behind"), "{code}: {said}");
+    let (code, said) = served.refused(&replay, &served.key);
+    assert!(code == 7 && said.contains("nothing was replayed"), "{code}: {said}");
+    assert!(said.contains("waiting for the index of events, 1 frames behind"), "{said}");
+    let ready = served.ask("/readyz");
+    let told = ready.json();
+    assert_eq!((ready.status, &told["index"]["frames_behind"]), (200, &json!(1)), "{told}");
+    let degraded = told["degraded"].to_string();
+    assert!(degraded.contains("stands still, 1 frames behind"), "{told}");
+    assert!(degraded.contains("delete feed.db"), "it says the way out: {told}");
+    served.save(&hook, MENDED);
+    let said = std::thread::scope(|scope| {
+        let replayed = scope.spawn(|| served.answered(&replay));
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        other.execute_batch("ROLLBACK").expect("no lock");
+        replayed.join().expect("an end")
+    });
+    assert_eq!(said, "2 requests, 2 events kept\n");
+    let told = served.ask("/readyz").json();
+    assert_eq!(told["degraded"], json!([]), "{told}");
+}
