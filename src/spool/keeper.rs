@@ -177,7 +177,17 @@ impl<'a> Keeper<'a> {
         let free = self.space.map(|space| space.free);
         shared.facts.measured(held.files, free, shared.shelf.count());
         let bound = shared.bounds.written_max_bytes;
-        if held.written >= bound {
+        if held.written >= bound && self.is_spent() {
+            // Of a bound that was lowered: only a batch can begin another segment, and then this one goes.
+            shared.ends.store(true, Ordering::Release);
+            if shared.gate.set_spool(None) {
+                tracing::info!(
+                    written = held.written,
+                    bound,
+                    "nothing waits in the spool: it goes on in a new segment"
+                );
+            }
+        } else if held.written >= bound {
             shared.gate.set_spool(Some((held.written, bound)));
         } else if shared.gate.is_spool_full()
             && held.written <= bound / 20 * 19
@@ -185,6 +195,14 @@ impl<'a> Keeper<'a> {
         {
             tracing::info!(written = held.written, bound, "the spool has room again");
         }
+    }
+
+    /// Whether there is the newest segment alone, and nobody waits for anything in it.
+    fn is_spent(&self) -> bool {
+        let shared = self.shared;
+        let holding = shared.tracks.holds(shared.durable()).holding;
+        let newest = shared.shelf.newest();
+        shared.shelf.count() == 1 && newest.is_some_and(|newest| newest.last() <= holding)
     }
 
     /// Retires released segments whose time has come; under pressure at once, and then also what a reader that drops
@@ -198,7 +216,7 @@ impl<'a> Keeper<'a> {
         let released = candidates.iter().filter(|segment| segment.last() <= holds.all);
         let mut released_bytes: u64 = released.map(|segment| segment.size()).sum();
         for (retired, segment) in candidates.into_iter().enumerate() {
-            let spool_tight = written > shared.bounds.written_max_bytes / 10 * 9;
+            let spool_tight = written > shared.bounds.written_soft_bytes;
             // A disk may be full for us alone (a quota): then one segment a round, until a write succeeds.
             let disk_tight = self.space.is_some_and(|space| space.free < self.free_enough())
                 || (shared.gate.is_disk_full() && retired == 0);
@@ -294,8 +312,7 @@ impl<'a> Keeper<'a> {
     fn retire_one(&self, segment: &Arc<Segment>, may_recycle: bool) {
         let shared = self.shared;
         for (reader, frames) in shared.tracks.drop_until(segment.last()) {
-            shared.facts.dropped(frames);
-            tracing::warn!(reader, frames, "the spool is full: a reader lost its oldest frames");
+            shared.tell_lost(&reader, frames);
         }
         let whole = segment.size() == shared.bounds.segment_bytes;
         let spares_bytes = shared.bounds.spool_max_bytes / SPARES_SHARE;

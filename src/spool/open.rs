@@ -203,6 +203,7 @@ pub(super) fn prepare(
         watch_bell: Bell::default(),
         pace: Pace::default(),
         durable: AtomicU64::new(last),
+        ends: AtomicBool::new(false),
         damaged: AtomicUsize::new(damaged),
         has_untold: AtomicBool::new(damaged > 0),
         seals,

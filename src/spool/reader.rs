@@ -291,7 +291,7 @@ impl Reader {
     /// follows within about 100 ms, or at [`Reader::save`].
     pub fn release(&mut self, sequence: u64) {
         let done = if sequence >= self.given { self.next - 1 } else { sequence };
-        self.track.released.fetch_max(done, Ordering::AcqRel);
+        self.track.release(done);
     }
 
     /// The last frame released.
@@ -302,6 +302,7 @@ impl Reader {
 
     /// Goes back to the first frame not released.
     pub fn rewind(&mut self) {
+        self.shared.forget_read(&self.track);
         self.given = self.track.released();
         self.next = self.given + 1;
         self.place = None;
@@ -318,6 +319,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.shared.forget_read(&self.track);
         self.shared.tracks.leave(&self.track);
     }
 }

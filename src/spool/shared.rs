@@ -17,7 +17,7 @@ use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::Ring;
 use super::seals::Seals;
-use super::tracks::Tracks;
+use super::tracks::{Track, Tracks};
 use super::watch::Pace;
 use super::{Frame, Lag, Options, SpoolError, cursor};
 use crate::clock::{Clock, Held, Time};
@@ -42,6 +42,8 @@ pub(super) struct Bounds {
     pub(super) spool_max_bytes: u64,
     /// Durable bytes past which appends are refused: room for the segment at hand and a spare is taken off.
     pub(super) written_max_bytes: u64,
+    /// Durable bytes past which segments go before their time: those who send must not meet the bound meanwhile.
+    pub(super) written_soft_bytes: u64,
     pub(super) free_min_bytes: u64,
     pub(super) retention_micros: i64,
     pub(super) retention_max_bytes: u64,
@@ -63,11 +65,14 @@ impl Bounds {
         let wanted = options.segment_bytes.min(options.spool_max_bytes / SEGMENTS_MIN).min(share);
         let segment_bytes = (wanted / BLOCK_BYTES * BLOCK_BYTES).max(16 * BLOCK_BYTES);
         let frame_max_bytes = (segment_bytes - BLOCK_BYTES).min(options.queue_max_bytes as u64);
+        let written_max_bytes = options.spool_max_bytes.saturating_sub(2 * segment_bytes);
+        let most = written_max_bytes.saturating_sub(2 * segment_bytes);
         Self {
             segment_bytes,
             first_bytes: segment_bytes.min(SEGMENT_MIN_BYTES),
             spool_max_bytes: options.spool_max_bytes,
-            written_max_bytes: options.spool_max_bytes.saturating_sub(2 * segment_bytes),
+            written_max_bytes,
+            written_soft_bytes: most.min(written_max_bytes / 10 * 9),
             free_min_bytes,
             retention_micros: i64::try_from(options.retention.as_micros()).unwrap_or(i64::MAX),
             retention_max_bytes: options.retention_max_bytes,
@@ -140,6 +145,8 @@ pub(super) struct Shared {
     pub(super) pace: Pace,
     /// The highest durable sequence.
     pub(super) durable: AtomicU64,
+    /// The segment at hand ends with what is in it: the next batch begins another one.
+    pub(super) ends: AtomicBool,
     /// Durable bytes of all segments, as far as the keeper has counted, and what the writer added since.
     pub(super) written: AtomicU64,
     pub(super) damaged: AtomicUsize,
@@ -249,6 +256,20 @@ impl Shared {
     /// A cursor file that could not be written.
     pub(super) fn refuse_cursor(&self, fault: &std::io::Error) -> SpoolError {
         SpoolError::Folder { path: self.cursors.clone(), why: fault.to_string() }
+    }
+
+    /// Frames that a reader will never give.
+    pub(super) fn tell_lost(&self, reader: &str, frames: u64) {
+        self.facts.dropped(frames);
+        tracing::warn!(reader, frames, "the spool is full: a reader lost its oldest frames");
+    }
+
+    /// A reader gives up what it read and has not released.
+    pub(super) fn forget_read(&self, track: &Arc<Track>) {
+        let frames = self.tracks.forget_read(track);
+        if frames > 0 {
+            self.tell_lost(&track.name, frames);
+        }
     }
 
     /// Frames and seconds between `released` and the newest frame.

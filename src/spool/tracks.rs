@@ -27,6 +27,10 @@ pub(super) struct Track {
     pub(super) position: AtomicU64,
     /// What was saved of it.
     saved: AtomicU64,
+    /// Everything up to and with this sequence was let go by the reader itself.
+    done: AtomicU64,
+    /// Ranges that went from the disk while they were read and not done with: whoever has them may yet be done.
+    owed: Mutex<Vec<(u64, u64)>>,
 }
 
 impl Track {
@@ -38,7 +42,22 @@ impl Track {
             released: AtomicU64::new(released),
             position: AtomicU64::new(released + 1),
             saved: AtomicU64::new(u64::MAX),
+            done: AtomicU64::new(released),
+            owed: Mutex::default(),
         }
+    }
+
+    /// Everything up to and with a sequence is done with.
+    pub(super) fn release(&self, sequence: u64) {
+        self.released.fetch_max(sequence, Ordering::AcqRel);
+        self.done.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// What was read is forgotten, and read again where it still can be: how many frames were lost by that.
+    fn lose_owed(&self) -> u64 {
+        let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        let done = self.done.load(Ordering::Acquire);
+        owed.iter().map(|(first, last)| last.saturating_sub((*first - 1).max(done))).sum()
     }
 
     /// What it does from now on when the spool is full.
@@ -76,6 +95,13 @@ struct State {
     lost: Losses,
     /// Something was opened or forgotten that is not saved.
     is_changed: bool,
+}
+
+impl State {
+    fn lose(&mut self, name: &str, frames: u64) {
+        *self.lost.entry(name.to_owned()).or_default() += frames;
+        self.is_changed = true;
+    }
 }
 
 /// All places at one moment: what was released by then, whatever moved while they were looked at, was released while
@@ -151,6 +177,15 @@ impl Tracks {
     /// A reader begins to read.
     pub(super) fn join(&self, track: &Arc<Track>) {
         self.lock().reading.push(Arc::clone(track));
+    }
+
+    /// A reader gives up what it read and has not released; how many frames of it are gone.
+    pub(super) fn forget_read(&self, track: &Arc<Track>) -> u64 {
+        let frames = track.lose_owed();
+        if frames > 0 {
+            self.lock().lose(&track.name, frames);
+        }
+        frames
     }
 
     /// A reader reads no more; those that were opened go on holding.
@@ -279,19 +314,29 @@ impl Tracks {
         (frames > 0).then(|| (slowest.name.clone(), frames))
     }
 
-    /// Frames up to `last` are about to go: who has not released them loses them. Returns how many each lost.
+    /// Frames up to `last` are about to go: who has not read them loses them. Returns how many each lost. What was read
+    /// and not released counts once that is forgotten, see [`Tracks::forget_read`].
     pub(super) fn drop_until(&self, last: u64) -> Vec<(String, u64)> {
         let mut losses = Vec::new();
         let mut state = self.lock();
         for track in state.tracks.values().filter(|track| !track.holds()) {
             let before = track.released.fetch_max(last, Ordering::AcqRel);
-            if before < last {
-                losses.push((track.name.clone(), before));
+            if before >= last {
+                continue;
+            }
+            let is_reading = state.reading.iter().any(|other| Arc::ptr_eq(other, track));
+            let position = track.position.load(Ordering::Relaxed).clamp(before + 1, last + 1);
+            let read = if is_reading { position - 1 } else { before };
+            if read > before {
+                let mut owed = track.owed.lock().unwrap_or_else(PoisonError::into_inner);
+                owed.push((before + 1, read));
+            }
+            if read < last {
+                losses.push((track.name.clone(), last - read));
             }
         }
-        for (name, before) in &losses {
-            state.lost.entry(name.clone()).or_default().add(before + 1, last);
-            state.is_changed = true;
+        for (name, frames) in &losses {
+            state.lose(name, *frames);
         }
         losses.into_iter().map(|(name, before)| (name, last - before)).collect()
     }
@@ -322,6 +367,26 @@ mod tests {
         assert_eq!(snapshot.lost()["lossy"].to_string(), "25,11-30");
         tracks.forget("late");
         assert_eq!(tracks.holds(100), Holds { all: 30, holding: 100 });
+    }
+
+    #[test]
+    fn what_was_read_is_lost_only_once_it_is_forgotten() {
+        let tracks = Tracks::new(Places::new(), Losses::new());
+        let track = open(&tracks, "lossy", OnFull::DropOldest, 0);
+        tracks.join(&track);
+        track.position.store(11, Ordering::Relaxed);
+        assert_eq!(tracks.drop_until(10), []);
+        assert_eq!(tracks.drop_until(20), [("lossy".to_owned(), 10)]);
+        track.release(4);
+        assert_eq!((track.released(), tracks.lost_by("lossy")), (20, 10));
+        assert_eq!(tracks.forget_read(&track), 6, "4 were delivered");
+        assert_eq!(tracks.forget_read(&track), 0, "once");
+        assert_eq!(tracks.lost_by("lossy"), 16);
+        track.position.store(31, Ordering::Relaxed);
+        assert_eq!(tracks.drop_until(30), []);
+        track.release(30);
+        assert_eq!(tracks.forget_read(&track), 0);
+        assert_eq!(tracks.lost_by("lossy"), 16);
     }
 
     #[test]

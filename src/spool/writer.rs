@@ -46,6 +46,9 @@ impl<'a> Writer<'a> {
         }
         let began = Instant::now();
         let now = self.shared.clock.now().micros();
+        if self.shared.ends.swap(false, Ordering::AcqRel) {
+            self.journal.seal(now);
+        }
         match self.journal.write(&mut batch.buffer, batch.first, last, now) {
             Ok((segment, offset)) => {
                 let facts = (batch.frames, batch.buffer.len() as u64, batch.since);
@@ -87,7 +90,10 @@ impl<'a> Writer<'a> {
         shared.pace.note(frames, waited);
         shared.facts.kept(frames, bytes, waited, began.elapsed());
         let written = shared.written.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let bound = shared.bounds.written_max_bytes;
+        let (soft, bound) = (shared.bounds.written_soft_bytes, shared.bounds.written_max_bytes);
+        if written > soft && written - bytes <= soft {
+            shared.bell.ring();
+        }
         if written >= bound && shared.gate.set_spool(Some((written, bound))) {
             shared.bell.ring();
             tracing::warn!(written, bound, "the spool is full: appends are refused");

@@ -131,15 +131,9 @@ async fn a_reader_that_drops_loses_the_oldest_and_refuses_nobody() {
     let tiny = Options { spool_max_bytes: 4 << 20, ..options() };
     let (spool, _) = open(&folder.0, tiny);
     let mut reader = spool.reader("lossy", OnFull::DropOldest).expect("a reader");
-    let total = 200;
+    let total = 1000;
     for number in 0..total {
-        loop {
-            match spool.append(frame(number, 60_000)).await {
-                Ok(_) => break,
-                Err(SpoolError::Full { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
-                Err(why) => panic!("{why}"),
-            }
-        }
+        spool.append(frame(number, 60_000)).await.expect("a receipt");
     }
     let dropped = reader.lag().dropped;
     let numbers = drain(&spool, &mut reader).await;
@@ -439,4 +433,31 @@ fn segments(data: &Path) -> Vec<PathBuf> {
         paths.filter(|path| path.extension().is_some_and(|ending| ending == "log")).collect();
     logs.sort();
     logs
+}
+
+#[tokio::test]
+async fn a_bound_that_is_lowered_below_the_last_segment_refuses_nobody_for_ever() {
+    let folder = Folder::new();
+    let (spool, _) = open(&folder.0, options());
+    let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    for number in 0..160 {
+        spool.append(frame(number, 60_000)).await.expect("a receipt");
+    }
+    drop(reader);
+    spool.close();
+    drop(spool);
+    let (spool, _) = open(&folder.0, Options { spool_max_bytes: 4 << 20, ..options() });
+    reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    for number in 160..280 {
+        let kept = tokio::time::timeout(Duration::from_secs(20), async {
+            while spool.append(frame(number, 60_000)).await.is_err() {
+                // What was kept before the bound was lowered is not lost for it.
+                drain(&spool, &mut reader).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(kept.await.is_ok(), "{number}: {:?}", spool.status().refusing);
+    }
+    drain(&spool, &mut reader).await;
+    assert!(spool.status().used_bytes <= 5 << 20, "{}", spool.status().used_bytes);
 }
