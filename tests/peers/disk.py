@@ -185,6 +185,30 @@ def check_unreachable(checks, folder):
         sink.shutdown()
 
 
+def check_index(checks, folder):
+    """Others take half of a disk while requests fail: what was acknowledged is in the index, and nothing stands still."""
+    what = "an index on a small disk"
+    broken = '{"event": "peer.sent", "resource": {"id": "peer"}}'
+    with mounted(folder / "disk") as disk, gateway.Gateway(folder, data=disk / "data") as server:
+        server.start()
+        (disk / "others").write_bytes(b"x" * (DISK_BYTES // 2))
+        load = Load(server, server.webhook("index", broken).path)
+        took = gateway.until(lambda: load.count(400) * len(FILLER) > DISK_BYTES, 4 * ROOM_SECONDS)
+        checks.true(f"{what}: it goes on, and the disk gets no other room", took, server.said())
+        load.stop()
+        print(f"{what}: {load.count(400)} requests failed, {load.count(503)} refused")
+        checks.true(f"{what}: all is delivered", gateway.until(server.is_drained, ROOM_SECONDS), server.said())
+        indexed = gateway.until(lambda: server.metric("feed_lag_frames") == 0, ROOM_SECONDS)
+        checks.true(f"{what}: all is indexed", indexed, server.said())
+        checks.equal(f"{what}: nobody lost a frame", server.metric("spool_dropped_frames_total"), 0)
+        failed = sum(1 for event in server.events() if event["event"].endswith(".failed"))
+        checks.equal(f"{what}: each failure was told", failed, load.count(400))
+        checks.true(f"{what}: each is in the index", server.metric("feed_indexed_total") >= 2 * failed, failed)
+        checks.true(f"{what}: the log of the index is small", (disk / "data/feed.db-wal").stat().st_size < 4 << 20)
+        checks.true(f"{what}: it is ready", gateway.until(server.is_ready, ROOM_SECONDS), server.said())
+        check_whole(checks, what, server)
+
+
 @contextlib.contextmanager
 def formatted(folder):
     """A file system of its own on a disk that can fail: ext4 in a file."""
@@ -348,7 +372,7 @@ def check_second(checks, folder):
 
 def check(checks, folder):
     """The whole script, each part in a folder of its own."""
-    parts = check_foreign, check_unreachable, check_read_only, check_hanging, check_last_damage, check_old_damage, check_second
+    parts = check_foreign, check_unreachable, check_index, check_read_only, check_hanging, check_last_damage, check_old_damage, check_second
     for part in parts:
         place = folder / part.__name__
         place.mkdir()
