@@ -21,7 +21,8 @@ use super::{ConfigFile, Form, environment};
 use crate::clock::{Clock, Time};
 use crate::config::{self, Config};
 use crate::seal::Keys;
-use crate::store;
+use crate::spool::{self, Lying};
+use crate::{feed, store};
 
 /// Bits of a file's mode that let others than its owner in.
 const OTHERS: u32 = 0o077;
@@ -145,6 +146,7 @@ fn examine(config: &Config) -> Vec<Finding> {
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         disk(config, (bytes(found.f_bavail), bytes(found.f_blocks)), &mut findings);
     }
+    room(config, &spool::look(&config.server.data), &mut findings);
     findings.0.extend(at_start(config));
     findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.0
@@ -372,6 +374,32 @@ fn disk(config: &Config, (free, whole): (u64, u64), findings: &mut Findings) {
             format!("spool and index may take {} MiB of {} MiB", asked >> 20, whole >> 20),
             "the file system is full before the bounds of the settings are reached",
             "lower spool.max_bytes and feed.max_bytes, or use a larger file system",
+        );
+    }
+}
+
+fn room(config: &Config, lying: &Lying, findings: &mut Findings) {
+    let bound = config.spool.max_bytes;
+    if lying.bytes > bound {
+        findings.add(
+            (Severity::Warning, "spool-over-bound"),
+            format!(
+                "the spool has {} MiB, spool.max_bytes is {} MiB",
+                lying.bytes >> 20,
+                bound >> 20
+            ),
+            "senders are answered 503 until enough of it is delivered and indexed",
+            "raise spool.max_bytes, or let the destinations take what waits",
+        );
+    }
+    let held = lying.held.get(feed::READER).copied().unwrap_or_default();
+    if held > bound / 2 {
+        findings.add(
+            (Severity::Warning, "index-behind"),
+            format!("the index of events holds {} MiB of the spool, of {} MiB", held >> 20, bound >> 20),
+            "what it does not hold is kept in the spool, and senders are answered 503 once that is full",
+            "see index and degraded of /readyz; where the index fails: stop the gateway, delete feed.db* in the data \
+             folder and start it, and the index is built again",
         );
     }
 }

@@ -133,6 +133,15 @@ fn a_user_a_limit_a_clock_and_a_disk_are_judged() {
         disk(&config, (free, whole), &mut findings);
         named(findings.0)
     };
+    let of_spool = |bytes, held| {
+        let mut findings = Findings::default();
+        let held = [(feed::READER.to_owned(), held), ("file".to_owned(), 500)].into();
+        room(&config, &Lying { bytes, held }, &mut findings);
+        named(findings.0)
+    };
+    assert_eq!(of_spool(500, 250), [""; 0]);
+    assert_eq!(of_spool(501, 250), ["warning spool-over-bound"]);
+    assert_eq!(of_spool(500, 251), ["warning index-behind"]);
     assert_eq!(of_disk(200, 1000), [""; 0]);
     assert_eq!(of_disk(199, 1000), ["warning disk-nearly-full"]);
     assert_eq!(of_disk(100, 1000), ["warning disk-nearly-full"]);

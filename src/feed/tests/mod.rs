@@ -341,7 +341,7 @@ fn what_is_too_old_goes_in_slices() {
     let folder = Folder::new();
     let mut index = filled(&folder, 400);
     let (far, near) = (now().plus_seconds(20 * 86_400), now().plus_seconds(2 * 86_400));
-    let options = Options { audit_days: 10, days: 1, bytes_max: u64::MAX, ..Options::default() };
+    let options = Options { audit_days: 10, days: 1, bytes_max: u64::MAX };
     let mut sweep = |now: Time, options: &Options| {
         index.restart_retention();
         let mut gone = 0;

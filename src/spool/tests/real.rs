@@ -461,3 +461,20 @@ async fn a_bound_that_is_lowered_below_the_last_segment_refuses_nobody_for_ever(
     drain(&spool, &mut reader).await;
     assert!(spool.status().used_bytes <= 5 << 20, "{}", spool.status().used_bytes);
 }
+
+#[tokio::test]
+async fn what_lies_in_a_folder_is_seen_beside_the_process_that_has_it() {
+    let folder = Folder::new();
+    assert_eq!(look(&folder.0), Lying::default());
+    let (spool, _) = open(&folder.0, options());
+    let mut reader = spool.reader("one", OnFull::Hold).expect("a reader");
+    let _late = spool.reader("late", OnFull::Hold).expect("a reader");
+    for number in 0..40 {
+        spool.append(frame(number, 60_000)).await.expect("a receipt");
+    }
+    drain(&spool, &mut reader).await;
+    spool.close();
+    let lying = look(&folder.0);
+    assert!(lying.bytes > 40 * 60_000, "{lying:?}");
+    assert_eq!((lying.held["one"], lying.held["late"]), (0, lying.bytes));
+}
