@@ -242,7 +242,7 @@ pub struct Status {
     pub durable: u64,
     /// Damaged ranges found since the folder was made.
     pub damaged: usize,
-    /// While it refuses for want of room: the reader that keeps most from going, and how many frames it has not released.
+    /// While it refuses for want of room: the reader that keeps most from going, and how many frames it holds.
     pub held_by: Option<(String, u64)>,
 }
 

@@ -1,5 +1,5 @@
-//! A spool as it lies in its folder, seen from outside: beside a process that has it, or without one. In: a data folder.
-//! Out: bytes of its files, and how many of them each reader holds. Takes no lock, changes nothing.
+//! A spool as it lies in its folder, seen from outside: beside a process that has it, or without one. In: a data
+//! folder. Out: bytes of its files, and how many of them each reader holds. Takes no lock, changes nothing.
 
 use std::collections::HashMap;
 use std::path::Path;

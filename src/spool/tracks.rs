@@ -305,7 +305,8 @@ impl Tracks {
         holds
     }
 
-    /// Of the readers that hold, the one that is furthest behind `durable`, and by how many frames; none: nothing waits.
+    /// Of the readers that hold, the one that is furthest behind `durable`, and by how many frames; none: nothing
+    /// waits.
     pub(super) fn slowest(&self, durable: u64) -> Option<(String, u64)> {
         let state = self.lock();
         let holding = state.tracks.values().filter(|track| track.holds());

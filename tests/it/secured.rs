@@ -10,7 +10,7 @@ use serde_json::Value;
 const ROWS: u32 = 78;
 
 /// The faults that have a row, and words by which each is known.
-const FAULTS: [(&str, &str); 23] = [
+const FAULTS: [(&str, &str); 24] = [
     ("F1", "kill -9"),
     ("F2", "power loss"),
     ("F3", "torn end"),
@@ -34,6 +34,7 @@ const FAULTS: [(&str, &str); 23] = [
     ("F21", "all of it at once"),
     ("F22", "file of keys"),
     ("F23", "certificate of ours that is changed"),
+    ("F24", "index that cannot be written"),
 ];
 /// Providers that ask before they send, at least.
 const ASKING_MIN: usize = 28;

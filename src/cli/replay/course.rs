@@ -317,7 +317,7 @@ impl<'a> Course<'a> {
 fn late(behind: u64) -> String {
     format!(
         "the index of events is {behind} frames behind and comes no nearer; nothing was replayed. The gateway's \
-         /readyz says why: make room on its disk, or stop it, delete feed.db* in its data folder and start it; then say \
-         the same again"
+         /readyz says why: make room on its disk, or stop it, delete feed.db* in its data folder and start it; then \
+         say the same again"
     )
 }

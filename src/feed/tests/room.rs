@@ -1,4 +1,5 @@
-//! An index without room or that cannot be written: what it holds of the spool, what it says of itself, what it gives up.
+//! An index without room or that cannot be written: what it holds of the spool, what it says of itself, what it gives
+//! up.
 
 use std::time::Duration;
 
