@@ -36,7 +36,9 @@ impl Api {
             let mut record = standing.clone();
             record.fields.insert(VERIFICATION.to_owned(), said.into());
             verification::complete(Some(&standing), &mut record, now, &self.clock);
-            if verification::vet(Some(&record), &self.options.providers, Means::ALL).is_err() {
+            let providers = &self.options.providers;
+            let vetted = verification::vet(Some(&standing), Some(&record), providers, Means::ALL);
+            if vetted.is_err() {
                 return Ok(false);
             }
             let places = vec![standing.account, standing.workspace.unwrap_or_default()];

@@ -208,6 +208,7 @@ pub(super) fn vet_reply(after: Option<&Record>) -> Result<(), Problem> {
 
 /// Refuses what verifies nothing.
 pub(super) fn vet(
+    before: Option<&Record>,
     after: Option<&Record>,
     providers: &Registry,
     means: Means,
@@ -262,7 +263,24 @@ pub(super) fn vet(
     let verification = after.verification();
     let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
     debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
-    vet_verifier(&verification, providers, means).map_err(|(part, says)| wrong(part, &says))
+    // What was taken before there was a rule does not keep its webhook from being changed.
+    let is_new = before.and_then(|before| before.fields.get(VERIFICATION)) != Some(said);
+    let made = vet_verifier(&verification, providers, means);
+    let vetted = made.and_then(|verifier| if is_new { vet_roles(&verifier) } else { Ok(()) });
+    vetted.map_err(|(part, says)| wrong(part, &says))
+}
+
+/// Refuses secrets of which it is not said what each is for.
+fn vet_roles(verifier: &Verifier) -> Result<(), (&'static str, String)> {
+    if verifier.is_token_untold() {
+        let says = format!(
+            "of several secrets of {} it has to be said which is the verify token: put `token:` \
+             in front of it",
+            verifier.name()
+        );
+        return Err(("secrets", says));
+    }
+    Ok(())
 }
 
 /// Refuses what is no address that keys are fetched from.
@@ -278,7 +296,7 @@ fn vet_verifier(
     said: &Verification,
     providers: &Registry,
     means: Means,
-) -> Result<(), (&'static str, String)> {
+) -> Result<Verifier, (&'static str, String)> {
     let part = |fault: &SchemeFault| match fault {
         SchemeFault::Unknown(_)
         | SchemeFault::Row(_)
@@ -314,7 +332,8 @@ fn vet_verifier(
         let fault = SchemeFault::NoSecret(said.provider.clone());
         return Err(refused(fault));
     }
-    if secrets.iter().any(|secret| secret.expose().len() < SECRET_MIN_BYTES) {
+    let is_short = secrets.iter().any(|secret| secret.expose().len() < SECRET_MIN_BYTES);
+    if is_short || verifier.has_token_below(SECRET_MIN_BYTES) {
         let says = format!("a secret has at least {SECRET_MIN_BYTES} bytes");
         return Err(("secrets", says));
     }
@@ -340,7 +359,8 @@ fn vet_verifier(
         return Err(("parameters", says.to_owned()));
     }
     vet_certificates(said, &verifier, means)?;
-    vet_keys(said, &verifier, means.fetches)
+    vet_keys(said, &verifier, means.fetches)?;
+    Ok(verifier)
 }
 
 /// Refuses certificates that nobody asks for, and secrets beside them.

@@ -38,7 +38,7 @@ impl Api {
             self.vet_webhook(after).await?;
             let Options { fetches, certifies, .. } = self.options;
             let means = Means { fetches, certifies };
-            verification::vet(after, &self.options.providers, means)?;
+            verification::vet(before, after, &self.options.providers, means)?;
             verification::vet_networks(after)?;
             verification::vet_redaction(after)?;
             verification::vet_reply(after)?;

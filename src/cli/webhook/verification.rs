@@ -14,7 +14,8 @@ pub(super) struct Verification {
     /// Take only what this provider signed, such as github; `hookgate verify --list` tells all
     #[arg(long = "verify", value_name = "PROVIDER")]
     provider: Option<String>,
-    /// A file with the secret; several count at once
+    /// A file with the secret; several count at once. `token:` in front of it says that it is the verify token of a
+    /// provider's question (meta), and signs nothing
     #[arg(long, value_name = "FILE")]
     secret_file: Vec<PathBuf>,
     /// A file with a secret that counts beside those there are: the way to replace one without a refusal

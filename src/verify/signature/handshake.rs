@@ -17,7 +17,7 @@ use super::fault::{Fault, SchemeFault};
 use super::material::{Key, to_hex};
 use super::request::{Parameters, Request, scalar};
 use super::source::{From, Source, header};
-use super::{Prepared, Verified, listed};
+use super::{Prepared, Verified, listed, mark};
 use crate::id::Secret;
 use crate::json::Kind;
 
@@ -141,7 +141,7 @@ enum Proof {
     None,
     /// The signature of the request.
     Signature,
-    /// A token in the request that is the secret.
+    /// A token in the request that is the secret, or the one that is marked as a token.
     Token,
     /// A word in the request that is the setting.
     Setting,
@@ -197,6 +197,8 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) parameters: &'a Parameters,
     pub(super) secrets: &'a [Prepared],
+    /// Whether the provider signs its events.
+    pub(super) signs: bool,
     pub(super) now: Option<i64>,
     /// Whether a secret that a request brings is taken now.
     pub(super) enrols: bool,
@@ -205,7 +207,7 @@ pub(super) struct Asked<'a> {
 
 impl Asked<'_> {
     /// The secrets that count now.
-    fn live(&self) -> impl Iterator<Item = &Prepared> {
+    pub(super) fn live(&self) -> impl Iterator<Item = &Prepared> {
         self.secrets.iter().filter(|prepared| prepared.is_live(self.now))
     }
 }
@@ -267,7 +269,7 @@ impl Handshake {
     pub(super) fn answer(&self, asked: &Asked<'_>) -> Greeting {
         let proven = match self.proof {
             Proof::Signature => (asked.judged)().map(|_| ()),
-            Proof::Token => self.is_token(asked),
+            Proof::Token => mark::judge(asked, self.token.as_ref()),
             Proof::Setting => self.is_setting(asked),
             Proof::Listed => listed::judge(asked, &self.setting, self.token.as_ref()),
             // Somebody who comes later must not set another secret.
@@ -290,27 +292,18 @@ impl Handshake {
         Some(match (self.proof, fault) {
             (Proof::Signature | Proof::Unclaimed, _) => return None,
             (Proof::Token, Fault::Mismatch) => {
-                vec!["the token that it shows is not the secret".to_owned()]
+                vec!["the token that it shows is not the one that is set".to_owned()]
+            }
+            (Proof::Token, Fault::NoSecret) => {
+                let says = "no secret counts as its token: where there are several, `token:` \
+                            stands in front of the one that it shows";
+                vec![says.to_owned()]
             }
             (Proof::Setting, Fault::Mismatch) => {
                 vec![format!("the word that it shows is not the setting `{}`", self.setting)]
             }
             _ => Vec::new(),
         })
-    }
-
-    fn is_token(&self, asked: &Asked<'_>) -> Result<(), Fault> {
-        let Some(source) = &self.token else { return Err(Fault::NoSecret) };
-        let shown = source.read_one(asked.request, asked.parameters)?;
-        if asked.live().next().is_none() {
-            return Err(Fault::NoSecret);
-        }
-        let mut found = false;
-        for prepared in asked.live() {
-            let secret = prepared.text.expose().as_bytes();
-            found |= verify_slices_are_equal(secret, &shown).is_ok();
-        }
-        if found { Ok(()) } else { Err(Fault::Mismatch) }
     }
 
     fn is_setting(&self, asked: &Asked<'_>) -> Result<(), Fault> {
@@ -372,6 +365,11 @@ impl Handshake {
         let text = std::str::from_utf8(&brought).ok().filter(|text| self.allow.takes(text));
         let sized = text.filter(|text| text.len() >= SECRET_MIN_BYTES);
         sized.map(Secret::new).ok_or_else(|| Fault::Missing(source.place(asked.parameters)))
+    }
+
+    /// Whether it shows a token.
+    pub(super) fn wants_token(&self) -> bool {
+        self.proof == Proof::Token
     }
 
     /// Whether it brings a secret.

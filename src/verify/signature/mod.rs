@@ -12,6 +12,7 @@ mod handshake;
 mod judge;
 mod keys;
 mod listed;
+mod mark;
 mod material;
 mod message;
 mod odd;
@@ -75,6 +76,8 @@ struct Prepared {
     text: Secret,
     /// From then on it counts no more, in seconds since 1970.
     until: Option<i64>,
+    /// It is the word of a question, and judges no signature.
+    is_token: bool,
     /// As many as the provider has ways.
     materials: Vec<Option<Material>>,
 }
@@ -281,7 +284,7 @@ impl Verifier {
             Fault::NoSecret
         });
         for (place, prepared) in self.secrets.iter().enumerate() {
-            if !prepared.is_live(now) {
+            if prepared.is_token || !prepared.is_live(now) {
                 continue;
             }
             let judged = self.judge_secret(prepared, request, known, now);
@@ -295,7 +298,7 @@ impl Verifier {
     /// Whether there is anything to judge with.
     #[must_use]
     pub fn can_judge(&self) -> bool {
-        !self.secrets.is_empty() && !self.provider.schemes.is_empty()
+        self.secrets.iter().any(|one| !one.is_token) && !self.provider.schemes.is_empty()
     }
 
     /// The answer to a request that asks whether this address wants events.
@@ -308,6 +311,7 @@ impl Verifier {
             request,
             parameters: &self.parameters,
             secrets: &self.secrets,
+            signs: !self.provider.schemes.is_empty(),
             now,
             enrols: self.enrols_until.is_some_and(|until| now.is_none_or(|now| now < until)),
             judged: &|| self.judge(request, known, now),
@@ -385,6 +389,9 @@ impl Prepared {
         secret: &Secret,
         parameters: &Parameters,
     ) -> Result<Self, SchemeFault> {
+        if let Some(token) = Self::token(name, provider, secret)? {
+            return Ok(token);
+        }
         let mut materials = Vec::with_capacity(provider.schemes.len());
         let mut decided = false;
         for scheme in &provider.schemes {
@@ -401,7 +408,7 @@ impl Prepared {
             let made = || Material::new(name, scheme, secret, parameters);
             materials.push(is_for.then(made).transpose()?);
         }
-        Ok(Self { text: secret.clone(), until: None, materials })
+        Ok(Self { text: secret.clone(), until: None, is_token: false, materials })
     }
 }
 

@@ -129,6 +129,9 @@ fn what_verifies_nothing_is_refused_when_it_is_saved() {
             json!({"provider": "cloudevents", "required": false, "parameters": {"origins": "*"}}),
         ),
         ("parameters", json!({"provider": "trello", "secrets": [SECRET]})),
+        ("secrets", json!({"provider": "meta", "secrets": [SECRET, NEXT]})),
+        ("secrets", json!({"provider": "meta", "secrets": ["token:a-word-of-its-own"]})),
+        ("secrets", json!({"provider": "meta", "secrets": [SECRET, "token:short"]})),
         ("parameters", json!({"provider": "aws-sns", "secrets": []})),
         (
             "parameters",
@@ -182,6 +185,29 @@ fn handshakes_are_answered_only_where_they_are_proven_and_never_as_a_page() {
         (ask("wrong").status, ask(NEXT).status, ask(NEXT).text().as_str()),
         (403, 200, "77")
     );
+}
+
+#[test]
+fn the_word_of_a_handshake_signs_nothing_and_what_signs_answers_none() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(TEMPLATE);
+    let said = json!({"provider": "meta", "secrets": [SECRET, format!("token:{NEXT}")]});
+    let set = served.set(&hook, &said);
+    assert_eq!(set.status, 204, "{}", set.text());
+    let slug = hook["slug"].as_str().expect("a slug");
+    let ask = |word: &str| {
+        let asked = format!("hub.mode=subscribe&hub.challenge=77&hub.verify_token={word}");
+        served.send("GET", &format!("/hooks/{slug}?{asked}"), &[], b"").status
+    };
+    let marked = format!("token:{NEXT}");
+    assert_eq!([NEXT, SECRET, &marked].map(ask), [200, 403, 403]);
+    let send = |secret: &str| {
+        let signature = format!("sha256={}", tag(secret, BODY));
+        served.hook(&hook, &[("X-Hub-Signature-256", &signature)], BODY).status
+    };
+    assert_eq!([SECRET, NEXT, &marked].map(send), [204, 401, 401]);
+    let told = serde_json::to_string(&served.shown(&hook)).expect("JSON");
+    assert!(!told.contains(NEXT) && !told.contains("token:"), "{told}");
 }
 
 #[test]
