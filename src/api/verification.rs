@@ -266,12 +266,13 @@ pub(super) fn vet(
     // What was taken before there was a rule does not keep its webhook from being changed.
     let is_new = before.and_then(|before| before.fields.get(VERIFICATION)) != Some(said);
     let made = vet_verifier(&verification, providers, means);
-    let vetted = made.and_then(|verifier| if is_new { vet_roles(&verifier) } else { Ok(()) });
+    let vetted = made.and_then(|verifier| if is_new { vet_words(&verifier) } else { Ok(()) });
     vetted.map_err(|(part, says)| wrong(part, &says))
 }
 
-/// Refuses secrets of which it is not said what each is for.
-fn vet_roles(verifier: &Verifier) -> Result<(), (&'static str, String)> {
+/// Refuses settings that the provider has not, and secrets of which it is not said what each is for.
+fn vet_words(verifier: &Verifier) -> Result<(), (&'static str, String)> {
+    verifier.check_settings().map_err(|fault| ("parameters", fault.to_string()))?;
     if verifier.is_token_untold() {
         let says = format!(
             "of several secrets of {} it has to be said which is the verify token: put `token:` \
@@ -303,7 +304,9 @@ fn vet_verifier(
         | SchemeFault::Unsignable { .. }
         | SchemeFault::Way { .. }
         | SchemeFault::Request(_) => "provider",
-        SchemeFault::Parameter { .. } | SchemeFault::Setting { .. } => "parameters",
+        SchemeFault::Parameter { .. }
+        | SchemeFault::Setting { .. }
+        | SchemeFault::NoSetting { .. } => "parameters",
         SchemeFault::NoSecret(_) | SchemeFault::Secret { .. } => "secrets",
     };
     let refused = |fault: SchemeFault| (part(&fault), fault.to_string());

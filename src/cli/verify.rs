@@ -188,6 +188,7 @@ impl Trial<'_> {
     /// Whether it is of that provider.
     fn of(&self, provider: &str) -> Result<(), Failure> {
         let verifier = self.verifier(provider).map_err(refused)?;
+        verifier.check_settings().map_err(refused)?;
         let (fault, said) = match verifier.greet(self.request, self.known, self.now) {
             Greeting::Answer(answer) => {
                 return print_line(&format!("a handshake: answered with {}", answer.status));

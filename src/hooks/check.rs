@@ -10,11 +10,9 @@ use crate::json::write_str;
 use crate::request::Content;
 use crate::store::Verification;
 use crate::verify::signature::{
-    Answer, Fault, Greeting, Known, Registry, Request, SchemeFault, Signed, Verifier, Wanted,
+    Answer, Fault, Greeting, Known, LEGACY, Registry, Request, SchemeFault, Signed, Verifier,
+    Wanted,
 };
-
-/// The setting with which signatures count that the provider has replaced by stronger ones.
-const LEGACY: &str = "legacy";
 
 /// What a webhook demands of who sends.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use crate::request::ClientCertificate;
 use crate::verify::certificate::Term;
 
 /// The settings that name who is taken; what several say has to hold together.
-const SETTINGS: [&str; 5] = ["cn", "dns", "uri", "email", "fingerprint"];
+pub(super) const SETTINGS: [&str; 5] = ["cn", "dns", "uri", "email", "fingerprint"];
 /// Most names of one setting.
 const NAMES_MAX: usize = 100;
 /// Digits of a SHA-256 in hex.

@@ -181,6 +181,16 @@ pub enum SchemeFault {
         /// Which.
         name: String,
     },
+    /// A setting that the provider has not.
+    #[error("{provider} has no setting `{name}`; it has {known}")]
+    NoSetting {
+        /// Whose.
+        provider: String,
+        /// Which.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
     /// A setting that says nothing, or not what it has to.
     #[error("the setting `{name}` of {provider} must be {form}")]
     Setting {

@@ -12,21 +12,24 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use super::certificate;
 use super::fault::{Fault, SchemeFault};
 use super::material::{Key, to_hex};
 use super::request::{Parameters, Request, scalar};
 use super::source::{From, Source, header};
+use super::visit::Visit;
 use super::{Prepared, Verified, listed, mark};
 use crate::id::Secret;
 use crate::json::Kind;
 
 /// Longest text that is said back.
-const ECHO_MAX_BYTES: usize = 1024;
+pub(super) const ECHO_MAX_BYTES: usize = 1024;
 /// Shortest secret that is taken from a request.
 const SECRET_MIN_BYTES: usize = 8;
 /// Longest token that is signed.
 const TOKEN_MAX_BYTES: usize = 128;
+
+/// What stands in front of a setting's name between braces.
+const PARAMETER: &str = "{parameter:";
 
 /// How a provider asks, and what it waits for.
 #[derive(Clone, Debug, Deserialize)]
@@ -92,18 +95,6 @@ pub struct Handshake {
     /// Headers of the answer.
     #[serde(default)]
     reply_header: BTreeMap<String, String>,
-}
-
-/// An address of the request that is visited.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Visit {
-    /// Where it stands.
-    url: Source,
-    /// Hosts it may be at.
-    hosts: Vec<String>,
-    /// How its query begins.
-    query: String,
 }
 
 fn unauthorized() -> u16 {
@@ -367,6 +358,24 @@ impl Handshake {
         sized.map(Secret::new).ok_or_else(|| Fault::Missing(source.place(asked.parameters)))
     }
 
+    /// The settings that it reads.
+    pub(super) fn settings(&self) -> impl Iterator<Item = &str> {
+        let named = Some(self.setting.as_str()).filter(|name| !name.is_empty());
+        let visit = self.visit.as_ref().map(|visit| &visit.url);
+        let sources = [&self.token, &self.enrols, &self.signs].into_iter().flatten().chain(visit);
+        let objects = self.object.values().filter_map(|said| match said {
+            Said::Text(text) => Some(text),
+            Said::Number(_) => None,
+        });
+        let texts = self.text.iter().chain(objects).chain(self.reply_header.values());
+        let said = texts.flat_map(|text| text.split(PARAMETER).skip(1));
+        named
+            .into_iter()
+            .chain(self.when_setting.as_deref())
+            .chain(sources.flat_map(Source::settings))
+            .chain(said.filter_map(|rest| rest.split_once('}').map(|(name, _)| name)))
+    }
+
     /// Whether it shows a token.
     pub(super) fn wants_token(&self) -> bool {
         self.proof == Proof::Token
@@ -430,24 +439,6 @@ impl Handshake {
         let Some(value) = value else { return instead.map(str::to_owned).ok_or_else(missing) };
         let text = String::from_utf8(value).map_err(|_| missing())?;
         if self.allow.takes(&text) { Ok(text) } else { Err(missing()) }
-    }
-}
-
-impl Visit {
-    /// The address: https, a host of the row, no path, and a query that begins as it should.
-    fn address(&self, asked: &Asked<'_>) -> Result<String, Fault> {
-        let address = self.url.read_one(asked.request, asked.parameters)?;
-        let address = String::from_utf8_lossy(&address).into_owned();
-        let (bare, query) = address.split_once('?').unwrap_or((&address, ""));
-        let path = certificate::path(bare, &self.hosts);
-        let plain = |c: char| c.is_ascii_alphanumeric() || "=&:.-_~%".contains(c);
-        let known = query.strip_prefix(self.query.as_str()).is_some_and(|rest| {
-            rest.starts_with('&') && rest.chars().all(plain) && rest.len() <= ECHO_MAX_BYTES
-        });
-        if path == Some("/") && known {
-            return Ok(address);
-        }
-        Err(Fault::CertificateAddress(self.hosts.join(", ")))
     }
 }
 

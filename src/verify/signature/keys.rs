@@ -132,6 +132,15 @@ impl Login {
 }
 
 impl Scheme {
+    /// The settings that say where its keys are.
+    pub(super) fn keys_settings(&self) -> impl Iterator<Item = &str> {
+        let has_keys = matches!(self.secret, SecretForm::Keys | SecretForm::TextOrKeys);
+        let is_part = self.keys_url.as_ref().is_some_and(|url| url.contains(SUBDOMAIN_PLACE));
+        let has_hosts = self.keys_login.is_some();
+        let named = [(has_keys, KEYS_URL), (is_part, SUBDOMAIN), (has_hosts, ENVIRONMENT)];
+        named.into_iter().filter_map(|(has, name)| has.then_some(name))
+    }
+
     /// Where its keys are fetched from.
     #[must_use]
     pub fn keys_address<'a>(&'a self, parameters: &'a Parameters) -> Option<Cow<'a, str>> {

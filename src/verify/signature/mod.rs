@@ -20,6 +20,7 @@ mod private;
 mod registry;
 mod request;
 mod scheme;
+mod settings;
 mod sign;
 mod source;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod tests;
 mod token;
 #[cfg(test)]
 mod trip;
+mod visit;
 mod written;
 
 use std::fmt;
@@ -44,6 +46,7 @@ pub use handshake::{Answer, Greeting};
 pub use registry::Registry;
 pub use request::{Parameters, Request, SLUG_PLACE};
 pub use scheme::{Origin, Provider};
+pub use settings::LEGACY;
 pub use sign::{Draft, Mark, Signer};
 
 use handshake::Handshake;

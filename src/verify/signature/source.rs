@@ -120,6 +120,15 @@ impl TryFrom<RawSource> for Source {
 }
 
 impl Source {
+    /// The settings that say where it stands, or how it begins.
+    pub fn settings(&self) -> impl Iterator<Item = &str> {
+        let header = match &self.from {
+            From::HeaderParameter(name) => Some(name.as_str()),
+            _ => None,
+        };
+        header.into_iter().chain(self.prefix_parameter.as_deref())
+    }
+
     /// Where it stands, in words.
     pub fn place(&self, parameters: &Parameters) -> String {
         match &self.from {

@@ -129,6 +129,14 @@ fn what_verifies_nothing_is_refused_when_it_is_saved() {
             json!({"provider": "cloudevents", "required": false, "parameters": {"origins": "*"}}),
         ),
         ("parameters", json!({"provider": "trello", "secrets": [SECRET]})),
+        (
+            "parameters",
+            json!({"provider": "github", "secrets": [SECRET], "parameters": {"bogus": "1"}}),
+        ),
+        (
+            "parameters",
+            json!({"provider": "meta", "secrets": [SECRET], "parameters": {"verify_token": "tok"}}),
+        ),
         ("secrets", json!({"provider": "meta", "secrets": [SECRET, NEXT]})),
         ("secrets", json!({"provider": "meta", "secrets": ["token:a-word-of-its-own"]})),
         ("secrets", json!({"provider": "meta", "secrets": [SECRET, "token:short"]})),
