@@ -89,7 +89,10 @@ impl Failure {
         }
         ExitCode::from(match self {
             Self::Config(_)
-            | Self::Serve(ServeError::Config(_))
+            | Self::Serve(
+                ServeError::Config(_)
+                | ServeError::Forward(ForwardError::Destination { .. } | ForwardError::Twice(_)),
+            )
             | Self::Forward(_)
             | Self::NotLoaded(_) => 3,
             Self::NotFound(_)

@@ -100,14 +100,11 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let file = args.file.config.clone();
     let check = args.check;
     let loaded = config::load(file.as_deref(), environment(), flags(args))?;
-    for forward in &loaded.config.forward {
-        let destination = forward.destination()?;
-        if check && forward.is_enabled() {
-            destination.check_files(&Arc::new(Clock::System))?;
-        }
-    }
     if check {
-        loaded.config.providers()?;
+        serve::check(&loaded.config).map_err(|fault| match fault {
+            serve::ServeError::Forward(fault) => Failure::Forward(fault),
+            fault => fault.into(),
+        })?;
     }
     start_log(&loaded)?;
     if check {

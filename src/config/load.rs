@@ -16,6 +16,7 @@ use super::keys::{Key, Shape, keys, nearest};
 use crate::catalogue;
 use crate::fetch::Detour;
 use crate::forward::MANNER;
+use crate::spool;
 
 /// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
 const DEFAULT_FILE: &str = "/etc/hookgate/config.toml";
@@ -186,6 +187,17 @@ fn check_heads(config: &Config) -> Result<(), ConfigError> {
     )))
 }
 
+/// The spool has room for its segments.
+fn check_spool(config: &Config) -> Result<(), ConfigError> {
+    let (most, least) = (config.spool.max_bytes, spool::SPOOL_LEAST_BYTES);
+    if most >= least {
+        return Ok(());
+    }
+    Err(ConfigError::Conflict(format!(
+        "spool.max_bytes ({most}) has no room for the spool's smallest segments: at least {least}"
+    )))
+}
+
 /// What no single value can be blamed for.
 fn check(config: &Config) -> Result<(), ConfigError> {
     let server = &config.server;
@@ -207,6 +219,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::Conflict(message.into()));
     }
     check_heads(config)?;
+    check_spool(config)?;
     let lists = [&server.trusted_proxies, &config.egress.allow];
     for (key, list) in NETWORKS.into_iter().zip(lists) {
         if let Some(text) = list.iter().find(|text| read_network(text).is_none()) {

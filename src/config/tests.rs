@@ -103,6 +103,18 @@ fn heads_have_room_for_the_longest_one() {
 }
 
 #[test]
+fn a_spool_has_room_for_its_segments() {
+    let with = |bytes: u64| {
+        let bytes = [("HOOKGATE_SPOOL__MAX_BYTES".to_owned(), bytes.to_string())];
+        load(None, bytes, Vec::new()).map(drop)
+    };
+    assert_eq!(with(512 << 10), Ok(()));
+    let fault = with((512 << 10) - 1).unwrap_err().to_string();
+    assert!(fault.starts_with("spool.max_bytes (524287) has no room"), "{fault}");
+    assert!(fault.ends_with("at least 524288"), "{fault}");
+}
+
+#[test]
 fn the_schema_knows_every_default() {
     let loaded = load(None, [], Vec::new()).unwrap();
     let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();

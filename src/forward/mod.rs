@@ -167,6 +167,18 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
+    /// Whether each has a name of its own.
+    ///
+    /// # Errors
+    /// [`ForwardError::Twice`]: the first that has not.
+    pub fn check_names(destinations: &[Destination]) -> Result<(), ForwardError> {
+        let mut names = HashSet::new();
+        match destinations.iter().find(|one| !names.insert(one.name())) {
+            Some(twice) => Err(ForwardError::Twice(twice.name().to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// Opens the reader of every lane, then lets them run. Must be called inside a tokio runtime.
     ///
     /// # Errors
@@ -198,10 +210,7 @@ impl Forwarder {
         let (ground, room) = (Arc::new(ground), Arc::<Room>::default());
         let led = destinations.into_iter().map(|one| one.led(ground.detour.as_ref()));
         let destinations: Vec<_> = led.collect();
-        let mut names = HashSet::new();
-        if let Some(twice) = destinations.iter().find(|one| !names.insert(one.name())) {
-            return Err(ForwardError::Twice(twice.name().to_owned()));
-        }
+        Self::check_names(&destinations)?;
         let facts = Facts::register(&ground.telemetry);
         let (signal, told) = channel::channel(Signal::default());
         let state = |one: &Destination| Arc::new(State::new(one, facts.lane(one.name())));

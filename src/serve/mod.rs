@@ -3,6 +3,7 @@
 
 mod cores;
 mod feed;
+mod means;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,19 +20,21 @@ use crate::accept::{AcceptError, Body, Handler, Listener, Reply, Sockets};
 use crate::admin::{Admin, Lane, Life, Phase};
 use crate::api::{self, Api};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Forward};
+use crate::config::{Config, ConfigError};
 use crate::feed::{Feed, FeedError};
 use crate::fetch::Fetcher;
-use crate::forward::{ForwardError, Forwarder, Ground, Status};
+use crate::forward::{Destination, ForwardError, Forwarder, Ground, Status};
 use crate::hooks::{self, Hooks, Routes};
 use crate::request::Arrival;
-use crate::seal::Keys;
 use crate::shelf::{Shelf, ShelfError};
 use crate::spool::{FolderLock, Spool, SpoolError};
 use crate::store::{self, Store, StoreError, Webhook};
 use crate::telemetry::{Telemetry, accept, process};
 use crate::verify::key::Keyring;
 use cores::Cores;
+use means::Means;
+
+pub use means::check;
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -188,12 +191,12 @@ impl Gateway {
         if !data.join(store::FILE_NAME).exists() {
             return Err(ServeError::Empty(data.clone()));
         }
-        let providers = config.providers()?;
         let telemetry = Telemetry::new();
+        let Means { providers, keys, destinations, sockets } =
+            Means::of(config, &clock, &telemetry)?;
         process::register(&telemetry, VERSION);
         let life = Arc::new(Life::default());
         let lock = FolderLock::take(data)?;
-        let keys = keys_of(config)?;
         let store = Arc::new(Store::open_sealed(data, keys.as_ref())?);
         if store.oldest_account().await?.is_none() {
             return Err(ServeError::Empty(data.clone()));
@@ -215,9 +218,12 @@ impl Gateway {
         // Bound before anything runs: an address in use must leave no trace.
         let cores = Cores::start(std::thread::available_parallelism().map_or(2, usize::from))?;
         let handles = cores.handles();
-        let (sockets, listeners) = bind(config, handles.len(), &clock, &telemetry)?;
+        let (sockets, listeners) = bind(config, sockets, handles.len())?;
         let (admin_sockets, admin_listener) = bind_admin(config, &clock)?;
-        let forwarder = lanes_of(config, records, (&spool, &shelf), &clock, &telemetry).await?;
+        let forwarder = {
+            let kept = (records, (&spool, &shelf));
+            lanes_of(config, destinations, kept, &clock, &telemetry).await?
+        };
         let (stop_pump, stopped) = watch::channel(false);
         let upkeep = tokio::spawn(api::expire(Arc::clone(&api), stopped.clone()));
         let pump = tokio::spawn(api::pump(store.clone(), spool.clone(), api.facts(), stopped));
@@ -340,12 +346,6 @@ async fn watch_clock(admin: std::sync::Weak<Admin>) {
     }
 }
 
-/// The keys of the file that the settings name.
-fn keys_of(config: &Config) -> Result<Option<Keys>, StoreError> {
-    let file = config.store.keys();
-    file.map(|path| Keys::open(&path).map_err(StoreError::Sealed)).transpose()
-}
-
 /// Lets the table of hooks hear of every change.
 fn watch_webhooks(store: &Store, routes: Routes) -> Arc<Routes> {
     let routes = Arc::new(routes);
@@ -357,8 +357,8 @@ fn watch_webhooks(store: &Store, routes: Routes) -> Arc<Routes> {
 /// The lanes of the operator's destinations and of those that records describe.
 async fn lanes_of(
     config: &Config,
-    (store, webhooks): (&Store, &[Webhook]),
-    (spool, shelf): (&Spool, &Shelf),
+    destinations: Vec<Destination>,
+    ((store, webhooks), (spool, shelf)): ((&Store, &[Webhook]), (&Spool, &Shelf)),
     clock: &Arc<Clock>,
     telemetry: &Telemetry,
 ) -> Result<Forwarder, ServeError> {
@@ -374,8 +374,6 @@ async fn lanes_of(
         detour: config.egress.detour(),
         operator,
     };
-    let enabled = config.forward.iter().filter(|one| one.is_enabled());
-    let destinations = enabled.map(Forward::destination).collect::<Result<_, _>>()?;
     let destinations = Forwarder::settle(destinations, &ground).await?;
     let forwarder = Forwarder::start(destinations, &store.destinations().await?, ground)?;
     for webhook in webhooks {
@@ -404,14 +402,9 @@ fn fetcher(config: &Config, clock: &Arc<Clock>, telemetry: &Telemetry) -> Option
 /// The listeners of senders and managers.
 fn bind(
     config: &Config,
+    sockets: Sockets,
     shares: usize,
-    clock: &Arc<Clock>,
-    telemetry: &Telemetry,
 ) -> Result<(Sockets, Vec<Listener>), ServeError> {
-    let mut options = config.sockets();
-    options.drain = options.drain.saturating_sub(DRAIN_KEPT).max(options.drain / 2);
-    let facts = accept::Facts::register(telemetry);
-    let sockets = Sockets::new(Arc::new(options), Arc::clone(clock), facts)?;
     let mut listeners = Vec::new();
     for address in &config.server.listen {
         listeners.extend(sockets.listen_shared(*address, shares)?);

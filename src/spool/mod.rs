@@ -59,6 +59,7 @@ pub use reader::Reader;
 pub use refused::{Refused, Spent};
 pub use seals::keys_in_use;
 pub use sender::{Marks, Sender};
+pub use shared::SPOOL_LEAST_BYTES;
 pub use sight::{Interest, Sight};
 pub use start::{DISPATCHER, Start, track_of};
 

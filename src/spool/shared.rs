@@ -30,6 +30,10 @@ use crate::telemetry::spool::{Facts, Refused};
 const FREE_SHARE: u64 = 20;
 /// Segments that the bound of the spool divides into, at least.
 const SEGMENTS_MIN: u64 = 8;
+/// No segment is smaller, whatever the settings and the disk.
+const SEGMENT_LEAST_BYTES: u64 = 16 * BLOCK_BYTES;
+/// A spool with less has no room for its segments.
+pub const SPOOL_LEAST_BYTES: u64 = SEGMENTS_MIN * SEGMENT_LEAST_BYTES;
 
 /// Settings as they are in force.
 #[derive(Clone, Debug)]
@@ -63,7 +67,7 @@ impl Bounds {
             None => (u64::MAX, options.free_min_bytes),
         };
         let wanted = options.segment_bytes.min(options.spool_max_bytes / SEGMENTS_MIN).min(share);
-        let segment_bytes = (wanted / BLOCK_BYTES * BLOCK_BYTES).max(16 * BLOCK_BYTES);
+        let segment_bytes = (wanted / BLOCK_BYTES * BLOCK_BYTES).max(SEGMENT_LEAST_BYTES);
         let frame_max_bytes = (segment_bytes - BLOCK_BYTES).min(options.queue_max_bytes as u64);
         let written_max_bytes = options.spool_max_bytes.saturating_sub(2 * segment_bytes);
         let most = written_max_bytes.saturating_sub(2 * segment_bytes);

@@ -21,8 +21,7 @@ use super::{ConfigFile, Form, environment};
 use crate::clock::{Clock, Time};
 use crate::config::{self, Config};
 use crate::seal::Keys;
-use crate::spool::{self, Lying};
-use crate::{feed, store};
+use crate::{serve, store};
 
 /// Bits of a file's mode that let others than its owner in.
 const OTHERS: u32 = 0o077;
@@ -148,8 +147,25 @@ fn examine(config: &Config) -> Vec<Finding> {
     }
     room(config, &spool::look(&config.server.data), &mut findings);
     findings.0.extend(at_start(config));
+    start(config, &mut findings);
     findings.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.0
+}
+
+/// What keeps a gateway from starting, found by what starts it; once, where it was named before.
+fn start(config: &Config, findings: &mut Findings) {
+    let Err(fault) = serve::check(config) else { return };
+    let what = fault.to_string();
+    let mut errors = findings.0.iter().filter(|found| found.severity == Severity::Error);
+    if errors.any(|found| what.starts_with(&found.what)) {
+        return;
+    }
+    findings.add(
+        (Severity::Error, "no-start"),
+        what,
+        "a gateway does not start with that",
+        "set it right; hookgate serve --check tells the same",
+    );
 }
 
 /// What the log tells at each start.

@@ -14,6 +14,7 @@ mod explain;
 mod faults;
 mod feed;
 mod fetched;
+mod fit;
 mod followers;
 mod hooks;
 mod incident_commands;
