@@ -17,6 +17,7 @@ use crate::catalogue;
 use crate::fetch::Detour;
 use crate::forward::MANNER;
 use crate::spool;
+use crate::telemetry::log;
 
 /// Read when neither `--config` nor `HOOKGATE_CONFIG` names one, and it is there.
 const DEFAULT_FILE: &str = "/etc/hookgate/config.toml";
@@ -220,6 +221,8 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     check_heads(config)?;
     check_spool(config)?;
+    log::check(&config.log.level)
+        .map_err(|why| ConfigError::Conflict(format!("log.level: {why}")))?;
     let lists = [&server.trusted_proxies, &config.egress.allow];
     for (key, list) in NETWORKS.into_iter().zip(lists) {
         if let Some(text) = list.iter().find(|text| read_network(text).is_none()) {

@@ -115,6 +115,19 @@ fn a_spool_has_room_for_its_segments() {
 }
 
 #[test]
+fn a_word_that_is_no_level_is_refused_wherever_it_stands() {
+    let said = |text: &str| {
+        let variable = ("HOOKGATE_LOG__LEVEL".to_owned(), text.to_owned());
+        load(None, [variable], Vec::new()).map(drop)
+    };
+    for text in ["inof", "hookgate", "info,hookgate::forward=loud"] {
+        let says = said(text).expect_err(text).to_string();
+        assert!(says.contains("log.level: ") && says.contains("error, warn, info"), "{says}");
+    }
+    assert_eq!(said("info,hookgate::forward=debug"), Ok(()));
+}
+
+#[test]
 fn the_schema_knows_every_default() {
     let loaded = load(None, [], Vec::new()).unwrap();
     let unset = loaded.rows().iter().filter(|(_, value, _)| value.is_none()).count();

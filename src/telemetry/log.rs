@@ -27,6 +27,28 @@ impl Form {
     }
 }
 
+/// What a filter is made of.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Whether a text is a level, or a list of them, each for a part of the program. A word that is none would be taken for
+/// the name of such a part, and nothing else be told.
+///
+/// # Errors
+/// What is none, and the levels there are.
+pub fn check(filter: &str) -> Result<(), String> {
+    let is_level = |text: &str| LEVELS.iter().any(|level| text.eq_ignore_ascii_case(level));
+    for part in filter.split(',').map(str::trim) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level.trim());
+        if !is_level(level) {
+            let levels = LEVELS.join(", ");
+            return Err(format!(
+                "`{level}` is no level: {levels}, or a list such as info,hookgate::forward=debug"
+            ));
+        }
+    }
+    EnvFilter::try_new(filter).map(drop).map_err(|why| format!("`{filter}`: {why}"))
+}
+
 /// Sends log lines at or above `filter` to stderr. A second call changes nothing.
 ///
 /// # Errors
@@ -75,6 +97,19 @@ mod tests {
 
     #[test]
     fn a_bad_filter_is_named() {
-        assert!(start("hookgate=loud", Form::Json).unwrap_err().starts_with("`hookgate=loud`"));
+        for (filter, said) in [
+            ("inof", "`inof`"),
+            ("hookgate", "`hookgate`"),
+            ("hookgate=loud", "`loud`"),
+            ("info,hookgate=", "``"),
+            ("info,", "``"),
+            ("", "``"),
+        ] {
+            let says = check(filter).expect_err(filter);
+            assert!(says.starts_with(said) && says.contains("warn, info, debug"), "{says}");
+        }
+        for filter in ["info", "WARN", "off", "info,hookgate::forward=debug", "error,hyper=off"] {
+            assert_eq!(check(filter), Ok(()), "{filter}");
+        }
     }
 }
