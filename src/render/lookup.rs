@@ -11,7 +11,7 @@ use super::methods;
 use super::number::{Number, number};
 use super::repr::{is_loop, pairs, text};
 use super::value::{
-    Kind, Method, Range, broken, fault, from_int, is_undefined, kind, marked, type_name,
+    Kind, Method, Range, Side, broken, fault, from_int, is_undefined, kind, marked, type_name,
 };
 
 /// The attributes of a Python dict that the sandbox hides.
@@ -442,6 +442,7 @@ pub(super) fn dict(pairs: &Value) -> Result<Value, Error> {
 pub(super) fn check_key(key: &Value) -> Result<(), Error> {
     match kind(key) {
         Kind::Broken => Err(broken(key)),
+        Kind::View(view) if view.side == Side::Values => Ok(()),
         Kind::List(_) | Kind::Dict(_) | Kind::View(_) => {
             Err(fault(format!("{} cannot be the key of a dict", type_name(key))))
         }

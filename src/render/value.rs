@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::ptr;
 use std::sync::{Arc, Mutex};
 
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Tuple, ValueKind};
@@ -265,6 +266,13 @@ pub(super) struct View {
 impl Object for View {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Iterable
+    }
+
+    /// Values are themselves alone, also as keys of dicts; keys and items are what they hold.
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        let other = other.downcast_ref::<Self>()?;
+        let is_itself = self.side == Side::Values || other.side == Side::Values;
+        is_itself.then(|| ptr::from_ref::<Self>(self).cmp(&ptr::from_ref(other)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

@@ -22,6 +22,8 @@ const INDENT_MAX: i128 = 16;
 
 fn tojson(_scope: Scope, value: &Value, args: &[Value]) -> Result<Value, Error> {
     let [indent] = bind("tojson", ["indent"], 0, args)?;
+    // Where only a text is written, Python never looks at it.
+    let indent = indent.filter(|_| !matches!(kind(value), Kind::Str(_)));
     let indent = indent.as_ref().map_or(Ok(None), unit)?;
     let mut writer = Writer::new(indent, value);
     writer.value(value, 0)?;
