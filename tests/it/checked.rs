@@ -90,6 +90,8 @@ fn what_is_asked_for_decides_the_exit() {
     assert_eq!((code, &*out, &*told), (0, "", "1 file checked, nothing found\n"));
     assert_eq!(run(&data(), &["check", "order", "--select", "Q"]).0, 2);
     assert_eq!(run(&data(), &["check", "nowhere"]).0, 5);
+    let (_, help, _) = run(&data(), &["check", "--help"]);
+    assert!(help.contains("5 a path that is not there"), "{help}");
     let (code, out, _) = run(&data(), &["check", "--explain", "j303"]);
     assert!(code == 0 && out.starts_with("J303: tojson inside quotes\n"), "{out}");
     assert!(run(&data(), &["check", "--explain"]).1.contains("\nJ303  tojson inside quotes\n"));

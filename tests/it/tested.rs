@@ -93,6 +93,12 @@ fn a_template_that_breaks_is_shown_with_the_smallest_request() {
     assert_eq!(again.stdout, output.stdout, "a seed repeats a run");
     let all = run(&folder, &["sound", "--stress", "50", "--seed", "1", "--fail-on", "refused"]);
     assert_eq!(code(&all), 0, "what is expected beside it is no failure");
+    let copy = Copy::of("../stressed/sound", "errors");
+    for name in ["sent.event.json", "sent.request.json"] {
+        fs::remove_file(copy.0.join("stressed/sound/cases").join(name)).expect("a file");
+    }
+    let told = text(&run(&copy.0, &["--stress", "5", "--seed", "1"]).stdout);
+    assert!(told.contains("1 passed") && !told.contains("Wrong requests"), "{told}");
 }
 
 #[test]

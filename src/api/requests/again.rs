@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use super::super::trial::BODY;
 use super::capture::Captured;
+use crate::api::problem::Problem;
+use crate::catalogue::Fault;
 use crate::event::{Draft, Event, Stamp, webhook_label};
 use crate::id::{self, Uuid};
-use crate::render::{Context, Diagnostic, Limits, More, Template};
+use crate::render::{self, Context, Diagnostic, Limits, More, Template};
 use crate::request::{Body, HIDDEN_PATH, help};
 use crate::seal::SealError;
 
@@ -138,9 +140,14 @@ pub(super) struct Condition(Template);
 
 impl Condition {
     /// Reads an expression.
-    pub(super) fn new(expression: &str, limits: Limits) -> Result<Self, Box<Diagnostic>> {
+    pub(super) fn new(expression: &str, limits: Limits) -> Result<Self, Problem> {
         let source = format!("{{% if ({expression}) %}}1{{% endif %}}");
-        Template::compile(&source, limits).map(Self).map_err(Box::new)
+        Template::compile(&source, limits).map(Self).map_err(|fault| {
+            // Whoever wrote it knows of no template around it.
+            let inside = render::Condition::compile(expression).err().unwrap_or(fault);
+            let says = format!("Value error, no expression: {}", inside.message);
+            Problem::Invalid(vec![Fault::new("value_error", &["body", "where"], says)])
+        })
     }
 
     /// Whether it holds; nothing when it fails on a request.

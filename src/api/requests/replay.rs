@@ -131,7 +131,7 @@ impl Api {
             _ => vec![Outcome::Failed],
         };
         let condition = word("where").map(|text| Condition::new(text, self.options.render));
-        let condition = condition.transpose().map_err(Problem::Template)?;
+        let condition = condition.transpose()?;
         let wanted = self.wanted(call, values, outcomes, Order::Ascending);
         let requests = self.requests(wanted).await?;
         let webhooks = requests.found.iter().map(|request| request.webhook).collect();

@@ -27,7 +27,7 @@ A finding that is wanted is kept by a comment in its line or the line above:
 same event before and after, by rendering both; --unproven also writes the others.
 
 Exit codes: 0 nothing or warnings only, 1 errors (with --deny-warnings: anything), 3 a file that
-does not load or parse.
+does not load or parse, 5 a path that is not there, or a folder without templates.
 
 Examples:
   hookgate check templates

@@ -182,11 +182,13 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         }
         Command::Retry { place, which } => {
             let count = place.retry(&which.wanted()?, which.all)?;
+            which.found(count == 0)?;
             print_line(&format!("{count} go out again"))
         }
         Command::Discard { place, which, yes } => {
             let wanted = which.wanted()?;
             let there = place.list(&wanted)?.len();
+            which.found(there == 0)?;
             prompt::confirm(&format!("let go of {there} parked events for ever"), *yes)?;
             let (count, on_their_way) = place.discard(&wanted, which.all)?;
             if on_their_way > 0 {
@@ -198,6 +200,15 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 }
 
 impl Which {
+    /// Who names events is told when none of them is there; whoever asks for a kind of them may find none.
+    fn found(&self, is_none: bool) -> Result<(), Failure> {
+        let ids: Vec<_> = self.id.iter().filter(|_| is_none).map(Uuid::to_string).collect();
+        match &ids[..] {
+            [] => Ok(()),
+            ids => Err(Failure::NotFound(format!("no event {} lies parked there", ids.join(", ")))),
+        }
+    }
+
     fn wanted(&self) -> Result<Wanted, Failure> {
         let ids = Some(self.id.clone()).filter(|ids| !ids.is_empty());
         let filter = self.events.read()?;

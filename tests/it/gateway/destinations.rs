@@ -119,6 +119,9 @@ fn a_destination_is_made_changed_paused_and_mended() {
     assert!(listed.contains("refused") && listed.contains("no 13"), "{listed}");
     assert!(listed.contains("behind"), "{listed}");
     *takes_all.lock().expect("a flag") = true;
+    let unknown = ["parked", "retry", "shop", "--id", "018fa91c-0000-7000-8000-000000000000"];
+    let (code, said) = served.refused(&unknown, &served.key);
+    assert!(code == 5 && said.contains("no event 018fa91c"), "{code}: {said}");
     let said = served.answered(&["parked", "retry", "shop", "--reason", "answered 422"]);
     assert_eq!(said, "1 go out again\n");
     assert_eq!(until_taken(&taken, 6)[4..], [13, 13]);

@@ -102,6 +102,9 @@ fn what_did_not_fail_is_sent_again_under_its_own_id() {
     assert_eq!(printed.lines().count(), 3, "{printed}");
     let (code, said) = served.refused(&["replay", "--where", "body.("], &served.key);
     assert!(code == 1 && said.contains("422"), "{code}: {said}");
+    let (_, said) = served.refused(&["replay", "--where", "body.seq =="], &served.key);
+    assert!(said.contains("where") && said.contains("found its end"), "{said}");
+    assert!(!said.contains("template") && !said.contains(')'), "{said}");
     served.save(&hook, BROKEN);
     let (code, said) = served.refused(&[&replay[..], &["--yes"]].concat(), &served.key);
     assert!(code == 8 && said.contains("3 fail still"), "{code}: {said}");
