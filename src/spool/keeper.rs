@@ -187,7 +187,7 @@ impl<'a> Keeper<'a> {
                     "nothing waits in the spool: it goes on in a new segment"
                 );
             }
-        } else if held.written >= bound {
+        } else if shared.is_over(held.written) {
             shared.gate.set_spool(Some((held.written, bound)));
         } else if shared.gate.is_spool_full()
             && held.written <= bound / 20 * 19

@@ -262,6 +262,17 @@ impl Shared {
         SpoolError::Folder { path: self.cursors.clone(), why: fault.to_string() }
     }
 
+    /// Whether so many durable bytes are too many: what may go, and has not yet, refuses nobody as long as it fits
+    /// beside the segment at hand.
+    pub(super) fn is_over(&self, written: u64) -> bool {
+        let bound = self.bounds.written_max_bytes;
+        let may_go = || {
+            let holding = self.tracks.holds(self.durable()).holding;
+            self.shelf.retirable().first().is_some_and(|oldest| oldest.last() <= holding)
+        };
+        written >= bound && (written >= bound + self.bounds.segment_bytes || !may_go())
+    }
+
     /// Frames that a reader will never give.
     pub(super) fn tell_lost(&self, reader: &str, frames: u64) {
         self.facts.dropped(frames);

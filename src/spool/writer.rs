@@ -94,8 +94,10 @@ impl<'a> Writer<'a> {
         if written > soft && written - bytes <= soft {
             shared.bell.ring();
         }
-        if written >= bound && shared.gate.set_spool(Some((written, bound))) {
+        if written >= bound {
             shared.bell.ring();
+        }
+        if shared.is_over(written) && shared.gate.set_spool(Some((written, bound))) {
             tracing::warn!(written, bound, "the spool is full: appends are refused");
         }
     }
