@@ -142,6 +142,8 @@ enum Verdict {
     Handshake(Handshake),
     /// It was kept before, and this one was not.
     Duplicate,
+    /// The same, and neither came to an event.
+    FailedAgain(FailureKind),
 }
 
 impl Hooks {
@@ -180,13 +182,19 @@ impl Hooks {
         let mut trace = Trace::new(&arrival);
         let (reply, outcome) = match self.pass(arrival, body, &mut trace).await {
             Ok(kept) => {
-                if matches!(kept.verdict, Verdict::Duplicate) {
-                    let status = trace.reply.as_ref().map(|reply| reply.status);
-                    self.note_repeat(&trace, kept.id, status);
-                } else {
-                    let (sequence, request_id) = (kept.receipt.sequence(), kept.id);
-                    let given = trace.given();
-                    tracing::debug!(sequence, %request_id, given, "kept a request");
+                match kept.verdict {
+                    Verdict::Duplicate => {
+                        let status = trace.reply.as_ref().map(|reply| reply.status);
+                        self.note_repeat(&trace, kept.id, status);
+                    }
+                    Verdict::FailedAgain(_) => {
+                        self.note_repeat(&trace, kept.id, Some(StatusCode::BAD_REQUEST));
+                    }
+                    _ => {
+                        let (sequence, request_id) = (kept.receipt.sequence(), kept.id);
+                        let given = trace.given();
+                        tracing::debug!(sequence, %request_id, given, "kept a request");
+                    }
                 }
                 self.succeed(&kept, trace.reply.as_deref())
             }
@@ -260,9 +268,9 @@ impl Hooks {
         let kept = rendering.kept();
         let received = events::received(&kept, id, &Sequel::Event(event.id));
         let events = [received, event];
-        // What failed is not remembered: its sender may try again once the template is mended.
-        let kept = if known.is_any() && matches!(verdict, Verdict::Accepted) {
-            Box::pin(self.append_once(kept, &events, known)).await?
+        // Its sender may try what failed again once the template is mended: that is known apart.
+        let kept = if known.is_any() {
+            Box::pin(self.append_once(kept, &events, known, verdict)).await?
         } else {
             let receipt = self.append(kept, &events).await?;
             Kept { receipt, id, verdict }
@@ -406,6 +414,11 @@ impl Hooks {
             }
             Verdict::Failed(kind) => {
                 (Reply::detail(StatusCode::BAD_REQUEST, kind.detail()), Outcome::Failed)
+            }
+            Verdict::FailedAgain(kind) => {
+                let reply = Reply::detail(StatusCode::BAD_REQUEST, kind.detail());
+                let same = HeaderValue::from_static("true");
+                (reply.with(DUPLICATE.clone(), same), Outcome::Duplicate)
             }
             Verdict::Handshake(handshake) => {
                 let rate = self.limits.rates().webhook.map(crate::limit::Rate::per_minute);

@@ -72,6 +72,12 @@ impl Known {
         [self.key, self.signed].map(|again| again.map(|again| again.key.1))
     }
 
+    /// The same for a request that came to no event.
+    fn of_failed(self) -> Self {
+        let [key, signed] = [self.key, self.signed].map(|again| again.map(|one| one.of_failed()));
+        Self { key, signed }
+    }
+
     fn list(self) -> Vec<Again> {
         [self.key, self.signed].into_iter().flatten().collect()
     }
@@ -106,21 +112,36 @@ impl Hooks {
         Ok(Box::pin(async move { self.spool.first(&known.list()).await }).await?)
     }
 
-    /// As [`Hooks::append`]; but when the same request came a moment ago, that one's receipt.
+    /// As [`Hooks::append`]; but when the same request came a moment ago, that one's receipt. What came to no event is
+    /// kept once, too, as long as all that are sent again come to none: the first that does is taken.
     pub(super) async fn append_once(
         &self,
         submission: Submission,
         events: &[Event],
         known: Known,
+        verdict: Verdict,
     ) -> Result<Kept, Refusal> {
-        let named = (events[0].id, submission.received);
-        let frame = self.frame(submission, events, known);
-        let started = Instant::now();
-        let taken = self.spool.append_first(&known.list(), named, frame).await?;
-        self.facts.appended(started.elapsed());
-        Ok(match taken {
-            Taken::New(receipt) => Kept { receipt, id: named.0, verdict: Verdict::Accepted },
-            Taken::Known(first) => Kept::before(first),
+        let named @ (id, _) = (events[0].id, submission.received);
+        let list = known.list();
+        let taken = if let Verdict::Failed(_) = verdict {
+            let frame = self.frame(submission, events, known.of_failed());
+            let started = Instant::now();
+            let taken = self.spool.append_failed(&list, named, frame).await?;
+            self.facts.appended(started.elapsed());
+            taken
+        } else {
+            let frame = self.frame(submission, events, known);
+            let started = Instant::now();
+            let taken = self.spool.append_first(&list, named, frame).await?;
+            self.facts.appended(started.elapsed());
+            taken
+        };
+        Ok(match (taken, verdict) {
+            (Taken::New(receipt), verdict) => Kept { receipt, id, verdict },
+            (Taken::Failed(First { id, receipt, .. }), Verdict::Failed(kind)) => {
+                Kept { receipt, id, verdict: Verdict::FailedAgain(kind) }
+            }
+            (Taken::Known(first) | Taken::Failed(first), _) => Kept::before(first),
         })
     }
 }

@@ -7,7 +7,7 @@
 //! were some; the events' JSON one behind the other; the request's body to the end. Frames of earlier releases have
 //! nothing of budgets, those before no sender, and those before neither version nor query. Of a sealed request,
 //! query and sender stand with the body in one piece at the end, behind the length of the body (u32): whoever only
-//! reads events, or who they are for, needs no key.
+//! reads events, or who they are for, needs no key. Behind events of our own may stand keys of requests (`late.rs`).
 
 use bytes::Bytes;
 
@@ -37,7 +37,7 @@ const SEALED: u8 = 16;
 const SIGNED: u8 = 32;
 /// Flag: what its budgets had left stands behind who sent the request.
 const CHARGED: u8 = 64;
-const ENTRY_BYTES: usize = 20;
+pub(super) const ENTRY_BYTES: usize = 20;
 const WEBHOOK_BYTES: usize = 16;
 const KEY_BYTES: usize = size_of::<Digest>();
 const TARGET_BYTES: usize = 12;
@@ -64,8 +64,20 @@ pub(super) fn encode(
     capture: Option<&Capture>,
     sealer: Option<&Sealer>,
 ) -> Frame {
-    let to_seal = capture.zip(sealer);
-    let length = measure(events, capture, to_seal.is_some());
+    lay_out((account, workspace), received, events, capture.map(|capture| (capture, sealer)), &[])
+}
+
+/// The same; of our own events with something behind them.
+pub(super) fn lay_out(
+    (account, workspace): (Uuid, Option<Uuid>),
+    received: Time,
+    events: &[Event],
+    capture: Option<(&Capture, Option<&Sealer>)>,
+    rest: &[u8],
+) -> Frame {
+    let to_seal = capture.and_then(|(capture, sealer)| Some((capture, sealer?)));
+    let capture = capture.map(|(capture, _)| capture);
+    let length = measure(events, capture, to_seal.is_some()) + rest.len();
     let mut header = Header {
         length: u32::try_from(length).unwrap_or(u32::MAX),
         payload_crc: 0,
@@ -113,6 +125,7 @@ pub(super) fn encode(
     } else if let Some(capture) = capture {
         bytes.extend_from_slice(&capture.body);
     }
+    bytes.extend_from_slice(rest);
     debug_assert_eq!(bytes.len(), HEADER_BYTES + length, "as it was measured");
     header.payload_crc = crc32c::crc32c(&bytes[HEADER_BYTES..]);
     header.write(&mut bytes);

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::content::decode;
 use super::firsts::{CHUNK_MAX, Entry};
+use super::late;
+use super::once::KEY_MAX_SECONDS;
 use super::open::firsts_of;
 use super::shared::Shared;
 use crate::journal::{Found, Segment, Space, scrub};
@@ -372,6 +374,7 @@ impl<'a> Keeper<'a> {
                 && kept.received >= horizon
             {
                 firsts.extend(firsts_of(&kept));
+                firsts.extend(late::read(&found.header, &found.payload));
             }
         };
         match scrub(&*shared.disk, &shared.folder, &segment, &mut visit) {

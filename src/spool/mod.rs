@@ -9,8 +9,9 @@ mod fault;
 mod firsts;
 mod gate;
 mod keeper;
+mod late;
 mod lock;
-mod losses;
+mod memory;
 mod once;
 mod open;
 mod outside;
@@ -48,8 +49,9 @@ use crate::journal::{Mode, RealDisk, is_full};
 use crate::seal::{Keys, SealError};
 use crate::telemetry::Telemetry;
 
+pub use self::shared::Lag;
 pub use append::Append;
-pub use fault::SpoolError;
+pub use late::{Late, of_failed};
 pub use lock::FolderLock;
 pub use losses::Fate;
 pub use once::{Again, Digest, First, Key, Taken};
@@ -398,8 +400,7 @@ impl Spool {
     /// The first sequence that may still be kept.
     #[must_use]
     pub fn oldest(&self) -> u64 {
-        let shared = &self.running.shared;
-        shared.shelf.oldest().unwrap_or_else(|| shared.durable() + 1)
+        self.running.shared.oldest()
     }
 
     /// The first sequence whose frame may have been written at or after a moment, as far back as frames are kept.
@@ -481,17 +482,6 @@ impl Spool {
     pub fn close(&self) {
         self.running.close();
     }
-}
-
-/// How far a reader is behind.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Lag {
-    /// Frames not released.
-    pub frames: u64,
-    /// Age of the oldest of them.
-    pub age: Duration,
-    /// Frames dropped unread, ever.
-    pub dropped: u64,
 }
 
 #[cfg(test)]

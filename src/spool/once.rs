@@ -2,15 +2,16 @@
 //! requests as they come, ids and keys as recovery finds them. Out: known or not, and the new ones appended. Bounded:
 //! the oldest is forgotten first.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::Hash;
-use std::sync::{Arc, PoisonError};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::append::Append;
 use super::firsts::Entry;
+use super::late::{self, Late};
+use super::memory::Memory;
 use super::shared::Shared;
-use super::{Frame, Receipt, Spool, SpoolError};
+use super::{Frame, Receipt, Spool, SpoolError, content};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::id::Uuid;
@@ -48,6 +49,8 @@ pub enum Taken {
     New(Receipt),
     /// It was kept before.
     Known(First),
+    /// It was kept before, and came to no event then, either.
+    Failed(First),
 }
 
 /// Most ids each memory of ids holds.
@@ -62,63 +65,6 @@ const PAUSES_MAX: u32 = 500;
 
 /// An event's account, workspace and id: nobody takes an id away from another tenant by using it first.
 pub(super) type Placed = (Uuid, Option<Uuid>, Uuid);
-
-/// The newest things and what is known of each.
-#[derive(Debug)]
-pub(super) struct Memory<K, V = u64> {
-    /// With its place in the order.
-    known: HashMap<K, (i64, V)>,
-    /// The oldest first.
-    order: BTreeMap<i64, K>,
-    most: usize,
-}
-
-impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
-    pub(super) fn new(most: usize) -> Self {
-        Self { known: HashMap::new(), order: BTreeMap::new(), most }
-    }
-
-    /// What is known of it.
-    pub(super) fn find(&self, key: &K) -> Option<V> {
-        self.known.get(key).map(|(_, value)| *value)
-    }
-
-    /// Puts it there as the newest, also when something else was known of it.
-    pub(super) fn insert(&mut self, key: K, value: V) {
-        let place = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
-        if let Some((earlier, _)) = self.known.insert(key, (place, value)) {
-            self.order.remove(&earlier);
-        }
-        self.order.insert(place, key);
-        if self.order.len() > self.most
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-
-    /// Forgets the oldest as long as they are over.
-    pub(super) fn forget(&mut self, is_over: impl Fn(&V) -> bool) {
-        while let Some(oldest) = self.order.first_entry()
-            && self.known.get(oldest.get()).is_none_or(|(_, value)| is_over(value))
-        {
-            self.known.remove(&oldest.remove());
-        }
-    }
-}
-
-impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
-    /// Puts it there as the oldest, unless it is known or there is no room; whether it did.
-    fn insert_oldest(&mut self, key: K, value: V) -> bool {
-        let has_room = self.order.len() < self.most && !self.known.contains_key(&key);
-        if has_room {
-            let place = self.order.first_key_value().map_or(0, |(first, _)| first - 1);
-            self.known.insert(key, (place, value));
-            self.order.insert(place, key);
-        }
-        has_room
-    }
-}
 
 /// The first request of each key, and which of them are not written down yet.
 #[derive(Debug)]
@@ -159,6 +105,13 @@ impl Keys {
         }
     }
 
+    /// One whose event came later than it did: a newer one of that key stays.
+    pub(super) fn insert_late(&mut self, key: Key, first: First) {
+        if self.known.find(&key).is_none_or(|known| known.received <= first.received) {
+            self.insert(key, first);
+        }
+    }
+
     /// One that is written down.
     pub(super) fn insert_written(&mut self, key: Key, first: First) {
         self.known.insert(key, first);
@@ -191,17 +144,6 @@ impl Keys {
     }
 }
 
-impl<K: Copy + Eq + Hash> Memory<K, u64> {
-    /// Remembers an id with a digest; `false`: it is known with another one.
-    pub(super) fn agree(&mut self, id: K, digest: u64) -> bool {
-        if let Some(known) = self.find(&id) {
-            return known == digest;
-        }
-        self.insert(id, digest);
-        true
-    }
-}
-
 impl Spool {
     /// Appends an event unless its place has one of that id in the spool's window already: idempotent.
     ///
@@ -229,21 +171,7 @@ impl Spool {
         received: Time,
         events: Vec<Event>,
     ) -> Result<usize, SpoolError> {
-        append(&self.running.shared, (account, workspace), received, events, None).await
-    }
-
-    /// The same, with an event in front of the new ones that tells how many they are; none when there are none.
-    ///
-    /// # Errors
-    /// As [`Spool::append_all_once`].
-    pub async fn append_all_once_told(
-        &self,
-        place: (Uuid, Option<Uuid>),
-        received: Time,
-        events: Vec<Event>,
-        tell: &(dyn Fn(usize) -> Event + Sync),
-    ) -> Result<usize, SpoolError> {
-        append(&self.running.shared, place, received, events, Some(tell)).await
+        append(&self.running.shared, (account, workspace), received, events, &Also::default()).await
     }
 
     /// A request that one is known by, once it is kept. Bounded to the newest 1,000,000 keys, of which the oldest is
@@ -266,7 +194,7 @@ impl Spool {
         named: (Uuid, Time),
         frame: Frame,
     ) -> Result<Taken, SpoolError> {
-        append_first(&self.running.shared, known, named, frame).await
+        append_first(&self.running.shared, known, named, frame, false).await
     }
 
     /// Where the frame of an event lies that was appended once, in the spool's window.
@@ -289,20 +217,34 @@ impl Spool {
     }
 }
 
-/// Appends what is new of `events` as one frame, and waits for what is not. How many were new. What `tell` makes of
-/// that number stands in front of them.
+/// What goes with events that are appended once.
+#[derive(Default)]
+pub(super) struct Also<'a> {
+    /// What tells how many are new: it stands in front of them.
+    pub(super) tell: Option<&'a (dyn Fn(usize) -> Event + Sync)>,
+    /// The requests of those that are late, by their events' ids.
+    pub(super) late: Option<&'a HashMap<Uuid, Late>>,
+}
+
+impl Also<'_> {
+    fn late(&self, event: &Event) -> Option<&Late> {
+        self.late?.get(&event.id)
+    }
+}
+
+/// Appends what is new of `events` as one frame, and waits for what is not. How many were new.
 pub(super) async fn append(
     shared: &Arc<Shared>,
-    (account, workspace): (Uuid, Option<Uuid>),
+    place: (Uuid, Option<Uuid>),
     received: Time,
     mut events: Vec<Event>,
-    tell: Option<&(dyn Fn(usize) -> Event + Sync)>,
+    also: &Also<'_>,
 ) -> Result<usize, SpoolError> {
     let mut here = HashSet::with_capacity(events.len());
     events.retain(|event| here.insert(event.id));
     let mut pauses = 0;
     loop {
-        let is_flying = keep_new(shared, (account, workspace), &mut events);
+        let is_flying = keep_new(shared, place, &mut events, also);
         if is_flying {
             // Somebody else brought one a moment ago: what becomes of it is not known yet.
             pauses += 1;
@@ -316,21 +258,18 @@ pub(super) async fn append(
             return Ok(0);
         }
         // Laid out and check-summed outside the lock, unless somebody brought one of them meanwhile.
-        let encode = |events: &[Event]| Frame::encode(account, workspace, received, events, None);
-        let frame = match tell {
-            None => encode(&events),
-            Some(tell) => encode(&[&[tell(events.len())], &events[..]].concat()),
-        };
+        let frame = lay_out(place, received, &events, also);
         let waiting = {
-            let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let known =
-                |event: &Event| find(shared, &seen, (account, workspace, event.id)) != Once::New;
-            if events.iter().any(known) {
+            let mut held = Held::lock(shared, also);
+            if events.iter().any(|event| held.find(shared, place, event, also) != Once::New) {
                 continue;
             }
             let sequence = shared.push(&frame, None)?;
             for event in &events {
-                seen.insert((account, workspace, event.id), sequence);
+                held.seen.insert((place.0, place.1, event.id), sequence);
+                if let Some((keys, late)) = held.keys.as_mut().zip(also.late(event)) {
+                    late.firsts(sequence).for_each(|(key, first)| keys.insert_late(key, first));
+                }
             }
             Append::waiting(Arc::clone(shared), sequence)
         };
@@ -339,28 +278,84 @@ pub(super) async fn append(
     }
 }
 
-/// Leaves only what is not kept; whether some of that is on its way.
+fn lay_out(
+    place: (Uuid, Option<Uuid>),
+    received: Time,
+    events: &[Event],
+    also: &Also<'_>,
+) -> Frame {
+    let keys = late::print(events.iter().filter_map(|event| also.late(event)));
+    let told = also.tell.map(|tell| [&[tell(events.len())], events].concat());
+    content::lay_out(place, received, told.as_deref().unwrap_or(events), None, &keys)
+}
+
+/// The memories that say whether something is new, held together; keys only where there are any.
+struct Held<'a> {
+    seen: MutexGuard<'a, Memory<Placed>>,
+    keys: Option<MutexGuard<'a, Keys>>,
+}
+
+impl<'a> Held<'a> {
+    fn lock(shared: &'a Shared, also: &Also<'_>) -> Self {
+        let seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = also.late.map(|_| shared.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        Self { seen, keys }
+    }
+
+    fn find(
+        &self,
+        shared: &Shared,
+        (account, workspace): (Uuid, Option<Uuid>),
+        event: &Event,
+        also: &Also<'_>,
+    ) -> Once {
+        let sequence = self.seen.find(&(account, workspace, event.id));
+        let own = sequence.map(|sequence| judge(shared.queue.fate(sequence).as_ref()));
+        match (own, self.keys.as_ref().zip(also.late(event))) {
+            (None | Some(Once::New), Some((keys, late))) => find_late(shared, keys, late),
+            (own, _) => own.unwrap_or(Once::New),
+        }
+    }
+}
+
+/// Leaves only what is not kept, of requests of one key the first; whether some of that is on its way.
 fn keep_new(
     shared: &Shared,
-    (account, workspace): (Uuid, Option<Uuid>),
+    place: (Uuid, Option<Uuid>),
     events: &mut Vec<Event>,
+    also: &Also<'_>,
 ) -> bool {
-    let seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let held = Held::lock(shared, also);
     let mut is_flying = false;
-    events.retain(|event| match find(shared, &seen, (account, workspace, event.id)) {
-        Once::Kept => false,
-        Once::Flying => {
-            is_flying = true;
-            true
-        }
-        Once::New => true,
+    let mut here: HashMap<Key, Time> = HashMap::new();
+    events.retain(|event| {
+        let found = held.find(shared, place, event, also);
+        is_flying |= found == Once::Flying;
+        let is_new = also.late(event).is_none_or(|late| {
+            let is_same = |(key, seconds): &(Key, i64)| {
+                here.get(key).is_some_and(|other| late.is_near(*other, *seconds))
+            };
+            let is_new = !late.keys.iter().any(is_same);
+            here.extend(late.keys.iter().map(|(key, _)| (*key, late.received)));
+            is_new
+        });
+        found != Once::Kept && is_new
     });
     is_flying
 }
 
-fn find(shared: &Shared, seen: &Memory<Placed>, event: Placed) -> Once {
-    let sequence = seen.find(&event);
-    sequence.map_or(Once::New, |sequence| judge(shared.queue.fate(sequence).as_ref()))
+/// Whether a request whose event is late has one by now.
+pub(super) fn find_late(shared: &Shared, keys: &Keys, late: &Late) -> Once {
+    let mut found = Once::New;
+    for (key, seconds) in &late.keys {
+        let first = keys.known.find(key).filter(|first| late.is_near(first.received, *seconds));
+        match first.map(|first| judge(shared.queue.fate(first.receipt.sequence).as_ref())) {
+            Some(Once::Kept) => return Once::Kept,
+            Some(Once::Flying) => found = Once::Flying,
+            Some(Once::New) | None => {}
+        }
+    }
+    found
 }
 
 /// A request that one is known by, once it is kept; nothing when there was none, or when none was kept.
@@ -395,27 +390,39 @@ fn find_first(shared: &Shared, keys: &Keys, again: &Again) -> (Once, Option<Firs
     (judge(shared.queue.fate(first.receipt.sequence).as_ref()), Some(first))
 }
 
-/// Appends a request unless it is known by any of its keys; then waits for that one instead.
+/// Appends a request unless it is known by any of its keys; then waits for that one instead. One that came to no event
+/// is known again as that, until another of its keys comes to one, or it is kept no longer.
 pub(super) async fn append_first(
     shared: &Arc<Shared>,
     known: &[Again],
     (id, received): (Uuid, Time),
     frame: Frame,
+    is_failed: bool,
 ) -> Result<Taken, SpoolError> {
+    let failed: Vec<_> = known.iter().filter(|_| is_failed).map(Again::of_failed).collect();
     loop {
         if let Some(first) = first(shared, known).await? {
             return Ok(Taken::Known(first));
         }
+        let is_kept = |first: &First| first.receipt.sequence >= shared.oldest();
+        if let Some(first) = first(shared, &failed).await?.filter(is_kept) {
+            return Ok(Taken::Failed(first));
+        }
         let waiting = {
             let mut keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.iter().any(|again| find_first(shared, &keys, again).0 != Once::New) {
+            let is_new = |again: &Again| find_first(shared, &keys, again).0 == Once::New;
+            let is_over = |again: &Again| {
+                let (fate, first) = find_first(shared, &keys, again);
+                fate == Once::New || !first.as_ref().is_some_and(is_kept)
+            };
+            if !known.iter().all(is_new) || !failed.iter().all(is_over) {
                 continue;
             }
             let sequence = shared.push(&frame, None)?;
             let horizon = shared.horizon();
             keys.known.forget(|first| first.received < horizon);
             let first = First { id, received, receipt: Receipt { sequence } };
-            for again in known {
+            for again in if is_failed { &failed } else { known } {
                 keys.insert(again.key, first);
             }
             Append::waiting(Arc::clone(shared), sequence)
@@ -427,7 +434,7 @@ pub(super) async fn append_first(
 
 /// What to do with something that must be appended once.
 #[derive(Debug, PartialEq, Eq)]
-enum Once {
+pub(super) enum Once {
     /// It is kept already.
     Kept,
     /// It is on its way.
@@ -442,42 +449,5 @@ fn judge(fate: Option<&Result<(), SpoolError>>) -> Once {
         None => Once::Flying,
         Some(Ok(())) => Once::Kept,
         Some(Err(_)) => Once::New,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_oldest_is_forgotten_first() {
-        let mut memory = Memory::new(IDS_MAX);
-        let id = |number: u64| (Uuid::nil(), None::<Uuid>, Uuid::from_u128(number.into()));
-        for number in 0..=IDS_MAX as u64 {
-            assert!(memory.agree(id(number), number));
-        }
-        assert_eq!(memory.find(&id(0)), None);
-        assert_eq!(memory.find(&id(1)), Some(1));
-        assert!(memory.agree(id(5), 5));
-        assert!(!memory.agree(id(5), 6));
-        assert_eq!(memory.known.len(), memory.order.len());
-    }
-
-    #[test]
-    fn what_is_over_goes() {
-        let mut memory: Memory<u8, u64> = Memory::new(3);
-        (1..=4).for_each(|key| memory.insert(key, 10 * u64::from(key)));
-        assert_eq!(memory.find(&1), None, "the oldest");
-        memory.insert(2, 50);
-        assert!(!memory.insert_oldest(5, 5), "there is no room");
-        memory.insert(6, 60);
-        assert_eq!((memory.find(&2), memory.find(&3)), (Some(50), None), "2 is newer by now");
-        memory.forget(|&value| value < 45);
-        assert_eq!((memory.find(&4), memory.find(&2)), (None, Some(50)));
-        assert!(memory.insert_oldest(5, 55));
-        memory.forget(|&value| value < 55);
-        assert_eq!(memory.find(&2), Some(50), "behind one that is not over");
-        memory.forget(|&value| value < 65);
-        assert_eq!((memory.known.len(), memory.order.len()), (0, 0));
     }
 }

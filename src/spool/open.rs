@@ -13,7 +13,9 @@ use tokio::sync::Notify;
 use super::content::{OWN, decode};
 use super::firsts::Firsts;
 use super::gate::Gate;
-use super::once::{IDS_MAX, Keys, Memory, Placed};
+use super::late;
+use super::memory::Memory;
+use super::once::{IDS_MAX, KEY_MAX_SECONDS, Keys, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::{Pool, Ring};
@@ -288,6 +290,13 @@ impl Known {
         let placed = |event: &Event| (kept.account, kept.workspace, event.id);
         if found.header.kind == OWN {
             kept.events.iter().for_each(|event| self.seen.insert(placed(event), kept.sequence));
+            for (key, first) in late::read(&found.header, &found.payload) {
+                if kept.sequence > self.through {
+                    self.keys.insert_late(key, first);
+                } else {
+                    self.keys.insert_oldest(key, first);
+                }
+            }
         } else {
             // The first event of a request is ours: its id is fresh.
             let others = kept.events.iter().skip(1);

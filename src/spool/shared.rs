@@ -12,15 +12,16 @@ use tokio::sync::Notify;
 
 use super::firsts::Firsts;
 use super::gate::Gate;
-use super::once::{KEY_MAX_SECONDS, Keys, Memory, Placed};
+use super::memory::Memory;
+use super::once::{Keys, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::Ring;
 use super::seals::Seals;
 use super::tracks::{Track, Tracks};
 use super::watch::Pace;
-use super::{Frame, Lag, Options, SpoolError, cursor};
-use crate::clock::{Clock, Held, Time};
+use super::{Frame, Options, SpoolError, cursor};
+use crate::clock::Clock;
 use crate::journal::{
     BLOCK_BYTES, Damage, Disk, DiskFile, Mode, SEGMENT_MIN_BYTES, Segment, Shelf, Space,
 };
@@ -174,9 +175,9 @@ impl Shared {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// Keys of requests that came before are remembered no more.
-    pub(super) fn horizon(&self) -> Time {
-        self.held.now(&self.clock).plus_seconds(-KEY_MAX_SECONDS)
+    /// The first sequence that may still be kept.
+    pub(super) fn oldest(&self) -> u64 {
+        self.shelf.oldest().unwrap_or_else(|| self.durable() + 1)
     }
 
     /// Whether appends are refused right now.
@@ -317,4 +318,15 @@ mod tests {
         let bounds = Bounds::new(&tiny, Some(large));
         assert_eq!((bounds.segment_bytes, bounds.written_max_bytes), (512 << 10, 3 << 20));
     }
+}
+
+/// How far a reader is behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lag {
+    /// Frames not released.
+    pub frames: u64,
+    /// Age of the oldest of them.
+    pub age: Duration,
+    /// Frames dropped unread, ever.
+    pub dropped: u64,
 }

@@ -305,8 +305,14 @@ impl Record {
 
     fn dedup(&self) -> Option<Box<Dedup>> {
         let key = self.fields.get("dedup_key").and_then(Value::as_str)?.to_owned();
+        Some(Box::new(Dedup { key, window_seconds: self.dedup_window_seconds() }))
+    }
+
+    /// For how long a webhook's requests are known again by its key.
+    #[must_use]
+    pub fn dedup_window_seconds(&self) -> i64 {
         let window = self.fields.get("dedup_window_seconds").and_then(Value::as_i64);
-        Some(Box::new(Dedup { key, window_seconds: window.unwrap_or(WINDOW_SECONDS) }))
+        window.unwrap_or(WINDOW_SECONDS)
     }
 
     /// The record as a key, given its owner's kind and whether they are let in; `None` when it is none.

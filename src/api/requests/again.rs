@@ -24,6 +24,8 @@ pub(super) struct Renderer {
     name: String,
     label: String,
     template: Result<Template, Diagnostic>,
+    /// For how long requests are known again by its key.
+    pub(super) window_seconds: i64,
 }
 
 /// Why there is no event.
@@ -54,13 +56,15 @@ impl From<&Diagnostic> for Failure {
 impl Renderer {
     pub(super) fn new(id: Uuid, name: &str, source: &str, limits: Limits) -> Self {
         let template = Template::compile(source, limits);
-        Self { name: name.to_owned(), label: webhook_label(id, name), template }
+        let (name, label) = (name.to_owned(), webhook_label(id, name));
+        Self { name, label, template, window_seconds: 0 }
     }
 
     /// The same webhook with another template.
     pub(super) fn with_template(&self, source: &str, limits: Limits) -> Self {
         let (name, label) = (self.name.clone(), self.label.clone());
-        Self { name, label, template: Template::compile(source, limits) }
+        let template = Template::compile(source, limits);
+        Self { name, label, template, window_seconds: self.window_seconds }
     }
 
     /// The event of a request, under the id it was born with, or else the one id that follows from the request.

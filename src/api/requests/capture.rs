@@ -13,7 +13,10 @@ use crate::parse::redact;
 use crate::parse::sample::Sample;
 use crate::request::{Body, HIDDEN_PATH};
 use crate::seal::SealError;
-use crate::spool::{Kept, Marks, Seal};
+use crate::spool::{Digest, Kept, Late, Marks, Seal, of_failed};
+
+/// No time that is signed counts for longer; where none is, what was signed is known for that long.
+const SIGNED_SECONDS: i64 = 86_400;
 
 /// A request and what became of it.
 pub(super) struct Captured {
@@ -32,6 +35,8 @@ pub(super) struct Captured {
     handshake: Option<String>,
     /// What the failed event says.
     failure: Option<Failure>,
+    /// What it would have been known by: by its webhook's rule, and by what was signed.
+    keys: [Option<Digest>; 2],
 }
 
 /// What a failed event says of the failure.
@@ -95,12 +100,25 @@ impl Captured {
         let failure = failed.and_then(|event| serde_json::from_slice(&event.json).ok());
         let failure = failure.map(|told: Told<Failure>| told.payload);
         let (id, webhook) = (event.id, capture.webhook);
-        Some(Self { id, webhook, sample, marks, lost, event_id, handshake, failure })
+        let keys =
+            [capture.key, capture.signed].map(|key| key.filter(|_| is_failed).map(of_failed));
+        Some(Self { id, webhook, sample, marks, lost, event_id, handshake, failure, keys })
     }
 
     /// The id of the event that its template made of it.
     pub(super) fn born(&self) -> Option<Uuid> {
         self.event_id.filter(|_| self.failure.is_none())
+    }
+
+    /// How another one is known that is the same, when it came to no event and is to come to one: within the window of
+    /// its webhook's rule, or a day for what was signed.
+    pub(super) fn late(&self, window_seconds: i64) -> Option<Late> {
+        let windows = [window_seconds, SIGNED_SECONDS];
+        let keys = self.keys.into_iter().zip(windows);
+        let keys = keys.filter_map(|(key, seconds)| Some(((self.webhook, key?), seconds)));
+        let keys: Vec<_> = keys.collect();
+        let received = self.sample.received.unwrap_or_default();
+        Some(Late { id: self.id, received, keys }).filter(|late| !late.keys.is_empty())
     }
 
     /// Whether nothing of its body was kept, though it had one.

@@ -2,6 +2,7 @@
 //! events in the spool, each under the one id that its request has for it, with an event that says who did this; or
 //! only what would be. An event that was kept already is not kept twice, an event that was born is sent again.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -19,7 +20,7 @@ use crate::event::Event;
 use crate::feed::{Outcome, Request, Requests};
 use crate::filter::Order;
 use crate::id::Uuid;
-use crate::spool::{Frame, Picker, SpoolError};
+use crate::spool::{Frame, Late, Picker, SpoolError};
 
 /// Longest time of one slice, and most bytes of events.
 pub(super) const SLICE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -59,6 +60,8 @@ pub(super) struct Slice {
     born: Vec<Event>,
     /// Events that their requests never had.
     healed: Vec<Event>,
+    /// Those requests, by their events, where others may be the same.
+    late: HashMap<Uuid, Late>,
     /// How many of both were to be kept.
     made: usize,
     bytes: usize,
@@ -160,7 +163,9 @@ impl Api {
         let limits = self.options.render;
         let renderer = |record: crate::store::Record| {
             let (name, source) = (record.text("name"), record.text("template"));
-            (record.id, Renderer::new(record.id, name, source, limits))
+            let mut renderer = Renderer::new(record.id, name, source, limits);
+            renderer.window_seconds = record.dedup_window_seconds();
+            (record.id, renderer)
         };
         Ok(own.map(renderer).collect())
     }
@@ -170,7 +175,12 @@ impl Api {
         let ids: Vec<Uuid> = slice.healed.iter().map(|event| event.id).collect();
         let known = self.events.feed.known(whose(call), ids).await?;
         let before = slice.healed.len();
-        slice.healed.retain(|event| !known.contains(&event.id));
+        let spool = &self.events.spool;
+        let has_event = |event: &Event| {
+            let late = slice.late.get(&event.id);
+            known.contains(&event.id) || late.is_some_and(|late| spool.has_event(late))
+        };
+        slice.healed.retain(|event| !has_event(event));
         Ok(before - slice.healed.len())
     }
 
@@ -197,7 +207,7 @@ impl Api {
         for frame in frames(healed) {
             let all = frame.len();
             let told = |new: usize| tell(&tells, all, new);
-            let appended = spool.append_all_once_told(place, now, frame, &told).await?;
+            let appended = spool.append_late(place, now, frame, &slice.late, &told).await?;
             if appended > 0 {
                 told_once(&mut tells);
             }
@@ -286,6 +296,9 @@ impl Work {
             }
             Err(failure) => Err(failure),
         };
+        if let (Ok(event), Some(late)) = (&made, captured.late(renderer.window_seconds)) {
+            slice.late.insert(event.id, late);
+        }
         slice.take(&captured, made);
         Ok(())
     }

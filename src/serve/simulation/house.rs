@@ -200,7 +200,7 @@ async fn post(
     let taken = spool.append_first(&known, (received, now), frame).await?;
     Ok(match taken {
         Taken::New(receipt) => (receipt.sequence(), received),
-        Taken::Known(first) => (first.receipt.sequence(), first.id),
+        Taken::Known(first) | Taken::Failed(first) => (first.receipt.sequence(), first.id),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The spool on the machine's own disk and on one that fails: what is promised to senders and to readers.
 
 mod faults;
+mod late;
 mod once;
 mod real;
 mod seals;

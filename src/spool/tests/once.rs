@@ -144,7 +144,9 @@ async fn no_crash_makes_a_request_new_again_that_was_taken_once() {
                     number += 1;
                     match take(&spool, number, 15_000).await {
                         Ok(Taken::New(_)) => promised.push(number),
-                        Ok(Taken::Known(first)) => panic!("run {run}: {first:?}"),
+                        Ok(Taken::Known(first) | Taken::Failed(first)) => {
+                            panic!("run {run}: {first:?}")
+                        }
                         Err(_) => break,
                     }
                 }

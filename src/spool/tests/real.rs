@@ -1,5 +1,6 @@
 //! On the machine's own disk.
 
+use std::collections::HashMap;
 use std::future::Future as _;
 use std::task::{Context, Poll, Waker};
 
@@ -174,7 +175,7 @@ async fn a_request_is_taken_once_also_after_a_restart() {
         spool.append_first(&[again], named, keyed(number, digest, 10)).await.expect("taken")
     };
     let known = |taken: Taken| match taken {
-        Taken::Known(first) => Some(first.id.as_u128()),
+        Taken::Known(first) | Taken::Failed(first) => Some(first.id.as_u128()),
         Taken::New(_) => None,
     };
     let (spool, _) = open(&folder.0, options());
@@ -239,8 +240,9 @@ async fn of_a_batch_only_what_is_new_is_appended_and_tenants_share_no_ids() {
     assert_eq!(spool.status().durable, 6);
     let mut reader = spool.follow(None);
     let tell = |new: usize| event(1000 + new as u64);
+    let none = HashMap::new();
     let told =
-        |numbers: &[u64]| spool.append_all_once_told((mine, None), time, batch(numbers), &tell);
+        |numbers: &[u64]| spool.append_late((mine, None), time, batch(numbers), &none, &tell);
     assert_eq!((told(&[10, 11, 12]).await, told(&[11]).await), (Ok(2), Ok(0)));
     let frames = reader.next(9, 1 << 20).await.expect("frames");
     let ids: Vec<_> = frames.iter().flat_map(|kept| &kept.events).map(|event| event.id).collect();

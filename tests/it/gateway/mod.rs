@@ -19,6 +19,7 @@ mod followers;
 mod hooks;
 mod incident_commands;
 mod life;
+mod mended;
 mod migrated;
 mod named;
 mod placed;

@@ -101,7 +101,7 @@ fn what_was_signed_once_is_taken_once_whatever_nobody_signed() {
     let wrong = Sent { body: r#"{"wrong": true}"#, ..sent };
     let failed = [(), ()].map(|()| served.slack(&hook, wrong));
     assert_eq!(failed.each_ref().map(|answer| answer.status), [400, 400]);
-    assert_ne!(failed[0].receipt(), failed[1].receipt());
+    assert_eq!(failed[0].receipt(), failed[1].receipt(), "and is kept once until then");
 
     served.stop();
     served.resume();
@@ -110,7 +110,7 @@ fn what_was_signed_once_is_taken_once_whatever_nobody_signed() {
         assert!(is_again(&again) && again.receipt() == first.receipt(), "after a restart");
     }
     assert!(is_again(&served.slack(&hook, later)));
-    assert_eq!(served.events(8).len(), 8, "two for each that was taken or failed");
+    assert_eq!(served.events(6).len(), 6, "two for each that was taken or failed");
     let told = served.answered(&["webhook", "show", hook["id"].as_str().expect("an id")]);
     assert!(told.contains("what was signed once is taken once"), "{told}");
 }
