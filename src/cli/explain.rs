@@ -112,7 +112,14 @@ fn spent(limit: &Value) -> Option<(&'static str, String)> {
     let [budget, rate] = ["budget", "rate"].map(|key| text(limit, key));
     let [burst, seconds] = ["burst", "retry_after_seconds"].map(|key| limit[key].as_u64());
     let (burst, seconds) = burst.zip(seconds)?;
-    let whose = format!("the {budget}'s {rate}, {burst} at once");
+    let whose = match &*budget {
+        "wrong_slugs" => "wrong slugs of one peer".to_owned(),
+        "wrong_keys" => "wrong keys of one peer".to_owned(),
+        "peer_questions" => "questions of one peer".to_owned(),
+        "webhook_questions" => "questions to the webhook".to_owned(),
+        budget => format!("the {budget}'s"),
+    };
+    let whose = format!("{whose} {rate}, {burst} at once");
     Some(("limit", format!("{whose}: nothing was left for {seconds} s")))
 }
 
@@ -130,15 +137,17 @@ fn not_kept(refusal: &Value) -> Vec<(&'static str, String)> {
     if !refusal.is_object() {
         return Vec::new();
     }
-    let [received, method, peer, reason] =
-        ["received", "method", "peer", "reason"].map(|key| text(refusal, key));
+    let [received, method, peer, reason, detail, webhook] =
+        ["received", "method", "peer", "reason", "detail", "webhook"].map(|key| text(refusal, key));
     let times = match refusal["times"].as_u64() {
         Some(times) if times > 1 => format!(", {times} times within a second"),
         _ => String::new(),
     };
+    let to = if webhook.is_empty() { webhook } else { format!(" to {webhook}") };
+    let why = if detail.is_empty() { reason } else { format!("{reason} ({detail})") };
     let mut lines = vec![
-        ("not kept", format!("{received}  {method} from {peer}")),
-        ("because", format!("{reason}, answered {}{times}", refusal["status"])),
+        ("not kept", format!("{received}  {method} from {peer}{to}")),
+        ("because", format!("{why}, answered {}{times}", refusal["status"])),
     ];
     lines.extend(spent(&refusal["limit"]));
     lines

@@ -5,7 +5,7 @@ use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use crate::accept::{BodyError, Reply};
-use crate::limit::Exceeded;
+use crate::limit::{Exceeded, OverQuestions};
 use crate::spool::SpoolError;
 use crate::telemetry::hooks::Reason;
 
@@ -39,8 +39,8 @@ pub(super) enum Refusal {
     #[error("the account is {0}")]
     AccountRate(Exceeded),
     /// A question, to a webhook or from a peer that had too many.
-    #[error("of questions, it is {0}")]
-    QuestionRate(Exceeded),
+    #[error("of questions, it is {}", .0.exceeded())]
+    QuestionRate(OverQuestions),
     /// A slug or a key that is wrong, from a peer that was wrong too often.
     #[error("{0}; the peer is {1}")]
     Damped(Box<Self>, Exceeded),
@@ -118,6 +118,17 @@ impl Refusal {
         }
     }
 
+    /// What exactly spoke against it, where its reason is that of several: for the webhook's owner.
+    pub(super) fn detail(&self) -> Option<String> {
+        match self {
+            Self::Damped(refusal, _) => refusal.detail(),
+            Self::Unverified { reason, .. } => Some((*reason).to_owned()),
+            Self::Body(BodyError::Malformed(_)) => None,
+            Self::Body(fault) => Some(fault.to_string()),
+            _ => None,
+        }
+    }
+
     /// How it is answered.
     pub(super) fn reply(&self) -> Reply {
         match self {
@@ -127,11 +138,8 @@ impl Refusal {
             Self::PeerRate(limit)
             | Self::WebhookRate(limit)
             | Self::AccountRate(limit)
-            | Self::QuestionRate(limit)
-            | Self::Damped(_, limit) => {
-                Reply::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
-                    .with(RETRY_AFTER, limit.retry_after_seconds.into())
-            }
+            | Self::Damped(_, limit) => too_many(*limit),
+            Self::QuestionRate(over) => too_many(over.exceeded()),
             // What is left of such a body would be taken for the next request.
             Self::Body(fault) => answer_body(fault).closing(),
             Self::Unauthorized => {
@@ -191,6 +199,11 @@ fn answer_spool(fault: &SpoolError) -> Reply {
         .with(RETRY_AFTER, seconds.into())
 }
 
+fn too_many(limit: Exceeded) -> Reply {
+    Reply::detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
+        .with(RETRY_AFTER, limit.retry_after_seconds.into())
+}
+
 fn too_large() -> Reply {
     Reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large")
 }
@@ -218,7 +231,12 @@ mod tests {
             (Refusal::PeerRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::WebhookRate(later), 429, Some(("retry-after", "7")), false),
             (Refusal::AccountRate(later), 429, Some(("retry-after", "7")), false),
-            (Refusal::QuestionRate(later), 429, Some(("retry-after", "7")), false),
+            (
+                Refusal::QuestionRate(OverQuestions::Peer(later)),
+                429,
+                Some(("retry-after", "7")),
+                false,
+            ),
             (BodyError::TooLarge { max_bytes: 1 }.into(), 413, None, true),
             (BodyError::TooSlow.into(), 408, None, true),
             (BodyError::Malformed("secret".into()).into(), 400, None, true),

@@ -12,6 +12,7 @@ use super::Hooks;
 use super::refusal::Refusal;
 use crate::clock::Time;
 use crate::id::Uuid;
+use crate::limit::OverQuestions;
 use crate::request::{Arrival, FixedReply, RequestId};
 use crate::spool::{Refused, Spent};
 
@@ -57,13 +58,14 @@ impl Trace {
 impl Hooks {
     /// Remembers a request that was refused.
     pub(super) fn note_refusal(&self, trace: &Trace, refusal: &Refusal, status: StatusCode) {
-        self.note(trace, refusal.reason().name(), status, (None, self.spent(refusal)));
+        let why = (refusal.reason().name(), refusal.detail());
+        self.note(trace, why, status, (None, self.spent(refusal)));
     }
 
     /// Remembers a request that was kept before: `first`.
     pub(super) fn note_repeat(&self, trace: &Trace, first: Uuid, status: Option<StatusCode>) {
         let status = status.unwrap_or(StatusCode::NO_CONTENT);
-        self.note(trace, "duplicate", status, (Some(first), None));
+        self.note(trace, ("duplicate", None), status, (Some(first), None));
     }
 
     /// The budget that a request was over, when that is why it was refused.
@@ -73,6 +75,16 @@ impl Hooks {
             Refusal::PeerRate(exceeded) => ("peer", rates.peer?, exceeded),
             Refusal::WebhookRate(exceeded) => ("webhook", rates.webhook?, exceeded),
             Refusal::AccountRate(exceeded) => ("account", rates.account?, exceeded),
+            Refusal::QuestionRate(OverQuestions::Peer(exceeded)) => {
+                ("peer_questions", rates.peer_questions?, exceeded)
+            }
+            Refusal::QuestionRate(OverQuestions::Webhook(exceeded)) => {
+                ("webhook_questions", rates.webhook_questions?, exceeded)
+            }
+            Refusal::Damped(refusal, exceeded) => match **refusal {
+                Refusal::Unauthorized => ("wrong_keys", rates.wrong_keys?, exceeded),
+                _ => ("wrong_slugs", rates.wrong_slugs?, exceeded),
+            },
             _ => return None,
         };
         Some(Spent {
@@ -86,7 +98,7 @@ impl Hooks {
     fn note(
         &self,
         trace: &Trace,
-        reason: &'static str,
+        (reason, detail): (&'static str, Option<String>),
         status: StatusCode,
         (first, spent): (Option<Uuid>, Option<Spent>),
     ) {
@@ -104,6 +116,7 @@ impl Hooks {
             peer: trace.peer,
             method: trace.method.to_string(),
             reason: reason.to_owned(),
+            detail,
             status,
             first,
             times: 1,

@@ -34,7 +34,7 @@ use ledger::Asked;
 pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};
 pub use left::{Charged, Left};
 pub use pace::{BUDGETS, Pace, PaceTexts, Pacing, Pass};
-pub use questions::Questions;
+pub use questions::{OverQuestions, Questions};
 pub use simulate::{
     Batch, Offer, Paced, Refused, burst_that_refuses_none, pace, rate_that_keeps_within, refuse,
 };

@@ -24,11 +24,31 @@ impl Questions {
     /// Charges a webhook one question of a peer. Who is over a budget of their own takes nothing of the webhook's.
     ///
     /// # Errors
-    /// [`Exceeded`].
-    pub fn charge(&self, webhook: Uuid, peer: IpAddr) -> Result<(), Exceeded> {
+    /// Which one had nothing left.
+    pub fn charge(&self, webhook: Uuid, peer: IpAddr) -> Result<(), OverQuestions> {
         let key = (webhook, network(peer));
-        self.peer.as_ref().map_or(Ok(()), |limit| limit.charge(key))?;
-        self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(webhook))
+        let charged = self.peer.as_ref().map_or(Ok(()), |limit| limit.charge(key));
+        charged.map_err(OverQuestions::Peer)?;
+        let charged = self.webhook.as_ref().map_or(Ok(()), |limit| limit.charge(webhook));
+        charged.map_err(OverQuestions::Webhook)
+    }
+}
+
+/// The budget of questions that had nothing left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverQuestions {
+    /// The peer's at the webhook.
+    Peer(Exceeded),
+    /// The webhook's.
+    Webhook(Exceeded),
+}
+
+impl OverQuestions {
+    /// When it may be asked again.
+    #[must_use]
+    pub fn exceeded(&self) -> Exceeded {
+        let (Self::Peer(exceeded) | Self::Webhook(exceeded)) = self;
+        *exceeded
     }
 }
 

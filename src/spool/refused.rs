@@ -44,6 +44,9 @@ pub struct Refused {
     pub method: String,
     /// Why, in a word.
     pub reason: String,
+    /// What exactly spoke against it, where the reason is that of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// How it was answered.
     pub status: u16,
     /// The receipt of the request that it repeats.
@@ -59,9 +62,10 @@ pub struct Refused {
 }
 
 /// A budget that had nothing left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Whose: `peer`, `webhook`, `account`.
+    /// Whose: `peer`, `webhook`, `account`; or of what: `wrong_slugs`, `wrong_keys`, `peer_questions`,
+    /// `webhook_questions`.
     pub budget: String,
     /// How much comes in in a time.
     pub rate: String,
@@ -79,8 +83,11 @@ impl Refused {
     }
 
     fn is_repeated_by(&self, next: &Self) -> bool {
-        (self.webhook, self.peer, &self.reason, self.first)
-            == (next.webhook, next.peer, &next.reason, next.first)
+        let budget = |one: &Self| one.spent.as_ref().map(|spent| spent.budget.clone());
+        let why = |one: &Self| (one.first, one.status, budget(one));
+        (self.webhook, self.peer, &self.reason, &self.detail)
+            == (next.webhook, next.peer, &next.reason, &next.detail)
+            && why(self) == why(next)
             && next.received.saturating_sub(self.received) < REPEAT_MICROS
     }
 }
@@ -218,6 +225,7 @@ mod tests {
             peer: [192, 0, 2, (number % 200) as u8].into(),
             method: "POST".to_owned(),
             reason: "unauthorized".to_owned(),
+            detail: None,
             status: 401,
             first: None,
             times: 1,
@@ -242,6 +250,25 @@ mod tests {
         };
         assert_eq!([1, 2, 3].map(count), [1, REFUSED_MAX - 2, 1]);
         assert!(ring.all(|refused| refused.id == "2999").len() == 1, "the newest stay");
+    }
+
+    #[test]
+    fn what_was_refused_for_another_reason_is_counted_apart() {
+        let ring = Refusals::default();
+        let of = |number: u64, detail: &str, budget: &str| Refused {
+            detail: Some(detail.to_owned()),
+            peer: [192, 0, 2, 1].into(),
+            spent: Some(Spent { budget: budget.to_owned(), ..Spent::default() }),
+            ..refused(number, 1)
+        };
+        let all = [("a", "peer"), ("b", "peer"), ("a", "webhook"), ("a", "peer"), ("b", "peer")];
+        for (number, (detail, budget)) in (0..).zip(all) {
+            ring.add(of(number, detail, budget));
+        }
+        ring.add(Refused { status: 429, ..of(5, "a", "peer") });
+        let times: Vec<_> = ring.all(|_| true).iter().map(|refused| refused.times).collect();
+        assert_eq!(times, [2, 2, 1, 1]);
+        assert_eq!(ring.all(|refused| refused.is_called("4"))[0].detail.as_deref(), Some("b"));
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Api {
             kept => kept,
         };
         let mut told = match (kept, self.refused(call, |refused| refused.is_called(asked)).pop()) {
-            (Err(Problem::NotFound), Some(refused)) => self.explain_refused(call, &refused).await?,
+            (Err(Problem::NotFound), Some(refused)) => {
+                self.explain_refused(call, &refused, asked).await?
+            }
             (kept, _) => kept?,
         };
         told["id"] = asked.into();
@@ -74,9 +76,17 @@ impl Api {
     }
 
     /// One that was not kept; with what it repeats, when it does.
-    async fn explain_refused(&self, call: &Call, refused: &Refused) -> Result<Value, Problem> {
+    async fn explain_refused(
+        &self,
+        call: &Call,
+        refused: &Refused,
+        asked: &str,
+    ) -> Result<Value, Problem> {
+        let mut refusal = tell_refused(refused);
+        refusal["request_id"] = asked.into();
+        refusal["webhook"] = self.webhook_name(refused.webhook).await?;
         let Some(first) = refused.first else {
-            return Ok(json!({ "outcome": "refused", "refusal": tell_refused(refused) }));
+            return Ok(json!({ "outcome": "refused", "refusal": refusal }));
         };
         let mut told = match self.explain_kept(call, first).await {
             Ok(told) => told,
@@ -85,8 +95,14 @@ impl Api {
             Err(problem) => return Err(problem),
         };
         told["outcome"] = "duplicate".into();
-        told["refusal"] = tell_refused(refused);
+        told["refusal"] = refusal;
         Ok(told)
+    }
+
+    /// What a webhook is called, while it is there.
+    async fn webhook_name(&self, id: Uuid) -> Result<Value, Problem> {
+        let found = self.store.records(vec![id]).await?;
+        Ok(found.first().map_or(Value::Null, |webhook| webhook.text("name").into()))
     }
 
     /// What an id of ours names.
@@ -174,8 +190,7 @@ impl Api {
                 all.push(Told { event, sequence, place: None, made: "replay" });
             }
         }
-        let webhook = self.store.records(vec![found.webhook]).await?;
-        request["webhook"] = webhook.first().map_or(Value::Null, |hook| hook.text("name").into());
+        request["webhook"] = self.webhook_name(found.webhook).await?;
         let repeats = self.refused(call, |refused| refused.first == Some(found.id));
         let outcome = match found.outcome {
             Outcome::Event => "accepted",
@@ -212,14 +227,17 @@ pub(super) fn tell(told: &Told) -> Value {
     })
 }
 
+/// A request that was not kept; those of its kind by the first's id, and the newest others.
 fn tell_refused(refused: &Refused) -> Value {
     json!({
         "request_id": refused.id,
+        "request_ids": std::iter::once(&refused.id).chain(&refused.also).collect::<Vec<_>>(),
         "webhook_id": refused.webhook,
         "received": Time::from_micros(refused.received).to_string(),
         "peer": refused.peer.to_string(),
         "method": refused.method,
         "reason": refused.reason,
+        "detail": refused.detail,
         "status": refused.status,
         "times": refused.times,
         "first": refused.first,

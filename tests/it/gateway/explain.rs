@@ -239,12 +239,16 @@ fn what_was_refused_is_told_to_its_workspace_alone() {
         assert_eq!(told["refusal"]["times"], 21, "a flood is one line");
     };
     look(&served);
-    assert_eq!(served.explained(&last)["refusal"]["request_id"], id.as_str(), "by its last, too");
+    let told = served.explained(&last)["refusal"].take();
+    assert_eq!((&told["request_id"], &told["webhook"]), (&json!(last), &webhook["name"]));
+    let all = told["request_ids"].as_array().expect("the first's and the newest");
+    assert!(all.len() == 9 && all[0] == json!(id) && all[8] == json!(last), "{all:?}");
     served.stop();
     served.resume();
     look(&served);
     let said = served.answered(&["explain", &id]);
-    assert!(said.contains("body-too-large, answered 413, 21 times within a second"), "{said}");
+    let why = "body-too-large (the body is over the limit of ";
+    assert!(said.contains(why) && said.contains("answered 413, 21 times within"), "{said}");
     let (code, said) = served.refused(&["explain", "nobody"], &served.key);
     assert!(code == 5 && said.contains("nobody"), "{code}: {said}");
 
@@ -259,6 +263,37 @@ fn what_was_refused_is_told_to_its_workspace_alone() {
     let long = "x".repeat(129);
     assert_eq!(served.ask_of(&long).status, 422);
     assert_eq!(served.call("GET", "/explain", &Value::Null).status, 422);
+}
+
+#[test]
+fn why_it_was_refused_is_told_as_its_reply_said_and_counted_by_that() {
+    let served = Served::start(|_| ());
+    let signed = json!({ "name": "signed", "template": TEMPLATE,
+        "verification": { "provider": "github", "secrets": ["a-secret-that-nobody-sees"] } });
+    let signed = served.call("POST", "/webhooks/", &signed).json();
+    let wrong = ("x-hub-signature-256", format!("sha256={}", "0".repeat(64)));
+    for (id, is_signed) in [("a:1", false), ("b:1", true), ("a:2", false), ("b:2", true)] {
+        let mut headers = vec![("x-request-id", id)];
+        headers.extend(is_signed.then_some((wrong.0, &*wrong.1)));
+        let why = if is_signed { "signature_mismatch" } else { "signature_missing" };
+        let refused = served.order_as(&signed, 1, &headers);
+        assert!(refused.status == 401 && refused.text().contains(why), "{}", refused.text());
+    }
+    for (id, why) in
+        [("a:1", "missing"), ("b:1", "mismatch"), ("a:2", "missing"), ("b:2", "mismatch")]
+    {
+        let told = served.explained(id)["refusal"].take();
+        assert_eq!((&told["request_id"], &told["webhook"]), (&json!(id), &json!("signed")));
+        assert_eq!(told["reason"], "unverified");
+        assert_eq!(
+            (&told["detail"], &told["times"]),
+            (&json!(format!("signature_{why}")), &json!(2))
+        );
+        let said = served.answered(&["explain", id]);
+        let because =
+            format!("unverified (signature_{why}), answered 401, 2 times within a second");
+        assert!(said.contains(&because) && said.contains("to signed"), "{said}");
+    }
 }
 
 fn names(served: &Served, id: &str) -> Vec<Value> {
