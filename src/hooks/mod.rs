@@ -283,6 +283,9 @@ impl Hooks {
 
     /// Method, slug, the peer's budget, the spool's gate: before a byte of the body is read.
     fn admit(&self, arrival: Arrival, place: &mut Option<Place>) -> Result<Admission, Refusal> {
+        let slug = slug(arrival.path());
+        let found = slug.and_then(|slug| self.routes.look_up(slug, arrival.received));
+        *place = found.as_ref().map(|(one, _)| (one.id, one.account, one.workspace));
         if !has_body(&arrival.method)
             && !matches!(
                 arrival.method,
@@ -292,14 +295,14 @@ impl Hooks {
             return Err(Refusal::Method);
         }
         // An unknown slug is charged like a known one, so that nobody guesses for free.
-        let slug = slug(arrival.path());
-        let endpoint = slug.and_then(|slug| self.routes.find(slug, arrival.received));
-        *place = endpoint.as_ref().map(|one| (one.id, one.account, one.workspace));
         let peer_left = self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
         // What looks like one that is not there is charged like it, too.
         let wrong =
             |refusal: Refusal| refusal.within(self.limits.guesses().wrong_slug(arrival.peer));
-        let endpoint = endpoint.ok_or_else(|| wrong(Refusal::Unknown))?;
+        let endpoint = match found {
+            Some((endpoint, true)) => endpoint,
+            _ => return Err(wrong(Refusal::Unknown)),
+        };
         if endpoint.networks.as_ref().is_some_and(|networks| !networks.allow(arrival.peer)) {
             return Err(wrong(Refusal::Network));
         }
@@ -406,20 +409,13 @@ impl Hooks {
     /// The only replies that say a request was kept; each is made of its receipt.
     fn succeed(&self, kept: &Kept, fixed: Option<&FixedReply>) -> (Reply, Outcome) {
         let Kept { id, verdict, .. } = kept;
+        let failed = |kind: FailureKind| Reply::detail(StatusCode::BAD_REQUEST, kind.detail());
+        let again = |reply: Reply| reply.with(DUPLICATE.clone(), HeaderValue::from_static("true"));
         let (reply, outcome) = match verdict {
             Verdict::Accepted => (answer::taken(fixed), Outcome::Accepted),
-            Verdict::Duplicate => {
-                let same = HeaderValue::from_static("true");
-                (answer::taken(fixed).with(DUPLICATE.clone(), same), Outcome::Duplicate)
-            }
-            Verdict::Failed(kind) => {
-                (Reply::detail(StatusCode::BAD_REQUEST, kind.detail()), Outcome::Failed)
-            }
-            Verdict::FailedAgain(kind) => {
-                let reply = Reply::detail(StatusCode::BAD_REQUEST, kind.detail());
-                let same = HeaderValue::from_static("true");
-                (reply.with(DUPLICATE.clone(), same), Outcome::Duplicate)
-            }
+            Verdict::Duplicate => (again(answer::taken(fixed)), Outcome::Duplicate),
+            Verdict::Failed(kind) => (failed(*kind), Outcome::Failed),
+            Verdict::FailedAgain(kind) => (again(failed(*kind)), Outcome::Duplicate),
             Verdict::Handshake(handshake) => {
                 let rate = self.limits.rates().webhook.map(crate::limit::Rate::per_minute);
                 (handshake.answer(rate), Outcome::Handshake)

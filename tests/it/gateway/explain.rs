@@ -296,6 +296,33 @@ fn why_it_was_refused_is_told_as_its_reply_said_and_counted_by_that() {
     }
 }
 
+#[test]
+fn what_came_to_a_webhook_that_is_not_there_is_told_to_its_owner() {
+    let mut served = Served::start(|_| ());
+    let webhook = hook(&served, "orders", TEMPLATE);
+    let path = format!("/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let rotated = served.call("POST", &format!("{path}/rotate"), &json!({})).json();
+    let nobody = json!({ "slug": "AAAAAAAAAAAAAAAAAAAAAA" });
+    let ask = |served: &Served, id: &str, webhook: &Value| {
+        let answer = served.order_as(webhook, 1, &[("x-request-id", id)]);
+        assert_eq!((answer.status, answer.text()), (404, "{\"detail\":\"Not Found\"}".to_owned()));
+    };
+    ask(&served, "replaced", &webhook);
+    let off = json!({ "name": "orders", "template": TEMPLATE, "enabled": false });
+    assert_eq!(served.call("PUT", &path, &off).status, 204);
+    ask(&served, "disabled", &rotated);
+    served.stop();
+    served.resume();
+    ask(&served, "still", &rotated);
+    ask(&served, "nobody", &nobody);
+    for id in ["replaced", "disabled", "still"] {
+        let told = served.explained(id)["refusal"].take();
+        assert_eq!((&told["reason"], &told["webhook"]), (&json!("unknown"), &json!("orders")));
+        assert!(served.answered(&["explain", id]).contains("unknown, answered 404"));
+    }
+    assert_eq!(served.ask_of("nobody").status, 404);
+}
+
 fn names(served: &Served, id: &str) -> Vec<Value> {
     let told = served.explained(id);
     told["request"]["limits"].as_array().expect("limits").clone()

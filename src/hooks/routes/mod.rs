@@ -1,7 +1,7 @@
 //! Slug to webhook, in memory. In: webhooks as the store keeps them, and their changes. Out: the [`Endpoint`] of a
 //! slug, by a keyed hash, so that unknown, disabled, ended and misshapen slugs cost the same. Never keeps a slug.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -132,7 +132,10 @@ struct Place {
 /// The end of what has none.
 const NEVER: Time = Time::from_micros(i64::MAX);
 
-/// All enabled webhooks by the hash of their slug. Readers never wait.
+/// The end of what is as if it were not there, but for whoever owns it.
+const PAST: Time = Time::from_micros(i64::MIN);
+
+/// All webhooks by the hash of their slug. Readers never wait.
 pub struct Routes {
     /// Random for each process, so that nobody outside can aim at a place in the table.
     key: [u8; KEY_BYTES],
@@ -144,10 +147,14 @@ pub struct Routes {
 /// What only changes need.
 #[derive(Default)]
 struct Written {
-    /// Where each enabled webhook stands.
+    /// Where each webhook stands.
     places: HashMap<Uuid, Hash>,
+    /// Those of them that are disabled.
+    closed: HashSet<Uuid>,
     /// Where those stand once more whose former slug lives on; at most one place each.
     formers: HashMap<Uuid, Hash>,
+    /// Where those stood whose slug was replaced since the process began, the last place of each.
+    replaced: HashMap<Uuid, Hash>,
     /// One text for all webhooks of a workspace.
     tenants: HashMap<Uuid, Arc<str>>,
     shadows: Arc<Shadows>,
@@ -162,7 +169,7 @@ impl std::fmt::Debug for Routes {
 }
 
 impl Routes {
-    /// A table of those webhooks; the disabled ones are left out.
+    /// A table of those webhooks.
     #[must_use]
     pub fn new(clock: &Clock, webhooks: &[Webhook]) -> Self {
         Self::with_providers(clock, Registry::built_in(), webhooks)
@@ -175,7 +182,7 @@ impl Routes {
         clock.secret(&mut key);
         let mut shards: Vec<Shard> = vec![Shard::new(); SHARDS];
         let mut written = Written { providers, ..Written::default() };
-        for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
+        for webhook in webhooks {
             for (hash, place) in written.place(&key, webhook) {
                 shards[shard(hash)].insert(hash, place);
             }
@@ -191,13 +198,19 @@ impl Routes {
         Arc::clone(&self.shadows)
     }
 
-    /// The webhook of a slug, for a request that arrived then.
+    /// The webhook of a slug, and whether it is there for a request that arrived then: it is not while it is disabled,
+    /// or under a slug that was replaced, and only its owner may hear that it is known.
     #[must_use]
-    pub fn find(&self, slug: &str, arrived: Time) -> Option<Arc<Endpoint>> {
+    pub fn look_up(&self, slug: &str, arrived: Time) -> Option<(Arc<Endpoint>, bool)> {
         let hash = hash(&self.key, slug.as_bytes());
         let shard = self.shards[shard(hash)].load();
-        let place = shard.get(&hash).filter(|place| arrived < place.ends);
-        place.map(|place| Arc::clone(&place.endpoint))
+        shard.get(&hash).map(|place| (Arc::clone(&place.endpoint), arrived < place.ends))
+    }
+
+    /// The webhook of a slug that is there for a request that arrived then.
+    #[must_use]
+    pub fn find(&self, slug: &str, arrived: Time) -> Option<Arc<Endpoint>> {
+        self.look_up(slug, arrived).filter(|(_, is_there)| *is_there).map(|(endpoint, _)| endpoint)
     }
 
     /// Takes a committed change: the next request already sees it. Keys are none of its business.
@@ -215,7 +228,8 @@ impl Routes {
     /// How many webhooks are enabled.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).places.len()
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.places.len() - written.closed.len()
     }
 
     /// Whether none is.
@@ -225,11 +239,13 @@ impl Routes {
     }
 
     fn put(&self, webhook: &Webhook) {
-        if !webhook.enabled {
-            return self.drop_webhook(webhook.id);
-        }
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let before = written.forget(webhook.id);
+        if let [Some(present), _, earlier] = before {
+            let is_same = present == hash(&self.key, webhook.slug.expose().as_bytes());
+            let replaced = if is_same { earlier } else { Some(present) };
+            replaced.map(|hash| written.replaced.insert(webhook.id, hash));
+        }
         for (hash, place) in written.place(&self.key, webhook) {
             self.change(hash, |shard| {
                 shard.insert(hash, place);
@@ -265,13 +281,14 @@ impl Routes {
 
 impl Written {
     /// Where a webhook stands.
-    fn hashes(&self, id: Uuid) -> [Option<Hash>; 2] {
-        [self.places.get(&id).copied(), self.formers.get(&id).copied()]
+    fn hashes(&self, id: Uuid) -> [Option<Hash>; 3] {
+        [&self.places, &self.formers, &self.replaced].map(|all| all.get(&id).copied())
     }
 
     /// Forgets where a webhook stands; where that was.
-    fn forget(&mut self, id: Uuid) -> [Option<Hash>; 2] {
-        [self.places.remove(&id), self.formers.remove(&id)]
+    fn forget(&mut self, id: Uuid) -> [Option<Hash>; 3] {
+        self.closed.remove(&id);
+        [&mut self.places, &mut self.formers, &mut self.replaced].map(|all| all.remove(&id))
     }
 
     /// Notes where a webhook stands, and what is to stand there: one endpoint, at all of its slugs.
@@ -283,12 +300,22 @@ impl Written {
         let present = hash(key, webhook.slug.expose().as_bytes());
         let endpoint = self.endpoint(webhook);
         self.places.insert(webhook.id, present);
+        if !webhook.enabled {
+            self.closed.insert(webhook.id);
+        }
+        let ends = |ends: Time| if webhook.enabled { ends } else { PAST };
         let former = webhook.former.as_ref().map(|former| {
             let hash = hash(key, former.slug.expose().as_bytes());
             self.formers.insert(webhook.id, hash);
-            (hash, Place { endpoint: Arc::clone(&endpoint), ends: former.ends })
+            (hash, Place { endpoint: Arc::clone(&endpoint), ends: ends(former.ends) })
         });
-        std::iter::once((present, Place { endpoint, ends: NEVER })).chain(former)
+        let replaced = self.replaced.get(&webhook.id).copied();
+        let replaced =
+            replaced.filter(|hash| former.as_ref().is_none_or(|(other, _)| hash != other));
+        let replaced =
+            replaced.map(|hash| (hash, Place { endpoint: Arc::clone(&endpoint), ends: PAST }));
+        let present = (present, Place { endpoint, ends: ends(NEVER) });
+        std::iter::once(present).chain(former).chain(replaced)
     }
 
     fn endpoint(&mut self, webhook: &Webhook) -> Arc<Endpoint> {
@@ -301,7 +328,8 @@ impl Written {
             *known = text.into();
         }
         let tenant = Arc::clone(known);
-        let shadow = self.shadows.set(webhook.id, webhook.version, webhook.shadow.as_deref());
+        let shadow = webhook.shadow.as_deref().filter(|_| webhook.enabled);
+        let shadow = self.shadows.set(webhook.id, webhook.version, shadow);
         Arc::new(Endpoint::new(webhook, &self.providers, tenant, shadow))
     }
 }
@@ -348,152 +376,4 @@ fn shard(hash: Hash) -> usize {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::id::Secret;
-    use crate::store::Former;
-
-    pub(crate) fn webhook(number: u128, slug: &str, template: &str) -> Webhook {
-        let party = |name: &str, id| Party {
-            id: Uuid::from_u128(id),
-            name: name.to_owned(),
-            handle: name.to_lowercase(),
-        };
-        Webhook {
-            id: Uuid::from_u128(number),
-            account: party("Acme \"1\"", 1),
-            workspace: party("Prod", 2),
-            name: format!("hook {number}\0"),
-            slug: Secret::new(slug),
-            former: None,
-            dedup: None,
-            verification: None,
-            weight: 1,
-            reply: None,
-            template: template.to_owned(),
-            version: 0,
-            shadow: None,
-            enabled: true,
-            networks: None,
-            redact: None,
-            service_account: None,
-        }
-    }
-
-    const NOW: Time = Time::from_micros(0);
-
-    fn clock() -> Clock {
-        Clock::fixed(NOW)
-    }
-
-    #[test]
-    fn a_change_is_seen_at_once() {
-        let routes = Routes::new(&clock(), &[webhook(10, "first", "t")]);
-        let found = |slug: &str| routes.find(slug, NOW).map(|endpoint| endpoint.id.as_u128());
-        assert_eq!(found("first"), Some(10));
-        assert_eq!(found("second"), None);
-        routes.apply(&Change::Webhook(Box::new(webhook(11, "second", "t"))));
-        assert_eq!((found("first"), found("second"), routes.len()), (Some(10), Some(11), 2));
-        // Rotated: the old slug stops at once.
-        routes.apply(&Change::Webhook(Box::new(webhook(10, "third", "u"))));
-        assert_eq!((found("first"), found("third"), routes.len()), (None, Some(10), 2));
-        assert_eq!(&*routes.find("third", NOW).expect("known").source, "u");
-        let mut disabled = webhook(10, "third", "u");
-        disabled.enabled = false;
-        routes.apply(&Change::Webhook(Box::new(disabled.clone())));
-        assert_eq!((found("third"), routes.len()), (None, 1));
-        disabled.enabled = true;
-        routes.apply(&Change::Webhook(Box::new(disabled)));
-        assert_eq!(found("third"), Some(10));
-        routes.apply(&Change::WebhookGone(Uuid::from_u128(10)));
-        routes.apply(&Change::WebhookGone(Uuid::from_u128(99)));
-        assert_eq!((found("third"), found("second")), (None, Some(11)));
-    }
-
-    #[test]
-    fn a_former_slug_answers_until_its_end() {
-        let routes = Routes::new(&clock(), &[webhook(10, "a", "t"), webhook(11, "x", "t")]);
-        let now = Time::from_micros(5_000_000);
-        let found = |slug: &str, seconds: i64| {
-            let arrived = now.plus_seconds(seconds);
-            routes.find(slug, arrived).map(|endpoint| endpoint.id.as_u128())
-        };
-        let rotated = |slug: &str, former: &str, seconds: i64| {
-            let (former, ends) = (Secret::new(former), now.plus_seconds(seconds));
-            Webhook { former: Some(Former { slug: former, ends }), ..webhook(10, slug, "u") }
-        };
-        routes.apply(&Change::Webhook(Box::new(rotated("b", "a", 60))));
-        assert_eq!((found("a", 59), found("b", 59), routes.len()), (Some(10), Some(10), 2));
-        assert_eq!((found("a", 60), found("b", 60)), (None, Some(10)), "at its end it is unknown");
-        let (old, new) = (routes.find("a", now), routes.find("b", now));
-        let (old, new) = (old.expect("lives on"), new.expect("known"));
-        assert!(Arc::ptr_eq(&old, &new) && &*old.source == "u", "one webhook at both");
-        // A change of something else leaves both; another rotation ends the older one.
-        routes.apply(&Change::Webhook(Box::new(rotated("b", "a", 60))));
-        assert_eq!((found("a", 0), found("b", 0)), (Some(10), Some(10)));
-        routes.apply(&Change::Webhook(Box::new(rotated("c", "b", 60))));
-        assert_eq!((found("a", 0), found("b", 0), found("c", 0)), (None, Some(10), Some(10)));
-        let mut disabled = rotated("c", "b", 60);
-        disabled.enabled = false;
-        routes.apply(&Change::Webhook(Box::new(disabled)));
-        assert_eq!((found("b", 0), found("c", 0), found("x", 0)), (None, None, Some(11)));
-        routes.apply(&Change::Webhook(Box::new(rotated("c", "b", 60))));
-        assert_eq!((found("b", 0), found("c", 0)), (Some(10), Some(10)));
-        routes.apply(&Change::WebhookGone(Uuid::from_u128(10)));
-        assert_eq!((found("b", 0), found("c", 0), routes.len()), (None, None, 1));
-        let entries: usize = routes.shards.iter().map(|shard| shard.load().len()).sum();
-        assert_eq!(entries, 1, "nothing of it is left");
-        // As at start-up, with an end that was, and one that is to come.
-        for (seconds, until) in [(-1, None), (60, Some(10))] {
-            let routes = Routes::new(&clock(), &[rotated("c", "b", seconds)]);
-            assert_eq!(routes.find("b", now).map(|endpoint| endpoint.id.as_u128()), until);
-            assert!(routes.find("c", now).is_some());
-        }
-    }
-
-    #[test]
-    fn misshapen_slugs_are_only_unknown() {
-        let known = "k".repeat(SLUG_MAX_BYTES);
-        let routes = Routes::new(&clock(), &[webhook(1, "kZ3v0yJm0mV3pQ9xg2bB4A", "t")]);
-        for slug in
-            ["", "kZ3v0yJm0mV3pQ9xg2bB4", "kZ3v0yJm0mV3pQ9xg2bB4a", &known, &"x".repeat(9999)]
-        {
-            assert!(routes.find(slug, NOW).is_none());
-        }
-        assert!(
-            !format!("{routes:?}{:?}", routes.find("kZ3v0yJm0mV3pQ9xg2bB4A", NOW)).contains("kZ3v")
-        );
-    }
-
-    #[test]
-    fn what_events_need_is_text_already() {
-        let routes = Routes::new(&clock(), &[webhook(10, "a", "t"), webhook(11, "b", "t")]);
-        let (one, two) = (routes.find("a", NOW), routes.find("b", NOW));
-        let (one, two) = (one.expect("known"), two.expect("known"));
-        assert!(Arc::ptr_eq(&one.tenant, &two.tenant), "one text for a workspace");
-        assert_eq!(
-            &*one.related,
-            concat!(
-                r#"{"prefect.resource.id":"prefect-cloud.webhook."#,
-                r#"00000000-0000-0000-0000-00000000000a","prefect.resource.name":"hook 10�","#,
-                r#""prefect.resource.role":"webhook"}"#
-            )
-        );
-        let tenant: serde_json::Value =
-            serde_json::from_str(&format!("[{}]", one.tenant)).expect("JSON");
-        assert_eq!(tenant[0]["prefect.resource.name"], "Acme \"1\"");
-        assert_eq!(tenant[1]["prefect-cloud.handle"], "prod");
-        assert_eq!(tenant[1]["prefect.resource.role"], "workspace");
-    }
-
-    #[test]
-    fn a_change_among_many_is_cheap() {
-        let many: Vec<_> = (0..20_000).map(|n| webhook(n, &format!("slug{n}"), "t")).collect();
-        let routes = Routes::new(&clock(), &many);
-        assert_eq!(routes.len(), 20_000);
-        routes.apply(&Change::WebhookGone(Uuid::from_u128(7)));
-        let largest = routes.shards.iter().map(|shard| shard.load().len()).max();
-        assert!(largest.is_some_and(|size| size < 100), "{largest:?} entries are copied");
-        assert!(routes.find("slug7", NOW).is_none() && routes.find("slug8", NOW).is_some());
-    }
-}
+pub(super) mod tests;
