@@ -18,8 +18,9 @@ use crate::event::{Draft, Event, Stamp};
 use crate::id::Uuid;
 use crate::json;
 use crate::parse;
-use crate::render::{self, Difference, Made, SHOWN_MAX_BYTES, Shadow, Verdict};
+use crate::render::{self, Difference, Made, SHOWN_MAX_BYTES, Shadow, Template, Verdict};
 use crate::request::help;
+use crate::spool::Marks;
 
 /// Most requests that wait, and the largest body of one.
 const JOBS_MAX: usize = 16;
@@ -109,8 +110,9 @@ fn run(jobs: &Receiver<Box<Job>>, json: json::Limits, limits: render::Limits) {
 
 impl Job {
     fn compare(&self, json: json::Limits, limits: render::Limits) {
-        let draft = self.render(json, limits);
-        let places = match (&self.live, &draft) {
+        let shown = self.submission.redacted(json).map(|copy| Shown::new(copy, json));
+        let draft = self.render(json, limits, shown.as_deref());
+        let mut places = match (&self.live, &draft) {
             (Ok(live), Ok(draft)) => places(live, &draft.json),
             _ => Vec::new(),
         };
@@ -124,26 +126,68 @@ impl Job {
         if matches!(verdict, Verdict::Identical | Verdict::StillFailing) {
             return self.shadow.agree(verdict);
         }
+        // What is redacted may stand anywhere in an event: what is shown is made of the request as it is kept.
+        let (live, draft) = (self.live.clone(), draft.map(|event| event.json));
+        let (live, draft) = match &shown {
+            None => (live.map(Some), draft.map(Some)),
+            Some(shown) => {
+                let again = |template| self.render_kept(template, shown);
+                let live = live.map(|_| again(self.submission.endpoint.template(limits)));
+                (live, draft.map(|_| again(self.shadow.template(limits))))
+            }
+        };
+        if shown.is_some() && !places.is_empty() {
+            places = match (&live, &draft) {
+                (Ok(Some(live)), Ok(Some(draft))) => self::places(live, draft),
+                _ => Vec::new(),
+            };
+        }
         self.shadow.differ(Difference {
             receipt: self.ids.0,
             received: self.submission.received,
             verdict,
             places,
-            live: match &self.live {
-                Ok(json) => show(json),
-                Err(kind) => Made::Fault((*kind).into()),
+            live: match live {
+                Ok(json) => show(json.as_ref()),
+                Err(kind) => Made::Fault(kind.into()),
             },
             draft: match draft {
-                Ok(event) => show(&event.json),
+                Ok(json) => show(json.as_ref()),
                 Err(fault) => Made::Fault(fault.into()),
             },
         });
     }
 
+    /// What a template makes of the request as it is kept; nothing when that is nothing, or too little is kept.
+    fn render_kept(
+        &self,
+        template: Result<&Template, &render::Diagnostic>,
+        shown: &Shown,
+    ) -> Option<Bytes> {
+        let Shown { submission, body } = shown;
+        if submission.sender.marks.has(Marks::WITHHELD) {
+            return None;
+        }
+        let text = template.ok()?.render(&submission.context(body)).ok()?;
+        let stamp = Stamp {
+            id: self.ids.1,
+            received: submission.received,
+            follows: self.ids.0,
+            webhook: &submission.endpoint.related,
+            payload: &|| help(&submission.method, &submission.headers, body),
+        };
+        let (event, _) = Draft::read(&text).and_then(|draft| draft.event(&stamp)).ok()?;
+        Some(event.json)
+    }
+
     /// The draft's event of the request, or why there is none.
-    fn render(&self, json: json::Limits, limits: render::Limits) -> Result<Event, String> {
+    fn render(
+        &self,
+        json: json::Limits,
+        limits: render::Limits,
+        shown: Option<&Shown>,
+    ) -> Result<Event, String> {
         let Submission { method, headers, content, endpoint, received, .. } = &self.submission;
-        let shown = self.submission.redacted(json).map(|copy| Shown::new(copy, json));
         // Words about a fault may quote what is redacted.
         let told = |kind: &str, words: String| match shown {
             Some(_) => kind.to_owned(),
@@ -160,7 +204,7 @@ impl Job {
             received: *received,
             follows: self.ids.0,
             webhook: &endpoint.related,
-            payload: &|| match &shown {
+            payload: &|| match shown {
                 Some(shown) => help(method, &shown.submission.headers, &shown.body),
                 None => help(method, headers, &body),
             },
@@ -170,9 +214,9 @@ impl Job {
     }
 }
 
-fn show(json: &Bytes) -> Made {
-    let text = (json.len() <= SHOWN_MAX_BYTES).then(|| String::from_utf8_lossy(json));
-    Made::Event(text.map(Into::into))
+fn show(json: Option<&Bytes>) -> Made {
+    let json = json.filter(|json| json.len() <= SHOWN_MAX_BYTES);
+    Made::Event(json.map(|json| String::from_utf8_lossy(json).into()))
 }
 
 /// Where two events differ; nowhere when they say the same.

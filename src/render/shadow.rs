@@ -49,7 +49,7 @@ impl Verdict {
 /// What a template made of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Made {
-    /// This event; nothing when it is too large to be shown.
+    /// This event; nothing when it is too large to be shown, or made of what is not to be.
     Event(Option<Box<str>>),
     /// None, and why.
     Fault(Box<str>),
@@ -64,7 +64,7 @@ pub struct Difference {
     pub received: Time,
     /// How they differ.
     pub verdict: Verdict,
-    /// Where, as JSON pointers into the events.
+    /// Where, as JSON pointers into the events as they are shown.
     pub places: Vec<String>,
     /// What the live template made.
     pub live: Made,

@@ -14,6 +14,9 @@ const TEMPLATE: &str = r#"{"event": "shop.{{ body.kind }}", "resource": {"prefec
     "payload": {"digits": {{ body.card.number|length }}, "token": {{ headers['x-token']|length }}}}
     {%- if body.kind == 'quoted' %}{{ body.card.number }}{% endif %}
     {%- if body.kind == 'blamed' %}{{ body[body.card.number]() }}{% endif %}"#;
+/// A draft that copies all of it.
+const COPIES: &str = r#"{"event": "shop.draft", "resource": {"prefect.resource.id": "shop.1"}, "payload":
+    {"of {{ body.card.number }}": 1, "card": {{ body.card|tojson }}, "token": "{{ headers['x-token'] }}"}}"#;
 const SECRET: &str = "4929-1111-nobody-keeps-this";
 const RULES: [&str; 6] =
     ["--redact-body", "$.card.number", "--redact-header", "X-Token", "--redact-query", "key"];
@@ -235,6 +238,7 @@ fn neither_a_draft_beside_it_nor_a_refusal_keeps_it() {
         ("{{ body[body.card.number]() }}", "newly_failing"),
         (r#"{"event": "{{ body.card.number }}"#, "newly_failing"),
         (r#"{"event": "shop.draft", "resource": {"prefect.resource.id": "shop.1"}}"#, "changed"),
+        (COPIES, "changed"),
     ] {
         let shadow = json!({"template": draft, "shadow": true});
         assert_eq!(served.call("PUT", &path("draft"), &shadow).status, 200);
@@ -246,7 +250,13 @@ fn neither_a_draft_beside_it_nor_a_refusal_keeps_it() {
         });
         assert!(told.text().contains(verdict), "{}", told.text());
         assert!(!told.text().contains(SECRET), "{}", told.text());
+        let last = &told.json()["last"][0];
+        let shows_kept = last["draft"].to_string().contains("[redacted]");
+        assert!(shows_kept || draft != COPIES, "what is kept is shown: {last}");
     }
+    let name = hook["name"].as_str().expect("a name");
+    let said = served.answered(&["webhook", "draft", name, "--differences"]);
+    assert!(said.contains("[redacted]") && !said.contains(SECRET), "{said}");
 
     // A request that is not kept: nothing but its head's few words.
     let mut signed = json!({"name": "discreet", "description": "", "template": TEMPLATE});
