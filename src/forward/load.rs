@@ -8,6 +8,7 @@ use super::lines::Mark;
 use super::sinks::Sent;
 use crate::event::{self, Event, write_received};
 use crate::filter::Seen;
+use crate::request::hops_told;
 use crate::shelf::{Key, Lying};
 use crate::spool::Kept;
 
@@ -96,6 +97,12 @@ impl Item {
 
     pub(super) fn event(&self) -> &Event {
         &self.kept().events[self.event as usize]
+    }
+
+    /// Through how many gateways the request of its frame came.
+    fn hops(&self) -> u8 {
+        let received = self.kept().capture.as_ref().and(self.kept().events.first());
+        received.map_or(0, |received| hops_told(&received.json))
     }
 
     /// Its frame's sequence, and its place there.
@@ -205,11 +212,10 @@ impl Load {
         (item.kept(), item.event())
     }
 
-    /// What is asked for to know that it is kept.
-    pub(super) fn sent(&self, place: usize) -> Sent {
-        let (kept, event) = self.at(place);
-        let occurred = event::read_occurred(&event.json).unwrap_or(kept.received);
-        Sent { id: event.id, occurred }
+    /// Through how many gateways the events of a range came, at most, this one included.
+    pub(super) fn hops(&self, range: Range<usize>) -> u8 {
+        let items = self.items.get(range).unwrap_or_default();
+        items.iter().map(|item| item.hops().saturating_add(1)).max().unwrap_or(1)
     }
 
     /// Parts of a range that follow each other as they were read, all from the spool or all from the shelf.

@@ -33,7 +33,7 @@ use crate::fetch::Fetcher;
 use crate::id::{self, Uuid};
 use crate::limit::{Charged, Left, Limits, Over};
 use crate::request::{
-    Arrival, Body, Content, FixedReply, HIDDEN_PATH, SECRET_HEADERS, has_body, help,
+    Arrival, Body, Content, FixedReply, HIDDEN_PATH, HOPS_MAX, SECRET_HEADERS, has_body, help, hops,
 };
 use crate::spool::{Capture, Frame, Marks, Receipt, Seal, Sender, Spool};
 use crate::telemetry::Telemetry;
@@ -305,6 +305,10 @@ impl Hooks {
         };
         if endpoint.networks.as_ref().is_some_and(|networks| !networks.allow(arrival.peer)) {
             return Err(wrong(Refusal::Network));
+        }
+        let hops = hops(&arrival.headers);
+        if hops >= HOPS_MAX {
+            return Err(Refusal::Loop(hops));
         }
         self.spool.admit()?;
         Ok(Admission { endpoint, arrival, peer_left })

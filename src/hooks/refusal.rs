@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::accept::{BodyError, Reply};
 use crate::limit::{Exceeded, OverQuestions};
+use crate::request::HOPS;
 use crate::spool::SpoolError;
 use crate::telemetry::hooks::Reason;
 
@@ -29,6 +30,9 @@ pub(super) enum Refusal {
     /// The webhook may not be called from there; answered as if it were not there.
     #[error("the peer is in none of the webhook's networks")]
     Network,
+    /// A destination of a gateway leads back to where its events come from.
+    #[error("it came through {0} gateways")]
+    Loop(u8),
     /// The peer is over its budget.
     #[error("the peer is {0}")]
     PeerRate(Exceeded),
@@ -95,6 +99,7 @@ impl Refusal {
             Self::Method => Reason::Method,
             Self::Unknown => Reason::Unknown,
             Self::Network => Reason::Network,
+            Self::Loop(_) => Reason::Loop,
             Self::Damped(refusal, _) => refusal.reason(),
             Self::PeerRate(_) => Reason::PeerRate,
             Self::WebhookRate(_) => Reason::WebhookRate,
@@ -123,6 +128,7 @@ impl Refusal {
         match self {
             Self::Damped(refusal, _) => refusal.detail(),
             Self::Unverified { reason, .. } => Some((*reason).to_owned()),
+            Self::Loop(_) => Some(self.to_string()),
             Self::Body(BodyError::Malformed(_)) => None,
             Self::Body(fault) => Some(fault.to_string()),
             _ => None,
@@ -135,6 +141,10 @@ impl Refusal {
             Self::Method => Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
                 .with(ALLOW, HeaderValue::from_static(METHODS)),
             Self::Unknown | Self::Network => Reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+            Self::Loop(count) => Reply::detail(
+                StatusCode::LOOP_DETECTED,
+                &format!("Loop Detected: a destination leads back here ({HOPS} is {count})"),
+            ),
             Self::PeerRate(limit)
             | Self::WebhookRate(limit)
             | Self::AccountRate(limit)

@@ -24,8 +24,32 @@ pub use told::{help, write_body, write_head};
 /// What a template may see of the path: the slug is a secret.
 pub const HIDDEN_PATH: &str = "/hooks/***";
 
+/// Through how many gateways' destinations a request came, as the last of them says.
+pub static HOPS: HeaderName = HeaderName::from_static("hookgate-hops");
+/// From so many on it goes in a circle.
+pub const HOPS_MAX: u8 = 8;
+
 /// Headers that no template sees and no event keeps.
 pub const SECRET_HEADERS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+
+/// What a request says of the gateways it came through; 0 where it says nothing, or nothing of sense.
+#[must_use]
+pub fn hops(headers: &HeaderMap) -> u8 {
+    headers.get(&HOPS).map_or(0, |said| count(said.as_bytes()))
+}
+
+/// The same as a received event tells it.
+#[must_use]
+pub fn hops_told(received: &[u8]) -> u8 {
+    const SAID: &[u8] = b"\"hookgate-hops\":\"";
+    let Some(at) = memchr::memmem::find(received, SAID) else { return 0 };
+    count(&received[at + SAID.len()..])
+}
+
+fn count(text: &[u8]) -> u8 {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |count: u8, digit| count.saturating_mul(10).saturating_add(digit - b'0'))
+}
 
 /// The methods whose body means something.
 #[must_use]

@@ -36,6 +36,8 @@ pub enum Reason {
     Unknown,
     /// 404: from none of the webhook's networks.
     Network,
+    /// 508: it came through too many gateways.
+    Loop,
     /// 429 by the peer's budget.
     PeerRate,
     /// 429 by the webhook's.
@@ -74,10 +76,11 @@ pub enum Reason {
     SpoolFailed,
 }
 
-const REASONS: [&str; 21] = [
+const REASONS: [&str; 22] = [
     "method",
     "unknown",
     "network",
+    "loop",
     "peer-rate",
     "webhook-rate",
     "account-rate",

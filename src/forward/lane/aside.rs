@@ -13,6 +13,7 @@ use crate::forward::backoff::slow;
 use crate::forward::load::{Item, Load};
 use crate::forward::sinks::Refusal;
 use crate::forward::trail::Trail;
+use crate::request::HOPS_MAX;
 use crate::shelf::{Aside, Key, ShelfError, Standing};
 use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
@@ -129,7 +130,10 @@ impl Lane {
         let (destination, reason) = (&self.state.name, &aside.reason);
         let (event_id, request_id) = Trail::of(event).texts();
         tracing::warn!(destination, event_id, request_id, reason, "an event was parked");
-        self.notices.parked(&self.state, event.id, reason, &event.json).await;
+        // Where it goes in a circle, a notice would go round, too.
+        if load.hops(place..place + 1) < HOPS_MAX {
+            self.notices.parked(&self.state, event.id, reason, &event.json).await;
+        }
         self.settle(load, place..place + 1);
         Ok(true)
     }

@@ -5,6 +5,7 @@ mod api;
 mod attacks;
 mod audit;
 mod certified;
+mod circles;
 mod commands;
 mod contexts;
 mod destinations;

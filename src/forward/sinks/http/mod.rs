@@ -35,7 +35,8 @@ use crate::forward::destination::Target;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::{Options, Shape};
 use crate::forward::{Destination, ForwardError};
-use crate::id;
+use crate::id::{self, Uuid};
+use crate::request::HOPS;
 use crate::telemetry::forward::Outcome;
 
 /// One request of a plain destination, and of a Prefect server.
@@ -154,10 +155,12 @@ impl Http {
         self.renew().await;
         let named = self.papers.signs().then(|| message_id(load, range.clone()));
         let (id, batch) = named.unzip();
-        let message = match &self.prefect {
+        let hops = load.hops(range.clone());
+        let mut message = match &self.prefect {
             Some(_) => Message::json(load.array(range, Form::Bare)),
             None => Message::write(load, range, self.shape()),
         };
+        message.headers.insert(HOPS.clone(), u16::from(hops).into());
         let reply = self.post(self.uri.clone(), message, id.as_deref()).await;
         let status = reply.as_ref().ok().map(|reply| reply.status.as_u16());
         self.said = Said { status, batch: batch.flatten() };

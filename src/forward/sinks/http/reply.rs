@@ -62,7 +62,7 @@ pub(super) fn judge(reply: Reply) -> Answer {
     let passing = |outcome| Fault { after, ..Fault::new(outcome, what.clone()) };
     Answer::Failed(match status.as_u16() {
         200..=299 => return Answer::Taken,
-        400 | 413 | 422 | 431 => {
+        400 | 413 | 422 | 431 | 508 => {
             return Answer::Refused(Refusal { reason: what, answer: shown(&text) });
         }
         401 | 403 | 407 => lasting(Outcome::Unauthorized),
