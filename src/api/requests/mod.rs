@@ -25,7 +25,7 @@ use crate::catalogue::{self, Fault, RECEIVED, Shape, Values};
 use crate::clock::Time;
 use crate::feed::{Outcome, Question, Request, Requests, Wanted};
 use crate::filter::{Filter, Order};
-use crate::id::Uuid;
+use crate::id::{self, Uuid};
 use crate::request::Arrival;
 use crate::spool::{Kept, SpoolError};
 use capture::Captured;
@@ -50,10 +50,15 @@ impl Api {
         };
         let order = if word("order") == Some("ASC") { Order::Ascending } else { Order::Descending };
         let page = self.requests(self.wanted(call, &values, outcomes, order)).await?;
-        if let Some(expression) = word("where") {
-            return Ok(reply(call, &self.sift(call, expression, page).await?));
-        }
-        let told: Vec<Value> = page.found.iter().map(row).collect();
+        let healed = |request: &Request| id::derived(request.id, again::HEALED);
+        let failed = page.found.iter().filter(|request| request.outcome == Outcome::Failed);
+        let known = self.events.feed.known(whose(call), failed.map(healed).collect()).await?;
+        let tell = |request: &Request| {
+            let mut told = row(request);
+            told["replayed_event_id"] = known.get(&healed(request)).map(Uuid::to_string).into();
+            told
+        };
+        let told: Vec<Value> = page.found.iter().map(tell).collect();
         Ok(reply(call, &json!({ "requests": told, "after": page.after })))
     }
 

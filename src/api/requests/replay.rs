@@ -39,7 +39,7 @@ enum Mode {
     Send,
     /// They are only told.
     Render,
-    /// Nothing is rendered.
+    /// They are only counted.
     Count,
 }
 
@@ -47,8 +47,10 @@ enum Mode {
 #[derive(Default)]
 pub(super) struct Slice {
     matched: u64,
-    /// Requests whose frame, or webhook, is gone.
+    /// Requests whose frame is gone.
     gone: u64,
+    /// Requests whose webhook is gone.
+    no_webhook: u64,
     failing: u64,
     failures: Vec<Value>,
     /// Requests on which the condition fails, so that nobody knows whether they are meant.
@@ -102,17 +104,27 @@ impl Api {
         drop(turn);
         let mut slice = slice.map_err(|_| Problem::Engine)??;
         let (mut emitted, mut known) = (0, 0);
-        if mode == Mode::Emit {
+        if mode != Mode::Render {
             known = self.leave_out_known(call, &mut slice).await?;
+        }
+        if mode == Mode::Emit {
             let new = self.keep(call, values, &mut slice, known).await?;
             (emitted, known) = (new, known + slice.made - new);
         }
-        if let Some(receiver) = &receiver {
-            let tells = tells(values, &slice, 0);
-            emitted = self.send_onward(call, tells, &mut slice, receiver).await?;
-            known = slice.made - emitted;
-        }
-        let mut told = slice.tell((emitted, known, behind), &json!(slice.after), false);
+        let mut told = json!({
+            "matched": slice.matched,
+            "emitted": emitted,
+            "known": known,
+            "failing": slice.failing,
+            "gone": slice.gone,
+            "no_webhook": slice.no_webhook,
+            "behind": behind,
+            "failures": slice.failures,
+            "undecided": slice.undecided,
+            "redacted": slice.redacted,
+            "redactions": slice.redactions,
+            "after": slice.after,
+        });
         if mode != Mode::Render {
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }
@@ -261,14 +273,13 @@ impl Work {
     }
 
     fn look(&mut self, request: &Request, slice: &mut Slice) -> Result<(), SpoolError> {
-        if self.mode == Mode::Count && self.condition.is_none() {
-            slice.matched += 1;
+        let Some(renderer) = self.renderers.get(&request.webhook) else {
+            slice.no_webhook += 1;
             return Ok(());
-        }
+        };
         let kept = self.picker.take(request.sequence)?.filter(|kept| is_of(kept, request));
         let captured = kept.and_then(|kept| Captured::of(&kept, self.body_max_bytes));
-        let renderer = self.renderers.get(&request.webhook);
-        let Some((captured, renderer)) = captured.zip(renderer) else {
+        let Some(captured) = captured else {
             slice.gone += 1;
             return Ok(());
         };
@@ -283,10 +294,6 @@ impl Work {
                         slice.undecided += 1;
                         return Ok(());
                     }
-                }
-                if self.mode == Mode::Count {
-                    slice.matched += 1;
-                    return Ok(());
                 }
                 renderer.event(&captured, &body)
             }

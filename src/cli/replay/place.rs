@@ -21,6 +21,9 @@ pub(super) struct Tally {
     pub(super) known: u64,
     pub(super) failing: u64,
     pub(super) gone: u64,
+    /// Requests whose webhook is gone.
+    #[serde(default)]
+    pub(super) no_webhook: u64,
     /// Events that the address did not take.
     pub(super) refused: u64,
     /// Requests on which the condition fails.

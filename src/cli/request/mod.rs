@@ -168,6 +168,8 @@ async fn list(
         let template = number(row, "template_version");
         let [received, id, outcome, webhook] =
             ["received", "id", "outcome", "webhook_id"].map(|key| text(row, key));
+        let is_healed = row["replayed_event_id"].is_string();
+        let outcome = if is_healed { format!("{outcome}, replayed") } else { outcome };
         vec![received, id, outcome, bytes, webhook, template]
     })?;
     match pages.undecided() {

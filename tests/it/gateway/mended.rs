@@ -92,9 +92,20 @@ fn a_delivery_that_failed_and_is_sent_again_and_replayed_comes_to_one_event() {
         served.kept(3);
         let said = served.answered(&REPLAY);
         assert_eq!(said, "2 requests, 1 events kept, 1 had their event\n");
+        // What would be is told as what is; and whose event a replay made.
+        wait("the index", || {
+            let said = served.answered(&["request", "ls", "--outcome", "failed"]);
+            (said.matches("failed, replayed").count() == 1).then_some(())
+        });
+        let said = served.answered(&[&REPLAY[..], &["--dry-run"]].concat());
+        assert_eq!(said, "0 would be replayed, 2 had their event\n");
         assert_eq!(sender.post(&served, 3).status, 204);
         wait("the last", || (of_order(&served, 3) == 1).then_some(()));
         assert_eq!((of_order(&served, 1), of_order(&served, 2)), (1, 1));
+        let path = format!("/webhooks/{}", sender.hook["id"].as_str().expect("an id"));
+        assert_eq!(served.call("DELETE", &path, &Value::Null).status, 204);
+        let (code, said) = served.refused(&REPLAY, &served.key);
+        assert!(code == 8 && said.contains("2 are of a webhook that is gone"), "{said}");
     }
 }
 
