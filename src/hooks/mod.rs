@@ -299,10 +299,7 @@ impl Hooks {
         // What looks like one that is not there is charged like it, too.
         let wrong =
             |refusal: Refusal| refusal.within(self.limits.guesses().wrong_slug(arrival.peer));
-        let endpoint = match found {
-            Some((endpoint, true)) => endpoint,
-            _ => return Err(wrong(Refusal::Unknown)),
-        };
+        let Some((endpoint, true)) = found else { return Err(wrong(Refusal::Unknown)) };
         if endpoint.networks.as_ref().is_some_and(|networks| !networks.allow(arrival.peer)) {
             return Err(wrong(Refusal::Network));
         }

@@ -77,7 +77,6 @@ struct Work {
     picker: Picker,
     renderers: Renderers,
     condition: Option<Condition>,
-    mode: Mode,
     body_max_bytes: u64,
 }
 
@@ -95,10 +94,8 @@ impl Api {
             Some("send") => Mode::Send,
             _ => Mode::Emit,
         };
-        let durable = self.events.spool.status().durable;
-        let work = self.work(call, values, mode).await?;
-        // Of what was kept when it was asked: there is always something that came since.
-        let behind = self.events.feed.behind(durable);
+        let work = self.work(call, values).await?;
+        let behind = self.events.feed.behind();
         let turn = self.trials.acquire().await;
         let slice = tokio::task::spawn_blocking(move || work.run()).await;
         drop(turn);
@@ -138,7 +135,7 @@ impl Api {
     }
 
     /// The requests of a slice, and what they are rendered with.
-    async fn work(&self, call: &Call, values: &Values, mode: Mode) -> Result<Work, Problem> {
+    async fn work(&self, call: &Call, values: &Values) -> Result<Work, Problem> {
         let word = |name: &str| values.get(name).and_then(Value::as_str);
         let outcomes = match word("status") {
             Some("ok") => vec![Outcome::Event],
@@ -155,7 +152,6 @@ impl Api {
             requests,
             picker: self.events.spool.picker(),
             condition,
-            mode,
             body_max_bytes: self.options.hook_body_max_bytes,
         })
     }
