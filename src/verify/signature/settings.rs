@@ -83,7 +83,7 @@ mod tests {
             ("meta", "verify_token", "meta has no setting `verify_token`; it has none"),
             ("trello", "ur1", "trello has no setting `ur1`; it has `url`"),
             ("aws-sns", "topics", "it has `certificate`, `topic`"),
-            ("websub", "topics", "`left`, `topic`"),
+            ("websub", "topics", "`left`, `legacy`, `topic`"),
             ("braintree", "key", "it has `public_key`"),
             ("plaid", "jwks", "it has `environment`, `jwks_url`"),
             ("cloudevents", "origin", "it has `origins`"),

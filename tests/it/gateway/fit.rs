@@ -23,7 +23,8 @@ impl Place {
         let (file, data) = (self.0.join("config.toml"), self.0.join("data"));
         // Nobody has this address: what is fit to serve ends there.
         let top = format!(
-            "[server]\nlisten = [\"192.0.2.1:1\"]\nadmin_listen = \"127.0.0.1:0\"\ndata = {data:?}\n"
+            "[server]\nlisten = [\"192.0.2.1:1\"]\nadmin_listen = \"127.0.0.1:0\"\ndata = \"{}\"\n",
+            data.display()
         );
         fs::write(&file, top + settings).expect("a file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
