@@ -195,7 +195,7 @@ impl Api {
             json!({
                 "frames_behind": lag.frames,
                 "age_seconds": lag.age.as_secs_f64(),
-                "frames_dropped": lag.dropped,
+                "frames_dropped": spool.lost_by(&track_of(record.id)),
                 "pace_share": note.share.unwrap_or(1.0),
                 "where_failures": note.condition_faults,
                 "where_failure": note.condition_fault,

@@ -26,7 +26,7 @@ const DAMAGED: &str = "hookgate.spool.damaged";
 pub const ACTIONS: &[Action] = &[
     Action {
         name: "dropped",
-        act: "a destination with drop-oldest fell behind the spool's room",
+        act: "a destination with drop-oldest fell behind the spool's room, or was disabled while events waited for it",
         when: "events were lost to it",
     },
     Action {
@@ -82,7 +82,7 @@ impl Notices {
         &self.clock
     }
 
-    /// So many frames were lost to `drop-oldest`.
+    /// So many frames were lost: to `drop-oldest`, or because they waited when it was disabled.
     pub(super) async fn dropped(&self, lane: &State, frames: u64) -> Result<(), SpoolError> {
         self.append(DROPPED, lane, format!(",\"frames\":{frames}}}").as_bytes()).await
     }

@@ -32,7 +32,7 @@ enum Wanted {
     Lane(Arc<Destination>),
     /// It keeps its place, and delivers nothing for now.
     Hold(Arc<Destination>),
-    /// It keeps no place: what comes meanwhile is not for it.
+    /// It keeps no place: what waits is lost to it, and what comes meanwhile is not for it.
     Nothing,
     /// The record is gone.
     End,

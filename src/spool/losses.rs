@@ -1,4 +1,4 @@
-//! What a reader lost because the spool was full. In: ranges of sequences as they go. Out: how many frames that were,
+//! What a reader lost: the spool was full, or it was let go of while something waited. In: ranges of sequences as they go. Out: how many frames that were,
 //! and whether a frame was among them, as far back as ranges are remembered: a few, those that touch are one.
 
 use std::collections::{HashMap, VecDeque};
@@ -87,6 +87,12 @@ impl Spool {
     pub fn lost(&self) -> HashMap<String, u64> {
         let lost = self.running.shared.tracks.lost();
         lost.into_iter().map(|(name, loss)| (name, loss.frames)).collect()
+    }
+
+    /// Frames that the reader of that name lost unread.
+    #[must_use]
+    pub fn lost_by(&self, name: &str) -> u64 {
+        self.running.shared.tracks.lost_by(name)
     }
 
     /// Nobody asks any more what the reader of that name lost.

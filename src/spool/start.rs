@@ -89,6 +89,12 @@ impl Spool {
         self.running.shared.tracks.forget(name);
     }
 
+    /// The same; what waited for it until now counts as lost to it.
+    pub fn let_go(&self, name: &str) {
+        let shared = &self.running.shared;
+        shared.tracks.let_go(name, shared.durable());
+    }
+
     /// Lets go of the places of records that are none of these: nobody else will.
     pub fn forget_records_but(&self, records: impl Iterator<Item = Uuid>) {
         let names: HashSet<String> = records.map(track_of).collect();

@@ -203,6 +203,18 @@ impl Tracks {
         state.is_changed |= state.unopened.remove(name).is_some() || was_there;
     }
 
+    /// The same; what it has not released up to `last` it loses.
+    pub(super) fn let_go(&self, name: &str, last: u64) {
+        let mut state = self.lock();
+        let opened = state.tracks.remove(name).map(|track| track.released());
+        let saved = state.unopened.remove(name);
+        let Some(released) = opened.or(saved) else { return };
+        if released < last {
+            state.lost.entry(name.to_owned()).or_default().add(released + 1, last);
+        }
+        state.is_changed = true;
+    }
+
     /// A reader that was not opened yet is called something else.
     pub(super) fn rename(&self, from: &str, to: &str) {
         let mut state = self.lock();
@@ -371,23 +383,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_lost_only_once_it_is_forgotten() {
-        let tracks = Tracks::new(Places::new(), Losses::new());
-        let track = open(&tracks, "lossy", OnFull::DropOldest, 0);
-        tracks.join(&track);
-        track.position.store(11, Ordering::Relaxed);
-        assert_eq!(tracks.drop_until(10), []);
-        assert_eq!(tracks.drop_until(20), [("lossy".to_owned(), 10)]);
-        track.release(4);
-        assert_eq!((track.released(), tracks.lost_by("lossy")), (20, 10));
-        assert_eq!(tracks.forget_read(&track), 6, "4 were delivered");
-        assert_eq!(tracks.forget_read(&track), 0, "once");
-        assert_eq!(tracks.lost_by("lossy"), 16);
-        track.position.store(31, Ordering::Relaxed);
-        assert_eq!(tracks.drop_until(30), []);
-        track.release(30);
-        assert_eq!(tracks.forget_read(&track), 0);
-        assert_eq!(tracks.lost_by("lossy"), 16);
+    fn who_is_let_go_of_loses_what_waited_for_it() {
+        let tracks = Tracks::new([("late".to_owned(), 2)].into(), Losses::new());
+        open(&tracks, "one", OnFull::Hold, 7);
+        open(&tracks, "done", OnFull::Hold, 9);
+        for name in ["one", "one", "late", "done", "nobody"] {
+            tracks.let_go(name, 9);
+        }
+        let snapshot = tracks.snapshot().expect("news");
+        assert_eq!(snapshot.places().count(), 0);
+        let lost = |name: &str| snapshot.lost().get(name).map(ToString::to_string);
+        assert_eq!([lost("one"), lost("late")], [Some("2,8-9".into()), Some("7,3-9".into())]);
+        assert_eq!([lost("done"), lost("nobody")], [None, None]);
     }
 
     #[test]

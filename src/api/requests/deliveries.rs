@@ -201,12 +201,8 @@ impl Api {
         let spool = &self.events.spool;
         let fate = told.sequence.map(|sequence| spool.fate(&lane.track(), sequence));
         match (state, fate) {
-            ("passed", Some(Fate::Lost)) => {
-                let bound = spool.max_bytes();
-                let reason = format!(
-                    "on_full is drop-oldest, and the spool was full (spool.max_bytes: {bound})"
-                );
-                json!({ "state": "dropped", "reason": reason })
+            ("passed" | "disabled", Some(Fate::Lost)) if wants == Wants::Yes => {
+                json!({ "state": "dropped", "reason": self.why_lost(lane, told) })
             }
             ("passed", Some(Fate::Unsure)) => {
                 let reason = "the destination lost events to drop-oldest, and which ones is not known any more";
@@ -214,6 +210,23 @@ impl Api {
             }
             _ => json!({ "state": state }),
         }
+    }
+
+    /// Why an event is lost to a destination: what still lies in the spool was not let go of for its room.
+    fn why_lost(&self, lane: &Lane<'_>, told: &Told) -> String {
+        const DISABLED: &str = "it waited when the destination was disabled";
+        let spool = &self.events.spool;
+        let holds = match lane {
+            Lane::Workspace(record) => record.text("on_full") == "hold",
+            Lane::Operator(_) => false,
+        };
+        if holds || told.sequence.is_some_and(|sequence| sequence >= spool.oldest()) {
+            return DISABLED.to_owned();
+        }
+        let bound = spool.max_bytes();
+        let full =
+            format!("on_full is drop-oldest, and the spool was full (spool.max_bytes: {bound})");
+        if lane.is_of_workspace() { format!("{full}, or {DISABLED}") } else { full }
     }
 
     fn state(

@@ -12,7 +12,7 @@ use self::facts::Facts;
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::{Listing, text};
-use super::output::Failure;
+use super::output::{Failure, say};
 use super::prompt;
 
 #[derive(Debug, clap::Subcommand)]
@@ -79,7 +79,8 @@ Examples:
         /// Let it get events again, from now on
         #[arg(long, conflicts_with = "disable")]
         enable: bool,
-        /// Give it nothing, and keep no place for it: what comes meanwhile is not for it
+        /// Give it nothing, and keep no place for it: what waits is let go of, and counted as dropped; what comes
+        /// meanwhile is not for it. `pause` keeps both
         #[arg(long)]
         disable: bool,
     },
@@ -154,6 +155,9 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
                     let what = "nothing is to change: --to, --rate, --event, --bearer-file, …";
                     return Err(Failure::Usage(what.to_owned()));
                 }
+                if *disable {
+                    which.warn_of_waiting().await?;
+                }
                 which.change(&body).await
             }
             Command::Pause(which) => which.change(&json!({ "hold": true })).await,
@@ -174,6 +178,19 @@ impl Which {
         let remote = self.access.workspace().await?;
         let found = remote.find("destination", "destinations", &self.destination).await?;
         Ok((remote, found))
+    }
+
+    /// Says how many wait that are let go of.
+    async fn warn_of_waiting(&self) -> Result<(), Failure> {
+        let (_, destination) = self.find().await?;
+        let count = destination["status"]["frames_behind"].as_u64().unwrap_or(0);
+        if count > 0 {
+            let name = text(&destination, "name");
+            say(&format!(
+                "{count} requests waited for {name:?} and are let go of; `hookgate destination pause` keeps them"
+            ));
+        }
+        Ok(())
     }
 
     /// Sets fields, and prints what it is then.
@@ -206,6 +223,7 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
         ("to", text(destination, "to")),
         ("state", state(destination).to_owned()),
         ("behind", behind(destination)),
+        ("dropped", dropped(destination)),
         ("filter", json("filter")),
         ("where", text(destination, "where")),
         ("where failed", failures(destination)),
@@ -275,6 +293,12 @@ fn state(destination: &Value) -> &'static str {
 fn behind(destination: &Value) -> String {
     let status = &destination["status"];
     status["frames_behind"].as_u64().map(|frames| frames.to_string()).unwrap_or_default()
+}
+
+/// Requests it lost unsent, if any.
+fn dropped(destination: &Value) -> String {
+    let count = destination["status"]["frames_dropped"].as_u64().filter(|count| *count > 0);
+    count.map(|count| format!("{count} requests, never sent")).unwrap_or_default()
 }
 
 /// The share of its pace at which it goes, unless that is all of it.

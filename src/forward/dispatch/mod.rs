@@ -154,7 +154,8 @@ impl Dispatch {
         Ok(())
     }
 
-    /// A record is gone, or off: it has no place any more. With the last one the dispatcher ends.
+    /// A record is gone, or off: it has no place any more, and loses what waited. With the last one the dispatcher
+    /// ends.
     pub(super) fn leave(&self, scope: Scope, record: Uuid) {
         let mut state = self.lock();
         if let Some(ward) = state.wards.get_mut(&scope) {
@@ -164,7 +165,7 @@ impl Dispatch {
                 state.wards.remove(&scope);
             }
         }
-        self.spool.forget(&track_of(record));
+        self.spool.let_go(&track_of(record));
         if state.wards.is_empty() && state.is_reading {
             (state.reader, state.is_reading) = (None, false);
             self.spool.forget(DISPATCHER);

@@ -17,7 +17,7 @@ impl Served {
     }
 
     /// What is told of an id; the index is waited for.
-    fn explained(&self, id: &str) -> Value {
+    pub(super) fn explained(&self, id: &str) -> Value {
         let answer = wait("an answer", || {
             let answer = self.ask_of(id);
             (answer.status != 503).then_some(answer)
@@ -27,7 +27,7 @@ impl Served {
     }
 
     /// The same, once one of its deliveries to the workspace's own destinations stands so.
-    fn explained_until(&self, id: &str, state: &str) -> (Value, Value) {
+    pub(super) fn explained_until(&self, id: &str, state: &str) -> (Value, Value) {
         wait(state, || {
             let told = self.explained(id);
             let all = told["deliveries"].as_array().expect("deliveries");

@@ -35,6 +35,7 @@ mod signed;
 mod socket;
 mod sockets;
 mod thanked;
+mod unsent;
 mod verification;
 
 use std::fmt::Write as _;

@@ -1,0 +1,68 @@
+//! What was never sent, from outside: let go of, before its destination was made, or while that was off. It is never told
+//! as if it had arrived, and the owner of a destination that fails sees so.
+
+use serde_json::{Value, json};
+
+use super::{Served, arrived, wait};
+
+const TEMPLATE: &str = r#"{"event": "shop.paid", "payload": {{ body|tojson }},
+    "resource": {"prefect.resource.id": "order.{{ body.order }}"}}"#;
+
+/// Where nobody listens.
+fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}/in", listener.local_addr().expect("an address"))
+}
+
+impl Served {
+    /// A gateway of this machine's destinations alone, a webhook there, and a destination that answers nothing.
+    fn with_dead_shop(more: &[&str]) -> (Self, Value) {
+        let served = Self::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+        let webhook = served.webhook(TEMPLATE);
+        let quick = ["--event", "shop.*", "--retry-first-ms", "20", "--retry-most-ms", "100"];
+        let to = nowhere();
+        served.answered(&[&["destination", "create", "shop", &to], &quick[..], more].concat());
+        (served, webhook)
+    }
+
+    fn shop(&self) -> Value {
+        let shown = self.answered(&["destination", "show", "shop", "-o", "json"]);
+        serde_json::from_str(&shown).expect("JSON")
+    }
+
+    fn orders<const N: usize>(&self, webhook: &Value, orders: [u32; N]) -> [String; N] {
+        orders.map(|order| {
+            self.post(webhook, &json!({ "order": order }).to_string()).receipt().to_owned()
+        })
+    }
+}
+
+#[test]
+fn what_waits_for_a_destination_that_is_disabled_is_told_as_dropped() {
+    let (served, webhook) = Served::with_dead_shop(&["--on-full", "hold"]);
+    let ids = served.orders(&webhook, [1, 2]);
+    for id in &ids {
+        served.explained_until(id, "waiting");
+    }
+    let (code, said) = served.refused(&["destination", "update", "shop", "--disable"], &served.key);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("are let go of") && said.contains("destination pause"), "{said}");
+    let dropped = |served: &Served| {
+        for id in &ids {
+            let (_, one) = served.explained_until(id, "dropped");
+            let reason = one["reason"].as_str().expect("why");
+            assert!(reason.contains("when the destination was disabled"), "{one}");
+        }
+    };
+    dropped(&served);
+    served.answered(&["destination", "update", "shop", "--enable"]);
+    dropped(&served);
+    assert!(served.shop()["status"]["frames_dropped"].as_u64() >= Some(2), "{}", served.shop());
+    assert!(served.answered(&["destination", "show", "shop"]).contains("requests, never sent"));
+    let event = wait("an event that tells of it", || {
+        let all = arrived(&served.destination());
+        all.into_iter().find(|event| event["event"] == "hookgate.destination.dropped")
+    });
+    assert!(event["payload"]["frames"].as_u64() >= Some(2), "{event}");
+    assert_eq!(event["payload"]["destination"], "shop");
+}
