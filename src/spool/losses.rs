@@ -1,5 +1,6 @@
-//! What a reader lost: the spool was full, or it was let go of while something waited. In: ranges of sequences as they go. Out: how many frames that were,
-//! and whether a frame was among them, as far back as ranges are remembered: a few, those that touch are one.
+//! What a reader lost: the spool was full, or it was let go of while something waited. In: ranges of sequences as they
+//! go. Out: how many frames that were, and whether a frame was among them, as far back as ranges are remembered: a few,
+//! those that touch are one.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

@@ -18,7 +18,7 @@ use crate::clock::Time;
 use crate::filter::Filter;
 use crate::id::Uuid;
 use crate::render::Condition;
-use crate::shelf::{Asked, Attempt, Lying};
+use crate::shelf::{Asked, Attempt, Lying, Remembered};
 use crate::spool::{DISPATCHER, Fate, track_of};
 use crate::store::{Query, Record};
 
@@ -151,7 +151,7 @@ impl Api {
             all.iter().map(|told| (told.spot(), told.id().unwrap_or_default())).collect();
         let fits =
             move |one: &Attempt| wanted.iter().any(|(spot, event)| one.is_about(*spot, *event));
-        let attempts = self.shelf.attempts(fits).await?.found;
+        let Remembered { found: attempts, since } = self.shelf.attempts(fits).await?;
         let mut told = Vec::new();
         let now = self.clock.now();
         let choices: Vec<_> = lanes.iter().map(|lane| (lane, lane.choice(now))).collect();
@@ -168,7 +168,7 @@ impl Api {
                 let mut one = match parked {
                     Some(lying) => tell_parked(lying),
                     None if is_gone => json!({ "state": "discarded" }),
-                    None => self.standing((lane, wants), event, &tried),
+                    None => self.standing((lane, wants), event, (&tried, since)),
                 };
                 one["destination_id"] =
                     lane.record_id().map_or(Value::Null, |id| id.to_string().into());
@@ -195,7 +195,7 @@ impl Api {
         &self,
         (lane, wants): (&Lane<'_>, Wants),
         told: &Told,
-        tried: &[&Attempt],
+        (tried, since): (&[&Attempt], Option<Time>),
     ) -> Value {
         let state = self.state((lane, wants), told, tried);
         let spool = &self.events.spool;
@@ -208,6 +208,10 @@ impl Api {
                 let reason = "the destination lost events to drop-oldest, and which ones is not known any more";
                 json!({ "state": "passed or dropped", "reason": reason })
             }
+            ("passed", _) => match doubt(lane, told, (tried, since)) {
+                Some(reason) => json!({ "state": "unknown", "reason": reason }),
+                None => json!({ "state": state }),
+            },
             _ => json!({ "state": state }),
         }
     }
@@ -264,6 +268,31 @@ impl Api {
             Some(false) => "waiting",
             None => "unknown",
         }
+    }
+}
+
+/// Why a destination that has an event behind it may never have got it, though attempts are remembered since then, or
+/// all that ever were. Not known for sure: of an attempt with events from here and there some parts are remembered.
+fn doubt(
+    lane: &Lane<'_>,
+    told: &Told,
+    (tried, since): (&[&Attempt], Option<Time>),
+) -> Option<&'static str> {
+    if !tried.is_empty() {
+        return Some("no attempt with it is remembered that was taken");
+    }
+    let Lane::Workspace(record) = lane else { return None };
+    let received = told.received?;
+    let is_before = received < record.created;
+    let first = received.max(record.created);
+    match since.is_none_or(|since| since <= first) {
+        true if is_before => {
+            Some("it came before the destination was made: it was sent if that was to begin there")
+        }
+        true if received < record.updated => Some(
+            "no attempt with it is remembered: the destination may have been disabled then, or wanted other events",
+        ),
+        _ => None,
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Told {
     pub(super) sequence: Option<u64>,
     /// Its place among the events of its frame, where that is known.
     pub(super) place: Option<u32>,
+    /// When it came, where that is known.
+    pub(super) received: Option<Time>,
     /// How it was made.
     pub(super) made: &'static str,
 }
@@ -137,7 +139,8 @@ impl Api {
             return self.explain_request(call, found, id).await;
         }
         let sequence = self.sequence(call, id).await?;
-        let told = [Told { event, sequence, place: None, made: "kept" }];
+        let received = received(&event);
+        let told = [Told { event, sequence, place: None, received, made: "kept" }];
         let mut answer = json!({
             "outcome": "event", "events": told.iter().map(tell).collect::<Vec<_>>(),
         });
@@ -174,20 +177,22 @@ impl Api {
             for ((event, made), place) in kept.events.iter().zip(words).zip(0..) {
                 let event = serde_json::from_slice(&event.json).unwrap_or_default();
                 let (sequence, place) = (Some(kept.sequence), Some(place));
-                all.push(Told { event, sequence, place, made });
+                all.push(Told { event, sequence, place, received: Some(kept.received), made });
             }
         } else if !healed.contains(&asked)
             && let Some(event) = self.event(call, asked).await?
         {
             let made = if asked == found.id { "received" } else { "kept" };
-            all.push(Told { event, sequence: Some(found.sequence), place: None, made });
+            let (sequence, received) = (Some(found.sequence), Some(found.received));
+            all.push(Told { event, sequence, place: None, received, made });
         }
         healed.dedup();
         for id in healed.into_iter().filter(|_| found.outcome == Outcome::Failed) {
             let event = self.event(call, id).await?;
             if let Some(event) = event.filter(|event| event["follows"] == json!(found.id)) {
                 let sequence = self.sequence(call, id).await?;
-                all.push(Told { event, sequence, place: None, made: "replay" });
+                let received = received(&event);
+                all.push(Told { event, sequence, place: None, received, made: "replay" });
             }
         }
         request["webhook"] = self.webhook_name(found.webhook).await?;
@@ -214,6 +219,11 @@ impl Api {
             None => Ok(self.events.feed.frame_of((account, workspace), id).await?),
         }
     }
+}
+
+/// When an event came, as the index tells it.
+pub(super) fn received(event: &Value) -> Option<Time> {
+    event["received"].as_str().and_then(Time::parse)
 }
 
 pub(super) fn tell(told: &Told) -> Value {

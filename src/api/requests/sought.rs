@@ -168,7 +168,9 @@ impl Api {
                     names.push((call.workspace().unwrap_or_default(), id));
                     let sequence = self.sequence(call, id).await?;
                     let event = self.event(call, id).await?;
-                    let told = |event| tell(&Told { event, sequence, place: None, made: "kept" });
+                    let told = |event| {
+                        tell(&Told { event, sequence, place: None, received: None, made: "kept" })
+                    };
                     all.extend(event.map(told));
                 }
                 Part::Kept { name, told } => {
@@ -217,7 +219,7 @@ fn collect(
                     let told = (whose == here).then(|| {
                         let event = serde_json::from_slice(&event.json).unwrap_or_default();
                         let (sequence, place) = (Some(sequence), Some(place));
-                        tell(&Told { event, sequence, place, made: "kept" })
+                        tell(&Told { event, sequence, place, received: None, made: "kept" })
                     });
                     found.push(Part::Kept { name, told });
                 }

@@ -1,8 +1,11 @@
-//! What was never sent, from outside: let go of, before its destination was made, or while that was off. It is never told
-//! as if it had arrived, and the owner of a destination that fails sees so.
+//! What was never sent, from outside: let go of, before its destination was made, or while that was off. It is never
+//! told as if it had arrived; and who owns a destination that fails sees so.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::destinations::serve;
 use super::{Served, arrived, wait};
 
 const TEMPLATE: &str = r#"{"event": "shop.paid", "payload": {{ body|tojson }},
@@ -65,4 +68,36 @@ fn what_waits_for_a_destination_that_is_disabled_is_told_as_dropped() {
     });
     assert!(event["payload"]["frames"].as_u64() >= Some(2), "{event}");
     assert_eq!(event["payload"]["destination"], "shop");
+}
+
+#[test]
+fn what_came_before_a_destination_or_while_it_was_off_is_not_told_as_if_it_had_passed() {
+    let served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let (address, _) = serve(&served, &Arc::default());
+    let webhook = served.webhook(TEMPLATE);
+    let [before] = served.orders(&webhook, [1]);
+    served.kept(1);
+    let later = || served.clock.advance_seconds(1);
+    later();
+    let to = format!("http://{address}/in");
+    served.answered(&["destination", "create", "shop", &to, "--event", "shop.*"]);
+    later();
+    let [first] = served.orders(&webhook, [2]);
+    served.explained_until(&first, "delivered");
+    later();
+    served.answered(&["destination", "update", "shop", "--disable"]);
+    let [meanwhile] = served.orders(&webhook, [3]);
+    served.explained_until(&meanwhile, "disabled");
+    later();
+    served.answered(&["destination", "update", "shop", "--enable"]);
+    let why = |id: &str| {
+        let (_, one) = served.explained_until(id, "unknown");
+        one["reason"].as_str().expect("why").to_owned()
+    };
+    assert!(why(&before).contains("came before the destination was made"));
+    assert!(why(&meanwhile).contains("may have been disabled then"));
+    later();
+    let [last] = served.orders(&webhook, [4]);
+    served.explained_until(&last, "delivered");
+    served.explained_until(&first, "delivered");
 }
