@@ -102,11 +102,13 @@ impl Lane {
     ) -> Result<bool, Stopped> {
         let answer = Some(refusal.answer).filter(|answer| !answer.is_empty());
         let (kept, event) = load.at(place);
+        let attempts = self.tries.of((kept, event)).max(attempts);
         if let Some(number) = load.lies(place) {
             let (destination, reason) = (&self.state.name, &refusal.reason);
             let (event_id, request_id) = Trail::of(event).texts();
             tracing::warn!(destination, event_id, request_id, reason, "an event was parked again");
             self.park_again(number, (refusal.reason, answer), attempts).await?;
+            self.tries.forget((kept, event));
             self.blocked.add(load, place);
             return Ok(true);
         }
@@ -187,7 +189,7 @@ impl Lane {
             received: kept.received,
             parked: self.notices.clock().now(),
             reason: BEHIND.to_owned(),
-            attempts: 0,
+            attempts: self.tries.of((kept, event)),
             answer: None,
             event: event.clone(),
         }

@@ -211,8 +211,7 @@ impl Lane {
             self.is_in_doubt = true;
             return self.wait_after(fault).await.map(|()| false);
         }
-        let attempts = part.attempts.max(self.backoff.failures());
-        let overdue = self.park_overdue(load, part.range.clone(), fault, attempts).await?;
+        let overdue = self.park_overdue(load, part.range.clone(), fault, part.attempts).await?;
         let Some(overdue) = overdue else { return Ok(false) };
         if overdue > 0 {
             let (_, rest) = part.split(overdue);

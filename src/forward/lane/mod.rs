@@ -14,6 +14,7 @@ mod rules;
 pub(super) mod source;
 pub(in crate::forward) mod state;
 mod tail;
+mod tries;
 mod turns;
 pub(super) mod window;
 
@@ -35,6 +36,7 @@ use self::reading::HOLES_PAUSE;
 use self::source::Source;
 use self::state::State;
 use self::tail::Tail;
+use self::tries::Tries;
 use self::window::{Room, Rules, Window};
 use super::backoff::{Backoff, Tempo, slow};
 use super::dispatch::Seat;
@@ -99,6 +101,7 @@ pub(super) struct Lane {
     reopened: u64,
     refused_in_a_row: u32,
     failing: Failing,
+    tries: Tries,
     /// No wait of before is waited for.
     tries_at_once: bool,
     /// The event of the answer that is followed now, if it is about one alone.
@@ -175,6 +178,7 @@ impl Lane {
             reopened,
             refused_in_a_row: 0,
             failing: Failing::default(),
+            tries: Tries::default(),
             tries_at_once: false,
             failed_one: None,
             confirms: destination.confirms,

@@ -103,6 +103,7 @@ impl Lane {
     pub(super) fn settle(&mut self, load: &Load, range: Range<usize>) {
         for place in range {
             self.window.mark(load.item(place));
+            self.tries.forget(load.at(place));
         }
         self.advance();
     }
@@ -111,6 +112,7 @@ impl Lane {
     pub(super) fn settle_all(&mut self, items: &[Item]) {
         for item in items {
             self.window.mark(item);
+            self.tries.forget((item.kept(), item.event()));
         }
         self.advance();
     }

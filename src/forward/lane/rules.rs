@@ -70,6 +70,8 @@ impl Lane {
         };
         if matches!(answer, Answer::Taken) {
             self.log_taken(load, &range);
+        } else {
+            range.clone().for_each(|place| self.tries.add(load.at(place)));
         }
         self.note_attempt(load, range, took, (what, said));
         if let Some(share) = self.pace.answered(outcome, took, closed) {

@@ -101,3 +101,24 @@ fn what_came_before_a_destination_or_while_it_was_off_is_not_told_as_if_it_had_p
     served.explained_until(&last, "delivered");
     served.explained_until(&first, "delivered");
 }
+
+#[test]
+fn each_parked_event_is_told_with_its_own_attempts() {
+    let (served, webhook) = Served::with_dead_shop(&["--retry-seconds", "3"]);
+    let ids = served.orders(&webhook, [1, 2, 3, 1]);
+    let tried = |told: &Value| told["tried"].as_array().map_or(0, Vec::len) as u64;
+    // One after the other is tried, and not taken.
+    wait("many attempts", || {
+        let (_, first) = served.explained_until(&ids[0], "waiting");
+        (tried(&first) > 10).then_some(())
+    });
+    served.clock.advance_seconds(10);
+    let parked = ids.each_ref().map(|id| served.explained_until(id, "parked").1);
+    for one in &parked {
+        assert_eq!(one["attempts"].as_u64(), Some(tried(one)), "{one}");
+    }
+    assert_eq!(
+        (&parked[0]["standing"], &parked[3]["standing"]),
+        (&json!("refused"), &json!("behind"))
+    );
+}

@@ -1,0 +1,44 @@
+//! How often events went out that are not done with. In: what was sent and not taken, and what is done with. Out: a
+//! number for each event, whatever else the destination did not take meanwhile. Gone when the lane ends.
+
+use std::collections::HashMap;
+
+use crate::event::Event;
+use crate::id::Uuid;
+use crate::spool::Kept;
+
+/// Most events that are counted at once.
+const EVENTS_MAX: usize = 10_000;
+
+/// Two workspaces may use one id.
+type Which = (Uuid, Option<Uuid>, Uuid);
+
+fn which((kept, event): (&Kept, &Event)) -> Which {
+    (kept.account, kept.workspace, event.id)
+}
+
+/// The events that went out in vain.
+#[derive(Debug, Default)]
+pub(super) struct Tries(HashMap<Which, u32>);
+
+impl Tries {
+    /// An event went out once more, and was not taken.
+    pub(super) fn add(&mut self, event: (&Kept, &Event)) {
+        let which = which(event);
+        if self.0.len() < EVENTS_MAX || self.0.contains_key(&which) {
+            *self.0.entry(which).or_default() += 1;
+        }
+    }
+
+    /// How often it did.
+    pub(super) fn of(&self, event: (&Kept, &Event)) -> u32 {
+        self.0.get(&which(event)).copied().unwrap_or(0)
+    }
+
+    /// It is done with.
+    pub(super) fn forget(&mut self, event: (&Kept, &Event)) {
+        if !self.0.is_empty() {
+            self.0.remove(&which(event));
+        }
+    }
+}
