@@ -1,6 +1,7 @@
 //! Destinations of a workspace. In: what is said of one. Out: the record, its secret where nothing shows it, and its
 //! place in the spool: given before the record is kept, so that nothing from there on is missed whatever crashes.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -183,8 +184,20 @@ impl Api {
         looking.await.map_or(Ok(None), |found| found.map_err(Into::into))
     }
 
-    /// A destination with how far it is.
-    pub(super) fn destination(&self, record: &Record) -> Value {
+    /// Destinations with how each stands.
+    pub(super) async fn present_destinations(
+        &self,
+        records: &[Record],
+    ) -> Result<Vec<Value>, Problem> {
+        let lying = self.shelf.standings().await?;
+        let lying: HashMap<Uuid, u64> =
+            lying.iter().map(|has| (has.destination, has.events)).collect();
+        let parked = |record: &Record| lying.get(&record.id).copied().unwrap_or(0);
+        Ok(records.iter().map(|record| self.destination(record, parked(record))).collect())
+    }
+
+    /// A destination with how far it is, and how many events lie parked for it.
+    fn destination(&self, record: &Record, parked: u64) -> Value {
         let mut told = plain(record);
         let spool = &self.events.spool;
         // One that has nothing to do is where the dispatcher is.
@@ -196,6 +209,8 @@ impl Api {
                 "frames_behind": lag.frames,
                 "age_seconds": lag.age.as_secs_f64(),
                 "frames_dropped": spool.lost_by(&track_of(record.id)),
+                "parked": parked,
+                "fault": note.fault,
                 "pace_share": note.share.unwrap_or(1.0),
                 "where_failures": note.condition_faults,
                 "where_failure": note.condition_fault,

@@ -26,6 +26,10 @@ fn document() -> Value {
     for (name, schema) in openapi::schemas() {
         schemas.entry(name).or_insert(schema);
     }
+    if let Some(status) = schemas.get_mut("destination") {
+        status["properties"]["status"] =
+            json!({ "$ref": "#/components/schemas/destination-status" });
+    }
     let events = document.as_object_mut().and_then(|told| told.remove("x-events"));
     let said = document.as_object_mut().and_then(|told| told.remove("x-said"));
     let said = said.unwrap_or_default();

@@ -80,6 +80,9 @@ impl Api {
         if kind == TEAM.name {
             return self.present_teams(records).await;
         }
+        if kind == DESTINATION.name {
+            return self.present_destinations(records).await;
+        }
         if kind == WORKSPACE_ACCESS.name {
             return self.present_accesses(records).await;
         }
@@ -91,7 +94,6 @@ impl Api {
             kind if kind == ACCOUNT_ROLE.name => account_role(record),
             kind if kind == API_KEY.name => key(record, None),
             kind if kind == USER.name => user(record),
-            kind if kind == DESTINATION.name => self.destination(record),
             kind if kind == SESSION.name => session::present(record),
             kind if kind == ACCOUNT_SETTINGS.name => settings::show(record),
             _ => plain(record),

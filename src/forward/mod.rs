@@ -213,7 +213,10 @@ impl Forwarder {
         Self::check_names(&destinations)?;
         let facts = Facts::register(&ground.telemetry);
         let (signal, told) = channel::channel(Signal::default());
-        let state = |one: &Destination| Arc::new(State::new(one, facts.lane(one.name())));
+        let state = |one: &Destination| {
+            let notes = ground.telemetry.notes();
+            Arc::new(State::new(one, facts.lane(one.name()), notes))
+        };
         let states: Vec<_> = destinations.iter().map(state).collect();
         let mut lanes = Vec::new();
         for (one, state) in destinations.iter().zip(&states) {

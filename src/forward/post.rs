@@ -157,7 +157,11 @@ impl Posts {
         let (wanted, state) = match read {
             Ok(destination) => {
                 let destination = destination.led(ground.detour.as_ref());
-                let state = State::new(&destination, Arc::clone(&self.inner.facts));
+                let state = State::new(
+                    &destination,
+                    Arc::clone(&self.inner.facts),
+                    ground.telemetry.notes(),
+                );
                 let destination = Arc::new(destination);
                 let wanted = match (record.flag("enabled"), record.flag("hold")) {
                     (false, _) => Wanted::Nothing,

@@ -18,6 +18,12 @@ pub struct Note {
     pub condition_fault: Option<String>,
     /// The share of its pace that goes, while the destination stands no more.
     pub share: Option<f64>,
+    /// Why the last attempt failed, unless one went well since.
+    pub fault: Option<String>,
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(TEXT_MAX_BYTES)].to_owned()
 }
 
 /// The notes of all lanes, by destination.
@@ -35,8 +41,7 @@ impl Notes {
         let note = all.entry(destination).or_default();
         note.condition_faults += 1;
         if note.condition_fault.as_deref() != Some(why) {
-            let why = &why[..why.floor_char_boundary(TEXT_MAX_BYTES)];
-            note.condition_fault = Some(why.to_owned());
+            note.condition_fault = Some(cut(why));
         }
         note.condition_faults
     }
@@ -48,6 +53,18 @@ impl Notes {
             all.entry(destination).or_default().share = Some(share);
         } else if let Some(note) = all.get_mut(&destination) {
             note.share = None;
+        }
+    }
+
+    /// A lane's last attempt failed.
+    pub fn fails(&self, destination: Uuid, why: &str) {
+        self.all().entry(destination).or_default().fault = Some(cut(why));
+    }
+
+    /// None of its attempts stands as failed any more.
+    pub fn goes_well(&self, destination: Uuid) {
+        if let Some(note) = self.all().get_mut(&destination) {
+            note.fault = None;
         }
     }
 
@@ -82,7 +99,12 @@ mod tests {
         assert_eq!(notes.of(id).share, Some(0.5));
         notes.goes_at(id, 1.0);
         assert_eq!(notes.of(id).share, None);
+        notes.fails(id, "answered 503");
+        assert_eq!(notes.of(id).fault.as_deref(), Some("answered 503"));
+        notes.goes_well(id);
+        assert_eq!(notes.of(id).fault, None);
         notes.forget(id);
+        notes.goes_well(id);
         notes.goes_at(id, 1.0);
         assert_eq!((notes.of(id), notes.all().len()), (Note::default(), 0));
     }

@@ -205,9 +205,9 @@ impl Which {
 async fn list(access: &Access, listing: Listing) -> Result<(), Failure> {
     let remote = access.workspace().await?;
     let all = remote.rows("destinations/filter", &json!({})).await?;
-    listing.rows(&all, &["NAME", "STATE", "BEHIND", "ID", "TO"], |one| {
-        let name = text(one, "name");
-        vec![name, state(one).to_owned(), behind(one), text(one, "id"), text(one, "to")]
+    listing.rows(&all, &["NAME", "STATE", "BEHIND", "PARKED", "ID", "TO"], |one| {
+        let [name, id, to] = ["name", "id", "to"].map(|key| text(one, key));
+        vec![name, state(one).to_owned(), behind(one), parked(one), id, to]
     })
 }
 
@@ -221,8 +221,9 @@ fn print(destination: &Value, listing: Listing) -> Result<(), Failure> {
         ("destination", text(destination, "name")),
         ("id", text(destination, "id")),
         ("to", text(destination, "to")),
-        ("state", state(destination).to_owned()),
+        ("state", state_and_fault(destination)),
         ("behind", behind(destination)),
+        ("parked", parked(destination)),
         ("dropped", dropped(destination)),
         ("filter", json("filter")),
         ("where", text(destination, "where")),
@@ -285,8 +286,23 @@ fn state(destination: &Value) -> &'static str {
     match (&destination["enabled"], &destination["hold"]) {
         (Value::Bool(false), _) => "off",
         (_, Value::Bool(true)) => "paused",
+        _ if destination["status"]["fault"].is_string() => "failing",
         _ => "on",
     }
+}
+
+/// The state, and why it fails if it does.
+fn state_and_fault(destination: &Value) -> String {
+    match (state(destination), text(&destination["status"], "fault")) {
+        (state @ "failing", fault) => format!("{state}: {fault}"),
+        (state, _) => state.to_owned(),
+    }
+}
+
+/// Events that lie parked for it, if any.
+fn parked(destination: &Value) -> String {
+    let count = destination["status"]["parked"].as_u64().filter(|count| *count > 0);
+    count.map(|count| count.to_string()).unwrap_or_default()
 }
 
 /// Requests it has not got yet, if that is known.

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use crate::forward::destination::Owner;
 use crate::forward::trail::Trail;
 use crate::forward::{Destination, Status};
+use crate::id::Uuid;
 use crate::spool::{DISPATCHER, Lag, Spool};
 use crate::telemetry::forward::LaneFacts;
+use crate::telemetry::notes::Notes;
 
 /// What an event may say of a lane more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(in crate::forward) struct State {
     pub(in crate::forward) track: String,
     pub(in crate::forward) owner: Owner,
     pub(in crate::forward) facts: Arc<LaneFacts>,
+    /// Its record, or what stands for one, and where words about it are kept.
+    note: (Uuid, Arc<Notes>),
     parked: AtomicU64,
     health: Mutex<Health>,
 }
@@ -60,13 +64,18 @@ struct Health {
 }
 
 impl State {
-    pub(in crate::forward) fn new(destination: &Destination, facts: Arc<LaneFacts>) -> Self {
+    pub(in crate::forward) fn new(
+        destination: &Destination,
+        facts: Arc<LaneFacts>,
+        notes: Arc<Notes>,
+    ) -> Self {
         Self {
             name: destination.name().to_owned(),
             key: destination.key(),
             track: destination.track(),
             owner: destination.owner,
             facts,
+            note: (destination.id(), notes),
             parked: AtomicU64::new(0),
             health: Mutex::default(),
         }
@@ -91,6 +100,7 @@ impl State {
             return;
         }
         health.fault = Some(what.to_owned());
+        self.note.1.fails(self.note.0, what);
         let (destination, fault) = (&self.name, what);
         let (event_id, request_id) = trail.map(Trail::texts).unzip();
         let request_id = request_id.flatten();
@@ -106,6 +116,7 @@ impl State {
     /// An attempt went well.
     pub(super) fn went_well(&self) {
         let mut health = self.health();
+        self.note.1.goes_well(self.note.0);
         if std::mem::take(&mut health.is_failing) {
             self.facts.fails(false);
             tracing::info!(destination = self.name, "delivery goes on");
@@ -114,6 +125,7 @@ impl State {
 
     /// It sleeps, and nothing is to be sent: how the last attempt went says nothing.
     pub(super) fn sleeps(&self) {
+        self.note.1.goes_well(self.note.0);
         if std::mem::take(&mut self.health().is_failing) {
             self.facts.fails(false);
         }

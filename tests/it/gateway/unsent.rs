@@ -122,3 +122,29 @@ fn each_parked_event_is_told_with_its_own_attempts() {
         (&json!("refused"), &json!("behind"))
     );
 }
+
+#[test]
+fn a_destination_that_fails_says_so_to_its_owner_with_what_lies_parked() {
+    let (served, webhook) = Served::with_dead_shop(&["--retry-seconds", "3"]);
+    assert!(served.shop()["status"]["fault"].is_null(), "{}", served.shop());
+    served.orders(&webhook, [1, 1]);
+    let fault = wait("a fault", || served.shop()["status"]["fault"].as_str().map(str::to_owned));
+    let shown = served.answered(&["destination", "show", "shop"]);
+    assert!(shown.contains(&format!("failing: {fault}")), "{shown}");
+    assert!(served.answered(&["destination", "ls"]).contains("failing"));
+    assert_eq!(served.shop()["status"]["parked"], 0);
+    served.clock.advance_seconds(10);
+    wait("both parked", || (served.shop()["status"]["parked"] == 2).then_some(()));
+    wait("what is behind and parked in the list", || {
+        let listed = served.answered(&["destination", "ls"]);
+        let words: Vec<_> = listed.split_whitespace().collect();
+        words.windows(2).any(|pair| pair == ["0", "2"]).then_some(())
+    });
+
+    let (address, _) = serve(&served, &Arc::default());
+    let to = format!("http://{address}/in");
+    served.answered(&["destination", "update", "shop", "--to", &to]);
+    let [id] = served.orders(&webhook, [2]);
+    served.explained_until(&id, "delivered");
+    wait("no fault", || served.shop()["status"]["fault"].is_null().then_some(()));
+}
