@@ -12,12 +12,16 @@ use crate::accept::Reply;
 use crate::api::problem::Problem;
 use crate::api::question::reply;
 use crate::api::{Api, Call};
-use crate::catalogue::Fault;
+use crate::catalogue::{FAILED, Fault, RECEIVED};
 use crate::clock::Time;
-use crate::feed::{Outcome, Request};
+use crate::feed::{Outcome, Question, Request};
+use crate::filter::Filter;
 use crate::id::{self, Uuid};
 use crate::request::Arrival;
 use crate::spool::Refused;
+
+/// Most events of one moment among which those of a request are looked for.
+const LEFT_MAX: usize = 50;
 
 /// An event and where its frame lies.
 pub(super) struct Told {
@@ -138,9 +142,7 @@ impl Api {
         {
             return self.explain_request(call, found, id).await;
         }
-        let sequence = self.sequence(call, id).await?;
-        let received = received(&event);
-        let told = [Told { event, sequence, place: None, received, made: "kept" }];
+        let told = self.left_of(call, event).await?;
         let mut answer = json!({
             "outcome": "event", "events": told.iter().map(tell).collect::<Vec<_>>(),
         });
@@ -179,14 +181,11 @@ impl Api {
                 let (sequence, place) = (Some(kept.sequence), Some(place));
                 all.push(Told { event, sequence, place, received: Some(kept.received), made });
             }
-        } else if !healed.contains(&asked)
-            && let Some(event) = self.event(call, asked).await?
-        {
-            let made = if asked == found.id { "received" } else { "kept" };
-            let (sequence, received) = (Some(found.sequence), Some(found.received));
-            all.push(Told { event, sequence, place: None, received, made });
+        } else if let Some(event) = self.event(call, asked).await? {
+            all = self.left_of(call, event).await?;
         }
         healed.dedup();
+        healed.retain(|id| all.iter().all(|told| told.id() != Some(*id)));
         for id in healed.into_iter().filter(|_| found.outcome == Outcome::Failed) {
             let event = self.event(call, id).await?;
             if let Some(event) = event.filter(|event| event["follows"] == json!(found.id)) {
@@ -209,6 +208,56 @@ impl Api {
         });
         self.tell_deliveries(call, &all, &mut answer).await?;
         Ok(answer)
+    }
+
+    /// An event whose request is kept no more, and what else the index has of that: the received event, and those that
+    /// follow it and happened then.
+    async fn left_of(&self, call: &Call, event: Value) -> Result<Vec<Told>, Problem> {
+        let before = event["follows"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+        let first = match before {
+            _ if event["event"] == RECEIVED => Some(event.clone()),
+            Some(before) => self.event(call, before).await?,
+            None => None,
+        };
+        let mut all = Vec::new();
+        if let Some(first) = first.filter(|first| first["event"] == RECEIVED) {
+            let follows = first["id"].clone();
+            let then = json!({ "since": first["occurred"], "until": first["occurred"] });
+            let later = self.events_then(call, &then).await?;
+            all.push(first);
+            all.extend(later.into_iter().filter(|one| one["follows"] == follows));
+        }
+        if all.iter().all(|one| one["id"] != event["id"]) {
+            all.push(event);
+        }
+        let (mut told, mut frame) = (Vec::new(), None);
+        for event in all {
+            let id = event["id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+            let sequence = self.sequence(call, id.unwrap_or_default()).await?;
+            let is_with_first = frame.is_some() && frame == sequence;
+            let (made, place) = match event["event"].as_str() {
+                Some(RECEIVED) => ("received", Some(0)),
+                Some(FAILED) => ("failed", Some(1)),
+                _ if is_with_first => ("template", Some(1)),
+                _ if frame.is_some() => ("replay", None),
+                _ => ("kept", None),
+            };
+            frame = frame.or(sequence.filter(|_| made == "received"));
+            let received = received(&event);
+            told.push(Told { event, sequence, place, received, made });
+        }
+        Ok(told)
+    }
+
+    /// Events of a call's workspace that happened then.
+    async fn events_then(&self, call: &Call, then: &Value) -> Result<Vec<Value>, Problem> {
+        let asked = json!({ "occurred": then });
+        let Ok(filter) = Filter::read(&asked, self.clock.now()) else { return Ok(Vec::new()) };
+        let (account, workspace) = whose(call);
+        let (workspace, limit) = (Some(workspace), LEFT_MAX);
+        let question = Question { account, workspace, filter, limit, after: None, total: Some(0) };
+        let page = self.events.feed.page(question).await?;
+        Ok(page.events.iter().filter_map(|one| serde_json::from_slice(one).ok()).collect())
     }
 
     /// Where the frame of an event lies, or lay, as far back as that is remembered.

@@ -148,3 +148,32 @@ fn a_destination_that_fails_says_so_to_its_owner_with_what_lies_parked() {
     served.explained_until(&id, "delivered");
     wait("no fault", || served.shop()["status"]["fault"].is_null().then_some(()));
 }
+
+#[test]
+fn deliveries_are_told_when_the_request_is_kept_no_longer() {
+    let served = Served::start(|config| {
+        config.egress.allow = vec!["127.0.0.0/8".into()];
+        config.spool.segment_bytes = 1 << 20;
+        config.spool.retention_seconds = 60;
+    });
+    let (address, _) = serve(&served, &Arc::default());
+    let webhook = served.webhook(TEMPLATE);
+    let to = format!("http://{address}/in");
+    served.answered(&["destination", "create", "shop", &to, "--event", "shop.*"]);
+    let [id] = served.orders(&webhook, [1]);
+    let (before, delivery) = served.explained_until(&id, "delivered");
+    served.clock.advance_seconds(1);
+    let large = json!({ "order": 2, "text": "x".repeat(400_000) }).to_string();
+    for _ in 0..4 {
+        assert_eq!(served.post(&webhook, &large).status, 204);
+    }
+    served.clock.advance_seconds(3600);
+    served.orders(&webhook, [3]);
+    let path = format!("/requests/{id}");
+    wait("it to go", || (served.call("GET", &path, &Value::Null).status != 200).then_some(()));
+    for id in [id.as_str(), delivery["event_id"].as_str().expect("an id")] {
+        let (told, one) = served.explained_until(id, "delivered");
+        assert_eq!(told["events"], before["events"], "{id}");
+        assert_eq!((&one["event_id"], &one["tried"]), (&delivery["event_id"], &delivery["tried"]));
+    }
+}
