@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::body::Bodies;
 use super::budget::Budget;
+use super::halves::Halves;
 use super::handshakes::Handshakes;
 use super::ledger::Ledger;
 use super::link::{Link, Signal};

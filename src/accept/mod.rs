@@ -8,6 +8,7 @@ mod budget;
 mod connection;
 mod decode;
 mod door;
+mod halves;
 mod handshakes;
 mod heads;
 mod ledger;
@@ -37,7 +38,7 @@ pub use listener::{Drained, Listener, Sockets};
 pub use options::{Options, TlsFiles};
 pub use reply::Reply;
 pub use tls::{lists_term, own_term};
-pub use wire::{HeadLimits, Scan, Scanner};
+pub use wire::{Block, BlockScan, HeadLimits, Scan, Scanner, Told};
 
 /// Answers requests. One handler serves all listeners of a kind.
 pub trait Handler: Send + Sync + 'static {

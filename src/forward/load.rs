@@ -212,6 +212,13 @@ impl Load {
         (item.kept(), item.event())
     }
 
+    /// What is asked for to know that it is kept.
+    pub(super) fn sent(&self, place: usize) -> Sent {
+        let (kept, event) = self.at(place);
+        let occurred = event::read_occurred(&event.json).unwrap_or(kept.received);
+        Sent { id: event.id, occurred }
+    }
+
     /// Through how many gateways the events of a range came, at most, this one included.
     pub(super) fn hops(&self, range: Range<usize>) -> u8 {
         let items = self.items.get(range).unwrap_or_default();

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::content::decode;
 use super::firsts::{CHUNK_MAX, Entry};
 use super::late;
-use super::once::KEY_MAX_SECONDS;
 use super::open::firsts_of;
 use super::shared::Shared;
 use crate::journal::{Found, Segment, Space, scrub};

@@ -24,6 +24,12 @@ impl<K: Copy + Eq + Hash, V: Copy> Memory<K, V> {
         self.known.get(key).map(|(_, value)| *value)
     }
 
+    /// What is known of the newest.
+    pub(super) fn newest(&self) -> Option<V> {
+        let (_, key) = self.order.last_key_value()?;
+        self.find(key)
+    }
+
     /// Puts it there as the newest, also when something else was known of it.
     pub(super) fn insert(&mut self, key: K, value: V) {
         let place = self.order.last_key_value().map_or(0, |(last, _)| last + 1);

@@ -5,12 +5,14 @@
 mod append;
 mod content;
 mod cursor;
+mod damage;
 mod fault;
 mod firsts;
 mod gate;
 mod keeper;
 mod late;
 mod lock;
+mod losses;
 mod memory;
 mod once;
 mod open;
@@ -31,7 +33,6 @@ mod tracks;
 mod watch;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +52,7 @@ use crate::telemetry::Telemetry;
 
 pub use self::shared::Lag;
 pub use append::Append;
+pub use fault::SpoolError;
 pub use late::{Late, of_failed};
 pub use lock::FolderLock;
 pub use losses::Fate;
@@ -433,17 +435,6 @@ impl Spool {
             (track.name.clone(), shared.lag(track.released(), dropped))
         };
         shared.tracks.all().iter().map(lag).collect()
-    }
-
-    /// Frames that readers lost unread, by their names, also those that have no place now and before the last start.
-    #[must_use]
-    pub fn lost(&self) -> HashMap<String, u64> {
-        self.running.shared.tracks.lost()
-    }
-
-    /// Nobody asks any more what the reader of that name lost.
-    pub fn forget_losses(&self, name: &str) {
-        self.running.shared.tracks.forget_losses(name);
     }
 
     /// Free bytes of the file system below which nothing is taken, as they are in force: a share of a small one.

@@ -93,8 +93,7 @@ impl Keys {
 
     /// When the newest came.
     pub(super) fn newest(&self) -> Option<Time> {
-        let (_, key) = self.known.order.last_key_value()?;
-        self.known.find(key).map(|first| first.received)
+        self.known.newest().map(|first| first.received)
     }
 
     /// One of a frame that is read, to be written down unless it is, or a later one.

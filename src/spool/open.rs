@@ -15,7 +15,7 @@ use super::firsts::Firsts;
 use super::gate::Gate;
 use super::late;
 use super::memory::Memory;
-use super::once::{IDS_MAX, KEY_MAX_SECONDS, Keys, Placed};
+use super::once::{IDS_MAX, Keys, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::{Pool, Ring};

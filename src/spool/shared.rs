@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::firsts::Firsts;
 use super::gate::Gate;
 use super::memory::Memory;
-use super::once::{Keys, Placed};
+use super::once::{KEY_MAX_SECONDS, Keys, Placed};
 use super::queue::Queue;
 use super::refused::Refusals;
 use super::ring::Ring;
@@ -21,7 +21,7 @@ use super::seals::Seals;
 use super::tracks::{Track, Tracks};
 use super::watch::Pace;
 use super::{Frame, Options, SpoolError, cursor};
-use crate::clock::Clock;
+use crate::clock::{Clock, Held, Time};
 use crate::journal::{
     BLOCK_BYTES, Damage, Disk, DiskFile, Mode, SEGMENT_MIN_BYTES, Segment, Shelf, Space,
 };
@@ -173,6 +173,11 @@ impl Shared {
     /// The highest durable sequence.
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// Keys of requests that came before are remembered no more.
+    pub(super) fn horizon(&self) -> Time {
+        self.held.now(&self.clock).plus_seconds(-KEY_MAX_SECONDS)
     }
 
     /// The first sequence that may still be kept.

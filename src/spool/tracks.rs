@@ -53,11 +53,12 @@ impl Track {
         self.done.fetch_max(sequence, Ordering::AcqRel);
     }
 
-    /// What was read is forgotten, and read again where it still can be: how many frames were lost by that.
-    fn lose_owed(&self) -> u64 {
+    /// What was read is forgotten, and read again where it still can be: the ranges that were lost by that.
+    fn lose_owed(&self) -> Vec<(u64, u64)> {
         let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
         let done = self.done.load(Ordering::Acquire);
-        owed.iter().map(|(first, last)| last.saturating_sub((*first - 1).max(done))).sum()
+        let lost = owed.into_iter().map(|(first, last)| (first.max(done + 1), last));
+        lost.filter(|(first, last)| first <= last).collect()
     }
 
     /// What it does from now on when the spool is full.
@@ -98,8 +99,8 @@ struct State {
 }
 
 impl State {
-    fn lose(&mut self, name: &str, frames: u64) {
-        *self.lost.entry(name.to_owned()).or_default() += frames;
+    fn lose(&mut self, name: &str, (first, last): (u64, u64)) {
+        self.lost.entry(name.to_owned()).or_default().add(first, last);
         self.is_changed = true;
     }
 }
@@ -181,11 +182,11 @@ impl Tracks {
 
     /// A reader gives up what it read and has not released; how many frames of it are gone.
     pub(super) fn forget_read(&self, track: &Arc<Track>) -> u64 {
-        let frames = track.lose_owed();
-        if frames > 0 {
-            self.lock().lose(&track.name, frames);
+        let ranges = track.lose_owed();
+        for range in &ranges {
+            self.lock().lose(&track.name, *range);
         }
-        frames
+        ranges.iter().map(|(first, last)| last + 1 - first).sum()
     }
 
     /// A reader reads no more; those that were opened go on holding.
@@ -345,13 +346,13 @@ impl Tracks {
                 owed.push((before + 1, read));
             }
             if read < last {
-                losses.push((track.name.clone(), last - read));
+                losses.push((track.name.clone(), (read + 1, last)));
             }
         }
-        for (name, frames) in &losses {
-            state.lose(name, *frames);
+        for (name, range) in &losses {
+            state.lose(name, *range);
         }
-        losses.into_iter().map(|(name, before)| (name, last - before)).collect()
+        losses.into_iter().map(|(name, (first, last))| (name, last + 1 - first)).collect()
     }
 }
 
@@ -380,6 +381,26 @@ mod tests {
         assert_eq!(snapshot.lost()["lossy"].to_string(), "25,11-30");
         tracks.forget("late");
         assert_eq!(tracks.holds(100), Holds { all: 30, holding: 100 });
+    }
+
+    #[test]
+    fn what_was_read_is_lost_only_once_it_is_forgotten() {
+        let tracks = Tracks::new(Places::new(), Losses::new());
+        let track = open(&tracks, "lossy", OnFull::DropOldest, 0);
+        tracks.join(&track);
+        track.position.store(11, Ordering::Relaxed);
+        assert_eq!(tracks.drop_until(10), []);
+        assert_eq!(tracks.drop_until(20), [("lossy".to_owned(), 10)]);
+        track.release(4);
+        assert_eq!((track.released(), tracks.lost_by("lossy")), (20, 10));
+        assert_eq!(tracks.forget_read(&track), 6, "4 were delivered");
+        assert_eq!(tracks.forget_read(&track), 0, "once");
+        assert_eq!(tracks.lost_by("lossy"), 16);
+        track.position.store(31, Ordering::Relaxed);
+        assert_eq!(tracks.drop_until(30), []);
+        track.release(30);
+        assert_eq!(tracks.forget_read(&track), 0);
+        assert_eq!(tracks.lost_by("lossy"), 16);
     }
 
     #[test]

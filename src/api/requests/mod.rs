@@ -50,15 +50,10 @@ impl Api {
         };
         let order = if word("order") == Some("ASC") { Order::Ascending } else { Order::Descending };
         let page = self.requests(self.wanted(call, &values, outcomes, order)).await?;
-        let healed = |request: &Request| id::derived(request.id, again::HEALED);
-        let failed = page.found.iter().filter(|request| request.outcome == Outcome::Failed);
-        let known = self.events.feed.known(whose(call), failed.map(healed).collect()).await?;
-        let tell = |request: &Request| {
-            let mut told = row(request);
-            told["replayed_event_id"] = known.get(&healed(request)).map(Uuid::to_string).into();
-            told
-        };
-        let told: Vec<Value> = page.found.iter().map(tell).collect();
+        if let Some(expression) = word("where") {
+            return Ok(reply(call, &self.sift(call, expression, page).await?));
+        }
+        let told = self.tell_found(call, &page.found).await?;
         Ok(reply(call, &json!({ "requests": told, "after": page.after })))
     }
 
@@ -118,6 +113,19 @@ impl Api {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             after: id("after"),
         }
+    }
+
+    /// Requests as lists tell them, those that failed with the event that a replay gave them.
+    async fn tell_found(&self, call: &Call, found: &[Request]) -> Result<Vec<Value>, Problem> {
+        let healed = |request: &Request| id::derived(request.id, again::HEALED);
+        let failed = found.iter().filter(|request| request.outcome == Outcome::Failed);
+        let known = self.events.feed.known(whose(call), failed.map(healed).collect()).await?;
+        let tell = |request: &Request| {
+            let mut told = row(request);
+            told["replayed_event_id"] = known.get(&healed(request)).map(Uuid::to_string).into();
+            told
+        };
+        Ok(found.iter().map(tell).collect())
     }
 
     /// The requests that are meant.

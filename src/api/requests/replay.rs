@@ -94,34 +94,39 @@ impl Api {
             Some("send") => Mode::Send,
             _ => Mode::Emit,
         };
+        let receiver = match mode {
+            Mode::Send => Some(self.receiver(call, values).await?),
+            _ => None,
+        };
+        if let Some(receiver) = &receiver
+            && self.is_filled(receiver).await?
+        {
+            let after = values.get("after").cloned().unwrap_or_default();
+            let told = Slice::default().tell((0, 0, 0), &after, true);
+            return Ok(Reply::json(StatusCode::OK, told.to_string()));
+        }
+        let durable = self.events.spool.status().durable;
         let work = self.work(call, values).await?;
-        let behind = self.events.feed.behind();
+        // Of what was kept when it was asked: there is always something that came since.
+        let behind = self.events.feed.behind(durable);
         let turn = self.trials.acquire().await;
         let slice = tokio::task::spawn_blocking(move || work.run()).await;
         drop(turn);
         let mut slice = slice.map_err(|_| Problem::Engine)??;
         let (mut emitted, mut known) = (0, 0);
-        if mode != Mode::Render {
+        if matches!(mode, Mode::Emit | Mode::Count) {
             known = self.leave_out_known(call, &mut slice).await?;
         }
         if mode == Mode::Emit {
             let new = self.keep(call, values, &mut slice, known).await?;
             (emitted, known) = (new, known + slice.made - new);
         }
-        let mut told = json!({
-            "matched": slice.matched,
-            "emitted": emitted,
-            "known": known,
-            "failing": slice.failing,
-            "gone": slice.gone,
-            "no_webhook": slice.no_webhook,
-            "behind": behind,
-            "failures": slice.failures,
-            "undecided": slice.undecided,
-            "redacted": slice.redacted,
-            "redactions": slice.redactions,
-            "after": slice.after,
-        });
+        if let Some(receiver) = &receiver {
+            let tells = tells(values, &slice, 0);
+            emitted = self.send_onward(call, tells, &mut slice, receiver).await?;
+            known = slice.made - emitted;
+        }
+        let mut told = slice.tell((emitted, known, behind), &json!(slice.after), false);
         if mode != Mode::Render {
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }
@@ -321,6 +326,7 @@ impl Slice {
             "known": known,
             "failing": self.failing,
             "gone": self.gone,
+            "no_webhook": self.no_webhook,
             "behind": behind,
             "failures": self.failures,
             "undecided": self.undecided,

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::again::{Condition, Renderers, body};
 use super::capture::Captured;
+use super::is_of;
 use super::replay::SLICE_TIME_MAX;
-use super::{is_of, row};
 use crate::api::problem::Problem;
 use crate::api::{Api, Call};
 use crate::feed::{Request, Requests};
@@ -32,8 +32,7 @@ impl Api {
         expression: &str,
         requests: Requests,
     ) -> Result<Value, Problem> {
-        let condition = Condition::new(expression, self.options.render);
-        let condition = condition.map_err(Problem::Template)?;
+        let condition = Condition::new(expression, self.options.render)?;
         let webhooks = requests.found.iter().map(|request| request.webhook).collect();
         let renderers = self.renderers(call, webhooks).await?;
         let (picker, bytes_max) = (self.events.spool.picker(), self.options.hook_body_max_bytes);
@@ -42,7 +41,7 @@ impl Api {
         let sifted = tokio::task::spawn_blocking(work).await;
         drop(turn);
         let Sifted { found, undecided, after } = sifted.map_err(|_| Problem::Engine)??;
-        let told: Vec<Value> = found.iter().map(row).collect();
+        let told = self.tell_found(call, &found).await?;
         Ok(json!({ "requests": told, "after": after, "undecided": undecided }))
     }
 }

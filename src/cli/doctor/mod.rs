@@ -21,7 +21,8 @@ use super::{ConfigFile, Form, environment};
 use crate::clock::{Clock, Time};
 use crate::config::{self, Config};
 use crate::seal::Keys;
-use crate::{serve, store};
+use crate::spool::{self, Lying};
+use crate::{feed, serve, store};
 
 /// Bits of a file's mode that let others than its owner in.
 const OTHERS: u32 = 0o077;

@@ -155,6 +155,10 @@ impl<'a> Course<'a> {
             question["limit"] = limit.into();
             let answer = self.remote.exchange(Method::POST, &address, question.to_string()).await?;
             let slice = self.read(&answer)?;
+            if slice.waits {
+                tokio::time::sleep(FILLED_PAUSE).await;
+                continue;
+            }
             let refused = self.hand_on(&slice.events).await?;
             self.tell(&slice.failures);
             self.warn(&slice.redactions);
@@ -305,6 +309,13 @@ impl<'a> Course<'a> {
             (_, Mode::Print) => say(&line),
             (true, _) => print_line(&json!(tally).to_string())?,
             (false, _) => print_line(&line)?,
+        }
+        if self.behind > 0 {
+            let behind = self.behind;
+            return Err(Failure::Partly(format!(
+                "the index is {behind} frames behind, the newest requests may be missing: say it again, no event is \
+                 emitted twice"
+            )));
         }
         if [failing, gone, no_webhook, refused, undecided].into_iter().any(|count| count > 0) {
             Err(Failure::Partly(line))

@@ -35,7 +35,7 @@ use crate::forward::destination::Target;
 use crate::forward::load::{Form, Load};
 use crate::forward::options::{Options, Shape};
 use crate::forward::{Destination, ForwardError};
-use crate::id::{self, Uuid};
+use crate::id;
 use crate::request::HOPS;
 use crate::telemetry::forward::Outcome;
 
