@@ -222,7 +222,9 @@ impl Queue {
         let mut overdue = 0;
         let mut late = Vec::new();
         let State { flying, flying_first, flying_since, waiting, .. } = &mut *state;
-        if *flying_first > settled && flying_since.elapsed() >= patience {
+        // Before the first batch there is none, however long ago the start was.
+        let is_flying = *flying_first > settled && !flying.is_empty();
+        if is_flying && flying_since.elapsed() >= patience {
             overdue = *flying_first + (flying.len() as u64).saturating_sub(1);
             late.extend(flying.iter_mut().filter_map(Option::take));
         }
@@ -278,5 +280,24 @@ impl Queue {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.bell.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_away_for_the_time_before_the_first_batch() {
+        let queue = Queue::new(7, 1 << 20, Arc::default());
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(queue.expire(Duration::ZERO), 0);
+        let sequence = queue.push(&[0; 64], None).expect("room");
+        assert!(sequence == 7 && !queue.is_overdue(sequence), "it has not waited");
+        let batch = queue.take().expect("a batch");
+        assert!(!queue.is_overdue(sequence));
+        queue.expire(Duration::ZERO);
+        assert!(queue.is_overdue(sequence), "it waits while it is written");
+        queue.settle(sequence, batch.buffer.len(), Ok(()));
     }
 }
