@@ -26,7 +26,11 @@ const LIMITS: HeadLimits =
 fuzz_target!(|input: &[u8]| {
     let Some((step, bytes)) = input.split_first() else { return };
     let followed = follow(bytes, 1);
-    assert_eq!(follow(bytes, 1 + usize::from(*step)), followed, "frames in pieces of {step} and one");
+    assert_eq!(
+        follow(bytes, 1 + usize::from(*step)),
+        followed,
+        "frames in pieces of {step} and one"
+    );
     let slow = read(bytes, 1);
     for step in [1 + usize::from(*step), bytes.len()] {
         let quick = read(bytes, step);

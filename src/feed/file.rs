@@ -53,6 +53,8 @@ pub(super) fn open(data: &Path) -> Result<(Connection, bool), FeedError> {
     if path.exists() {
         match connect(&path).and_then(check) {
             Ok(connection) => return Ok((connection, false)),
+            // What is in it is not to blame, and is not given up for that.
+            Err(fault @ FeedError::NotNow(_)) => return Err(fault),
             Err(fault) => {
                 tracing::warn!(%fault, "the index of events is set aside and made again");
                 set_aside(data)?;

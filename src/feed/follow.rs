@@ -415,10 +415,9 @@ impl Run {
     /// Makes durable what is in, and lets the spool go of it.
     fn sync(&mut self) -> Result<(), FeedError> {
         let cursor = self.index.cursor();
-        if self.index.checkpoint()? {
-            self.unsynced = 0;
-            self.reader.release(cursor);
-        }
+        self.index.checkpoint()?;
+        self.unsynced = 0;
+        self.reader.release(cursor);
         self.synced = Instant::now();
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! slices. An event of an id that is known in its place is left out; what is no event is counted and left out.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -197,13 +198,19 @@ impl Index {
         Ok(added)
     }
 
-    /// Makes everything up to the cursor durable; whether it is.
-    pub(super) fn checkpoint(&self) -> Result<bool, FeedError> {
+    /// Makes everything up to the cursor durable. What a question that runs keeps from being moved into the file is
+    /// synced where it lies, in the log.
+    pub(super) fn checkpoint(&self) -> Result<(), FeedError> {
         let sql = "PRAGMA wal_checkpoint(PASSIVE)";
         let (busy, pages, moved) = self.connection.query_row(sql, [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
         })?;
-        Ok(busy == 0 && pages == moved)
+        if busy != 0 || pages != moved {
+            let log = format!("{}-wal", self.connection.path().unwrap_or_default());
+            File::open(&log)?.sync_all()?;
+            Path::new(&log).parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+        }
+        Ok(())
     }
 
     /// Makes the log an empty file, unless a question that runs still reads in it.

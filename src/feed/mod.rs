@@ -83,6 +83,9 @@ pub enum FeedError {
     /// The file's pages make no sense, or are no database's.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// The disk is full or fails, or somebody else has the file: its contents are not to blame.
+    #[error("the index of events cannot be used now: {0}")]
+    NotNow(String),
     /// `SQLite` refuses.
     #[error("{0}")]
     Failed(String),
@@ -99,9 +102,16 @@ pub enum FeedError {
 
 impl From<rusqlite::Error> for FeedError {
     fn from(fault: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+            OutOfMemory, ReadOnly, SystemIoFailure,
+        };
         match fault.sqlite_error_code() {
             Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(fault.to_string()),
+            Some(
+                CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | OutOfMemory | ReadOnly
+                | SystemIoFailure,
+            ) => Self::NotNow(fault.to_string()),
             _ => Self::Failed(fault.to_string()),
         }
     }

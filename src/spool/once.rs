@@ -404,8 +404,12 @@ pub(super) async fn append_first(
             return Ok(Taken::Known(first));
         }
         let is_kept = |first: &First| first.receipt.sequence >= shared.oldest();
-        if let Some(first) = first(shared, &failed).await?.filter(is_kept) {
-            return Ok(Taken::Failed(first));
+        // Key by key: one whose request is kept no longer does not stand before another's.
+        for again in &failed {
+            let first = first(shared, std::slice::from_ref(again)).await?;
+            if let Some(first) = first.filter(is_kept) {
+                return Ok(Taken::Failed(first));
+            }
         }
         let waiting = {
             let mut keys = shared.keys.lock().unwrap_or_else(PoisonError::into_inner);

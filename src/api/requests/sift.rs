@@ -11,6 +11,7 @@ use super::is_of;
 use super::replay::SLICE_TIME_MAX;
 use crate::api::problem::Problem;
 use crate::api::{Api, Call};
+use crate::catalogue::Fault;
 use crate::feed::{Request, Requests};
 use crate::id::Uuid;
 use crate::spool::{Picker, SpoolError};
@@ -32,7 +33,10 @@ impl Api {
         expression: &str,
         requests: Requests,
     ) -> Result<Value, Problem> {
-        let condition = Condition::new(expression, self.options.render)?;
+        if expression.trim().is_empty() {
+            return Err(refused("Value error, no expression: it is empty".to_owned()));
+        }
+        let condition = Condition::new(expression, self.options.render).map_err(in_query)?;
         let webhooks = requests.found.iter().map(|request| request.webhook).collect();
         let renderers = self.renderers(call, webhooks).await?;
         let (picker, bytes_max) = (self.events.spool.picker(), self.options.hook_body_max_bytes);
@@ -44,6 +48,21 @@ impl Api {
         let told = self.tell_found(call, &found).await?;
         Ok(json!({ "requests": told, "after": after, "undecided": undecided }))
     }
+}
+
+/// The expression stands in the query here.
+fn in_query(problem: Problem) -> Problem {
+    match problem {
+        Problem::Invalid(faults) => {
+            let says = faults.into_iter().next().map(|fault| fault.says);
+            refused(says.unwrap_or_default())
+        }
+        other => other,
+    }
+}
+
+fn refused(says: String) -> Problem {
+    Problem::Invalid(vec![Fault::new("value_error", &["query", "where"], says)])
 }
 
 fn sift(

@@ -89,9 +89,51 @@ fn the_log_is_an_empty_file_once_it_is_cut() {
     let index = filled(&folder, 300);
     let log = folder.0.join(format!("{FILE_NAME}-wal"));
     let bytes = || std::fs::metadata(&log).expect("a log").len();
-    assert!(index.checkpoint().expect("a checkpoint"));
+    index.checkpoint().expect("a checkpoint");
     assert!(bytes() > 0);
     index.cut_log().expect("a cut");
     assert_eq!(bytes(), 0);
     assert_eq!(index.cursor(), 300);
+}
+
+#[test]
+fn a_question_that_runs_keeps_nothing_in_the_spool() {
+    let folder = Folder::new();
+    wait(async {
+        let (feed, spool) = open(&folder, Vec::new());
+        append(&spool, 1..=5).await;
+        assert_eq!(total(&feed, 5).await, 5);
+        let question = rusqlite::Connection::open(folder.0.join(FILE_NAME)).expect("a connection");
+        question.execute_batch("BEGIN; SELECT count(*) FROM event").expect("a reading");
+        append(&spool, 6..=200).await;
+        assert_eq!(total(&feed, 200).await, 200);
+        let wanted = Some(spool.status().durable);
+        let is_let_go = async {
+            while spool.released(READER) != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), is_let_go).await;
+        assert!(in_time.is_ok(), "{:?} of {wanted:?}", spool.released(READER));
+        question.execute_batch("ROLLBACK").expect("no reading");
+        feed.stop().await;
+        spool.close();
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_used_now_is_not_given_up() {
+    let folder = Folder::new();
+    drop(filled(&folder, 10));
+    let other = rusqlite::Connection::open(folder.0.join(FILE_NAME)).expect("a connection");
+    // To be changed to the present version, which takes a write.
+    let before = "ALTER TABLE event DROP COLUMN frame; PRAGMA user_version = 5";
+    other.execute_batch(before).expect("the version before");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let fault = Index::open(&folder.0).err();
+    assert!(matches!(fault, Some(FeedError::NotNow(_))), "{fault:?}");
+    assert!(!folder.0.join("feed.db.damaged").exists());
+    other.execute_batch("ROLLBACK").expect("no lock");
+    let (index, is_new) = Index::open(&folder.0).expect("the same index");
+    assert!(!is_new && index.cursor() == 10);
 }

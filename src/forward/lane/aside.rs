@@ -13,7 +13,6 @@ use crate::forward::backoff::slow;
 use crate::forward::load::{Item, Load};
 use crate::forward::sinks::Refusal;
 use crate::forward::trail::Trail;
-use crate::request::HOPS_MAX;
 use crate::shelf::{Aside, Key, ShelfError, Standing};
 use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
@@ -100,6 +99,7 @@ impl Lane {
         refusal: Refusal,
         attempts: u32,
     ) -> Result<bool, Stopped> {
+        let is_circle = refusal.ends_circle(load.hops(place..place + 1));
         let answer = Some(refusal.answer).filter(|answer| !answer.is_empty());
         let (kept, event) = load.at(place);
         let attempts = self.tries.of((kept, event)).max(attempts);
@@ -133,7 +133,7 @@ impl Lane {
         let (event_id, request_id) = Trail::of(event).texts();
         tracing::warn!(destination, event_id, request_id, reason, "an event was parked");
         // Where it goes in a circle, a notice would go round, too.
-        if load.hops(place..place + 1) < HOPS_MAX {
+        if !is_circle {
             self.notices.parked(&self.state, event.id, reason, &event.json).await;
         }
         self.settle(load, place..place + 1);

@@ -188,14 +188,16 @@ impl Lane {
             work.halve(part);
             return Ok(true);
         }
-        if self.refused_in_a_row >= REFUSED_IN_A_ROW_MAX {
+        // What ends a circle says nothing of the destination.
+        let is_circle = refusal.ends_circle(load.hops(part.range.clone()));
+        if self.refused_in_a_row >= REFUSED_IN_A_ROW_MAX && !is_circle {
             let what = format!("{} to each event: it is not the events", refusal.reason);
             work.0.push(part);
             let fault = Fault::lasting(Outcome::Refused, what);
             return self.wait_after(&fault).await.map(|()| true);
         }
         self.state.facts.attempted(Outcome::Refused);
-        self.refused_in_a_row += 1;
+        self.refused_in_a_row += u32::from(!is_circle);
         self.park(load, part.range.start, refusal, part.attempts).await
     }
 

@@ -33,6 +33,7 @@ use super::load::Load;
 use super::options::Options;
 use super::{Destination, ForwardError};
 use crate::clock::Clock;
+use crate::request::HOPS_MAX;
 use crate::shelf::Batch;
 use crate::telemetry::forward::Outcome;
 
@@ -63,6 +64,13 @@ pub(super) struct Refusal {
     pub(super) reason: String,
     /// The beginning of the answer's body.
     pub(super) answer: String,
+}
+
+impl Refusal {
+    /// Whether it came back to where it had been: 508, and it had come through as many gateways as may be.
+    pub(super) fn ends_circle(&self, hops: u8) -> bool {
+        hops >= HOPS_MAX && self.reason.starts_with("answered 508")
+    }
 }
 
 /// Why an attempt failed.
