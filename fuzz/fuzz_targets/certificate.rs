@@ -77,8 +77,12 @@ fuzz_target!(|data: &[u8]| match data.first() {
         } else {
             assert_eq!(read_pem(data), None);
         }
-        let wanted =
-            Wanted { address: "https://x/y".to_owned(), form: Form::Certificate, newer: false };
+        let wanted = Wanted {
+            address: "https://x/y".to_owned(),
+            form: Form::Certificate,
+            newer: false,
+            asks: None,
+        };
         if wanted.read(data).is_ok() {
             assert!(read_pem(data).is_some(), "what signs for others is read for itself, too");
         }

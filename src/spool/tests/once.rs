@@ -162,3 +162,34 @@ async fn no_crash_makes_a_request_new_again_that_was_taken_once() {
     }
     assert!(retired > 100 && taken > 1000, "{retired} lives with segments gone, {taken} requests");
 }
+
+#[test]
+fn a_key_of_a_failure_that_is_gone_does_not_stand_before_another_that_is_kept() {
+    let (say, hear) = std::sync::mpsc::channel();
+    // Whoever turns for ever lets no clock of its runtime go on.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let folder = Folder::new();
+            let spool = open_blind(&folder.0, &Options { retention_max_bytes: 0, ..small() });
+            let fail = async |number: u64, keys: [u64; 2]| {
+                let known = keys.map(|key| again(key)[0]);
+                let named = (event(number).id, NOW);
+                spool.append_failed(&known, named, frame(number, 10)).await.expect("an answer")
+            };
+            assert!(matches!(fail(1, [51, 60]).await, Taken::New(_)));
+            for number in 2..=6 {
+                spool.append(frame(number, 50_000)).await.expect("a receipt");
+            }
+            while spool.oldest() <= 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert!(matches!(fail(7, [52, 60]).await, Taken::New(_)), "the first is gone");
+            let again = fail(8, [51, 60]).await;
+            assert!(matches!(again, Taken::Failed(first) if first.id == event(7).id));
+            spool.close();
+        });
+        say.send(()).expect("somebody hears");
+    });
+    hear.recv_timeout(Duration::from_secs(30)).expect("an end");
+}
