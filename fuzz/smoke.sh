@@ -4,7 +4,7 @@
 #
 # Without SECONDS, each target makes the runs below, from one number and from its seeds in one order. By time, a faster
 # machine would try inputs that a slower one never came to, and a change that broke nothing could fail there; by runs, what
-# is tried is the same wherever it is tried, but for what a target itself leaves to chance or to the clock. About fifteen
+# is tried is the same wherever it is tried, but for what a target itself leaves to chance or to the clock. Ten to fifteen
 # seconds each, two at a time (HOOKGATE_FUZZ_JOBS). With SECONDS, each looks for something new for so long, and goes on
 # from what it found before (fuzz/corpus/TARGET).
 #
@@ -14,9 +14,9 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 declare -A runs=(
-  [body]=300000 [certificate]=100000 [config]=25000 [event]=1000000 [filter]=800000 [handshake]=500000 [head]=500000
-  [look]=80000 [peer]=500000 [record]=500000 [recovery]=14000 [redaction]=100000 [render]=7000 [signature]=50000
-  [template]=70000
+  [body]=200000 [certificate]=70000 [config]=17000 [event]=700000 [filter]=550000 [handshake]=350000 [head]=350000
+  [look]=55000 [peer]=350000 [record]=350000 [recovery]=10000 [redaction]=70000 [render]=5000 [signature]=35000
+  [template]=50000
 )
 # A machine that does much else takes longer; that is no reason to fail.
 export RUNS_MAX_SECONDS=300

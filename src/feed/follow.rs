@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{Notify, watch};
 
+use super::ask::COUNT_TIME_MAX;
 use super::desk::Turns;
 use super::index::{Index, Past};
 use super::room::{Found, Ground, Room};
@@ -29,8 +30,13 @@ const UNSYNCED_MAX_BYTES: usize = 16 << 20;
 /// The same while the spool is short of room, and how much a batch holds while the disk is.
 const SYNC_SOON: Duration = Duration::from_millis(200);
 const SHORT_BYTES_MAX: usize = 64 << 10;
-/// Between two tries to cut the log.
+/// Between two tries to cut the log, and the longest wait for questions that read in it.
 const CUT_EVERY: Duration = Duration::from_secs(1);
+const CUT_WAIT: Duration = Duration::from_millis(100);
+/// A log that is so many times larger than it should be is waited for until every question that runs now has ended:
+/// they follow one another without end, and it would grow without end.
+const CUT_TIMES: u64 = 4;
+const CUT_WAIT_MAX: Duration = COUNT_TIME_MAX.saturating_add(Duration::from_secs(1));
 /// Between two looks at a disk that is full.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks for runs of words that can be closed.
@@ -42,8 +48,6 @@ const SLICES_MAX: usize = 4;
 /// First and longest pause after a failure.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Room inside the file that takes a batch or two.
-const SPARE_MIN_BYTES: u64 = 4 << 20;
 /// Audit events of earlier days that are added at once.
 const PAST_BATCH: usize = 1000;
 
@@ -254,7 +258,7 @@ impl Follower {
     }
 
     /// Has room for a batch: old events go for it while the disk is nearly full, and while it is full and there are
-    /// none, nothing is added.
+    /// none, nothing is added. It goes on as long as it can: what it holds of the spool is room, too.
     async fn make_room(
         &self,
         run: &mut Run,
@@ -268,11 +272,11 @@ impl Follower {
                 run.is_shedding = false;
                 return Ok(());
             }
-            let is_spare = run.index.spare_bytes()? >= SPARE_MIN_BYTES;
+            let is_spare = run.index.spare_bytes()? >= run.found.spare_min_bytes();
             if !is_spare && self.shed(run)? {
                 continue;
             }
-            if is_spare || run.found.room == Room::Tight {
+            if is_spare || run.found.may_grow {
                 return Ok(());
             }
             let free = run.found.free;
@@ -363,14 +367,16 @@ impl Follower {
     /// What is due beside batches.
     fn keep(&self, run: &mut Run) -> Result<(), FeedError> {
         let every = if self.is_urgent(run) { SYNC_SOON } else { SYNC_EVERY };
-        let is_large = self.ground.log_bytes() > run.found.log_max_bytes();
+        let (log, log_max) = (self.ground.log_bytes(), run.found.log_max_bytes());
+        let is_large = log > log_max;
         let is_due = run.synced.elapsed() >= every || run.unsynced > UNSYNCED_MAX_BYTES;
         if run.unsynced > 0 && (is_due || is_large) {
             run.sync()?;
         }
         // It is the disk's room, whoever else could use it.
         if is_large && run.cut.elapsed() >= CUT_EVERY {
-            run.index.cut_log()?;
+            let wait = if log > CUT_TIMES * log_max { CUT_WAIT_MAX } else { CUT_WAIT };
+            run.index.cut_log(wait)?;
             run.cut = Instant::now();
         }
         if run.retained.elapsed() >= RETAIN_EVERY {

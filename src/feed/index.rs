@@ -17,14 +17,13 @@ use crate::filter::Seen;
 use crate::id::{self, Secret, Uuid};
 use crate::spool::Kept;
 
-/// Most rows that one slice of retention looks at.
+/// Most rows that one slice of retention looks at, and bytes of events that go with it.
 const SLICE_ROWS: u32 = 500;
+const SLICE_BYTES: usize = 1 << 20;
 /// Age at which events are in runs of words: what comes later than that costs a run's rewriting.
 const RUN_SECONDS_MIN: i64 = 10;
 /// Most runs that are closed at once.
 const RUNS_MAX: u32 = 16;
-/// Longest wait for questions that read in the log.
-const CUT_WAIT: Duration = Duration::from_millis(100);
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// An audit event of earlier days, as the store kept it.
@@ -213,9 +212,10 @@ impl Index {
         Ok(())
     }
 
-    /// Makes the log an empty file, unless a question that runs still reads in it.
-    pub(super) fn cut_log(&self) -> Result<(), FeedError> {
-        self.connection.busy_timeout(CUT_WAIT)?;
+    /// Makes the log an empty file, unless a question still reads in it after so long a wait. Whoever asks meanwhile reads
+    /// in the file, and is not waited for.
+    pub(super) fn cut_log(&self, wait: Duration) -> Result<(), FeedError> {
+        self.connection.busy_timeout(wait)?;
         let cut = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         self.connection.busy_timeout(file::BUSY_MAX)?;
         Ok(cut?)
@@ -304,7 +304,7 @@ impl Index {
         let sql = "SELECT slot, is_audit, place, json FROM event
                    WHERE slot > ?1 AND slot < ?2 ORDER BY slot LIMIT ?3";
         let transaction = self.connection.unchecked_transaction()?;
-        let (mut last, mut gone) = (None, 0);
+        let (mut last, mut gone, mut bytes) = (None, 0, 0);
         let mut removal = Removal::new(&transaction)?;
         let mut statement = transaction.prepare(sql)?;
         let mut rows = statement.query(params![from, end, SLICE_ROWS])?;
@@ -313,8 +313,13 @@ impl Index {
             last = Some(slot);
             let is_old = slot < if is_audit { audit } else { other };
             if is_old || (is_over && !is_audit) {
-                removal.remove(slot, row.get(2)?, &row.get::<_, Vec<u8>>(3)?)?;
+                let json: Vec<u8> = row.get(3)?;
+                removal.remove(slot, row.get(2)?, &json)?;
                 gone += 1;
+                bytes += json.len();
+                if bytes >= SLICE_BYTES {
+                    break;
+                }
             }
         }
         drop(rows);

@@ -14,6 +14,11 @@ const LOG_SHARE: u64 = 20;
 /// As much as this, or this share of a small disk, the index may have before it gives up old events for new ones.
 const OWN_BYTES: u64 = 64 << 20;
 const OWN_SHARE: u64 = 8;
+/// Room inside the file that takes a batch or two, and what takes a small one.
+const SPARE_BYTES: u64 = 4 << 20;
+const SPARE_SHORT_BYTES: u64 = 512 << 10;
+/// Share of what the spool keeps free, below which a file without such room grows no more.
+const FLOOR_SHARE: u64 = 8;
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub(super) enum Room {
     Ample,
     /// The spool takes nothing any more, or soon will not: what is added lets it go of something.
     Tight,
-    /// Less than is left for the spool's own files and the store's.
+    /// Less than is left for the spool's own files and the store's: new events take the room of old ones.
     Short,
 }
 
@@ -32,6 +37,8 @@ pub(super) struct Found {
     pub(super) room: Room,
     pub(super) free: u64,
     total: u64,
+    /// Whether the file may grow.
+    pub(super) may_grow: bool,
 }
 
 /// A data folder.
@@ -50,11 +57,12 @@ impl Ground {
     /// The room there is now; a file system that does not tell has enough.
     pub(super) fn look(&self) -> Found {
         let Ok(about) = rustix::fs::statvfs(&self.data) else {
-            return Found { room: Room::Ample, free: u64::MAX, total: u64::MAX };
+            return Found { room: Room::Ample, free: u64::MAX, total: u64::MAX, may_grow: true };
         };
         let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
         let (free, total) = (bytes(about.f_bavail), bytes(about.f_blocks));
-        Found { room: self.judge(free), free, total }
+        let may_grow = free >= self.free_min_bytes / FLOOR_SHARE;
+        Found { room: self.judge(free), free, total, may_grow }
     }
 
     /// Above the bound of the spool, so that the index is not what fills the disk; below it, so that what is kept can
@@ -85,9 +93,21 @@ impl Found {
         }
     }
 
-    /// Bytes that the index may have whatever else there is.
+    /// Bytes that the index may have before old events go for new ones. None where room is short: an index that held the
+    /// spool for want of room would keep it from ever letting go of anything.
     pub(super) fn own_bytes(&self) -> u64 {
-        OWN_BYTES.min(self.total / OWN_SHARE)
+        match self.room {
+            Room::Ample | Room::Tight => OWN_BYTES.min(self.total / OWN_SHARE),
+            Room::Short => 0,
+        }
+    }
+
+    /// Bytes inside the file with which a batch needs nothing of the disk but a place in the log.
+    pub(super) fn spare_min_bytes(&self) -> u64 {
+        match self.room {
+            Room::Ample | Room::Tight => SPARE_BYTES,
+            Room::Short => SPARE_SHORT_BYTES,
+        }
     }
 }
 
@@ -105,8 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_has_next_to_nothing_grows_down_to_a_floor() {
+        let floor = |free_min_bytes| Ground::new(Path::new("/"), free_min_bytes).look();
+        assert!(floor(0).may_grow);
+        let none = floor(u64::MAX);
+        assert_eq!((none.room, none.may_grow, none.own_bytes()), (Room::Short, false, 0));
+    }
+
+    #[test]
     fn the_log_of_a_small_or_full_disk_is_small() {
-        let found = |room, total| Found { room, free: 0, total }.log_max_bytes();
+        let found = |room, total| Found { room, free: 0, total, may_grow: true }.log_max_bytes();
         assert_eq!(found(Room::Ample, 1 << 40), LOG_MAX_BYTES);
         assert_eq!(found(Room::Ample, 60 << 20), 3 << 20);
         assert_eq!(found(Room::Tight, 1 << 40), LOG_MIN_BYTES);

@@ -155,14 +155,7 @@ impl<'a> Keeper<'a> {
         let free_min_bytes = shared.bounds.free_min_bytes;
         if free < free_min_bytes {
             shared.shelf.drop_spares(&*shared.disk, 0, usize::MAX);
-            if shared.gate.set_disk(Some((free, free_min_bytes))) {
-                tracing::warn!(
-                    free,
-                    total,
-                    free_min_bytes,
-                    "the disk is nearly full: appends are refused"
-                );
-            }
+            shared.refuse_for(Space { free, total });
         } else if shared.gate.is_disk_full()
             && free >= self.free_enough()
             && shared.gate.set_disk(None)

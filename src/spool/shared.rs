@@ -279,6 +279,19 @@ impl Shared {
         written >= bound && (written >= bound + self.bounds.segment_bytes || !may_go())
     }
 
+    /// The disk has less than it should: appends are refused until there is room.
+    pub(super) fn refuse_for(&self, Space { free, total }: Space) {
+        let free_min_bytes = self.bounds.free_min_bytes;
+        if self.gate.set_disk(Some((free, free_min_bytes))) {
+            tracing::warn!(
+                free,
+                total,
+                free_min_bytes,
+                "the disk is nearly full: appends are refused"
+            );
+        }
+    }
+
     /// Frames that a reader will never give.
     pub(super) fn tell_lost(&self, reader: &str, frames: u64) {
         self.facts.dropped(frames);

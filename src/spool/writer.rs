@@ -12,6 +12,9 @@ use crate::journal::{Journal, JournalError};
 
 /// Failures closer together than this are no accident.
 const FAILURE_SPAN: Duration = Duration::from_mins(1);
+/// Share of what is kept free that may be written between two looks at the file system: the keeper looks by time alone,
+/// and a small disk is filled between two of its looks.
+const UNLOOKED_SHARE: u64 = 16;
 
 /// The writer's own state.
 pub(super) struct Writer<'a> {
@@ -22,6 +25,8 @@ pub(super) struct Writer<'a> {
     /// Base of the segment that was written last.
     base: u64,
     positions: Vec<u64>,
+    /// Bytes written since the last look at the file system.
+    unlooked: u64,
 }
 
 /// Writes until the queue is closed and empty.
@@ -35,7 +40,8 @@ pub(super) fn run(shared: &Shared, journal: Journal) {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(shared: &'a Shared, journal: Journal) -> Self {
-        Self { shared, journal, failed: None, given_up: None, base: 0, positions: Vec::new() }
+        let (failed, given_up, positions) = (None, None, Vec::new());
+        Self { shared, journal, failed, given_up, base: 0, positions, unlooked: 0 }
     }
 
     pub(super) fn write(&mut self, mut batch: Batch) {
@@ -61,6 +67,7 @@ impl<'a> Writer<'a> {
                 self.publish(batch, written);
                 self.shared.queue.settle(last, bytes, Ok(()));
                 self.count(facts, began);
+                self.look(facts.1);
             }
             Err(error) => {
                 let why = self.fail(&error);
@@ -99,6 +106,23 @@ impl<'a> Writer<'a> {
         }
         if shared.is_over(written) && shared.gate.set_spool(Some((written, bound))) {
             tracing::warn!(written, bound, "the spool is full: appends are refused");
+        }
+    }
+
+    /// Looks what is free once so much was written.
+    fn look(&mut self, bytes: u64) {
+        self.unlooked += bytes;
+        let shared = self.shared;
+        let free_min_bytes = shared.bounds.free_min_bytes;
+        if free_min_bytes == 0 || self.unlooked < free_min_bytes / UNLOOKED_SHARE {
+            return;
+        }
+        self.unlooked = 0;
+        if let Ok(space) = shared.disk.space(&shared.folder)
+            && space.free < free_min_bytes
+        {
+            shared.refuse_for(space);
+            shared.bell.ring();
         }
     }
 

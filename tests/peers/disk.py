@@ -10,6 +10,7 @@ import contextlib
 import http.server
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -209,6 +210,30 @@ def check_index(checks, folder):
         check_whole(checks, what, server)
 
 
+def check_late_index(checks, folder):
+    """The disk fills while the index cannot be written, and others take what is left: it makes room for itself."""
+    what = "an index far behind on a small disk"
+    with mounted(folder / "disk") as disk, gateway.Gateway(folder, data=disk / "data") as server:
+        server.start()
+        webhook = server.webhook("late")
+        checks.true(f"{what}: it begins well", gateway.until(lambda: server.metric("feed_lag_frames") == 0, ROOM_SECONDS))
+        lock = sqlite3.connect(disk / "data/feed.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        load = Load(server, webhook.path)
+        check_refusals(checks, what, server, load)
+        with (disk / "others").open("wb", buffering=0) as others:
+            while os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize > DISK_BYTES // 20 // 3:
+                others.write(b"x" * 65536)
+        lock.execute("ROLLBACK")
+        lock.close()
+        check_recovery(checks, what, server, load)
+        indexed = gateway.until(lambda: server.metric("feed_lag_frames") == 0, 2 * ROOM_SECONDS)
+        checks.true(f"{what}: it comes up to what is kept", indexed, server.said())
+        checks.equal(f"{what}: nobody lost a frame", server.metric("spool_dropped_frames_total"), 0)
+        check_delivery(checks, what, load, server.drained_events())
+        check_whole(checks, what, server)
+
+
 @contextlib.contextmanager
 def formatted(folder):
     """A file system of its own on a disk that can fail: ext4 in a file."""
@@ -372,7 +397,10 @@ def check_second(checks, folder):
 
 def check(checks, folder):
     """The whole script, each part in a folder of its own."""
-    parts = check_foreign, check_unreachable, check_index, check_read_only, check_hanging, check_last_damage, check_old_damage, check_second
+    parts = (
+        *(check_foreign, check_unreachable, check_index, check_late_index, check_read_only, check_hanging),
+        *(check_last_damage, check_old_damage, check_second),
+    )
     for part in parts:
         place = folder / part.__name__
         place.mkdir()

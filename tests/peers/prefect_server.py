@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Forwards to a real Prefect server (SQLite, from PyPI) and asks it for every event: after a quiet start, after it was
-stopped under load (for a minute; 15 seconds with --short) and killed under load, and after a batch with an event that
+stopped under load (for a minute; 10 seconds with --short) and killed under load, and after a batch with an event that
 it refuses. Then it is the gateway that is killed and stopped, while it sends: a relay between the two counts what is
 sent again, and with which ids, for the server itself keeps one event for each id, however often it comes.
 
@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gateway
 
-STOPPED_SECONDS = 15 if "--short" in sys.argv[1:] else 60
+STOPPED_SECONDS = 10 if "--short" in sys.argv[1:] else 60
 START_SECONDS = 120
 # The gateway tries again every 30 s at least; the server itself stores within some seconds.
 SHOWN_SECONDS = 90

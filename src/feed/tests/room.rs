@@ -1,6 +1,7 @@
 //! An index without room or that cannot be written: what it holds of the spool, what it says of itself, what it gives
 //! up.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -91,9 +92,38 @@ fn the_log_is_an_empty_file_once_it_is_cut() {
     let bytes = || std::fs::metadata(&log).expect("a log").len();
     index.checkpoint().expect("a checkpoint");
     assert!(bytes() > 0);
-    index.cut_log().expect("a cut");
+    index.cut_log(Duration::ZERO).expect("a cut");
     assert_eq!(bytes(), 0);
     assert_eq!(index.cursor(), 300);
+}
+
+#[test]
+fn questions_that_follow_one_another_without_end_do_not_keep_the_log() {
+    let folder = Folder::new();
+    let index = filled(&folder, 300);
+    let log = folder.0.join(format!("{FILE_NAME}-wal"));
+    let is_over = AtomicBool::new(false);
+    let ask = |pause: Duration| {
+        std::thread::sleep(pause);
+        let asker = rusqlite::Connection::open(folder.0.join(FILE_NAME)).expect("a connection");
+        while !is_over.load(Ordering::Relaxed) {
+            asker.execute_batch("BEGIN; SELECT count(*) FROM event").expect("a reading");
+            std::thread::sleep(Duration::from_millis(400));
+            asker.execute_batch("ROLLBACK").expect("no reading");
+        }
+    };
+    std::thread::scope(|scope| {
+        for pause in [0, 130, 260] {
+            scope.spawn(move || ask(Duration::from_millis(pause)));
+        }
+        std::thread::sleep(Duration::from_millis(600));
+        index.cut_log(Duration::from_millis(20)).expect("a try");
+        let kept = std::fs::metadata(&log).expect("a log").len();
+        index.cut_log(Duration::from_secs(10)).expect("a cut");
+        let left = std::fs::metadata(&log).expect("a log").len();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(kept > 0 && left == 0, "{kept} {left}");
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::journal::Disk as _;
 
 fn small() -> Options {
     Options { segment_bytes: 64 << 10, spool_max_bytes: 64 << 20, ..options() }
@@ -123,6 +124,27 @@ async fn a_full_disk_refuses_and_the_spool_goes_on_by_itself() {
     let (spool, recovery) = open_on(&disk.after_crash(), &small()).expect("a spool");
     assert_eq!((recovery.damaged.len(), recovery.torn_bytes), (0, 0));
     assert_eq!(read_all(&spool, "later").await, promised);
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_between_two_looks_keeps_what_is_to_stay_free() {
+    let disk = FaultDisk::new(1);
+    let capacity = 4 << 20;
+    disk.set(Plan { capacity: Some(capacity), ..Plan::default() });
+    // A twentieth of it.
+    let options = Options { free_min_bytes: 1 << 20, segment_bytes: 64 << 10, ..options() };
+    let (spool, _) = open_on(&disk, &options).expect("a spool");
+    let _holds = spool.reader("live", OnFull::Hold).expect("a reader");
+    let mut refusal = None;
+    for number in 0..2000 {
+        if let Err(why) = spool.append(frame(number, 3000)).await {
+            refusal = Some(why);
+            break;
+        }
+    }
+    let free = disk.space(Path::new("/data")).expect("space").free;
+    assert!(matches!(refusal, Some(SpoolError::NoRoom { .. })), "{refusal:?}");
+    assert!(free >= capacity / 20 / 2, "{free}");
 }
 
 #[tokio::test]
