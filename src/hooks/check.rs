@@ -46,6 +46,13 @@ pub(super) enum Checked {
     Greeted(Answer),
 }
 
+impl Checked {
+    /// Whether it is known who sent it.
+    pub(super) fn is_proven(&self) -> bool {
+        !matches!(self, Self::By(Proof::Missing(_), _))
+    }
+}
+
 impl Check {
     pub(super) fn new(said: &Verification, providers: &Registry) -> Self {
         let secrets: Vec<_> = said.secrets.iter().map(|one| one.secret.clone()).collect();

@@ -2,15 +2,29 @@
 //! of its sender, after what was missing was fetched. Waits for a bounded time, and only for a request that nothing
 //! else speaks against; whoever signed with a key that is not to be had now is asked to come again.
 
+use std::sync::Arc;
+
 use super::check::{self, Checked, Halt};
 use super::refusal::Refusal;
 use super::{Admission, Hooks};
 use crate::fetch::Fetcher;
 use crate::request::Content;
-use crate::verify::signature::{Known, Wanted};
+use crate::verify::signature::{Fault, Kept, Known, SECRETS_MAX, Wanted};
 
-/// Most things that are fetched for one request: what it names, and something newer.
-const ROUNDS_MAX: usize = 3;
+/// Most things that are fetched for one request: what it names, for each secret, and something newer.
+const ROUNDS_MAX: usize = SECRETS_MAX + 2;
+
+/// What is at hand, without what was just asked for in vain: who signed with another secret does not wait for it.
+struct Rest<'a> {
+    known: &'a (dyn Known + Sync),
+    gone: Vec<Wanted>,
+}
+
+impl Known for Rest<'_> {
+    fn find(&self, wanted: &Wanted) -> Result<Arc<Kept>, Fault> {
+        if self.gone.contains(wanted) { Err(Fault::Key) } else { self.known.find(wanted) }
+    }
+}
 
 /// What becomes of a request whose key is not at hand.
 enum Brought {
@@ -46,20 +60,31 @@ impl Hooks {
             Some(fetcher) => fetcher,
             None => &nothing,
         };
+        let mut rest = Rest { known, gone: Vec::new() };
+        let mut later: Option<u64> = None;
         for _ in 0..ROUNDS_MAX {
-            let wanted = match check::run(admission, content, known) {
-                Ok(checked) => return Ok(checked),
-                Err(Halt::Refused(refusal)) => return Err(refusal),
-                Err(Halt::Wanted(wanted)) => wanted,
+            let wanted = match (check::run(admission, content, &rest), later) {
+                (Err(Halt::Wanted(wanted)), _) => wanted,
+                (Ok(checked), None) => return Ok(checked),
+                (Ok(checked), _) if checked.is_proven() => return Ok(checked),
+                (Err(Halt::Refused(refusal)), None) => return Err(refusal),
+                // The key that is not to be had might have been the one.
+                (Ok(_) | Err(Halt::Refused(_)), Some(_)) => break,
             };
             // Apart: what few webhooks ask must not weigh on every request.
             match Box::pin(self.bring(admission, &wanted)).await {
                 Brought::Here => {}
                 Brought::Unknown => return check::unknown_key(admission),
-                Brought::Later(seconds) => return check::no_key(admission, seconds),
+                Brought::Later(seconds) => {
+                    later = Some(later.map_or(seconds, |before| before.min(seconds)));
+                    if wanted.newer {
+                        break;
+                    }
+                    rest.gone.push(*wanted);
+                }
             }
         }
-        check::no_key(admission, 1)
+        check::no_key(admission, later.unwrap_or(1))
     }
 
     async fn bring(&self, admission: &Admission, wanted: &Wanted) -> Brought {

@@ -270,7 +270,8 @@ impl Verifier {
     /// whichever fits, so that the time it takes tells nothing.
     ///
     /// # Errors
-    /// The fact that speaks against it: of several secrets, what was found by the last.
+    /// The fact that speaks against it: of several secrets, what was found by the last, unless a key has to be fetched
+    /// to judge by one of them.
     pub fn judge(
         &self,
         request: &Request<'_>,
@@ -291,7 +292,9 @@ impl Verifier {
                 continue;
             }
             let judged = self.judge_secret(prepared, request, known, now);
-            if found.is_err() {
+            // What another secret finds says nothing of one whose key is not at hand.
+            let is_open = matches!(found, Err(Fault::Unfetched(_))) && judged.is_err();
+            if found.is_err() && !is_open {
                 found = judged.map(|(scheme, fit)| fit.verified(scheme, place));
             }
         }

@@ -2,6 +2,7 @@
 //! says, at the host that is pinned, and never for what is forged.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -126,6 +127,39 @@ fn a_key_that_is_not_told_is_asked_for_seldom_and_one_that_ended_counts_no_more(
     assert_eq!(served.vouched(&hook, &led, BODY).status, 503);
     let hosts = far.asked();
     assert!(hosts.iter().all(|asked| asked.starts_with("sandbox.plaid.com:443 ")), "{hosts:?}");
+}
+
+#[test]
+fn a_secret_that_is_replaced_keeps_nobody_out_whose_key_is_still_to_be_fetched() {
+    let issuer = Issuer::new(KEY);
+    let told = issuer.told(&Value::Null);
+    let far = Far::start(|_, _| Said::Nothing);
+    let said = Arc::clone(&far.said);
+    far.say(move |_, _| {
+        let said = said.lock().expect("no panic");
+        let is_over = said.last().is_some_and(|(_, body)| body.contains("client-old"));
+        if is_over { answer("400 Bad Request", "", b"{}") } else { ok(&told) }
+    });
+    let served = served(&far);
+    // A key of somebody else beside the login, then a login that counts no more; in either order.
+    let given = String::from_utf8(Issuer::new(OTHER).keys()).expect("text");
+    for secrets in [
+        ["client-1:a-secret", &given],
+        [&given, "client-2:a-secret"],
+        ["client-old:1", "client-3:a-secret"],
+        ["client-4:a-secret", "client-old:2"],
+    ] {
+        let hook = hook(&served, &json!({"provider": "plaid", "secrets": secrets}));
+        let good = issuer.vouch(&served, KEY, BODY);
+        for _ in 0..2 {
+            let taken = served.vouched(&hook, &good, BODY);
+            assert_eq!(taken.status, 204, "{secrets:?}: {}", taken.text());
+        }
+        let forged = Issuer::new(KEY).vouch(&served, KEY, BODY);
+        let is_unsure = secrets.iter().any(|one| one.starts_with("client-old"));
+        let refused = served.vouched(&hook, &forged, BODY).status;
+        assert_eq!(refused, if is_unsure { 503 } else { 401 }, "{secrets:?}");
+    }
 }
 
 #[test]
