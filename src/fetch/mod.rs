@@ -1,6 +1,6 @@
 //! What the gateway asks of others, so that it can judge what it is sent: certificates and keys of those who sign. In:
 //! an address that a provider's row or a webhook's owner names. Out: what stands there, kept for a while, or why not.
-//! One fetch at a time for an address, a budget for each webhook and each host; https alone, no redirect, bounded in
+//! One fetch at a time for an address, a budget for each peer, webhook, account and host; https alone, no redirect, bounded in
 //! size and time, and only at addresses that the network rules allow. Never a byte of a sender's in what is asked, but
 //! the name of a key, at a host of a row, of whoever tells keys by their names.
 
@@ -24,8 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::clock::{Clock, Time};
-use crate::id::Uuid;
-use crate::limit::{Errands, Rate};
+use crate::limit::{Asker, Errands, Rate, Shares};
 use crate::telemetry::Telemetry;
 use crate::telemetry::fetch::{Facts, Outcome};
 use crate::verify::signature::{Fault, Kept, Known, Wanted};
@@ -40,8 +39,13 @@ pub use trust::machine_roots;
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Fetches at once.
 const FLIGHTS_MAX: usize = 16;
-/// Fetches that requests of one webhook may cause: so many at once, and one more each minute.
-const ASKER: (u32, Duration, u32) = (1, Duration::from_mins(1), 5);
+/// Fetches that requests of one peer may cause at one webhook: so many at once, and one more each minute. Only who signs
+/// knows which names of keys are true, so nobody takes all of what a webhook may ask.
+const PEER: (u32, Duration, u32) = (1, Duration::from_mins(1), 5);
+/// Fetches that all requests of one webhook may cause.
+const WEBHOOK: (u32, Duration, u32) = (4, Duration::from_mins(1), 10);
+/// Fetches from one host for all webhooks of one account: half of what it is asked.
+const ACCOUNT: (u32, Duration, u32) = (30, Duration::from_mins(1), 15);
 /// Fetches from one host: so many at once, and one more each second.
 const HOST: (u32, Duration, u32) = (1, Duration::from_secs(1), 30);
 /// When nothing else is known of when to ask again.
@@ -151,6 +155,14 @@ struct Inside {
     errands: Errands,
 }
 
+/// Who may have how much fetched.
+fn shares() -> Shares {
+    let rate = |(count, per, burst): (u32, Duration, u32)| {
+        Rate::new(count, per, NonZeroU32::new(burst)).expect("a rate of something")
+    };
+    Shares { peer: rate(PEER), webhook: rate(WEBHOOK), account: rate(ACCOUNT), host: rate(HOST) }
+}
+
 impl Inside {
     fn keep(&self) -> MutexGuard<'_, Keep> {
         self.keep.lock().unwrap_or_else(PoisonError::into_inner)
@@ -165,9 +177,6 @@ impl Fetcher {
     #[must_use]
     pub fn new(options: Options, clock: &Arc<Clock>, telemetry: &Telemetry) -> Self {
         let Options { allowed, detour, authorities } = options;
-        let rate = |(count, per, burst): (u32, Duration, u32)| {
-            Rate::new(count, per, NonZeroU32::new(burst)).expect("a rate of something")
-        };
         Self(Arc::new(Inside {
             client: Client {
                 egress: Egress::Bound(allowed).through(detour.as_ref()),
@@ -178,7 +187,7 @@ impl Fetcher {
             facts: Facts::register(telemetry),
             keep: Mutex::default(),
             flights: Semaphore::new(FLIGHTS_MAX),
-            errands: Errands::new(rate(ASKER), rate(HOST)),
+            errands: Errands::new(shares()),
         }))
     }
 
@@ -186,11 +195,11 @@ impl Fetcher {
         self.0.clock.now()
     }
 
-    /// Fetches what is not at hand, or what is newer than that; for a webhook. `false`: nothing newer is to be had.
+    /// Fetches what is not at hand, or what is newer than that; for a request to a webhook. `false`: nothing newer is to be had.
     ///
     /// # Errors
     /// [`FetchFault`].
-    pub async fn fetch(&self, asker: Uuid, wanted: &Wanted) -> Result<bool, FetchFault> {
+    pub async fn fetch(&self, asker: Asker, wanted: &Wanted) -> Result<bool, FetchFault> {
         let since = self.now();
         let mut flight = {
             let mut keep = self.0.keep();
@@ -229,7 +238,7 @@ impl Fetcher {
     /// Begins a fetch; what is given ends with it.
     fn begin(
         &self,
-        asker: Option<Uuid>,
+        asker: Option<Asker>,
         wanted: &Wanted,
         keep: &mut Keep,
     ) -> Result<watch::Receiver<()>, FetchFault> {
@@ -285,5 +294,34 @@ impl Known for Fetcher {
             tracing::debug!(address = wanted.address, %fault, "nothing newer is fetched now");
         }
         Ok(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Uuid;
+
+    #[test]
+    fn nobody_takes_all_that_a_webhook_or_a_host_is_asked() {
+        let errands = Errands::new(shares());
+        let charge = |account: u128, webhook: u128, peer: u8, host: &str| {
+            let peer = std::net::Ipv4Addr::new(192, 0, 2, peer).into();
+            let [account, webhook] = [account, webhook].map(Uuid::from_u128);
+            errands.charge(Some(Asker { webhook, account, peer }), host).is_ok()
+        };
+        // One peer, and then all peers of one webhook.
+        let taken = (0..100).filter(|_| charge(1, 1, 1, "a.example")).count();
+        assert_eq!(taken, 5);
+        assert!(charge(1, 1, 2, "a.example"), "what another peer names is asked for");
+        let taken = (3..100).filter(|peer| charge(1, 1, *peer, "a.example")).count();
+        assert_eq!(taken, 4);
+        // All webhooks of an account, at one host.
+        let taken = (2..100).filter(|webhook| charge(1, *webhook, 1, "A.example")).count();
+        assert_eq!(taken, 5);
+        assert!(charge(1, 200, 1, "b.example"), "another host");
+        let taken = (300..400).filter(|webhook| charge(2, *webhook, 1, "a.example")).count();
+        assert_eq!(taken, 15, "another account has its half");
+        assert!(errands.charge(None, "a.example").is_err(), "and that is all of it");
     }
 }

@@ -8,6 +8,7 @@ use super::check::{self, Checked, Halt};
 use super::refusal::Refusal;
 use super::{Admission, Hooks};
 use crate::fetch::Fetcher;
+use crate::limit::Asker;
 use crate::request::Content;
 use crate::verify::signature::{Fault, Kept, Known, SECRETS_MAX, Wanted};
 
@@ -88,9 +89,10 @@ impl Hooks {
     }
 
     async fn bring(&self, admission: &Admission, wanted: &Wanted) -> Brought {
-        let webhook = admission.endpoint.id;
+        let (webhook, account) = (admission.endpoint.id, admission.endpoint.account);
+        let asker = Asker { webhook, account, peer: admission.arrival.peer };
         let Some(fetcher) = &self.fetcher else { return Brought::Unknown };
-        match fetcher.fetch(webhook, wanted).await {
+        match fetcher.fetch(asker, wanted).await {
             Ok(true) => Brought::Here,
             Ok(false) => Brought::Unknown,
             Err(fault) => {

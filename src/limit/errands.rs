@@ -33,27 +33,65 @@ impl Attempts {
     }
 }
 
-/// What is asked of others: for one webhook, and of one host.
+/// For whose sake something is asked of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The webhook whose request names it.
+    pub webhook: Uuid,
+    /// That one's account.
+    pub account: Uuid,
+    /// Who sent the request.
+    pub peer: IpAddr,
+}
+
+/// How much each may have asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    /// Each peer, at one webhook.
+    pub peer: Rate,
+    /// Each webhook, whoever sends.
+    pub webhook: Rate,
+    /// Each account, of one host.
+    pub account: Rate,
+    /// Each host, whoever asks.
+    pub host: Rate,
+}
+
+/// What is asked of others. Whoever invents names of keys takes only their own share of a webhook's, a webhook only
+/// its share of its account's, and an account only its share of what a host is asked.
 #[derive(Debug)]
 pub struct Errands {
-    askers: Keyed<Uuid>,
+    peers: Keyed<(Uuid, IpAddr)>,
+    webhooks: Keyed<Uuid>,
+    accounts: Keyed<(Uuid, String)>,
     hosts: Keyed<String>,
 }
 
 impl Errands {
-    /// Whole budgets, for each webhook and for each host.
+    /// Whole budgets.
     #[must_use]
-    pub fn new(asker: Rate, host: Rate) -> Self {
+    pub fn new(shares: Shares) -> Self {
         let clock = DefaultClock::default;
-        Self { askers: Keyed::new(asker, clock()), hosts: Keyed::new(host, clock()) }
+        Self {
+            peers: Keyed::new(shares.peer, clock()),
+            webhooks: Keyed::new(shares.webhook, clock()),
+            accounts: Keyed::new(shares.account, clock()),
+            hosts: Keyed::new(shares.host, clock()),
+        }
     }
 
-    /// Charges one errand; what is done for nobody's sake is charged to the host alone.
+    /// Charges one errand; what is done for nobody's sake is charged to the host alone. Who is over a share of their
+    /// own takes nothing of a wider one.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn charge(&self, asker: Option<Uuid>, host: &str) -> Result<(), Exceeded> {
-        asker.map_or(Ok(()), |asker| self.askers.charge(asker))?;
-        self.hosts.charge(host.to_lowercase())
+    pub fn charge(&self, asker: Option<Asker>, host: &str) -> Result<(), Exceeded> {
+        let host = host.to_lowercase();
+        if let Some(Asker { webhook, account, peer }) = asker {
+            self.peers.charge((webhook, network(peer)))?;
+            self.webhooks.charge(webhook)?;
+            self.accounts.charge((account, host.clone()))?;
+        }
+        self.hosts.charge(host)
     }
 }

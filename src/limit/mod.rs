@@ -28,7 +28,7 @@ use crate::clock::Time;
 use crate::id::Uuid;
 
 pub use bucket::Nanos;
-pub use errands::{Attempts, Errands};
+pub use errands::{Asker, Attempts, Errands, Shares};
 pub use guesses::Guesses;
 use ledger::Asked;
 pub use ledger::{Bucket, Ledger, Tally, minute_of, minute_start};

@@ -163,6 +163,39 @@ fn a_secret_that_is_replaced_keeps_nobody_out_whose_key_is_still_to_be_fetched()
 }
 
 #[test]
+fn whoever_invents_names_of_keys_keeps_no_new_key_of_others_from_being_fetched() {
+    let issuer = Issuer::new(KEY);
+    let told = issuer.told(&Value::Null);
+    let far = Far::start(|_, _| Said::Nothing);
+    let said = Arc::clone(&far.said);
+    far.say(move |_, _| {
+        let said = said.lock().expect("no panic");
+        let is_known = said.last().is_some_and(|(_, body)| body.contains(KEY));
+        if is_known { ok(&told) } else { answer("400 Bad Request", "", b"{}") }
+    });
+    let proxy = far.proxy;
+    let served = Served::start(move |config| {
+        config.egress.proxy = Some(format!("http://{proxy}"));
+        config.fetch.tls_ca = Some(file("ca.pem"));
+        config.server.trusted_proxies = vec!["127.0.0.1".to_owned()];
+    });
+    let hook = plaid(&served, &json!({}));
+    let path = format!("/hooks/{}", hook["slug"].as_str().expect("a slug"));
+    let send = |peer: &str, kid: &str| {
+        let token = issuer.vouch(&served, kid, BODY);
+        let headers = [("plaid-verification", &*token), ("x-forwarded-for", peer)];
+        served.send("POST", &path, &headers, BODY.as_bytes())
+    };
+    for number in 0..50 {
+        assert_eq!(send("203.0.113.9", &format!("invented-{number}")).status, 503, "{number}");
+    }
+    let asked = far.asked().len();
+    assert!(asked <= 6, "{asked} fetches");
+    let taken = send("198.51.100.1", KEY);
+    assert_eq!(taken.status, 204, "{}", taken.text());
+}
+
+#[test]
 fn a_login_that_asks_nobody_is_refused_when_it_is_saved() {
     let served = Served::start(|_| ());
     let refused = |verification: Value, part: &str| {
