@@ -281,11 +281,13 @@ impl Hooks {
         Ok(kept)
     }
 
-    /// Method, slug, the peer's budget, the spool's gate: before a byte of the body is read.
+    /// The peer's budget, method, slug, the spool's gate: before a byte of the body is read.
     fn admit(&self, arrival: Arrival, place: &mut Option<Place>) -> Result<Admission, Refusal> {
         let slug = slug(arrival.path());
         let found = slug.and_then(|slug| self.routes.look_up(slug, arrival.received));
         *place = found.as_ref().map(|(one, _)| (one.id, one.account, one.workspace));
+        // Charged whatever it is: an unknown slug like a known one, so that nobody guesses for free.
+        let peer_left = self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
         if !has_body(&arrival.method)
             && !matches!(
                 arrival.method,
@@ -294,8 +296,6 @@ impl Hooks {
         {
             return Err(Refusal::Method);
         }
-        // An unknown slug is charged like a known one, so that nobody guesses for free.
-        let peer_left = self.limits.charge_peer(arrival.peer).map_err(Refusal::PeerRate)?;
         // What looks like one that is not there is charged like it, too.
         let wrong =
             |refusal: Refusal| refusal.within(self.limits.guesses().wrong_slug(arrival.peer));

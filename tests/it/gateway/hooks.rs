@@ -341,6 +341,23 @@ fn a_limit_answers_429_and_a_number_of_seconds() {
 }
 
 #[test]
+fn a_method_that_is_none_is_charged_to_its_peer_like_any_request() {
+    let served = Served::start(|config| {
+        config.limits.peer_rate = Some("1/h".parse().expect("a rate"));
+        config.limits.peer_burst = Some(3);
+    });
+    let webhook = served.webhook(ECHO);
+    let hook = format!("/hooks/{}", webhook["slug"].as_str().expect("a slug"));
+    let brew = |path: &str| served.send("BREW", path, &[], b"");
+    assert_eq!((brew(&hook).status, brew("/hooks/unknown").status), (405, 405));
+    assert_eq!(served.post(&webhook, "{\"kind\":1}").status, 204);
+    let over = brew(&hook);
+    assert_eq!(over.status, 429, "{}", over.text());
+    assert!(over.header("retry-after").is_some());
+    assert_eq!(served.post(&webhook, "{\"kind\":1}").status, 429);
+}
+
+#[test]
 fn questions_whether_an_address_wants_events_are_answered_over_quota_too() {
     let served = Served::start(|config| {
         config.limits.webhook_rate = Some("1/h".parse().expect("a rate"));
