@@ -110,8 +110,8 @@ async fn open(
     }
     place.count_peer(near)?;
     if let Some(own) = &inside.tls {
-        let handshake = Box::pin(own.acceptor().accept(stream));
-        let turn = inside.handshakes.begin();
+        let turn = Box::pin(inside.handshakes.begin()).await;
+        let handshake = turn.run(Box::pin(own.acceptor().accept(stream)));
         let done = tokio::select! {
             biased;
             done = timeout(options.tls_handshake, handshake) => done.ok().and_then(Result::ok),

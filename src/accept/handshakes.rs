@@ -1,16 +1,31 @@
-//! Turns of TLS handshakes: so many at once, each from its beginning to its end. One more than that ends the one that
-//! began first, so that those who begin and never go on keep nobody out who does. In: beginnings. Out: a turn, and word
-//! when it is over before its time. Waits for nobody.
+//! Turns of TLS handshakes: so many at once, each from its beginning to its end. Whoever comes when all are taken waits
+//! in a line, and goes on as soon as one ends, or has stalled: that one is ended then, so that those who begin and never
+//! go on keep nobody out who does. In: beginnings. Out: a turn, and word when it is over before its time. A line that is
+//! full ends the turn that began first.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as Line, Notify, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until};
 
-/// The handshakes that run.
+/// A turn whose peer said nothing for so long gives way to whoever waits.
+const SILENT: Duration = Duration::from_millis(500);
+/// So does one that takes so long, whatever its peer says.
+const SLOW: Duration = Duration::from_secs(2);
+/// As many times the turns may wait.
+const LINE: usize = 2;
+
+/// The handshakes that run, and who waits for one to end.
 #[derive(Debug)]
 pub(super) struct Handshakes {
-    max: usize,
+    line_max: usize,
+    room: Semaphore,
+    /// Who comes next: the others stand behind.
+    next: Line<()>,
     running: Mutex<Running>,
 }
 
@@ -18,7 +33,19 @@ pub(super) struct Handshakes {
 #[derive(Debug, Default)]
 struct Running {
     next: u64,
-    turns: BTreeMap<u64, Arc<Notify>>,
+    turns: BTreeMap<u64, Arc<Word>>,
+    /// Turns that were told to end, and have not.
+    ending: usize,
+    waiting: usize,
+}
+
+/// What is known of a turn, and told to it.
+#[derive(Debug)]
+struct Word {
+    began: Instant,
+    /// When its peer last said something.
+    heard: Mutex<Instant>,
+    over: Notify,
 }
 
 /// One handshake's turn, until it is dropped.
@@ -26,28 +53,65 @@ struct Running {
 pub(super) struct Turn<'a> {
     handshakes: &'a Handshakes,
     number: u64,
-    over: Arc<Notify>,
+    word: Arc<Word>,
+    _permit: SemaphorePermit<'a>,
 }
+
+/// One in the line, until it is dropped.
+struct Waiting<'a>(&'a Handshakes);
 
 impl Handshakes {
     /// So many at once, at least one.
     pub(super) fn new(max: usize) -> Self {
-        Self { max: max.max(1), running: Mutex::default() }
+        let max = max.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            line_max: max.saturating_mul(LINE),
+            room: Semaphore::new(max),
+            next: Line::new(()),
+            running: Mutex::default(),
+        }
     }
 
-    /// A turn for one that begins now.
-    pub(super) fn begin(&self) -> Turn<'_> {
-        let over = Arc::new(Notify::new());
+    /// A turn, once there is room.
+    pub(super) async fn begin(&self) -> Turn<'_> {
+        let permit = match self.room.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => self.wait().await,
+        };
+        let now = Instant::now();
+        let word = Arc::new(Word { began: now, heard: Mutex::new(now), over: Notify::new() });
         let mut running = self.running();
-        while running.turns.len() >= self.max {
-            let Some((_, oldest)) = running.turns.pop_first() else { break };
-            // It may look only later: the word waits for it.
-            oldest.notify_one();
-        }
         let number = running.next;
         running.next += 1;
-        running.turns.insert(number, Arc::clone(&over));
-        Turn { handshakes: self, number, over }
+        running.turns.insert(number, Arc::clone(&word));
+        Turn { handshakes: self, number, word, _permit: permit }
+    }
+
+    async fn wait(&self) -> SemaphorePermit<'_> {
+        let _waiting = Waiting::new(self);
+        let _next = self.next.lock().await;
+        let mut permit = pin!(self.room.acquire());
+        loop {
+            tokio::select! {
+                biased;
+                permit = &mut permit => return permit.expect("it is never closed"),
+                () = async { sleep_until(self.make_room()).await } => {}
+            }
+        }
+    }
+
+    /// Ends turns that have stalled, one for each who waits; says when to look again.
+    fn make_room(&self) -> Instant {
+        let (now, mut running) = (Instant::now(), self.running());
+        while running.lacking(&self.room) > 0 {
+            let stalled = running.turns.iter().map(|(number, word)| (word.due(), *number)).min();
+            match stalled {
+                Some((due, number)) if due <= now => running.end(number),
+                Some((due, _)) => return due,
+                None => break,
+            }
+        }
+        now + SILENT
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -55,38 +119,145 @@ impl Handshakes {
     }
 }
 
+impl Running {
+    /// How many wait for whom no room is made.
+    fn lacking(&self, room: &Semaphore) -> usize {
+        self.waiting.saturating_sub(self.ending + room.available_permits())
+    }
+
+    fn end(&mut self, number: u64) {
+        let Some(word) = self.turns.remove(&number) else { return };
+        self.ending += 1;
+        // It may look only later: the word waits for it.
+        word.over.notify_one();
+    }
+}
+
+impl Word {
+    /// From when on it may be ended for another.
+    fn due(&self) -> Instant {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        (heard + SILENT).min(self.began + SLOW)
+    }
+}
+
+impl<'a> Waiting<'a> {
+    /// Stands in the line; where that is full, the turn that began first makes room, stalled or not.
+    fn new(handshakes: &'a Handshakes) -> Self {
+        let mut running = handshakes.running();
+        running.waiting += 1;
+        if running.lacking(&handshakes.room) > handshakes.line_max
+            && let Some(number) = running.turns.keys().next().copied()
+        {
+            running.end(number);
+        }
+        Self(handshakes)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.running().waiting -= 1;
+    }
+}
+
 impl Turn<'_> {
-    /// Waits until a newer one needs the room.
+    /// Runs a handshake, and notes when it goes on.
+    pub(super) async fn run<F: Future + Unpin>(&self, mut handshake: F) -> F::Output {
+        poll_fn(|cx| {
+            let polled = Pin::new(&mut handshake).poll(cx);
+            *self.word.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            polled
+        })
+        .await
+    }
+
+    /// Waits until somebody needs the room.
     pub(super) async fn over(&self) {
-        self.over.notified().await;
+        self.word.over.notified().await;
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.handshakes.running().turns.remove(&self.number);
+        let mut running = self.handshakes.running();
+        if running.turns.remove(&self.number).is_none() {
+            running.ending -= 1;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use futures_util::FutureExt as _;
+    use tokio::time::{advance, pause, timeout};
 
     use super::*;
 
-    #[test]
-    fn one_more_ends_the_oldest_and_no_other() {
+    fn is_over(turn: &Turn<'_>) -> bool {
+        turn.over().now_or_never().is_some()
+    }
+
+    /// Begins, as far as that goes now.
+    async fn soon(handshakes: &Handshakes) -> Option<Turn<'_>> {
+        timeout(Duration::from_millis(1), handshakes.begin()).await.ok()
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_late_waits_for_one_that_ends_or_stalls_and_no_other_is_ended() {
+        pause();
         let handshakes = Handshakes::new(2);
-        let is_over = |turn: &Turn<'_>| turn.over().now_or_never().is_some();
-        let [first, second] = [handshakes.begin(), handshakes.begin()];
+        let first = handshakes.begin().await;
+        advance(SILENT / 2).await;
+        let second = handshakes.begin().await;
+        assert!(soon(&handshakes).await.is_none(), "both are at work");
         assert!(!is_over(&first) && !is_over(&second));
-        let third = handshakes.begin();
-        assert!(is_over(&first) && !is_over(&second) && !is_over(&third));
         drop(second);
-        let fourth = handshakes.begin();
-        assert!(!is_over(&third) && !is_over(&fourth), "who ended made room");
-        drop((first, third, fourth));
-        assert_eq!(handshakes.running().turns.len(), 0);
-        assert!(!is_over(&Handshakes::new(0).begin()), "one at least");
+        let third = soon(&handshakes).await.expect("who ended made room");
+        assert!(!is_over(&first));
+        advance(SILENT / 2).await;
+        let mut fourth = pin!(handshakes.begin());
+        assert!((&mut fourth).now_or_never().is_none());
+        assert!(is_over(&first) && !is_over(&third), "the one that stalled");
+        drop(first);
+        let fourth = fourth.now_or_never().expect("its room");
+        // Who goes on is not stalled, but nobody goes on for ever.
+        let began = Instant::now();
+        while began.elapsed() < SLOW - SILENT {
+            advance(SILENT / 2).await;
+            for turn in [&third, &fourth] {
+                turn.run(ready(())).await;
+            }
+            assert!(soon(&handshakes).await.is_none());
+            assert!(!is_over(&third) && !is_over(&fourth));
+        }
+        assert!(timeout(SLOW, handshakes.begin()).await.is_err(), "told, and not yet gone");
+        assert!(is_over(&third));
+        drop((third, fourth));
+        let running = handshakes.running();
+        assert_eq!((running.turns.len(), running.ending, running.waiting), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_full_ends_the_oldest_at_once() {
+        pause();
+        let handshakes = Handshakes::new(0);
+        let first = handshakes.begin().await;
+        let mut line: Vec<_> = (0..=LINE).map(|_| Box::pin(handshakes.begin())).collect();
+        for one in &mut line[..LINE] {
+            assert!(one.now_or_never().is_none());
+        }
+        assert!(!is_over(&first), "one at least, and its line");
+        assert!((&mut line[LINE]).now_or_never().is_none());
+        assert!(is_over(&first));
+        drop(first);
+        let next = (&mut line[0]).now_or_never().expect("the first of the line");
+        assert!(next.run(Box::pin(pending::<()>())).now_or_never().is_none());
+        assert!((&mut line[1]).now_or_never().is_none());
+        drop((next, line));
+        assert!(soon(&handshakes).await.is_some(), "who left the line takes nothing");
+        assert_eq!(handshakes.running().waiting, 0);
     }
 }

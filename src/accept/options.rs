@@ -23,7 +23,7 @@ pub struct Options {
     pub connections_per_peer_max: usize,
     /// From the connection to the end of the TLS handshake.
     pub tls_handshake: Duration,
-    /// TLS handshakes at once; one more ends the one that began first.
+    /// TLS handshakes at once; twice as many wait, and one more ends the one that began first.
     pub tls_handshakes_max: usize,
     /// From the connection to its first bytes, enough to tell HTTP/2 from HTTP/1.
     pub sniff: Duration,

@@ -6,6 +6,7 @@ comes.
 Slugs and keys are tried in turns over one connection, and the medians of all kinds compared. Signatures are compared with
 as many bytes that are none. Of handshakes more than the cap of 500 are begun again and again, some of them ten bytes long,
 some whole up to the client's last word; honest clients must get in beside them, and what all cost is bounded and given back.
+A crowd of 800 honest ones waits, and none of it is cut.
 Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
 """
 
@@ -13,6 +14,7 @@ import base64
 import contextlib
 import random
 import resource
+import selectors
 import socket
 import ssl
 import statistics
@@ -23,6 +25,11 @@ import gateway
 from floods import cpu_seconds, descriptors, is_at_rest
 
 TLS = gateway.ROOT / "tests/data/tls"
+TLS_ENV = {
+    "HOOKGATE_SERVER__TLS_CERTIFICATE": str(TLS / "certificate.pem"),
+    "HOOKGATE_SERVER__TLS_KEY": str(TLS / "key.pem"),
+    "HOOKGATE_LIMITS__CONNECTIONS_MAX": "5000",
+}
 NOBODYS = "A" * 22
 # Rounds of all kinds, and how far medians may be from each other: what one core does beside us is in all of them.
 ROUNDS, APART_MAX = 4000, 1.08
@@ -37,6 +44,8 @@ PUBLIC_KEY = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 # in a second.
 STALLED, AT_ONCE, PAUSE_SECONDS, STALLED_SECONDS = 900, 20, 0.02, 12
 HONEST_SECONDS = 2.0
+# Honest ones that come at the same moment.
+CROWD, CROWD_SECONDS = 800, 20
 # A handshake holds what rustls has read and derived.
 STALLED_MAX_BYTES, GROWTH_MAX_BYTES = 48 << 10, 16 << 20
 
@@ -247,16 +256,60 @@ def honest(server, context, path):
     return time.monotonic() - began if is_taken else None
 
 
+class Newcomer:
+    """One of a crowd: a whole request over a new connection, as far as it goes without waiting."""
+
+    def __init__(self, server, context, path):
+        plain = socket.create_connection((gateway.LOOPBACK, server.port), 10)
+        plain.setblocking(False)
+        self.socket = context.wrap_socket(plain, server_hostname="localhost", do_handshake_on_connect=False)
+        self.path, self.is_secured, self.answer = path, False, None
+
+    def go_on(self):
+        """Does what can be done now; what it waits for then, or nothing at its end."""
+        try:
+            if not self.is_secured:
+                self.socket.do_handshake()
+                self.is_secured = True
+                self.socket.sendall(ask_for(self.path))
+            self.answer = self.socket.recv(4096)
+        except ssl.SSLWantReadError:
+            return selectors.EVENT_READ
+        except ssl.SSLWantWriteError:
+            return selectors.EVENT_WRITE
+        except OSError:
+            pass
+        self.socket.close()
+        return None
+
+
+def check_crowd(checks, folder):
+    """More honest clients at once than handshakes may be: they wait, and none is cut."""
+    folder.mkdir()
+    with gateway.Gateway(folder, forward=[], env=TLS_ENV) as server:
+        context = ssl.create_default_context(cafile=TLS / "certificate.pem")
+        server.connect = lambda **_: secured(server, context)
+        server.start()
+        path, began = server.webhook("behaves").path, time.monotonic()
+        crowd, ready = [Newcomer(server, context, path) for _ in range(CROWD)], selectors.DefaultSelector()
+        for one in crowd:
+            ready.register(one.socket, selectors.EVENT_WRITE, one)
+        while ready.get_map() and time.monotonic() < began + CROWD_SECONDS:
+            for key, _ in ready.select(1):
+                ready.unregister(key.fileobj)
+                if (wanted := key.data.go_on()) is not None:
+                    ready.register(key.data.socket, wanted, key.data)
+        served = sum((one.answer or b"").startswith(b"HTTP/1.1 204 ") for one in crowd)
+        print(f"of a crowd of {CROWD}, {served} are served within {time.monotonic() - began:.2f} s", flush=True)
+        checks.equal("a crowd is served", served, CROWD)
+        checks.equal("crowd: it ends cleanly", server.stop(), 0)
+
+
 def check_handshakes(checks, folder):
     """More handshakes than may be at once, that begin and do not end."""
     folder.mkdir()
-    env = {
-        "HOOKGATE_SERVER__TLS_CERTIFICATE": str(TLS / "certificate.pem"),
-        "HOOKGATE_SERVER__TLS_KEY": str(TLS / "key.pem"),
-        "HOOKGATE_LIMITS__CONNECTIONS_MAX": "5000",
-    }
     context = ssl.create_default_context(cafile=TLS / "certificate.pem")
-    with gateway.Gateway(folder, forward=[], env=env) as server:
+    with gateway.Gateway(folder, forward=[], env=TLS_ENV) as server:
         # Requests of the API would need TLS, too.
         server.connect = lambda **_: secured(server, context)
         server.start()
@@ -317,6 +370,7 @@ def check(checks, folder):
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     check_timing(checks, folder / "timing")
     check_signatures(checks, folder / "signatures")
+    check_crowd(checks, folder / "crowd")
     check_handshakes(checks, folder / "handshakes")
 
 

@@ -158,6 +158,22 @@ async fn a_handshake_that_stalls_or_fails_is_ended() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_comes_at_once_waits_and_nobody_of_it_is_cut() {
+    const AT_ONCE: usize = 10;
+    let served = serve(|options| {
+        options.tls = Some(tls_files());
+        options.tls_handshakes_max = AT_ONCE;
+    });
+    let one = async || {
+        let stream = encrypt(&served, &[b"h2"]).await;
+        ask_http2(stream, "https://localhost/none", None, b"").await.0
+    };
+    let all = futures_util::future::join_all((0..3 * AT_ONCE).map(|_| one())).await;
+    assert_eq!(all, [204; 3 * AT_ONCE]);
+    assert!(!served.counted("hookgate_accept_refusals_total{reason=\"tls\"} 1"));
+}
+
+#[tokio::test]
 async fn handshakes_that_stall_keep_nobody_out_who_goes_on() {
     const AT_ONCE: usize = 3;
     let served = serve(|options| {
