@@ -32,6 +32,13 @@ const STILL_MAX: Duration = Duration::from_secs(20);
 const INDEX_MAX: Duration = Duration::from_mins(15);
 const INDEX_LOOK: Duration = Duration::from_millis(500);
 
+/// Why requests are left out.
+const FAILING: &str = "fail still";
+const GONE: &str = "are kept no longer";
+const NO_WEBHOOK: &str = "are of a webhook that is gone";
+/// All of it, for the help.
+#[cfg(test)]
+pub(super) const LEFT_OUT: [&str; 4] = [FAILING, GONE, NO_WEBHOOK, "--where fails on"];
 /// Until a destination that has as much to do as it may is asked again.
 const FILLED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -293,9 +300,9 @@ impl<'a> Course<'a> {
         parts.extend(events);
         for (count, what) in [
             (known, if self.mode == Mode::Send { "lay there before" } else { "had their event" }),
-            (failing, "fail still"),
-            (gone, "are kept no longer"),
-            (no_webhook, "are of a webhook that is gone"),
+            (failing, FAILING),
+            (gone, GONE),
+            (no_webhook, NO_WEBHOOK),
             (undecided, "left out, for --where fails on them"),
             (redacted, "redacted"),
         ] {

@@ -26,8 +26,11 @@ replayed, and what did not fail is sent again under the id it was born with, whi
 moment of their request. Signatures of senders are not looked at again. Where a webhook's rules let something not be
 kept, the template sees [redacted]; a warning names the first such requests, and where.
 
-Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests fail still, are kept no longer, or
---where fails on them.
+Left out, and told with their number: requests that fail still, that are kept no longer, that are of a webhook that is
+gone (it has no template any more), and those that --where fails on.
+
+Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests are left out, or the address did not
+take all events.
 
 Examples:
   hookgate replay --webhook github --since 2h
@@ -203,4 +206,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         walked?;
         course.end(args.form)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_help_names_all_that_is_left_out() {
+        let help = EXAMPLE.replace('\n', " ");
+        for what in course::LEFT_OUT {
+            assert!(help.contains(what), "{what}");
+        }
+    }
 }
