@@ -224,6 +224,8 @@ pub enum OnEnd {
 /// Where a value must be the only one of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
+    /// In the workspace.
+    Workspace,
     /// In the account.
     Account,
     /// In the whole store.

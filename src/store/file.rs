@@ -152,6 +152,12 @@ const STEPS: &[&str] = &[
     SELECT id, 1, fields ->> 'template', '', updated FROM record WHERE kind = 'webhook';
     UPDATE record SET fields = json_set(fields, '$.template_version', 1) WHERE kind = 'webhook';
 ",
+    // A destination's name is its own in its workspace; of those that shared one, the oldest has it.
+    "
+    INSERT OR IGNORE INTO sole_value (kind, account, field, value, record)
+    SELECT kind, workspace, 'name', name, id FROM record
+    WHERE kind = 'destination' AND workspace IS NOT NULL ORDER BY created, id;
+",
 ];
 /// The version that all steps lead to.
 const KNOWN: i64 = STEPS.len().cast_signed() as i64;
@@ -260,4 +266,28 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::Folder;
+
+    #[test]
+    fn of_destinations_that_shared_a_name_the_oldest_has_it() {
+        let folder = Folder::new();
+        let path = folder.0.join("a.db");
+        let file = open(&path, None).expect("a file");
+        for (id, workspace, created) in [(1, 1, 20), (2, 1, 10), (3, 2, 30)] {
+            let sql = "INSERT INTO record (id, kind, account, workspace, name, fields, revision,
+                created, updated) VALUES (?1, 'destination', x'07', ?2, 'crm', '{}', 1, ?3, 0)";
+            file.execute(sql, ([id], [workspace], created)).expect("a destination");
+        }
+        file.pragma_update(None, "user_version", 8).expect("an older file");
+        drop(file);
+        let file = open(&path, None).expect("a file");
+        let sql = "SELECT group_concat(hex(record)) FROM sole_value WHERE field = 'name'";
+        let held: String = file.query_row(sql, [], |row| row.get(0)).expect("names");
+        assert_eq!(held, "02,03");
+    }
 }

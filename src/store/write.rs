@@ -272,7 +272,8 @@ fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError
     for field in record.kind.fields {
         let Some(value) = record.fields.get(field.name).and_then(Value::as_str) else { continue };
         if let Some(reach) = field.unique {
-            let account = match reach {
+            let within = match reach {
+                Reach::Workspace => record.workspace.unwrap_or(record.account),
                 Reach::Account => record.account,
                 Reach::Everywhere => Uuid::nil(),
             };
@@ -281,7 +282,7 @@ fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError
                  VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     record.kind.name,
-                    account.as_bytes(),
+                    within.as_bytes(),
                     field.name,
                     value,
                     record.id.as_bytes()

@@ -1,7 +1,7 @@
 //! Where a workspace's events are sent. How that is done is the lanes' affair; here stands what is said of it.
 
 use super::super::{
-    Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Scope, Shape, Verb,
+    Act, Action, Effect, Fallback, Field, Kind, Number, Permission, Reach, Scope, Shape, Verb,
 };
 use super::{LIMIT, OFFSET};
 
@@ -58,7 +58,8 @@ pub static DESTINATION: Kind = Kind {
     id_name: "destination_id",
     criteria: "destinations",
     fields: &[
-        Field::text("name").required(),
+        // Replays, parked events and commands know it by its name.
+        Field::text("name").required().unique(Reach::Workspace),
         Field::new("to", Shape::Text(TO_MAX_CHARS)).required().address(),
         Field::new("filter", Shape::Json(FILTER_MAX_BYTES)).null_clears(),
         Field::new("where", Shape::Text(WHERE_MAX_CHARS)).null_clears(),

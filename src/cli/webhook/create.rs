@@ -9,10 +9,10 @@ use super::reply::FixedReply;
 use super::source::Source;
 use super::verification::Verification;
 use super::with_hook;
-use crate::cli::access::Access;
+use crate::cli::access::{Access, Remote};
 use crate::cli::gallery;
 use crate::cli::listing::{Listing, text};
-use crate::cli::output::{Failure, print_line};
+use crate::cli::output::{Failure, print_line, say};
 
 pub(super) const EXAMPLE: &str = "\
 `hookgate send --list` shows what the gallery has.
@@ -98,6 +98,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let hook = text(&made, "hook");
     let lines = [("webhook", name.to_owned()), ("id", text(&made, "id")), ("hook", hook.clone())];
     args.listing.record(&made, &lines)?;
+    say_doubled(&remote, name, &made).await;
     if !args.listing.is_table() {
         return Ok(());
     }
@@ -106,4 +107,15 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         None => "--request case.request.json".to_owned(),
     };
     print_line(&format!("\nNext: hookgate send {hook} {sample}"))
+}
+
+/// Says when others have the name, too: from then on commands know each of them by its id alone.
+async fn say_doubled(remote: &Remote, name: &str, made: &Value) {
+    let criteria = json!({"webhooks": {"name": {"any_": [name]}}});
+    // A key that makes webhooks need not see them.
+    let Ok(all) = remote.rows("webhooks/filter", &criteria).await else { return };
+    let (count, id) = (all.iter().filter(|one| one["name"] == name).count(), text(made, "id"));
+    if count > 1 {
+        say(&format!("{count} webhooks are called {name:?} now: call this one by its id, {id}"));
+    }
 }

@@ -136,7 +136,8 @@ fn every_verb_of_a_webhook_takes_a_name_or_an_id() {
     assert!(code == 2 && said.contains("--yes"), "{code}: {said}");
     let (code, said) = served.refused(&["webhook", "show", "github"], &served.key);
     assert!(code == 5 && said.contains("no webhook is called \"github\""), "{code}: {said}");
-    json(&["webhook", "create", "-n", "b", "-t", text]);
+    let (code, said) = served.refused(&["webhook", "create", "-n", "b", "-t", text], &served.key);
+    assert!(code == 0 && said.contains("2 webhooks are called \"b\" now"), "{code}: {said}");
     let (code, said) = served.refused(&["webhook", "show", "b"], &served.key);
     assert!(code == 1 && said.contains("2 webhooks are called") && said.contains(id), "{said}");
     let none = ["webhook", "update", id, "--service-account", "nobody"];

@@ -11,9 +11,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Served, wait};
+use super::{Answer, Served, wait};
 
 const SECRET: &str = "tok-of-shop";
 const TEMPLATE: &str = r#"{"event": "shop.{{ body.what }}",
@@ -216,4 +216,27 @@ fn the_inside_is_reached_only_where_it_is_allowed() {
         let (code, said) = served.refused(&["destination", "create", "x", to], &served.key);
         assert!(code == 1 && said.contains("are the operator's"), "{code}: {said}");
     }
+}
+
+#[test]
+fn a_destinations_name_is_its_own_in_its_workspace() {
+    let served = Served::start(|_| ());
+    let to = "https://crm.example/in";
+    let make = |name: &str| served.call("POST", "/destinations/", &json!({"name": name, "to": to}));
+    let made = make("crm");
+    assert_eq!(made.status, 201, "{}", made.text());
+    let again = make("crm");
+    assert_eq!(again.status, 409, "{}", again.text());
+    assert!(again.text().contains("Another destination has that name"), "{}", again.text());
+    let other = make("erp");
+    assert_eq!(other.status, 201, "{}", other.text());
+    let id = |made: &Answer| made.json()["id"].as_str().expect("an id").to_owned();
+    let [path, other] = [&made, &other].map(|made| format!("/destinations/{}", id(made)));
+    let named =
+        |path: &str, name: &str| served.call("PATCH", path, &json!({ "name": name })).status;
+    assert_eq!((named(&other, "crm"), named(&path, "crm")), (409, 204));
+    let (code, said) = served.refused(&["destination", "create", "crm", to], &served.key);
+    assert!(code != 0 && said.contains("Another destination has that name"), "{code}: {said}");
+    assert_eq!(served.call("DELETE", &path, &Value::Null).status, 204);
+    assert_eq!(named(&other, "crm"), 204, "it is free again");
 }
