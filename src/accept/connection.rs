@@ -117,8 +117,8 @@ async fn open(
             done = timeout(options.tls_handshake, handshake) => done.ok().and_then(Result::ok),
             () = turn.over() => None,
         };
-        drop(turn);
         let stream = done.ok_or(Reason::Tls)?;
+        turn.succeed();
         let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let version = if two { Version::Two } else { Version::One };
         let certificate = tls::shown(stream.get_ref().1);

@@ -1,7 +1,7 @@
-//! Turns of TLS handshakes: so many at once, each from its beginning to its end. Whoever comes when all are taken waits
-//! in a line, and goes on as soon as one ends, or has stalled: that one is ended then, so that those who begin and never
-//! go on keep nobody out who does. In: beginnings. Out: a turn, and word when it is over before its time. A line that is
-//! full ends the turn that began first.
+//! Turns of TLS handshakes: so many at once, each from its beginning to its end. Whoever comes when all are taken
+//! waits in a line, and goes on as soon as one ends, or has stalled: that one is ended then, so that those who begin
+//! and never go on keep nobody out who does. In: beginnings. Out: a turn, and word when it is over before its time. A
+//! line that is full ends the turn that began first.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -12,10 +12,14 @@ use std::time::Duration;
 use tokio::sync::{Mutex as Line, Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-/// A turn whose peer said nothing for so long gives way to whoever waits.
+/// A turn whose peer said nothing for so long gives way to whoever waits; longer, where those that succeed take long,
+/// for then we or a crowd of peers have much to do: so many times as long as they do.
 const SILENT: Duration = Duration::from_millis(500);
+const USUAL: u32 = 4;
 /// So does one that takes so long, whatever its peer says.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(3);
+/// Of what is usual, each that succeeds is this part.
+const PART: u32 = 8;
 /// As many times the turns may wait.
 const LINE: usize = 2;
 
@@ -37,6 +41,8 @@ struct Running {
     /// Turns that were told to end, and have not.
     ending: usize,
     waiting: usize,
+    /// How long those take that succeed.
+    usual: Duration,
 }
 
 /// What is known of a turn, and told to it.
@@ -104,7 +110,9 @@ impl Handshakes {
     fn make_room(&self) -> Instant {
         let (now, mut running) = (Instant::now(), self.running());
         while running.lacking(&self.room) > 0 {
-            let stalled = running.turns.iter().map(|(number, word)| (word.due(), *number)).min();
+            let silent = (running.usual * USUAL).clamp(SILENT, SLOW);
+            let dues = running.turns.iter().map(|(number, word)| (word.due(silent), *number));
+            let stalled = dues.min();
             match stalled {
                 Some((due, number)) if due <= now => running.end(number),
                 Some((due, _)) => return due,
@@ -135,9 +143,9 @@ impl Running {
 
 impl Word {
     /// From when on it may be ended for another.
-    fn due(&self) -> Instant {
+    fn due(&self, silent: Duration) -> Instant {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        (heard + SILENT).min(self.began + SLOW)
+        (heard + silent).min(self.began + SLOW)
     }
 }
 
@@ -170,6 +178,13 @@ impl Turn<'_> {
             polled
         })
         .await
+    }
+
+    /// It is done, and well.
+    pub(super) fn succeed(self) {
+        let mut running = self.handshakes.running();
+        let took = self.word.began.elapsed().min(SLOW);
+        running.usual = running.usual * (PART - 1) / PART + took / PART;
     }
 
     /// Waits until somebody needs the room.
@@ -238,6 +253,22 @@ mod tests {
         drop((third, fourth));
         let running = handshakes.running();
         assert_eq!((running.turns.len(), running.ending, running.waiting), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn where_all_take_long_nobody_is_hurried() {
+        pause();
+        let handshakes = Handshakes::new(1);
+        for _ in 0..PART {
+            let turn = handshakes.begin().await;
+            advance(SILENT / 2).await;
+            turn.succeed();
+        }
+        let slow = handshakes.begin().await;
+        assert!(timeout(SILENT, handshakes.begin()).await.is_err());
+        assert!(!is_over(&slow), "the others took as long");
+        assert!(timeout(SILENT, handshakes.begin()).await.is_err());
+        assert!(is_over(&slow));
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! What the gateway asks of others, so that it can judge what it is sent: certificates and keys of those who sign. In:
 //! an address that a provider's row or a webhook's owner names. Out: what stands there, kept for a while, or why not.
-//! One fetch at a time for an address, a budget for each peer, webhook, account and host; https alone, no redirect, bounded in
-//! size and time, and only at addresses that the network rules allow. Never a byte of a sender's in what is asked, but
-//! the name of a key, at a host of a row, of whoever tells keys by their names.
+//! One fetch at a time for an address, a budget for each peer, webhook, account and host; https alone, no redirect,
+//! bounded in size and time, and only at addresses that the network rules allow. Never a byte of a sender's in what is
+//! asked, but the name of a key, at a host of a row, of whoever tells keys by their names.
 
 mod client;
 mod detour;
@@ -39,8 +39,8 @@ pub use trust::machine_roots;
 const DEADLINE: Duration = Duration::from_secs(3);
 /// Fetches at once.
 const FLIGHTS_MAX: usize = 16;
-/// Fetches that requests of one peer may cause at one webhook: so many at once, and one more each minute. Only who signs
-/// knows which names of keys are true, so nobody takes all of what a webhook may ask.
+/// Fetches that requests of one peer may cause at one webhook: so many at once, and one more each minute. Only who
+/// signs knows which names of keys are true, so nobody takes all of what a webhook may ask.
 const PEER: (u32, Duration, u32) = (1, Duration::from_mins(1), 5);
 /// Fetches that all requests of one webhook may cause.
 const WEBHOOK: (u32, Duration, u32) = (4, Duration::from_mins(1), 10);
@@ -195,7 +195,8 @@ impl Fetcher {
         self.0.clock.now()
     }
 
-    /// Fetches what is not at hand, or what is newer than that; for a request to a webhook. `false`: nothing newer is to be had.
+    /// Fetches what is not at hand, or what is newer than that; for a request to a webhook.
+    /// `false`: nothing newer is to be had.
     ///
     /// # Errors
     /// [`FetchFault`].

@@ -268,9 +268,10 @@ mod tests {
         }
 
         fn destination(&self) -> Record {
-            let fields = json!({"name": "d", "to": "https://d.example/", "bearer": BEARER});
-            let fields = fields.as_object().cloned().expect("an object");
             let (id, now) = (id::now(&self.clock), self.clock.now());
+            let name = id.to_string();
+            let fields = json!({"name": name, "to": "https://d.example/", "bearer": BEARER});
+            let fields = fields.as_object().cloned().expect("an object");
             let mut record = Record::new(id, &DESTINATION, self.first.account_id, fields, now);
             record.workspace = Some(self.first.workspace_id);
             record.conceal();

@@ -291,9 +291,11 @@ def check_crowd(checks, folder):
         server.connect = lambda **_: secured(server, context)
         server.start()
         path, began = server.webhook("behaves").path, time.monotonic()
-        crowd, ready = [Newcomer(server, context, path) for _ in range(CROWD)], selectors.DefaultSelector()
-        for one in crowd:
-            ready.register(one.socket, selectors.EVENT_WRITE, one)
+        crowd, ready = [], selectors.DefaultSelector()
+        for _ in range(CROWD):
+            one = Newcomer(server, context, path)
+            ready.register(one.socket, one.go_on(), one)
+            crowd.append(one)
         while ready.get_map() and time.monotonic() < began + CROWD_SECONDS:
             for key, _ in ready.select(1):
                 ready.unregister(key.fileobj)

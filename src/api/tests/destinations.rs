@@ -81,6 +81,7 @@ fn the_secret_is_kept_and_a_place_is_given_where_it_was_asked_for() {
     assert!(!format!("{:?}", kept[0]).contains(SECRET));
     for start in ["oldest", "later", OTHER] {
         let mut body = shop();
+        body["name"] = format!("shop since {start}").into();
         body["start"] = start.into();
         let answer = house.call("POST", &path, &body.to_string());
         let is_known = start == "oldest";
@@ -90,6 +91,7 @@ fn the_secret_is_kept_and_a_place_is_given_where_it_was_asked_for() {
         }
     }
     let mut body = shop();
+    body["name"] = "off".into();
     body["enabled"] = false.into();
     let off = house.call("POST", &path, &body.to_string()).body;
     assert!(!house.has_place(&off) && off["status"].is_null());
