@@ -111,9 +111,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
 
 /// Says when others have the name, too: from then on commands know each of them by its id alone.
 async fn say_doubled(remote: &Remote, name: &str, made: &Value) {
-    let criteria = json!({"webhooks": {"name": {"any_": [name]}}});
     // A key that makes webhooks need not see them.
-    let Ok(all) = remote.rows("webhooks/filter", &criteria).await else { return };
+    let Ok(all) = remote.rows("webhooks/filter", &json!({})).await else { return };
     let (count, id) = (all.iter().filter(|one| one["name"] == name).count(), text(made, "id"));
     if count > 1 {
         say(&format!("{count} webhooks are called {name:?} now: call this one by its id, {id}"));
