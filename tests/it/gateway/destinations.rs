@@ -222,13 +222,13 @@ fn the_inside_is_reached_only_where_it_is_allowed() {
 fn a_destinations_name_is_its_own_in_its_workspace() {
     let served = Served::start(|_| ());
     let to = "https://crm.example/in";
-    let make = |name: &str| served.call("POST", "/destinations/", &json!({"name": name, "to": to}));
-    let made = make("crm");
+    let post = |name: &str| served.call("POST", "/destinations/", &json!({"name": name, "to": to}));
+    let made = post("crm");
     assert_eq!(made.status, 201, "{}", made.text());
-    let again = make("crm");
+    let again = post("crm");
     assert_eq!(again.status, 409, "{}", again.text());
     assert!(again.text().contains("Another destination has that name"), "{}", again.text());
-    let other = make("erp");
+    let other = post("erp");
     assert_eq!(other.status, 201, "{}", other.text());
     let id = |made: &Answer| made.json()["id"].as_str().expect("an id").to_owned();
     let [path, other] = [&made, &other].map(|made| format!("/destinations/{}", id(made)));
