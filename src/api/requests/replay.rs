@@ -102,7 +102,8 @@ impl Api {
             && self.is_filled(receiver).await?
         {
             let after = values.get("after").cloned().unwrap_or_default();
-            let told = Slice::default().tell((0, 0, 0), &after, true);
+            let mut told = Slice::default().tell((0, 0, 0), &after, true);
+            told["durable"] = self.events.spool.status().durable.into();
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }
         let durable = self.events.spool.status().durable;
@@ -127,6 +128,7 @@ impl Api {
             known = slice.made - emitted;
         }
         let mut told = slice.tell((emitted, known, behind), &json!(slice.after), false);
+        told["durable"] = durable.into();
         if mode != Mode::Render {
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }

@@ -35,7 +35,7 @@ pub(in crate::cli) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(base: &str, key: &Secret) -> Result<Self, Failure> {
+    pub(in crate::cli) fn new(base: &str, key: &Secret) -> Result<Self, Failure> {
         let mut headers = HeaderMap::new();
         let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
         let mut bearer = bearer.map_err(|_| {

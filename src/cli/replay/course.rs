@@ -53,6 +53,9 @@ struct Slice<'a> {
     #[serde(default)]
     no_webhook: u64,
     behind: u64,
+    /// The newest frame that was kept when this was asked; nothing from earlier releases.
+    #[serde(default)]
+    durable: Option<u64>,
     failures: Vec<Value>,
     #[serde(default)]
     undecided: u64,
@@ -81,7 +84,9 @@ pub(super) struct Course<'a> {
     walked: u64,
     told: usize,
     warned: usize,
-    /// Frames that the index did not hold at the end.
+    /// The newest frame that was kept when the gateway first answered: what came later is not waited for.
+    kept: Option<u64>,
+    /// Frames up to there that the index did not hold at the end.
     behind: u64,
     /// Whether a terminal shows what is printed.
     is_watched: bool,
@@ -110,6 +115,7 @@ impl<'a> Course<'a> {
             walked: 0,
             told: 0,
             warned: 0,
+            kept: None,
             behind: 0,
             is_watched,
             shown: now,
@@ -126,15 +132,23 @@ impl<'a> Course<'a> {
         })
     }
 
-    /// Waits until the index holds what is kept: a walk would pass over what it does not hold.
-    pub(super) async fn await_index(&self) -> Result<(), Failure> {
+    /// Frames that were kept at the first answer and are not in the index: where senders never rest, it never holds all.
+    fn missing(&mut self, (durable, behind): (Option<u64>, u64)) -> u64 {
+        let Some(durable) = durable else { return behind };
+        let kept = *self.kept.get_or_insert(durable);
+        kept.saturating_sub(durable.saturating_sub(behind))
+    }
+
+    /// Waits until the index holds what was kept at first: a walk would pass over what it does not hold.
+    pub(super) async fn await_index(&mut self) -> Result<(), Failure> {
         let mut question = self.place.question().clone();
         (question["mode"], question["limit"]) = ("count".into(), 1.into());
         let (mut least, mut nearer, mut said) = (u64::MAX, Instant::now(), None);
         loop {
             let body = question.to_string();
             let answer = self.remote.exchange(Method::POST, &self.address(), body).await?;
-            let behind = self.read(&answer)?.behind;
+            let slice = self.read(&answer)?;
+            let behind = self.missing((slice.durable, slice.behind));
             if behind == 0 {
                 return Ok(());
             }
@@ -184,7 +198,7 @@ impl<'a> Course<'a> {
             };
             self.walked += slice.matched;
             if slice.after.is_null() {
-                self.behind = slice.behind;
+                self.behind = self.missing((slice.durable, slice.behind));
                 self.place.step(&slice.after, tally)?;
                 self.place.end();
                 return Ok(());
@@ -339,4 +353,73 @@ fn late(behind: u64) -> String {
          /readyz says why: make room on its disk, or stop it, delete feed.db* in its data folder and start it; then \
          say the same again"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::cli::OutputForm;
+    use crate::id::Secret;
+
+    /// A gateway that says one after the other of `(durable, behind)`, and the last of them from then on.
+    fn gateway(all: &'static [(Option<u64>, u64)]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            for (number, connection) in listener.incoming().enumerate() {
+                let mut connection = connection.expect("a connection");
+                let (durable, behind) = all[number.min(all.len() - 1)];
+                let mut said = [0; 4096];
+                let count = connection.read(&mut said).expect("a question");
+                assert!(count > 0);
+                let body = json!({
+                    "matched": 0, "emitted": 0, "known": 0, "failing": 0, "gone": 0, "failures": [],
+                    "behind": behind, "durable": durable, "after": null,
+                });
+                let body = body.to_string();
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json";
+                let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                connection.write_all(answer.as_bytes()).expect("an answer");
+            }
+        });
+        base
+    }
+
+    fn remote(base: &str) -> Remote {
+        Remote::new(base, &Secret::new("pnu_x")).expect("a remote")
+    }
+
+    fn course(remote: &Remote) -> Course<'_> {
+        let place = Place::open(None, remote, json!({}), Value::Null).expect("a place");
+        Course::new(remote, place, None, Mode::Count, None).expect("a course")
+    }
+
+    async fn replay(all: &'static [(Option<u64>, u64)]) -> Result<(), Failure> {
+        let remote = remote(&gateway(all));
+        let mut course = course(&remote);
+        let walked = async {
+            course.walk().await?;
+            course.end(Form { output: OutputForm::Text })
+        };
+        tokio::time::timeout(STILL_MAX / 2, walked).await.expect("it does not wait for ever")
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_while_it_waits_is_not_waited_for() {
+        // There are always five that it does not have.
+        replay(&[(Some(100), 5), (Some(103), 5), (Some(105), 5)]).await.expect("a replay");
+    }
+
+    #[test]
+    fn an_index_that_stands_still_comes_no_nearer() {
+        let remote = remote("http://127.0.0.1:1");
+        let mut course = course(&remote);
+        let all = [(100, 5), (150, 55), (100_000, 99_905)];
+        assert_eq!(all.map(|(durable, behind)| course.missing((Some(durable), behind))), [5; 3]);
+        // Earlier releases tell no more than how far it is behind.
+        assert_eq!(course.missing((None, 7)), 7);
+    }
 }
