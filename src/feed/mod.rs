@@ -288,12 +288,14 @@ impl Feed {
         let kept = self.inner.spool.status().durable;
         let mut reached = self.inner.reached.clone();
         let is_there = |reached: &Option<u64>| reached.is_some_and(|reached| reached >= kept);
-        if is_there(&reached.borrow_and_update()) {
+        // The newest may be damaged: the index has no frame of its sequence then, and is done with it.
+        let is_passed = || self.inner.reached.borrow().is_some() && self.behind(kept) == 0;
+        if is_there(&reached.borrow_and_update()) || is_passed() {
             return true;
         }
         self.inner.hurry.notify_one();
-        let there = reached.wait_for(is_there);
-        matches!(tokio::time::timeout(longest, there).await, Ok(Ok(_)))
+        let there = tokio::time::timeout(longest, reached.wait_for(is_there)).await;
+        matches!(there, Ok(Ok(_))) || is_passed()
     }
 
     /// Frames up to a sequence that are kept and not in the index yet.

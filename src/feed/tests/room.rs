@@ -167,3 +167,46 @@ fn a_file_that_cannot_be_used_now_is_not_given_up() {
     let (index, is_new) = Index::open(&folder.0).expect("the same index");
     assert!(!is_new && index.cursor() == 10);
 }
+
+#[test]
+fn a_newest_frame_that_is_damaged_is_none_to_wait_for() {
+    let folder = Folder::new();
+    wait(async {
+        let (feed, spool) = open(&folder, Vec::new());
+        append(&spool, 1..=5).await;
+        assert_eq!(total(&feed, 5).await, 5);
+        feed.stop().await;
+        append(&spool, 7..=7).await;
+        spool.close();
+    });
+    wait(async {
+        let (clock, telemetry) = (Arc::new(Clock::fixed(now())), Telemetry::new());
+        let options = crate::spool::Options { direct: false, ..crate::spool::Options::default() };
+        let (spool, _) = Spool::open(&folder.0, options, &clock, &telemetry).expect("a spool");
+        // Nobody has read it since.
+        let lost = event(7);
+        for file in std::fs::read_dir(folder.0.join("spool")).expect("a folder") {
+            let path = file.expect("a file").path();
+            let Ok(mut bytes) = std::fs::read(&path) else { continue };
+            if let Some(at) = memchr::memmem::find(&bytes, &lost.json) {
+                bytes[at] ^= 1;
+                std::fs::write(&path, bytes).expect("written");
+            }
+        }
+        let history: History = Box::new(|_| Ok(()));
+        let feed = Feed::start(&folder.0, Options::default(), &spool, &clock, &telemetry, history);
+        let feed = feed.expect("a feed");
+        let mut answers = 0;
+        loop {
+            match feed.request((ACCOUNT, WORKSPACE), lost.id).await {
+                Ok(found) => break assert_eq!(found, None),
+                Err(FeedError::Behind { frames }) => assert!(frames > 0, "it waits for nothing"),
+                Err(fault) => panic!("{fault}"),
+            }
+            answers += 1;
+            assert!(answers < 60, "it waits for ever");
+        }
+        feed.stop().await;
+        spool.close();
+    });
+}
