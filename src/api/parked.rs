@@ -22,7 +22,12 @@ const LIST_MAX_BYTES: usize = 8 << 20;
 
 impl From<ShelfError> for Problem {
     fn from(fault: ShelfError) -> Self {
-        Self::Shelf(fault.to_string())
+        match fault {
+            ShelfError::Full { events, .. } => Self::Conflict(format!(
+                "As much lies parked for the destination as may ({events} events): retry or discard some"
+            )),
+            fault => Self::Shelf(fault.to_string()),
+        }
     }
 }
 

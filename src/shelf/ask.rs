@@ -150,6 +150,21 @@ pub(super) fn counts(connection: &Connection, destination: Uuid) -> Result<Count
     Ok(connection.query_row(sql, [destination.as_bytes()], read).optional()?.unwrap_or_default())
 }
 
+/// Of what a destination has there, what goes out once it may: the rest waits for somebody to say what becomes of it.
+pub(super) fn due_counts(
+    connection: &Connection,
+    destination: Uuid,
+) -> Result<Counts, ShelfError> {
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(length(json)), 0) FROM aside WHERE destination = ?1 AND {DUE}"
+    );
+    let read = |row: &Row<'_>| {
+        let (events, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+        Ok(Counts { events: events.unsigned_abs(), bytes: bytes.unsigned_abs() })
+    };
+    Ok(connection.query_row(&sql, [destination.as_bytes()], read)?)
+}
+
 pub(super) fn put(
     connection: &mut Connection,
     destination: Uuid,

@@ -203,6 +203,18 @@ impl Shelf {
         self.ask(move |connection| ask::counts(connection, destination)).await
     }
 
+    /// What a destination has there, and how much of that is on its way: the rest waits for somebody.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn counts_and_due(&self, destination: Uuid) -> Result<(Counts, Counts), ShelfError> {
+        self.ask(move |connection| {
+            let due = ask::due_counts(connection, destination)?;
+            Ok((ask::counts(connection, destination)?, due))
+        })
+        .await
+    }
+
     /// What each destination has there, and whether some of it may go out again.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Replayed events for one destination alone. In: events of a slice, and the destination's record. Out: the events
 //! where its lane takes what goes out again, so that they go as all it gets: its address, papers, form, pace, retries
-//! and order. Audited before it is so. Half of the room there stays for what is refused meanwhile.
+//! and order. Audited before it is so. Half of the room that nothing refused takes stays for what is refused meanwhile.
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,9 @@ use crate::store::Record;
 
 /// Why an event lies there.
 const REPLAY: &str = "replayed, for this destination alone";
+/// Events and bytes of one slice, at most, with the one that ends it.
+const SLICE_EVENTS: u64 = 500;
+const SLICE_BYTES: u64 = 16 << 20;
 
 impl Api {
     /// The destination that a replay is for.
@@ -39,10 +42,11 @@ impl Api {
         Ok(found)
     }
 
-    /// Whether as much waits there as may: what is on its way has to arrive first.
-    pub(super) async fn is_filled(&self, destination: &Record) -> Result<bool, Problem> {
-        let Counts { events, bytes } = self.shelf.counts(destination.id).await?;
-        Ok(events > EVENTS_MAX / 2 || bytes > BYTES_MAX / 2)
+    /// How many events are on their way there, when those are as many as may: they have to arrive first. What waits for
+    /// somebody to say what becomes of it is not waited for.
+    pub(super) async fn filled(&self, destination: &Record) -> Result<Option<u64>, Problem> {
+        let (all, due) = self.shelf.counts_and_due(destination.id).await?;
+        Ok(is_filled(all, due).then_some(due.events))
     }
 
     /// Hands a slice's events to a destination's lane; how many did not lie there before.
@@ -85,6 +89,17 @@ impl Api {
     }
 }
 
+/// Whether what is on its way takes more than half of the room that the rest leaves it, or leaves none for a slice.
+fn is_filled(all: Counts, due: Counts) -> bool {
+    let is_much = |all: u64, due: u64, slice: u64, most: u64| {
+        let lying = all.saturating_sub(due);
+        due > most.saturating_sub(lying) / 2 || all + slice > most
+    };
+    due.events > 0
+        && (is_much(all.events, due.events, SLICE_EVENTS, EVENTS_MAX)
+            || is_much(all.bytes, due.bytes, SLICE_BYTES, BYTES_MAX))
+}
+
 /// Whose turn it is there, as the lane says it.
 fn key(call: &Call, destination: &Record, event: &Event) -> Key {
     let seen = Seen::read(&event.json).filter(|_| destination.text("ordering") != "none");
@@ -93,4 +108,26 @@ fn key(call: &Call, destination: &Record, event: &Event) -> Key {
         None => format!("event {}", event.id),
     };
     Key::new(call.account(), call.workspace(), &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_on_its_way_is_waited_for() {
+        let filled = |all: u64, due: u64| {
+            is_filled(Counts { events: all, bytes: 0 }, Counts { events: due, bytes: 0 })
+        };
+        assert!(!filled(0, 0) && !filled(5000, 5000) && filled(5001, 5001));
+        // Whatever lies there and waits for somebody: nobody waits for that.
+        assert!(!filled(6000, 0) && !filled(10_000, 0));
+        assert!(!filled(6000 + 2000, 2000) && filled(6000 + 2001, 2001));
+        assert!(filled(9600, 1), "a slice would not fit");
+        let bytes = |all: u64, due: u64| {
+            is_filled(Counts { events: 9, bytes: all }, Counts { events: 1, bytes: due })
+        };
+        assert!(!bytes(BYTES_MAX / 2, BYTES_MAX / 2) && bytes(BYTES_MAX / 2 + 1, BYTES_MAX / 2 + 1));
+        assert!(!bytes(BYTES_MAX * 3 / 4, 1) && bytes(BYTES_MAX - SLICE_BYTES + 1, 1));
+    }
 }

@@ -99,11 +99,12 @@ impl Api {
             _ => None,
         };
         if let Some(receiver) = &receiver
-            && self.is_filled(receiver).await?
+            && let Some(due) = self.filled(receiver).await?
         {
             let after = values.get("after").cloned().unwrap_or_default();
             let mut told = Slice::default().tell((0, 0, 0), &after, true);
             told["durable"] = self.events.spool.status().durable.into();
+            told["on_their_way"] = due.into();
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }
         let durable = self.events.spool.status().durable;

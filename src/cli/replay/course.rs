@@ -67,6 +67,9 @@ struct Slice<'a> {
     /// As much waits for the destination as may.
     #[serde(default)]
     waits: bool,
+    /// Events that are on their way there then.
+    #[serde(default)]
+    on_their_way: Option<u64>,
     #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
 }
@@ -91,6 +94,8 @@ pub(super) struct Course<'a> {
     /// Whether a terminal shows what is printed.
     is_watched: bool,
     shown: Instant,
+    /// When it was last said that the destination is waited for.
+    waiting: Option<Instant>,
 }
 
 impl<'a> Course<'a> {
@@ -119,6 +124,7 @@ impl<'a> Course<'a> {
             behind: 0,
             is_watched,
             shown: now,
+            waiting: None,
         })
     }
 
@@ -177,6 +183,7 @@ impl<'a> Course<'a> {
             let answer = self.remote.exchange(Method::POST, &address, question.to_string()).await?;
             let slice = self.read(&answer)?;
             if slice.waits {
+                self.say_what_for(slice.on_their_way);
                 tokio::time::sleep(FILLED_PAUSE).await;
                 continue;
             }
@@ -207,6 +214,19 @@ impl<'a> Course<'a> {
             self.show(tally);
             self.pace().await;
         }
+    }
+
+    /// Says, now and then, what it waits for.
+    fn say_what_for(&mut self, on_their_way: Option<u64>) {
+        if self.waiting.is_some_and(|said| said.elapsed() < SELDOM) {
+            return;
+        }
+        let count = on_their_way.map(|count| format!(" ({count} events)")).unwrap_or_default();
+        say(&format!(
+            "waiting for the destination: as much is on its way to it as may be{count}; hookgate destination show \
+             says how it is"
+        ));
+        self.waiting = Some(Instant::now());
     }
 
     /// Prints or posts events; how many were not taken.

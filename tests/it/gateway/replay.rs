@@ -221,6 +221,48 @@ fn a_replay_goes_to_one_destination_as_that_is_set_up() {
 }
 
 #[test]
+fn what_lies_parked_for_a_person_keeps_no_replay_waiting_and_what_is_waited_for_is_said() {
+    let served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let (address, taken) = serve(&served, &Arc::default());
+    let hook = served.webhook(MENDED);
+    served.post(&hook, "{\"number\": 1}");
+    served.kept(1);
+    let to = format!("http://{address}/in");
+    served.answered(&["destination", "create", "crm", &to, "--event", "nothing.at.all"]);
+    let id = served.call("GET", "/destinations", &Value::Null).json()[0]["id"].clone();
+    let id = id.as_str().expect("an id").replace('-', "");
+    let shelf = served.config.server.data.join("parked.db");
+    let shelf = rusqlite::Connection::open(shelf).expect("the shelf");
+    // More than half of what may lie there.
+    let lay = |standing: u8| {
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
+             INSERT INTO aside (destination, name, key, standing, id, account, workspace, received, parked, reason,
+                 attempts, answer, json)
+             SELECT x'{id}', 'crm', randomblob(16), {standing}, randomblob(16), zeroblob(16), zeroblob(16), 0, 0,
+                 'no', 1, NULL, x'7b7d' FROM n"
+        );
+        assert_eq!(shelf.execute(&sql, []).expect("events"), 6000);
+    };
+    let replay = ["replay", "--status", "all", "--since", EARLIER, "--to", "crm"];
+    lay(0);
+    let (code, said) = served.refused(&replay, &served.key);
+    assert_eq!((code, &*said), (0, "1 requests, 1 events on their way to the destination\n"));
+    wait("the event", || (taken.lock().expect("a list").len() == 1).then_some(()));
+    served.answered(&["destination", "pause", "crm"]);
+    shelf.execute("DELETE FROM aside", []).expect("room");
+    lay(2);
+    let (_, said) = std::thread::scope(|scope| {
+        let replayed = scope.spawn(|| served.refused(&replay, &served.key));
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        shelf.execute("DELETE FROM aside", []).expect("room");
+        replayed.join().expect("an end")
+    });
+    let word = "waiting for the destination: as much is on its way to it as may be (6000 events)";
+    assert!(said.contains(word), "{said}");
+}
+
+#[test]
 fn a_draft_is_compared_over_what_was_kept() {
     let served = Served::start(|_| ());
     let hook = served.webhook(MENDED);
