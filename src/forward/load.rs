@@ -57,19 +57,20 @@ pub(super) struct Item {
     event: u32,
     /// Its number among all that were read.
     number: u64,
-    /// Where it lies on the shelf, when it comes from there.
+    /// Where it lies on the shelf, when it comes from there, and through how many gateways it came.
     lies: Option<i64>,
+    hops: u8,
 }
 
 impl Item {
     /// The event of a frame, both by their places.
     pub(super) fn new(frames: &Arc<Vec<Kept>>, (frame, event): (u32, u32), number: u64) -> Self {
-        Self { frames: Arc::clone(frames), frame, event, number, lies: None }
+        Self { frames: Arc::clone(frames), frame, event, number, lies: None, hops: 0 }
     }
 
     /// Events from the shelf; the first one's number.
     pub(super) fn shelved(lying: Vec<Lying>, first: u64) -> Vec<Self> {
-        let places: Vec<i64> = lying.iter().map(|lying| lying.number).collect();
+        let places: Vec<_> = lying.iter().map(|lying| (lying.number, lying.aside.hops)).collect();
         let kept = |Lying { aside, .. }: Lying| Kept {
             sequence: 0,
             account: aside.account,
@@ -79,9 +80,9 @@ impl Item {
             capture: None,
         };
         let frames = Arc::new(lying.into_iter().map(kept).collect());
-        let item = |(number, place): (u64, i64)| {
+        let item = |(number, (place, hops)): (u64, (i64, u8))| {
             let plain = Self::new(&frames, ((number - first) as u32, 0), number);
-            Self { lies: Some(place), ..plain }
+            Self { lies: Some(place), hops, ..plain }
         };
         (first..).zip(places).map(item).collect()
     }
@@ -100,7 +101,10 @@ impl Item {
     }
 
     /// Through how many gateways the request of its frame came.
-    fn hops(&self) -> u8 {
+    pub(super) fn hops(&self) -> u8 {
+        if self.lies.is_some() {
+            return self.hops;
+        }
         let received = self.kept().capture.as_ref().and(self.kept().events.first());
         received.map_or(0, |received| hops_told(&received.json))
     }

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use crate::json::Limits;
 use crate::parse;
 use crate::parse::redact::Keep;
-use crate::request::{Body, Content};
+use crate::request::{Body, Content, HOPS, hops};
 use crate::spool::Marks;
 
 /// A request without what is not to be kept of it.
@@ -30,6 +30,11 @@ impl Submission {
         let rules = self.endpoint.redact.as_deref()?;
         let mut copy = self.clone();
         let mut is_cut = rules.cut_headers(&mut copy.headers);
+        // Nothing but a count stays of it, and that is what ends a circle.
+        let hops = hops(&self.headers);
+        if hops > 0 {
+            copy.headers.insert(HOPS.clone(), u16::from(hops).into());
+        }
         if let Some(query) = rules.cut_query(&self.query) {
             (copy.query, is_cut) = (query, true);
         }

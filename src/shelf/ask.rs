@@ -190,8 +190,9 @@ pub(super) fn add(
              received, parked, reason, attempts, answer, json)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
+        let mut hops = connection.prepare("INSERT OR REPLACE INTO hops VALUES (?1, ?2)")?;
         for one in all {
-            new += insert.execute(params![
+            let came = insert.execute(params![
                 destination.as_bytes(),
                 one.name,
                 one.key.0,
@@ -206,6 +207,10 @@ pub(super) fn add(
                 one.answer,
                 &one.event.json[..],
             ])?;
+            if came > 0 && one.hops > 0 {
+                hops.execute(params![connection.last_insert_rowid(), one.hops])?;
+            }
+            new += came;
         }
     }
     let counts = counts(connection, destination)?;
@@ -294,8 +299,11 @@ pub(super) fn due(
             lying.push(one);
         }
         let mut hold = transaction.prepare("UPDATE aside SET in_hand = 1 WHERE number = ?1")?;
-        for one in &lying {
+        let mut hops = transaction.prepare("SELECT hops FROM hops WHERE number = ?1")?;
+        for one in &mut lying {
             hold.execute([one.number])?;
+            let found = hops.query_row([one.number], |row| row.get(0)).optional()?;
+            one.aside.hops = found.unwrap_or(0);
         }
     }
     transaction.commit()?;

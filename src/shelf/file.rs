@@ -88,6 +88,18 @@ const GONE: &str = "
     CREATE INDEX IF NOT EXISTS gone_id ON gone (id);
 ";
 
+/// Through how many gateways an event came, where that is known: what goes in a circle ends there, whatever lay between.
+/// Files from before get it when they are opened.
+const HOPS: &str = "
+    CREATE TABLE IF NOT EXISTS hops (
+        number INTEGER PRIMARY KEY,
+        hops INTEGER NOT NULL
+    ) STRICT;
+    CREATE TRIGGER IF NOT EXISTS hops_went AFTER DELETE ON aside BEGIN
+        DELETE FROM hops WHERE number = OLD.number;
+    END;
+";
+
 /// Opens the file, or makes it.
 pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
     let fault = |fault: std::io::Error| ShelfError::Failed(fault.to_string());
@@ -124,6 +136,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, ShelfError> {
         found => return Err(ShelfError::Newer { found, known: VERSION }),
     }
     connection.execute_batch(GONE)?;
+    connection.execute_batch(HOPS)?;
     Ok(connection)
 }
 

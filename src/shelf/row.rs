@@ -87,6 +87,8 @@ pub struct Aside {
     pub attempts: u32,
     /// The beginning of the last answer.
     pub answer: Option<String>,
+    /// Through how many gateways it came; read only by who sends it again.
+    pub hops: u8,
     /// The event.
     pub event: Event,
 }
@@ -167,6 +169,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Lying> {
         reason: row.get(10)?,
         attempts: row.get(11)?,
         answer: row.get(12)?,
+        hops: 0,
         event: Event { id: Uuid::from_bytes(row.get(5)?), json: row.get::<_, Vec<u8>>(13)?.into() },
     };
     Ok(Lying { number: row.get(0)?, destination: Uuid::from_bytes(row.get(1)?), aside })

@@ -42,6 +42,7 @@ fn aside(number: u128, key: &str, standing: Standing) -> Aside {
         reason: format!("answered 422 to {number}"),
         attempts: 1,
         answer: Some("no".to_owned()),
+        hops: 0,
         event: Event {
             id: Uuid::from_u128(number),
             json: format!("{{\"n\":\"{number}\"}}").into_bytes().into(),

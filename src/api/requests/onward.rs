@@ -70,6 +70,7 @@ impl Api {
             reason: REPLAY.to_owned(),
             attempts: 0,
             answer: None,
+            hops: 0,
             event,
         };
         let all = events.into_iter().map(aside).collect();

@@ -154,6 +154,7 @@ fn park(house: &House, destination: &Value) {
         reason: format!("answered 42{number}"),
         attempts: 1,
         answer: None,
+        hops: 0,
         event: event::compose(
             Time::from_micros(1),
             "shop.paid",

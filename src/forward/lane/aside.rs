@@ -8,13 +8,11 @@ use std::ops::Range;
 use tokio::time::sleep;
 
 use super::{Lane, Stopped, unless_stopped};
-use crate::event::Event;
 use crate::forward::backoff::slow;
 use crate::forward::load::{Item, Load};
 use crate::forward::sinks::Refusal;
 use crate::forward::trail::Trail;
 use crate::shelf::{Aside, Key, ShelfError, Standing};
-use crate::spool::Kept;
 use crate::telemetry::forward::Outcome;
 
 /// Most events that are set aside together.
@@ -123,6 +121,7 @@ impl Lane {
             reason: refusal.reason,
             attempts,
             answer,
+            hops: load.item(place).hops(),
             event: event.clone(),
         };
         if !self.shelve(vec![aside.clone()]).await? {
@@ -170,7 +169,7 @@ impl Lane {
             taken.into_iter().partition(|item| item.lies().is_some());
         self.hand.let_go(&lying.iter().filter_map(Item::lies).collect::<Vec<_>>());
         for some in taken.chunks(TOGETHER_MAX) {
-            let all = some.iter().map(|item| self.behind(item.kept(), item.event())).collect();
+            let all = some.iter().map(|item| self.behind(item)).collect();
             if !self.shelve(all).await? {
                 return Ok(false);
             }
@@ -179,7 +178,8 @@ impl Lane {
         Ok(true)
     }
 
-    fn behind(&self, kept: &Kept, event: &Event) -> Aside {
+    fn behind(&self, item: &Item) -> Aside {
+        let (kept, event) = (item.kept(), item.event());
         Aside {
             name: self.state.name.clone(),
             key: self.ordering.key(kept, event),
@@ -191,6 +191,7 @@ impl Lane {
             reason: BEHIND.to_owned(),
             attempts: self.tries.of((kept, event)),
             answer: None,
+            hops: item.hops(),
             event: event.clone(),
         }
     }
@@ -211,12 +212,7 @@ impl Lane {
         let end = open.unwrap_or(range.end).min(range.start + TOGETHER_MAX);
         self.hand.let_go(&load.lying(range.start..end));
         let places = (range.start..end).filter(|place| load.lies(*place).is_none());
-        let all: Vec<_> = places
-            .map(|place| {
-                let (kept, event) = load.at(place);
-                self.behind(kept, event)
-            })
-            .collect();
+        let all: Vec<_> = places.map(|place| self.behind(load.item(place))).collect();
         if !all.is_empty() && !self.shelve(all).await? {
             return Ok(None);
         }

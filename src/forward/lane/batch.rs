@@ -240,7 +240,7 @@ impl Lane {
             work.0.push(part);
         } else if part.is_proven || load.lies(part.range.start).is_some() {
             self.state.facts.attempted(fault.outcome);
-            let refusal = Refusal { reason: fault.what.clone(), answer: String::new() };
+            let refusal = Refusal::new(fault.what.clone(), "");
             return self.park(load, part.range.start, refusal, part.attempts).await;
         } else if !work.probe(part, |one, other| load.key(one) == load.key(other)) {
             self.wait_after(fault).await?;

@@ -309,7 +309,7 @@ impl Lane {
                 return Ok(false);
             }
             if let Some((reason, attempts)) = bad {
-                let refusal = Refusal { reason, answer: String::new() };
+                let refusal = Refusal::new(reason, "");
                 if !self.park(load, end, refusal, attempts).await? {
                     self.go_back(load);
                     return Ok(false);

@@ -135,7 +135,7 @@ impl Lane {
                 seconds => format!("{seconds} seconds"),
             };
             let reason = format!("not delivered within {reason}: {}", fault.what);
-            let refusal = Refusal { reason, answer: String::new() };
+            let refusal = Refusal::new(reason, "");
             if !self.park(load, place, refusal, attempts).await? {
                 return Ok(None);
             }

@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::StatusCode;
+
 use self::http::{Http, Objects, PrefectSocket};
 use self::kafka::Kafka;
 use self::nats::Nats;
@@ -64,12 +66,19 @@ pub(super) struct Refusal {
     pub(super) reason: String,
     /// The beginning of the answer's body.
     pub(super) answer: String,
+    /// The status of the answer, where it has one.
+    pub(super) status: Option<StatusCode>,
 }
 
 impl Refusal {
+    /// One in a few words, with the beginning of an answer's body.
+    pub(super) fn new(reason: impl Into<String>, answer: impl Into<String>) -> Self {
+        Self { reason: reason.into(), answer: answer.into(), status: None }
+    }
+
     /// Whether it came back to where it had been: 508, and it had come through as many gateways as may be.
     pub(super) fn ends_circle(&self, hops: u8) -> bool {
-        hops >= HOPS_MAX && self.reason.starts_with("answered 508")
+        hops >= HOPS_MAX && self.status == Some(StatusCode::LOOP_DETECTED)
     }
 }
 

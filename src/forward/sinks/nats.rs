@@ -197,7 +197,7 @@ impl Nats {
             if text.len() > connection.payload_max {
                 let (bytes, most) = (text.len(), connection.payload_max);
                 let reason = format!("{bytes} bytes; the NATS server takes {most}");
-                return Ok(Answer::Refused(Refusal { reason, answer: String::new() }));
+                return Ok(Answer::Refused(Refusal::new(reason, "")));
             }
             let head = format!("NATS/1.0\r\nNats-Msg-Id: {}\r\n\r\n", load.mark(place));
             let (head_bytes, all_bytes) = (head.len(), head.len() + text.len());
@@ -304,7 +304,7 @@ fn judge(subject: &str, answer: &str) -> Result<Option<Refusal>, Fault> {
         Ok(Acknowledgement { error: Some(Complaint { err_code, description }), .. }) => {
             let reason = format!("the stream said {err_code}, {}", shown(&description));
             if err_code == TOO_LARGE {
-                return Ok(Some(Refusal { reason, answer: shown(answer) }));
+                return Ok(Some(Refusal::new(reason, shown(answer))));
             }
             Err(Fault::new(Outcome::Unavailable, reason))
         }

@@ -332,7 +332,7 @@ fn verdict(code: &str, message: &str, table: &str) -> Result<Refusal, Fault> {
     Err(match (code, code.get(..2).unwrap_or_default()) {
         // Data exceptions, constraints, and limits such as the length of an index's entry.
         (_, "22" | "23" | "54") => {
-            return Ok(Refusal { reason: what.clone(), answer: shown(message) });
+            return Ok(Refusal::new(what.clone(), shown(message)));
         }
         ("42P01", _) => {
             let what = format!("{what}: create_table=true makes it");

@@ -283,6 +283,7 @@ async fn set_aside(house: &House, text: &str, numbers: std::ops::Range<u64>, sta
         reason: "answered 422".to_owned(),
         attempts: 1,
         answer: None,
+        hops: 0,
         event: of_ten(number, ""),
     };
     let all = numbers.map(aside).collect();

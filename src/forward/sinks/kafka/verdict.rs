@@ -67,7 +67,7 @@ pub(super) fn judge(error: i16, topic: &str) -> Verdict {
     match error {
         0 | DUPLICATE => Verdict::Kept,
         10 | 18 | 32 | 87 => {
-            Verdict::Refused(Refusal { reason: said(error, topic), answer: String::new() })
+            Verdict::Refused(Refusal::new(said(error, topic), ""))
         }
         45 | 47 | 49 | 59 => Verdict::Lost(Fault::new(Outcome::Unavailable, said(error, topic))),
         // Who leads may have changed meanwhile.
