@@ -5,11 +5,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::backoff::{Tempo, slow};
 use super::dispatch::{Dispatch, Seats, Sleeper};
@@ -25,6 +27,9 @@ use crate::spool::track_of;
 use crate::store::{Change, Record};
 use crate::telemetry::forward::LaneFacts;
 
+/// Longest look at what waits for a destination that is disabled: what is not looked at then is not told as lost.
+const COUNT_MAX: Duration = Duration::from_secs(5);
+
 /// What is to become of a record's lane.
 #[derive(Clone, Debug)]
 enum Wanted {
@@ -33,7 +38,7 @@ enum Wanted {
     /// It keeps its place, and delivers nothing for now.
     Hold(Arc<Destination>),
     /// It keeps no place: what waits is lost to it, and what comes meanwhile is not for it.
-    Nothing,
+    Nothing(Arc<Destination>),
     /// The record is gone.
     End,
 }
@@ -164,7 +169,7 @@ impl Posts {
                 );
                 let destination = Arc::new(destination);
                 let wanted = match (record.flag("enabled"), record.flag("hold")) {
-                    (false, _) => Wanted::Nothing,
+                    (false, _) => Wanted::Nothing(destination),
                     (true, true) => Wanted::Hold(destination),
                     (true, false) => Wanted::Lane(destination),
                 };
@@ -252,8 +257,8 @@ impl Inner {
         let wanted = lock(&post.wanted).clone();
         let dispatch = &self.dispatch;
         match wanted {
-            Wanted::End | Wanted::Nothing => {
-                dispatch.leave(post.scope, post.record);
+            Wanted::End | Wanted::Nothing(_) => {
+                dispatch.leave(post.scope, post.record, None, None);
                 Ok(None)
             }
             Wanted::Hold(destination) => {
@@ -265,6 +270,26 @@ impl Inner {
                 dispatch.enroll(post.scope, post.record)?;
                 let sleeps = dispatch.lie_down(&post.sleeper(&destination));
                 Ok((!sleeps).then_some(destination))
+            }
+        }
+    }
+
+    /// Lets go of the place of one that is off, and counts what waited there for it: nobody will send that.
+    async fn let_go(&self, post: &Post) {
+        let Self { ground, dispatch, seats, .. } = self;
+        let Wanted::Nothing(destination) = lock(&post.wanted).clone() else { return };
+        if !ground.spool.stands(&track_of(post.record)) {
+            return;
+        }
+        let until = Instant::now() + COUNT_MAX;
+        let mut woken = Woken::new(&ground.spool, dispatch, seats, post.sleeper(&destination));
+        let mut counted = 0;
+        loop {
+            let Ok((next, more)) = woken.count(until).await else { return };
+            counted += more;
+            let next = Some(next).filter(|_| Instant::now() < until);
+            if dispatch.leave(post.scope, post.record, next, Some(counted)) {
+                return;
             }
         }
     }
@@ -315,6 +340,7 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
         }
         let is_news = |signal: &Signal| signal.stop || signal.changed != changed;
         let state = Arc::clone(&lock(&post.state));
+        inner.let_go(&post).await;
         let done = match inner.settle(&post) {
             // Only while there is something to do its state takes room.
             Ok(Some(destination)) => {
@@ -327,7 +353,7 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
         }
         let wanted = lock(&post.wanted).clone();
         let shelf = &inner.ground.shelf;
-        if matches!(wanted, Wanted::Nothing) {
+        if matches!(wanted, Wanted::Nothing(_)) {
             // Where it begins another time, it begins with everything, and has failed at nothing.
             let _ = shelf.take_holes(post.record).await;
             let _ = shelf.set_failing(post.record, None).await;
@@ -356,7 +382,7 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
 async fn forget(inner: &Inner, post: &Post) {
     let (ground, record) = (&inner.ground, post.record);
     ground.telemetry.notes().forget(record);
-    inner.dispatch.leave(post.scope, record);
+    inner.dispatch.leave(post.scope, record, None, None);
     ground.spool.forget_losses(&track_of(record));
     if let Err(fault) = Ledger::remove(&ground.data, &record.to_string()) {
         tracing::warn!(%record, %fault, "the pace of a destination that is gone stays");

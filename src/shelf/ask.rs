@@ -151,10 +151,7 @@ pub(super) fn counts(connection: &Connection, destination: Uuid) -> Result<Count
 }
 
 /// Of what a destination has there, what goes out once it may: the rest waits for somebody to say what becomes of it.
-pub(super) fn due_counts(
-    connection: &Connection,
-    destination: Uuid,
-) -> Result<Counts, ShelfError> {
+pub(super) fn due_counts(connection: &Connection, destination: Uuid) -> Result<Counts, ShelfError> {
     let sql = format!(
         "SELECT count(*), coalesce(sum(length(json)), 0) FROM aside WHERE destination = ?1 AND {DUE}"
     );

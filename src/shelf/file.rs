@@ -88,7 +88,7 @@ const GONE: &str = "
     CREATE INDEX IF NOT EXISTS gone_id ON gone (id);
 ";
 
-/// Through how many gateways an event came, where that is known: what goes in a circle ends there, whatever lay between.
+/// Through how many gateways an event came, where that is known: what goes in a circle ends, wherever it lay meanwhile.
 /// Files from before get it when they are opened.
 const HOPS: &str = "
     CREATE TABLE IF NOT EXISTS hops (

@@ -1,6 +1,6 @@
 //! What a reader lost: the spool was full, or it was let go of while something waited. In: ranges of sequences as they
 //! go. Out: how many frames that were, and whether a frame was among them, as far back as ranges are remembered: a few,
-//! those that touch are one.
+//! those that touch are one. Frames among them that are known to have nothing for the reader are not counted.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -24,8 +24,10 @@ pub enum Fate {
 /// What one reader lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Loss {
-    /// All frames together.
-    pub(super) frames: u64,
+    /// All frames of its ranges together, forgotten ones, too.
+    frames: u64,
+    /// Those of them that had nothing for it, as far as that is known.
+    others: u64,
     /// The newest of them, first and last, in order.
     ranges: VecDeque<(u64, u64)>,
 }
@@ -41,6 +43,16 @@ impl Loss {
         if self.ranges.len() > RANGES_MAX {
             self.ranges.pop_front();
         }
+    }
+
+    /// So many of them had nothing for it.
+    pub(super) fn set_apart(&mut self, others: u64) {
+        self.others = self.others.saturating_add(others).min(self.frames);
+    }
+
+    /// Frames that it lost.
+    pub(super) fn told(&self) -> u64 {
+        self.frames - self.others
     }
 
     /// What became of a frame that the reader has behind it.
@@ -63,14 +75,21 @@ impl Loss {
             let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
             (first <= last && last < u64::MAX).then_some((first, last))
         };
-        let ranges: Option<VecDeque<_>> = parts.take(RANGES_MAX).map(range).collect();
-        Some(Self { frames, ranges: ranges? })
+        let ranges: Option<VecDeque<_>> = parts.take(RANGES_MAX + 1).map(range).collect();
+        let mut ranges = ranges?;
+        // No frame is the 0th: such a range says how many had nothing for it, and harms no earlier release.
+        let others = ranges.pop_front_if(|(first, _)| *first == 0).map_or(0, |(_, others)| others);
+        ranges.truncate(RANGES_MAX);
+        Some(Self { frames, others: others.min(frames), ranges })
     }
 }
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.frames)?;
+        if self.others > 0 {
+            write!(f, ",0-{}", self.others)?;
+        }
         self.ranges.iter().try_for_each(|(first, last)| write!(f, ",{first}-{last}"))
     }
 }
@@ -87,7 +106,7 @@ impl Spool {
     #[must_use]
     pub fn lost(&self) -> HashMap<String, u64> {
         let lost = self.running.shared.tracks.lost();
-        lost.into_iter().map(|(name, loss)| (name, loss.frames)).collect()
+        lost.into_iter().map(|(name, loss)| (name, loss.told())).collect()
     }
 
     /// Frames that the reader of that name lost unread.
@@ -129,6 +148,13 @@ mod tests {
         }
         assert_eq!([19, 20, 99].map(|at| all.fate(at)), [Fate::Unsure, lost, read]);
         assert_eq!((all.frames, all.ranges.len()), (23, RANGES_MAX));
+        // Of the last five, three had nothing for it.
+        let mut apart = Loss::parse("8,3-9,20-20").expect("a loss");
+        apart.add(30, 34);
+        apart.set_apart(3);
+        assert_eq!((apart.told(), &*apart.to_string()), (10, "13,0-3,3-9,20-20,30-34"));
+        assert_eq!(Loss::parse(&apart.to_string()), Some(apart.clone()));
+        assert_eq!([2, 3, 10, 34].map(|at| apart.fate(at)), [read, lost, read, lost]);
         // An earlier release remembered no range.
         let mut before = Loss::parse("12").expect("a loss");
         before.add(30, 31);

@@ -431,7 +431,7 @@ impl Spool {
         let shared = &self.running.shared;
         let lost = shared.tracks.lost();
         let lag = |track: &Arc<Track>| {
-            let dropped = lost.get(&track.name).map_or(0, |loss| loss.frames);
+            let dropped = lost.get(&track.name).map_or(0, losses::Loss::told);
             (track.name.clone(), shared.lag(track.released(), dropped))
         };
         shared.tracks.all().iter().map(lag).collect()

@@ -89,10 +89,10 @@ impl Spool {
         self.running.shared.tracks.forget(name);
     }
 
-    /// The same; what waited for it until now counts as lost to it.
-    pub fn let_go(&self, name: &str) {
-        let shared = &self.running.shared;
-        shared.tracks.let_go(name, shared.durable());
+    /// The same; what waited for it up to and with the frame `last` is lost to it: `counted` frames of that, or all when
+    /// nobody counted those with something for it.
+    pub fn let_go(&self, name: &str, last: u64, counted: Option<u64>) {
+        self.running.shared.tracks.let_go(name, last, counted);
     }
 
     /// Lets go of the places of records that are none of these: nobody else will.

@@ -204,14 +204,17 @@ impl Tracks {
         state.is_changed |= state.unopened.remove(name).is_some() || was_there;
     }
 
-    /// The same; what it has not released up to `last` it loses.
-    pub(super) fn let_go(&self, name: &str, last: u64) {
+    /// The same; what it has not released up to `last` it loses: frames with something for it, if that was counted, or
+    /// all.
+    pub(super) fn let_go(&self, name: &str, last: u64, counted: Option<u64>) {
         let mut state = self.lock();
         let opened = state.tracks.remove(name).map(|track| track.released());
         let saved = state.unopened.remove(name);
         let Some(released) = opened.or(saved) else { return };
         if released < last {
-            state.lost.entry(name.to_owned()).or_default().add(released + 1, last);
+            let lost = state.lost.entry(name.to_owned()).or_default();
+            lost.add(released + 1, last);
+            lost.set_apart(counted.map_or(0, |counted| (last - released).saturating_sub(counted)));
         }
         state.is_changed = true;
     }
@@ -240,7 +243,7 @@ impl Tracks {
 
     /// Frames that the reader of that name lost.
     pub(super) fn lost_by(&self, name: &str) -> u64 {
-        self.loss_of(name).map_or(0, |loss| loss.frames)
+        self.loss_of(name).map_or(0, |loss| loss.told())
     }
 
     /// What the reader of that name lost, if it did.
@@ -409,13 +412,17 @@ mod tests {
         open(&tracks, "one", OnFull::Hold, 7);
         open(&tracks, "done", OnFull::Hold, 9);
         for name in ["one", "one", "late", "done", "nobody"] {
-            tracks.let_go(name, 9);
+            tracks.let_go(name, 9, None);
         }
         let snapshot = tracks.snapshot().expect("news");
         assert_eq!(snapshot.places().count(), 0);
         let lost = |name: &str| snapshot.lost().get(name).map(ToString::to_string);
         assert_eq!([lost("one"), lost("late")], [Some("2,8-9".into()), Some("7,3-9".into())]);
         assert_eq!([lost("done"), lost("nobody")], [None, None]);
+        // Of five that waited, two had something for it.
+        open(&tracks, "one", OnFull::Hold, 20);
+        tracks.let_go("one", 25, Some(2));
+        assert_eq!(tracks.lost_by("one"), 4);
     }
 
     #[test]

@@ -128,7 +128,9 @@ mod tests {
         let bytes = |all: u64, due: u64| {
             is_filled(Counts { events: 9, bytes: all }, Counts { events: 1, bytes: due })
         };
-        assert!(!bytes(BYTES_MAX / 2, BYTES_MAX / 2) && bytes(BYTES_MAX / 2 + 1, BYTES_MAX / 2 + 1));
+        assert!(
+            !bytes(BYTES_MAX / 2, BYTES_MAX / 2) && bytes(BYTES_MAX / 2 + 1, BYTES_MAX / 2 + 1)
+        );
         assert!(!bytes(BYTES_MAX * 3 / 4, 1) && bytes(BYTES_MAX - SLICE_BYTES + 1, 1));
     }
 }

@@ -138,7 +138,7 @@ impl<'a> Course<'a> {
         })
     }
 
-    /// Frames that were kept at the first answer and are not in the index: where senders never rest, it never holds all.
+    /// Frames kept at the first answer that are not in the index: where senders never rest, it never holds all.
     fn missing(&mut self, (durable, behind): (Option<u64>, u64)) -> u64 {
         let Some(durable) = durable else { return behind };
         let kept = *self.kept.get_or_insert(durable);

@@ -154,10 +154,19 @@ impl Dispatch {
         Ok(())
     }
 
-    /// A record is gone, or off: it has no place any more, and loses what waited. With the last one the dispatcher
-    /// ends.
-    pub(super) fn leave(&self, scope: Scope, record: Uuid) {
+    /// A record is gone, or off: it has no place any more, and loses what waited, so many frames if somebody counted
+    /// them. With the last one the dispatcher ends. `false`: they were counted up to `next`, and there is more by now.
+    pub(super) fn leave(
+        &self,
+        scope: Scope,
+        record: Uuid,
+        next: Option<u64>,
+        counted: Option<u64>,
+    ) -> bool {
         let mut state = self.lock();
+        if state.is_reading && next.is_some_and(|next| next < state.place) {
+            return false;
+        }
         if let Some(ward) = state.wards.get_mut(&scope) {
             ward.lift(record);
             ward.enrolled.remove(&record);
@@ -165,12 +174,17 @@ impl Dispatch {
                 state.wards.remove(&scope);
             }
         }
-        self.spool.let_go(&track_of(record));
+        // What the dispatcher has not looked at may still be for it, once it is on again.
+        let place = Some(state.place).filter(|_| state.is_reading);
+        let last =
+            place.map_or_else(|| self.spool.status().durable, |place| place.saturating_sub(1));
+        self.spool.let_go(&track_of(record), last, counted);
         if state.wards.is_empty() && state.is_reading {
             (state.reader, state.is_reading) = (None, false);
             self.spool.forget(DISPATCHER);
             self.news.notify_one();
         }
+        true
     }
 
     /// Lets one sleep that has no place of its own. `false`: it has one.

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::watch::Receiver;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::forward::dispatch::{Dispatch, Seat, Seats, Sleeper};
 use crate::spool::{Interest, Kept, Reader, Spool, SpoolError, Start, track_of};
+
+/// Frames and bytes that are counted together.
+const COUNT_FRAMES: usize = 1000;
+const COUNT_BYTES: usize = 4 << 20;
 
 /// A lane's frames.
 #[derive(Debug)]
@@ -96,6 +100,33 @@ impl Woken {
             } else if self.progress.changed().await.is_err() {
                 return Ok(false);
             }
+        }
+    }
+
+    /// Counts on, up to where the dispatcher is: where it came to, and frames with something for it. It does not come so
+    /// far when it takes longer than that.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(in crate::forward) async fn count(
+        &mut self,
+        until: Instant,
+    ) -> Result<(u64, u64), SpoolError> {
+        let destination = Arc::clone(&self.sleeper.destination);
+        if !matches!(self.stance, Stance::Reading(_)) {
+            self.stance = Stance::Reading(Box::new(self.open()?));
+        }
+        let Stance::Reading(reader) = &mut self.stance else { return Ok((0, 0)) };
+        let mut count = 0;
+        loop {
+            let end = *self.progress.borrow_and_update();
+            if reader.position() >= end || Instant::now() >= until {
+                return Ok((reader.position(), count));
+            }
+            let kept = reader.take(COUNT_FRAMES, COUNT_BYTES, end).await?;
+            let is_for_it =
+                |kept: &&Kept| kept.events.iter().any(|event| destination.wants(kept, event));
+            count += kept.iter().filter(is_for_it).count() as u64;
         }
     }
 

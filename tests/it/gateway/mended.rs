@@ -145,11 +145,10 @@ fn a_delivery_that_was_replayed_first_is_a_repeat_once_it_is_sent_again() {
 #[test]
 fn a_key_that_is_used_again_once_its_window_is_over_hides_no_earlier_failure() {
     let mut served = Served::start(|_| ());
-    let body = |template: &str, window: u32| {
-        json!({"name": "short", "template": template, "dedup_key": "X-Delivery", "dedup_window_seconds": window})
-    };
+    let body = |template: &str, window: u32| json!({"name": "short", "template": template, "dedup_key": "X-Delivery", "dedup_window_seconds": window});
     let hook = served.call("POST", "/webhooks/", &body(BROKEN, 60)).json();
-    let (path, slug) = (format!("/webhooks/{}", hook["id"].as_str().expect("an id")), &hook["slug"]);
+    let (path, slug) =
+        (format!("/webhooks/{}", hook["id"].as_str().expect("an id")), &hook["slug"]);
     let slug = format!("/hooks/{}", slug.as_str().expect("a slug"));
     let headers = [("content-type", "application/json"), ("x-delivery", "D-1")];
     let post = |served: &Served, number: u32| {

@@ -63,7 +63,11 @@ pub(super) fn judge(reply: Reply) -> Answer {
     Answer::Failed(match status.as_u16() {
         200..=299 => return Answer::Taken,
         400 | 413 | 422 | 431 | 508 => {
-            return Answer::Refused(Refusal { reason: what, answer: shown(&text), status: Some(status) });
+            return Answer::Refused(Refusal {
+                reason: what,
+                answer: shown(&text),
+                status: Some(status),
+            });
         }
         401 | 403 | 407 => lasting(Outcome::Unauthorized),
         429 => passing(Outcome::Throttled),

@@ -66,9 +66,7 @@ pub(super) fn fault(error: i16, topic: &str) -> Fault {
 pub(super) fn judge(error: i16, topic: &str) -> Verdict {
     match error {
         0 | DUPLICATE => Verdict::Kept,
-        10 | 18 | 32 | 87 => {
-            Verdict::Refused(Refusal::new(said(error, topic), ""))
-        }
+        10 | 18 | 32 | 87 => Verdict::Refused(Refusal::new(said(error, topic), "")),
         45 | 47 | 49 | 59 => Verdict::Lost(Fault::new(Outcome::Unavailable, said(error, topic))),
         // Who leads may have changed meanwhile.
         3 => Verdict::Failed(Fault::new(Outcome::Unavailable, said(error, topic))),
