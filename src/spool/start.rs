@@ -89,8 +89,8 @@ impl Spool {
         self.running.shared.tracks.forget(name);
     }
 
-    /// The same; what waited for it up to and with the frame `last` is lost to it: `counted` frames of that, or all when
-    /// nobody counted those with something for it.
+    /// The same; what waited for it up to and with the frame `last` is lost to it: `counted` frames of that, or all
+    /// when nobody counted those with something for it.
     pub fn let_go(&self, name: &str, last: u64, counted: Option<u64>) {
         self.running.shared.tracks.let_go(name, last, counted);
     }

@@ -212,9 +212,9 @@ impl Tracks {
         let saved = state.unopened.remove(name);
         let Some(released) = opened.or(saved) else { return };
         if released < last {
-            let lost = state.lost.entry(name.to_owned()).or_default();
-            lost.add(released + 1, last);
-            lost.set_apart(counted.map_or(0, |counted| (last - released).saturating_sub(counted)));
+            let loss = state.lost.entry(name.to_owned()).or_default();
+            loss.add(released + 1, last);
+            loss.set_apart(counted.map_or(0, |counted| (last - released).saturating_sub(counted)));
         }
         state.is_changed = true;
     }

@@ -103,8 +103,8 @@ impl Woken {
         }
     }
 
-    /// Counts on, up to where the dispatcher is: where it came to, and frames with something for it. It does not come so
-    /// far when it takes longer than that.
+    /// Counts on, up to where the dispatcher is, but no longer than that: where it came to, and how many frames have
+    /// something for it.
     ///
     /// # Errors
     /// When the journal cannot be read.
