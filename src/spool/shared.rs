@@ -272,11 +272,13 @@ impl Shared {
     /// beside the segment at hand.
     pub(super) fn is_over(&self, written: u64) -> bool {
         let bound = self.bounds.written_max_bytes;
-        let may_go = || {
-            let holding = self.tracks.holds(self.durable()).holding;
-            self.shelf.retirable().first().is_some_and(|oldest| oldest.last() <= holding)
-        };
-        written >= bound && (written >= bound + self.bounds.segment_bytes || !may_go())
+        written >= bound && (written >= bound + self.bounds.segment_bytes || !self.may_go())
+    }
+
+    /// Whether the oldest segment may go, and has not yet.
+    pub(super) fn may_go(&self) -> bool {
+        let holding = self.tracks.holds(self.durable()).holding;
+        self.shelf.retirable().first().is_some_and(|oldest| oldest.last() <= holding)
     }
 
     /// The disk has less than it should: appends are refused until there is room.

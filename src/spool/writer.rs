@@ -16,6 +16,10 @@ const FAILURE_SPAN: Duration = Duration::from_mins(1);
 /// and a small disk is filled between two of its looks.
 const UNLOOKED_SHARE: u64 = 16;
 
+/// Longest wait for the keeper to let old segments go that may: whoever appends waits a moment, and is not refused.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
+const ROOM_LOOK: Duration = Duration::from_millis(1);
+
 /// The writer's own state.
 pub(super) struct Writer<'a> {
     shared: &'a Shared,
@@ -96,13 +100,18 @@ impl<'a> Writer<'a> {
         let waited = since.elapsed();
         shared.pace.note(frames, waited);
         shared.facts.kept(frames, bytes, waited, began.elapsed());
-        let written = shared.written.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let mut written = shared.written.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let (soft, bound) = (shared.bounds.written_soft_bytes, shared.bounds.written_max_bytes);
         if written > soft && written - bytes <= soft {
             shared.bell.ring();
         }
         if written >= bound {
             shared.bell.ring();
+        }
+        let began = Instant::now();
+        while shared.is_over(written) && shared.may_go() && began.elapsed() < ROOM_WAIT {
+            std::thread::sleep(ROOM_LOOK);
+            written = shared.written.load(Ordering::Relaxed);
         }
         if shared.is_over(written) && shared.gate.set_spool(Some((written, bound))) {
             tracing::warn!(written, bound, "the spool is full: appends are refused");
