@@ -212,8 +212,8 @@ impl Index {
         Ok(())
     }
 
-    /// Makes the log an empty file, unless a question still reads in it after so long a wait. Whoever asks meanwhile reads
-    /// in the file, and is not waited for.
+    /// Makes the log an empty file, unless a question still reads in it after so long a wait. Whoever asks meanwhile
+    /// reads in the file, and is not waited for.
     pub(super) fn cut_log(&self, wait: Duration) -> Result<(), FeedError> {
         self.connection.busy_timeout(wait)?;
         let cut = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

@@ -93,8 +93,8 @@ impl Found {
         }
     }
 
-    /// Bytes that the index may have before old events go for new ones. None where room is short: an index that held the
-    /// spool for want of room would keep it from ever letting go of anything.
+    /// Bytes that the index may have before old events go for new ones. None where room is short: an index that held
+    /// the spool for want of room would keep it from ever letting go of anything.
     pub(super) fn own_bytes(&self) -> u64 {
         match self.room {
             Room::Ample | Room::Tight => OWN_BYTES.min(self.total / OWN_SHARE),
