@@ -110,7 +110,8 @@ async fn open(
     }
     place.count_peer(near)?;
     if let Some(own) = &inside.tls {
-        let turn = Box::pin(inside.handshakes.begin()).await;
+        let turn = timeout(options.tls_handshake, Box::pin(inside.handshakes.begin())).await;
+        let turn = turn.map_err(|_| Reason::Tls)?;
         let handshake = turn.run(Box::pin(own.acceptor().accept(stream)));
         let done = tokio::select! {
             biased;

@@ -18,7 +18,8 @@ const SILENT: Duration = Duration::from_millis(500);
 const USUAL: u32 = 4;
 /// So does one that takes so long, whatever its peer says.
 const SLOW: Duration = Duration::from_secs(3);
-/// Of what is usual, each that succeeds is this part.
+/// Each that succeeds and takes longer than is usual is this part of it; one that is faster is half. Slow ones are
+/// easily made, and must not win time for those that stall.
 const PART: u32 = 8;
 /// As many times the turns may wait.
 const LINE: usize = 2;
@@ -28,13 +29,13 @@ const LINE: usize = 2;
 pub(super) struct Handshakes {
     line_max: usize,
     room: Semaphore,
-    /// Who comes next: the others stand behind.
+    /// Who looks for stalled ones: the first that waits.
     next: Line<()>,
     running: Mutex<Running>,
 }
 
 /// By number, so that the first is the oldest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Running {
     next: u64,
     turns: BTreeMap<u64, Arc<Word>>,
@@ -43,6 +44,14 @@ struct Running {
     waiting: usize,
     /// How long those take that succeed.
     usual: Duration,
+}
+
+impl Default for Running {
+    /// Patient, as long as none has succeeded: it is not known how long they take.
+    fn default() -> Self {
+        let usual = SLOW / USUAL;
+        Self { next: 0, turns: BTreeMap::new(), ending: 0, waiting: 0, usual }
+    }
 }
 
 /// What is known of a turn, and told to it.
@@ -67,11 +76,13 @@ pub(super) struct Turn<'a> {
 struct Waiting<'a>(&'a Handshakes);
 
 impl Handshakes {
-    /// So many at once, at least one.
-    pub(super) fn new(max: usize) -> Self {
+    /// So many at once, at least one, where there is room for so many connections: those in the line take no more than
+    /// leaves half of it to others.
+    pub(super) fn new(max: usize, connections_max: usize) -> Self {
         let max = max.clamp(1, Semaphore::MAX_PERMITS);
+        let others = (connections_max / 2).saturating_sub(max);
         Self {
-            line_max: max.saturating_mul(LINE),
+            line_max: max.saturating_mul(LINE).min(others),
             room: Semaphore::new(max),
             next: Line::new(()),
             running: Mutex::default(),
@@ -93,16 +104,20 @@ impl Handshakes {
         Turn { handshakes: self, number, word, _permit: permit }
     }
 
+    /// Room is given in the order of coming; the first of the line looks for it.
     async fn wait(&self) -> SemaphorePermit<'_> {
         let _waiting = Waiting::new(self);
-        let _next = self.next.lock().await;
-        let mut permit = pin!(self.room.acquire());
-        loop {
-            tokio::select! {
-                biased;
-                permit = &mut permit => return permit.expect("it is never closed"),
-                () = async { sleep_until(self.make_room()).await } => {}
+        let permit = pin!(self.room.acquire());
+        let look = async {
+            let _next = self.next.lock().await;
+            loop {
+                sleep_until(self.make_room()).await;
             }
+        };
+        tokio::select! {
+            biased;
+            permit = permit => permit.expect("it is never closed"),
+            () = look => unreachable!("it looks without end"),
         }
     }
 
@@ -183,8 +198,9 @@ impl Turn<'_> {
     /// It is done, and well.
     pub(super) fn succeed(self) {
         let mut running = self.handshakes.running();
-        let took = self.word.began.elapsed().min(SLOW);
-        running.usual = running.usual * (PART - 1) / PART + took / PART;
+        let (usual, took) = (running.usual, self.word.began.elapsed().min(SLOW));
+        let more = took.saturating_sub(usual) / PART;
+        running.usual = if took < usual { (usual + took) / 2 } else { usual + more };
     }
 
     /// Waits until somebody needs the room.
@@ -215,6 +231,15 @@ mod tests {
         turn.over().now_or_never().is_some()
     }
 
+    /// So many at once, where handshakes take no time.
+    async fn quick(max: usize) -> Handshakes {
+        let handshakes = Handshakes::new(max, usize::MAX);
+        for _ in 0..PART {
+            handshakes.begin().await.succeed();
+        }
+        handshakes
+    }
+
     /// Begins, as far as that goes now.
     async fn soon(handshakes: &Handshakes) -> Option<Turn<'_>> {
         timeout(Duration::from_millis(1), handshakes.begin()).await.ok()
@@ -223,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_comes_late_waits_for_one_that_ends_or_stalls_and_no_other_is_ended() {
         pause();
-        let handshakes = Handshakes::new(2);
+        let handshakes = quick(2).await;
         let first = handshakes.begin().await;
         advance(SILENT / 2).await;
         let second = handshakes.begin().await;
@@ -258,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn where_all_take_long_nobody_is_hurried() {
         pause();
-        let handshakes = Handshakes::new(1);
+        let handshakes = Handshakes::new(1, usize::MAX);
         for _ in 0..PART {
             let turn = handshakes.begin().await;
             advance(SILENT / 2).await;
@@ -267,14 +292,36 @@ mod tests {
         let slow = handshakes.begin().await;
         assert!(timeout(SILENT, handshakes.begin()).await.is_err());
         assert!(!is_over(&slow), "the others took as long");
-        assert!(timeout(SILENT, handshakes.begin()).await.is_err());
+        assert!(timeout(SILENT * 2, handshakes.begin()).await.is_err());
         assert!(is_over(&slow));
+    }
+
+    #[tokio::test]
+    async fn a_few_that_take_their_time_win_none_for_those_that_stall() {
+        pause();
+        let handshakes = quick(1).await;
+        for round in 0..30 {
+            let turn = handshakes.begin().await;
+            if round % 3 == 0 {
+                advance(SLOW).await;
+            }
+            turn.succeed();
+        }
+        let stalled = handshakes.begin().await;
+        assert!(timeout(SILENT * 2, handshakes.begin()).await.is_err());
+        assert!(is_over(&stalled));
+    }
+
+    #[test]
+    fn a_line_leaves_room_for_others() {
+        let line = |max, connections_max| Handshakes::new(max, connections_max).line_max;
+        assert_eq!([line(500, 20_000), line(500, 896), line(500, 2000)], [1000, 0, 500]);
     }
 
     #[tokio::test]
     async fn a_line_that_is_full_ends_the_oldest_at_once() {
         pause();
-        let handshakes = Handshakes::new(0);
+        let handshakes = quick(0).await;
         let first = handshakes.begin().await;
         let mut line: Vec<_> = (0..=LINE).map(|_| Box::pin(handshakes.begin())).collect();
         for one in &mut line[..LINE] {

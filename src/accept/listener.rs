@@ -93,7 +93,7 @@ impl Sockets {
         let budget = |bytes| Budget::new(bytes, heads::STEP_BYTES);
         let inside = Inside {
             tls: options.tls.clone().map(|files| Tls::load(files, ledger.clone())).transpose()?,
-            handshakes: Handshakes::new(options.tls_handshakes_max),
+            handshakes: Handshakes::new(options.tls_handshakes_max, room),
             bodies: Bodies::new(&options),
             heads: budget(options.whole_heads_max_bytes()),
             // The one has an answer that says so, the other ends.

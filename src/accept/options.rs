@@ -21,7 +21,7 @@ pub struct Options {
     pub connections_max: usize,
     /// Connections of one peer (IPv6: one /64), loopback excepted; 0 sets no cap.
     pub connections_per_peer_max: usize,
-    /// From the connection to the end of the TLS handshake.
+    /// A TLS handshake, and the wait for its turn, each.
     pub tls_handshake: Duration,
     /// TLS handshakes at once; twice as many wait, and one more ends the one that began first.
     pub tls_handshakes_max: usize,

@@ -237,7 +237,7 @@ pub struct Limits {
     pub heads_max_bytes: u64,
     /// Bytes of a body, before and after decompression.
     pub body_max_bytes: u64,
-    /// From the connection to the end of the TLS handshake.
+    /// A TLS handshake, and the wait for its turn, each.
     pub tls_seconds: u64,
     /// From the first byte to the end of the headers.
     pub header_seconds: u64,

@@ -13,7 +13,7 @@ use crate::filter::{Filter, Order};
 use crate::id::Uuid;
 
 /// Longest search for the events of one page.
-const PAGE_TIME_MAX: Duration = Duration::from_secs(2);
+pub(super) const PAGE_TIME_MAX: Duration = Duration::from_secs(2);
 /// Bytes of events after which a page ends, however many were asked for.
 const PAGE_MAX_BYTES: usize = 8 << 20;
 /// Longest count. Of events that terms alone do not find, the total is what was found till then.

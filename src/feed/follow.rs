@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{Notify, watch};
 
-use super::ask::COUNT_TIME_MAX;
+use super::ask::{COUNT_TIME_MAX, PAGE_TIME_MAX};
 use super::desk::Turns;
 use super::index::{Index, Past};
 use super::room::{Found, Ground, Room};
@@ -34,9 +34,11 @@ const SHORT_BYTES_MAX: usize = 64 << 10;
 const CUT_EVERY: Duration = Duration::from_secs(1);
 const CUT_WAIT: Duration = Duration::from_millis(100);
 /// A log that is so many times larger than it should be is waited for until every question that runs now has ended:
-/// they follow one another without end, and it would grow without end.
+/// they follow one another without end, and it would grow without end. Seldom: nothing is indexed meanwhile.
 const CUT_TIMES: u64 = 4;
-const CUT_WAIT_MAX: Duration = COUNT_TIME_MAX.saturating_add(Duration::from_secs(1));
+const CUT_WAIT_MAX: Duration =
+    COUNT_TIME_MAX.saturating_add(PAGE_TIME_MAX).saturating_add(Duration::from_secs(1));
+const CUT_LONG_EVERY: Duration = Duration::from_mins(1);
 /// Between two looks at a disk that is full.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks for runs of words that can be closed.
@@ -92,6 +94,8 @@ struct Run {
     found: Found,
     /// When the log was cut last.
     cut: Instant,
+    /// When it was last waited for at length.
+    waited: Instant,
     /// Whether it was told that old events go.
     is_shedding: bool,
 }
@@ -217,6 +221,7 @@ impl Follower {
             bustle: Bustle::new(),
             found: self.ground.look(),
             cut: now,
+            waited: now,
             is_shedding: false,
         };
         self.reach.send_replace(Some(run.index.cursor()));
@@ -299,7 +304,10 @@ impl Follower {
         if run.index.used_bytes()? <= run.found.own_bytes() {
             return Ok(false);
         }
-        let Some(gone) = run.index.shed(&self.options, self.clock.now())? else { return Ok(false) };
+        let Some(gone) = run.index.shed(&self.options, self.clock.now(), run.found.shed_bytes())?
+        else {
+            return Ok(false);
+        };
         self.facts.expired(gone);
         run.unsynced += usize::from(gone > 0);
         if !std::mem::replace(&mut run.is_shedding, true) {
@@ -375,8 +383,9 @@ impl Follower {
         }
         // It is the disk's room, whoever else could use it.
         if is_large && run.cut.elapsed() >= CUT_EVERY {
-            let wait = if log > CUT_TIMES * log_max { CUT_WAIT_MAX } else { CUT_WAIT };
-            run.index.cut_log(wait)?;
+            let is_long = log > CUT_TIMES * log_max && run.waited.elapsed() >= CUT_LONG_EVERY;
+            run.index.cut_log(if is_long { CUT_WAIT_MAX } else { CUT_WAIT })?;
+            run.waited = if is_long { Instant::now() } else { run.waited };
             run.cut = Instant::now();
         }
         if run.retained.elapsed() >= RETAIN_EVERY {

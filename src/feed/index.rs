@@ -19,7 +19,7 @@ use crate::spool::Kept;
 
 /// Most rows that one slice of retention looks at, and bytes of events that go with it.
 const SLICE_ROWS: u32 = 500;
-const SLICE_BYTES: usize = 1 << 20;
+pub(super) const SLICE_BYTES: usize = 1 << 20;
 /// Age at which events are in runs of words: what comes later than that costs a run's rewriting.
 const RUN_SECONDS_MIN: i64 = 10;
 /// Most runs that are closed at once.
@@ -276,15 +276,20 @@ impl Index {
         now: Time,
     ) -> Result<Option<u64>, FeedError> {
         let is_over = self.used_bytes()? > options.bytes_max;
-        let (swept, gone) = self.remove_slice(self.swept, options, now, is_over)?;
+        let (swept, gone) = self.remove_slice(self.swept, (options, now), is_over, SLICE_BYTES)?;
         self.swept = swept.unwrap_or(self.swept);
         Ok(swept.map(|_| gone))
     }
 
-    /// Removes one slice of the oldest events, audit events excepted, whatever their age; how many went, `None` when
-    /// there is nothing that may go.
-    pub(super) fn shed(&mut self, options: &Options, now: Time) -> Result<Option<u64>, FeedError> {
-        let (shed, gone) = self.remove_slice(self.shed, options, now, true)?;
+    /// Removes so many bytes of the oldest events, audit events excepted, whatever their age; how many went, `None`
+    /// when there is nothing that may go.
+    pub(super) fn shed(
+        &mut self,
+        options: &Options,
+        now: Time,
+        bytes: usize,
+    ) -> Result<Option<u64>, FeedError> {
+        let (shed, gone) = self.remove_slice(self.shed, (options, now), true, bytes)?;
         self.shed = shed.unwrap_or(-1);
         Ok(shed.map(|_| gone))
     }
@@ -293,9 +298,9 @@ impl Index {
     fn remove_slice(
         &self,
         from: i64,
-        options: &Options,
-        now: Time,
+        (options, now): (&Options, Time),
         is_over: bool,
+        bytes_max: usize,
     ) -> Result<(Option<i64>, u64), FeedError> {
         let before =
             |days: u32| slot::first(Time::from_micros(now.micros() - i64::from(days) * DAY_MICROS));
@@ -317,7 +322,7 @@ impl Index {
                 removal.remove(slot, row.get(2)?, &json)?;
                 gone += 1;
                 bytes += json.len();
-                if bytes >= SLICE_BYTES {
+                if bytes >= bytes_max {
                     break;
                 }
             }

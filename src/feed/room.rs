@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::FILE_NAME;
+use super::index::SLICE_BYTES;
 
 /// The log is cut once it is larger, where the disk is large: it grows with what is not checkpointed yet.
 pub(super) const LOG_MAX_BYTES: u64 = 64 << 20;
@@ -14,6 +15,9 @@ const LOG_SHARE: u64 = 20;
 /// As much as this, or this share of a small disk, the index may have before it gives up old events for new ones.
 const OWN_BYTES: u64 = 64 << 20;
 const OWN_SHARE: u64 = 8;
+/// The same where room is short, and what goes at once then.
+const OWN_SHORT_BYTES: u64 = 4 << 20;
+const SLICE_SHORT_BYTES: usize = 64 << 10;
 /// Room inside the file that takes a batch or two, and what takes a small one.
 const SPARE_BYTES: u64 = 4 << 20;
 const SPARE_SHORT_BYTES: u64 = 512 << 10;
@@ -93,12 +97,22 @@ impl Found {
         }
     }
 
-    /// Bytes that the index may have before old events go for new ones. None where room is short: an index that held
+    /// Bytes that the index may have before old events go for new ones. None where it cannot grow: an index that held
     /// the spool for want of room would keep it from ever letting go of anything.
     pub(super) fn own_bytes(&self) -> u64 {
-        match self.room {
-            Room::Ample | Room::Tight => OWN_BYTES.min(self.total / OWN_SHARE),
+        let own = match self.room {
+            Room::Ample | Room::Tight => OWN_BYTES,
+            Room::Short if self.may_grow => OWN_SHORT_BYTES,
             Room::Short => 0,
+        };
+        own.min(self.total / OWN_SHARE)
+    }
+
+    /// Bytes of events that go at once: that, too, takes a place in the log.
+    pub(super) fn shed_bytes(&self) -> usize {
+        match self.room {
+            Room::Ample | Room::Tight => SLICE_BYTES,
+            Room::Short => SLICE_SHORT_BYTES,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::backoff::{Tempo, slow};
-use super::dispatch::{Dispatch, Seats, Sleeper};
+use super::dispatch::{Counted, Dispatch, Seats, Sleeper};
 use super::lane::Lane;
 use super::lane::patience::hold_failing;
 use super::lane::source::{Source, Woken};
@@ -27,7 +27,7 @@ use crate::spool::track_of;
 use crate::store::{Change, Record};
 use crate::telemetry::forward::LaneFacts;
 
-/// Longest look at what waits for a destination that is disabled: what is not looked at then is not told as lost.
+/// Longest look at what waits for a destination that is disabled: what is not looked at then counts whole.
 const COUNT_MAX: Duration = Duration::from_secs(5);
 
 /// What is to become of a record's lane.
@@ -206,7 +206,9 @@ impl Posts {
             signal,
         });
         // Now, and not when its task runs: the dispatcher may have gone on by then.
-        if let Err(fault) = self.inner.settle(&post) {
+        let is_off = matches!(&*lock(&post.wanted), Wanted::Nothing(_));
+        // What waits for one that is off is counted first.
+        if !is_off && let Err(fault) = self.inner.settle(&post) {
             lock(&post.state).failed(&fault.to_string(), true);
         }
         let keeping = keep(Arc::clone(&self.inner), Arc::clone(&post));
@@ -258,7 +260,7 @@ impl Inner {
         let dispatch = &self.dispatch;
         match wanted {
             Wanted::End | Wanted::Nothing(_) => {
-                dispatch.leave(post.scope, post.record, None, None);
+                dispatch.leave(post.scope, post.record, None);
                 Ok(None)
             }
             Wanted::Hold(destination) => {
@@ -274,7 +276,8 @@ impl Inner {
         }
     }
 
-    /// Lets go of the place of one that is off, and counts what waited there for it: nobody will send that.
+    /// Lets go of the place of one that is off, and counts what waited there for it: nobody will send that. May be
+    /// dropped at any await: the place stays then.
     async fn let_go(&self, post: &Post) {
         let Self { ground, dispatch, seats, .. } = self;
         let Wanted::Nothing(destination) = lock(&post.wanted).clone() else { return };
@@ -282,13 +285,23 @@ impl Inner {
             return;
         }
         let until = Instant::now() + COUNT_MAX;
+        let mut seat = seats.one();
+        // Without a turn in time all of it counts.
+        if tokio::time::timeout_at(until, seat.take()).await.is_err() {
+            return;
+        }
+        if dispatch.enroll(post.scope, post.record).is_err() {
+            return;
+        }
+        let done = ground.shelf.holes(post.record).await.ok().flatten();
+        let done = done.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let mut woken = Woken::new(&ground.spool, dispatch, seats, post.sleeper(&destination));
-        let mut counted = 0;
+        let mut frames = 0;
         loop {
-            let Ok((next, more)) = woken.count(until).await else { return };
-            counted += more;
-            let next = Some(next).filter(|_| Instant::now() < until);
-            if dispatch.leave(post.scope, post.record, next, Some(counted)) {
+            let Ok((next, more)) = woken.count(&done, until).await else { return };
+            frames += more;
+            let counted = Counted { next, frames, is_over: Instant::now() >= until };
+            if dispatch.leave(post.scope, post.record, Some(counted)) {
                 return;
             }
         }
@@ -340,7 +353,12 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
         }
         let is_news = |signal: &Signal| signal.stop || signal.changed != changed;
         let state = Arc::clone(&lock(&post.state));
-        inner.let_go(&post).await;
+        tokio::select! {
+            biased;
+            // What is wanted is another thing by now, or nothing.
+            _ = told.wait_for(is_news) => continue,
+            () = inner.let_go(&post) => {}
+        }
         let done = match inner.settle(&post) {
             // Only while there is something to do its state takes room.
             Ok(Some(destination)) => {
@@ -382,7 +400,7 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
 async fn forget(inner: &Inner, post: &Post) {
     let (ground, record) = (&inner.ground, post.record);
     ground.telemetry.notes().forget(record);
-    inner.dispatch.leave(post.scope, record, None, None);
+    inner.dispatch.leave(post.scope, record, None);
     ground.spool.forget_losses(&track_of(record));
     if let Err(fault) = Ledger::remove(&ground.data, &record.to_string()) {
         tracing::warn!(%record, %fault, "the pace of a destination that is gone stays");

@@ -3,6 +3,7 @@
 //! else speaks against; whoever signed with a key that is not to be had now is asked to come again.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::check::{self, Checked, Halt};
 use super::refusal::Refusal;
@@ -14,6 +15,9 @@ use crate::verify::signature::{Fault, Kept, Known, SECRETS_MAX, Wanted};
 
 /// Most things that are fetched for one request: what it names, for each secret, and something newer.
 const ROUNDS_MAX: usize = SECRETS_MAX + 2;
+
+/// Longest wait for all of them before one that is not to be had is the last: senders do not wait much longer.
+const WAIT_MAX: Duration = Duration::from_secs(6);
 
 /// What is at hand, without what was just asked for in vain: who signed with another secret does not wait for it.
 struct Rest<'a> {
@@ -63,6 +67,7 @@ impl Hooks {
         };
         let mut rest = Rest { known, gone: Vec::new() };
         let mut later: Option<u64> = None;
+        let began = Instant::now();
         for _ in 0..ROUNDS_MAX {
             let wanted = match (check::run(admission, content, &rest), later) {
                 (Err(Halt::Wanted(wanted)), _) => wanted,
@@ -78,7 +83,7 @@ impl Hooks {
                 Brought::Unknown => return check::unknown_key(admission),
                 Brought::Later(seconds) => {
                     later = Some(later.map_or(seconds, |before| before.min(seconds)));
-                    if wanted.newer {
+                    if wanted.newer || began.elapsed() > WAIT_MAX {
                         break;
                     }
                     rest.gone.push(*wanted);

@@ -473,28 +473,3 @@ pub(super) fn set_failing(
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
-
-/// Keeps what a destination has beyond its cursor.
-pub(super) fn put_holes(
-    connection: &Connection,
-    destination: Uuid,
-    done: &str,
-) -> Result<(), ShelfError> {
-    let sql = "INSERT OR REPLACE INTO holes (destination, done) VALUES (?1, ?2)";
-    connection.execute(sql, params![destination.as_bytes(), done])?;
-    Ok(())
-}
-
-/// Takes that out again.
-pub(super) fn take_holes(
-    connection: &Connection,
-    destination: Uuid,
-) -> Result<Option<String>, ShelfError> {
-    let id = destination.as_bytes();
-    let sql = "SELECT done FROM holes WHERE destination = ?1";
-    let found = connection.query_row(sql, [id], |row| row.get(0)).optional()?;
-    if found.is_some() {
-        connection.execute("DELETE FROM holes WHERE destination = ?1", [id])?;
-    }
-    Ok(found)
-}

@@ -5,6 +5,7 @@
 mod ask;
 mod attempts;
 mod file;
+mod holes;
 mod pending;
 mod row;
 mod whole;
@@ -349,7 +350,15 @@ impl Shelf {
     /// # Errors
     /// When the file cannot be written.
     pub async fn put_holes(&self, destination: Uuid, done: String) -> Result<(), ShelfError> {
-        self.ask(move |connection| ask::put_holes(connection, destination, &done)).await
+        self.ask(move |connection| holes::put(connection, destination, &done)).await
+    }
+
+    /// What is kept of that.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn holes(&self, destination: Uuid) -> Result<Option<String>, ShelfError> {
+        self.ask(move |connection| holes::look(connection, destination)).await
     }
 
     /// What was kept of that; once: what is not kept again was not so for long.
@@ -357,7 +366,7 @@ impl Shelf {
     /// # Errors
     /// When the file cannot be used.
     pub async fn take_holes(&self, destination: Uuid) -> Result<Option<String>, ShelfError> {
-        self.ask(move |connection| ask::take_holes(connection, destination)).await
+        self.ask(move |connection| holes::take(connection, destination)).await
     }
 
     /// Gives all of a destination to another one, which is called so; what that one has already stays as it is there.

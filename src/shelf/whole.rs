@@ -3,7 +3,8 @@
 use rusqlite::{Connection, params};
 
 use super::ShelfError;
-use super::ask::{set_failing, take_holes};
+use super::ask::set_failing;
+use super::holes;
 use crate::id::Uuid;
 
 /// Gives all of a destination to another one; what that one has already stays as it is there.
@@ -38,6 +39,6 @@ pub(super) fn forget(connection: &Connection, destination: Uuid) -> Result<(), S
     connection.execute("DELETE FROM aside WHERE destination = ?1", [id])?;
     connection.execute("DELETE FROM tally WHERE destination = ?1", [id])?;
     connection.execute("DELETE FROM gone WHERE destination = ?1", [id])?;
-    take_holes(connection, destination)?;
+    holes::take(connection, destination)?;
     set_failing(connection, destination, None)
 }

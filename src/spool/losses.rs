@@ -77,7 +77,8 @@ impl Loss {
         };
         let ranges: Option<VecDeque<_>> = parts.take(RANGES_MAX + 1).map(range).collect();
         let mut ranges = ranges?;
-        // No frame is the 0th: such a range says how many had nothing for it, and harms no earlier release.
+        // No frame is the 0th: such a range says how many had nothing for it. Earlier releases read it as frames that
+        // are lost, and know less of the others then.
         let others = ranges.pop_front_if(|(first, _)| *first == 0).map_or(0, |(_, others)| others);
         ranges.truncate(RANGES_MAX);
         Some(Self { frames, others: others.min(frames), ranges })

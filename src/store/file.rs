@@ -270,8 +270,45 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::store::tests::Folder;
+    use crate::catalogue::DESTINATION;
+    use crate::store::tests::{Folder, House, wait};
+    use crate::store::{Batch, Write};
+
+    #[test]
+    fn whoever_shared_a_name_keeps_it_until_given_another() {
+        let house = House::new();
+        let destination = |name: &str| {
+            let mut one = house.record(&DESTINATION, &json!({"name": name, "hold": false}));
+            one.workspace = Some(house.first.workspace_id);
+            one
+        };
+        let (first, mut second) = (destination("crm"), destination("crm 2"));
+        let store = house.open();
+        for one in [&first, &second] {
+            let writes = vec![Write::Insert(one.clone())];
+            wait(store.commit(Batch { writes, events: Vec::new() })).expect("a destination");
+        }
+        // As it was before names were their own.
+        let sql = "UPDATE record SET name = 'crm', fields = json_set(fields, '$.name', 'crm') WHERE id = ?1";
+        let id = second.id.as_bytes();
+        house.file().execute(sql, [id]).expect("a name");
+        house.file().execute("DELETE FROM sole_value WHERE record = ?1", [id]).expect("nobody's");
+        let mut change = |field: &str, value: Value| {
+            second.fields.insert(field.to_owned(), value);
+            let writes = vec![Write::Update(second.clone())];
+            let changed = wait(store.commit(Batch { writes, events: Vec::new() }));
+            second.revision += i64::from(changed.is_ok());
+            changed
+        };
+        change("name", "crm".into()).expect("its own still");
+        change("hold", true.into()).expect("held");
+        change("name", "crm 3".into()).expect("another");
+        let taken = change("name", "crm".into());
+        assert!(matches!(taken, Err(StoreError::Taken { field: "name", .. })), "{taken:?}");
+    }
 
     #[test]
     fn of_destinations_that_shared_a_name_the_oldest_has_it() {

@@ -35,29 +35,29 @@ impl Drop for Folder {
     }
 }
 
-struct House {
+pub(super) struct House {
     folder: Folder,
-    first: Bootstrap,
+    pub(super) first: Bootstrap,
     clock: Clock,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = Folder::new();
         let clock = Clock::fixed(Time::from_micros(1_000_000));
         let first = bootstrap(&folder.0, &clock).expect("a first account");
         Self { folder, first, clock }
     }
 
-    fn open(&self) -> Store {
+    pub(super) fn open(&self) -> Store {
         Store::open(&self.folder.0).expect("a store")
     }
 
-    fn file(&self) -> Connection {
+    pub(super) fn file(&self) -> Connection {
         file::open(&self.folder.0.join(FILE_NAME), None).expect("a file")
     }
 
-    fn record(&self, kind: &'static Kind, fields: &Value) -> Record {
+    pub(super) fn record(&self, kind: &'static Kind, fields: &Value) -> Record {
         let fields = fields.as_object().cloned().expect("an object");
         let account = self.first.account_id;
         Record::new(id::now(&self.clock), kind, account, fields, self.clock.now())

@@ -116,7 +116,7 @@ fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
             former_ends,
         ],
     )?;
-    bind(transaction, record)
+    bind(transaction, record, false)
 }
 
 /// Holds that what a record belongs to is there: it may have ended since it was looked at.
@@ -211,6 +211,7 @@ fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
     }
     let (lookup, secret) = hidden(&record.hidden);
     let (former, former_ends) = former(&record.hidden);
+    let keeps_name = shares_name(transaction, record)?;
     let rows = transaction.execute(
         "UPDATE record SET name = ?3, fields = conceal(kind, id, ?4), lookup = ?5, secret = ?6, updated = ?7,
          account = ?8, workspace = ?9, former = ?10, former_ends = ?11, revision = revision + 1
@@ -234,7 +235,16 @@ fn update(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreErr
     }
     transaction.execute("DELETE FROM sole_value WHERE record = ?1", [record.id.as_bytes()])?;
     transaction.execute("DELETE FROM reference WHERE holder = ?1", [record.id.as_bytes()])?;
-    bind(transaction, record)
+    bind(transaction, record, keeps_name)
+}
+
+/// Whether a record shared its name before names were its kind's own, and is not given another now.
+fn shares_name(transaction: &Transaction<'_>, record: &Record) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (
+                   SELECT 1 FROM record WHERE id = ?1 AND name = ?2 AND NOT EXISTS (
+                       SELECT 1 FROM sole_value WHERE record = ?1 AND field = 'name'))";
+    Ok(transaction
+        .query_row(sql, params![record.id.as_bytes(), record.text("name")], |row| row.get(0))?)
 }
 
 fn delete(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
@@ -267,8 +277,12 @@ fn stay_somewhere(transaction: &Transaction<'_>, gone: &Record) -> Result<(), St
     if stays || gone.kind.name != ACCOUNT.name { Ok(()) } else { Err(StoreError::LastAccount) }
 }
 
-/// Notes what of a record must stay the only one, and what it refers to.
-fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError> {
+/// Notes what of a record must stay the only one, but for a name that it `keeps`, and what it refers to.
+fn bind(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    keeps_name: bool,
+) -> Result<(), StoreError> {
     for field in record.kind.fields {
         let Some(value) = record.fields.get(field.name).and_then(Value::as_str) else { continue };
         if let Some(reach) = field.unique {
@@ -288,7 +302,7 @@ fn bind(transaction: &Transaction<'_>, record: &Record) -> Result<(), StoreError
                     record.id.as_bytes()
                 ],
             )?;
-            if rows == 0 {
+            if rows == 0 && !(keeps_name && field.name == "name") {
                 return Err(StoreError::Taken { kind: record.kind.name, field: field.name });
             }
         }

@@ -102,8 +102,10 @@ impl Api {
             && let Some(due) = self.filled(receiver).await?
         {
             let after = values.get("after").cloned().unwrap_or_default();
-            let mut told = Slice::default().tell((0, 0, 0), &after, true);
-            told["durable"] = self.events.spool.status().durable.into();
+            let durable = self.events.spool.status().durable;
+            let behind = self.events.feed.behind(durable);
+            let mut told = Slice::default().tell((0, 0, behind), &after, true);
+            told["durable"] = durable.into();
             told["on_their_way"] = due.into();
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }

@@ -98,10 +98,10 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let hook = text(&made, "hook");
     let lines = [("webhook", name.to_owned()), ("id", text(&made, "id")), ("hook", hook.clone())];
     args.listing.record(&made, &lines)?;
-    say_doubled(&remote, name, &made).await;
     if !args.listing.is_table() {
         return Ok(());
     }
+    say_doubled(&remote, name, &made).await;
     let sample = match &args.source.from {
         Some(name) => format!("--sample {name}/{}", gallery::find(name)?.first_event()),
         None => "--request case.request.json".to_owned(),

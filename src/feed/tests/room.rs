@@ -73,7 +73,7 @@ fn old_events_make_room_for_new_ones_in_the_same_file() {
     let mut index = filled(&folder, 3000);
     let (used, spare) = (index.used_bytes().expect("bytes"), index.spare_bytes().expect("bytes"));
     let mut gone = 0;
-    while let Some(slice) = index.shed(&Options::default(), now()).expect("a slice") {
+    while let Some(slice) = index.shed(&Options::default(), now(), 1 << 20).expect("a slice") {
         gone += slice;
     }
     // Each fourth is an audit event.
@@ -184,15 +184,17 @@ fn a_newest_frame_that_is_damaged_is_none_to_wait_for() {
         let options = crate::spool::Options { direct: false, ..crate::spool::Options::default() };
         let (spool, _) = Spool::open(&folder.0, options, &clock, &telemetry).expect("a spool");
         // Nobody has read it since.
-        let lost = event(7);
+        let (lost, mut spoilt) = (event(7), 0);
         for file in std::fs::read_dir(folder.0.join("spool")).expect("a folder") {
             let path = file.expect("a file").path();
             let Ok(mut bytes) = std::fs::read(&path) else { continue };
             if let Some(at) = memchr::memmem::find(&bytes, &lost.json) {
                 bytes[at] ^= 1;
                 std::fs::write(&path, bytes).expect("written");
+                spoilt += 1;
             }
         }
+        assert_eq!(spoilt, 1);
         let history: History = Box::new(|_| Ok(()));
         let feed = Feed::start(&folder.0, Options::default(), &spool, &clock, &telemetry, history);
         let feed = feed.expect("a feed");

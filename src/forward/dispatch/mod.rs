@@ -117,6 +117,17 @@ pub(super) struct Dispatch {
     news: Notify,
 }
 
+/// What waited for one that is off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    /// Up to where it was counted.
+    pub(super) next: u64,
+    /// Frames with something for it, up to there: what follows counts whole.
+    pub(super) frames: u64,
+    /// Whether there is no time for more.
+    pub(super) is_over: bool,
+}
+
 impl Dispatch {
     pub(super) fn new(spool: &Spool) -> Self {
         let (progress, _) = watch::channel(0);
@@ -154,17 +165,12 @@ impl Dispatch {
         Ok(())
     }
 
-    /// A record is gone, or off: it has no place any more, and loses what waited, so many frames if somebody counted
-    /// them. With the last one the dispatcher ends. `false`: they were counted up to `next`, and there is more by now.
-    pub(super) fn leave(
-        &self,
-        scope: Scope,
-        record: Uuid,
-        next: Option<u64>,
-        counted: Option<u64>,
-    ) -> bool {
+    /// A record is gone, or off: it has no place any more, and loses what waited, as far as somebody counted that. With
+    /// the last one the dispatcher ends. `false`: there is more to count by now.
+    pub(super) fn leave(&self, scope: Scope, record: Uuid, counted: Option<Counted>) -> bool {
         let mut state = self.lock();
-        if state.is_reading && next.is_some_and(|next| next < state.place) {
+        let goes_on = |counted: Counted| !counted.is_over && counted.next < state.place;
+        if state.is_reading && counted.is_some_and(goes_on) {
             return false;
         }
         if let Some(ward) = state.wards.get_mut(&scope) {
@@ -174,11 +180,14 @@ impl Dispatch {
                 state.wards.remove(&scope);
             }
         }
-        // What the dispatcher has not looked at may still be for it, once it is on again.
-        let place = Some(state.place).filter(|_| state.is_reading);
-        let last =
-            place.map_or_else(|| self.spool.status().durable, |place| place.saturating_sub(1));
-        self.spool.let_go(&track_of(record), last, counted);
+        // What the dispatcher has not looked at may still be for it, once it is on again, unless it begins anew then.
+        let last = if state.is_reading && !state.wards.is_empty() {
+            state.place.saturating_sub(1)
+        } else {
+            self.spool.status().durable
+        };
+        let told = |Counted { next, frames, .. }: Counted| frames + (last + 1).saturating_sub(next);
+        self.spool.let_go(&track_of(record), last, counted.map(told));
         if state.wards.is_empty() && state.is_reading {
             (state.reader, state.is_reading) = (None, false);
             self.spool.forget(DISPATCHER);

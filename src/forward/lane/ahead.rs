@@ -23,7 +23,7 @@ struct Open {
 
 /// What of a frame is done with, though its cursor stands before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Done {
+pub(in crate::forward) struct Done {
     /// When the frame came: another spool's frame of the same sequence is another one.
     received: i64,
     /// The places of events; without them, all.
@@ -31,13 +31,18 @@ pub(super) struct Done {
 }
 
 impl Done {
+    /// Whether it is this frame.
+    pub(super) fn is_of(&self, kept: &Kept) -> bool {
+        self.received == kept.received.micros()
+    }
+
     pub(super) fn has(&self, event: u32) -> bool {
         self.events.as_ref().is_none_or(|events| events.binary_search(&event).is_ok())
     }
 }
 
 /// By sequence.
-pub(super) type Holes = BTreeMap<u64, Done>;
+pub(in crate::forward) type Holes = BTreeMap<u64, Done>;
 
 /// A lane's cursor with what is done beyond it.
 #[derive(Debug, Default)]

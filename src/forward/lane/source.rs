@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::watch::Receiver;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::ahead::Holes;
+use crate::event::Event;
+use crate::forward::destination::Destination;
 use crate::forward::dispatch::{Dispatch, Seat, Seats, Sleeper};
 use crate::spool::{Interest, Kept, Reader, Spool, SpoolError, Start, track_of};
 
 /// Frames and bytes that are counted together.
-const COUNT_FRAMES: usize = 1000;
+const COUNT_FRAMES: usize = 100;
 const COUNT_BYTES: usize = 4 << 20;
 
 /// A lane's frames.
@@ -42,6 +45,19 @@ enum Stance {
     Asleep(OwnedSemaphorePermit),
     /// The same for good.
     Gone,
+}
+
+/// Whether a frame has something for a destination that it does not have yet.
+fn waits(destination: &Destination, kept: &Kept, done: &Holes) -> bool {
+    let done = done.get(&kept.sequence).filter(|done| done.is_of(kept));
+    let is_done = |place: u32| done.is_some_and(|done| done.has(place));
+    let holds = |event: &Event| {
+        let condition = destination.condition.as_ref();
+        condition.is_none_or(|condition| condition.holds(&event.json).unwrap_or(false))
+    };
+    (0..)
+        .zip(&kept.events)
+        .any(|(place, event)| !is_done(place) && destination.wants(kept, event) && holds(event))
 }
 
 /// A record's reader.
@@ -104,12 +120,13 @@ impl Woken {
     }
 
     /// Counts on, up to where the dispatcher is, but no longer than that: where it came to, and how many frames have
-    /// something for it.
+    /// something for it that is not `done` with.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub(in crate::forward) async fn count(
         &mut self,
+        done: &Holes,
         until: Instant,
     ) -> Result<(u64, u64), SpoolError> {
         let destination = Arc::clone(&self.sleeper.destination);
@@ -123,10 +140,11 @@ impl Woken {
             if reader.position() >= end || Instant::now() >= until {
                 return Ok((reader.position(), count));
             }
-            let kept = reader.take(COUNT_FRAMES, COUNT_BYTES, end).await?;
-            let is_for_it =
-                |kept: &&Kept| kept.events.iter().any(|event| destination.wants(kept, event));
-            count += kept.iter().filter(is_for_it).count() as u64;
+            let taken = timeout_at(until, reader.take(COUNT_FRAMES, COUNT_BYTES, end)).await;
+            let Ok(kept) = taken else { return Ok((reader.position(), count)) };
+            count += kept?.iter().filter(|kept| waits(&destination, kept, done)).count() as u64;
+            // Expressions take their time.
+            tokio::task::yield_now().await;
         }
     }
 

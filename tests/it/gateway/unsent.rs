@@ -42,12 +42,14 @@ impl Served {
 
 #[test]
 fn what_waits_for_a_destination_that_is_disabled_is_told_as_dropped() {
-    let (served, webhook) = Served::with_dead_shop(&["--on-full", "hold"]);
+    let few = ["--on-full", "hold", "--where", "event.payload.order < 3"];
+    let (served, webhook) = Served::with_dead_shop(&few);
     let ids = served.orders(&webhook, [1, 2]);
     for id in &ids {
         served.explained_until(id, "waiting");
     }
-    // These are for others.
+    // These are for others, or for nobody.
+    served.orders(&webhook, [3, 4, 5]);
     (0..5).for_each(|_| drop(served.webhook(TEMPLATE)));
     let (code, said) = served.refused(&["destination", "update", "shop", "--disable"], &served.key);
     assert_eq!(code, 0, "{said}");
