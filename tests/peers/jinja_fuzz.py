@@ -147,7 +147,9 @@ KNOWN = [
     (
         "what Jinja evaluates when it compiles",
         "a constant that cannot be sliced is undefined there; here only where all of it is constant at a glance",
-        lambda source, python, ours: "cannot be sliced" in ours[1] or "not subscriptable" in python[1],
+        lambda source, python, ours: "cannot be sliced" in ours[1]
+        or re.search("not subscriptable|unhashable type: 'slice'", python[1]) is not None
+        or "cannot be the key of a dict" in ours[1],
     ),
     (
         "names set behind a block that reads them",
@@ -182,15 +184,20 @@ KNOWN = [
     (
         "recursive loops in each other",
         "`loop.depth` counts the loop around, too",
-        lambda source, python, ours: source.count(" recursive") > 1 and "loop.depth" in source,
+        lambda source, python, ours: " recursive" in source
+        and source.count(" for ") > 1
+        and "loop.depth" in source,
     ),
     (
         "addresses",
         "what has an address in Python is shown without it, and is shorter",
-        lambda source, python, ours: re.search("<(buil|gene|func)", ours[1], re.IGNORECASE) is not None,
+        lambda source, python, ours: re.search("<(buil|gene|func)", ours[1], re.IGNORECASE) is not None
+        or (METHOD.search(source) and "|length" in source and python[1].isdigit() and ours[1].isdigit()),
     ),
 ]
 
+# A method of a text or a row that is printed and not called.
+METHOD = re.compile(r"""(\.|\[')(get|format|count|index|items|keys|values|title|join)('\])? *-?\}\}""")
 GLOBAL_SET = re.compile(r"\{%[-+]?\s*set\s+(i|s|l|d)\b")
 
 

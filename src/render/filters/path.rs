@@ -3,7 +3,7 @@
 
 use minijinja::{Error, Value};
 
-use super::super::chars::is_digit;
+use super::super::chars::{decimal_value, is_digit};
 use super::super::lookup::item;
 use super::super::value::{Kind, fault, is_undefined, kind, marked};
 
@@ -54,8 +54,11 @@ fn step(name: &str) -> Result<Value, Error> {
     if name.is_empty() || !name.chars().all(is_digit) {
         return Ok(Value::from(name));
     }
-    let place = name.parse::<i64>();
-    place.map(Value::from).map_err(|_| fault(format!("'{name}' is no place in a list")))
+    // Of any script, as Python reads them.
+    let value = |c: char| decimal_value(c).and_then(|value| char::from_digit(value, 10));
+    let place = name.chars().map(value).collect::<Option<String>>();
+    let place = place.and_then(|digits| digits.parse::<i64>().ok());
+    place.map(Value::from).ok_or_else(|| fault(format!("'{name}' is no place in a list")))
 }
 
 /// A key for comparing: strings in lower case, unless case matters.
