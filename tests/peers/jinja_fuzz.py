@@ -192,12 +192,13 @@ KNOWN = [
         "addresses",
         "what has an address in Python is shown without it, and is shorter",
         lambda source, python, ours: re.search("<(buil|gene|func)", ours[1], re.IGNORECASE) is not None
-        or (METHOD.search(source) and "|length" in source and python[1].isdigit() and ours[1].isdigit()),
+        or (METHOD.search(source) and "|length" in source and NUMBER.sub("0", python[1]) == NUMBER.sub("0", ours[1])),
     ),
 ]
 
 # A method of a text or a row that is printed and not called.
 METHOD = re.compile(r"""(\.|\[')(get|format|count|index|items|keys|values|title|join)('\])? *-?\}\}""")
+NUMBER = re.compile(r"\d+")
 GLOBAL_SET = re.compile(r"\{%[-+]?\s*set\s+(i|s|l|d)\b")
 
 
