@@ -204,11 +204,14 @@ impl Api {
         let sleeps = || spool.lag(DISPATCHER).filter(|_| record.flag("enabled"));
         let lag = spool.lag(&track_of(record.id)).or_else(sleeps);
         let note = self.notes.of(record.id);
-        told["status"] = lag.map_or(Value::Null, |lag| {
+        let dropped = spool.lost_by(&track_of(record.id));
+        // One that is off has nothing that waits; what it lost and what lies parked stays known.
+        let is_known = || (parked > 0 || dropped > 0).then(Default::default);
+        told["status"] = lag.or_else(is_known).map_or(Value::Null, |lag| {
             json!({
                 "frames_behind": lag.frames,
                 "age_seconds": lag.age.as_secs_f64(),
-                "frames_dropped": spool.lost_by(&track_of(record.id)),
+                "frames_dropped": dropped,
                 "parked": parked,
                 "fault": note.fault,
                 "pace_share": note.share.unwrap_or(1.0),

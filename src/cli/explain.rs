@@ -40,7 +40,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let remote = args.access.workspace().await?;
         let path = format!("explain?id={}", utf8_percent_encode(&args.id, NON_ALPHANUMERIC));
         let told = remote.call(Method::GET, &path, None).await;
-        let told = told.map_err(|failure| failure.about(&args.id))?;
+        let told = told.map_err(|failure| match failure {
+            Failure::NotFound(_) => Failure::NotFound(format!(
+                "nothing is known of {:?} in this workspace; hookgate request ls and hookgate event ls list what \
+                 there is",
+                args.id
+            )),
+            failure => failure.about(&args.id),
+        })?;
         args.listing.record(&told, &lines(&told))
     })
 }

@@ -175,7 +175,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     }
     tracing::info!(address = %gateway.admin_address(), "listening for the operator");
     if config.forward.is_empty() {
-        tracing::warn!("no destination is set: events are kept, and forwarded nowhere");
+        tracing::info!("the operator has set no destination: those of workspaces alone get events");
     }
     notify("READY=1");
     signals.stop(|| gateway.reopen()).await;

@@ -13,7 +13,7 @@ use crate::cli::output::Failure;
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Facts {
     /// Only events of this name, or that begin so: `shop.*`; may be given again
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = event_name)]
     event: Vec<String>,
     /// Only events that this file's filter matches, the JSON that `events/filter` takes; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "event")]
@@ -187,6 +187,16 @@ enum Ordering {
 enum OnFull {
     DropOldest,
     Hold,
+}
+
+fn event_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => {
+            Err("names no event: `shop.*` names those that begin so, --all-events takes all"
+                .to_owned())
+        }
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

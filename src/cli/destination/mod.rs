@@ -165,8 +165,11 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             Command::Delete { which, yes } => {
                 let (remote, destination) = which.find().await?;
                 let (name, id) = (text(&destination, "name"), text(&destination, "id"));
-                prompt::confirm(&format!("delete the destination {name:?} ({id})"), *yes)?;
-                remote.call(Method::DELETE, &format!("destinations/{id}"), None).await.map(drop)
+                let lost = left(&destination);
+                prompt::confirm(&format!("delete the destination {name:?} ({id}){lost}"), *yes)?;
+                remote.call(Method::DELETE, &format!("destinations/{id}"), None).await?;
+                say(&format!("deleted the destination {name:?} ({id}){lost}"));
+                Ok(())
             }
         }
     })
@@ -299,6 +302,17 @@ fn state_and_fault(destination: &Value) -> String {
     }
 }
 
+/// What goes with one that is deleted.
+fn left(destination: &Value) -> String {
+    let count = |name: &str| destination["status"][name].as_u64().unwrap_or(0);
+    match (count("frames_behind"), count("parked")) {
+        (0, 0) => String::new(),
+        (waits, parks) => {
+            format!(", and let go of {waits} requests that wait and {parks} parked events")
+        }
+    }
+}
+
 /// Events that lie parked for it, if any.
 fn parked(destination: &Value) -> String {
     let count = destination["status"]["parked"].as_u64().filter(|count| *count > 0);
@@ -320,7 +334,12 @@ fn dropped(destination: &Value) -> String {
 /// The share of its pace at which it goes, unless that is all of it.
 fn slowed(destination: &Value) -> String {
     let share = destination["status"]["pace_share"].as_f64().filter(|share| *share < 1.0);
-    let words = |share: f64| format!("{:.0} % of its pace: it takes no more now", 100.0 * share);
+    let words = |share: f64| {
+        format!(
+            "{:.0} % of its pace: its answers slowed it; each that is good quickens it",
+            100.0 * share
+        )
+    };
     share.map(words).unwrap_or_default()
 }
 

@@ -62,6 +62,7 @@ fn what_waits_for_a_destination_that_is_disabled_is_told_as_dropped() {
         }
     };
     dropped(&served);
+    assert_eq!(served.shop()["status"]["frames_dropped"], 2, "off, and told: {}", served.shop());
     served.answered(&["destination", "update", "shop", "--enable"]);
     dropped(&served);
     assert_eq!(served.shop()["status"]["frames_dropped"], 2, "{}", served.shop());
