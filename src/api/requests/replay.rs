@@ -16,6 +16,7 @@ use crate::api::events::frames;
 use crate::api::problem::Problem;
 use crate::api::{Api, Call};
 use crate::catalogue::{self, REPLAYED, Values, WEBHOOK};
+use crate::clock::Time;
 use crate::event::Event;
 use crate::feed::{Outcome, Request, Requests};
 use crate::filter::Order;
@@ -71,6 +72,14 @@ pub(super) struct Slice {
     after: Option<Uuid>,
 }
 
+/// When the oldest request came that is kept, once any was let go of.
+fn kept_since(oldest: u64, mut picker: Picker) -> Option<Time> {
+    if oldest <= 1 {
+        return None;
+    }
+    picker.take(oldest).ok()?.map(|kept| kept.received)
+}
+
 /// What a slice is made with.
 struct Work {
     requests: Requests,
@@ -114,9 +123,11 @@ impl Api {
         // Of what was kept when it was asked: there is always something that came since.
         let behind = self.events.feed.behind(durable);
         let turn = self.trials.acquire().await;
-        let slice = tokio::task::spawn_blocking(move || work.run()).await;
+        let (oldest, picker) = (self.events.spool.oldest(), self.events.spool.picker());
+        let work = move || Ok::<_, Problem>((work.run()?, kept_since(oldest, picker)));
+        let worked = tokio::task::spawn_blocking(work).await;
         drop(turn);
-        let mut slice = slice.map_err(|_| Problem::Engine)??;
+        let (mut slice, kept_since) = worked.map_err(|_| Problem::Engine)??;
         let (mut emitted, mut known) = (0, 0);
         if matches!(mode, Mode::Emit | Mode::Count) {
             known = self.leave_out_known(call, &mut slice).await?;
@@ -132,6 +143,9 @@ impl Api {
         }
         let mut told = slice.tell((emitted, known, behind), &json!(slice.after), false);
         told["durable"] = durable.into();
+        let since = said("since").and_then(Time::parse);
+        let is_cut = |kept: &Time| since.is_none_or(|since| since < *kept);
+        told["kept_since"] = kept_since.filter(is_cut).map(|kept| kept.to_string()).into();
         if mode != Mode::Render {
             return Ok(Reply::json(StatusCode::OK, told.to_string()));
         }

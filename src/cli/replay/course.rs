@@ -56,6 +56,9 @@ struct Slice<'a> {
     /// The newest frame that was kept when this was asked; nothing from earlier releases.
     #[serde(default)]
     durable: Option<u64>,
+    /// When the oldest kept request came, if that is after what was asked for.
+    #[serde(default)]
+    kept_since: Option<String>,
     failures: Vec<Value>,
     #[serde(default)]
     undecided: u64,
@@ -96,6 +99,8 @@ pub(super) struct Course<'a> {
     shown: Instant,
     /// When it was last said that the destination is waited for.
     waiting: Option<Instant>,
+    /// Whether it was said from when on requests are kept.
+    has_said_since: bool,
 }
 
 impl<'a> Course<'a> {
@@ -125,6 +130,7 @@ impl<'a> Course<'a> {
             is_watched,
             shown: now,
             waiting: None,
+            has_said_since: false,
         })
     }
 
@@ -187,6 +193,7 @@ impl<'a> Course<'a> {
                 tokio::time::sleep(FILLED_PAUSE).await;
                 continue;
             }
+            self.say_since_when(slice.kept_since);
             let refused = self.hand_on(&slice.events).await?;
             self.tell(&slice.failures);
             self.warn(&slice.redactions);
@@ -214,6 +221,16 @@ impl<'a> Course<'a> {
             self.show(tally);
             self.pace().await;
         }
+    }
+
+    /// Says once that requests of the time meant may be kept no longer.
+    fn say_since_when(&mut self, kept_since: Option<String>) {
+        let Some(kept_since) = kept_since.filter(|_| !self.has_said_since) else { return };
+        say(&format!(
+            "requests from before {kept_since} are kept no longer, and not counted here: `hookgate event ls --event \
+             prefect-cloud.webhook.failed` lists those that failed"
+        ));
+        self.has_said_since = true;
     }
 
     /// Says, now and then, what it waits for.

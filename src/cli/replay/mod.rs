@@ -27,7 +27,8 @@ moment of their request. Signatures of senders are not looked at again. Where a 
 kept, the template sees [redacted]; a warning names the first such requests, and where.
 
 Left out, and told with their number: requests that fail still, that are kept no longer, that are of a webhook that is
-gone (it has no template any more), and those that --where fails on.
+gone (it has no template any more), and those that --where fails on. Of what the spool let go of before it began, it
+says only from when on requests are kept.
 
 Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests are left out, or the address did not
 take all events.

@@ -107,6 +107,11 @@ fn what_the_spool_let_go_is_gone() {
     assert!(gone.text().contains("spool.retention_seconds"), "{}", gone.text());
     let (code, said) = served.refused(&["request", "show", &first], &served.key);
     assert!(code == 1 && said.contains("kept no longer"), "{code}: {said}");
+    let all = ["replay", "--since", "2000-01-01T00:00:00Z", "--dry-run"];
+    let (code, said) = served.refused(&all, &served.key);
+    assert!(code == 0 && said.contains("are kept no longer, and not counted"), "{code}: {said}");
+    let (code, said) = served.refused(&["replay", "--since", "1s", "--dry-run"], &served.key);
+    assert!(code == 0 && !said.contains("kept no longer"), "{code}: {said}");
     let rows = served.rows("");
     assert!(rows.iter().all(|row| row["id"] != first.as_str()), "it is listed no more");
     let exported = served.answered(&["request", "export"]);
