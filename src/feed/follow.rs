@@ -385,7 +385,9 @@ impl Follower {
         if is_large && run.cut.elapsed() >= CUT_EVERY {
             let is_long = log > CUT_TIMES * log_max && run.waited.elapsed() >= CUT_LONG_EVERY;
             run.index.cut_log(if is_long { CUT_WAIT_MAX } else { CUT_WAIT })?;
-            run.waited = if is_long { Instant::now() } else { run.waited };
+            if is_long {
+                run.waited = Instant::now();
+            }
             run.cut = Instant::now();
         }
         if run.retained.elapsed() >= RETAIN_EVERY {

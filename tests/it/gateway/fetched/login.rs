@@ -129,17 +129,23 @@ fn a_key_that_is_not_told_is_asked_for_seldom_and_one_that_ended_counts_no_more(
     assert!(hosts.iter().all(|asked| asked.starts_with("sandbox.plaid.com:443 ")), "{hosts:?}");
 }
 
-#[test]
-fn a_secret_that_is_replaced_keeps_nobody_out_whose_key_is_still_to_be_fetched() {
-    let issuer = Issuer::new(KEY);
+/// One that tells the issuer's key to whoever asks as it should, and refuses all others.
+fn far_telling(issuer: &Issuer, is_right: impl Fn(&str) -> bool + Send + Sync + 'static) -> Far {
     let told = issuer.told(&Value::Null);
     let far = Far::start(|_, _| Said::Nothing);
     let said = Arc::clone(&far.said);
     far.say(move |_, _| {
         let said = said.lock().expect("no panic");
-        let is_over = said.last().is_some_and(|(_, body)| body.contains("client-old"));
-        if is_over { answer("400 Bad Request", "", b"{}") } else { ok(&told) }
+        let is_told = said.last().is_some_and(|(_, body)| is_right(body));
+        if is_told { ok(&told) } else { answer("400 Bad Request", "", b"{}") }
     });
+    far
+}
+
+#[test]
+fn a_secret_that_is_replaced_keeps_nobody_out_whose_key_is_still_to_be_fetched() {
+    let issuer = Issuer::new(KEY);
+    let far = far_telling(&issuer, |body| !body.contains("client-old"));
     let served = served(&far);
     // A key of somebody else beside the login, then a login that counts no more; in either order.
     let given = String::from_utf8(Issuer::new(OTHER).keys()).expect("text");
@@ -165,14 +171,7 @@ fn a_secret_that_is_replaced_keeps_nobody_out_whose_key_is_still_to_be_fetched()
 #[test]
 fn whoever_invents_names_of_keys_keeps_no_new_key_of_others_from_being_fetched() {
     let issuer = Issuer::new(KEY);
-    let told = issuer.told(&Value::Null);
-    let far = Far::start(|_, _| Said::Nothing);
-    let said = Arc::clone(&far.said);
-    far.say(move |_, _| {
-        let said = said.lock().expect("no panic");
-        let is_known = said.last().is_some_and(|(_, body)| body.contains(KEY));
-        if is_known { ok(&told) } else { answer("400 Bad Request", "", b"{}") }
-    });
+    let far = far_telling(&issuer, |body| body.contains(KEY));
     let proxy = far.proxy;
     let served = Served::start(move |config| {
         config.egress.proxy = Some(format!("http://{proxy}"));
