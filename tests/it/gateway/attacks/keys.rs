@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::super::socket::Client;
-use super::{Served, TAKES_ALL, hook};
+use super::{Served, TAKES_ALL, hook, near};
 
 const CORRECT: &str = "correct horse battery";
 /// Of one peer in a minute by default.
@@ -145,8 +145,7 @@ fn whoever_guesses_the_key_of_a_webhook_is_soon_told_to_wait() {
             "who shows none guesses not"
         );
     }
-    let near = |number: usize| format!("{}{number:02}", &key[..key.len() - 2]);
-    let answers: Vec<_> = (0..TRIES).map(|number| post(&near(number))).collect();
+    let answers: Vec<_> = (0..TRIES).map(|number| post(&near(&key, number))).collect();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     let damped = wrong(&statuses);
     assert!((WRONG_KEYS..TRIES).contains(&damped), "{statuses:?}");
@@ -163,15 +162,16 @@ fn whoever_guesses_the_key_of_a_webhook_is_soon_told_to_wait() {
 fn whoever_guesses_keys_at_a_websocket_is_soon_told_so() {
     let served = Served::start(|_| ());
     let path = format!("{}/events/in", served.api);
-    let near = |number: usize| format!("{}{number:02}", &served.key[..served.key.len() - 2]);
     let ends: Vec<_> = (0..TRIES)
-        .map(|number| served.greeting(&path, &[], &json!(near(number))).expect("a close"))
+        .map(|number| {
+            served.greeting(&path, &[], &json!(near(&served.key, number))).expect("a close")
+        })
         .collect();
     assert!(ends.iter().all(|end| end.0 == 1008), "{ends:?}");
     let wrong = ends.iter().take_while(|end| end.1 == "Invalid token").count();
     assert!((WRONG_KEYS..TRIES).contains(&wrong), "{ends:?}");
     assert_eq!(ends[wrong].1, "Invalid token, one too many");
-    let bearer = format!("Bearer {}", near(0));
+    let bearer = format!("Bearer {}", near(&served.key, 0));
     let refused = served.connect(&path, &[("authorization", &*bearer)]).err().expect("refused");
     assert_eq!(refused.status, 429, "the same budget before it switches");
     assert!(refused.head.to_lowercase().contains("retry-after"), "{}", refused.head);

@@ -36,6 +36,13 @@ fn tell(address: SocketAddr, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// One of many keys that are not `key`, whatever that ends in, but for three letters.
+fn near(key: &str, number: usize) -> String {
+    let (start, end) = key.split_at(key.len() - 3);
+    let other = if end.starts_with('x') { 'y' } else { 'x' };
+    format!("{start}{other}{number:02}")
+}
+
 /// The statuses of all answers in `text`.
 fn statuses(text: &str) -> Vec<u16> {
     text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().expect("a status")).collect()
