@@ -15,7 +15,7 @@ use crate::journal::{Disk as _, RealDisk};
 /// The lock of a data folder, held until it is dropped.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -40,7 +40,7 @@ impl FolderLock {
         if let Err(fault) = written {
             tracing::warn!(%fault, path = %path.display(), "the pid could not be written");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Makes sure that nobody holds the folder while the value lives; changes nothing, not even a folder's contents.
@@ -51,11 +51,18 @@ impl FolderLock {
         match File::open(file(data)) {
             Ok(mut file) => {
                 hold(&mut file, data, FlockOperation::NonBlockingLockShared)?;
-                Ok(Some(Self { _file: file }))
+                Ok(Some(Self { file }))
             }
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(fault) => Err(refuse(data, &fault)),
         }
+    }
+}
+
+impl Drop for FolderLock {
+    /// Closing is not enough: a process that is being started has all that is open until it becomes its program.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -115,6 +122,18 @@ mod tests {
             assert!(fault.contains(&format!("belongs to user {owner}")), "{fault}");
             assert!(fault.contains("chown"), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_lock_that_is_dropped_is_free_even_while_a_process_that_begins_has_it_open() {
+        let data = std::env::temp_dir().join(format!("hookgate-dropped-{}", std::process::id()));
+        let lock = FolderLock::take(&data).expect("a lock");
+        let open = lock.file.try_clone().expect("what a fork has");
+        assert!(FolderLock::take(&data).is_err());
+        drop(lock);
+        drop(FolderLock::take(&data).expect("free"));
+        drop(open);
+        fs::remove_dir_all(data).expect("the folder goes");
     }
 
     #[test]
