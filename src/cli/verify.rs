@@ -57,8 +57,9 @@ pub(super) struct Args {
 
 pub(super) const EXAMPLE: &str = "\
 A case has id, provider, secret, method, url, headers, body (or body_base64), valid, and now: the
-clock in seconds since 1970. Without now no time is judged. A handshake has the reply, too:
-response_status, response_headers, response_body.
+clock in seconds since 1970. Without now no time is judged. A header that comes more than once is
+a list. A handshake has the reply, too: response_status, response_headers, response_body. A request
+that no gateway would take is refused.
 
 Providers of your own are rows [[schemes.NAME.scheme]] of the configuration file, in the form of
 those that come with hookgate; each names its cases, and is checked by them.

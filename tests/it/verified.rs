@@ -233,3 +233,59 @@ fn what_a_certificate_of_ones_own_signs_is_taken_by_it_alone() {
     assert_eq!(told.code, 3, "{}", told.text);
     assert!(told.text.contains("private key"), "{}", told.text);
 }
+
+#[test]
+fn cases_that_others_recorded_are_judged_by_what_they_say() {
+    let desk = Desk::new();
+    let signed = |headers: Value| json!({"provider": "github", "secret": "secret-0123456789", "headers": headers, "body": "{\"n\":2}", "valid": true});
+    let tag = "sha256=3f0ba836213eb37f67e384b28032ba4a45f956b59645d25bfeb87df12421e72d";
+    let with = |mut case: Value, more: Value| {
+        let more = more.as_object().expect("an object").clone();
+        case.as_object_mut().expect("an object").extend(more);
+        case
+    };
+    let good = signed(json!({"X-Hub-Signature-256": tag}));
+    let graph = json!({"provider": "microsoft-graph", "url": "https://h.example/?validationToken=a",
+        "secret": null, "valid": true, "response_status": 200, "response_body": "a"});
+    let strava = json!({"provider": "strava", "method": "GET", "secret": "word", "valid": true,
+        "url": "https://h.example/?hub.mode=subscribe&hub.challenge=c&hub.verify_token=word",
+        "response_status": 200});
+    let lines = [
+        // What is null is not there; moments and names may be numbers.
+        with(good.clone(), json!({"method": null, "url": null, "now": 1_790_000_000.5})),
+        with(good.clone(), json!({"expected": null, "parameters": null, "response_headers": null})),
+        with(good.clone(), json!({"secret": ["another-0123456789", "secret-0123456789"]})),
+        // An address is no setting where the provider has none.
+        with(good, json!({"url": "https://h.example/hooks/a?b=c"})),
+        // A header that comes twice is a list.
+        with(signed(json!({"X-Hub-Signature-256": [tag, tag]})), json!({"valid": false})),
+        // What no gateway takes is refused, as recorded.
+        with(signed(json!({"X-Hub-Signature-256": "sha256=\n00"})), json!({"valid": false})),
+        json!({"provider": "braintree", "secret": "secret-0123456789", "body": "bt_signature=a|b",
+            "valid": false}),
+        // JSON is compared by value, media types without regard of blanks, and of a charset that one lacks.
+        with(
+            graph.clone(),
+            json!({"response_headers": {"Content-Type": "text/plain;charset=UTF-8"}}),
+        ),
+        with(
+            strava.clone(),
+            json!({"response_body": {"hub.challenge": "c"},
+            "response_headers": {"Content-Type": "application/json; charset=utf-8"}}),
+        ),
+    ];
+    let text: Vec<String> = lines.iter().map(Value::to_string).collect();
+    desk.put("right.jsonl", &text.join("\n"));
+    let told = desk.run(&["verify", "--cases", "right.jsonl"]);
+    assert_eq!((told.code, &*told.text), (0, "9 passed, 0 failed\n"));
+    let lines = [
+        with(graph, json!({"response_headers": {"Content-Type": "text/html"}})),
+        with(strava, json!({"response_body": {"hub.challenge": "d"}})),
+        with(signed(json!({"X-Hub-Signature-256": "sha256=\n00"})), json!({})),
+        json!({"provider": "nobody", "valid": false}),
+    ];
+    let text: Vec<String> = lines.iter().map(Value::to_string).collect();
+    desk.put("wrong.jsonl", &text.join("\n"));
+    let told = desk.run(&["verify", "--cases", "wrong.jsonl"]);
+    assert!(told.code == 1 && told.text.ends_with("0 passed, 4 failed\n"), "{}", told.text);
+}

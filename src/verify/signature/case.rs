@@ -7,16 +7,17 @@ use std::io::{self, BufRead, Read as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
 
 use crate::id::Secret;
 use crate::verify::certificate::read_pem;
 
-use super::fault::SchemeFault;
+use super::fault::{Fault, SchemeFault};
 use super::handshake::{Answer, Greeting};
 use super::request::{Parameters, Request};
-use super::{Registry, Verifier};
+use super::{Provider, Registry, Verifier};
 
 /// A recorded request.
 #[derive(Deserialize)]
@@ -26,23 +27,24 @@ pub struct Case {
     pub id: String,
     /// Whose it is.
     pub provider: String,
-    /// What the owner typed.
+    /// What the owner typed: one secret, or several that count at once.
     #[serde(default)]
-    secret: Option<Secrets>,
-    #[serde(default = "post")]
-    method: String,
+    secret: Value,
+    #[serde(default)]
+    method: Option<String>,
     /// The address that the sender knows.
     #[serde(default)]
     url: Option<String>,
+    /// A header that comes more than once is a list.
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Option<BTreeMap<String, Value>>,
     #[serde(default)]
-    body: String,
+    body: Option<String>,
     /// The body, when it is not text.
     #[serde(default)]
     body_base64: Option<String>,
     /// The moment, in seconds since 1970; without it no time is judged.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds")]
     now: Option<i64>,
     /// What was decided.
     pub valid: bool,
@@ -55,32 +57,42 @@ pub struct Case {
     jwk: Option<Value>,
     /// Claims that were agreed.
     #[serde(default)]
-    expected: BTreeMap<String, String>,
+    expected: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     public_key: Option<String>,
     #[serde(default)]
     timestamp_header: Option<String>,
     /// Other settings.
     #[serde(default)]
-    parameters: BTreeMap<String, String>,
+    parameters: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     response_status: Option<u16>,
     #[serde(default)]
-    response_headers: BTreeMap<String, String>,
+    response_headers: Option<BTreeMap<String, Value>>,
+    /// A text, or the JSON that it is.
     #[serde(default)]
-    response_body: Option<String>,
+    response_body: Option<Value>,
 }
 
-/// One secret, or several that count at once.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Secrets {
-    One(String),
-    Many(Vec<String>),
+/// A moment may have a fraction, which no clock here looks at.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(from)? else { return Ok(None) };
+    let text = number.to_string();
+    let whole = text.split('.').next().and_then(|whole| whole.parse().ok());
+    whole.map(Some).ok_or_else(|| D::Error::custom(format!("now is {number}, and no seconds")))
 }
 
-fn post() -> String {
-    "POST".to_owned()
+/// Those of a list, or the one that stands alone. What is no text is the JSON that it is.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values.iter().map(text).collect(),
+        value => vec![text(value)],
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Longest line of a file of cases.
@@ -175,7 +187,9 @@ impl Case {
             }
             Ok(Greeting::Refused(status, fault)) => self.refused(status, &fault.to_string()),
             Ok(_) => Outcome::Wrong("it was accepted, and should have been refused".to_owned()),
-            Err(fault) => Outcome::Wrong(fault),
+            // No gateway takes such a request, or makes such a webhook.
+            Err(Unfit::Refused(_)) if !self.valid => Outcome::Right,
+            Err(Unfit::Refused(what) | Unfit::Case(what)) => Outcome::Wrong(what),
         }
     }
 
@@ -192,7 +206,7 @@ impl Case {
     }
 
     /// The answer to a handshake, nothing for a verified request, or the refusal.
-    fn decide(&self, registry: &Registry) -> Result<Greeting, String> {
+    fn decide(&self, registry: &Registry) -> Result<Greeting, Unfit> {
         let met = self.meet(registry, |verifier, request, certificate| {
             match verifier.greet(request, &certificate, self.now) {
                 Greeting::None => match verifier.judge(request, &certificate, self.now) {
@@ -203,7 +217,7 @@ impl Case {
             }
         })?;
         // A secret that cannot be used never verifies.
-        Ok(met.unwrap_or(Greeting::Refused(401, NO_SECRET)))
+        Ok(met.unwrap_or(Greeting::Refused(401, Fault::NoSecret)))
     }
 
     /// What `ask` finds of the request with the provider's rows; nothing when the secret cannot be used.
@@ -211,17 +225,15 @@ impl Case {
         &self,
         registry: &Registry,
         ask: impl FnOnce(Verifier, &Request<'_>, Option<&[u8]>) -> R,
-    ) -> Result<Option<R>, String> {
-        let method = Method::from_bytes(self.method.as_bytes()).map_err(|_| "no method")?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let bad = || format!("no header: {name}");
-            let named = HeaderName::try_from(name).map_err(|_| bad())?;
-            headers.append(named, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?);
-        }
+    ) -> Result<Option<R>, Unfit> {
+        let method = self.method.as_deref().unwrap_or("POST").as_bytes();
+        let method = Method::from_bytes(method).map_err(|_| Unfit::Case("no method".to_owned()))?;
+        let headers = self.headers()?;
         let body = match &self.body_base64 {
-            Some(text) => STANDARD.decode(text).map_err(|_| "body_base64 is no base64")?,
-            None => self.body.clone().into_bytes(),
+            Some(text) => STANDARD
+                .decode(text)
+                .map_err(|_| Unfit::Case("body_base64 is no base64".to_owned()))?,
+            None => self.body.clone().unwrap_or_default().into_bytes(),
         };
         let query = self.url.as_deref().and_then(|url| url.split_once('?')).map(|(_, query)| query);
         let shown = self.cert_pem.as_deref().and_then(|pem| read_pem(pem.as_bytes()));
@@ -233,8 +245,10 @@ impl Case {
             slug: None,
             certificate: shown.as_ref(),
         };
-        let provider = registry.find(&self.provider).map_err(|fault| fault.to_string())?;
-        let made = Verifier::new(&self.provider, provider, &self.secrets(), self.settings(), None);
+        let found = registry.find(&self.provider);
+        let provider = found.map_err(|fault| Unfit::Case(fault.to_string()))?;
+        let settings = self.settings(provider);
+        let made = Verifier::new(&self.provider, provider, &self.secrets(), settings, None);
         let certificate = self.cert_pem.as_deref().map(str::as_bytes);
         match made {
             Ok(verifier) => {
@@ -242,8 +256,22 @@ impl Case {
                 Ok(Some(ask(verifier, &request, certificate)))
             }
             Err(SchemeFault::Secret { .. }) => Ok(None),
-            Err(fault) => Err(fault.to_string()),
+            Err(fault @ SchemeFault::Row(_)) => Err(Unfit::Case(fault.to_string())),
+            Err(fault) => Err(Unfit::Refused(fault.to_string())),
         }
+    }
+
+    fn headers(&self) -> Result<HeaderMap, Unfit> {
+        let mut headers = HeaderMap::new();
+        for (name, values) in self.headers.iter().flatten() {
+            let bad = || Unfit::Refused(format!("no header: {name}"));
+            let named = HeaderName::try_from(name).map_err(|_| bad())?;
+            for value in texts(values) {
+                let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?;
+                headers.append(&named, value);
+            }
+        }
+        Ok(headers)
     }
 
     #[cfg(test)]
@@ -253,42 +281,42 @@ impl Case {
 
     fn secrets(&self) -> Vec<Secret> {
         let keys = self.jwks.as_ref().or(self.jwk.as_ref()).map(Value::to_string);
-        match (keys, &self.secret) {
-            (Some(keys), _) => vec![Secret::new(keys)],
-            (None, Some(Secrets::One(secret))) => vec![Secret::new(secret)],
-            (None, Some(Secrets::Many(secrets))) => secrets.iter().map(Secret::new).collect(),
-            (None, None) => Vec::new(),
-        }
+        let secrets = keys.map_or_else(|| texts(&self.secret), |keys| vec![keys]);
+        secrets.iter().map(Secret::new).collect()
     }
 
-    fn settings(&self) -> Parameters {
-        let mut settings = self.parameters.clone();
-        settings.extend(self.expected.clone());
+    fn settings(&self, provider: &Provider) -> Parameters {
+        let given = self.parameters.iter().chain(&self.expected).flatten();
+        let mut settings: Parameters =
+            given.map(|(name, value)| (name.clone(), text(value))).collect();
+        // An address is recorded for its query, too.
+        let url = self.url.as_ref().filter(|_| provider.settings().contains("url"));
         let named = [
-            ("url", &self.url),
-            ("public_key", &self.public_key),
-            ("timestamp_header", &self.timestamp_header),
+            ("url", url),
+            ("public_key", self.public_key.as_ref()),
+            ("timestamp_header", self.timestamp_header.as_ref()),
         ];
-        let given = named.into_iter().filter_map(|(name, value)| {
-            value.as_ref().map(|value| (name.to_owned(), value.clone()))
-        });
+        let given =
+            named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
         settings.extend(given);
         settings
     }
 
-    /// JSON by value, headers by those recorded; a media type without parameters stands for any.
+    /// JSON by value, headers by those recorded; a media type without parameters stands for any, on either side.
     fn compare(&self, answer: &Answer) -> Outcome {
         if let Some(recorded) = self.response_status.filter(|status| *status != answer.status) {
             return Outcome::Wrong(format!("status {}, recorded is {recorded}", answer.status));
         }
-        for (name, recorded) in &self.response_headers {
+        for (name, recorded) in self.response_headers.iter().flatten() {
+            let recorded = text(recorded);
             let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
-            let bare = value.and_then(|value| value.split(';').next());
-            if value != Some(recorded) && bare != Some(recorded) {
+            let is_type = name.eq_ignore_ascii_case("content-type");
+            let is_same = |value| value == recorded || is_type && is_same_type(value, &recorded);
+            if !value.is_some_and(is_same) {
                 return Outcome::Wrong(format!("header {name} is {value:?}, not {recorded:?}"));
             }
         }
-        let Some(recorded) = &self.response_body else { return Outcome::Right };
+        let Some(recorded) = self.response_body.as_ref().map(text) else { return Outcome::Right };
         let json = |text: &[u8]| serde_json::from_slice::<Value>(text).ok();
         let by_value = json(recorded.as_bytes()).is_some_and(|value| {
             (value.is_object() || value.is_array()) && json(&answer.body) == Some(value)
@@ -301,4 +329,20 @@ impl Case {
     }
 }
 
-const NO_SECRET: super::Fault = super::Fault::NoSecret;
+/// Why a case cannot be decided.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// What is recorded is none of a gateway's requests, or of its webhooks.
+    Refused(String),
+    /// The case itself is wrong.
+    Case(String),
+}
+
+fn is_same_type(one: &str, other: &str) -> bool {
+    let parts = |text: &str| {
+        let mut parts = text.splitn(2, ';').map(|part| part.trim().to_ascii_lowercase());
+        (parts.next(), parts.next())
+    };
+    let ((one, its), (other, others)) = (parts(one), parts(other));
+    one == other && (its.is_none() || others.is_none() || its == others)
+}
