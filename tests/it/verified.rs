@@ -237,7 +237,10 @@ fn what_a_certificate_of_ones_own_signs_is_taken_by_it_alone() {
 #[test]
 fn cases_that_others_recorded_are_judged_by_what_they_say() {
     let desk = Desk::new();
-    let signed = |headers: Value| json!({"provider": "github", "secret": "secret-0123456789", "headers": headers, "body": "{\"n\":2}", "valid": true});
+    let signed = |headers: Value| {
+        json!({"provider": "github", "secret": "secret-0123456789", "headers": headers,
+            "body": "{\"n\":2}", "valid": true})
+    };
     let tag = "sha256=3f0ba836213eb37f67e384b28032ba4a45f956b59645d25bfeb87df12421e72d";
     let with = |mut case: Value, more: Value| {
         let more = more.as_object().expect("an object").clone();
