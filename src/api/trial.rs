@@ -30,6 +30,8 @@ struct Draft {
 impl Api {
     /// Renders the template that was sent, or the webhook's own, with the request that was sent.
     pub(super) async fn attempt(&self, call: &Call, content: &Content) -> Result<Reply, Problem> {
+        // Where it delays no webhook; a rendering that runs already is waited for, with nothing made of the content yet.
+        let turn = self.trials.acquire().await;
         let Draft { template, sample } = read(content)?;
         let webhook = match call.verb.effect {
             Effect::Test => Some(self.record(call).await?),
@@ -67,8 +69,6 @@ impl Api {
             };
             trial.to_json(Some(&seen))
         };
-        // Where it delays no webhook; a rendering that runs already is waited for.
-        let turn = self.trials.acquire().await;
         let made = tokio::task::spawn_blocking(work).await;
         drop(turn);
         match made {
