@@ -77,13 +77,18 @@ impl Lane {
         self.follow_signal()
     }
 
-    /// Sets events aside. `false`, after a wait: there was no room; what was called up goes first.
+    /// Sets events aside. `false`: there was no room, and what may go out again from there goes first; when nothing
+    /// may, after a wait.
     async fn shelve(&mut self, all: Vec<Aside>) -> Result<bool, Stopped> {
         let count = all.len() as u64;
         match self.shelf.put(self.id, all).await {
             Ok(counts) => {
                 self.state.parked(count, counts.events);
                 Ok(true)
+            }
+            Err(ShelfError::Full { .. }) if self.hand.has_more() => {
+                self.hand_only = true;
+                Ok(false)
             }
             Err(fault) => self.wait_for_shelf(&fault).await.map(|()| false),
         }

@@ -148,7 +148,7 @@ impl Lane {
         goes_on: bool,
         wait: Option<Duration>,
     ) -> Result<Woken, Stopped> {
-        let reads = goes_on && self.window.may_read();
+        let reads = goes_on && !self.hand_only && self.window.may_read();
         let idle = self.flights.air.is_empty() && !reads;
         let asleep = self.idle();
         let Self { flights, source, seat, news, tempo, .. } = self;

@@ -72,6 +72,11 @@ impl Hand {
         self.at = None;
     }
 
+    /// Whether something of the shelf is in hand, or may come.
+    pub(super) fn has_more(&self) -> bool {
+        self.is_called || self.at.is_some() || !self.lying.is_empty()
+    }
+
     /// Whether what arrived is to leave the shelf.
     fn is_due(&self) -> bool {
         let count = self.arrived.len();
@@ -102,6 +107,7 @@ impl Lane {
         {
             self.take_some(at).await?;
         }
+        self.hand_only &= self.hand.has_more();
         Ok(())
     }
 

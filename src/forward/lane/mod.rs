@@ -91,6 +91,8 @@ pub(super) struct Lane {
     news: Receiver<u64>,
     /// What of it goes out again.
     hand: Hand,
+    /// Nothing else goes meanwhile: the shelf is full, and what is new would have to lie down there.
+    hand_only: bool,
     state: Arc<State>,
     notices: Notices,
     tempo: Tempo,
@@ -170,6 +172,7 @@ impl Lane {
             notes: ground.telemetry.notes(),
             blocked: Blocked::default(),
             hand: Hand::default(),
+            hand_only: false,
             state,
             notices: Notices::of(ground),
             tempo,

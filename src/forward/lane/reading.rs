@@ -38,12 +38,17 @@ impl Lane {
         question: Option<Instant>,
         bounds: Bounds,
     ) -> Result<bool, Stopped> {
-        if self.window.waiting() == 0 {
+        if self.hand_only {
+            if self.window.waiting() == 0 {
+                let due = question.map(|due| due.saturating_duration_since(Instant::now()));
+                self.pause(due.unwrap_or(self.tempo.linger).min(self.tempo.linger)).await?;
+            }
+        } else if self.window.waiting() == 0 {
             self.read(question, bounds).await?;
         } else {
             self.read_ahead(bounds).await;
         }
-        while self.window.lacks() && self.read_more(bounds).await {}
+        while !self.hand_only && self.window.lacks() && self.read_more(bounds).await {}
         Ok(self.window.waiting() > 0)
     }
 
@@ -76,7 +81,7 @@ impl Lane {
 
     /// Reads what is there, if the window has room; whether there was something.
     pub(super) async fn read_ahead(&mut self, bounds: Bounds) -> bool {
-        self.window.wants_more() && self.read_more(bounds).await
+        !self.hand_only && self.window.wants_more() && self.read_more(bounds).await
     }
 
     async fn read_more(&mut self, bounds: Bounds) -> bool {

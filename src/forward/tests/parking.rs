@@ -127,3 +127,35 @@ async fn what_lies_aside_stays_over_a_restart_and_what_is_discarded_lets_the_res
     assert_eq!(server.until_taken(4).await.last(), Some(&23));
     lanes.stop().await;
 }
+
+#[tokio::test]
+async fn a_full_shelf_empties_at_once_when_it_is_called_up() {
+    const ALL: u64 = 12_000;
+    let house = House::new();
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&is_mended);
+    let mut server = Server::start(move |asked| {
+        let bad = !mended.load(Ordering::Relaxed) && asked.body.contains("poison");
+        Some(status(if bad { 422 } else { 204 }))
+    })
+    .await;
+    let of_one = |number| about("one", number, if number == 0 { "poison" } else { "" });
+    for first in (0..ALL).step_by(100) {
+        let events: Vec<_> = (first..first + 100).map(of_one).collect();
+        let frame = Frame::encode(ACCOUNT, None, house.clock.now(), &events, None);
+        house.spool.append(frame).await.expect("a receipt");
+    }
+    // Whoever waited for the shelf instead of emptying it would wait longer than the test.
+    let lanes =
+        house.lanes_at(Tempo { slow: Duration::from_hours(1), ..brisk() }, &[http(&server)]);
+    let is_full =
+        |row: &Status| row.last_fault.as_ref().is_some_and(|fault| fault.contains("lie parked"));
+    until(|| is_full(&lanes.board()()[0]).then_some(())).await;
+    is_mended.store(true, Ordering::Relaxed);
+    assert!(house.shelf.retry(Asked::default()).await.expect("called up") > 9_000);
+    let taken = server.until_taken(ALL as usize).await;
+    let numbers: Vec<u64> = (0..ALL).collect();
+    assert!(taken == numbers, "in order, once each");
+    until(|| (lanes.board()()[0].parked == 0).then_some(())).await;
+    lanes.stop().await;
+}
