@@ -1,10 +1,13 @@
 //! What is said of a destination on the command line. In: flags. Out: the fields of a body; what is not said is not
 //! among them, an empty text empties what may be empty.
 
-use serde_json::{Map, Value, json};
-
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::num::ParseIntError;
+use std::path::Path;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use serde_json::{Map, Value, json};
 
 use super::SecretFile;
 use crate::cli::case::{Holds, read_input, read_text};
@@ -29,15 +32,15 @@ pub(in crate::cli) struct Facts {
     /// it makes no JSON is parked. `''` sends events
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "body_file")]
     body: Option<String>,
-    /// The same from a file; `-` is standard input
+    /// The same from a file; `-` is standard input, `''` sends events
     #[arg(long, value_name = "FILE")]
-    body_file: Option<PathBuf>,
+    body_file: Option<OsString>,
     /// Events per time, such as 100/s, 600/min or 10/h; `''` for as fast as it goes
     #[arg(long, value_name = "RATE")]
     rate: Option<String>,
-    /// Events at once
+    /// Events at once; `''` for as many as the rate names
     #[arg(long, value_name = "N")]
-    burst: Option<u32>,
+    burst: Option<Number>,
     /// Requests per time; `''` for no bound
     #[arg(long, value_name = "RATE")]
     request_rate: Option<String>,
@@ -49,14 +52,14 @@ pub(in crate::cli) struct Facts {
     /// What becomes of what it has not taken when the spool is full: one workspace's `hold` lets all senders wait
     #[arg(long, value_enum, value_name = "WHAT")]
     on_full: Option<OnFull>,
-    /// A header of every request, `Name: value`; may be given again, and replaces those there were
+    /// A header of every request, `Name: value`; may be given again, and replaces those there were; `''` for none
     #[arg(long, value_name = "HEADER", value_parser = header)]
-    header: Vec<(String, String)>,
+    header: Vec<Header>,
     /// File whose first line is sent as `Authorization: Bearer …`, or as the header `Name: value`; `-` is standard
-    /// input
+    /// input, `''` sends no secret any more
     #[arg(long, value_name = "FILE", conflicts_with = "no_bearer")]
-    bearer_file: Option<SecretFile>,
-    /// Send no secret any more
+    bearer_file: Option<OsString>,
+    /// The same as `--bearer-file ''`
     #[arg(long)]
     no_bearer: bool,
     #[command(flatten)]
@@ -121,47 +124,45 @@ impl Papers {
     }
 }
 
+/// Which forms and orders there are; the empty word unsets.
 const FORMS: [&str; 6] =
     ["array", "single", "ndjson", "cloudevents", "cloudevents-binary", "cloudevents-batch"];
+const ORDERINGS: [&str; 2] = ["resource", "none"];
 
-/// How events go out, and how often what failed.
+/// How events go out, and how often what failed. An empty text unsets each.
 #[derive(Debug, clap::Args)]
 struct Manner {
-    /// How requests over HTTP carry events; `array` when that was never said
-    #[arg(long, value_name = "FORM", value_parser = FORMS)]
+    /// How requests over HTTP carry events; `array` when that was never said, or `''` is
+    #[arg(long, value_name = "FORM", value_parser = word_of(&FORMS))]
     form: Option<String>,
-    /// Most events of one request
+    /// Most events of one request; `''` for what is usual there
     #[arg(long, value_name = "N")]
-    batch_events: Option<u32>,
-    /// Most bytes of one request, about
+    batch_events: Option<Number>,
+    /// Most bytes of one request, about; `''` for what is usual there
     #[arg(long, value_name = "BYTES")]
-    batch_bytes: Option<u32>,
-    /// How long events wait for others to go with, in milliseconds
+    batch_bytes: Option<Number>,
+    /// How long events wait for others to go with, in milliseconds; `''` for what is usual there
     #[arg(long, value_name = "MS")]
-    linger_ms: Option<u32>,
-    /// Most requests at once, up to 32, for http and https; never two with events of one resource
+    linger_ms: Option<Number>,
+    /// Most requests at once, up to 32, for http and https; never two with events of one resource; `''` for one
     #[arg(long, value_name = "N")]
-    concurrency: Option<u32>,
-    /// `resource` keeps the order of each resource's events; with `none` nothing waits behind a parked one
-    #[arg(long, value_enum, value_name = "WHAT")]
-    ordering: Option<Ordering>,
-    /// What it does not take for so many seconds, while it takes nothing, is parked
+    concurrency: Option<Number>,
+    /// `resource`, or `''`, keeps the order of each resource's events; with `none` nothing waits behind a parked one
+    #[arg(long, value_name = "WHAT", value_parser = word_of(&ORDERINGS))]
+    ordering: Option<String>,
+    /// What it does not take for so many seconds, while it takes nothing, is parked; `''` for never
     #[arg(long, value_name = "SECONDS")]
-    retry_seconds: Option<u32>,
-    /// Bound of the first pause after a failure, in milliseconds
+    retry_seconds: Option<Number>,
+    /// Bound of the first pause after a failure, in milliseconds; `''` for what is usual
     #[arg(long, value_name = "MS")]
-    retry_first_ms: Option<u32>,
-    /// Bound of all pauses, in milliseconds
+    retry_first_ms: Option<Number>,
+    /// Bound of all pauses, in milliseconds; `''` for what is usual
     #[arg(long, value_name = "MS")]
-    retry_most_ms: Option<u32>,
+    retry_most_ms: Option<Number>,
 }
 
 impl Manner {
     fn fields(&self) -> impl Iterator<Item = (&'static str, Value)> {
-        let ordering = self.ordering.map(|ordering| match ordering {
-            Ordering::Resource => "resource",
-            Ordering::None => "none",
-        });
         let numbers = [
             ("batch_events", self.batch_events),
             ("batch_bytes", self.batch_bytes),
@@ -171,16 +172,36 @@ impl Manner {
             ("retry_first_ms", self.retry_first_ms),
             ("retry_most_ms", self.retry_most_ms),
         ];
-        let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?.into())));
-        let form = self.form.as_deref().map(|form| ("form", form.into()));
-        numbers.chain(ordering.map(|ordering| ("ordering", ordering.into()))).chain(form)
+        let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?.0)));
+        let numbers = numbers.map(|(name, number)| (name, number.into()));
+        let words = [("ordering", &self.ordering), ("form", &self.form)];
+        let words =
+            words.into_iter().filter_map(|(name, word)| Some((name, or_none(word.as_ref()?))));
+        numbers.chain(words)
     }
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Ordering {
-    Resource,
-    None,
+/// A number, or none where the text is empty.
+#[derive(Clone, Copy, Debug)]
+struct Number(Option<u32>);
+
+impl FromStr for Number {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|number| Self(Some(number))) }
+    }
+}
+
+/// One of some words, or none of them; only the words are told where somebody asks which there are.
+fn word_of(words: &'static [&'static str]) -> PossibleValuesParser {
+    let none = PossibleValue::new("").hide(true);
+    PossibleValuesParser::new(words.iter().copied().map(PossibleValue::new).chain([none]))
+}
+
+/// What is said as a field: an empty text unsets it.
+fn or_none(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { text.into() }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -199,10 +220,16 @@ fn event_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+/// A header's name and value, or none.
+type Header = Option<(String, String)>;
+
+fn header(text: &str) -> Result<Header, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
     let pair = text.split_once(':').filter(|(name, _)| !name.trim().is_empty());
     let (name, value) = pair.ok_or("a header is written `Name: value`")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
+    Ok(Some((name.trim().to_owned(), value.trim().to_owned())))
 }
 
 impl Facts {
@@ -227,27 +254,26 @@ impl Facts {
             put("filter", Value::Null);
         }
         let reshaping = match &self.body_file {
-            Some(path) => Some(read(path, Holds::Template)?),
+            Some(path) if path.is_empty() => Some(String::new()),
+            Some(path) => Some(read(Path::new(path), Holds::Template)?),
             None => self.body.clone(),
         };
-        for (name, text) in [("where", self.condition.clone()), ("body", reshaping)] {
+        // Nothing bursts where nothing paces.
+        if self.rate.as_ref().is_some_and(String::is_empty) {
+            put("burst", Value::Null);
+        }
+        for (name, text) in [
+            ("where", &self.condition),
+            ("body", &reshaping),
+            ("rate", &self.rate),
+            ("request_rate", &self.request_rate),
+            ("byte_rate", &self.byte_rate),
+        ] {
             if let Some(text) = text {
-                put(name, if text.is_empty() { Value::Null } else { text.into() });
+                put(name, or_none(text));
             }
         }
-        if let Some(rate) = &self.rate {
-            let none = rate.is_empty();
-            put("rate", if none { Value::Null } else { rate.as_str().into() });
-            if none {
-                put("burst", Value::Null);
-            }
-        }
-        for (name, rate) in [("request_rate", &self.request_rate), ("byte_rate", &self.byte_rate)] {
-            if let Some(rate) = rate {
-                put(name, if rate.is_empty() { Value::Null } else { rate.as_str().into() });
-            }
-        }
-        if let Some(burst) = self.burst {
+        if let Some(Number(burst)) = self.burst {
             put("burst", burst.into());
         }
         for (name, value) in self.manner.fields() {
@@ -261,17 +287,18 @@ impl Facts {
             put("on_full", word.into());
         }
         if !self.header.is_empty() {
-            let headers = self.header.iter();
+            let headers = self.header.iter().flatten();
             let headers: Map<String, Value> =
                 headers.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-            put("headers", headers.into());
+            put("headers", if headers.is_empty() { Value::Null } else { headers.into() });
         }
-        if let Some(path) = &self.bearer_file {
-            let text = read(path, Holds::Key)?;
-            put("bearer", text.lines().next().unwrap_or_default().trim().into());
-        }
-        if self.no_bearer {
-            put("bearer", Value::Null);
+        match &self.bearer_file {
+            Some(path) if !path.is_empty() => {
+                let text = read(Path::new(path), Holds::Key)?;
+                put("bearer", text.lines().next().unwrap_or_default().trim().into());
+            }
+            None if !self.no_bearer => {}
+            _ => drop(put("bearer", Value::Null)),
         }
         for (name, value) in self.papers.fields(read)? {
             put(name, value);

@@ -61,9 +61,12 @@ Examples:
     Show(Which),
     /// Change a destination: what is not said stays, and so does its place
     #[command(after_help = "\
+An empty value ('') unsets what need not be set; all events again is --all-events.
+
 Examples:
   hookgate destination update shop --rate 20/s
   hookgate destination update shop --bearer-file new-key
+  hookgate destination update shop --header '' --retry-seconds ''
   hookgate destination update shop --disable")]
     Update {
         #[command(flatten)]

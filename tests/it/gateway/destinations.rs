@@ -240,3 +240,66 @@ fn a_destinations_name_is_its_own_in_its_workspace() {
     assert_eq!(served.call("DELETE", &path, &Value::Null).status, 204);
     assert_eq!(named(&other, "crm"), 204, "it is free again");
 }
+
+#[test]
+fn an_empty_value_unsets_what_need_not_be_set() {
+    let served = Served::start(|_| ());
+    let to = "https://crm.example/in";
+    let bearer = served.folder.join("bearer");
+    std::fs::write(&bearer, SECRET).expect("a file");
+    let bearer = bearer.display().to_string();
+    let options = [
+        ("where", "event.payload.amount > 100"),
+        ("body", "{{ event.payload | tojson }}"),
+        ("burst", "5"),
+        ("rate", "10/s"),
+        ("request-rate", "3/s"),
+        ("byte-rate", "1000000/s"),
+        ("form", "single"),
+        ("batch-events", "1"),
+        ("batch-bytes", "9000"),
+        ("linger-ms", "7"),
+        ("concurrency", "3"),
+        ("ordering", "none"),
+        ("retry-seconds", "60"),
+        ("retry-first-ms", "200"),
+        ("retry-most-ms", "9000"),
+        ("header", "X-Team: shop"),
+        ("bearer-file", &bearer),
+    ];
+    let said = |name: &str, value: &str| [format!("--{name}"), value.to_owned()];
+    let all: Vec<String> = options.iter().flat_map(|(name, value)| said(name, value)).collect();
+    let arguments: Vec<&str> = all.iter().map(String::as_str).collect();
+    served.answered(&[&["destination", "create", "crm", to], &arguments[..]].concat());
+    let field = |name: &str| match name {
+        "header" => "headers".to_owned(),
+        "bearer-file" => "bearer_set".to_owned(),
+        name => name.replace('-', "_"),
+    };
+    let shown = || -> Value {
+        let shown = served.answered(&["destination", "show", "crm", "-o", "json"]);
+        serde_json::from_str(&shown).expect("JSON")
+    };
+    let before = shown();
+    for (name, _) in options {
+        assert!(!before[field(name)].is_null(), "{name}: {before}");
+        let option = format!("--{name}");
+        served.answered(&["destination", "update", "crm", &option, ""]);
+        let after = shown();
+        assert!(after[field(name)].is_null(), "{name}: {after}");
+    }
+    let stays = ["id", "account_id", "workspace_id", "created", "updated", "name", "to"];
+    let settled = ["enabled", "hold", "on_full", "status"];
+    let after = shown();
+    for (name, value) in after.as_object().expect("a record") {
+        assert!(
+            value.is_null() || [&stays[..], &settled].concat().contains(&&**name),
+            "{name}: {after}"
+        );
+    }
+    let (code, said) =
+        served.refused(&["destination", "update", "crm", "--burst", "x"], &served.key);
+    assert!(code == 2 && said.contains("--burst"), "{code}: {said}");
+    let help = served.answered(&["destination", "update", "--help"]);
+    assert!(help.contains("An empty value ('') unsets"), "{help}");
+}
