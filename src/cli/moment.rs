@@ -1,6 +1,7 @@
 //! Moments as people say them: a point in time, or so long before or after now. In: `15m`, `7d`, RFC 3339. Out: a time.
 
-use crate::clock::Time;
+use super::output::Failure;
+use crate::clock::{Clock, Time};
 
 /// Longest time what was replaced stays good beside its follower.
 const OVERLAP_MAX_SECONDS: i64 = 172_800;
@@ -28,6 +29,20 @@ impl Moment {
             Self::Away { seconds } => now.plus_seconds(seconds),
         }
     }
+}
+
+/// Refuses a time that begins after its end: nothing is ever in it.
+pub(super) fn check_span(since: Option<Moment>, until: Option<Moment>) -> Result<(), Failure> {
+    let now = Clock::System.now();
+    let [Some(since), Some(until)] = [since, until].map(|moment| moment.map(|at| at.before(now)))
+    else {
+        return Ok(());
+    };
+    if since <= until {
+        return Ok(());
+    }
+    let says = format!("--since ({since}) is later than --until ({until}): nothing is in between");
+    Err(Failure::Usage(says))
 }
 
 /// Reads a moment.

@@ -59,6 +59,9 @@ pub(super) enum Failure {
     /// Some of it is done, and some is not: 8.
     #[error("{0}")]
     Partly(String),
+    /// Some of it is done, and what it printed says what is not: 8.
+    #[error("some of it is not done")]
+    PartlyTold,
     /// Somebody pressed Ctrl-C: 130.
     #[error("interrupted")]
     Interrupted,
@@ -84,7 +87,7 @@ impl Failure {
 
     /// Says it on stderr; its exit code.
     pub(super) fn report(&self) -> ExitCode {
-        if !matches!(self, Self::NoReader | Self::Told) {
+        if !matches!(self, Self::NoReader | Self::Told | Self::PartlyTold) {
             say(&format!("hookgate: {self}"));
         }
         ExitCode::from(match self {
@@ -108,7 +111,7 @@ impl Failure {
             Self::Denied(_) => 4,
             Self::Unreachable(_) => 6,
             Self::Late(_) => 7,
-            Self::Partly(_) => 8,
+            Self::Partly(_) | Self::PartlyTold => 8,
             Self::Interrupted => 130,
             Self::NoReader => 0,
         })

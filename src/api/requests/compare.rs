@@ -26,8 +26,7 @@ use crate::spool::{Kept, Picker, SpoolError};
 const SLICE_TIME_MAX: Duration = Duration::from_secs(2);
 /// Requests between two looks at the time.
 const PART: usize = 500;
-/// Most examples of one kind, and most bytes of all.
-const EXAMPLES_MAX: usize = 5;
+/// Most bytes of all examples.
 const EXAMPLES_MAX_BYTES: usize = 4 << 20;
 
 /// What becomes of a request with the draft in place of what is live.
@@ -93,6 +92,8 @@ struct Slice {
     counts: [u64; CHANGES.len()],
     examples: Vec<Example>,
     bytes: usize,
+    /// Most examples of one kind.
+    examples_max: u64,
     after: Option<Uuid>,
 }
 
@@ -102,6 +103,7 @@ struct Work {
     live: Renderer,
     draft: Renderer,
     body_max_bytes: u64,
+    examples_max: u64,
 }
 
 impl Api {
@@ -124,6 +126,7 @@ impl Api {
             draft: live.with_template(said("template"), self.options.render),
             live,
             body_max_bytes: self.options.hook_body_max_bytes,
+            examples_max: values.get("examples").and_then(Value::as_u64).unwrap_or_default(),
         };
         let turn = self.trials.acquire().await;
         let slice = tokio::task::spawn_blocking(move || work.run()).await;
@@ -150,7 +153,8 @@ impl Api {
 impl Work {
     fn run(mut self) -> Result<Slice, SpoolError> {
         let end = Instant::now() + SLICE_TIME_MAX;
-        let mut slice = Slice { after: self.requests.after, ..Slice::default() };
+        let (after, examples_max) = (self.requests.after, self.examples_max);
+        let mut slice = Slice { after, examples_max, ..Slice::default() };
         let mut looked = 0;
         let found = std::mem::take(&mut self.requests.found);
         // Each part is read as it lies, from its oldest on.
@@ -200,7 +204,7 @@ impl Slice {
         let is_told = !matches!(change, Change::Identical | Change::StillFailing);
         let bytes = |made: &Result<Event, Failure>| made.as_ref().map_or(0, |made| made.json.len());
         let bytes = bytes(&before) + bytes(&after);
-        let is_room = self.counts[change as usize] <= EXAMPLES_MAX as u64
+        let is_room = self.counts[change as usize] <= self.examples_max
             && self.bytes + bytes <= EXAMPLES_MAX_BYTES;
         if is_told && is_room {
             self.bytes += bytes;

@@ -12,6 +12,9 @@ pub const REQUESTS_MAX: u64 = 200;
 const REPLAY_MAX: u64 = 500;
 /// Most requests of one slice of a comparison.
 const COMPARE_MAX: u64 = 10_000;
+/// Most examples of each kind of change in a slice of it, and how many are usual.
+const EXAMPLES_MAX: u64 = 1000;
+const EXAMPLES: u64 = 5;
 /// Longest id of a request that its sender gave, in characters.
 const ID_MAX_CHARS: u64 = 128;
 /// Longest condition, in characters.
@@ -63,6 +66,7 @@ const COMPARE: &[Field] = &[
     UNTIL,
     AFTER,
     Field::new("limit", Shape::Count(COMPARE_MAX)).or(Fallback::Count(1000)),
+    Field::new("examples", Shape::Count(EXAMPLES_MAX)).or(Fallback::Count(EXAMPLES)),
 ];
 
 /// A request that a webhook kept; its id is the received event's.

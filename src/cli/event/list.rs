@@ -10,7 +10,7 @@ use super::line::{Page, Seen, flat};
 use super::wanted::Wanted;
 use crate::cli::access::{Access, Remote};
 use crate::cli::listing::Listing;
-use crate::cli::moment::{Moment, moment};
+use crate::cli::moment::{Moment, check_span, moment};
 use crate::cli::output::{Failure, one_line, print_line, print_text, say};
 use crate::cli::pretty;
 use crate::clock::Clock;
@@ -95,6 +95,7 @@ impl Question {
         listing: Listing,
         line: impl Fn(&Seen) -> String,
     ) -> Result<(), Failure> {
+        check_span(self.since, self.until)?;
         let mut shown = 0;
         if listing.is_json() {
             print_text("[")?;
@@ -126,6 +127,7 @@ impl Question {
         remote: &Remote,
         mut take: impl FnMut(&RawValue) -> Result<(), Failure>,
     ) -> Result<u64, Failure> {
+        check_span(self.since, self.until)?;
         let mut answer = first(remote, self.body()).await?;
         let mut taken = 0;
         loop {

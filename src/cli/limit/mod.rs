@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::{Listing, text};
-use super::moment::{Moment, moment};
+use super::moment::{Moment, check_span, moment};
 use super::output::{Failure, say};
 use crate::clock::Clock;
 
@@ -199,6 +199,7 @@ async fn usage(
     until: Option<Moment>,
     listing: Listing,
 ) -> Result<(), Failure> {
+    check_span(Some(span.since), until)?;
     let now = Clock::System.now();
     let (place, key) = match which {
         None => (remote.account(), None),

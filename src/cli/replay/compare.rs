@@ -1,6 +1,7 @@
 //! `hookgate replay --diff`: a draft beside the template that is live, over kept requests. In: a draft. Out: how many
 //! requests it changes, newly fails or newly passes, with what differs in the first of them.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -17,10 +18,13 @@ use crate::cli::test::{Difference, Word, differences};
 use crate::cli::{Form, case};
 use crate::json::{Document, Limits};
 
-/// Most requests of one call.
+/// Most requests of one call; where more examples are wanted than are usual, fewer, so that they have room in it.
 const SLICE_MAX: u64 = 10_000;
-/// Most examples that are shown, and most differences of one.
-const EXAMPLES_MAX: usize = 10;
+const SLICE_SHOWN_MAX: u64 = 100;
+/// Examples of one kind that are usual, and most that can be asked for.
+pub(super) const EXAMPLES: u64 = 5;
+pub(super) const EXAMPLES_MAX: u64 = 1000;
+/// Most differences that are shown of one.
 const DIFFERENCES_MAX: usize = 10;
 /// Bounds of an event.
 const LIMITS: Limits = Limits { depth_max: 191, nodes_max: 1_000_000 };
@@ -63,13 +67,22 @@ struct Side<'a> {
     error: String,
 }
 
+/// What is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    /// Most examples of one kind.
+    pub(super) examples: u64,
+    pub(super) form: Form,
+}
+
 pub(super) async fn run(
     remote: &Remote,
     mut question: Value,
     draft: &Path,
     last: u64,
-    form: Form,
+    shown: Shown,
 ) -> Result<(), Failure> {
+    let Shown { examples: examples_max, form } = shown;
     let read = if draft.as_os_str() == "-" {
         case::read_input(case::Holds::Template)
     } else {
@@ -79,8 +92,14 @@ pub(super) async fn run(
     question["template"] = source.into();
     let address = format!("{}{}/requests/compare", remote.base, remote.place);
     let (mut sums, mut left, mut examples) = ([0; COUNTS.len()], last, Vec::new());
+    let mut told_of: HashMap<String, u64> = HashMap::new();
+    let is_more = examples_max > EXAMPLES;
+    if is_more {
+        // Earlier gateways know of no such wish.
+        question["examples"] = examples_max.into();
+    }
     while left > 0 {
-        question["limit"] = left.min(SLICE_MAX).into();
+        question["limit"] = left.min(if is_more { SLICE_SHOWN_MAX } else { SLICE_MAX }).into();
         let answer = remote.exchange(Method::POST, &address, question.to_string()).await?;
         let unknown = |fault: serde_json::Error| {
             Failure::No(format!("{}: this is no comparison: {fault}", remote.base))
@@ -90,13 +109,14 @@ pub(super) async fn run(
         for (sum, name) in sums.iter_mut().zip(COUNTS) {
             *sum += told[name].as_u64().unwrap_or(0);
         }
-        let room = EXAMPLES_MAX.saturating_sub(examples.len());
-        for example in slice.examples.iter().take(room) {
-            examples.push(if form.is_json() {
-                example.get().to_owned()
-            } else {
-                draw(&serde_json::from_str(example.get()).map_err(unknown)?)
-            });
+        for text in slice.examples {
+            let example: Example<'_> = serde_json::from_str(text.get()).map_err(unknown)?;
+            let told = told_of.entry(example.change.clone()).or_default();
+            if *told < examples_max {
+                *told += 1;
+                let is_raw = form.is_json();
+                examples.push(if is_raw { text.get().to_owned() } else { draw(&example) });
+            }
         }
         let looked = told["compared"].as_u64().unwrap_or(0) + told["gone"].as_u64().unwrap_or(0);
         left = left.saturating_sub(looked.max(1));
@@ -105,10 +125,11 @@ pub(super) async fn run(
             break;
         }
     }
-    end(sums, &examples, form)
+    end(sums, &examples, shown)
 }
 
-fn end(sums: [u64; COUNTS.len()], examples: &[String], form: Form) -> Result<(), Failure> {
+fn end(sums: [u64; COUNTS.len()], examples: &[String], shown: Shown) -> Result<(), Failure> {
+    let form = shown.form;
     if form.is_json() {
         let counts = COUNTS.iter().zip(sums).map(|(name, sum)| ((*name).to_owned(), json!(sum)));
         let counts: serde_json::Map<_, _> = counts.collect();
@@ -118,6 +139,9 @@ fn end(sums: [u64; COUNTS.len()], examples: &[String], form: Form) -> Result<(),
     } else {
         for example in examples {
             print_styled(example)?;
+        }
+        if let Some(line) = more(sums, examples.len() as u64, shown.examples) {
+            print_line(&line)?;
         }
         let said = COUNTS.iter().zip(sums).skip(1).filter(|(_, sum)| *sum > 0);
         let said: Vec<_> =
@@ -133,6 +157,23 @@ fn end(sums: [u64; COUNTS.len()], examples: &[String], form: Form) -> Result<(),
         ));
     }
     if changed + newly_failing + newly_passing > 0 { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// What is to be said of changes that are not shown, and how to see them.
+fn more(sums: [u64; COUNTS.len()], shown: u64, examples: u64) -> Option<String> {
+    let [_, _, changed, newly_failing, newly_passing, ..] = sums;
+    let kinds = [changed, newly_failing, newly_passing];
+    let left = kinds.iter().sum::<u64>().saturating_sub(shown);
+    let most = kinds.into_iter().max().unwrap_or(0);
+    let way = match most {
+        _ if most <= examples => {
+            "too large to be shown at once: --since and --until narrow it".to_owned()
+        }
+        0..=EXAMPLES_MAX => format!("--examples {most} shows all"),
+        _ if examples < EXAMPLES_MAX => format!("--examples {EXAMPLES_MAX} shows more"),
+        _ => "--since and --until narrow it".to_owned(),
+    };
+    (left > 0).then(|| format!("… and {left} more; {way}"))
 }
 
 /// An example for people.

@@ -376,7 +376,7 @@ impl<'a> Course<'a> {
             )));
         }
         if [failing, gone, no_webhook, refused, undecided].into_iter().any(|count| count > 0) {
-            Err(Failure::Partly(line))
+            Err(Failure::PartlyTold)
         } else {
             Ok(())
         }

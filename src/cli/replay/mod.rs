@@ -12,13 +12,16 @@ use serde_json::{Value, json};
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::text;
-use super::moment::{Moment, moment};
+use super::moment::{Moment, check_span, moment};
 use super::output::Failure;
 use super::{Form, prompt};
 use crate::clock::Clock;
 use crate::config::RateText;
 use course::Course;
 use place::Place;
+
+/// Most requests that a draft is compared over, when nothing is said.
+const LAST: u64 = 10_000;
 
 pub(super) const EXAMPLE: &str = "\
 Every kept request has its event's id from the first moment: what failed gets exactly one event, however often it is
@@ -72,12 +75,15 @@ pub(super) struct Args {
     dry_run: bool,
     /// Compare a draft with the template of the webhook, over its newest requests
     #[arg(long, value_name = "TEMPLATE", requires = "webhook",
-          conflicts_with_all = ["condition", "rate", "resume"])]
+          conflicts_with_all = ["status", "condition", "rate", "resume"])]
     diff: Option<PathBuf>,
-    /// Most requests that a draft is compared over
-    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "diff",
-          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    last: u64,
+    /// Most requests that a draft is compared over; 10000, when nothing is said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    last: Option<u64>,
+    /// Most requests of each kind of change that are shown of what a draft changes
+    #[arg(long, value_name = "N", default_value_t = compare::EXAMPLES,
+          value_parser = clap::value_parser!(u64).range(0..=compare::EXAMPLES_MAX))]
+    examples: u64,
     /// Keep the place in a file, and go on from there when it exists
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
@@ -123,6 +129,15 @@ impl Args {
         json!({ "since": typed(self.since), "until": typed(self.until) })
     }
 
+    /// Refuses what is of no use as it is said.
+    fn check(&self) -> Result<(), Failure> {
+        if self.diff.is_none() && self.last.is_some() {
+            let says = "--last counts the requests that --diff compares a draft over: say both, or --since";
+            return Err(Failure::Usage(says.to_owned()));
+        }
+        check_span(self.since, self.until)
+    }
+
     /// What the gateway is asked, but for the place.
     async fn question(&self, remote: &Remote) -> Result<Value, Failure> {
         let now = Clock::System.now();
@@ -165,11 +180,14 @@ async fn receiver(remote: &Remote, wanted: &str) -> Result<String, Failure> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    args.check()?;
     runtime()?.block_on(async {
         let remote = args.access.workspace().await?;
         let mut question = args.question(&remote).await?;
         if let Some(draft) = &args.diff {
-            return compare::run(&remote, question, draft, args.last, args.form).await;
+            let shown = compare::Shown { examples: args.examples, form: args.form };
+            let last = args.last.unwrap_or(LAST);
+            return compare::run(&remote, question, draft, last, shown).await;
         }
         let mode = args.mode();
         if mode == Mode::Send {

@@ -1,8 +1,8 @@
 //! How far a replay is. In: a question, and a file, if one is named. Out: the question to go on with, written down
 //! after each slice, so that whatever ends the command, the next one goes on there. The file goes when all is done.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,6 +65,12 @@ impl Place {
             Some(file) => read(file, &fresh)?,
             None => fresh,
         };
+        if let Some(file) = file {
+            // What cannot be kept is told before anything is done.
+            let beside = beside(file);
+            fs::write(&beside, "").map_err(|fault| unwritable(file, &fault))?;
+            let _ = fs::remove_file(beside);
+        }
         Ok(Self { file: file.map(Path::to_owned), written })
     }
 
@@ -90,14 +96,10 @@ impl Place {
         self.written.question["after"] = after.clone();
         self.written.tally = tally;
         let Some(file) = &self.file else { return Ok(()) };
-        let unwritable = |fault: std::io::Error| {
-            Failure::No(format!("{}: cannot be written: {fault}", file.display()))
-        };
         let text = serde_json::to_string_pretty(&self.written).unwrap_or_default();
-        let mut beside = file.clone().into_os_string();
-        beside.push(".new");
-        fs::write(&beside, text).map_err(unwritable)?;
-        fs::rename(&beside, file).map_err(unwritable)
+        let beside = beside(file);
+        let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
+        written.map_err(|fault| unwritable(file, &fault))
     }
 
     /// All is done.
@@ -106,6 +108,18 @@ impl Place {
             let _ = fs::remove_file(file);
         }
     }
+}
+
+/// Where it is written before it takes the place of the one there is.
+fn beside(file: &Path) -> PathBuf {
+    let mut beside = file.to_path_buf().into_os_string();
+    beside.push(".new");
+    beside.into()
+}
+
+fn unwritable(file: &Path, fault: &io::Error) -> Failure {
+    let name = file.display();
+    Failure::NotLoaded(format!("--resume {name}: the place cannot be kept there: {fault}"))
 }
 
 fn read(file: &Path, fresh: &Written) -> Result<Written, Failure> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::access::Remote;
 use crate::cli::listing::text;
-use crate::cli::moment::{Moment, moment};
+use crate::cli::moment::{Moment, check_span, moment};
 use crate::cli::output::Failure;
 use crate::clock::Clock;
 use crate::id::Uuid;
@@ -58,6 +58,7 @@ impl Pages {
         wanted: &Wanted,
         oldest_first: bool,
     ) -> Result<Self, Failure> {
+        check_span(wanted.since, wanted.until)?;
         let now = Clock::System.now();
         let mut query = vec![format!("order={}", if oldest_first { "ASC" } else { "DESC" })];
         if let Some(webhook) = &wanted.webhook {

@@ -289,12 +289,51 @@ fn a_draft_is_compared_over_what_was_kept() {
     let example = &told["examples"][0];
     assert_eq!(example["before"]["event"]["event"], "shop.paid");
     assert_eq!(example["after"]["error_type"], "invalid-event");
+    let count = |said: &str| said.matches("  newly failing").count();
+    let (_, said) = compare(BROKEN, &[]);
+    assert_eq!(count(&said), 5, "{said}");
+    assert!(said.contains("\n… and 15 more; --examples 20 shows all\n"), "{said}");
+    let (code, said) = compare(BROKEN, &["--examples", "20"]);
+    assert_eq!((code, count(&said), said.contains("more")), (1, 20, false), "{said}");
     let (code, said) = compare("{% if %}", &[]);
     assert!(code == 1 && said.contains("422"), "{code}: {said}");
     let sent = wait("twenty events", || {
         Some(served.named("shop.paid")).filter(|events| events.len() >= 20)
     });
     assert_eq!(sent.len(), 20, "nothing was sent");
+}
+
+#[test]
+fn what_is_of_no_use_is_refused_before_anything_is_done() {
+    let served = Served::start(|_| ());
+    let hook = served.webhook(BROKEN);
+    served.post(&hook, "{\"number\": 1}");
+    served.kept(1);
+    let (code, said) = served.refused(&["replay", "--last", "5"], &served.key);
+    assert!(code == 2 && said.contains("--last") && said.contains("--diff"), "{code}: {said}");
+    for command in [
+        &["replay"][..],
+        &["request", "ls"],
+        &["event", "ls"],
+        &["audit", "ls"],
+        &["limit", "usage"],
+    ] {
+        let span = ["--since", WHEN, "--until", EARLIER];
+        let (code, said) = served.refused(&[command, &span].concat(), &served.key);
+        let names = said.contains("--since") && said.contains("--until");
+        assert!(code == 2 && names && said.contains("later"), "{command:?} {code}: {said}");
+    }
+    let (code, said) = served.refused(&["replay"], &served.key);
+    assert_eq!((code, said.matches("1 fail still").count()), (8, 1), "{said}");
+    let place = served.folder.join("nowhere/place.json");
+    served.save(&hook, MENDED);
+    let resume = ["replay", "--resume", place.to_str().expect("a path")];
+    let (code, said) = served.refused(&resume, &served.key);
+    assert!(code == 3 && said.contains("the place cannot be kept there"), "{code}: {said}");
+    fs::create_dir(place.parent().expect("a folder")).expect("a folder");
+    assert_eq!(served.answered(&resume), "1 requests, 1 events kept\n", "nothing was done before");
+    let left = fs::read_dir(place.parent().expect("a folder")).expect("a folder");
+    assert_eq!(left.count(), 0, "no file is left");
 }
 
 #[test]

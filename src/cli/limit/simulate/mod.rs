@@ -18,7 +18,7 @@ use super::webhook;
 use crate::cli::access::{Access, Remote};
 use crate::cli::event::{Question, Wanted};
 use crate::cli::listing::{Listing, text};
-use crate::cli::moment::{Moment, moment, seconds};
+use crate::cli::moment::{Moment, check_span, moment, seconds};
 use crate::cli::output::{Failure, say};
 use crate::clock::{Clock, Time};
 use crate::config::RateText;
@@ -132,6 +132,7 @@ struct Case {
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
+    check_span(args.wanted.since, args.until)?;
     let (case, course) = match (&args.file, &args.data) {
         (Some(file), _) => (args.read(file)?, Course::of(args, &Value::Null)?),
         (None, Some(data)) => (args.look(data)?, Course::of(args, &Value::Null)?),
