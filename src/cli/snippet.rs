@@ -5,13 +5,22 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use std::io::Write as _;
 
 use super::output::clean;
-use crate::render::{Diagnostic, Place, Severity};
+use super::stage;
+use crate::render::{Diagnostic, Place, Severity, Sight, strangers};
 
 /// Says diagnostics on stderr, coloured if that is a terminal.
 pub(super) fn tell(name: &str, source: &str, told: &[Diagnostic]) {
     let mut out = anstream::stderr().lock();
     for diagnostic in told {
         let _ = writeln!(out, "{}\n", draw(&Renderer::styled(), name, source, diagnostic));
+    }
+}
+
+/// Says on stderr which names of a `--where` nothing gives: no failure, and never what was meant.
+pub(super) fn tell_strangers(condition: Option<&str>, sight: Sight) {
+    let Some(condition) = condition else { return };
+    if let Ok(told) = stage::perform(|| Ok(strangers(condition, sight))) {
+        tell("--where", condition, &told);
     }
 }
 

@@ -78,7 +78,7 @@ use trace::Plan;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use key::KeyRule;
 pub use lint::{Edit, Finding, lint};
-pub use rule::{CONDITION_MAX_CHARS, Condition, Reshaping};
+pub use rule::{CONDITION_MAX_CHARS, Condition, Reshaping, Sight, strangers};
 pub use shadow::{
     DIFFERENCES_MAX, Difference, Made, SHOWN_MAX_BYTES, Shadow, Shadows, Tally, Verdict,
 };

@@ -9,10 +9,10 @@ use std::time::Duration;
 use minijinja::machinery::CodeGenerator;
 
 use super::diagnostic::Lines;
-use super::error::Fault;
+use super::error::{Fault, nearest};
 use super::{
     Code, Compiled, Diagnostic, Form, Limits, Place, Program, Template, check_size, context, fold,
-    program, syntax,
+    lint, program, syntax,
 };
 use crate::json::{self, Document, Node, scan};
 
@@ -49,6 +49,54 @@ const RESHAPING: Limits = Limits {
 };
 /// Bounds of an event, which was taken once, and of what is made of one.
 const JSON: json::Limits = json::Limits { depth_max: 1000, nodes_max: 1_500_000 };
+
+/// What an event has, beside its name.
+const EVENT_FIELDS: [&str; 6] = ["follows", "id", "occurred", "payload", "related", "resource"];
+
+/// What an expression sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// An event.
+    Event,
+    /// A request, as templates see it; a server's extensions may be there.
+    Request,
+}
+
+impl Sight {
+    fn names(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Event => (&["event"], &[]),
+            Self::Request => (&lint::REQUEST, &lint::EXTENSIONS),
+        }
+    }
+}
+
+/// Warnings of names in an expression that nothing gives: they are undefined, which counts as false. Of what is no
+/// expression, nothing.
+#[must_use]
+pub fn strangers(source: &str, sight: Sight) -> Vec<Diagnostic> {
+    let (text, lines) = Lines::read(&format!("{OPENING}{source}{CLOSING}"));
+    let (given, more) = sight.names();
+    let all = [given, more].concat();
+    let told = |(name, start): (&str, usize)| {
+        let (own, about) = match sight {
+            Sight::Event if EVENT_FIELDS.contains(&name) => ("", "event"),
+            Sight::Event => ("payload.", "event"),
+            Sight::Request => ("", "request"),
+        };
+        let what = format!("nothing gives the name '{name}': it is undefined for every {about}");
+        let names = given.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let meant = match nearest(name, all.iter().copied()) {
+            Some(meant) => meant.to_owned(),
+            None => format!("{}.{own}{name}", given[0]),
+        };
+        let help = format!("an expression sees {names}; did you mean '{meant}'?");
+        let place = lines.place(&text, start, start + name.len());
+        let told = Diagnostic::warning(Code::UnknownName, what).with_help(help).at(place);
+        inside(told, source.len())
+    };
+    lint::strangers(&text, &all).into_iter().map(told).collect()
+}
 
 /// An expression over an event, such as `event.payload.amount > 100`.
 #[derive(Debug)]
@@ -204,6 +252,27 @@ mod tests {
         }
         let long = format!("event.{}", "a".repeat(CONDITION_MAX_CHARS));
         assert!(Condition::compile(&long).expect_err("too long").is_budget());
+    }
+
+    #[test]
+    fn names_that_nothing_gives_are_told_with_their_place() {
+        for (source, sight, column, words) in [
+            ("event.payload.amount > 100", Sight::Event, 0, ""),
+            ("evnt.payload.amount > 100", Sight::Event, 1, "did you mean 'event'?"),
+            ("event.a and payload.amount", Sight::Event, 13, "did you mean 'event.payload'?"),
+            ("body.a and headers['x'] and method == 'PUT'", Sight::Request, 0, ""),
+            ("query.a and now and path and webhook.name", Sight::Request, 0, ""),
+            ("query.a", Sight::Event, 1, "an expression sees `event`"),
+            ("\n not (amount > 3)", Sight::Request, 7, "did you mean 'body.amount'?"),
+            ("ü is defined and range(3)", Sight::Request, 0, ""),
+            ("body.", Sight::Request, 0, ""),
+        ] {
+            let told = strangers(source, sight);
+            let found = told.first().and_then(Diagnostic::column).unwrap_or(0);
+            let says = told.first().map(Diagnostic::sentence).unwrap_or_default();
+            assert_eq!(found, column, "{source}: {says}");
+            assert!(says.contains(words), "{source}: {says}");
+        }
     }
 
     #[test]

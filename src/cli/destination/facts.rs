@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 use super::SecretFile;
 use crate::cli::case::{Holds, read_input, read_text};
 use crate::cli::output::Failure;
+use crate::cli::snippet::tell_strangers;
+use crate::render::Sight;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Facts {
@@ -253,6 +255,7 @@ impl Facts {
         if self.all_events {
             put("filter", Value::Null);
         }
+        tell_strangers(self.condition.as_deref(), Sight::Event);
         let reshaping = match &self.body_file {
             Some(path) if path.is_empty() => Some(String::new()),
             Some(path) => Some(read(Path::new(path), Holds::Template)?),

@@ -14,9 +14,11 @@ use super::client::runtime;
 use super::listing::text;
 use super::moment::{Moment, check_span, moment};
 use super::output::Failure;
+use super::snippet::tell_strangers;
 use super::{Form, prompt};
 use crate::clock::Clock;
 use crate::config::RateText;
+use crate::render::Sight;
 use course::Course;
 use place::Place;
 
@@ -189,6 +191,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let last = args.last.unwrap_or(LAST);
             return compare::run(&remote, question, draft, last, shown).await;
         }
+        tell_strangers(args.condition.as_deref(), Sight::Request);
         let mode = args.mode();
         if mode == Mode::Send {
             let to = args.to.as_deref().unwrap_or_default();

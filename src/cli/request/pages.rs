@@ -8,8 +8,10 @@ use crate::cli::access::Remote;
 use crate::cli::listing::text;
 use crate::cli::moment::{Moment, check_span, moment};
 use crate::cli::output::Failure;
+use crate::cli::snippet::tell_strangers;
 use crate::clock::Clock;
 use crate::id::Uuid;
+use crate::render::Sight;
 
 /// Most requests of one page.
 const PAGE: u64 = 200;
@@ -59,6 +61,7 @@ impl Pages {
         oldest_first: bool,
     ) -> Result<Self, Failure> {
         check_span(wanted.since, wanted.until)?;
+        tell_strangers(wanted.condition.as_deref(), Sight::Request);
         let now = Clock::System.now();
         let mut query = vec![format!("order={}", if oldest_first { "ASC" } else { "DESC" })];
         if let Some(webhook) = &wanted.webhook {

@@ -26,6 +26,7 @@ use super::diagnostic::{Diagnostic, Lines, Severity};
 use super::syntax::lexer::tokens;
 use super::{Limits, Template, syntax};
 use scope::Scope;
+pub(super) use scope::{EXTENSIONS, REQUEST};
 use walk::{Found, Walk};
 
 /// Most findings of one template.
@@ -95,6 +96,14 @@ fn tagged(text: &str, extensions: bool) -> Result<Vec<Found>, super::error::Faul
         });
     }
     Ok(found)
+}
+
+/// The names that an expression in `{{ }}` reads and nothing gives, with where each begins first; of one that is none,
+/// nothing.
+pub(super) fn strangers<'a>(text: &'a str, given: &[&str]) -> Vec<(&'a str, usize)> {
+    let Ok(parsed) = syntax::parse_condition(text, "") else { return Vec::new() };
+    let Stmt::Template(template) = &parsed.stmt else { return Vec::new() };
+    Scope::of(&template.children).strangers(given)
 }
 
 /// A source without tags is written as it is.

@@ -10,7 +10,7 @@ use minijinja::machinery::ast::{Expr, Macro, Stmt};
 use super::tree::{children, expressions, inner};
 
 /// The names a request gives.
-pub(super) const REQUEST: [&str; 3] = ["body", "headers", "method"];
+pub(in super::super) const REQUEST: [&str; 3] = ["body", "headers", "method"];
 /// Names that Jinja gives, everywhere or in loops and macros.
 const GIVEN: [&str; 12] = [
     "caller",
@@ -27,7 +27,7 @@ const GIVEN: [&str; 12] = [
     "varargs",
 ];
 /// Names of the extensions, which a server may switch on.
-pub(super) const EXTENSIONS: [&str; 4] = ["now", "path", "query", "webhook"];
+pub(in super::super) const EXTENSIONS: [&str; 4] = ["now", "path", "query", "webhook"];
 
 /// Most times that names of one template are followed to what sets them: names of names grow fast.
 const FOLLOWED_MAX: usize = 2_000;
@@ -90,6 +90,16 @@ impl<'s, 'a> Scope<'s, 'a> {
             || GIVEN.contains(&name)
             || EXTENSIONS.contains(&name)
             || self.settings.contains_key(name)
+    }
+
+    /// The names that are read though they are neither among those given nor Jinja's, unless somebody asks whether they
+    /// are there; with where each begins first.
+    pub(super) fn strangers(&self, given: &[&str]) -> Vec<(&'a str, usize)> {
+        let is_strange =
+            |name: &str| !(given.contains(&name) || GIVEN.contains(&name) || self.is_asked(name));
+        let reads = self.reads.iter().filter(|(name, _)| is_strange(name));
+        let first = reads.filter_map(|(name, reads)| Some((*name, reads.first()?.1 as usize)));
+        first.collect()
     }
 
     /// Names that may be read.

@@ -237,3 +237,27 @@ fn a_sender_may_ask_what_became_of_a_request() {
     let posted = served.send("POST", &format!("/receipts/{one}"), &[], b"");
     assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, HEAD")));
 }
+
+#[test]
+fn a_name_that_nothing_gives_is_told_wherever_an_expression_chooses() {
+    let served = Served::start(|_| ());
+    let said = |arguments: &[&str]| served.refused(arguments, &served.key);
+    let (create, to) = (["destination", "create"], "https://crm.example/in");
+    for (command, wrong, meant) in [
+        (&["request", "ls"][..], "boddy.total > 100", "'body'"),
+        (&["replay", "--dry-run"], "not (amount > 3)", "'body.amount'"),
+        (&[create[0], create[1], "a", to], "payload.amount > 100", "'event.payload'"),
+        (&["destination", "update", "a"], "evnt.event == 'x'", "'event'"),
+    ] {
+        let (code, said) = said(&[command, &["--where", wrong]].concat());
+        assert!(code == 0 && said.contains("nothing gives the name"), "{code}: {said}");
+        assert!(said.contains(&format!("did you mean {meant}?")), "{said}");
+    }
+    for (command, right) in [
+        (&["request", "ls"][..], "body.total > 100 and headers['x'] and query.a"),
+        (&["destination", "update", "a"], "event.payload.amount > 100"),
+    ] {
+        let (code, said) = said(&[command, &["--where", right]].concat());
+        assert!(code == 0 && !said.contains("nothing gives"), "{code}: {said}");
+    }
+}
