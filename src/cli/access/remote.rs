@@ -220,14 +220,39 @@ fn detail(told: &Value) -> String {
     match &told["detail"] {
         Value::String(text) => text.clone(),
         Value::Array(faults) => {
+            let words = std::env::args_os();
+            let said: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
             let fault = |fault: &Value| {
                 let at = fault["loc"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                let at = at.collect::<Vec<_>>().join(".");
-                format!("{at}: {}", fault["msg"].as_str().unwrap_or_default())
+                let says = fault["msg"].as_str().unwrap_or_default();
+                let says = says.strip_prefix("Value error, ").unwrap_or(says);
+                format!("{}: {says}", place(&at.collect::<Vec<_>>(), &said))
             };
             faults.iter().map(fault).collect::<Vec<_>>().join("; ")
         }
         _ => "this is no API of hookgate".to_owned(),
+    }
+}
+
+/// Where a fault is, for whoever typed a command: the option that said the field, else the field.
+fn place(at: &[&str], said: &[String]) -> String {
+    let whose = ["body", "query", "path"];
+    let fields = if at.first().is_some_and(|first| whose.contains(first)) { &at[1..] } else { at };
+    let options = said.iter().take_while(|word| *word != "--").filter_map(|word| {
+        let name = word.strip_prefix("--")?;
+        Some(name.split('=').next().unwrap_or(name))
+    });
+    // A field of many is said one by one, and what a file holds is said by its name.
+    let says = |option: &str, field: &str| {
+        let one = option.replace('-', "_");
+        let one = one.strip_suffix("_file").unwrap_or(&one);
+        one == field || field.strip_suffix('s') == Some(one)
+    };
+    let option = |field: &str| options.clone().find(|option| says(option, field));
+    match (fields.last().and_then(|last| option(last)), fields) {
+        (Some(option), _) => format!("--{option}"),
+        (None, []) => "the request".to_owned(),
+        (None, fields) => fields.join("."),
     }
 }
 
@@ -298,7 +323,28 @@ mod tests {
         assert_eq!(said(403, r#"{"detail":"Not permitted"}"#), "4 403 Forbidden: Not permitted");
         assert_eq!(said(404, r#"{"detail":"Not Found"}"#), "5 404 Not Found");
         let faults = r#"{"detail":[{"loc":["body","name"],"msg":"Field required"}]}"#;
-        assert_eq!(said(422, faults), "1 422 Unprocessable Entity: body.name: Field required");
+        assert_eq!(said(422, faults), "1 422 Unprocessable Entity: name: Field required");
+        let faults = r#"{"detail":[{"loc":["body","rate"],"msg":"Value error, is no rate"}]}"#;
+        assert_eq!(said(422, faults), "1 422 Unprocessable Entity: rate: is no rate");
         assert_eq!(said(502, "<html>"), "1 502 Bad Gateway: this is no API of hookgate");
+    }
+
+    #[test]
+    fn a_fault_stands_at_the_option_that_was_typed() {
+        let typed = "hookgate destination update shop --batch-events 0 --rate=x --header a:b --bearer-file f -- --to";
+        let said: Vec<String> = typed.split(' ').map(str::to_owned).collect();
+        for (at, expected) in [
+            (&["body", "batch_events"][..], "--batch-events"),
+            (&["body", "rate"], "--rate"),
+            (&["body", "headers"], "--header"),
+            (&["body", "bearer"], "--bearer-file"),
+            (&["body", "verification", "rate"], "--rate"),
+            (&["body", "verification", "secrets"], "verification.secrets"),
+            (&["body", "to"], "to"),
+            (&["query", "where"], "where"),
+            (&["body"], "the request"),
+        ] {
+            assert_eq!(place(at, &said), expected, "{at:?}");
+        }
     }
 }

@@ -303,3 +303,21 @@ fn an_empty_value_unsets_what_need_not_be_set() {
     let help = served.answered(&["destination", "update", "--help"]);
     assert!(help.contains("An empty value ('') unsets"), "{help}");
 }
+
+#[test]
+fn what_is_wrong_stands_at_the_option_that_said_it() {
+    let served = Served::start(|_| ());
+    let to = "https://crm.example/in";
+    let create = |more: &[&str]| {
+        let create = ["destination", "create", "crm", to];
+        served.refused(&[&create[..], more].concat(), &served.key)
+    };
+    let (code, said) = create(&["--batch-events", "0", "--rate", "fast"]);
+    assert!(code == 1 && said.contains("--batch-events: ") && said.contains("--rate: "), "{said}");
+    assert!(!said.contains("Value error") && !said.contains("body."), "{said}");
+    let answer =
+        served.call("POST", "/destinations/", &json!({"name": "a", "to": to, "rate": "x"}));
+    let fault = &answer.json()["detail"][0];
+    assert_eq!(fault["loc"], json!(["body", "rate"]), "the API says it as clients read it");
+    assert!(fault["msg"].as_str().is_some_and(|says| says.starts_with("Value error, ")), "{fault}");
+}
