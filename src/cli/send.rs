@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FOLDER/CASE", conflicts_with = "request")]
     sample: Option<String>,
     /// A request file, as `hookgate test` reads them; `-` for standard input
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["sample", "list"])]
+    #[arg(long, value_name = "FILE")]
     request: Option<PathBuf>,
     /// Change a value: body.action=closed, body.items[0].count=2, method=PUT; JSON, or else text
     #[arg(long, value_name = "PATH=VALUE")]
@@ -123,7 +123,11 @@ fn request(args: &Args) -> Result<Request, Failure> {
             case::parse("standard input", &text).map_err(not_read)?
         }
         (None, Some(path)) => case::read(path).map_err(not_read)?,
-        (None, None) => return Err(Failure::No("neither a sample nor a request".to_owned())),
+        (None, None) => {
+            let says = "say what is sent: --sample FOLDER/CASE, of those that `hookgate send --list` shows, or \
+                        --request FILE";
+            return Err(Failure::Usage(says.to_owned()));
+        }
     };
     for text in &args.set {
         let (path, value) = text

@@ -19,8 +19,16 @@ use super::prompt;
 pub(super) enum Command {
     /// Send a workspace's events somewhere, from now on
     #[command(after_help = "\
-Addresses are http://…, https://…, prefect+http://…/api or prefect+https://…/api, and public unless the operator
-allows their network. Files and standard output are the operator's: `hookgate serve --forward-to`.
+Addresses are public unless the operator allows their network (egress.allow), and one of:
+  https://example.com/events           requests over HTTP, as --form says; http:// without TLS
+  prefect+https://example.com/api      a Prefect server; prefect+http:// without TLS
+  prefect+wss://example.com/api        the same over its websocket; prefect+ws:// without TLS
+  nats+tls://example.com/a.subject     messages that a JetStream stream keeps; nats:// without TLS
+  rediss://example.com/stream          entries of a Redis stream; redis:// without TLS
+  kafka+tls://example.com/topic        records of a Kafka topic; kafka:// without TLS
+  s3+https://s3.example.com/bucket     objects of a bucket; s3+http:// without TLS
+  postgres+tls://example.com/db/table  rows of a table; postgres:// without TLS
+Files and standard output are the operator's: `hookgate serve --forward-to`.
 
 Examples:
   hookgate destination create shop https://shop.example/events --event 'shop.*' --rate 100/s
@@ -161,10 +169,10 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
                 if *disable {
                     which.warn_of_waiting().await?;
                 }
-                which.change(&body).await
+                which.change(&body).await.map(drop)
             }
-            Command::Pause(which) => which.change(&json!({ "hold": true })).await,
-            Command::Resume(which) => which.change(&json!({ "hold": false })).await,
+            Command::Pause(which) => which.hold(true).await,
+            Command::Resume(which) => which.hold(false).await,
             Command::Delete { which, yes } => {
                 let (remote, destination) = which.find().await?;
                 let (name, id) = (text(&destination, "name"), text(&destination, "id"));
@@ -199,13 +207,37 @@ impl Which {
         Ok(())
     }
 
+    /// Lets it wait or go on; says where neither is seen, as it is off.
+    async fn hold(&self, hold: bool) -> Result<(), Failure> {
+        let destination = self.change(&json!({ "hold": hold })).await?;
+        if destination["enabled"] == false {
+            let (name, word) = (text(&destination, "name"), word_for(&destination));
+            say(&format!(
+                "{name:?} is off and gets nothing: `hookgate destination update {word} --enable` lets it get events \
+                 again, from then on"
+            ));
+        }
+        Ok(())
+    }
+
     /// Sets fields, and prints what it is then.
-    async fn change(&self, body: &Value) -> Result<(), Failure> {
+    async fn change(&self, body: &Value) -> Result<Value, Failure> {
         let (remote, destination) = self.find().await?;
         let path = format!("destinations/{}", text(&destination, "id"));
         remote.call(Method::PATCH, &path, Some(body)).await?;
-        print(&remote.call(Method::GET, &path, None).await?, self.listing)
+        let destination = remote.call(Method::GET, &path, None).await?;
+        print(&destination, self.listing)?;
+        Ok(destination)
     }
+}
+
+/// What a shell takes for a destination as it is.
+fn word_for(destination: &Value) -> String {
+    let name = text(destination, "name");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_word =
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_plain);
+    if is_word { name } else { text(destination, "id") }
 }
 
 async fn list(access: &Access, listing: Listing) -> Result<(), Failure> {

@@ -31,7 +31,8 @@ pub(super) enum Command {
     /// List parked events, the oldest of each destination first
     #[command(after_help = "\
 With -o json each line is an object that holds the whole event. A `refused` event lies there until it is retried or
-discarded; one that is `behind` waits for it, to keep the order of its resource.
+discarded; one that is `behind` waits for it, to keep the order of its resource; one that is `due` goes out again: it
+was retried, or a replay laid it there.
 
 Examples:
   hookgate parked ls shop

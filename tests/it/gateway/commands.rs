@@ -181,6 +181,8 @@ fn what_is_refused_says_why() {
     assert!(code == 6, "{code}: {said}");
     let (code, said) = send(&["x", "--sample", "github/push", "--set", "body.ref.x=1"]);
     assert!(code == 1 && said.contains("`x` is asked of \"refs/heads/master\""), "{said}");
+    let (code, said) = send(&["x"]);
+    assert!(code == 2 && said.contains("--sample") && said.contains("--request"), "{code}: {said}");
     let (code, said) = send(&["--list"]);
     assert!(code == 0 && said.contains("github/push"), "{said}");
 }

@@ -321,3 +321,20 @@ fn what_is_wrong_stands_at_the_option_that_said_it() {
     assert_eq!(fault["loc"], json!(["body", "rate"]), "the API says it as clients read it");
     assert!(fault["msg"].as_str().is_some_and(|says| says.starts_with("Value error, ")), "{fault}");
 }
+
+#[test]
+fn whoever_resumes_what_is_off_is_told_how_to_switch_it_on() {
+    let served = Served::start(|_| ());
+    served.answered(&["destination", "create", "crm", "https://crm.example/in"]);
+    let said = |verb: &str| served.refused(&["destination", verb, "crm"], &served.key).1;
+    assert!(!said("pause").contains("--enable") && !said("resume").contains("--enable"));
+    served.answered(&["destination", "update", "crm", "--disable"]);
+    for verb in ["pause", "resume"] {
+        let said = said(verb);
+        assert!(said.contains("`hookgate destination update crm --enable`"), "{verb}: {said}");
+    }
+    let help = served.answered(&["destination", "create", "--help"]);
+    for scheme in ["prefect+wss", "nats+tls", "rediss", "kafka+tls", "s3+https", "postgres+tls"] {
+        assert!(help.contains(&format!("  {scheme}://")), "{scheme}: {help}");
+    }
+}
