@@ -2,8 +2,10 @@
 //! place in the spool: given before the record is kept, so that nothing from there on is missed whatever crashes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -29,6 +31,20 @@ const ASKED_MAX: usize = 5;
 
 /// Says which fields of a destination are wrong, and why.
 pub type Vet = fn(&Values, Time) -> Result<(), Vec<(&'static str, String)>>;
+
+/// Says why the network rules refuse an address, where that is known before anything is sent there.
+#[derive(Clone, Debug)]
+pub struct Barrier {
+    pub judge: fn(&str, &Arc<[IpNet]>) -> Option<String>,
+    /// Networks that the operator allows.
+    pub allowed: Arc<[IpNet]>,
+}
+
+impl Default for Barrier {
+    fn default() -> Self {
+        Self { judge: |_, _| None, allowed: Arc::default() }
+    }
+}
 
 /// Puts the secrets of a destination where nothing shows them, and says when that was.
 pub(super) fn complete(record: &mut Record, now: Time) {
@@ -204,6 +220,10 @@ impl Api {
         let sleeps = || spool.lag(DISPATCHER).filter(|_| record.flag("enabled"));
         let lag = spool.lag(&track_of(record.id)).or_else(sleeps);
         let note = self.notes.of(record.id);
+        // One that has nothing to send yet has met nobody, and is refused all the same.
+        let Barrier { judge, allowed } = &self.options.barrier;
+        let barred = || judge(record.text("to"), allowed).filter(|_| record.flag("enabled"));
+        let fault = barred().or(note.fault);
         let dropped = spool.lost_by(&track_of(record.id));
         // One that is off has nothing that waits; what it lost and what lies parked stays known.
         let is_known = || (parked > 0 || dropped > 0).then(Default::default);
@@ -213,7 +233,7 @@ impl Api {
                 "age_seconds": lag.age.as_secs_f64(),
                 "frames_dropped": dropped,
                 "parked": parked,
-                "fault": note.fault,
+                "fault": fault,
                 "pace_share": note.share.unwrap_or(1.0),
                 "where_failures": note.condition_faults,
                 "where_failure": note.condition_fault,

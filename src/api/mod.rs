@@ -71,7 +71,7 @@ use events::Events;
 use pages::Page;
 use problem::Problem;
 
-pub use destination::Vet;
+pub use destination::{Barrier, Vet};
 pub use openapi::text as openapi;
 pub use outbox::pump;
 pub use requests::Operated;
@@ -101,6 +101,8 @@ pub struct Options {
     pub limits: Arc<Limits>,
     /// Says what is wrong with a destination.
     pub vet_destination: Vet,
+    /// Says which addresses it is never let to.
+    pub barrier: Barrier,
     /// The operator's destinations.
     pub operated: Arc<[Operated]>,
     /// Days that the store keeps audit events; 0 keeps them for ever.
@@ -126,6 +128,7 @@ impl Options {
             events,
             limits: Arc::default(),
             vet_destination: |_, _| Ok(()),
+            barrier: Barrier::default(),
             operated: Arc::default(),
             audit_days: 0,
             providers: Registry::built_in(),

@@ -117,6 +117,8 @@ impl Config {
         options.certifies = self.server.tls_client_ca.is_some();
         options.limits = Arc::new(limit::Limits::new(self.limits.rates()));
         options.vet_destination = crate::forward::vet;
+        let (judge, allowed) = (crate::forward::barred, self.egress.networks());
+        options.barrier = api::Barrier { judge, allowed };
         options.operated = self.forward.iter().filter_map(Forward::operated).collect();
         options.hook_body_max_bytes = self.limits.body_max_bytes;
         options.events = api::events::Options {

@@ -175,6 +175,23 @@ impl Egress {
         Ok(socket)
     }
 
+    /// What the rules say against a host that is an address, or this machine's own name; what other names lead to only
+    /// a look-up knows.
+    #[must_use]
+    pub fn refuses(&self, host: &str) -> Option<EgressFault> {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let bare = bare.unwrap_or(host).trim_end_matches('.').to_ascii_lowercase();
+        let address = match bare.parse() {
+            Ok(address) => address,
+            Err(_) if bare == "localhost" || bare.ends_with(".localhost") => {
+                IpAddr::V4(Ipv4Addr::LOCALHOST)
+            }
+            Err(_) => return None,
+        };
+        let rules = if let Self::Through(_, rules) = self { rules } else { self };
+        rules.admit(host, vec![SocketAddr::new(address, 0)]).err()
+    }
+
     /// Asks once for the addresses of a host, and checks them.
     async fn look_up(&self, host: &str, bare: &str, port: u16) -> Result<Admitted, EgressFault> {
         let unknown =
@@ -319,6 +336,26 @@ mod tests {
     fn admit(egress: &Egress, addresses: &[&str]) -> Result<Admitted, EgressFault> {
         let parse = |text: &&str| SocketAddr::new(text.parse().expect("an address"), 1);
         egress.admit("host", addresses.iter().map(parse).collect())
+    }
+
+    #[test]
+    fn addresses_are_refused_before_they_are_asked_for() {
+        let rules = bound(&["10.0.0.0/8"]);
+        let refused = |host: &str| rules.refuses(host).map(|fault| fault.to_string());
+        for (host, address) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "::1"),
+            ("LocalHost.", "127.0.0.1"),
+            ("a.localhost", "127.0.0.1"),
+            ("[::ffff:192.168.0.1]", "192.168.0.1"),
+        ] {
+            let says = refused(host).expect(host);
+            assert!(says.contains(&format!("refuse {host}: {address} is ")), "{says}");
+        }
+        for host in ["10.1.2.3", "9.9.9.9", "shop.example", "[2a00::1]", "localhost.example"] {
+            assert_eq!(refused(host), None, "{host}");
+        }
+        assert!(Egress::Free.refuses("127.0.0.1").is_none());
     }
 
     #[test]

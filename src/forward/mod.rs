@@ -49,7 +49,7 @@ use crate::telemetry::forward::Facts;
 
 pub use destination::Destination;
 pub use notice::{ACTIONS, SPOOL_ACTIONS};
-pub use record::{MANNER, batch_of, vet};
+pub use record::{MANNER, barred, batch_of, vet};
 
 /// Why nothing can be sent on.
 #[derive(Debug, thiserror::Error)]

@@ -20,6 +20,7 @@ use super::target::Target;
 use super::{Destination, ForwardError};
 use crate::catalogue::Values;
 use crate::clock::{Clock, Time};
+use crate::fetch::Egress;
 use crate::filter::Filter;
 use crate::id::Secret;
 use crate::limit::{Batch, PaceTexts, Pacing};
@@ -73,6 +74,13 @@ struct Said {
 pub fn vet(fields: &Values, now: Time) -> Result<(), Vec<Flaw>> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     read(fields, &|name| text(name).map(Secret::new), now).map(drop)
+}
+
+/// Why the network rules, but for these networks, refuse the address of a record; nothing where only a look-up knows.
+#[must_use]
+pub fn barred(to: &str, allowed: &Arc<[IpNet]>) -> Option<String> {
+    let host = read_target(to).ok()?.target.host()?;
+    Egress::Bound(Arc::clone(allowed)).refuses(&host).map(|fault| fault.to_string())
 }
 
 /// What one request of a record's destination carries at most; nothing when its fields make none.
@@ -413,6 +421,27 @@ mod tests {
             odd[field] = value;
             assert_eq!(flaws(&odd), [field]);
         }
+    }
+
+    #[test]
+    fn an_address_of_the_inside_is_known_in_every_form() {
+        let none: Arc<[IpNet]> = Arc::default();
+        let all: Arc<[IpNet]> = ["127.0.0.0/8".parse().expect("a network")].into();
+        for to in [
+            "http://127.0.0.1:1/in",
+            "https://localhost/in",
+            "prefect+http://127.0.0.1:4200/api",
+            "prefect+ws://127.0.0.1:4200/api",
+            "nats://127.0.0.1/a",
+            "redis://127.0.0.1/a",
+            "kafka://127.0.0.1/a",
+            "s3+http://127.0.0.1:9000/bucket",
+            "postgres://127.0.0.1/db/table",
+        ] {
+            assert!(barred(to, &none).is_some_and(|why| why.contains("loopback")), "{to}");
+            assert_eq!(barred(to, &all), None, "{to}");
+        }
+        assert_eq!(barred("https://example.com/in", &none), None);
     }
 
     #[test]

@@ -82,6 +82,23 @@ impl Target {
         }
     }
 
+    /// The host that is spoken to.
+    pub(super) fn host(&self) -> Option<String> {
+        match self {
+            Self::Stdout | Self::File(_) => None,
+            Self::Http(uri) | Self::Prefect { events: uri, .. } => uri.host().map(str::to_owned),
+            Self::Objects(bucket) => {
+                let authority: Option<Authority> = bucket.authority.parse().ok();
+                authority.map(|authority| authority.host().to_owned())
+            }
+            Self::PrefectSocket { place, .. }
+            | Self::Nats(place, _)
+            | Self::Redis(place, _)
+            | Self::Kafka(place, _)
+            | Self::Postgres(place, _) => Some(place.host.clone()),
+        }
+    }
+
     /// Whether what is sent there are requests with headers.
     pub(super) fn speaks_http(&self) -> bool {
         matches!(self.peer(), Some((Peer::Http | Peer::Prefect, _)))

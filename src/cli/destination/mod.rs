@@ -145,7 +145,9 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
                 body["start"] = start.as_str().into();
                 let remote = access.workspace().await?;
                 let made = remote.call(Method::POST, "destinations/", Some(&body)).await?;
-                print(&made, *listing)
+                print(&made, *listing)?;
+                warn_of_barrier(&made);
+                Ok(())
             }
             Command::Ls { access, listing } => list(access, *listing).await,
             Command::Show(which) => {
@@ -169,7 +171,11 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
                 if *disable {
                     which.warn_of_waiting().await?;
                 }
-                which.change(&body).await.map(drop)
+                let changed = which.change(&body).await?;
+                if to.is_some() || *enable {
+                    warn_of_barrier(&changed);
+                }
+                Ok(())
             }
             Command::Pause(which) => which.hold(true).await,
             Command::Resume(which) => which.hold(false).await,
@@ -238,6 +244,20 @@ fn word_for(destination: &Value) -> String {
     let is_word =
         name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_plain);
     if is_word { name } else { text(destination, "id") }
+}
+
+/// Says that the network rules refuse the address, where that is known before anything is sent there.
+fn warn_of_barrier(destination: &Value) {
+    let (word, to) = (word_for(destination), text(destination, "to"));
+    let fault = text(&destination["status"], "fault");
+    let host =
+        fault.strip_prefix("the network rules refuse ").and_then(|rest| rest.split(": ").next());
+    if host.is_some_and(|host| to.contains(host)) {
+        say(&format!(
+            "warning: nothing is sent there: {fault}. That is the operator's to set; `hookgate destination update \
+             {word} --to ADDRESS` sends elsewhere"
+        ));
+    }
 }
 
 async fn list(access: &Access, listing: Listing) -> Result<(), Failure> {

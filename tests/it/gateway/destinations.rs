@@ -208,7 +208,23 @@ fn the_inside_is_reached_only_where_it_is_allowed() {
     let served = Served::start(|_| ());
     let (address, taken) = serve(&served, &Arc::default());
     let webhook = served.webhook(TEMPLATE);
-    served.answered(&["destination", "create", "inside", &format!("http://{address}/")]);
+    let made = served
+        .refused(&["destination", "create", "inside", &format!("http://{address}/")], &served.key);
+    assert!(made.0 == 0 && made.1.contains("state        failing: the network rules"), "{made:?}");
+    assert!(
+        made.1.contains("warning: nothing is sent there: the network rules refuse"),
+        "{made:?}"
+    );
+    assert!(made.1.contains("egress.allow"), "it says the way out: {made:?}");
+    let (_, said) = served.refused(
+        &["destination", "update", "inside", "--to", "https://crm.example/in"],
+        &served.key,
+    );
+    assert!(!said.contains("warning"), "{said}");
+    let back = format!("http://{address}/");
+    let (_, said) =
+        served.refused(&["destination", "update", "inside", "--to", &back], &served.key);
+    assert!(said.contains("warning: nothing is sent there"), "{said}");
     served.order(&webhook, "paid", 1);
     wait("a refusal", || served.ask("/readyz").text().contains("the network rules").then_some(()));
     assert!(taken.lock().expect("a list").is_empty());
