@@ -8,7 +8,7 @@ use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::{Listing, text};
 use super::moment::{Moment, moment, overlap};
-use super::output::Failure;
+use super::output::{Failure, say};
 use super::prompt;
 use crate::clock::Clock;
 
@@ -156,13 +156,28 @@ async fn create(args: &Create) -> Result<(), Failure> {
     if let Some(name) = &args.service_account {
         let body = json!({ "name": name, "api_key_expiration": end });
         let made = remote.call(Method::POST, "bots/", Some(&body)).await?;
-        return tell(&told(&made["api_key"], &made), args.listing);
+        tell(&told(&made["api_key"], &made), args.listing)?;
+        say_doubled(&remote, name, &made).await;
+        return Ok(());
     }
     let me = me(&remote).await?;
     let body = json!({ "name": args.name, "expiration": end });
     let path = format!("/api/users/{}/api_keys", text(&me, "id"));
     let made = remote.ask(Method::POST, &path, Some(&body)).await?;
     tell(&told(&made, &me), args.listing)
+}
+
+/// Says when others have the name, too: from then on commands know each of them by its id alone.
+async fn say_doubled(remote: &Remote, name: &str, made: &Value) {
+    // A key that makes service accounts need not see them.
+    let Ok(all) = remote.rows("bots/filter", &json!({})).await else { return };
+    let (count, id) = (all.iter().filter(|one| one["name"] == name).count(), text(made, "id"));
+    if count > 1 {
+        say(&format!(
+            "{count} service accounts are called {name:?} now: call this one by its id, {id}; `hookgate key rotate` \
+             gives one that there is a new key"
+        ));
+    }
 }
 
 async fn remove(

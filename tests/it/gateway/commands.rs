@@ -247,3 +247,13 @@ fn the_pace_of_a_destination_is_tried_on_what_it_gets_in_the_batches_it_has() {
     let one = told(&["--batch-events", "6"]).expect("an answer").expect("JSON");
     assert_eq!(one["requests"], 1, "{one}");
 }
+
+#[test]
+fn a_second_service_account_of_a_name_is_told() {
+    let served = Served::start(|_| ());
+    let create = || served.refused(&["key", "create", "--service-account", "ci"], &served.key);
+    let (code, said) = create();
+    assert!(code == 0 && !said.contains("are called"), "{said}");
+    let (code, said) = create();
+    assert!(code == 0 && said.contains("2 service accounts are called \"ci\" now"), "{said}");
+}
