@@ -15,6 +15,8 @@ mod demo;
 mod destination;
 mod doctor;
 mod event;
+#[cfg(test)]
+mod examples;
 mod explain;
 mod fmt;
 mod form;

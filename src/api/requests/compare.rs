@@ -154,7 +154,7 @@ impl Work {
     fn run(mut self) -> Result<Slice, SpoolError> {
         let end = Instant::now() + SLICE_TIME_MAX;
         let (after, examples_max) = (self.requests.after, self.examples_max);
-        let mut slice = Slice { after, examples_max, ..Slice::default() };
+        let mut slice = Slice { examples_max, after, ..Slice::default() };
         let mut looked = 0;
         let found = std::mem::take(&mut self.requests.found);
         // Each part is read as it lies, from its oldest on.

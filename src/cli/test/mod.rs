@@ -101,7 +101,7 @@ Examples:
   hookgate test templates/github --update
   hookgate test templates/github --coverage=full
   hookgate test templates/github --stress 200 --fail-on invalid
-  hookgate test --reporter github --junit target/hookgate.xml";
+  hookgate test --reporter github --junit hookgate.xml";
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if (args.update || args.save)
