@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::destination::Owner;
 use super::rules::{read_condition, read_reshaping};
 use super::sinks::{Sink, check_papers};
-use super::target::Target;
+use super::target::{ADDRESSES, Target, UNKNOWN};
 use super::{Destination, ForwardError};
 use crate::catalogue::Values;
 use crate::clock::{Clock, Time};
@@ -193,6 +193,9 @@ fn check_bearer(text: &str) -> Result<(), String> {
 fn read_target(text: &str) -> Result<Destination, String> {
     let plain = match Destination::parse(text) {
         Ok(destination) => destination,
+        Err(ForwardError::Destination { why, .. }) if why.starts_with(UNKNOWN) => {
+            return Err(format!("{UNKNOWN}; there are {ADDRESSES}"));
+        }
         Err(ForwardError::Destination { why, .. }) => return Err(why),
         Err(fault) => return Err(fault.to_string()),
     };
@@ -421,6 +424,12 @@ mod tests {
             odd[field] = value;
             assert_eq!(flaws(&odd), [field]);
         }
+    }
+
+    #[test]
+    fn whoever_writes_no_address_is_told_those_that_records_may_have() {
+        let says = read_target("amqp://example.com/x").expect_err("no address");
+        assert!(says.contains("there are http(s)://…") && !says.contains("stdout"), "{says}");
     }
 
     #[test]

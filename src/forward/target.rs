@@ -13,6 +13,12 @@ use super::sinks::Place;
 const PASSWORD: &str = "holds a password, which process lists show: put it into a file, and name that with \
                         bearer_file or basic_file";
 
+/// What is said to a text that begins like none, and the addresses there are.
+pub(super) const UNKNOWN: &str = "is no destination";
+pub(super) const ADDRESSES: &str = "http(s)://…, prefect+http(s)://…/api, prefect+ws(s)://…/api, \
+                                    nats(+tls)://…/subject, redis(s)://…/stream, kafka(+tls)://…/topic, \
+                                    s3+http(s)://…/bucket and postgres(+tls)://…/database/table";
+
 /// Longest name of a Kafka topic.
 const TOPIC_MAX_BYTES: usize = 249;
 
@@ -153,11 +159,7 @@ pub(super) fn read_target(text: &str) -> Result<Target, String> {
         let (place, path) = read?;
         return Ok(Target::Postgres(place, read_table(&path)?));
     }
-    Err("is no destination; there are stdout, file:PATH, http(s)://…, prefect+http(s)://…/api, \
-         prefect+ws(s)://…/api, nats(+tls)://…/subject, redis(s)://…/stream, \
-         kafka(+tls)://…/topic, \
-         s3+http(s)://…/bucket and postgres(+tls)://…/database/table"
-        .into())
+    Err(format!("{UNKNOWN}; there are stdout, file:PATH, {ADDRESSES}"))
 }
 
 /// A host, its port, and what stands behind the slash; `None`: the text begins with neither scheme. The second one is

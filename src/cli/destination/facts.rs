@@ -143,7 +143,7 @@ struct Manner {
     /// Most bytes of one request, about; `''` for what is usual there
     #[arg(long, value_name = "BYTES")]
     batch_bytes: Option<Number>,
-    /// How long events wait for others to go with, in milliseconds; `''` for what is usual there
+    /// How long events wait for others to go with, in milliseconds; `''` for 10
     #[arg(long, value_name = "MS")]
     linger_ms: Option<Number>,
     /// Most requests at once, up to 32, for http and https; never two with events of one resource; `''` for one
@@ -152,13 +152,13 @@ struct Manner {
     /// `resource`, or `''`, keeps the order of each resource's events; with `none` nothing waits behind a parked one
     #[arg(long, value_name = "WHAT", value_parser = word_of(&ORDERINGS))]
     ordering: Option<String>,
-    /// What it does not take for so many seconds, while it takes nothing, is parked; `''` for never
+    /// What it does not take for so many seconds, while it takes nothing, is parked; `''` for 259200
     #[arg(long, value_name = "SECONDS")]
     retry_seconds: Option<Number>,
-    /// Bound of the first pause after a failure, in milliseconds; `''` for what is usual
+    /// Bound of the first pause after a failure, in milliseconds; `''` for 200
     #[arg(long, value_name = "MS")]
     retry_first_ms: Option<Number>,
-    /// Bound of all pauses, in milliseconds; `''` for what is usual
+    /// Bound of all pauses, in milliseconds; `''` for 30000
     #[arg(long, value_name = "MS")]
     retry_most_ms: Option<Number>,
 }
