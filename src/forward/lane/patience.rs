@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Lane, Stopped};
 use crate::clock::Time;
 use crate::forward::load::Load;
@@ -18,11 +20,36 @@ const KEPT_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Failing {
     /// Since when it takes nothing.
-    since: Option<Time>,
+    since: Option<Since>,
     /// An event told that it is down.
     is_told: bool,
     /// It is kept that it fails, and how.
     kept: Option<Kept>,
+}
+
+/// A moment, and how long ago it is by a clock that nobody sets: one that jumps ahead parks nothing.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    moment: Time,
+    /// How long ago it was when it was learnt.
+    before: Duration,
+    learnt: Instant,
+}
+
+impl Since {
+    fn new(moment: Time, now: Time) -> Self {
+        Self { moment, before: between(moment, now), learnt: Instant::now() }
+    }
+
+    /// For how long something that was received then has waited for this to end.
+    fn waited(&self, received: Time, now: Time) -> Duration {
+        between(self.moment.max(received), now).min(self.before + self.learnt.elapsed())
+    }
+}
+
+fn between(earlier: Time, later: Time) -> Duration {
+    let micros = later.micros().saturating_sub(earlier.micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// What of it is kept: nothing is written before that is another.
@@ -62,12 +89,12 @@ impl Lane {
         self.backoff.recall(failures, is_told);
         let is_down = self.backoff.is_open();
         // Held meanwhile, it begins anew, and that is to be kept.
-        let since = first.min(self.notices.clock().now());
+        let now = self.notices.clock().now();
+        let since = first.min(now);
         let kept = (first == since).then_some(Kept { is_down, is_told, next });
-        self.failing = Failing { since: Some(since), is_told, kept };
+        self.failing = Failing { since: Some(Since::new(since, now)), is_told, kept };
         self.state.failed(&format!("it has taken nothing since {since}"), false);
-        let wait = next.micros().saturating_sub(self.notices.clock().now().micros());
-        let wait = Duration::from_micros(u64::try_from(wait).unwrap_or(0));
+        let wait = between(now, next);
         if !wait.is_zero() && !self.tries_at_once {
             self.rest = Some(wait.min(most));
         }
@@ -77,7 +104,7 @@ impl Lane {
     /// and again when that changes, or when it asked for a wait that is none of our own: each time costs a sync.
     pub(super) async fn note_failing(&mut self, fault: &Fault, is_down: bool, wait: Duration) {
         let now = self.notices.clock().now();
-        let since = *self.failing.since.get_or_insert(now);
+        let since = self.failing.since.get_or_insert_with(|| Since::new(now, now)).moment;
         if is_down && !self.failing.is_told {
             self.failing.is_told = self.notices.failing(&self.state, &fault.what).await;
         }
@@ -151,8 +178,6 @@ impl Lane {
 
     fn is_overdue(&self, received: Time) -> bool {
         let Some(since) = self.failing.since else { return false };
-        let now = self.notices.clock().now().micros();
-        let waited = now.saturating_sub(since.micros().max(received.micros()));
-        Duration::from_micros(u64::try_from(waited).unwrap_or(0)) >= self.tempo.window
+        since.waited(received, self.notices.clock().now()) >= self.tempo.window
     }
 }

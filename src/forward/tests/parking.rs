@@ -85,6 +85,11 @@ async fn what_waits_longer_than_the_window_is_set_aside() {
     house.append(0..3).await;
     let lanes = house.lanes(&[http(&server)]);
     server.until(|asked| asked.len() > 10).await;
+    // A clock that jumps is no wait.
+    house.clock.advance_seconds(72 * 3600);
+    let asked = server.until(|asked| asked.len() > 10).await.len();
+    server.until(|all| all.len() > asked + 10).await;
+    assert_eq!(lanes.board()()[0].parked, 0);
     lanes.stop().await;
     house.clock.advance_seconds(72 * 3600);
     house.append([3]).await;

@@ -178,17 +178,18 @@ async fn what_was_only_acknowledged_is_set_aside_once_the_window_is_over() {
     })
     .await;
     house.append(0..3).await;
-    let lanes = house.lanes(&[prefect(&server)]);
+    let window = Duration::from_secs(3);
+    let lanes = house.lanes_at(Tempo { window, ..brisk() }, &[prefect(&server)]);
     server.until_taken(3).await;
     is_up.store(false, Ordering::Relaxed);
     server.until(|asked| asked.len() > 20).await;
     assert_eq!(lanes.board()()[0].parked, 0);
-    house.clock.advance_seconds(72 * 3600);
+    house.clock.advance_seconds(3);
     until(|| (lanes.board()()[0].parked >= 3).then_some(())).await;
     let lying = Shelf::look(&house.data(), &shelf::Asked::default()).expect("a list");
     let ids: Vec<_> = lying.iter().take(3).map(|one| one.aside.event.id.as_u128()).collect();
     assert_eq!(ids, [0, 1, 2]);
-    assert!(lying[0].aside.reason.contains("within 72 hours"), "{lying:?}");
+    assert!(lying[0].aside.reason.contains("within 3 seconds"), "{lying:?}");
     lanes.stop().await;
 }
 
