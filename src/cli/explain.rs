@@ -15,9 +15,9 @@ pub(super) const EXAMPLE: &str = "\
 Any of these ids will do: a request's, which the reply's Hookgate-Receipt said and log lines call request_id; an
 event's; that of an event that lies parked; the X-Request-Id of a reply of one of the workspace's webhooks, whoever
 gave it (of requests that were refused, or came twice, the newest thousand are remembered, also of a webhook that is
-disabled or under a hook that was just replaced); and what a receiver has: webhook-id, Nats-Msg-Id, or batch-… of
-several events that went together. A call of a hook that nobody has, or with a head that breaks a rule (400, 431), is
-nobody's: it is counted, and not remembered.
+disabled or under a hook that was just replaced; a kill forgets those of the last 10 seconds); and what a receiver has:
+webhook-id, Nats-Msg-Id, or batch-… of several events that went together. A call of a hook that nobody has, or with a
+head that breaks a rule (400, 431), is nobody's: it is counted, and not remembered.
 
 Exit codes: 0 it is known, 5 nothing is known of that id.
 
