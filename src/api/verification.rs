@@ -74,33 +74,9 @@ pub(super) fn complete(before: Option<&Record>, record: &mut Record, now: Time, 
         Some(_) => return,
     };
     let said_secrets_are_kept = said.get("secrets").is_none_or(Value::is_null);
-    let mut secrets = BTreeMap::new();
-    let mut told = Vec::new();
     // Whose secrets they are is part of what they are: those of one provider say nothing of another's requests.
     let kept = kept.filter(|_| same);
-    for one in listed {
-        let Some((id, secret)) = name(&one, kept.as_ref(), clock) else {
-            told.push(json!({ "unknown": true }));
-            continue;
-        };
-        let since = standing.and_then(|standing| {
-            let listed = standing["secrets"].as_array()?;
-            listed.iter().find(|listed| listed["id"] == id.as_str()).cloned()
-        });
-        let mut shown = since.unwrap_or_else(|| json!({ "id": id, "set": now.to_string() }));
-        if let (Some(until), Some(shown)) = (one.get("until"), shown.as_object_mut()) {
-            shown.remove("until");
-            if !until.is_null() {
-                shown.insert("until".to_owned(), until.clone());
-            }
-        }
-        let end = shown["until"].as_str().and_then(Time::parse);
-        // One that counts no more is kept no longer.
-        if end.is_none_or(|end| end > now) {
-            told.push(shown);
-            secrets.insert(id, secret);
-        }
-    }
+    let (told, secrets) = sort(&listed, standing, kept.as_ref(), (now, clock));
     let mut kept: Map<String, Value> = said;
     hide_slug(&record.hidden, &mut kept);
     kept.insert("secrets".to_owned(), told.into());
@@ -122,6 +98,57 @@ pub(super) fn complete(before: Option<&Record>, record: &mut Record, now: Time, 
     record.conceal();
 }
 
+/// Secrets as they are shown, and themselves by their names. What is none, and what is said twice, is shown as that,
+/// for [`vet`] to refuse.
+fn sort(
+    listed: &[Value],
+    standing: Option<&Value>,
+    kept: Option<&Verification>,
+    (now, clock): (Time, &Clock),
+) -> (Vec<Value>, BTreeMap<String, String>) {
+    let mut secrets = BTreeMap::new();
+    let mut told = Vec::new();
+    let mut typed = Vec::new();
+    for one in listed {
+        let Some((id, secret)) = name(one, kept, clock) else {
+            told.push(json!({ "unknown": true }));
+            continue;
+        };
+        let is_typed = text_of(one).is_some();
+        let twice = secrets.iter().find(|(other, text)| **other == id || **text == secret);
+        if let Some((twice, _)) = twice {
+            // A name that stands there twice was kept so once, and says one thing.
+            if is_typed || typed.contains(twice) {
+                let is_kept =
+                    kept.is_some_and(|kept| kept.secrets.iter().any(|one| one.name == *twice));
+                told.push(json!({ "twice": is_kept.then_some(twice) }));
+            }
+            continue;
+        }
+        if is_typed {
+            typed.push(id.clone());
+        }
+        let since = standing.and_then(|standing| {
+            let listed = standing["secrets"].as_array()?;
+            listed.iter().find(|listed| listed["id"] == id.as_str()).cloned()
+        });
+        let mut shown = since.unwrap_or_else(|| json!({ "id": id, "set": now.to_string() }));
+        if let (Some(until), Some(shown)) = (one.get("until"), shown.as_object_mut()) {
+            shown.remove("until");
+            if !until.is_null() {
+                shown.insert("until".to_owned(), until.clone());
+            }
+        }
+        let end = shown["until"].as_str().and_then(Time::parse);
+        // One that counts no more is kept no longer.
+        if end.is_none_or(|end| end > now) {
+            told.push(shown);
+            secrets.insert(id, secret);
+        }
+    }
+    (told, secrets)
+}
+
 /// A slug in an address would be shown with it: the hook's own place stands for it.
 fn hide_slug(hidden: &Hidden, said: &mut Map<String, Value>) {
     let Hidden::Slug(slugs) = hidden else { return };
@@ -140,8 +167,7 @@ fn hide_slug(hidden: &Hidden, said: &mut Map<String, Value>) {
 fn name(said: &Value, kept: Option<&Verification>, clock: &Clock) -> Option<(String, String)> {
     let mut known = kept.into_iter().flat_map(|kept| &kept.secrets);
     let owned = |one: &Shared| (one.name.clone(), one.secret.expose().to_owned());
-    let text = said.as_str().or_else(|| said.get("secret")?.as_str());
-    match (text, said) {
+    match (text_of(said), said) {
         (Some(text), _) => {
             let same = known.find(|one| one.secret.expose() == text).map(owned);
             let fresh = || {
@@ -156,6 +182,11 @@ fn name(said: &Value, kept: Option<&Verification>, clock: &Clock) -> Option<(Str
         }
         _ => None,
     }
+}
+
+/// The secret itself, where it is said.
+fn text_of(said: &Value) -> Option<&str> {
+    said.as_str().or_else(|| said.get("secret")?.as_str())
 }
 
 /// Puts the networks of a webhook in their one form; what is none stays, for [`vet_networks`] to refuse.
@@ -234,6 +265,13 @@ pub(super) fn vet(
         let says =
             "a secret is a text, {\"secret\": …, \"until\": …}, or {\"id\": …} of one that is kept";
         return Err(wrong("secrets", says));
+    }
+    if let Some(twice) = listed.iter().find_map(|one| one.get("twice")) {
+        let says = match twice.as_str() {
+            Some(id) => format!("a secret is kept already, as {id}: say it once"),
+            None => "a secret is there twice".to_owned(),
+        };
+        return Err(wrong("secrets", &says));
     }
     let is_end = |end: &Value| end.as_str().is_some_and(|text| Time::parse(text).is_some());
     if listed.iter().filter_map(|one| one.get("until")).any(|end| !is_end(end)) {

@@ -22,8 +22,7 @@ pub(super) struct Verification {
     #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
     add_secret_file: Vec<PathBuf>,
     /// How long those there are count beside one that is added, such as 24h; for good when nothing is said
-    #[arg(long, value_name = "TIME", requires = "add_secret_file",
-          value_parser = crate::cli::moment::seconds)]
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::moment::seconds)]
     overlap: Option<i64>,
     /// Let a secret count no more: its id, as `hookgate webhook show` tells it
     #[arg(long, value_name = "ID", conflicts_with = "secret_file")]
@@ -44,7 +43,8 @@ pub(super) struct Verification {
     #[command(flatten)]
     repeats: Repeats,
     /// Verify nothing any more
-    #[arg(long, conflicts_with_all = ["provider", "secret_file", "add_secret_file"])]
+    #[arg(long, conflicts_with_all = ["provider", "secret_file", "add_secret_file", "overlap", "drop_secret",
+          "tolerance", "verify_parameter", "enrol", "verify_only_label", "once", "no_once"])]
     no_verify: bool,
 }
 
@@ -66,8 +66,29 @@ impl Verification {
         let secrets = [&self.secret_file, &self.add_secret_file].iter().any(|one| !one.is_empty());
         let listed = !(self.drop_secret.is_empty() && self.verify_parameter.is_empty());
         let named = self.provider.is_some() || self.tolerance.is_some() || self.enrol.is_some();
+        let named = named || self.overlap.is_some();
         let repeats = self.repeats.once || self.repeats.no_once;
         secrets || listed || named || repeats || self.verify_only_label || self.no_verify
+    }
+
+    /// Refuses what does not go together. By hand: a flag that another conflicts with is required by none for clap.
+    fn check(&self, standing: &Value) -> Result<(), Failure> {
+        if self.overlap.is_some() && self.add_secret_file.is_empty() {
+            let what = "--overlap is how long the secrets there are count beside one that is added: say \
+                        --add-secret-file FILE --overlap TIME; --secret-file ends them at once";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        let kept = standing["secrets"].as_array().into_iter().flatten();
+        let kept: Vec<&str> = kept.filter_map(|secret| secret["id"].as_str()).collect();
+        match self.drop_secret.iter().find(|id| !kept.contains(&id.as_str())) {
+            None => Ok(()),
+            Some(id) => {
+                let there = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+                Err(Failure::NotFound(format!(
+                    "the webhook has no secret {id:?}; there is {there}"
+                )))
+            }
+        }
     }
 
     /// Puts what is said into a body; what there is stays where nothing is said.
@@ -75,6 +96,7 @@ impl Verification {
         if !self.is_said() {
             return Ok(());
         }
+        self.check(standing)?;
         if self.no_verify {
             body["verification"] = Value::Null;
             return Ok(());

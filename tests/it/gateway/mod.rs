@@ -27,6 +27,7 @@ mod placed;
 mod proven;
 mod redaction;
 mod repeated;
+mod replaced;
 mod replay;
 mod requests;
 mod sealed;

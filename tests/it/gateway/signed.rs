@@ -29,7 +29,7 @@ const BODY: &str = r#"{"kind": "paid"}"#;
 
 impl Served {
     /// A file with a text, by its path.
-    fn written(&self, name: &str, text: &str) -> String {
+    pub(super) fn written(&self, name: &str, text: &str) -> String {
         let path = self.folder.join(name);
         fs::write(&path, text).expect("a file");
         path.to_str().expect("a path").to_owned()
