@@ -1,6 +1,6 @@
 //! The file of keys: one in Base64 on each line, the first of which seals, `#` before what is for people. In: its path.
 //! Out: its keys, read again whenever the file was changed, so that a running program follows a rotation; a file with a
-//! new key, or with that one alone, put in the old one's place at once.
+//! new key, or with that one alone, put in the old one's place at once, wherever a link leads to it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -84,10 +84,12 @@ impl Keys {
     /// # Errors
     /// [`SealError::File`], when somebody else does right now.
     pub fn hold(&self) -> Result<File, SealError> {
-        let held = folder(&self.0.path).and_then(|folder| {
-            flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
-            Ok(folder)
-        });
+        // Whoever calls it by another name holds the same folder.
+        let held =
+            fs::canonicalize(&self.0.path).and_then(|path| folder(&path)).and_then(|folder| {
+                flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
+                Ok(folder)
+            });
         held.map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => SealError::Busy { path: self.0.path.clone() },
             _ => SealError::file(&self.0.path, &error),
@@ -131,28 +133,47 @@ impl Keys {
         Ok(())
     }
 
-    /// Puts another file in its place, for the same owner.
+    /// Puts another file in its place, for the same owner. Where a link leads to it, that goes on leading there: others
+    /// may know it by its own name.
     fn replace(&self, ring: &Ring) -> Result<(), SealError> {
         let path = &self.0.path;
         if ring.0.len() > KEYS_MAX {
             return Err(SealError::Number { path: path.clone(), found: ring.0.len() });
         }
-        let replaced = || -> io::Result<()> {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".new");
-            let beside = PathBuf::from(name);
-            let owner = fs::metadata(path)?;
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(MODE).open(&beside)?;
-            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
-            file.set_permissions(owner.permissions())?;
-            write(&mut file, ring)?;
-            fs::rename(&beside, path)?;
-            sync_folder(path)
-        };
-        replaced().map_err(|error| SealError::file(path, &error))
+        let fault = |error: io::Error| SealError::file(path, &error);
+        let real = fs::canonicalize(path).map_err(fault)?;
+        let former = fs::metadata(&real).map_err(fault)?;
+        if former.nlink() > 1 {
+            return Err(SealError::Links { path: real, names: former.nlink() });
+        }
+        let mut name = real.as_os_str().to_owned();
+        name.push(".new");
+        let beside = PathBuf::from(name);
+        let replaced = lay(&beside, ring, &former).and_then(|()| fs::rename(&beside, &real));
+        if let Err(error) = replaced {
+            let _ = fs::remove_file(&beside);
+            return Err(match error.kind() {
+                io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
+                    SealError::Mounted { path: real }
+                }
+                _ => fault(error),
+            });
+        }
+        sync_folder(&real).map_err(fault)
     }
+}
+
+/// Makes a file of keys for the owner of another one.
+fn lay(path: &Path, ring: &Ring, former: &fs::Metadata) -> io::Result<()> {
+    // What a rotation that was stopped left there may be anybody's.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    fchown(&file, Some(former.uid()), Some(former.gid()))?;
+    file.set_permissions(former.permissions())?;
+    write(&mut file, ring)
 }
 
 impl SealError {
@@ -209,7 +230,7 @@ fn look(metadata: &fs::Metadata) -> Look {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
     use crate::clock::Clock;
@@ -276,6 +297,52 @@ mod tests {
         assert_eq!(names().len(), 2, "who does not know ends nothing");
         keys.end_former(&|| Ok(Vec::new())).expect("one key");
         assert_eq!(names(), [&*all[0]]);
+    }
+
+    #[test]
+    fn a_link_goes_on_leading_to_the_file() {
+        let folder = Folder::new();
+        let inner = folder.0.join("inner");
+        fs::create_dir(&inner).expect("a folder");
+        let (real, link) = (inner.join("keys"), folder.0.join("link"));
+        let running = Keys::make(&real).expect("a file");
+        symlink("inner/keys", &link).expect("a link");
+        Keys::make(&link).expect_err("never over another file");
+        let by_link = Keys::open(&link).expect("keys");
+        let held = by_link.hold().expect("held");
+        assert!(matches!(running.hold(), Err(SealError::Busy { .. })), "one folder, two names");
+        drop(held);
+        by_link.add().expect("a key");
+        assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
+        let names = |keys: &Keys| {
+            let ring = keys.present().expect("keys");
+            ring.names().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!((names(&running).len(), names(&running)), (2, names(&by_link)));
+        by_link.end_former(&|| Ok(Vec::new())).expect("one key");
+        assert_eq!((names(&running).len(), names(&running)), (1, names(&by_link)));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_as_it_was() {
+        let folder = Folder::new();
+        let (path, other) = (folder.0.join("keys"), folder.0.join("other"));
+        let keys = Keys::make(&path).expect("a file");
+        let kept = fs::read(&path).expect("a file");
+        fs::hard_link(&path, &other).expect("another name");
+        let said = keys.add().expect_err("two names").to_string();
+        assert!(said.contains("2 names") && said.contains("--present"), "{said}");
+        assert_eq!(
+            (fs::read(&path).expect("a file"), fs::read(&other).expect("a file")),
+            (kept.clone(), kept)
+        );
+        fs::remove_file(&other).expect("one name");
+        // What was left there gives nobody the keys.
+        fs::write(&other, "").expect("a file");
+        symlink(&other, folder.0.join("keys.new")).expect("a link");
+        keys.add().expect("a key");
+        assert_eq!(fs::read(&other).expect("a file"), b"");
+        assert_eq!(fs::read_dir(&folder.0).expect("a folder").count(), 2);
     }
 
     #[test]

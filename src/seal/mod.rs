@@ -33,6 +33,18 @@ pub enum SealError {
     /// Somebody else changes keys in its folder right now.
     #[error("{path}: its keys are being changed by somebody else: try again when that is over")]
     Busy { path: PathBuf },
+    /// Another name of it would keep the keys that it had.
+    #[error(
+        "{path} has {names} names (hard links), and only one of them would have the new keys: leave it one name, or \
+         put a new key into it as its first line, and take that with --present"
+    )]
+    Links { path: PathBuf, names: u64 },
+    /// No other file can be put in its place.
+    #[error(
+        "{path} is mounted by itself, and nothing can be put in its place: mount its folder, or put a new key into it \
+         as its first line, and take that with --present"
+    )]
+    Mounted { path: PathBuf },
     /// A line of it is no key.
     #[error("{path}, line {line}: a key is {KEY_BYTES} bytes in Base64, alone on its line")]
     Line { path: PathBuf, line: usize },

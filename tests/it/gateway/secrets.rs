@@ -56,3 +56,45 @@ fn a_key_is_made_taken_up_replaced_while_the_gateway_runs_and_missed() {
     let fault = served.runtime.block_on(start).expect_err("no key").to_string();
     assert!(fault.contains("`store.key_file` should name"), "{fault}");
 }
+
+#[test]
+fn keys_that_a_link_leads_to_are_replaced_where_the_gateway_has_them() {
+    let mut served = Served::start(|_| ());
+    let data = served.config.server.data.display().to_string();
+    let real = served.folder.join("real.keys");
+    served.answered(&["secrets", "init", &real.display().to_string()]);
+    served.stop();
+    served.config.store.key_file = Some(real.clone());
+    served.resume();
+    let destination =
+        |name: &str| json!({"name": name, "to": "https://d.example/", "bearer": BEARER});
+    let made = served.call("POST", "/destinations/", &destination("one"));
+    assert_eq!(made.status, 201, "{}", made.text());
+
+    let links = served.folder.join("links");
+    std::fs::create_dir(&links).expect("a folder");
+    let link = links.join("link.keys");
+    std::os::unix::fs::symlink("../real.keys", &link).expect("a link");
+    let link_text = link.display().to_string();
+    let rotate = ["secrets", "rotate", "--data", &data, "--key-file", &link_text];
+    let before = std::fs::read(&real).expect("a file");
+    served.answered(&rotate);
+    assert!(std::fs::symlink_metadata(&link).expect("a link").is_symlink());
+    assert_ne!(std::fs::read(&real).expect("a file"), before);
+    let made = served.call("POST", "/destinations/", &destination("two"));
+    assert_eq!(made.status, 201, "{}", made.text());
+    served.stop();
+    served.resume();
+    let made = served.call("POST", "/destinations/", &destination("three"));
+    assert_eq!(made.status, 201, "{}", made.text());
+
+    // Two names of one file: neither it nor what it seals is changed.
+    let other = served.folder.join("other.keys");
+    std::fs::hard_link(&real, &other).expect("another name");
+    let before = std::fs::read(&real).expect("a file");
+    let (code, said) = served.refused(&rotate, &served.key);
+    assert!(code == 3 && said.contains("2 names"), "{code}: {said}");
+    assert_eq!(std::fs::read(&real).expect("a file"), before);
+    let made = served.call("POST", "/destinations/", &destination("four"));
+    assert_eq!(made.status, 201, "{}", made.text());
+}
