@@ -7,6 +7,7 @@ use std::path::Path;
 use super::record::uuid;
 use super::{FILE_NAME, StoreError, VERIFICATION, file};
 use crate::catalogue::{API_KEY, DESTINATION, SERVICE_ACCOUNT, Values, WEBHOOK};
+use crate::verify::allowlist::Networks;
 
 /// Most names of each.
 const NAMES_MAX: usize = 5;
@@ -23,7 +24,7 @@ pub struct Several {
 /// What is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exposed {
-    /// Webhooks that take all that comes to their slug, from everywhere.
+    /// Webhooks that take all that comes to their slug, from nearly everywhere.
     pub open: Several,
     /// Webhooks that verify what comes, and take what is not verified.
     pub labelling: Several,
@@ -72,7 +73,9 @@ pub fn exposed(
         if provider.is_some_and(&is_certified) {
             found.certified.add(name);
         }
-        let is_bound = said("service_account_id").is_some() || said("networks").is_some();
+        let networks = said("networks").and_then(|said| Networks::read(said.as_array()?).ok());
+        let is_near = networks.is_some_and(|networks| !networks.are_wide());
+        let is_bound = said("service_account_id").is_some() || is_near;
         if is_bound || said("enabled").is_some_and(|enabled| enabled == false) {
             return;
         }

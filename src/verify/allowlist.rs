@@ -1,9 +1,10 @@
 //! From where an account may be called. In: entries as they were sent or kept, and an address. Out: the entries in
-//! their one form, or what is wrong with them; whether the address may call. Pure.
+//! their one form, or what is wrong with them; whether the address may call, and whether so many may that it says
+//! nothing. Pure.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};
 
 /// Most entries of one list.
@@ -15,6 +16,44 @@ const MAPPED_BITS: u8 = 96;
 
 /// Most networks from which one webhook may be called.
 pub const NETWORKS_MAX: usize = 64;
+
+/// IPv4 networks that are some house's own: a list may hold all of them.
+const OWN_V4: [([u8; 4], u8); 6] = [
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([172, 16, 0, 0], 12),
+    ([192, 168, 0, 0], 16),
+];
+/// IPv6 networks of that sort.
+const OWN_V6: [([u16; 8], u8); 2] =
+    [([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10)];
+/// Others than a house's own: a list with more addresses than a network of that length names no senders. The largest
+/// that was ever given to one owner is a /8; of IPv6, whole continents have a /12.
+const WIDEST_V4: u8 = 8;
+const WIDEST_V6: u8 = 16;
+/// Bits that count of an IPv6 address: one house has at least what is below them.
+const V6_BITS: u8 = 64;
+
+/// Whether networks hold so much of the internet that a list of them says nothing, in one piece or in many.
+#[must_use]
+pub fn are_wide(networks: &[IpNet]) -> bool {
+    let v4 = |(address, bits)| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from(address), bits));
+    let v6 = |(address, bits)| IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from(address), bits));
+    let own: Vec<IpNet> = OWN_V4.into_iter().map(v4).chain(OWN_V6.into_iter().map(v6)).collect();
+    let (mut of_v4, mut of_v6) = (0_u128, 0_u128);
+    for network in IpNet::aggregate(&networks.to_vec()) {
+        if own.iter().any(|own| own.contains(&network)) {
+            continue;
+        }
+        match network {
+            IpNet::V4(network) => of_v4 += 1 << (32 - network.prefix_len()),
+            IpNet::V6(network) => of_v6 += 1 << (V6_BITS - network.prefix_len().min(V6_BITS)),
+        }
+    }
+    of_v4 > 1 << (32 - WIDEST_V4) || of_v6 > 1 << (V6_BITS - WIDEST_V6)
+}
 
 /// Networks from which a webhook may be called; without one, from everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +79,12 @@ impl Networks {
     #[must_use]
     pub fn to_value(&self) -> Value {
         self.0.iter().map(IpNet::to_string).collect()
+    }
+
+    /// Whether they keep hardly anybody out.
+    #[must_use]
+    pub fn are_wide(&self) -> bool {
+        are_wide(&self.0)
     }
 
     /// Whether an address may call.
@@ -210,6 +255,39 @@ mod tests {
         assert!(!from(both(), "2001:db9::1"));
         assert_eq!(read(json!(["203.0.113.0/24", "example.com"])), Err(2));
         assert_eq!(read(both()).expect("networks").to_value()[0], "203.0.113.0/24");
+    }
+
+    #[test]
+    fn a_list_that_holds_most_of_the_internet_is_wide_in_one_piece_or_in_many() {
+        let wide = |texts: &[&str]| {
+            let read = |text: &&str| network(text).expect("a network");
+            are_wide(&texts.iter().map(read).collect::<Vec<_>>())
+        };
+        for texts in [
+            &["0.0.0.0/0"][..],
+            &["::/0"],
+            &["0.0.0.0/1", "128.0.0.0/1"],
+            &["0.0.0.0/2", "64.0.0.0/2", "128.0.0.0/2", "192.0.0.0/2"],
+            &["::/1", "8000::/1"],
+            &["2000::/3"],
+            &["0.0.0.0/7"],
+            &["10.0.0.0/7"],
+            &["1.0.0.0/8", "3.0.0.0/8"],
+            &["2001:db8::/32", "203.0.113.0/24", "64.0.0.0/3"],
+            &["2000::/16", "3000::/16"],
+        ] {
+            assert!(wide(texts), "{texts:?}");
+        }
+        for texts in [
+            &[][..],
+            &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"],
+            &["fc00::/7", "fe80::/10", "::1", "2400:cb00::/32"],
+            &["17.0.0.0/8", "10.0.0.0/8"],
+            &["17.0.0.0/8", "17.5.0.0/16"],
+            &["203.0.113.0/24", "198.51.100.7"],
+        ] {
+            assert!(!wide(texts), "{texts:?}");
+        }
     }
 
     #[test]

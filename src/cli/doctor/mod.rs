@@ -2,6 +2,7 @@
 //! folder with its records, this process's user and limits. Out: findings as lines or JSON. Reads only; needs no
 //! running gateway, and may look beside one.
 
+mod bounds;
 mod certificates;
 mod records;
 #[cfg(test)]
@@ -12,7 +13,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use ipnet::IpNet;
 use rustix::process::{Resource, geteuid, getrlimit};
 use serde_json::json;
 
@@ -136,6 +136,7 @@ fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Findings::default();
     sockets(config, &mut findings);
     trust(config, &mut findings);
+    bounds::look(config, &mut findings);
     files(config, &mut findings);
     certificates::own(config, &mut findings);
     records::look(config, &mut findings);
@@ -248,19 +249,18 @@ fn sockets(config: &Config, findings: &mut Findings) {
 }
 
 fn trust(config: &Config, findings: &mut Findings) {
-    let is_all = |text: &&String| text.parse::<IpNet>().is_ok_and(|net| net.prefix_len() == 0);
-    if let Some(all) = config.server.trusted_proxies.iter().find(is_all) {
+    if let Some(wide) = bounds::wide(&config.server.trusted_proxies) {
         findings.add(
             (Severity::Error, "trusts-everybody"),
-            format!("server.trusted_proxies holds {all}"),
+            format!("server.trusted_proxies holds {wide}"),
             "everybody may say to be another address: limits and allow-lists of addresses hold nobody",
             "name the networks of your own proxies only",
         );
     }
-    if let Some(all) = config.egress.allow.iter().find(is_all) {
+    if let Some(wide) = bounds::wide(&config.egress.allow) {
         findings.add(
             (Severity::Warning, "egress-everywhere"),
-            format!("egress.allow holds {all}"),
+            format!("egress.allow holds {wide}"),
             "whoever may make a destination reaches every address that this machine reaches",
             "name the networks that destinations need",
         );

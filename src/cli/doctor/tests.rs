@@ -26,8 +26,9 @@ fn each_unsafe_setting_has_its_name() {
     mode(&keys, 0o640);
     config.server.admin_listen = ([0, 0, 0, 0], 1).into();
     config.server.listen = vec![([192, 0, 2, 1], 1).into()];
-    config.server.trusted_proxies = vec!["0.0.0.0/0".to_owned()];
-    config.egress.allow = vec!["::/0".to_owned()];
+    config.server.trusted_proxies = vec!["0.0.0.0/1".to_owned(), "128.0.0.0/1".to_owned()];
+    config.egress.allow = vec!["::/1".to_owned(), "8000::/1".to_owned()];
+    (config.limits.wrong_keys_per_minute, config.limits.idle_seconds) = (0, 86_400);
     (config.events.open_server_mode, config.events.reserved_names) = (true, true);
     config.spool.free_min_bytes = u64::MAX;
     let mut found = names(&examine(&config));
@@ -40,10 +41,12 @@ fn each_unsafe_setting_has_its_name() {
         "disk-too-small",
         "egress-everywhere",
         "free-names",
+        "guesses-unbound",
         "key-file-mode",
         "no-peer-connections",
         "no-peer-rate",
         "open-events",
+        "slow-senders",
         "trusts-everybody",
     ];
     assert_eq!(found, expected);

@@ -65,6 +65,7 @@ fn what_records_leave_open_is_named() {
     };
     webhook("closed", signed(true));
     webhook("near", json!({"networks": ["192.0.2.0/24"]}));
+    webhook("far", json!({"networks": ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]}));
     webhook("off", json!({"enabled": false}));
     for name in ["shop", "mine \u{1b}", "c", "d", "e", "f", "g"] {
         webhook(name, json!({}));
@@ -81,7 +82,7 @@ fn what_records_leave_open_is_named() {
         let row = found.iter().find(|row| row.0 == name);
         row.map(|row| row.1.clone()).unwrap_or_default()
     };
-    assert!(what("open-webhook").ends_with(" and 2 more"), "{found:?}");
+    assert!(what("open-webhook").ends_with(" and 3 more"), "{found:?}");
     assert!(!what("open-webhook").contains('\u{1b}'), "{found:?}");
     assert!(what("only-labelled").ends_with(r#": "labelled""#), "{found:?}");
     assert!(what("endless-key").ends_with(r#": "robot""#), "{found:?}");
