@@ -5,11 +5,11 @@
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::verification::Means;
 use super::{Api, verification};
 use crate::catalogue::{Actor, WEBHOOK};
 use crate::id::{Secret, Uuid};
 use crate::store::{StoreError, VERIFICATION};
+use crate::verify::signature::Means;
 
 impl Api {
     /// Keeps the secret that a webhook's provider brought; `false`: it has one, or waits for none any more.

@@ -66,7 +66,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::api::Facts;
 use crate::telemetry::notes::Notes;
 use crate::verify::key::Keyring;
-use crate::verify::signature::Registry;
+use crate::verify::signature::{Means, Registry};
 use events::Events;
 use pages::Page;
 use problem::Problem;
@@ -109,10 +109,8 @@ pub struct Options {
     pub audit_days: u32,
     /// Who may sign requests of webhooks.
     pub providers: Registry,
-    /// Whether certificates and keys of those who sign are fetched.
-    pub fetches: bool,
-    /// Whether senders are asked for certificates.
-    pub certifies: bool,
+    /// What requests are verified with.
+    pub means: Means,
 }
 
 impl Options {
@@ -132,8 +130,7 @@ impl Options {
             operated: Arc::default(),
             audit_days: 0,
             providers: Registry::built_in(),
-            fetches: true,
-            certifies: true,
+            means: Means::ALL,
         }
     }
 }

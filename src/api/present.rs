@@ -5,11 +5,10 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Api;
 use super::key::Fresh;
 use super::problem::Problem;
 use super::role::DEFAULT_ROLE;
-use super::{automation, session, settings};
+use super::{Api, Options, automation, session, settings};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, API_KEY, AUTOMATION, DESTINATION,
     Field, INCIDENT_COMMENT, SERVICE_ACCOUNT, SESSION, Source, TEAM, USER, WEBHOOK, WORKSPACE,
@@ -67,6 +66,9 @@ impl Api {
             };
             let one = |record: &Record| {
                 let mut told = webhook(record);
+                if let Some(fault) = self.verification_fault(record) {
+                    told["verification_fault"] = fault.into();
+                }
                 if form == Form::Read {
                     let account = record.reference("service_account_id");
                     let account = account.and_then(|id| callers.get(&id));
@@ -99,6 +101,13 @@ impl Api {
             _ => plain(record),
         };
         Ok(records.iter().map(one).collect())
+    }
+
+    /// Why each request of a webhook is refused, when its verification can never succeed.
+    fn verification_fault(&self, record: &Record) -> Option<String> {
+        let Options { providers, means, .. } = &self.options;
+        let fit = record.verification()?.check_fit(providers, *means, self.clock.now());
+        fit.err().map(|fault| fault.to_string())
     }
 
     /// A record that was made or got a secret just now, with the key that is told once.

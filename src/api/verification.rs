@@ -16,7 +16,7 @@ use crate::store::{
 };
 use crate::verify::allowlist::Networks;
 use crate::verify::signature::{
-    Parameters, Registry, SECRETS_MAX, SLUG_PLACE, SchemeFault, Verifier,
+    Means, Parameters, Registry, SECRETS_MAX, SLUG_PLACE, SchemeFault, Verifier,
 };
 
 /// What may be said.
@@ -30,20 +30,6 @@ const ENROL_MAX_SECONDS: i64 = 7 * 86_400;
 const TOLERANCE_MAX_SECONDS: u64 = 86_400;
 /// Shortest secret that we take where a provider leaves the choice to the owner; providers make longer ones.
 const SECRET_MIN_BYTES: usize = 8;
-
-/// What this gateway has to verify with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Means {
-    /// Keys and certificates are fetched from where they are kept.
-    pub(super) fetches: bool,
-    /// Senders are asked for certificates.
-    pub(super) certifies: bool,
-}
-
-impl Means {
-    /// Everything: of what was found good before.
-    pub(super) const ALL: Self = Self { fetches: true, certifies: true };
-}
 
 /// Puts the secrets of a webhook where nothing shows them, and names them. What is no setting stays as it is, for
 /// [`vet`] to refuse.
@@ -308,9 +294,15 @@ pub(super) fn vet(
     vetted.map_err(|(part, says)| wrong(part, &says))
 }
 
-/// Refuses settings that the provider has not, and secrets of which it is not said what each is for.
+/// Refuses settings that the provider has not, secrets with something around them, and those of which it is not said
+/// what each is for.
 fn vet_words(verifier: &Verifier) -> Result<(), (&'static str, String)> {
     verifier.check_settings().map_err(|fault| ("parameters", fault.to_string()))?;
+    if verifier.has_padded_secret() {
+        let says = "a secret begins or ends with white space, a line's end or a control character, which is no part \
+                    of it: nothing is signed with that";
+        return Err(("secrets", says.to_owned()));
+    }
     if verifier.is_token_untold() {
         let says = format!(
             "of several secrets of {} it has to be said which is the verify token: put `token:` \

@@ -5,8 +5,7 @@ use super::deed::Deed;
 use super::member::{is_owner, refuse_program};
 use super::problem::Problem;
 use super::role::texts;
-use super::verification::Means;
-use super::{Api, Call, Options, automation, incident, origin, verification};
+use super::{Api, Call, automation, incident, origin, verification};
 use crate::catalogue::{
     ACCOUNT, ACCOUNT_MEMBERSHIP, ACCOUNT_ROLE, ACCOUNT_SETTINGS, AUTOMATION, DESTINATION, INCIDENT,
     SERVICE_ACCOUNT, SUPPORT_ACCESS, USER, WEBHOOK, WORKSPACE, WORKSPACE_ROLE, role,
@@ -36,9 +35,7 @@ impl Api {
         }
         if call.kind.name == WEBHOOK.name {
             self.vet_webhook(after).await?;
-            let Options { fetches, certifies, .. } = self.options;
-            let means = Means { fetches, certifies };
-            verification::vet(before, after, &self.options.providers, means)?;
+            verification::vet(before, after, &self.options.providers, self.options.means)?;
             verification::vet_networks(after)?;
             verification::vet_redaction(after)?;
             verification::vet_reply(after)?;

@@ -113,8 +113,7 @@ impl Config {
         let events = &self.events;
         let mut options = api::Options::new(self.render.limits());
         options.audit_days = self.audit.retention_days;
-        options.fetches = self.fetch.enabled;
-        options.certifies = self.server.tls_client_ca.is_some();
+        options.means = self.means();
         options.limits = Arc::new(limit::Limits::new(self.limits.rates()));
         options.vet_destination = crate::forward::vet;
         let (judge, allowed) = (crate::forward::barred, self.egress.networks());

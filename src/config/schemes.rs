@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::BufReader;
 
 use super::{Config, ConfigError};
-use crate::verify::signature::{Case, CasesFault, Outcome, Provider, Registry, run_cases};
+use crate::verify::signature::{Case, CasesFault, Means, Outcome, Provider, Registry, run_cases};
 
 /// Longest name of a provider: it stands in labels.
 const NAME_MAX_BYTES: usize = 64;
@@ -23,6 +23,12 @@ impl Config {
             check(name, row, &all).map_err(|why| ConfigError::Scheme(format!("{name}{why}")))?;
         }
         Ok(all)
+    }
+
+    /// What requests are verified with.
+    #[must_use]
+    pub fn means(&self) -> Means {
+        Means { fetches: self.fetch.enabled, certifies: self.server.tls_client_ca.is_some() }
     }
 }
 

@@ -81,7 +81,7 @@ fn authorities_of_senders_are_of_use_only_where_tls_ends() {
     let config = load(None, named, Vec::new()).unwrap().config;
     let files = config.sockets().tls.unwrap();
     assert_eq!(files.client_ca.as_deref(), Some(std::path::Path::new("ca.pem")));
-    assert!(config.api().certifies);
+    assert!(config.api().means.certifies);
 }
 
 #[test]

@@ -1,12 +1,15 @@
-//! What records leave open, for whoever looks for what is unsafe. In: a data folder, a gateway may run on it. Out:
-//! their names, at most [`NAMES_MAX`] of each kind, and how many there are. Opens no seal, changes nothing.
+//! What records leave open, or refuse to all, for whoever looks for that. In: a data folder, a gateway may run on it.
+//! Out: their names, at most [`NAMES_MAX`] of each kind, and how many there are. Opens no seal, changes nothing.
 
 use std::collections::HashMap;
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use super::record::uuid;
-use super::{FILE_NAME, StoreError, VERIFICATION, file};
+use super::{FILE_NAME, StoreError, VERIFICATION, Verification, file};
 use crate::catalogue::{API_KEY, DESTINATION, SERVICE_ACCOUNT, Values, WEBHOOK};
+use crate::id::Secret;
 use crate::verify::allowlist::Networks;
 
 /// Most names of each.
@@ -56,16 +59,7 @@ pub fn exposed(
     is_certified: impl Fn(&str) -> bool,
 ) -> Result<Exposed, StoreError> {
     let connection = file::open_again(&data.join(FILE_NAME), None)?;
-    let mut statement =
-        connection.prepare("SELECT id, name, fields FROM record WHERE kind = ?1")?;
-    let mut each = |kind: &str, look: &mut dyn FnMut([u8; 16], &str, &Values)| {
-        let mut rows = statement.query([kind])?;
-        while let Some(row) = rows.next()? {
-            let (id, name, text): (_, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            look(id, &name, &serde_json::from_str(&text).unwrap_or_default());
-        }
-        Ok::<_, StoreError>(())
-    };
+    let each = |kind, look: &mut dyn FnMut([u8; 16], &str, &Values)| each(&connection, kind, look);
     let mut found = Exposed::default();
     each(WEBHOOK.name, &mut |_, name, fields| {
         let said = |name: &str| fields.get(name).filter(|value| !value.is_null());
@@ -103,4 +97,43 @@ pub fn exposed(
         }
     })?;
     Ok(found)
+}
+
+/// Webhooks that are to be verified and refuse every request: `fault` says why one does. Secrets are told as blanks, as
+/// no seal is opened.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn unfit(
+    data: &Path,
+    fault: impl Fn(&Verification) -> Option<String>,
+) -> Result<Several, StoreError> {
+    let connection = file::open_again(&data.join(FILE_NAME), None)?;
+    let mut found = Several::default();
+    each(&connection, WEBHOOK.name, &mut |_, name, fields| {
+        if fields.get("enabled").is_some_and(|enabled| enabled == false) {
+            return;
+        }
+        let told = fields.get(VERIFICATION).and_then(serde_json::Value::as_object);
+        let said = told.and_then(|told| Verification::read(told, |_| Some(Secret::new(""))));
+        if let Some(why) = said.and_then(|said| fault(&said)) {
+            found.add(&format!("{name}: {why}"));
+        }
+    })?;
+    Ok(found)
+}
+
+fn each(
+    connection: &Connection,
+    kind: &str,
+    look: &mut dyn FnMut([u8; 16], &str, &Values),
+) -> Result<(), StoreError> {
+    let mut statement =
+        connection.prepare("SELECT id, name, fields FROM record WHERE kind = ?1")?;
+    let mut rows = statement.query([kind])?;
+    while let Some(row) = rows.next()? {
+        let (id, name, text): (_, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        look(id, &name, &serde_json::from_str(&text).unwrap_or_default());
+    }
+    Ok(())
 }

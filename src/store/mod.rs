@@ -40,7 +40,7 @@ pub use crate::catalogue::Party;
 pub use apart::tell_apart;
 pub use audit::{Audit, Head};
 pub use bootstrap::{Bootstrap, bootstrap};
-pub use exposed::{Exposed, Several, exposed};
+pub use exposed::{Exposed, Several, exposed, unfit};
 pub use outbox::Outgoing;
 pub use read::{Criterion, Query, Sort};
 pub use record::{

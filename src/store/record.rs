@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::Row;
 use serde_json::Value;
 
-use super::{Dedup, Key, Party, Shared, StoreError, Verification, WINDOW_SECONDS, Webhook, moment};
+use super::{Dedup, Key, Party, StoreError, Verification, WINDOW_SECONDS, Webhook, moment};
 use crate::catalogue::{self, Kind, Values};
 use crate::clock::Time;
 use crate::id::{Secret, Uuid};
@@ -253,26 +253,7 @@ impl Record {
         let told = self.fields.get(VERIFICATION)?.as_object()?;
         let kept = self.concealed(VERIFICATION_SECRETS).map(Secret::expose).unwrap_or_default();
         let kept: BTreeMap<String, String> = serde_json::from_str(kept).unwrap_or_default();
-        let listed = told.get("secrets").and_then(Value::as_array).into_iter().flatten();
-        let secrets = listed.filter_map(|secret| {
-            let id = secret["id"].as_str()?;
-            let until = secret.get("until").and_then(Value::as_str).and_then(Time::parse);
-            Some(Shared { name: id.to_owned(), secret: Secret::new(kept.get(id)?), until })
-        });
-        let parameters = told.get("parameters").and_then(Value::as_object).into_iter().flatten();
-        let parameters = parameters.filter_map(|(name, value)| {
-            value.as_str().map(|value| (name.clone(), value.to_owned()))
-        });
-        let seconds = told.get("tolerance").and_then(Value::as_u64);
-        Some(Verification {
-            provider: told.get("provider").and_then(Value::as_str)?.to_owned(),
-            secrets: secrets.collect(),
-            parameters: parameters.collect(),
-            tolerance_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
-            required: told.get("required").and_then(Value::as_bool).unwrap_or(true),
-            once: told.get("once").and_then(Value::as_bool).unwrap_or(false),
-            enrol: told.get("enrol").and_then(Value::as_str).and_then(Time::parse),
-        })
+        Verification::read(told, |name| kept.get(name).map(Secret::new))
     }
 
     fn shadow(&self) -> Option<String> {

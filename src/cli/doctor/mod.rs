@@ -172,7 +172,10 @@ fn start(config: &Config, findings: &mut Findings) {
 
 /// What the log tells at each start.
 pub(super) fn at_start(config: &Config) -> Vec<Finding> {
-    as_user(config, geteuid().is_root(), config::credentials().as_deref())
+    let found = as_user(config, geteuid().is_root(), config::credentials().as_deref());
+    let mut findings = Findings(found);
+    records::unfit(config, Clock::System.now(), &mut findings);
+    findings.0
 }
 
 fn as_user(config: &Config, is_root: bool, credentials: Option<&Path>) -> Vec<Finding> {

@@ -4,8 +4,10 @@
 use std::net::IpAddr;
 
 use super::{Findings, Severity, certificates};
+use crate::clock::Time;
 use crate::config::Config;
-use crate::store::{self, Several};
+use crate::store::{self, Several, Verification};
+use crate::verify::signature::{SchemeFault, Unfit};
 
 /// What records leave open.
 pub(super) fn look(config: &Config, findings: &mut Findings) {
@@ -58,6 +60,30 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
         "events, and what opens the destination, can be read and changed on the way",
         "give the destination an address with TLS: https, or +tls",
     );
+}
+
+/// Webhooks whose verification can never succeed, as far as can be told without their secrets. What the file has no
+/// answer for is told by [`look`], and by the gateway that does not start with it.
+pub(super) fn unfit(config: &Config, now: Time, findings: &mut Findings) {
+    let data = &config.server.data;
+    let Ok(providers) = config.providers() else { return };
+    let means = config.means();
+    let fault = |said: &Verification| match said.check_fit(&providers, means, now) {
+        // No secret is looked at here; certificates have a finding of their own.
+        Ok(()) | Err(Unfit::Scheme(SchemeFault::Secret { .. }) | Unfit::Uncertified(_)) => None,
+        Err(fault) => Some(fault.to_string()),
+    };
+    let found =
+        if data.join(store::FILE_NAME).is_file() { store::unfit(data, fault) } else { return };
+    let Ok(found) = found else { return };
+    if found.count > 0 {
+        findings.add(
+            (Severity::Error, "unfit-verification"),
+            format!("webhooks that refuse every request: {}", listed(&found)),
+            "nothing that is sent can be verified as they demand",
+            "put back what is missing, or hookgate webhook update NAME --verify PROVIDER",
+        );
+    }
 }
 
 /// The names of some, and how many more there are.

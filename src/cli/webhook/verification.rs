@@ -30,7 +30,7 @@ pub(super) struct Verification {
     /// How many seconds the clocks may differ, instead of what the provider says
     #[arg(long, value_name = "SECONDS")]
     tolerance: Option<u32>,
-    /// A setting of the provider, such as `url=https://hooks.example.com/hooks/{slug}`
+    /// A setting of the provider, such as `url=https://hooks.example.com/hooks/{slug}`; `url=` takes it away
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     verify_parameter: Vec<(String, String)>,
     /// Take the secret that the provider brings in its first request (asana, notion), within so long, such as 1h
@@ -136,7 +136,11 @@ impl Verification {
             said["enrol"] = Clock::System.now().plus_seconds(seconds).to_string().into();
         }
         for (name, value) in &self.verify_parameter {
-            said["parameters"][name] = value.as_str().into();
+            if !value.is_empty() {
+                said["parameters"][name] = value.as_str().into();
+            } else if let Some(kept) = said["parameters"].as_object_mut() {
+                kept.remove(name);
+            }
         }
         if self.verify_only_label || said["required"].is_null() {
             said["required"] = (!self.verify_only_label).into();
@@ -154,7 +158,14 @@ impl Verification {
 
 /// How a webhook's requests are verified, in words; nothing when they are not.
 pub(super) fn told(webhook: &Value) -> String {
-    let said = &webhook["verification"];
+    let told = described(&webhook["verification"]);
+    match webhook["verification_fault"].as_str() {
+        Some(fault) => format!("{told}; every request is refused: {fault}"),
+        None => told,
+    }
+}
+
+fn described(said: &Value) -> String {
     let Some(provider) = said["provider"].as_str() else { return String::new() };
     let ids = said["secrets"].as_array().into_iter().flatten();
     let told = |secret: &Value| {

@@ -1,5 +1,5 @@
 //! Which settings a provider has: those that its rows name, and those that come with a way of signing. In: rows. Out:
-//! names. A setting that it has not would be passed over, and whoever gave it would believe that it counts.
+//! names. A setting that it has not, or an empty one, would be passed over, and whoever gave it would believe that it counts.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +64,11 @@ impl Verifier {
 fn check(name: &str, provider: &Provider, parameters: &Parameters) -> Result<(), SchemeFault> {
     let known = provider.settings();
     let Some(unknown) = parameters.keys().find(|name| !known.contains(name.as_str())) else {
-        return Ok(());
+        // What a setting has to equal is never nothing; of the one that is a switch it counts that it is there.
+        let mut said = parameters.iter().filter(|(name, _)| *name != LEGACY);
+        let Some((blank, _)) = said.find(|(_, text)| text.trim().is_empty()) else { return Ok(()) };
+        let (provider, name) = (name.to_owned(), blank.clone());
+        return Err(SchemeFault::Setting { provider, name, form: "text that is not empty" });
     };
     let listed: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
     let known = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
@@ -99,6 +103,15 @@ mod tests {
             let named = |name: &&str| ((*name).to_owned(), "x".to_owned());
             let known: Parameters = row.settings().iter().map(named).collect();
             assert_eq!(check(provider, row, &known), Ok(()), "{provider}");
+            for (name, blank) in
+                row.settings().into_iter().flat_map(|name| [(name, ""), (name, " ")])
+            {
+                let parameters = Parameters::from([(name.to_owned(), blank.to_owned())]);
+                let found = check(provider, row, &parameters).map_err(|fault| fault.to_string());
+                let says =
+                    format!("the setting `{name}` of {provider} must be text that is not empty");
+                assert_eq!(found, if name == LEGACY { Ok(()) } else { Err(says) });
+            }
         }
     }
 }

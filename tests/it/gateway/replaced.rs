@@ -1,6 +1,7 @@
-//! Secrets of a webhook that replace one another by the command: what does not go together, is not there, or is kept
-//! already is said, and changes nothing.
+//! What becomes of a verification that was set: secrets that replace one another by the command, where what does not go
+//! together, is not there, or is kept already is said, and changes nothing; and a provider that is gone.
 
+use hookgate::verify::signature::Provider;
 use serde_json::{Value, json};
 
 use super::Served;
@@ -116,4 +117,57 @@ fn a_secret_that_is_kept_is_not_kept_twice() {
     assert_eq!(served.kept_by(&id)["secrets"], before["secrets"]);
     assert_eq!(set(json!([SECRET])).status, 204, "one that is kept is said again by its text");
     assert_eq!(served.kept_by(&id)["secrets"], before["secrets"]);
+}
+
+const ROW: &str = r#"{"scheme": [{"signature": {"header": "X-Acme", "prefix": "v1="}}]}"#;
+
+#[test]
+fn a_verification_whose_provider_is_gone_is_named() {
+    let cases = std::env::temp_dir().join(format!("hookgate-it-gone-{}", std::process::id()));
+    let case = |id: &str, secret: &str| {
+        let headers = json!({"X-Acme": format!("v1={}", tag(secret, "{}"))});
+        json!({"id": id, "provider": "acme", "secret": SECRET, "body": "{}", "headers": headers,
+            "valid": secret == SECRET})
+    };
+    let lines = format!("{}\n{}\n", case("good", SECRET), case("other", NEXT));
+    std::fs::write(&cases, lines).expect("a file");
+    let mut served = Served::start(|config| {
+        let mut row: Provider = serde_json::from_str(ROW).expect("a row");
+        row.cases = Some(cases.clone());
+        config.schemes.insert("acme".to_owned(), row);
+    });
+    let hook = served.webhook(TEMPLATE);
+    let id = hook["id"].as_str().expect("an id").to_owned();
+    let body = json!({"name": "shop", "template": TEMPLATE,
+        "verification": {"provider": "acme", "secrets": [SECRET]}});
+    let set = served.call("PUT", &format!("/webhooks/{id}"), &body);
+    assert_eq!(set.status, 204, "{}", set.text());
+    let read =
+        |served: &Served| served.call("GET", &format!("/webhooks/{id}"), &Value::Null).json();
+    assert!(read(&served).get("verification_fault").is_none());
+    assert!(!served.answered(&["webhook", "show", &id]).contains("refused"));
+
+    served.stop();
+    served.config.schemes.clear();
+    std::fs::remove_file(&cases).expect("no file");
+    served.resume();
+    let slug = hook["slug"].as_str().expect("a slug");
+    let sent = served.send("POST", &format!("/hooks/{slug}"), &[], b"{}");
+    assert!(sent.status == 401 && sent.text().contains("setting_missing"), "{}", sent.text());
+    let fault = read(&served)["verification_fault"].as_str().map(str::to_owned);
+    assert!(fault.as_deref().is_some_and(|fault| fault.starts_with("no provider `acme`")));
+    let shown = served.answered(&["webhook", "show", &id]);
+    assert!(shown.contains("every request is refused: no provider `acme`"), "{shown}");
+    let data = served.config.server.data.display().to_string();
+    let (code, said) = served.refused(&["doctor", "--data", &data], &served.key);
+    assert!(code == 1 && said.contains("[unfit-verification]"), "{code}: {said}");
+    assert!(said.contains("\"shop: no provider `acme`"), "{said}");
+    // The start's log tells the same; `serve --check` begins with it.
+    let (code, said) = served.refused(&["serve", "--check", "--data", &data], &served.key);
+    assert!(code == 0 && said.contains("shop: no provider `acme`"), "{code}: {said}");
+
+    // A disabled one refuses nobody that is not refused anyway.
+    served.answered(&["webhook", "disable", &id]);
+    let (_, said) = served.refused(&["doctor", "--data", &data], &served.key);
+    assert!(!said.contains("unfit-verification"), "{said}");
 }

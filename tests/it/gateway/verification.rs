@@ -114,6 +114,9 @@ fn what_verifies_nothing_is_refused_when_it_is_saved() {
         ("secrets", json!({"provider": "github", "secrets": [""]})),
         ("secrets", json!({"provider": "github", "secrets": ["short"]})),
         ("secrets", json!({"provider": "github", "secrets": [" \t        "]})),
+        ("secrets", json!({"provider": "github", "secrets": [format!("{SECRET}\n")]})),
+        ("secrets", json!({"provider": "github", "secrets": [{"secret": format!(" {SECRET}")}]})),
+        ("secrets", json!({"provider": "gitlab", "secrets": [format!("{SECRET}\u{0}")]})),
         (
             "secrets",
             json!({"provider": "github", "secrets": [{"secret": SECRET, "until": "soon"}]}),
@@ -141,6 +144,8 @@ fn what_verifies_nothing_is_refused_when_it_is_saved() {
         ("secrets", json!({"provider": "meta", "secrets": ["token:a-word-of-its-own"]})),
         ("secrets", json!({"provider": "meta", "secrets": [SECRET, "token:short"]})),
         ("parameters", json!({"provider": "aws-sns", "secrets": []})),
+        ("parameters", json!({"provider": "aws-sns", "parameters": {"topic": ""}})),
+        ("parameters", json!({"provider": "aws-sns", "parameters": {"topic": " "}})),
         (
             "parameters",
             json!({"provider": "grafana", "secrets": [SECRET],
