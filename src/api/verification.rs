@@ -234,6 +234,11 @@ pub(super) fn vet(
     let Some(said) = after.fields.get(VERIFICATION).filter(|said| !said.is_null()) else {
         return Ok(());
     };
+    // What was taken before there was a rule, or while its provider was there, does not keep its webhook from being
+    // changed, or disabled.
+    if before.and_then(|before| before.fields.get(VERIFICATION)) == Some(said) {
+        return Ok(());
+    }
     let wrong = |part: &str, says: &str| {
         let says = format!("Value error, {says}");
         Problem::Invalid(vec![Fault::new("value_error", &["body", VERIFICATION, part], says)])
@@ -287,10 +292,8 @@ pub(super) fn vet(
     let verification = after.verification();
     let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
     debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
-    // What was taken before there was a rule does not keep its webhook from being changed.
-    let is_new = before.and_then(|before| before.fields.get(VERIFICATION)) != Some(said);
     let made = vet_verifier(&verification, providers, means);
-    let vetted = made.and_then(|verifier| if is_new { vet_words(&verifier) } else { Ok(()) });
+    let vetted = made.and_then(|verifier| vet_words(&verifier));
     vetted.map_err(|(part, says)| wrong(part, &says))
 }
 

@@ -41,9 +41,9 @@ Example:
     #[command(after_help = "\
 Keys that kept requests are sealed with (spool.seal_requests) stay, as those are not sealed anew: the first rotation
 after spool.retention_seconds ends them. May run beside a gateway, which goes on without a pause. Stopped in between it
-leaves a file whose keys all open; run it again then. Keys that something else than this command puts into the file (a
-mounted credential: the new key as its first line) are taken with --present; `secrets status` says which former keys
-have to stay there.
+leaves a file whose keys all open; run it again then. A link to the file stays one. Keys that something else than this
+command puts into the file (a mounted credential: the new key as its first line) are taken with --present; `secrets
+status` says which former keys have to stay there.
 
 Examples:
   hookgate secrets rotate --data ./data --key-file /etc/hookgate/secrets.keys

@@ -51,7 +51,7 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
         findings.add(
             (severity, "guesses-unbound"),
             free.join(", "),
-            "one peer may try hooks, keys and passwords without end",
+            "one peer may try hooks and keys without end",
             "leave it at what it is when nothing is said, or name a number that your senders need",
         );
     }

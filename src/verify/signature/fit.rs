@@ -100,9 +100,7 @@ fn counts(scheme: &Scheme, text: &str, bare: &str) -> bool {
         SecretForm::Text | SecretForm::TextNfkd => true,
         // Keys as JSON may stand in a file of their own.
         SecretForm::Keys | SecretForm::TextOrKeys => !bare.starts_with('{'),
-        SecretForm::Hex | SecretForm::Base64 | SecretForm::Base64Prefixed | SecretForm::None => {
-            false
-        }
+        _ => false,
     };
     as_it_is || scheme.when.iter().any(by_prefix)
 }

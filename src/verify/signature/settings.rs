@@ -1,5 +1,6 @@
 //! Which settings a provider has: those that its rows name, and those that come with a way of signing. In: rows. Out:
-//! names. A setting that it has not, or an empty one, would be passed over, and whoever gave it would believe that it counts.
+//! names. A setting that it has not, or an empty one, would be passed over, and whoever gave it would believe that it
+//! counts.
 
 use std::collections::BTreeSet;
 

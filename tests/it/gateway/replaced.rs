@@ -152,8 +152,8 @@ fn a_verification_whose_provider_is_gone_is_named() {
     std::fs::remove_file(&cases).expect("no file");
     served.resume();
     let slug = hook["slug"].as_str().expect("a slug");
-    let sent = served.send("POST", &format!("/hooks/{slug}"), &[], b"{}");
-    assert!(sent.status == 401 && sent.text().contains("setting_missing"), "{}", sent.text());
+    let answer = served.send("POST", &format!("/hooks/{slug}"), &[], b"{}");
+    assert!(answer.status == 401 && answer.text().contains("setting_missing"), "{}", answer.text());
     let fault = read(&served)["verification_fault"].as_str().map(str::to_owned);
     assert!(fault.as_deref().is_some_and(|fault| fault.starts_with("no provider `acme`")));
     let shown = served.answered(&["webhook", "show", &id]);
