@@ -19,6 +19,9 @@ use super::moment::Moment;
 use super::output::{Failure, clean, print_line, say};
 use super::{ConfigFile, environment};
 
+/// Most providers for each of which it is said what differs.
+const BEARERS_MAX: usize = 4;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Recorded requests with their decisions, one JSON object for each line
@@ -225,6 +228,15 @@ impl Trial<'_> {
         Err(Failure::No(clean(&said)))
     }
 
+    /// Says what differs, if it is of that provider.
+    fn suspect(&self, provider: &str) {
+        let Ok(verifier) = self.verifier(provider) else { return };
+        let Err(fault) = verifier.judge(self.request, self.known, self.now) else { return };
+        for line in verifier.explain(self.registry, self.request, self.known, &fault) {
+            say(&format!("  as {provider}: {}", clean(&line)));
+        }
+    }
+
     /// Whether it is of the provider that its headers tell of: of the only one, or of the only one it is right for.
     fn of_whoever(&self) -> Result<(), Failure> {
         let bearers = signature::bearers(self.registry, self.request);
@@ -252,6 +264,9 @@ impl Trial<'_> {
                 print_line(&format!("verified: these sign alike: {}", right.join(", ")))
             }
             _ => {
+                if self.args.explain {
+                    bearers.iter().take(BEARERS_MAX).for_each(|name| self.suspect(name));
+                }
                 let names = bearers.join(", ");
                 Err(Failure::Usage(format!(
                     "its headers may be those of {names}: name the PROVIDER"

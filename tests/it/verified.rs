@@ -191,6 +191,16 @@ fn where_several_sign_alike_the_secret_tells_or_the_name_is_asked_for() {
     let told = desk.run(&[&verify[..], &["another"]].concat());
     assert_eq!(told.code, 2, "{}", told.text);
     assert!(told.text.contains("github") && told.text.contains("meta"), "{}", told.text);
+    // What differs is said beside that, for each of them.
+    let mut request: Value = serde_json::from_str(&signed.text).expect("JSON");
+    let request = request.as_object_mut().expect("an object");
+    request.retain(|name, _| !name.starts_with("body"));
+    request.insert("body".to_owned(), BODY.replace(':', ": ").into());
+    desk.put("capture.request.json", &json!(request).to_string());
+    let told = desk.run(&[&verify[..], &["secret"]].concat());
+    let says = "as github: the body was re-encoded on its way: the signature is right for it as JSON \
+                without spaces";
+    assert!(told.code == 2 && told.text.contains(says), "{}", told.text);
 }
 
 /// Signs by the key of a certificate that stands in for the provider's, and judges by that certificate.

@@ -1,15 +1,11 @@
 //! Why a request is refused, for whoever may know: which part differs. In: what was refused, and the fault. Out: words,
 //! found by judging the same request with one thing changed. Never the value that would have been right.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-
-use serde_json::Value;
-
 use super::fault::Fault;
+use super::probe::Probe;
 use super::request::Request;
 use super::source::From;
-use super::{Known, Registry, Verifier};
+use super::{Known, Prepared, Registry, Verifier, reencoded};
 
 /// Most of the others that are named.
 const OTHERS_MAX: usize = 8;
@@ -77,19 +73,28 @@ impl Verifier {
         }
     }
 
-    /// What of a body, when it is changed back, makes the signature right.
+    /// The one thing that makes the signature right when it is changed back: in the body, in the secret, or in how it
+    /// was made and written.
     fn suspects(&self, request: &Request<'_>, fits: &dyn Fn(&Request<'_>) -> bool) -> Vec<String> {
-        for (what, body) in reencoded(request.body) {
-            if fits(&Request { body: &body, ..*request }) {
-                return vec![format!(
-                    "the body was re-encoded on its way: the signature is right for it {what}"
-                )];
-            }
+        let is_right = |body: &[u8]| fits(&Request { body, ..*request });
+        if let Some(what) = reencoded::find(request.body, &is_right) {
+            return vec![format!(
+                "the body was re-encoded on its way: the signature is right for it {what}"
+            )];
+        }
+        if let Some(said) = self.secrets.iter().find_map(|one| self.probe(one, request)) {
+            return vec![said];
         }
         let mut said =
             vec!["the secret is another, or the body is not the one that was signed".to_owned()];
         if self.secrets.iter().any(|one| one.text.expose().trim() != one.text.expose()) {
             said.push("the secret has spaces or a line's end around it".to_owned());
+        }
+        if reencoded::is_sorted(request.body) {
+            said.push(
+                "all names of its JSON are in order: something on its way may have sorted them"
+                    .to_owned(),
+            );
         }
         if self.needs_url() {
             said.push(
@@ -99,63 +104,14 @@ impl Verifier {
         }
         said
     }
-}
 
-/// What proxies and frameworks make of a body, undone.
-fn reencoded(body: &[u8]) -> Vec<(&'static str, Cow<'_, [u8]>)> {
-    let trimmed = body.trim_ascii_end();
-    let mut found: Vec<(_, Cow<'_, [u8]>)> = vec![
-        ("without what ends its last line", trimmed.into()),
-        ("with a line feed at its end", [trimmed, b"\n"].concat().into()),
-        ("with a carriage return and a line feed at its end", [trimmed, b"\r\n"].concat().into()),
-    ];
-    if let Some(text) = body.strip_prefix(b"\xef\xbb\xbf") {
-        found.push(("without a byte order mark", text.into()));
+    /// What is to be said of the way of signing that decides for a secret.
+    fn probe(&self, secret: &Prepared, request: &Request<'_>) -> Option<String> {
+        let mut ways = self.provider.schemes.iter().zip(&secret.materials);
+        let (way, _) = ways.find(|(way, material)| {
+            let counts = !(way.legacy && self.is_strict) && material.is_some();
+            counts && way.when.iter().all(|when| self.holds(when, secret, request))
+        })?;
+        Probe::new(way, request, &self.parameters)?.find(self.name(), &secret.text)
     }
-    if memchr::memmem::find(body, b"\r\n").is_some() {
-        let text = String::from_utf8_lossy(body).replace("\r\n", "\n");
-        found.push(("with line feeds alone", text.into_bytes().into()));
-    }
-    let Ok(value) = serde_json::from_slice::<Value>(body) else { return found };
-    let compact = value.to_string();
-    found.push(("as JSON without spaces", compact.clone().into_bytes().into()));
-    found.push(("as JSON with spaces behind `:` and `,`", spaced(&compact).into_bytes().into()));
-    if let Ok(pretty) = serde_json::to_vec_pretty(&value) {
-        found.push(("as JSON, indented by two", pretty.into()));
-    }
-    found.push(("as JSON in ASCII", ascii(&compact).into_bytes().into()));
-    found.push(("as JSON in ASCII, with spaces", ascii(&spaced(&compact)).into_bytes().into()));
-    found
-}
-
-/// Compact JSON with spaces, as Python writes it.
-fn spaced(compact: &str) -> String {
-    let mut out = String::with_capacity(compact.len() + compact.len() / 8);
-    let (mut quoted, mut escaped) = (false, false);
-    for c in compact.chars() {
-        out.push(c);
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ':' | ',' if !quoted => out.push(' '),
-            _ => {}
-        }
-    }
-    out
-}
-
-/// JSON with all but ASCII escaped.
-fn ascii(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii() {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            let _ = write!(out, "\\u{unit:04x}");
-        }
-    }
-    out
 }

@@ -18,12 +18,15 @@ mod material;
 mod message;
 mod odd;
 mod private;
+mod probe;
+mod reencoded;
 mod registry;
 mod request;
 mod scheme;
 mod settings;
 mod sign;
 mod source;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod token;
