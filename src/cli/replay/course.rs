@@ -4,17 +4,16 @@
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::time::{Duration, Instant};
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method};
+use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Mode;
-use super::place::{Place, Tally};
+use super::place::{Place, REFUSED_MAX, Tally};
+use super::post::{self, Fate, Post};
 use crate::cli::Form;
 use crate::cli::access::Remote;
-use crate::cli::client::Client;
 use crate::cli::listing::text;
 use crate::cli::output::{Failure, clean, inert_json, print_line, say};
 use crate::cli::webhook::redaction::told_of;
@@ -84,7 +83,7 @@ pub(super) struct Course<'a> {
     /// Requests in a second.
     rate: Option<f64>,
     mode: Mode,
-    to: Option<(&'a str, Client)>,
+    post: Option<Post<'a>>,
     began: Instant,
     /// Requests of this walk, whatever was before.
     walked: u64,
@@ -109,18 +108,17 @@ impl<'a> Course<'a> {
         place: Place,
         rate: Option<RateText>,
         mode: Mode,
-        to: Option<&'a str>,
-    ) -> Result<Self, Failure> {
-        let to = to.map(|to| Client::fit(to).map(|client| (to, client))).transpose()?;
+        post: Option<Post<'a>>,
+    ) -> Self {
         let rate = rate.map(|rate| f64::from(rate.count.get()) / rate.per.as_secs_f64());
         let now = Instant::now();
         let is_watched = stdout().is_terminal();
-        Ok(Self {
+        Self {
             remote,
             place,
             rate,
             mode,
-            to,
+            post,
             began: now,
             walked: 0,
             told: 0,
@@ -131,7 +129,7 @@ impl<'a> Course<'a> {
             shown: now,
             waiting: None,
             has_said_since: false,
-        })
+        }
     }
 
     fn address(&self) -> String {
@@ -194,31 +192,31 @@ impl<'a> Course<'a> {
                 continue;
             }
             self.say_since_when(slice.kept_since);
-            let refused = self.hand_on(&slice.events).await?;
             self.tell(&slice.failures);
             self.warn(&slice.redactions);
-            let handed = (slice.events.len() as u64).saturating_sub(refused);
-            let before = self.place.tally();
-            let tally = Tally {
-                matched: before.matched.saturating_add(slice.matched),
-                emitted: before.emitted.saturating_add(slice.emitted).saturating_add(handed),
-                known: before.known.saturating_add(slice.known),
-                failing: before.failing.saturating_add(slice.failing),
-                gone: before.gone.saturating_add(slice.gone),
-                no_webhook: before.no_webhook.saturating_add(slice.no_webhook),
-                refused: before.refused.saturating_add(refused),
-                undecided: before.undecided.saturating_add(slice.undecided),
-                redacted: before.redacted.saturating_add(slice.redacted),
+            let printed = self.hand_on(&slice.events).await?;
+            let walked = Tally {
+                matched: slice.matched,
+                emitted: slice.emitted.saturating_add(printed),
+                known: slice.known,
+                failing: slice.failing,
+                gone: slice.gone,
+                no_webhook: slice.no_webhook,
+                // Those are counted one by one.
+                refused: 0,
+                undecided: slice.undecided,
+                redacted: slice.redacted,
             };
             self.walked += slice.matched;
-            if slice.after.is_null() {
+            let is_over = slice.after.is_null();
+            if is_over {
                 self.behind = self.missing((slice.durable, slice.behind));
-                self.place.step(&slice.after, tally)?;
-                self.place.end();
-                return Ok(());
             }
-            self.place.step(&slice.after, tally)?;
-            self.show(tally);
+            self.place.step(&slice.after, &walked)?;
+            if is_over {
+                return self.place.end();
+            }
+            self.show(self.place.tally());
             self.pace().await;
         }
     }
@@ -246,24 +244,36 @@ impl<'a> Course<'a> {
         self.waiting = Some(Instant::now());
     }
 
-    /// Prints or posts events; how many were not taken.
-    async fn hand_on(&self, events: &[&RawValue]) -> Result<u64, Failure> {
-        let mut refused = 0;
+    /// Prints or posts events; how many were printed.
+    async fn hand_on(&mut self, events: &[&RawValue]) -> Result<u64, Failure> {
         for event in events {
             // Only between its parts can a line end.
-            let event = event.get().replace(['\n', '\r'], " ");
-            match &self.to {
-                Some((to, client)) => {
-                    let mut headers = HeaderMap::new();
-                    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                    let answer = client.send(Method::POST, to, headers, event).await?;
-                    refused += u64::from(!answer.status.is_success());
-                }
-                None if self.is_watched => print_line(&inert_json(&event))?,
-                None => print_line(&event)?,
+            let line = event.get().replace(['\n', '\r'], " ");
+            match self.mode {
+                Mode::Post => self.send(event.get(), line).await?,
+                _ if self.is_watched => print_line(&inert_json(&line))?,
+                _ => print_line(&line)?,
             }
         }
-        Ok(refused)
+        Ok(if self.mode == Mode::Post { 0 } else { events.len() as u64 })
+    }
+
+    /// Posts an event, unless that is done with.
+    async fn send(&mut self, event: &str, line: String) -> Result<(), Failure> {
+        let id = post::id(event)?;
+        let Some(post) = self.post.as_mut().filter(|_| self.place.wants(id)) else { return Ok(()) };
+        if self.place.is_full() {
+            return Err(Failure::Partly(format!("the address refused {REFUSED_MAX} events")));
+        }
+        let fate = post.send(line).await?;
+        self.place.done(id, fate == Fate::Taken)?;
+        if let Fate::Refused(status) = fate
+            && self.place.refused().len() <= FAILURES_MAX
+        {
+            say(&format!("the event {id} is refused: {status}"));
+        }
+        self.show(self.place.tally());
+        Ok(())
     }
 
     /// Says what fails, the first of it.
@@ -313,21 +323,44 @@ impl<'a> Course<'a> {
         tokio::time::sleep(due.saturating_sub(self.began.elapsed())).await;
     }
 
-    /// Says how a walk that was interrupted goes on.
-    pub(super) fn say_how_to_go_on(&self) {
-        match (self.place.file(), self.place.after()) {
-            (Some(file), Some(_)) => {
-                say(&format!("say the same again: {} has the place", file.display()));
+    /// Keeps the place of a walk that ends early, and says how it goes on.
+    pub(super) fn stop(&mut self, failure: &Failure) -> Result<(), Failure> {
+        if !self.place.has_begun() {
+            return Ok(());
+        }
+        self.place.keep()?;
+        let Tally { emitted, refused, .. } = self.place.tally();
+        if self.mode == Mode::Post {
+            say(&format!("{emitted} events taken, {refused} refused, and none behind them sent"));
+        } else if !matches!(failure, Failure::Interrupted) {
+            return Ok(());
+        }
+        match self.place.file() {
+            Some(file) => say(&format!("say the same again: {} has the place", file.display())),
+            None if self.mode == Mode::Post => {
+                say("said again, it begins at its first event; --resume FILE keeps the place");
             }
-            (None, Some(_)) => {
-                say("what was emitted is not emitted twice; --resume FILE keeps the place");
-            }
-            (_, None) => {}
+            None => say("what was emitted is not emitted twice; --resume FILE keeps the place"),
+        }
+        Ok(())
+    }
+
+    /// Says where those are that were refused.
+    fn tell_refused(&self) {
+        let count = self.place.refused().len();
+        match self.place.file() {
+            _ if count == 0 => {}
+            Some(file) => say(&format!(
+                "{} has the {count} events that were refused: say the same again to send those alone",
+                file.display()
+            )),
+            None => say("--resume FILE keeps those that are refused, to send them alone"),
         }
     }
 
     /// Tells the sum.
     pub(super) fn end(&self, form: Form) -> Result<(), Failure> {
+        self.tell_refused();
         let tally = self.place.tally();
         let Tally { matched, emitted, known, failing, gone, refused, undecided, .. } = tally;
         let Tally { no_webhook, redacted, .. } = tally;
@@ -431,7 +464,7 @@ mod tests {
 
     fn course(remote: &Remote) -> Course<'_> {
         let place = Place::open(None, remote, json!({}), Value::Null).expect("a place");
-        Course::new(remote, place, None, Mode::Count, None).expect("a course")
+        Course::new(remote, place, None, Mode::Count, None)
     }
 
     async fn replay(all: &'static [(Option<u64>, u64)]) -> Result<(), Failure> {

@@ -4,15 +4,17 @@
 mod compare;
 mod course;
 mod place;
+mod post;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::text;
-use super::moment::{Moment, check_span, moment};
+use super::moment::{Moment, check_span, moment, seconds};
 use super::output::Failure;
 use super::snippet::tell_strangers;
 use super::{Form, prompt};
@@ -21,9 +23,12 @@ use crate::config::RateText;
 use crate::render::Sight;
 use course::Course;
 use place::Place;
+use post::Post;
 
 /// Most requests that a draft is compared over, when nothing is said.
 const LAST: u64 = 10_000;
+/// How long an address is waited for, when nothing is said.
+const PATIENCE_SECONDS: i64 = 60;
 
 pub(super) const EXAMPLE: &str = "\
 Every kept request has its event's id from the first moment: what failed gets exactly one event, however often it is
@@ -34,6 +39,11 @@ kept, the template sees [redacted]; a warning names the first such requests, and
 Left out, and told with their number: requests that fail still, that are kept no longer, that are of a webhook that is
 gone (it has no template any more), and those that --where fails on. Of what the spool let go of before it began, it
 says only from when on requests are kept.
+
+To an address, events go one after the other. What it answers 5xx, 408, 425 or 429, or not at all, is sent again, as
+late as its Retry-After asks, for --patience; then, and at once when it answers 401, 403 or a redirect, the replay stops
+there. Another refusal (4xx) is of that event alone: it is told, and what comes behind goes on. The place of --resume is
+never past an event that was not taken; the file has those that were refused, and saying the same again sends only them.
 
 Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests are left out, or the address did not
 take all events.
@@ -69,6 +79,9 @@ pub(super) struct Args {
     /// here. Nothing else is kept at the gateway
     #[arg(long, value_name = "NAME|ID|URL", conflicts_with_all = ["render_only", "dry_run", "diff"])]
     to: Option<String>,
+    /// How long an address may take no events before the replay stops: 30s, 10m; 60s, when nothing is said
+    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "to")]
+    patience: Option<i64>,
     /// Keep nothing at the gateway: print the events, a line each
     #[arg(long, conflicts_with_all = ["dry_run", "diff"])]
     render_only: bool,
@@ -120,7 +133,7 @@ impl Args {
         }
     }
 
-    /// When it begins and ends, as that was said: what is said as so long ago is another moment each time.
+    /// What of it was typed: what is said as so long ago is another moment each time.
     fn typed(&self) -> Value {
         let typed = |moment: Option<Moment>| {
             moment.map(|moment| match moment {
@@ -128,13 +141,29 @@ impl Args {
                 Moment::Away { seconds } => format!("{seconds}s"),
             })
         };
-        json!({ "since": typed(self.since), "until": typed(self.until) })
+        json!({ "since": typed(self.since), "until": typed(self.until), "to": self.address() })
+    }
+
+    /// The address that events are posted to.
+    fn address(&self) -> Option<&str> {
+        self.to.as_deref().filter(|to| is_address(to))
+    }
+
+    /// Who posts events, if they go to an address.
+    fn post(&self) -> Result<Option<Post<'_>>, Failure> {
+        let patience = self.patience.unwrap_or(PATIENCE_SECONDS);
+        let patience = Duration::from_secs(patience.unsigned_abs());
+        self.address().map(|to| Post::new(to, patience)).transpose()
     }
 
     /// Refuses what is of no use as it is said.
     fn check(&self) -> Result<(), Failure> {
         if self.diff.is_none() && self.last.is_some() {
             let says = "--last counts the requests that --diff compares a draft over: say both, or --since";
+            return Err(Failure::Usage(says.to_owned()));
+        }
+        if self.patience.is_some() && self.address().is_none() {
+            let says = "--patience is for an address: a destination of the gateway has its own (--retry-seconds)";
             return Err(Failure::Usage(says.to_owned()));
         }
         check_span(self.since, self.until)
@@ -211,21 +240,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             prompt::confirm(&what, args.yes)?;
         }
         let place = Place::open(args.resume.as_deref(), &remote, question, args.typed())?;
-        let mut course = Course::new(
-            &remote,
-            place,
-            args.rate,
-            mode,
-            args.to.as_deref().filter(|to| is_address(to)),
-        )?;
+        let mut course = Course::new(&remote, place, args.rate, mode, args.post()?);
         let walked = tokio::select! {
             walked = course.walk() => walked,
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
         };
-        if matches!(walked, Err(Failure::Interrupted)) {
-            course.say_how_to_go_on();
+        if let Err(failure) = walked {
+            course.stop(&failure)?;
+            return Err(failure);
         }
-        walked?;
         course.end(args.form)
     })
 }

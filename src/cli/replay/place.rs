@@ -1,7 +1,10 @@
 //! How far a replay is. In: a question, and a file, if one is named. Out: the question to go on with, written down
-//! after each slice, so that whatever ends the command, the next one goes on there. The file goes when all is done.
+//! after each slice, so that whatever ends the command, the next one goes on there. It never is past an event that the
+//! address did not take. The file goes when all is done; as long as events are refused, it has them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
@@ -9,9 +12,14 @@ use serde_json::Value;
 
 use crate::cli::access::Remote;
 use crate::cli::output::{Failure, say};
+use crate::id::Uuid;
 
 /// Largest such file.
-const FILE_MAX_BYTES: u64 = 64 << 10;
+const FILE_MAX_BYTES: u64 = 1 << 20;
+/// Most refused events that it has.
+pub(super) const REFUSED_MAX: usize = 10_000;
+/// Between two times that it is written within one slice.
+const PACE: Duration = Duration::from_secs(1);
 
 /// What it came to so far.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -35,20 +43,33 @@ pub(super) struct Tally {
 }
 
 /// What the file holds.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Written {
     workspace: String,
     question: Value,
     tally: Tally,
-    /// When it begins and ends, as that was typed; nothing in files of earlier releases.
+    /// When it begins and ends and to which address it goes, as that was typed; nothing in files of earlier releases.
     #[serde(default)]
     typed: Value,
+    /// Events of the slice behind `after` that are done with.
+    #[serde(default, skip_serializing_if = "HashSet::is_empty")]
+    done: HashSet<Uuid>,
+    /// Events that the address refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Uuid>,
+    /// The only events that are meant, where others of the same question are done with.
+    #[serde(default, skip_serializing_if = "HashSet::is_empty")]
+    only: HashSet<Uuid>,
+    /// Nothing is left but what was refused.
+    #[serde(default)]
+    is_walked: bool,
 }
 
 /// The question of a replay and where it stands.
 pub(super) struct Place {
     file: Option<PathBuf>,
     written: Written,
+    kept: Instant,
 }
 
 impl Place {
@@ -60,7 +81,7 @@ impl Place {
         typed: Value,
     ) -> Result<Self, Failure> {
         let workspace = format!("{}{}", remote.base, remote.place);
-        let fresh = Written { workspace, question, tally: Tally::default(), typed };
+        let fresh = Written { workspace, question, typed, ..Written::default() };
         let written = match file.filter(|file| file.exists()) {
             Some(file) => read(file, &fresh)?,
             None => fresh,
@@ -71,7 +92,7 @@ impl Place {
             fs::write(&beside, "").map_err(|fault| unwritable(file, &fault))?;
             let _ = fs::remove_file(beside);
         }
-        Ok(Self { file: file.map(Path::to_owned), written })
+        Ok(Self { file: file.map(Path::to_owned), written, kept: Instant::now() })
     }
 
     pub(super) fn question(&self) -> &Value {
@@ -91,10 +112,50 @@ impl Place {
         self.written.question["after"].as_str()
     }
 
+    /// Whether an event is to go out.
+    pub(super) fn wants(&self, event: Uuid) -> bool {
+        let Written { done, only, .. } = &self.written;
+        !done.contains(&event) && (only.is_empty() || only.contains(&event))
+    }
+
+    /// An event is done with: taken, or refused for what it is.
+    pub(super) fn done(&mut self, event: Uuid, is_taken: bool) -> Result<(), Failure> {
+        let Written { tally, done, refused, .. } = &mut self.written;
+        let count = if is_taken { &mut tally.emitted } else { &mut tally.refused };
+        *count = count.saturating_add(1);
+        done.insert(event);
+        if !is_taken && refused.len() < REFUSED_MAX {
+            refused.push(event);
+        }
+        if self.kept.elapsed() < PACE { Ok(()) } else { self.keep() }
+    }
+
+    /// Whether no more refused events can be told apart later.
+    pub(super) fn is_full(&self) -> bool {
+        self.written.refused.len() == REFUSED_MAX
+    }
+
+    /// Events that the address refused, as far as there is room.
+    pub(super) fn refused(&self) -> &[Uuid] {
+        &self.written.refused
+    }
+
+    /// Whether another one can go on from here.
+    pub(super) fn has_begun(&self) -> bool {
+        self.after().is_some() || !self.written.done.is_empty() || !self.written.only.is_empty()
+    }
+
     /// Goes on to there.
-    pub(super) fn step(&mut self, after: &Value, tally: Tally) -> Result<(), Failure> {
+    pub(super) fn step(&mut self, after: &Value, slice: &Tally) -> Result<(), Failure> {
         self.written.question["after"] = after.clone();
-        self.written.tally = tally;
+        self.written.tally.add(slice);
+        self.written.done.clear();
+        self.keep()
+    }
+
+    /// Writes it down.
+    pub(super) fn keep(&mut self) -> Result<(), Failure> {
+        self.kept = Instant::now();
         let Some(file) = &self.file else { return Ok(()) };
         let text = serde_json::to_string_pretty(&self.written).unwrap_or_default();
         let beside = beside(file);
@@ -102,10 +163,33 @@ impl Place {
         written.map_err(|fault| unwritable(file, &fault))
     }
 
-    /// All is done.
-    pub(super) fn end(&self) {
+    /// All is done, but for what was refused.
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
+        if !self.written.refused.is_empty() {
+            self.written.is_walked = true;
+            return self.keep();
+        }
         if let Some(file) = &self.file {
             let _ = fs::remove_file(file);
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    fn add(&mut self, slice: &Self) {
+        for (sum, more) in [
+            (&mut self.matched, slice.matched),
+            (&mut self.emitted, slice.emitted),
+            (&mut self.known, slice.known),
+            (&mut self.failing, slice.failing),
+            (&mut self.gone, slice.gone),
+            (&mut self.no_webhook, slice.no_webhook),
+            (&mut self.refused, slice.refused),
+            (&mut self.undecided, slice.undecided),
+            (&mut self.redacted, slice.redacted),
+        ] {
+            *sum = sum.saturating_add(more);
         }
     }
 }
@@ -131,10 +215,11 @@ fn read(file: &Path, fresh: &Written) -> Result<Written, Failure> {
     }
     let text = fs::read_to_string(file).map_err(|fault| unreadable(fault.to_string()))?;
     let written: Result<Written, _> = serde_json::from_str(&text);
-    let written =
+    let mut written =
         written.map_err(|fault| unreadable(format!("this is no place of a replay: {fault}")))?;
     let same = |key: &str| written.question[key] == fresh.question[key];
-    let is_typed = written.typed.is_null() || written.typed == fresh.typed;
+    let typed = |key: &str| written.typed[key] == fresh.typed[key];
+    let is_typed = written.typed.is_null() || typed("since") && typed("until");
     if !is_typed {
         let [since, until] = ["since", "until"].map(|key| written.typed[key].as_str());
         let [since, until] = [since, until].map(|text| text.unwrap_or("nothing"));
@@ -145,12 +230,28 @@ fn read(file: &Path, fresh: &Written) -> Result<Written, Failure> {
     }
     let is_same = written.workspace == fresh.workspace
         && ["webhook_id", "status", "where", "mode", "destination_id"].into_iter().all(same);
+    // Which events an address took says nothing of another one.
+    let is_same = is_same && (written.typed["to"].is_null() || typed("to"));
     if !is_same {
         return Err(Failure::Usage(format!(
             "{name} is the place of another replay: say what was said then, or name another file"
         )));
     }
-    let matched = written.tally.matched;
-    say(&format!("going on from {name}, behind {matched} requests"));
+    if written.is_walked {
+        let count = written.refused.len();
+        say(&format!("going on from {name}: the {count} events that were refused go once more"));
+        written.question["after"] = Value::Null;
+        let only = written.refused.into_iter().collect();
+        return Ok(Written {
+            only,
+            refused: Vec::new(),
+            is_walked: false,
+            tally: Tally::default(),
+            ..written
+        });
+    }
+    let (matched, done) = (written.tally.matched, written.done.len());
+    let more = if done > 0 { format!(" and {done} events more") } else { String::new() };
+    say(&format!("going on from {name}, behind {matched} requests{more}"));
     Ok(written)
 }

@@ -24,6 +24,7 @@ mod mended;
 mod migrated;
 mod named;
 mod placed;
+mod posted;
 mod proven;
 mod redaction;
 mod repeated;
