@@ -12,8 +12,8 @@ use crate::accept::Reply;
 use crate::catalogue::{Fault, LIST_MAX, Values, is_id};
 use crate::event;
 use crate::filter::Filter;
-use crate::shelf::{Asked, Gone, Lying, ShelfError, Standing};
-use crate::store::StoreError;
+use crate::shelf::{Asked, Called, Gone, Lying, ShelfError, Standing};
+use crate::store::{Record, StoreError};
 
 /// Most events that one call lets go of.
 const DISCARD_MAX: u64 = 1000;
@@ -29,6 +29,14 @@ impl From<ShelfError> for Problem {
             fault => Self::Shelf(fault.to_string()),
         }
     }
+}
+
+/// Refuses a destination to which nothing goes.
+pub(super) fn enabled(destination: &Record) -> Result<(), Problem> {
+    if destination.flag("enabled") {
+        return Ok(());
+    }
+    Err(Problem::Conflict("The destination is disabled: enable it first".to_owned()))
 }
 
 impl Api {
@@ -59,16 +67,23 @@ impl Api {
 
     /// Sends parked events again.
     pub(super) async fn retry(&self, call: &Call, values: &Values) -> Result<Reply, Problem> {
+        enabled(&self.record(call).await?)?;
         let asked = self.chosen(call, values).await?;
         let one = self.one_of(&asked).await?;
         let pending = self.shelf.retrying(asked).await?;
-        let count = *pending.did();
+        let count = pending.did().count;
         if count > 0 {
             self.tell_of_parked(call, "retried", &json!({ "count": count })).await?;
         }
-        pending.commit().await?;
+        let Called { on_their_way, waiting, behind, .. } = pending.commit().await?;
         log_one(one.filter(|_| count == 1), "a parked event goes out again");
-        Ok(reply(call, &json!({ "count": count })))
+        let told = json!({
+            "count": count,
+            "on_their_way": on_their_way,
+            "waiting": waiting,
+            "behind": behind.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        });
+        Ok(reply(call, &told))
     }
 
     /// The event that is meant, when it is one alone: log lines say which it is.

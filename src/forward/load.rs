@@ -44,7 +44,7 @@ impl Ordering {
                 let resource = seen.as_ref().map(|seen| seen.resource().id()).unwrap_or_default();
                 Key::new(account, workspace, &resource)
             }
-            Self::Free => Key::new(account, workspace, &format!("event {}", event.id)),
+            Self::Free => Key::alone(account, workspace, event.id),
         }
     }
 }

@@ -227,14 +227,28 @@ impl Forwarder {
             }
             let source = (Source::Own(Box::new(reader)), Seat::default());
             let signal = (told.clone(), 0);
-            lanes.push(Lane::open(one, (&ground, &room), source, state.clone(), tempo, signal)?);
+            let lane = Lane::open(one, (&ground, &room), source, state.clone(), tempo, signal)?;
+            let is_free = one.options.manner.ordering() == load::Ordering::Free;
+            lanes.push((is_free.then(|| one.id()), lane));
         }
         let posts = Posts::new((&ground, &room), facts.records(), tempo);
         ground.spool.forget_records_but(records.iter().map(|record| record.id));
         for record in records {
             posts.put(record);
         }
-        let mut tasks: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.run())).collect();
+        let run = |(free, lane): (Option<Uuid>, Lane)| {
+            let shelf = ground.shelf.clone();
+            tokio::spawn(async move {
+                // Where no order is kept any more, what lies behind another waits no longer.
+                if let Some(id) = free
+                    && let Err(fault) = shelf.set_free(id).await
+                {
+                    tracing::warn!(%fault, "what lies behind a parked event waits still");
+                }
+                lane.run().await;
+            })
+        };
+        let mut tasks: Vec<_> = lanes.into_iter().map(run).collect();
         tasks.extend(posts.start(&told));
         tasks.push(tokio::spawn(watch::run(
             states.clone(),

@@ -21,6 +21,7 @@ use super::lane::source::{Source, Woken};
 use super::lane::state::State;
 use super::lane::window::Room;
 use super::ledger::Ledger;
+use super::load::Ordering as Ordered;
 use super::{Destination, ForwardError, Ground, Signal};
 use crate::id::Uuid;
 use crate::spool::track_of;
@@ -307,6 +308,17 @@ impl Inner {
         }
     }
 
+    /// Where no order is kept, what lies behind another waits no longer.
+    async fn set_free(&self, post: &Post) {
+        let Wanted::Lane(destination) = lock(&post.wanted).clone() else { return };
+        if destination.options.manner.ordering() == Ordered::Free
+            && let Err(fault) = self.ground.shelf.set_free(post.record).await
+        {
+            let destination = destination.name();
+            tracing::warn!(destination, %fault, "what lies behind a parked event waits still");
+        }
+    }
+
     /// Delivers until something is changed, or nothing is left to do.
     async fn deliver(
         &self,
@@ -345,6 +357,7 @@ impl Inner {
 /// Does what is wanted of one record's lane until the gateway stops or the record is gone.
 async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
     let mut told = post.signal.subscribe();
+    let mut freed = None;
     loop {
         // Before what is wanted: a change in between is seen again.
         let Signal { stop, changed, .. } = *told.borrow_and_update();
@@ -358,6 +371,11 @@ async fn keep(inner: Arc<Inner>, post: Arc<Post>) {
             // What is wanted is another thing by now, or nothing.
             _ = told.wait_for(is_news) => continue,
             () = inner.let_go(&post) => {}
+        }
+        // Nobody has anything of it in hand now.
+        if freed != Some(changed) {
+            inner.set_free(&post).await;
+            freed = Some(changed);
         }
         let done = match inner.settle(&post) {
             // Only while there is something to do its state takes room.

@@ -93,21 +93,22 @@ pub struct Asked {
 }
 
 /// What may go out again: nothing of its key before it was refused.
-const DUE: &str = "(standing <> 0 AND NOT EXISTS (SELECT 1 FROM aside AS before
+pub(super) const DUE: &str = "(standing <> 0 AND NOT EXISTS (SELECT 1 FROM aside AS before
     WHERE before.destination = aside.destination AND before.key = aside.key
     AND before.standing = 0 AND before.number < aside.number))";
 
 /// As a condition with the parameters that [`Asked::parameters`] gives.
-const CONDITION: &str = "(?5 IS NULL OR number IN (SELECT value FROM json_each(?5)))
+pub(super) const CONDITION: &str = "(?5 IS NULL OR number IN (SELECT value FROM json_each(?5)))
     AND (?1 IS NULL OR destination = ?1)
     AND (?2 IS NULL OR id IN (SELECT unhex(value) FROM json_each(?2)))
     AND (?3 IS NULL OR instr(lower(reason), lower(?3)) > 0)
     AND (?4 IS NULL OR standing = ?4)";
 
-type Parameters = (Option<[u8; 16]>, Option<String>, Option<String>, Option<i64>, Option<String>);
+pub(super) type Parameters =
+    (Option<[u8; 16]>, Option<String>, Option<String>, Option<i64>, Option<String>);
 
 impl Asked {
-    fn parameters(&self, connection: &Connection) -> Result<Parameters, ShelfError> {
+    pub(super) fn parameters(&self, connection: &Connection) -> Result<Parameters, ShelfError> {
         let Some(filter) = &self.filter else { return Ok(self.plain()) };
         let (whose, ids, reason, standing, none) = self.plain();
         // A destination has so much at most that all of it is looked at once.
@@ -374,12 +375,6 @@ pub(super) fn list(
         from_row,
     )?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-pub(super) fn retry(connection: &Connection, asked: &Asked) -> Result<u64, ShelfError> {
-    let (whose, ids, reason, standing, fit) = asked.parameters(connection)?;
-    let sql = format!("UPDATE aside SET standing = 2 WHERE standing <> 2 AND {CONDITION}");
-    Ok(connection.execute(&sql, params![whose, ids, reason, standing, fit])? as u64)
 }
 
 /// Lets go of at most so many; what is on its way stays: it may have arrived.

@@ -4,6 +4,7 @@
 
 mod ask;
 mod attempts;
+mod call;
 mod file;
 mod holes;
 mod pending;
@@ -22,6 +23,7 @@ use attempts::Attempts;
 
 pub use ask::{Asked, Counts, Failing, GONE_MAX, Gone, Has, Left, Most};
 pub use attempts::{ATTEMPTS_MAX, Attempt, Batch, Places, Remembered, batch_of};
+pub use call::Called;
 pub use pending::Pending;
 pub use row::{Aside, Key, Lying, Standing, Told};
 
@@ -298,15 +300,26 @@ impl Shelf {
     /// # Errors
     /// When the file cannot be written.
     pub async fn retry(&self, asked: Asked) -> Result<u64, ShelfError> {
-        self.retrying(asked).await?.commit().await
+        Ok(self.retrying(asked).await?.commit().await?.count)
     }
 
-    /// The same, once that is agreed to.
+    /// The same, once that is agreed to; what waits for what is not asked for stays as it is.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub async fn retrying(&self, asked: Asked) -> Result<Pending<u64>, ShelfError> {
-        Pending::new(self, move |connection| ask::retry(connection, &asked)).await
+    pub async fn retrying(&self, asked: Asked) -> Result<Pending<Called>, ShelfError> {
+        Pending::new(self, move |connection| call::call_up(connection, &asked)).await
+    }
+
+    /// A destination keeps no order any more: nothing there waits for another, and what did goes out.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn set_free(&self, destination: Uuid) -> Result<(), ShelfError> {
+        if self.ask(move |connection| call::set_free(connection, destination)).await? > 0 {
+            self.inner.news.send_modify(|news| *news += 1);
+        }
+        Ok(())
     }
 
     /// Lets go of what is asked for, for ever; what lay behind it goes out.

@@ -23,6 +23,12 @@ impl Key {
         key.copy_from_slice(&whole.as_ref()[..16]);
         Self(key)
     }
+
+    /// The key of an event that waits for no other.
+    #[must_use]
+    pub fn alone(account: Uuid, workspace: Option<Uuid>, event: Uuid) -> Self {
+        Self::new(account, workspace, &format!("event {event}"))
+    }
 }
 
 /// Why an event lies there.

@@ -141,7 +141,10 @@ async fn nothing_overtakes_a_refused_one_of_its_key() {
     let (keys, begun) = shelf.begin(ONE).await.expect("keys");
     assert_eq!((keys.len(), begun), (2, counts));
     assert!(due(&shelf).await.is_empty());
-    assert_eq!(shelf.retry(only(3)).await, Ok(1), "called up, and still behind");
+    let asked = Asked { ids: Some([3, 5].map(Uuid::from_u128).to_vec()), ..only(0) };
+    let called = shelf.retrying(asked).await.expect("a change").commit().await.expect("called");
+    let waits = Called { waiting: 2, behind: vec![Uuid::from_u128(1)], ..Called::default() };
+    assert_eq!(called, waits, "what was refused before stands before them");
     assert!(due(&shelf).await.is_empty());
     let mut news = shelf.news();
     assert_eq!(shelf.retry(only(1)).await, Ok(1));
@@ -169,6 +172,29 @@ async fn nothing_overtakes_a_refused_one_of_its_key() {
     again.forget(ONE).await.expect("forgotten");
     let rest = Shelf::look(&folder.0, &Asked::default()).expect("a list");
     assert_eq!((numbers(&rest), rest[0].destination), (vec![1], OTHER));
+}
+
+#[tokio::test]
+async fn where_no_order_is_kept_nothing_waits() {
+    use Standing::{Behind, Due, Refused};
+    let folder = Folder::new();
+    let shelf = Shelf::open(&folder.0).expect("a shelf");
+    let all = [(1, Refused), (2, Behind), (3, Due), (4, Refused), (5, Behind)];
+    let all = all.map(|(number, standing)| aside(number, "a", standing)).to_vec();
+    shelf.put(ONE, all).await.expect("kept");
+    shelf.put(OTHER, vec![aside(1, "a", Refused), aside(2, "a", Behind)]).await.expect("kept");
+    assert!(due(&shelf).await.is_empty());
+    let mut news = shelf.news();
+    shelf.set_free(ONE).await.expect("free");
+    assert!(news.has_changed().expect("a shelf"));
+    news.mark_unchanged();
+    shelf.set_free(ONE).await.expect("free");
+    assert!(!news.has_changed().expect("a shelf"), "they are free");
+    assert_eq!(numbers(&due(&shelf).await), [2, 3, 5]);
+    assert!(shelf.due(OTHER, 0, MOST).await.expect("due").is_empty(), "another keeps its order");
+    let called = shelf.retrying(Asked { destination: Some(ONE), ..Asked::default() }).await;
+    let called = called.expect("a change").commit().await.expect("called");
+    assert_eq!(called, Called { count: 2, on_their_way: 3, ..Called::default() });
 }
 
 #[tokio::test]
@@ -210,7 +236,7 @@ async fn what_is_on_its_way_is_not_let_go_of_and_nothing_changes_before_it_is_ag
     let all = (1..5).map(|number| aside(number, &number.to_string(), Standing::Refused)).collect();
     shelf.put(ONE, all).await.expect("kept");
     let pending = shelf.retrying(only(1)).await.expect("a change");
-    assert_eq!(pending.did(), &1);
+    assert_eq!(pending.did(), &Called { count: 1, ..Called::default() });
     drop(pending);
     assert!(due(&shelf).await.is_empty(), "nobody agreed");
     for number in [1, 2, 3] {

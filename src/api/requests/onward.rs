@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::replay::Slice;
+use crate::api::parked::enabled;
 use crate::api::problem::Problem;
 use crate::api::{Api, Call};
 use crate::catalogue::{self, DESTINATION, Fault, REPLAYED, Values};
@@ -34,11 +35,7 @@ impl Api {
             record.kind.name == DESTINATION.name && record.workspace == call.workspace()
         });
         let found = found.ok_or_else(|| fault("no destination of this workspace has this id"))?;
-        if !found.flag("enabled") {
-            return Err(Problem::Conflict(
-                "The destination is disabled: enable it first".to_owned(),
-            ));
-        }
+        enabled(&found)?;
         Ok(found)
     }
 
@@ -104,11 +101,11 @@ fn is_filled(all: Counts, due: Counts) -> bool {
 /// Whose turn it is there, as the lane says it.
 fn key(call: &Call, destination: &Record, event: &Event) -> Key {
     let seen = Seen::read(&event.json).filter(|_| destination.text("ordering") != "none");
-    let text = match seen {
-        Some(seen) => seen.resource().id().into_owned(),
-        None => format!("event {}", event.id),
-    };
-    Key::new(call.account(), call.workspace(), &text)
+    let (account, workspace) = (call.account(), call.workspace());
+    match seen {
+        Some(seen) => Key::new(account, workspace, &seen.resource().id()),
+        None => Key::alone(account, workspace, event.id),
+    }
 }
 
 #[cfg(test)]

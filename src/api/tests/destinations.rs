@@ -207,7 +207,8 @@ fn parked_events_are_told_sent_again_and_let_go_of() {
     }
     let only = json!({ "ids": [first] }).to_string();
     let retried = house.call("POST", &format!("{own}/retry"), &only);
-    assert_eq!((retried.status, retried.body), (200, json!({"count": 1})));
+    let called = json!({"count": 1, "on_their_way": 0, "waiting": 0, "behind": []});
+    assert_eq!((retried.status, retried.body), (200, called));
     let gone = house.call("POST", &format!("{own}/discard"), r#"{"reason":"answered 422"}"#);
     assert_eq!((gone.status, gone.body), (200, json!({"count": 1, "on_their_way": 0})));
     let standings = house.call("POST", &format!("{own}/filter"), r#"{"standing":"due"}"#).body;

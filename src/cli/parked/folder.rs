@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::output::{Failure, print_line, say};
 use crate::clock::Clock;
 use crate::id::Uuid;
-use crate::shelf::{Asked, Shelf};
+use crate::shelf::{Asked, Called, Shelf};
 use crate::spool::FolderLock;
 use crate::store;
 
@@ -26,18 +26,21 @@ fn of(asked: &Asked, destination: Uuid) -> Asked {
     Asked { destination: Some(destination), ..asked.clone() }
 }
 
-/// Has parked events sent again, by the gateway that runs there or will; how many.
-pub(super) async fn retry(data: &Path, asked: &Asked) -> Result<u64, Failure> {
+/// Has parked events sent again, by the gateway that runs there or will; what was called up.
+pub(super) async fn retry(data: &Path, asked: &Asked) -> Result<Called, Failure> {
     let shelf = Shelf::open(data)?;
-    let mut all = 0;
+    let mut all = Called::default();
     for (destination, name) in destinations(data, asked)? {
         let pending = shelf.retrying(of(asked, destination)).await?;
-        let count = *pending.did();
-        if count > 0 {
-            tell(data, (destination, &name), "retried", json!({ "count": count }))?;
+        let more = pending.did().clone();
+        if more.count > 0 {
+            tell(data, (destination, &name), "retried", json!({ "count": more.count }))?;
             pending.commit().await?;
         }
-        all += count;
+        all.count += more.count;
+        all.on_their_way += more.on_their_way;
+        all.waiting += more.waiting;
+        all.behind.extend(more.behind);
     }
     Ok(all)
 }

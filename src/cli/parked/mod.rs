@@ -14,12 +14,12 @@ use super::access::{Access, Remote};
 use super::case::{Holds, read_input, read_text};
 use super::client::runtime;
 use super::listing::text;
-use super::output::{Failure, print_line, say};
+use super::output::{Failure, clean, print_line, say};
 use super::prompt;
 use crate::clock::Clock;
 use crate::filter::Filter;
 use crate::id::Uuid;
-use crate::shelf::{Asked, Shelf};
+use crate::shelf::{Asked, Called, Shelf};
 
 /// Most characters of an answer in a line.
 const ANSWER_MAX_CHARS: usize = 80;
@@ -59,6 +59,9 @@ Example:
     },
     /// Send parked events again, in order, and what waits behind them
     #[command(after_help = "\
+What waits behind an earlier event of its resource goes once that went, or was discarded: by itself it cannot be sent
+again, as nothing overtakes, unless the destination's --ordering is none.
+
 Examples:
   hookgate parked retry shop --all
   hookgate parked retry shop --reason 'answered 422'
@@ -182,9 +185,8 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             all.iter().try_for_each(|one| print_line(&format!("{one:#}")))
         }
         Command::Retry { place, which } => {
-            let count = place.retry(&which.wanted()?, which.all)?;
-            which.found(count == 0)?;
-            print_line(&format!("{count} go out again"))
+            let called = place.retry(&which.wanted()?, which.all)?;
+            which.tell_called(&called)
         }
         Command::Discard { place, which, yes } => {
             let wanted = which.wanted()?;
@@ -210,6 +212,27 @@ impl Which {
         }
     }
 
+    /// Says what goes out again, and what does not.
+    fn tell_called(&self, called: &Called) -> Result<(), Failure> {
+        let Called { count, on_their_way, waiting, behind } = called;
+        self.found(count + on_their_way + waiting == 0)?;
+        if *on_their_way > 0 {
+            say(&format!("{on_their_way} more are on their way already"));
+        }
+        let behind: Vec<String> = behind.iter().map(Uuid::to_string).collect();
+        let waits = format!(
+            "{waiting} still wait behind an earlier event of their resource that was refused ({}): retry or discard \
+             that",
+            behind.join(", ")
+        );
+        match (count, waiting) {
+            (0, 1..) => return Err(Failure::No(waits)),
+            (_, 0) => {}
+            _ => say(&waits),
+        }
+        print_line(&format!("{count} go out again"))
+    }
+
     fn wanted(&self) -> Result<Wanted, Failure> {
         let ids = Some(self.id.clone()).filter(|ids| !ids.is_empty());
         let filter = self.events.read()?;
@@ -230,22 +253,32 @@ impl Place {
             return Ok(all.iter().filter_map(|one| told(one).ok()).collect());
         }
         runtime()?.block_on(async {
-            let (remote, path) = self.find().await?;
-            remote.rows(&format!("{path}/filter"), &wanted.body()).await
+            let (remote, found) = self.find().await?;
+            remote.rows(&format!("{}/filter", path(&found)), &wanted.body()).await
         })
     }
 
-    /// Has parked events sent again; how many.
-    fn retry(&self, wanted: &Wanted, all: bool) -> Result<u64, Failure> {
+    /// Has parked events sent again; what was called up.
+    fn retry(&self, wanted: &Wanted, all: bool) -> Result<Called, Failure> {
         if let (None, Some(data)) = (&self.destination, &self.data) {
             return runtime()?.block_on(folder::retry(existing(data)?, &wanted.asked));
         }
         runtime()?.block_on(async {
-            let (remote, path) = self.find().await?;
+            let (remote, found) = self.find().await?;
             let mut body = wanted.body();
             body["all"] = all.into();
-            let done = remote.call(Method::POST, &format!("{path}/retry"), Some(&body)).await?;
-            Ok(done["count"].as_u64().unwrap_or(0))
+            let path = format!("{}/retry", path(&found));
+            let done = remote.call(Method::POST, &path, Some(&body)).await?;
+            let count = |name: &str| done[name].as_u64().unwrap_or(0);
+            let behind = done["behind"].as_array().into_iter().flatten();
+            let behind = behind.filter_map(|id| Uuid::parse_str(id.as_str()?).ok()).collect();
+            let (on_their_way, waiting) = (count("on_their_way"), count("waiting"));
+            let called = Called { count: count("count"), on_their_way, waiting, behind };
+            if called.count > 0 && found["hold"] == true {
+                let name = text(&found, "name");
+                say(&clean(&format!("{name} is paused: they go once it is resumed")));
+            }
+            Ok(called)
         })
     }
 
@@ -255,7 +288,8 @@ impl Place {
             return runtime()?.block_on(folder::discard(existing(data)?, &wanted.asked));
         }
         runtime()?.block_on(async {
-            let (remote, path) = self.find().await?;
+            let (remote, found) = self.find().await?;
+            let path = path(&found);
             let mut body = wanted.body();
             body["all"] = all.into();
             let (mut gone, mut on_their_way) = (0, 0);
@@ -273,14 +307,18 @@ impl Place {
         })
     }
 
-    /// The gateway, and the path of what lies parked for the destination.
-    async fn find(&self) -> Result<(Remote, String), Failure> {
+    /// The gateway, and the destination.
+    async fn find(&self) -> Result<(Remote, Value), Failure> {
         let remote = self.access.workspace().await?;
         let wanted = self.destination.as_deref().unwrap_or_default();
         let found = remote.find("destination", "destinations", wanted).await?;
-        let path = format!("destinations/{}/parked", text(&found, "id"));
-        Ok((remote, path))
+        Ok((remote, found))
     }
+}
+
+/// Of what lies parked for a destination.
+fn path(destination: &Value) -> String {
+    format!("destinations/{}/parked", text(destination, "id"))
 }
 
 fn existing(data: &Path) -> Result<&Path, Failure> {

@@ -141,6 +141,47 @@ fn a_destination_is_made_changed_paused_and_mended() {
     assert!(acts.contains("hookgate.destination.retried") && !acts.contains(SECRET), "{acts}");
 }
 
+#[test]
+fn what_waits_behind_a_parked_event_is_told_so_and_goes_where_no_order_is_kept() {
+    let served = Served::start(|config| config.egress.allow = vec!["127.0.0.0/8".into()]);
+    let takes_all = Arc::new(Mutex::new(false));
+    let (address, taken) = serve(&served, &takes_all);
+    let webhook = served.webhook(TEMPLATE);
+    let to = format!("http://{address}/in");
+    served.answered(&["destination", "create", "shop", &to, "--event", "shop.*"]);
+    let lying = |count: usize| {
+        wait("what must be parked", || {
+            let listed = served.answered(&["parked", "ls", "shop", "-o", "json"]);
+            let rows: Vec<Value> =
+                listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            (rows.len() == count).then_some(rows)
+        })
+    };
+    for what in ["paid", "sent", "back"] {
+        served.order(&webhook, what, 13);
+    }
+    let rows = lying(3);
+    let [refused, behind] = [0, 1].map(|at| rows[at]["id"].as_str().expect("an id").to_owned());
+    assert_eq!((&rows[0]["standing"], &rows[1]["standing"]), (&json!("refused"), &json!("behind")));
+    let retry = |id: &str| served.refused(&["parked", "retry", "shop", "--id", id], &served.key);
+    let (code, said) = retry(&behind);
+    assert!(code == 1 && said.contains(&format!("refused ({refused})")), "{code}: {said}");
+    assert!(!said.contains("go out again"), "{said}");
+    served.answered(&["destination", "update", "shop", "--disable"]);
+    let (code, said) = retry(&refused);
+    assert!(code == 1 && said.contains("disabled: enable it first"), "{code}: {said}");
+    served.answered(&["destination", "update", "shop", "--enable"]);
+    lying(3);
+    *takes_all.lock().expect("a flag") = true;
+    served.answered(&["destination", "update", "shop", "--ordering", "none"]);
+    until_taken(&taken, 2);
+    assert_eq!(lying(1)[0]["id"], *refused, "what was refused stays");
+    let (code, said) = retry(&refused);
+    assert!(code == 0 && said == "1 go out again\n", "{code}: {said}");
+    until_taken(&taken, 3);
+    lying(0);
+}
+
 /// What is done at a data folder, whether a gateway runs there or not.
 fn act(served: &Served, act: &str) -> String {
     let data = served.config.server.data.to_str().expect("a path");

@@ -2,10 +2,12 @@
 //! they had before they were named; they wait, are left out, and begin where they are told to.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hookgate::config::Forward;
 use serde_json::{Value, json};
 
+use super::destinations::serve;
 use super::{Served, arrived, wait};
 
 const TEMPLATE: &str = r#"{"event": "shop.paid", "resource": {"prefect.resource.id": "shop"},
@@ -104,6 +106,35 @@ fn a_destination_of_the_file_begins_where_it_is_told() {
     let started = hookgate::serve::Gateway::start(&served.config, served.clock.clone());
     let fault = served.runtime.block_on(started).expect_err("not kept").to_string();
     assert!(fault.contains("`x` begins at the event"), "{fault}");
+}
+
+#[test]
+fn what_waits_at_a_destination_of_the_file_goes_once_that_keeps_no_order() {
+    let mut served = Served::start(|_| ());
+    let (address, taken) = serve(&served, &Arc::default());
+    let webhook = served.webhook(TEMPLATE);
+    let filter = served.filed("op").filter;
+    let named = |settings: &str| {
+        let (to, name) = (format!("http://{address}/in{settings}"), Some("op".to_owned()));
+        Forward { name, to, filter: filter.clone(), ..Forward::default() }
+    };
+    served.again(named(""));
+    for order in [13, 1, 2] {
+        assert_eq!(served.post(&webhook, &json!({ "order": order }).to_string()).status, 204);
+    }
+    let data = served.config.server.data.display().to_string();
+    let lying = |served: &Served, count: usize| {
+        wait("what must lie parked", || {
+            let listed = served.answered(&["parked", "ls", "--data", &data]);
+            (listed.lines().count() == count).then_some(listed)
+        })
+    };
+    assert_eq!(lying(&served, 3).matches("  behind  ").count(), 2);
+    served.again(named("?ordering=none"));
+    assert!(lying(&served, 1).contains("  refused  "));
+    let taken = taken.lock().expect("a list");
+    let orders: Vec<_> = taken.iter().map(|(event, _)| &event["payload"]["order"]).collect();
+    assert_eq!(orders, [1, 2]);
 }
 
 #[test]
