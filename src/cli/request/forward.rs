@@ -1,11 +1,13 @@
 //! `hookgate request forward`: kept requests sent from this machine to an address that whoever calls names. In: one
 //! request, or what narrows many. Out: what was answered. Never follows a redirect.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::curl::{headers, target};
 use super::pages::{self, Pages, Wanted};
-use super::{Whole, read};
+use super::{Whole, read, read_kept};
 use crate::cli::access::{Access, Remote};
 use crate::cli::client::Client;
 use crate::cli::output::{Failure, print_line, say};
@@ -13,7 +15,7 @@ use crate::id::Uuid;
 
 pub(super) const EXAMPLE: &str = "\
 Requests go one after the other, oldest first, with their bytes and headers; those of the connection, and secret ones,
-which nobody keeps, excepted. Exit codes: 0 all were taken, 8 some were not.
+which nobody keeps, excepted: all that are wanted, a line for each. Exit codes: 0 all were taken, 8 some were not.
 
 Examples:
   hookgate request forward 019ab2f0-6f4e-7cc1-9a8b-0d8b1c4f9f10 --to http://localhost:3000/hook
@@ -38,41 +40,79 @@ pub(in crate::cli) struct Args {
 struct Tally {
     taken: u64,
     refused: u64,
+    /// Let go of since they were listed, or they do not open.
+    missing: u64,
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let remote = args.access.workspace().await?;
     let client = Client::fit(&args.to)?;
     let mut tally = Tally::default();
-    if let Some(id) = args.id {
-        tally.send(&client, &remote, id, &args.to).await?;
-    } else {
-        let mut pages = Pages::open(remote.clone(), &args.wanted, true).await?;
-        while let Some(page) = pages.next().await? {
-            for row in &page {
-                tally.send(&client, &remote, pages::id(row)?, &args.to).await?;
-            }
-        }
-    }
-    let Tally { taken, refused } = tally;
-    match refused {
-        0 => {
-            say(&format!("{taken} taken"));
+    let done = match args.id {
+        Some(id) => tally.send(&client, read(&remote, id).await?, id, &args.to).await,
+        None => tally.send_all(&client, &remote, args).await,
+    };
+    let line = tally.line();
+    match (done, tally.refused + tally.missing) {
+        (Ok(()), 0) => {
+            say(&line);
             Ok(())
         }
-        _ => Err(Failure::Partly(format!("{taken} taken, {refused} refused"))),
+        (Ok(()), _) => Err(Failure::Partly(line)),
+        (Err(failure), _) => {
+            if args.id.is_none() {
+                say(&format!("{line}, and none behind them sent"));
+            }
+            Err(failure)
+        }
     }
 }
 
 impl Tally {
-    async fn send(
+    fn line(&self) -> String {
+        let Self { taken, refused, missing } = self;
+        let mut line = format!("{taken} taken");
+        for (count, what) in [(refused, "refused"), (missing, "not kept any more")] {
+            if *count > 0 {
+                let _ = write!(line, ", {count} {what}");
+            }
+        }
+        line
+    }
+
+    /// Sends all that are wanted, a page of their ids at a time.
+    async fn send_all(
         &mut self,
         client: &Client,
         remote: &Remote,
+        args: &Args,
+    ) -> Result<(), Failure> {
+        let wanted = &args.wanted;
+        if !wanted.says_which() {
+            let says = "say which: a request by its id, or --webhook, --since, --until, --outcome, --where, or --limit";
+            return Err(Failure::Usage(says.to_owned()));
+        }
+        let mut pages = Pages::open(remote.clone(), wanted, wanted.all(), true).await?;
+        while let Some(page) = pages.next().await? {
+            for row in &page {
+                let id = pages::id(row)?;
+                match read_kept(remote, id).await? {
+                    Some(whole) => self.send(client, whole, id, &args.to).await?,
+                    None => self.missing += 1,
+                }
+            }
+        }
+        pages.tell_undecided();
+        Ok(())
+    }
+
+    async fn send(
+        &mut self,
+        client: &Client,
+        whole: Whole,
         id: Uuid,
         to: &str,
     ) -> Result<(), Failure> {
-        let whole: Whole = read(remote, id).await?;
         whole.warn();
         let request = whole.request()?;
         let address = target(&request, to);

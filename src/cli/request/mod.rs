@@ -6,6 +6,8 @@ pub(super) mod curl;
 mod forward;
 mod pages;
 
+use std::time::{Duration, Instant};
+
 use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +21,9 @@ use super::output::{Failure, clean, print_line, print_text, say};
 use crate::cli::webhook::redaction::told_of;
 use crate::id::Uuid;
 use pages::{Pages, Wanted};
+
+/// Between two words of how far something is.
+const SELDOM: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -68,10 +73,12 @@ Examples:
     /// Print the command of curl that sends a kept request again
     #[command(after_help = curl::EXAMPLE)]
     Curl(curl::Args),
-    /// Print kept requests whole, a line of JSON each, oldest first
+    /// Print kept requests whole, a line of JSON each, oldest first: all that are wanted
     #[command(after_help = "\
+Exit codes: 0 all of them, 8 some were kept no longer when it was their turn, or do not open.
+
 Example:
-  hookgate request export --webhook github --since 1d --limit 10000 > requests.ndjson")]
+  hookgate request export --webhook github --since 1d > requests.ndjson")]
     Export {
         #[command(flatten)]
         wanted: Wanted,
@@ -150,6 +157,18 @@ async fn read(remote: &Remote, id: Uuid) -> Result<Whole, Failure> {
     Ok(Whole(String::from_utf8_lossy(&answer).into_owned()))
 }
 
+/// One request of many, whole. What is let go of while this runs, or does not open, is told, and no reason to stop.
+async fn read_kept(remote: &Remote, id: Uuid) -> Result<Option<Whole>, Failure> {
+    match read(remote, id).await {
+        Ok(whole) => Ok(Some(whole)),
+        Err(Failure::No(said)) if ["409", "410"].iter().any(|code| said.contains(code)) => {
+            say(&said);
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 async fn list(
     wanted: &Wanted,
     oldest_first: bool,
@@ -157,7 +176,7 @@ async fn list(
     listing: Listing,
 ) -> Result<(), Failure> {
     let remote = access.workspace().await?;
-    let mut pages = Pages::open(remote, wanted, oldest_first).await?;
+    let mut pages = Pages::open(remote, wanted, wanted.listed(), oldest_first).await?;
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {
         rows.extend(page);
@@ -172,10 +191,7 @@ async fn list(
         let outcome = if is_healed { format!("{outcome}, replayed") } else { outcome };
         vec![received, id, outcome, bytes, webhook, template]
     })?;
-    match pages.undecided() {
-        0 => {}
-        count => say(&format!("{count} left out, for --where fails on them")),
-    }
+    pages.tell_undecided();
     if pages.has_more() && listing.is_table() {
         say(&format!("the first {}; --limit shows more", rows.len()));
     }
@@ -217,18 +233,24 @@ fn show(whole: &Whole, listing: Listing) -> Result<(), Failure> {
 
 async fn export(wanted: &Wanted, access: &Access) -> Result<(), Failure> {
     let remote = access.workspace().await?;
-    let mut pages = Pages::open(remote.clone(), wanted, true).await?;
+    let mut pages = Pages::open(remote.clone(), wanted, wanted.all(), true).await?;
+    let (mut count, mut missing, mut told) = (0_u64, 0_u64, Instant::now());
     while let Some(page) = pages.next().await? {
         for row in page {
-            // What is let go while this runs, or does not open, is no reason to stop.
-            match read(&remote, pages::id(&row)?).await {
-                Ok(whole) => print_line(&whole.flat())?,
-                Err(Failure::No(said)) if ["409", "410"].iter().any(|code| said.contains(code)) => {
-                    say(&said);
-                }
-                Err(failure) => return Err(failure),
+            match read_kept(&remote, pages::id(&row)?).await? {
+                Some(whole) => print_line(&whole.flat())?,
+                None => missing += 1,
+            }
+            count += 1;
+            if told.elapsed() >= SELDOM {
+                say(&format!("{count} requests"));
+                told = Instant::now();
             }
         }
     }
-    Ok(())
+    pages.tell_undecided();
+    match missing {
+        0 => Ok(()),
+        _ => Err(Failure::Partly(format!("{missing} of {count} requests are not among them"))),
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::access::Remote;
 use crate::cli::listing::text;
 use crate::cli::moment::{Moment, check_span, moment};
-use crate::cli::output::Failure;
+use crate::cli::output::{Failure, say};
 use crate::cli::snippet::tell_strangers;
 use crate::clock::Clock;
 use crate::id::Uuid;
@@ -15,6 +15,8 @@ use crate::render::Sight;
 
 /// Most requests of one page.
 const PAGE: u64 = 200;
+/// Requests of a list, when nothing is said.
+const LISTED: u64 = 50;
 
 /// Which requests.
 #[derive(Debug, clap::Args)]
@@ -34,10 +36,29 @@ pub(in crate::cli) struct Wanted {
     /// Only requests of which this is true: an expression over method, headers and body, as templates see them
     #[arg(long = "where", value_name = "EXPR")]
     pub(super) condition: Option<String>,
-    /// Most requests
-    #[arg(long, value_name = "N", default_value_t = 50,
+    /// Most requests; a list that says nothing of it has 50, everything else all that are wanted
+    #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    limit: u64,
+    limit: Option<u64>,
+}
+
+impl Wanted {
+    /// As many as a list shows, unless it says how many.
+    pub(super) fn listed(&self) -> u64 {
+        self.limit.unwrap_or(LISTED)
+    }
+
+    /// All of them, unless it says how many.
+    pub(super) fn all(&self) -> u64 {
+        self.limit.unwrap_or(u64::MAX)
+    }
+
+    /// Whether anything says which.
+    pub(super) fn says_which(&self) -> bool {
+        let Self { webhook, since, until, outcome, condition, limit } = self;
+        let texts = [webhook, outcome, condition].into_iter().any(Option::is_some);
+        texts || since.is_some() || until.is_some() || limit.is_some()
+    }
 }
 
 /// Pages of a list, as they are asked for.
@@ -54,10 +75,11 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Asks for nothing yet, but for a webhook of that name.
+    /// At most so many; asks for nothing yet, but for a webhook of that name.
     pub(super) async fn open(
         remote: Remote,
         wanted: &Wanted,
+        left: u64,
         oldest_first: bool,
     ) -> Result<Self, Failure> {
         check_span(wanted.since, wanted.until)?;
@@ -82,7 +104,7 @@ impl Pages {
         if let Some(condition) = &wanted.condition {
             query.push(format!("where={}", utf8_percent_encode(condition, NON_ALPHANUMERIC)));
         }
-        let (query, left, is_sifted) = (query.join("&"), wanted.limit, wanted.condition.is_some());
+        let (query, is_sifted) = (query.join("&"), wanted.condition.is_some());
         Ok(Self { remote, query, left, is_sifted, undecided: 0, after: None, is_over: false })
     }
 
@@ -109,9 +131,11 @@ impl Pages {
         Ok(Some(rows))
     }
 
-    /// Of how many it is not known whether they are wanted.
-    pub(super) fn undecided(&self) -> u64 {
-        self.undecided
+    /// Says of how many it is not known whether they are wanted.
+    pub(super) fn tell_undecided(&self) {
+        if self.undecided > 0 {
+            say(&format!("{} left out, for --where fails on them", self.undecided));
+        }
     }
 
     /// Whether there may be more than were asked for.

@@ -198,6 +198,31 @@ fn commands_list_show_and_send_again() {
 }
 
 #[test]
+fn all_that_are_wanted_are_exported_and_sent() {
+    let served = Served::start(|_| ());
+    let (hook, other) = (served.webhook(TEMPLATE), served.webhook(TEMPLATE));
+    for number in 0..230 {
+        served.post(&hook, &format!("{{\"kind\": \"k\", \"number\": {number}}}"));
+    }
+    super::wait("all of them", || {
+        (served.answered(&["request", "export"]).lines().count() == 230).then_some(())
+    });
+    let listed = served.answered(&["request", "ls", "-o", "ndjson"]);
+    assert_eq!(listed.lines().count(), 50, "a list is short");
+    let some = served.answered(&["request", "export", "--limit", "7"]);
+    assert_eq!(some.lines().count(), 7);
+    let to = format!("http://{}/hooks/{}", served.address(), other["slug"].as_str().expect("one"));
+    let forward = ["request", "forward", "--to", &to];
+    let (code, said) = served.refused(&forward, &served.key);
+    assert!(code == 2 && said.contains("say which"), "{code}: {said}");
+    let id = hook["id"].as_str().expect("an id");
+    let sent = [&forward[..], &["--webhook", id, "--where", "body.number >= 100"]].concat();
+    let (code, said) = served.refused(&sent, &served.key);
+    assert!(code == 0 && said.contains("130 taken"), "{code}: {said}");
+    assert_eq!(said.matches("\"status\":204").count(), 130);
+}
+
+#[test]
 fn a_sender_may_ask_what_became_of_a_request() {
     let served = Served::start(|_| ());
     let (hook, other) = (served.webhook(TEMPLATE), served.webhook(TEMPLATE));
