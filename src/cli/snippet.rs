@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use super::output::clean;
 use super::stage;
-use crate::render::{Diagnostic, Place, Severity, Sight, strangers};
+use crate::render::{Diagnostic, Place, Severity, Sight, doubts, strangers};
 
 /// Says diagnostics on stderr, coloured if that is a terminal.
 pub(super) fn tell(name: &str, source: &str, told: &[Diagnostic]) {
@@ -21,6 +21,14 @@ pub(super) fn tell_strangers(condition: Option<&str>, sight: Sight) {
     let Some(condition) = condition else { return };
     if let Ok(told) = stage::perform(|| Ok(strangers(condition, sight))) {
         tell("--where", condition, &told);
+    }
+}
+
+/// Says on stderr why a `--dedup-key` may not tell requests apart: no failure, and never what was meant.
+pub(super) fn tell_doubts(key: Option<&str>) {
+    let Some(key) = key else { return };
+    if let Ok(told) = stage::perform(|| Ok(doubts(key))) {
+        tell("--dedup-key", key, &told);
     }
 }
 

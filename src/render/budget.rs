@@ -35,6 +35,8 @@ struct Meter {
     used: Cell<Option<Duration>>,
     range: Cell<usize>,
     over: Cell<Option<Over>>,
+    /// An expression wrote something that tells anything.
+    gave: Cell<bool>,
 }
 
 thread_local! {
@@ -48,8 +50,14 @@ thread_local! {
             used: Cell::new(None),
             range: Cell::new(0),
             over: Cell::new(None),
+            gave: Cell::new(false),
         }
     };
+}
+
+/// An expression writes something that tells anything.
+pub(super) fn note_given() {
+    METER.with(|meter| meter.gave.set(true));
 }
 
 /// A rendering on this thread; what it may cost ends with it.
@@ -67,8 +75,14 @@ impl Running {
             meter.used.set(None);
             meter.range.set(limits.range_max_items);
             meter.over.set(None);
+            meter.gave.set(false);
         });
         Self(())
+    }
+
+    /// Whether an expression of the last rendering on this thread wrote something that tells anything.
+    pub(super) fn gave() -> bool {
+        METER.with(|meter| meter.gave.get())
     }
 
     /// What was spent since [`begin`](Self::begin): steps of our own, bytes of values.

@@ -13,7 +13,8 @@ use super::error::nearest;
 use super::number::Reckon;
 use super::value::{Kind, fault, kind, marked};
 use super::{
-    chain, compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests, trace,
+    budget, chain, compare, filters, globals, keeper, lookup, methods, ops, repr, routine, tests,
+    trace,
 };
 
 /// Deepest nesting of macro calls, recursive loops and blocks, as the engine counts it.
@@ -217,6 +218,15 @@ fn add_lookups(made: &mut Environment<'static>) {
     );
 }
 
+/// Whether what a value shows tells anything: not of one that is not there, whoever wrote that as a word.
+fn tells_anything(kind: &Kind<'_>) -> bool {
+    match kind {
+        Kind::Undefined | Kind::None => false,
+        Kind::Str(text) => !matches!(text.trim(), "" | "None" | "null"),
+        _ => true,
+    }
+}
+
 /// Writes what `{{ value }}` shows.
 pub(super) fn write(
     out: &mut Output<'_>,
@@ -224,7 +234,11 @@ pub(super) fn write(
     value: &Value,
 ) -> Result<(), Error> {
     let is_escaped = Scope::of(state).escaping && !value.is_safe();
-    match kind(value) {
+    let kind = kind(value);
+    if tells_anything(&kind) {
+        budget::note_given();
+    }
+    match kind {
         Kind::Undefined => Ok(()),
         Kind::Str(text) if !is_escaped => Ok(out.write_str(text)?),
         Kind::Int(number) => Ok(write!(out, "{number}")?),

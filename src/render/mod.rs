@@ -76,7 +76,7 @@ use diagnostic::Lines;
 use trace::Plan;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
-pub use key::KeyRule;
+pub use key::{KeyRule, doubts};
 pub use lint::{Edit, Finding, lint};
 pub use rule::{CONDITION_MAX_CHARS, Condition, Reshaping, Sight, strangers};
 pub use shadow::{

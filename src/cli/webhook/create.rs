@@ -94,6 +94,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     }
     let made = remote.call(Method::POST, "webhooks/", Some(&body)).await;
     args.source.look_through(&template, made.is_ok());
+    args.once.tell_doubts();
     let made = with_hook(&remote, made?);
     let hook = text(&made, "hook");
     let lines = [("webhook", name.to_owned()), ("id", text(&made, "id")), ("hook", hook.clone())];

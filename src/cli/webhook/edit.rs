@@ -119,5 +119,6 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         args.source.look_through(template, set.is_ok());
     }
     set?;
+    args.once.tell_doubts();
     print(&remote, remote.find("webhook", "webhooks", &id).await?, args.listing)
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::moment::seconds;
 use crate::cli::output::Failure;
+use crate::cli::snippet::tell_doubts;
 
 /// Longest time a request is remembered.
 const WINDOW_MAX_SECONDS: i64 = 604_800;
@@ -12,7 +13,8 @@ const WINDOW_MAX_SECONDS: i64 = 604_800;
 #[derive(Debug, clap::Args)]
 pub(super) struct Once {
     /// Take a request that is sent again once: the header that tells requests apart, such as `X-GitHub-Delivery`, or a
-    /// template of what does, such as `{{ body.id }}`
+    /// template of what does, such as `{{ body.id }}`. A request of which all its expressions give nothing (undefined,
+    /// null or empty) has no key, and is taken each time
     #[arg(long, value_name = "HEADER|TEMPLATE")]
     dedup_key: Option<String>,
     /// For how long a request is remembered, over restarts, too: at most 7d; 24h when nothing is said. Of all webhooks
@@ -80,6 +82,11 @@ impl Once {
     /// Whether anything is said.
     pub(super) fn is_said(&self) -> bool {
         self.dedup_key.is_some() || self.dedup_window.is_some()
+    }
+
+    /// Says why what is said may not tell requests apart.
+    pub(super) fn tell_doubts(&self) {
+        tell_doubts(self.dedup_key.as_deref());
     }
 
     /// A time without anything that tells requests apart would do nothing.

@@ -106,6 +106,34 @@ pub(super) fn strangers<'a>(text: &'a str, given: &[&str]) -> Vec<(&'a str, usiz
     Scope::of(&template.children).strangers(given)
 }
 
+/// What a template reads.
+pub(super) struct Reads<'a> {
+    names: Vec<&'a str>,
+    /// Those that nothing gives, with where each begins first.
+    pub(super) strangers: Vec<(&'a str, usize)>,
+}
+
+impl Reads<'_> {
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.names.contains(&name)
+    }
+}
+
+/// The names that a template reads; of what is none, or has no tags, nothing.
+pub(super) fn names(text: &str) -> Option<Reads<'_>> {
+    if !(text.contains("{{") || text.contains("{%")) {
+        return None;
+    }
+    let parsed = syntax::parse(text).ok()?;
+    let Stmt::Template(template) = &parsed.stmt else { return None };
+    let scope = Scope::of(&template.children);
+    let given: Vec<&str> = REQUEST.into_iter().chain(EXTENSIONS).collect();
+    let names = given.iter().copied().filter(|name| scope.is_read(name)).collect();
+    let mut strangers = scope.strangers(&given);
+    strangers.retain(|(name, _)| !scope.is_set(name));
+    Some(Reads { names, strangers })
+}
+
 /// A source without tags is written as it is.
 fn verbatim(text: &str) -> Vec<Found> {
     if let Some(start) = text.find("{#") {
