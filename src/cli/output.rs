@@ -85,6 +85,14 @@ impl Failure {
         }
     }
 
+    /// The same with a word more of what is not there.
+    pub(super) fn with(self, more: &str) -> Self {
+        match self {
+            Self::NotFound(text) => Self::NotFound(format!("{text}; {more}")),
+            other => other,
+        }
+    }
+
     /// Says it on stderr; its exit code.
     pub(super) fn report(&self) -> ExitCode {
         if !matches!(self, Self::NoReader | Self::Told | Self::PartlyTold) {

@@ -12,8 +12,11 @@ use self::facts::Facts;
 use super::access::{Access, Remote};
 use super::client::runtime;
 use super::listing::{Listing, text};
-use super::output::{Failure, say};
+use super::output::{Failure, one_line, say};
 use super::prompt;
+
+/// Most names that are told of those there are.
+const NAMES_MAX: usize = 20;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -192,11 +195,32 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
     })
 }
 
+/// The destination of the workspace that is meant; where there is none, what there is, and where others are.
+pub(super) async fn find(remote: &Remote, wanted: &str) -> Result<Value, Failure> {
+    match remote.find("destination", "destinations", wanted).await {
+        Err(Failure::NotFound(_)) => {}
+        found => return found,
+    }
+    let all = remote.rows("destinations/filter", &json!({})).await?;
+    let names: Vec<_> = all.iter().take(NAMES_MAX).map(|one| text(one, "name")).collect();
+    let more = if all.len() > NAMES_MAX { ", …" } else { "" };
+    let there = match names.len() {
+        0 => "the workspace has none".to_owned(),
+        _ => format!("there are {}{more}", names.join(", ")),
+    };
+    let says = format!(
+        "no destination of the workspace is called {wanted:?}: {there}. What the gateway's own settings name \
+         ([[forward]], --forward) is its operator's: `hookgate replay` without --to sends to that, too, and `hookgate \
+         parked ls --data DIR` on its machine shows what lies parked for it"
+    );
+    Err(Failure::NotFound(one_line(&says)))
+}
+
 impl Which {
     /// The gateway, and the destination as it is now.
     async fn find(&self) -> Result<(Remote, Value), Failure> {
         let remote = self.access.workspace().await?;
-        let found = remote.find("destination", "destinations", &self.destination).await?;
+        let found = find(&remote, &self.destination).await?;
         Ok((remote, found))
     }
 

@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::Form;
 use super::access::{Access, Remote};
 use super::case::{Holds, read_input, read_text};
 use super::client::runtime;
 use super::listing::text;
-use super::output::{Failure, clean, print_line, say};
-use super::prompt;
+use super::output::{Failure, clean, inert_json, one_line, print_line, say};
+use super::{Form, destination, prompt};
 use crate::clock::Clock;
 use crate::filter::Filter;
 use crate::id::Uuid;
@@ -173,7 +172,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Ls { place, events, form } => {
             let all = place.list(&Wanted::new(Asked::default(), events.read()?)?)?;
             let is_json = form.is_json();
-            let text = |one: &Value| if is_json { one.to_string() } else { line(one) };
+            let text = |one: &Value| if is_json { inert_json(&one.to_string()) } else { line(one) };
             all.iter().try_for_each(|one| print_line(&text(one)))
         }
         Command::Show { place, id } => {
@@ -182,7 +181,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
             if all.is_empty() {
                 return Err(Failure::NotFound(format!("no event {id} lies parked there")));
             }
-            all.iter().try_for_each(|one| print_line(&format!("{one:#}")))
+            all.iter().try_for_each(|one| print_line(&inert_json(&format!("{one:#}"))))
         }
         Command::Retry { place, which } => {
             let called = place.retry(&which.wanted()?, which.all)?;
@@ -311,7 +310,7 @@ impl Place {
     async fn find(&self) -> Result<(Remote, Value), Failure> {
         let remote = self.access.workspace().await?;
         let wanted = self.destination.as_deref().unwrap_or_default();
-        let found = remote.find("destination", "destinations", wanted).await?;
+        let found = destination::find(&remote, wanted).await?;
         Ok((remote, found))
     }
 }
@@ -333,5 +332,20 @@ fn line(one: &Value) -> String {
     let [parked, id, destination, standing, reason] =
         ["parked", "id", "destination", "standing", "reason"].map(|name| text(one, name));
     let attempts = &one["attempts"];
-    format!("{parked}  {id}  {destination}  {standing}  {attempts} attempts  {reason}  {answer}")
+    one_line(&format!(
+        "{parked}  {id}  {destination}  {standing}  {attempts} attempts  {reason}  {answer}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_moves_no_terminal() {
+        let one = json!({ "parked": "now", "id": "1", "destination": "a\nfake \u{1b}[31m", "attempts": 1,
+            "standing": "refused", "reason": "answered 422", "answer": "no\r\n\u{9b}2J" });
+        let line = line(&one);
+        assert!(!line.contains(char::is_control) && line.contains("1 attempts"), "{line}");
+    }
 }

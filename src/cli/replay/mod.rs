@@ -17,7 +17,7 @@ use super::listing::text;
 use super::moment::{Moment, check_span, moment, seconds};
 use super::output::Failure;
 use super::snippet::tell_strangers;
-use super::{Form, prompt};
+use super::{Form, destination, prompt};
 use crate::clock::Clock;
 use crate::config::RateText;
 use crate::render::Sight;
@@ -190,26 +190,6 @@ fn is_address(to: &str) -> bool {
     to.contains("://")
 }
 
-/// The id of the destination that is meant.
-async fn receiver(remote: &Remote, wanted: &str) -> Result<String, Failure> {
-    const NAMES_MAX: usize = 20;
-    match remote.find("destination", "destinations", wanted).await {
-        Ok(found) => Ok(text(&found, "id")),
-        Err(Failure::NotFound(_)) => {
-            let all = remote.rows("destinations/filter", &json!({})).await?;
-            let names: Vec<_> = all.iter().take(NAMES_MAX).map(|one| text(one, "name")).collect();
-            let more = if all.len() > NAMES_MAX { ", …" } else { "" };
-            let there = match names.len() {
-                0 => "the workspace has none".to_owned(),
-                _ => format!("there are {}{more}", names.join(", ")),
-            };
-            let says = format!("no destination is called {wanted:?}: {there}; an address has ://");
-            Err(Failure::NotFound(says))
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.check()?;
     runtime()?.block_on(async {
@@ -224,7 +204,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let mode = args.mode();
         if mode == Mode::Send {
             let to = args.to.as_deref().unwrap_or_default();
-            question["destination_id"] = receiver(&remote, to).await?.into();
+            let found = destination::find(&remote, to).await;
+            let found = found.map_err(|failure| failure.with("an address has ://"))?;
+            question["destination_id"] = text(&found, "id").into();
         }
         question["status"] = args.status.as_str().into();
         question["where"] = args.condition.as_deref().into();

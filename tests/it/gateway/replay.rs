@@ -189,6 +189,9 @@ fn a_replay_goes_to_one_destination_as_that_is_set_up() {
     let replay = ["replay", "--status", "all", "--since", EARLIER, "--to"];
     let (code, said) = served.refused(&[&replay[..], &["crn"]].concat(), &served.key);
     assert!(code == 5 && said.contains("\"crn\": there are crm"), "{code}: {said}");
+    assert!(said.contains("an address has ://") && said.contains("operator's"), "{said}");
+    let (code, said) = served.refused(&["parked", "ls", "crn"], &served.key);
+    assert!(code == 5 && said.contains("`hookgate parked ls --data DIR`"), "{code}: {said}");
     let before = Instant::now();
     let said = served.answered(&[&replay[..], &["crm"]].concat());
     assert_eq!(said, "31 requests, 31 events on their way to the destination\n");

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use self::course::Course;
 use super::webhook;
 use crate::cli::access::{Access, Remote};
+use crate::cli::destination;
 use crate::cli::event::{Question, Wanted};
 use crate::cli::listing::{Listing, text};
 use crate::cli::moment::{Moment, check_span, moment, seconds};
@@ -174,7 +175,7 @@ impl Args {
         let mut destination = Value::Null;
         if let Some(name) = &self.destination {
             only_itself(&filter, "--destination")?;
-            destination = remote.find("destination", "destinations", name).await?;
+            destination = destination::find(&remote, name).await?;
             filter = destination["filter"].as_object().cloned().unwrap_or_default();
             filter.remove("occurred");
         } else if self.refuses() {
