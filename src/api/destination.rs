@@ -46,6 +46,24 @@ impl Default for Barrier {
     }
 }
 
+/// Whether a character shows nothing, or changes how others are shown.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Refuses a name that commands would take for something else, or that moves a terminal: it is shown to operators, too.
+fn vet_name(name: &str) -> Result<(), &'static str> {
+    let wrong = [
+        (name.contains(is_unseen), "it has characters that cannot be seen"),
+        (is_id(name).is_some(), "it looks like an id: commands would take it for one"),
+        (name.contains("://"), "it looks like an address: commands would take it for one"),
+    ];
+    let found = wrong.iter().find(|(is_wrong, _)| *is_wrong);
+    found.map_or(Ok(()), |(_, says)| Err(*says))
+}
+
 /// Puts the secrets of a destination where nothing shows them, and says when that was.
 pub(super) fn complete(record: &mut Record, now: Time) {
     for name in record.conceal() {
@@ -93,6 +111,12 @@ impl Api {
         after: Option<&Record>,
     ) -> Result<(), Problem> {
         let Some(after) = after else { return Ok(()) };
+        let name = after.text("name");
+        if before.is_none_or(|before| before.text("name") != name) {
+            let fault = |says| Fault::new("value_error", &["body", "name"], says);
+            let told = |says| Problem::Invalid(vec![fault(format!("Value error, {says}"))]);
+            vet_name(name).map_err(told)?;
+        }
         let along = before.into_iter().flat_map(|before| taken_along(before, after));
         let fault = |name| {
             let says = "Value error, it was given for another address: say it again, or null";

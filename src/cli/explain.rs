@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::access::Access;
 use super::client::runtime;
 use super::listing::{Listing, text};
-use super::output::Failure;
+use super::output::{Failure, one_line};
 use crate::cli::webhook::redaction::told_of;
 
 pub(super) const EXAMPLE: &str = "\
@@ -99,7 +99,7 @@ fn lines(told: &Value) -> Vec<(&'static str, String)> {
     for one in deliveries {
         let [id, name, state, reason] =
             ["event_id", "destination", "state", "reason"].map(|key| text(one, key));
-        let name = if name.is_empty() { "the operator's".to_owned() } else { name };
+        let name = if name.is_empty() { "the operator's".to_owned() } else { one_line(&name) };
         let why = match one["attempts"].as_u64() {
             Some(attempts) => format!(": {reason} ({attempts} attempts)"),
             None if reason.is_empty() => reason,

@@ -182,6 +182,32 @@ fn what_waits_behind_a_parked_event_is_told_so_and_goes_where_no_order_is_kept()
     lying(0);
 }
 
+#[test]
+fn a_name_is_none_that_moves_a_terminal_or_is_taken_for_something_else() {
+    let served = Served::start(|_| ());
+    let create = |name: &str| {
+        let body = json!({ "name": name, "to": "https://crm.example/in" });
+        served.call("POST", "/destinations/", &body)
+    };
+    let id = "018fa91c-0000-7000-8000-000000000000";
+    for (name, why) in [
+        ("a\nfake  on  0", "cannot be seen"),
+        ("\u{1b}[31mred", "cannot be seen"),
+        ("pay\u{202e}lap", "cannot be seen"),
+        (id, "looks like an id"),
+        (&id.replace('-', ""), "looks like an id"),
+        ("http://crm.example", "looks like an address"),
+    ] {
+        let answer = create(name);
+        assert_eq!(answer.status, 422, "{name:?}");
+        assert!(answer.text().contains(why), "{}", answer.text());
+    }
+    let made = create("Größe: x/y");
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("/destinations/{}", made.json()["id"].as_str().expect("an id"));
+    assert_eq!(served.call("PATCH", &path, &json!({ "name": "a\tb" })).status, 422);
+}
+
 /// What is done at a data folder, whether a gateway runs there or not.
 fn act(served: &Served, act: &str) -> String {
     let data = served.config.server.data.to_str().expect("a path");
