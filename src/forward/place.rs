@@ -2,6 +2,7 @@
 //! its reader starts if it has no place yet. One that was known by its address and has a name now keeps its place, what
 //! lies parked for it, and what its pace has used. Nothing is sent before.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -12,7 +13,7 @@ use super::ledger::Ledger;
 use super::{Destination, ForwardError, Forwarder, Ground};
 use crate::clock::Time;
 use crate::id::Uuid;
-use crate::spool::Start;
+use crate::spool::{self, Start};
 
 /// Most frames that are looked through for the event that a destination begins at, and the longest time for all of
 /// them: places of records, which nobody reads yet, must still hold when that is over.
@@ -30,6 +31,30 @@ impl Forwarder {
     ) -> Result<Vec<Destination>, ForwardError> {
         settle_within(destinations, ground, LOOK_MAX).await
     }
+
+    /// Whether the events that destinations without a place begin at may be kept in a data folder, seen from outside.
+    ///
+    /// # Errors
+    /// [`ForwardError`]: the first that is in none of its files.
+    pub fn check_begins(destinations: &[Destination], data: &Path) -> Result<(), ForwardError> {
+        let stands = |one: &Destination| spool::has_place(data, &one.track());
+        for one in destinations {
+            let Begin::At(event) = one.begin else { continue };
+            let has_place = stands(one) || one.former().is_some_and(|former| stands(&former));
+            if !has_place && !spool::may_hold(data, event, LOOK_MAX) {
+                return Err(astray(one, event, UNKEPT));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a destination begins at is not there.
+const UNKEPT: &str = "which is not kept";
+
+fn astray(one: &Destination, event: Uuid, why: &str) -> ForwardError {
+    let why = format!("begins at the event {event}, {why}");
+    ForwardError::Destination { text: one.name().to_owned(), why }
 }
 
 /// Settles it; all looks together take no longer than that.
@@ -63,13 +88,10 @@ pub(super) async fn settle_within(
                 let found = find(event, ground, deadline).await?;
                 let why = match found {
                     Found::At(sequence) => Ok(Start::At(sequence)),
-                    Found::Nowhere => Err("which is not kept".to_owned()),
+                    Found::Nowhere => Err(UNKEPT.to_owned()),
                     Found::Late => Err(format!("which was not found within {most:?}")),
                 };
-                why.map_err(|why| {
-                    let why = format!("begins at the event {event}, {why}");
-                    ForwardError::Destination { text: one.name().to_owned(), why }
-                })?
+                why.map_err(|why| astray(one, event, &why))?
             }
         };
     }

@@ -25,6 +25,7 @@ use crate::filter::Filter;
 use crate::id::Secret;
 use crate::limit::{Batch, PaceTexts, Pacing};
 use crate::render::{Condition, Reshaping};
+use crate::request::HOPS;
 use crate::spool::OnFull;
 use crate::store::Record;
 
@@ -73,7 +74,9 @@ struct Said {
 /// Every field that is wrong.
 pub fn vet(fields: &Values, now: Time) -> Result<(), Vec<Flaw>> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-    read(fields, &|name| text(name).map(Secret::new), now).map(drop)
+    read(fields, &|name| text(name).map(Secret::new), now)?;
+    check_header_names(fields.get("headers").unwrap_or(&Value::Null))
+        .map_err(|why| vec![("headers", why)])
 }
 
 /// Why the network rules, but for these networks, refuse the address of a record; nothing where only a look-up knows.
@@ -317,6 +320,17 @@ pub(super) fn read_headers(given: &Value) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
+/// Refuses headers whose text would be replaced by that of the gateway. A record that has such is used all the same.
+fn check_header_names(given: &Value) -> Result<(), String> {
+    let names = given.as_object().into_iter().flat_map(Values::keys);
+    let is_replaced = |name: &&String| {
+        let name = name.to_ascii_lowercase();
+        name == HOPS.as_str() || ["webhook-", "ce-"].iter().any(|own| name.starts_with(own))
+    };
+    let replaced = names.into_iter().find(is_replaced);
+    replaced.map_or(Ok(()), |name| Err(format!("{name:?} is the gateway's own")))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -370,6 +384,9 @@ mod tests {
             ("byte_rate", json!("1/day")),
             ("headers", json!({"Authorization": "Bearer x"})),
             ("headers", json!({"host": "other"})),
+            ("headers", json!({"Hookgate-Hops": "0"})),
+            ("headers", json!({"webhook-id": "forged"})),
+            ("headers", json!({"Ce-Source": "/other"})),
             ("headers", json!({"a b": "x"})),
             ("headers", json!({"x": "a\nb"})),
             ("headers", json!({"x": 1})),

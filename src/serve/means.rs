@@ -67,5 +67,6 @@ fn destinations(said: &[Forward]) -> Result<Vec<Destination>, ServeError> {
 pub fn check(config: &Config) -> Result<(), ServeError> {
     let clock = Arc::new(Clock::System);
     let means = Means::of(config, &clock, &Telemetry::new())?;
-    Ok(means.destinations.iter().try_for_each(|one| one.check_files(&clock))?)
+    means.destinations.iter().try_for_each(|one| one.check_files(&clock))?;
+    Ok(Forwarder::check_begins(&means.destinations, &config.server.data)?)
 }

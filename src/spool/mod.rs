@@ -57,7 +57,7 @@ pub use late::{Late, of_failed};
 pub use lock::FolderLock;
 pub use losses::Fate;
 pub use once::{Again, Digest, First, Key, Taken};
-pub use outside::{Lying, look};
+pub use outside::{Lying, has_place, look, may_hold};
 pub use picker::Picker;
 pub use reader::Reader;
 pub use refused::{Refused, Spent};

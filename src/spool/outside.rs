@@ -2,10 +2,17 @@
 //! folder. Out: bytes of its files, and how many of them each reader holds. Takes no lock, changes nothing.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::cursor;
+use crate::id::Uuid;
 use crate::journal::RealDisk;
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1 << 20;
 
 /// What lies there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,5 +48,42 @@ pub fn look(data: &Path) -> Lying {
     Lying {
         bytes: segments.iter().map(|(_, bytes)| bytes).sum(),
         held: places.iter().map(|(name, released)| (name.clone(), held(*released))).collect(),
+    }
+}
+
+/// Whether a reader of that name has a place in a data folder.
+#[must_use]
+pub fn has_place(data: &Path, name: &str) -> bool {
+    let folder = cursor::folder(&data.join("spool"));
+    cursor::read(&RealDisk, &folder).places.contains_key(name)
+}
+
+/// Whether an event may lie in a data folder: `false`, where its id is in none of the files. What is not looked at in
+/// that time, or cannot be read, may have it.
+#[must_use]
+pub fn may_hold(data: &Path, event: Uuid, most: Duration) -> bool {
+    let began = Instant::now();
+    let Ok(entries) = std::fs::read_dir(data.join("spool")) else { return false };
+    let is_segment = |path: &Path| path.extension().is_some_and(|ending| ending == "log");
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.any(|path| is_segment(&path) && file_may_hold(&path, event, began + most))
+}
+
+fn file_may_hold(path: &Path, event: Uuid, until: Instant) -> bool {
+    let Ok(mut file) = File::open(path) else { return true };
+    let wanted = memchr::memmem::Finder::new(event.as_bytes());
+    let (mut bytes, mut kept) = (vec![0; READ_BYTES], 0);
+    loop {
+        let Ok(count) = file.read(&mut bytes[kept..]) else { return true };
+        let end = kept + count;
+        if wanted.find(&bytes[..end]).is_some() || Instant::now() >= until {
+            return true;
+        }
+        if count == 0 {
+            return false;
+        }
+        // An id may lie across two parts.
+        kept = end.min(event.as_bytes().len() - 1);
+        bytes.copy_within(end - kept..end, 0);
     }
 }

@@ -1,5 +1,5 @@
 //! `hookgate request curl`: a kept request as a command of curl. In: a request, and where it is to go. Out: one line
-//! for a shell that sends the very bytes, with no header that was not there.
+//! for a shell, with a long body behind it, that sends the very bytes, with no header that was not there.
 
 use std::fmt::Write as _;
 
@@ -34,6 +34,11 @@ const LEFT_OUT: [&str; 8] = [
     "te",
     "upgrade",
 ];
+/// Longest body in an argument: a system takes 128 KiB in one of them.
+const ARGUMENT_MAX_BYTES: usize = 64 << 10;
+/// Letters in a row of a longer one, which no row of them can end.
+const ROW_CHARS: usize = 76;
+const END: &str = "END_OF_BODY";
 /// Headers that curl adds by itself.
 const ADDED: [&str; 3] = ["accept", "user-agent", "content-type"];
 
@@ -103,8 +108,18 @@ pub(in crate::cli) fn command(request: &Request, to: &str) -> String {
             let _ = write!(line, " -H {}", quote(&format!("{name}:")));
         }
     }
-    let mut before = String::new();
+    let (mut before, mut behind) = (String::new(), String::new());
     match std::str::from_utf8(&request.body) {
+        _ if request.body.len() > ARGUMENT_MAX_BYTES => {
+            before = format!("base64 -d <<'{END}' | ");
+            line += " --data-binary @-";
+            let encoded = BASE64.encode(&request.body);
+            for row in encoded.as_bytes().chunks(ROW_CHARS) {
+                behind.push('\n');
+                behind.extend(row.iter().map(|byte| char::from(*byte)));
+            }
+            let _ = write!(behind, "\n{END}");
+        }
         Ok("") => {}
         Ok(text) if !text.contains('\0') => {
             let _ = write!(line, " --data-raw {}", quote(text));
@@ -115,7 +130,7 @@ pub(in crate::cli) fn command(request: &Request, to: &str) -> String {
             line += " --data-binary @-";
         }
     }
-    format!("{before}{line} {}", quote(&target(request, to)))
+    format!("{before}{line} {}{behind}", quote(&target(request, to)))
 }
 
 /// One word for a shell, whatever is in it.
@@ -172,5 +187,24 @@ mod tests {
         let line = command(&request, "http://h");
         assert!(line.starts_with("printf %s '/wA=' | base64 -d | curl "), "{line}");
         assert!(line.contains(" --data-binary @- 'http://h'"), "{line}");
+    }
+
+    #[test]
+    fn a_body_that_no_argument_holds_is_sent_whole() {
+        use std::io::Write as _;
+        use std::process::Stdio;
+        let body = "it's $HOME\n".repeat(60_000);
+        let text = serde_json::json!({ "body": body }).to_string();
+        let line = command(&Request::parse(&text).expect("a request"), "http://h");
+        assert!(line.lines().all(|line| line.len() < 200), "{}", line.lines().count());
+        let mut shell = Command::new("sh");
+        let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = shell.spawn().expect("a shell");
+        let mut input = running.stdin.take().expect("its input");
+        let script = format!("curl() {{ cat; }}\n{line}\n");
+        let writing = std::thread::spawn(move || input.write_all(script.as_bytes()));
+        let output = running.wait_with_output().expect("an end");
+        writing.join().expect("an end").expect("it read all");
+        assert!(output.status.success() && output.stdout == body.as_bytes());
     }
 }

@@ -103,6 +103,14 @@ fn a_destination_of_the_file_begins_where_it_is_told() {
     let unknown = Forward { name: Some("x".into()), start, ..served.filed("x") };
     served.stop();
     served.config.forward.push(unknown);
+    // What is kept is known from outside, too.
+    let check = |served: &Served| hookgate::serve::check(&served.config);
+    let fault = check(&served).expect_err("not kept").to_string();
+    assert!(fault.contains("`x` begins at the event") && fault.contains("not kept"), "{fault}");
+    let kept = Forward { start: Some(third), ..served.config.forward[2].clone() };
+    let unknown = std::mem::replace(&mut served.config.forward[2], kept);
+    check(&served).expect("it is kept");
+    served.config.forward[2] = unknown;
     let started = hookgate::serve::Gateway::start(&served.config, served.clock.clone());
     let fault = served.runtime.block_on(started).expect_err("not kept").to_string();
     assert!(fault.contains("`x` begins at the event"), "{fault}");
