@@ -30,7 +30,7 @@ struct Draft {
 impl Api {
     /// Renders the template that was sent, or the webhook's own, with the request that was sent.
     pub(super) async fn attempt(&self, call: &Call, content: &Content) -> Result<Reply, Problem> {
-        // Where it delays no webhook; a rendering that runs already is waited for, with nothing made of the content yet.
+        // Where it delays no webhook; a rendering that runs already is waited for, with nothing made of the content.
         let turn = self.trials.acquire().await;
         let Draft { template, sample } = read(content)?;
         let webhook = match call.verb.effect {
