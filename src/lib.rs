@@ -6,6 +6,7 @@
 //! them; an import points only to a lower floor (ARCHITECTURE.md; `tests/it/tidy.rs` holds it).
 
 // Ground: names, time, text.
+mod apart;
 pub mod clock;
 pub mod id;
 pub mod json;

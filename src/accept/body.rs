@@ -13,13 +13,13 @@ use http::HeaderMap;
 use http::header::EXPECT;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Options;
 use super::budget::{Budget, Full, Room};
 use super::decode::Encoding;
 use super::link::Link;
+use crate::apart::Apart;
 use crate::request::Content;
 
 /// The pace of a body is averaged over this time.
@@ -36,17 +36,16 @@ const STEP_BYTES: u64 = 64 << 10;
 pub(super) struct Bodies {
     options: Arc<Options>,
     budget: Arc<Budget>,
-    /// Bodies that are decoded at once on threads of their own: what comes of one is not known before.
-    decoders: Semaphore,
+    /// Where large bodies are decoded: what comes of one is not known before.
+    decoders: Apart,
 }
 
 impl Bodies {
     pub(super) fn new(options: &Arc<Options>) -> Arc<Self> {
-        let decoders = std::thread::available_parallelism().map_or(2, usize::from);
         Arc::new(Self {
             options: Arc::clone(options),
             budget: Budget::new(options.bodies_max_bytes, STEP_BYTES),
-            decoders: Semaphore::new(decoders),
+            decoders: Apart::all(),
         })
     }
 }
@@ -208,10 +207,9 @@ impl Bodies {
             encoding.decode(raw, max_bytes)?
         } else {
             let given_up = || BodyError::Malformed("its decoding was given up".into());
-            let _turn = self.decoders.acquire().await.map_err(|_| given_up())?;
             let raw = raw.clone();
             let work = move || encoding.decode(&raw, max_bytes);
-            tokio::task::spawn_blocking(work).await.map_err(|_| given_up())??
+            self.decoders.run(work).await.ok_or_else(given_up)??
         };
         let mut room = Room::new(&self.budget);
         room.hold(decoded.len() as u64)?;

@@ -163,6 +163,7 @@ fn run_request(args: &Args, registry: &Registry) -> Result<(), Failure> {
         body: &sample.body,
         slug: None,
         certificate: shown.as_ref(),
+        parsed: None,
     };
     let now = Some(now.micros().div_euclid(1_000_000));
     let trial = Trial { args, registry, secrets, request, known: &certificate, now };

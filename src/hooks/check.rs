@@ -5,13 +5,14 @@ use http::{HeaderName, StatusCode};
 
 use super::refusal::Refusal;
 use super::{Admission, slug};
+use crate::apart::Apart;
 use crate::clock::Time;
 use crate::json::write_str;
-use crate::request::Content;
+use crate::request::{Arrival, Content};
 use crate::store::Verification;
 use crate::verify::signature::{
-    Answer, Fault, Greeting, Known, LEGACY, Registry, Request, SchemeFault, Signed, Verifier,
-    Wanted,
+    Answer, Fault, Greeting, Known, LEGACY, Parsed, Registry, Request, SchemeFault, Signed,
+    Verifier, Wanted,
 };
 
 /// What a webhook demands of who sends.
@@ -23,6 +24,8 @@ pub struct Check {
     /// What was taken when it was saved and does not work now refuses everything.
     verifier: Result<Verifier, SchemeFault>,
     required: bool,
+    /// Where what is much work waits: one at once for a webhook, so that others have their turn.
+    turn: Apart,
 }
 
 /// How a request was judged.
@@ -73,6 +76,7 @@ impl Check {
             names: said.secrets.iter().map(|one| one.name.as_str().into()).collect(),
             verifier,
             required: said.required,
+            turn: Apart::new(1),
         }
     }
 
@@ -126,6 +130,26 @@ impl From<Refusal> for Halt {
     }
 }
 
+/// The parts of a request that are judged.
+fn request<'a>(arrival: &'a Arrival, content: &'a Content) -> Request<'a> {
+    Request {
+        method: &arrival.method,
+        headers: &arrival.headers,
+        query: arrival.target.query(),
+        body: &content.raw,
+        slug: slug(arrival.target.path()),
+        certificate: arrival.certificate.as_deref(),
+        parsed: None,
+    }
+}
+
+/// Where a request waits for its turn to be judged, when that is much work; most are judged at once.
+pub(super) fn turn<'a>(admission: &'a Admission, content: &Content) -> Option<&'a Apart> {
+    let check = admission.endpoint.check.as_ref()?;
+    let verifier = check.verifier.as_ref().ok()?;
+    verifier.is_heavy(&request(&admission.arrival, content)).then_some(&check.turn)
+}
+
 /// Judges a request by what its webhook demands, with what is at hand.
 pub(super) fn run(
     admission: &Admission,
@@ -138,14 +162,8 @@ pub(super) fn run(
         return Err(unverified(StatusCode::UNAUTHORIZED, "setting_missing").into());
     };
     let arrival = &admission.arrival;
-    let request = Request {
-        method: &arrival.method,
-        headers: &arrival.headers,
-        query: arrival.target.query(),
-        body: &content.raw,
-        slug: slug(arrival.target.path()),
-        certificate: arrival.certificate.as_deref(),
-    };
+    let parsed = Parsed::of(&content.raw);
+    let request = Request { parsed: Some(&parsed), ..request(arrival, content) };
     let now = Some(arrival.received.micros().div_euclid(1_000_000));
     match verifier.greet(&request, known, now) {
         Greeting::Answer(answer) => return Ok(Checked::Greeted(answer)),

@@ -2,15 +2,18 @@
 //! of its sender, after what was missing was fetched. Waits for a bounded time, and only for a request that nothing
 //! else speaks against; whoever signed with a key that is not to be had now is asked to come again.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::check::{self, Checked, Halt};
 use super::refusal::Refusal;
 use super::{Admission, Hooks};
+use crate::apart::Apart;
 use crate::fetch::Fetcher;
 use crate::limit::Asker;
 use crate::request::Content;
+use crate::spool::SpoolError;
 use crate::verify::signature::{Fault, Kept, Known, SECRETS_MAX, Wanted};
 
 /// Most things that are fetched for one request: what it names, for each secret, and something newer.
@@ -20,14 +23,20 @@ const ROUNDS_MAX: usize = SECRETS_MAX + 2;
 const WAIT_MAX: Duration = Duration::from_secs(6);
 
 /// What is at hand, without what was just asked for in vain: who signed with another secret does not wait for it.
-struct Rest<'a> {
-    known: &'a (dyn Known + Sync),
+struct Rest<F> {
+    known: Option<F>,
     gone: Vec<Wanted>,
 }
 
-impl Known for Rest<'_> {
+impl<F: Borrow<Fetcher>> Known for Rest<F> {
     fn find(&self, wanted: &Wanted) -> Result<Arc<Kept>, Fault> {
-        if self.gone.contains(wanted) { Err(Fault::Key) } else { self.known.find(wanted) }
+        if self.gone.contains(wanted) {
+            return Err(Fault::Key);
+        }
+        match &self.known {
+            Some(fetcher) => fetcher.borrow().find(wanted),
+            None => None::<&[u8]>.find(wanted),
+        }
     }
 }
 
@@ -60,16 +69,15 @@ impl Hooks {
         admission: &Admission,
         content: &Content,
     ) -> Result<Checked, Refusal> {
-        let nothing: Option<&[u8]> = None;
-        let known: &(dyn Known + Sync) = match &self.fetcher {
-            Some(fetcher) => fetcher,
-            None => &nothing,
-        };
-        let mut rest = Rest { known, gone: Vec::new() };
+        let mut rest = Rest { known: self.fetcher.as_ref(), gone: Vec::new() };
         let mut later: Option<u64> = None;
         let began = Instant::now();
         for _ in 0..ROUNDS_MAX {
-            let wanted = match (check::run(admission, content, &rest), later) {
+            let judged = match check::turn(admission, content) {
+                None => check::run(admission, content, &rest),
+                Some(turn) => Box::pin(self.judge_apart(turn, admission, content, &rest)).await,
+            };
+            let wanted = match (judged, later) {
                 (Err(Halt::Wanted(wanted)), _) => wanted,
                 (Ok(checked), None) => return Ok(checked),
                 (Ok(checked), _) if checked.is_proven() => return Ok(checked),
@@ -91,6 +99,22 @@ impl Hooks {
             }
         }
         check::no_key(admission, later.unwrap_or(1))
+    }
+
+    /// Judges what is much work, on a thread apart: whoever cannot sign holds up nobody with it.
+    async fn judge_apart(
+        &self,
+        turn: &Apart,
+        admission: &Admission,
+        content: &Content,
+        rest: &Rest<&Fetcher>,
+    ) -> Result<Checked, Halt> {
+        let (admission, content) = (admission.clone(), content.clone());
+        let rest = Rest { known: rest.known.cloned(), gone: rest.gone.clone() };
+        let work = move || check::run(&admission, &content, &rest);
+        let judged = self.judges.run_within(turn, work).await;
+        let stopping = || Refusal::from(SpoolError::Failed("stopping".to_owned()));
+        judged.unwrap_or_else(|| Err(stopping().into()))
     }
 
     async fn bring(&self, admission: &Admission, wanted: &Wanted) -> Brought {

@@ -27,6 +27,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::accept::{self, Reply};
+use crate::apart::Apart;
 use crate::clock::{Clock, Time};
 use crate::event::{Draft, Event, Stamp};
 use crate::fetch::Fetcher;
@@ -95,6 +96,7 @@ pub struct Hooks {
     clock: Arc<Clock>,
     facts: Arc<Facts>,
     renderer: Renderer,
+    judges: Apart,
     beside: Beside,
     fetcher: Option<Fetcher>,
     visits: visit::Visits,
@@ -103,6 +105,7 @@ pub struct Hooks {
 }
 
 /// A request to a webhook that is there, from a peer within its budget, while the spool takes something.
+#[derive(Clone)]
 struct Admission {
     endpoint: Arc<Endpoint>,
     arrival: Arrival,
@@ -168,6 +171,7 @@ impl Hooks {
             clock,
             facts,
             renderer,
+            judges: Apart::half(),
             beside,
             fetcher: None,
             visits: visit::Visits::default(),

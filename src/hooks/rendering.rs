@@ -4,8 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-
+use crate::apart::Apart;
 use crate::event::Event;
 use crate::id::Uuid;
 use crate::json;
@@ -44,12 +43,12 @@ pub(super) struct Rendering {
 pub(super) struct Renderer {
     json: json::Limits,
     render: render::Limits,
-    slow: Semaphore,
+    slow: Apart,
 }
 
 impl Renderer {
     pub(super) fn new(options: &Options) -> Self {
-        let slow = Semaphore::new(options.slow_renders_max.max(1));
+        let slow = Apart::new(options.slow_renders_max);
         Self { json: options.json, render: options.render, slow }
     }
 
@@ -70,9 +69,8 @@ impl Renderer {
             return Ok(rendering);
         }
         let stopping = || SpoolError::Failed("stopping".to_owned());
-        let _turn = self.slow.acquire().await.map_err(|_| stopping())?;
-        let work = tokio::task::spawn_blocking(move || render_one(submission, json, limits));
-        let (rendering, took) = work.await.map_err(|_| stopping())?;
+        let work = move || render_one(submission, json, limits);
+        let (rendering, took) = self.slow.run(work).await.ok_or_else(stopping)?;
         if took < QUICK {
             rendering.submission.endpoint.mark_slow(false);
         }

@@ -7,6 +7,7 @@ use super::*;
 use crate::parse::redact::Rules;
 use crate::render::{Code, Diagnostic};
 use crate::request::Body;
+use crate::store::{Shared, Verification};
 
 const SLUG: &str = "kZ3v0yJm0mV3pQ9xg2bB4A";
 
@@ -36,6 +37,20 @@ fn submission(method: Method, headers: &[(&str, &str)], body: &str) -> Submissio
     let content = Content { decoded: raw.clone(), raw };
     let admission = Admission { endpoint, arrival: arrival(method, headers), peer_left: None };
     Submission::new(admission, content, (None, Known::default()))
+}
+
+/// What a webhook demands of who sends.
+fn verification(provider: &str, secret: &str) -> Verification {
+    let secret = id::Secret::new(secret);
+    Verification {
+        provider: provider.to_owned(),
+        secrets: vec![Shared { name: "a".to_owned(), secret, until: None }],
+        parameters: std::collections::BTreeMap::new(),
+        tolerance_seconds: None,
+        required: true,
+        once: false,
+        enrol: None,
+    }
 }
 
 fn read(event: &Event) -> serde_json::Value {
@@ -322,4 +337,21 @@ fn a_failure_of_what_is_redacted_quotes_nothing() {
         (&payload["body"], &payload["rendered"]),
         (&serde_json::Value::Null, &serde_json::Value::Null)
     );
+}
+
+#[test]
+fn much_work_for_a_signature_waits_for_a_turn_of_its_webhook() {
+    let clock = Clock::fixed(Time::from_micros(0));
+    let mut hook = webhook(10, SLUG, "{{ body }}");
+    hook.verification = Some(Box::new(verification("slack", "s")));
+    let endpoint = Routes::new(&clock, &[hook]).find(SLUG, clock.now()).expect("known");
+    let turn = |bytes: usize| {
+        let raw = Bytes::from(vec![b' '; bytes]);
+        let content = Content { decoded: raw.clone(), raw };
+        let endpoint = Arc::clone(&endpoint);
+        let admission =
+            Admission { endpoint, arrival: arrival(Method::POST, &[]), peer_left: None };
+        check::turn(&admission, &content).is_some()
+    };
+    assert!(!turn(130) && !turn(256 << 10) && turn(300 << 10));
 }

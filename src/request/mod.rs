@@ -76,6 +76,7 @@ pub fn decode(part: &[u8]) -> String {
 }
 
 /// The head of a request, from a peer whose address is believed.
+#[derive(Clone)]
 pub struct Arrival {
     /// The method as sent; any token.
     pub method: Method,

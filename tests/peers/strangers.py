@@ -12,6 +12,7 @@ Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
 
 import base64
 import contextlib
+import os
 import random
 import resource
 import selectors
@@ -39,6 +40,8 @@ SIGNATURES, FEW, REQUESTS = 10_000, 1500, 1000
 # Beside as many bytes that are no signature: both are read, and searched for what is not allowed in a header. And what
 # a request may cost in all, on whatever machine. The key is one of RFC 8032's.
 COSTS_MAX, CPU_MAX_SECONDS = 2.0, 0.005
+# Judged where others are served, two signatures of a large body for eight keys cost hundreds of milliseconds each time.
+LARGE_BYTES, HONEST, HONEST_PAUSE_SECONDS, HONEST_MAX_MS = 5 << 20, 1000, 0.002, 100
 PUBLIC_KEY = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 # Those that are silent at any time, for more than a handshake may take: more than the 500 turns and the line of 1000 hold.
 # Up to a thousand come in a second.
@@ -195,7 +198,55 @@ def check_signatures(checks, folder):
         compare_costs(checks, server, paths[1], kinds)
         grown = server.memory("VmHWM") - before
         checks.true("and no memory", grown <= GROWTH_MAX_BYTES, f"{grown >> 20} MiB")
+        check_large(checks, server, paths[0], forged)
         checks.equal("signatures: it ends cleanly", server.stop(), 0)
+
+
+def check_large(checks, server, path, forged):
+    """Many signatures of a large body, for eight public keys: beside them a sender of another webhook is served as before."""
+    keys = []
+    while len(keys) < 8:
+        # About every second number of 32 bytes is a key.
+        key = f"whpk_{base64.b64encode(os.urandom(32)).decode()}"
+        verification = {"provider": "standard-webhooks", "secrets": [*keys, key]}
+        body = {"name": f"large {random.random()}", "template": gateway.ECHO, "verification": verification}
+        made = server.api("POST", "/webhooks/", body)
+        if made.status == 201:
+            keys.append(key)
+            target = f"/hooks/{made.json()['slug']}"
+    body = b"x" * LARGE_BYTES
+    headers = {"webhook-id": "1", "webhook-timestamp": int(time.time())}
+    for count, reason in [(2, b"signature_mismatch"), (3, b"signatures_heavy")]:
+        signed = {**headers, "webhook-signature": " ".join([forged] * count)}
+        answer = server.connect().ask("POST", target, body, signed)
+        checks.equal(f"{count} signatures of a large body", answer.body, b'{"detail":"Not verified: %s"}' % reason)
+    ended = threading.Event()
+
+    def attack():
+        connection = server.connect()
+        while not ended.is_set():
+            connection.ask("POST", target, body, {**headers, "webhook-signature": f"{forged} {forged}"})
+        connection.close()
+
+    def honest():
+        connection, taken = server.connect(), []
+        for _ in range(HONEST):
+            began = time.perf_counter_ns()
+            connection.post(path, {}, headers)
+            taken.append((time.perf_counter_ns() - began) / 1_000_000)
+            time.sleep(HONEST_PAUSE_SECONDS)
+        connection.close()
+        return statistics.quantiles(taken, n=100)[98]
+
+    alone, crowd = honest(), [threading.Thread(target=attack) for _ in range(4)]
+    for one in crowd:
+        one.start()
+    beside = honest()
+    ended.set()
+    for one in crowd:
+        one.join()
+    print(f"p99 of an honest sender: {alone:.1f} ms alone, {beside:.1f} ms beside large forgeries", flush=True)
+    checks.true("large forgeries keep nobody waiting", beside <= HONEST_MAX_MS + 2 * alone, (alone, beside))
 
 
 def hello(context):

@@ -98,6 +98,7 @@ impl Signed {
             body: self.shape.body.as_bytes(),
             slug: None,
             certificate: None,
+            parsed: None,
         };
         let now = Some(now.micros().div_euclid(1_000_000));
         let judge = || match verifier.greet(&request, &None, now) {

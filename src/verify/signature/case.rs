@@ -244,6 +244,7 @@ impl Case {
             body: &body,
             slug: None,
             certificate: shown.as_ref(),
+            parsed: None,
         };
         let found = registry.find(&self.provider);
         let provider = found.map_err(|fault| Unfit::Case(fault.to_string()))?;

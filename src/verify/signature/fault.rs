@@ -43,6 +43,14 @@ pub enum Fault {
         /// Most that are tried.
         max: usize,
     },
+    /// More signatures of so large a body than anybody sends.
+    #[error("{signatures} signatures of {bytes} bytes: of a body as large as that, two are tried")]
+    Heavy {
+        /// How many came.
+        signatures: usize,
+        /// How large the body is.
+        bytes: usize,
+    },
     /// What is signed one by one comes together, where it is to be taken once.
     #[error("several items come in one request, each signed by itself: taken once is one alone")]
     Several,
@@ -118,6 +126,7 @@ impl Fault {
             Self::NothingSigned { .. } => "nothing_signed",
             Self::NoSecret => "secret_missing",
             Self::Repeated(_) | Self::Shape { .. } | Self::TooMany { .. } => "signature_malformed",
+            Self::Heavy { .. } => "signatures_heavy",
             Self::Several => "items_several",
             Self::Time(_) => "time_malformed",
             Self::Clock { .. } | Self::Expired(_) | Self::Early(_) => "time_outside_window",

@@ -2,7 +2,7 @@
 //! signed, or the fact that speaks against it. Compares in constant time.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{self, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use aws_lc_rs::digest::{self, Algorithm, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
@@ -11,6 +11,7 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use super::fault::Fault;
 use super::fetched::{Form, Known, Wanted};
@@ -20,9 +21,13 @@ use super::request::{Parameters, Request};
 use super::scheme::{Certificate, Encoding, Mac, Scheme, Special, Unit};
 use super::{Signed, Verified, certificate, client, odd, token};
 
-/// Most signatures that are each work: a public key's, a token's, a digest of the whole body. Nobody sends one for each
-/// of so many keys; of an HMAC's what it should be is made once.
-const SLOW_MAX: usize = 8;
+/// Most signatures that are each work: a public key's, a token's. Nobody sends one for each of so many keys; of an
+/// HMAC's and a digest's what it should be is made once.
+pub(super) const SLOW_MAX: usize = 8;
+/// Bytes that a request may have judged by each public key, its body once for each signature.
+const SLOW_MAX_BYTES: usize = 1 << 20;
+/// Signatures that are tried however large the body is: whoever replaces a key signs with the old and the new one.
+const SLOW_FREE: usize = 2;
 /// More digits than any time has.
 const DIGITS_MAX: usize = 18;
 /// Times from there on count in milliseconds, when the unit may be any.
@@ -44,7 +49,14 @@ pub(super) struct Judgement<'a> {
     pub(super) now: Option<i64>,
     /// What was signed is to be known again.
     pub(super) remembers: bool,
+    /// Which way of signing it is.
+    pub(super) way: usize,
+    /// The last message that was made in one piece, for all secrets of a request.
+    pub(super) made: &'a RefCell<Option<Made>>,
 }
+
+/// A message in one piece: of which way of signing, which address and which of its messages.
+pub(super) type Made = ((usize, usize, usize), Vec<u8>);
 
 /// What is known of what was signed.
 pub(super) struct Fit {
@@ -70,9 +82,7 @@ impl Judgement<'_> {
             Some(source) => source.read(request, parameters)?,
             None => Vec::new(),
         };
-        if signatures.len() > SLOW_MAX && self.is_slow() {
-            return Err(Fault::TooMany { max: SLOW_MAX });
-        }
+        self.check_work(signatures.len())?;
         let keys = match &self.material.key {
             Key::Set(keys) => Some(token::Keys::Given(keys)),
             Key::Fetched(address) => Some(token::Keys::At(address, self.known)),
@@ -97,7 +107,7 @@ impl Judgement<'_> {
         let (id, names) = (one(&scheme.id)?, one(&scheme.names)?);
         if let Some(name) = scheme.body_digest.as_ref().and_then(|digest| digest.query.as_ref()) {
             let claimed = request.query_field(name).unwrap_or_default();
-            if !token::is_digest(Encoding::Hex, &claimed, request.body) {
+            if !token::is_digest(Encoding::Hex, &claimed, request.sha256()) {
                 return Err(Fault::Digest(format!("query field {name}")));
             }
         }
@@ -125,13 +135,18 @@ impl Judgement<'_> {
         Ok(Fit { timed: time.is_some(), signed })
     }
 
-    /// Whether each signature is work of its own.
-    fn is_slow(&self) -> bool {
-        match self.material.key {
-            Key::Hmac(_) => self.scheme.signature.as_ref().is_some_and(|source| source.all),
-            Key::Text => self.scheme.mac != Mac::Equal,
-            _ => true,
+    /// Refuses more signatures than anybody sends, where each is work of its own.
+    fn check_work(&self, signatures: usize) -> Result<(), Fault> {
+        let per_byte = matches!(self.material.key, Key::Public(_) | Key::Certificate);
+        let is_token = matches!(self.material.key, Key::Set(_) | Key::Fetched(_) | Key::Login(_));
+        if signatures > SLOW_MAX && (per_byte || is_token) {
+            return Err(Fault::TooMany { max: SLOW_MAX });
         }
+        let bytes = self.request.body.len();
+        if per_byte && signatures > SLOW_FREE && signatures * bytes > SLOW_MAX_BYTES {
+            return Err(Fault::Heavy { signatures, bytes });
+        }
+        Ok(())
     }
 
     /// What is known of a token: without a digest of the body in it, it may come with any.
@@ -242,28 +257,16 @@ impl Judgement<'_> {
         given: Given<'_>,
     ) -> Result<Option<[u8; 16]>, Fault> {
         let scheme = self.scheme;
-        let all = scheme.signature.as_ref().is_some_and(|source| source.all);
         let urls = if scheme.url_ports { ports(given.url) } else { Vec::new() };
-        let mut messages = vec![&scheme.message];
-        messages.extend(&scheme.message_also);
         let mut given = given;
         let mut place = 0;
         loop {
             if let Some(url) = urls.get(place) {
                 given.url = Some(url);
             }
-            for message in &messages {
-                let mut verifies =
-                    |signature: &Cow<'_, [u8]>| self.verifies(message, &given, signature);
-                let fits = if all {
-                    signatures
-                        .iter()
-                        .map(&mut verifies)
-                        .try_fold(true, |so_far, one| one.map(|one| so_far & one))?
-                } else {
-                    self.any_verifies(message, &given, signatures)?
-                };
-                if fits {
+            let messages = [Some(&scheme.message), scheme.message_also.as_ref()];
+            for (number, message) in messages.into_iter().flatten().enumerate() {
+                if self.verifies(message, (place, number), &given, signatures)? {
                     let public = Given { secret: &[], ..given };
                     return self.digest(|feed| message.feed(&public, feed));
                 }
@@ -275,68 +278,87 @@ impl Judgement<'_> {
         }
     }
 
-    /// Whether one of them fits: what it should be is made once.
-    fn any_verifies(
-        &self,
-        message: &Message,
-        given: &Given<'_>,
-        signatures: &[Cow<'_, [u8]>],
-    ) -> Result<bool, Fault> {
-        if let Key::Hmac(key) = &self.material.key {
-            let mut context = hmac::Context::with_key(key);
-            message.feed(given, &mut |bytes| context.update(bytes))?;
-            let tag = context.sign();
-            return Ok(signatures.iter().any(|signature| self.is_tag(signature, tag.as_ref())));
-        }
-        for signature in signatures {
-            if self.verifies(message, given, signature)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
+    /// Whether they fit a message: what can be made once for all of them is.
     fn verifies(
         &self,
         message: &Message,
+        number: (usize, usize),
         given: &Given<'_>,
-        signature: &[u8],
+        signatures: &[Cow<'_, [u8]>],
     ) -> Result<bool, Fault> {
+        let mac = self.scheme.mac;
         match &self.material.key {
             Key::Hmac(key) => {
-                let tag = hmac::sign(key, &message.bytes(given)?);
-                Ok(self.is_tag(signature, tag.as_ref()))
+                let mut context = hmac::Context::with_key(key);
+                message.feed(given, &mut |bytes| context.update(bytes))?;
+                let tag = context.sign();
+                Ok(self.fit(signatures, |signature| self.is_tag(signature, tag.as_ref())))
             }
-            Key::Text if self.scheme.mac == Mac::Equal => {
-                let secret = &self.material.text;
-                let shown = match self.scheme.encoding {
-                    Encoding::Text => Some(signature.to_vec()),
-                    _ => decode(self.scheme.encoding, signature),
-                };
-                Ok(shown.is_some_and(|shown| verify_slices_are_equal(&shown, secret).is_ok()))
+            Key::Text if mac == Mac::Equal => {
+                Ok(self.fit(signatures, |signature| self.is_tag(signature, &self.material.text)))
             }
             Key::Text => {
-                let message = message.bytes(given)?;
-                let digests = plain_digests(self.scheme.mac, &message);
-                Ok(digests.iter().any(|digest| self.is_tag(signature, digest.as_ref())))
+                let digests = plain_digests(mac, |feed| message.feed(given, feed))?;
+                let is = |signature: &_, digest: &Digest| self.is_tag(signature, digest.as_ref());
+                Ok(self.fit(signatures, |signature| digests.iter().any(|one| is(signature, one))))
             }
             Key::Public(key) => {
-                let Some(signature) = decode(self.scheme.encoding, signature) else {
-                    return Ok(false);
-                };
-                Ok(key.verify_sig(&message.bytes(given)?, &signature).is_ok())
+                let Some(signatures) = self.decoded(signatures) else { return Ok(false) };
+                self.whole(message, number, given, |message| {
+                    self.fit(&signatures, |one| key.verify_sig(message, one).is_ok())
+                })
             }
             Key::Certificate => {
-                let Some(signature) = decode(self.scheme.encoding, signature) else {
-                    return Ok(false);
-                };
-                let key = ParsedPublicKey::new(rsa(self.scheme.mac), &self.certified_key()?);
+                let Some(signatures) = self.decoded(signatures) else { return Ok(false) };
+                let key = ParsedPublicKey::new(rsa(mac), &self.certified_key()?);
                 let weak = Fault::Certificate("holds no RSA key of 2048 bits or more");
                 let key = key.map_err(|_| weak)?;
-                Ok(key.verify_sig(&message.bytes(given)?, &signature).is_ok())
+                self.whole(message, number, given, |message| {
+                    self.fit(&signatures, |one| key.verify_sig(message, one).is_ok())
+                })
             }
             Key::Set(_) | Key::Fetched(_) | Key::Login(_) => Err(Fault::Key),
         }
+    }
+
+    /// Whether one of them is right, or all are where all must be.
+    fn fit<S: AsRef<[u8]>>(&self, signatures: &[S], is: impl Fn(&[u8]) -> bool) -> bool {
+        let mut each = signatures.iter().map(|one| is(one.as_ref()));
+        if self.scheme.signature.as_ref().is_some_and(|source| source.all) {
+            return each.fold(true, |so_far, one| so_far & one);
+        }
+        each.any(|one| one)
+    }
+
+    /// The bytes of those that are written as they should be; `None` when that settles it.
+    fn decoded(&self, signatures: &[Cow<'_, [u8]>]) -> Option<Vec<Vec<u8>>> {
+        let all = self.scheme.signature.as_ref().is_some_and(|source| source.all);
+        let read = signatures.iter().filter_map(|one| decode(self.scheme.encoding, one));
+        let read: Vec<_> = read.collect();
+        let is_settled = read.is_empty() || all && read.len() < signatures.len();
+        (!is_settled).then_some(read)
+    }
+
+    /// The message in one piece, made once for all keys, for `read`.
+    fn whole<R>(
+        &self,
+        message: &Message,
+        (url, number): (usize, usize),
+        given: &Given<'_>,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Fault> {
+        if message.is_body() {
+            return Ok(read(given.request.body));
+        }
+        if message.has_secret() {
+            return Ok(read(&message.bytes(given)?));
+        }
+        let place = (self.way, url, number);
+        let mut made = self.made.borrow_mut();
+        if made.as_ref().is_none_or(|made| made.0 != place) {
+            *made = Some((place, message.bytes(given)?));
+        }
+        Ok(read(made.as_ref().map_or(&[], |made| &made.1)))
     }
 
     /// Whether a signature, as it is written, is that tag.
@@ -359,14 +381,20 @@ fn rsa(mac: Mac) -> &'static RsaParameters {
     }
 }
 
-pub(super) fn plain_digests(mac: Mac, message: &[u8]) -> Vec<Digest> {
-    let [sha1, sha256] =
-        [&SHA1_FOR_LEGACY_USE_ONLY, &SHA256].map(|algorithm| digest::digest(algorithm, message));
-    match mac {
-        Mac::Sha1 => vec![sha1],
-        Mac::Sha256 => vec![sha256],
-        _ => vec![sha1, sha256],
-    }
+/// The digests that a message may be signed with, made in one go.
+pub(super) fn plain_digests(
+    mac: Mac,
+    bytes: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), Fault>,
+) -> Result<Vec<Digest>, Fault> {
+    let (sha1, sha256) = (&SHA1_FOR_LEGACY_USE_ONLY, &SHA256);
+    let algorithms: &[&'static Algorithm] = match mac {
+        Mac::Sha1 => &[sha1],
+        Mac::Sha256 => &[sha256],
+        _ => &[sha1, sha256],
+    };
+    let mut made: Vec<_> = algorithms.iter().map(|one| digest::Context::new(one)).collect();
+    bytes(&mut |bytes| made.iter_mut().for_each(|one| one.update(bytes)))?;
+    Ok(made.into_iter().map(digest::Context::finish).collect())
 }
 
 /// The bytes of a signature; `None` when it is not written so.

@@ -87,6 +87,16 @@ fn part(name: &str) -> Option<Part> {
 }
 
 impl Message {
+    /// Whether it is the body, and nothing else.
+    pub(super) fn is_body(&self) -> bool {
+        self.0 == [Part::Body]
+    }
+
+    /// Whether the secret is part of it: then it is another one for each.
+    pub(super) fn has_secret(&self) -> bool {
+        self.0.contains(&Part::Secret)
+    }
+
     /// Whether the address is part of it.
     #[must_use]
     pub fn needs_url(&self) -> bool {
@@ -145,9 +155,7 @@ impl Part {
             Self::Url => feed(url()?.as_bytes()),
             Self::UrlDecoded => feed(decode_marks(url()?).as_bytes()),
             Self::Crc32 => {
-                let mut crc = flate2::Crc::new();
-                crc.update(request.body);
-                feed(itoa::Buffer::new().format(crc.sum()).as_bytes());
+                feed(itoa::Buffer::new().format(request.crc32()).as_bytes());
             }
             Self::Names => feed(given.names),
             Self::Values => feed_values(given, feed)?,
@@ -187,14 +195,15 @@ fn feed_form(
     unique: bool,
     feed: &mut dyn FnMut(&[u8]),
 ) -> Result<(), Fault> {
-    let mut fields = request.fields()?;
+    let fields = request.fields()?;
+    let mut fields: Vec<_> = fields.iter().collect();
     if unique {
         fields.sort();
         fields.dedup();
     } else {
         fields.sort_by(|one, other| one.0.cmp(&other.0));
     }
-    for (name, value) in &fields {
+    for (name, value) in fields {
         feed(name);
         feed(value);
     }

@@ -17,6 +17,7 @@ mod mark;
 mod material;
 mod message;
 mod odd;
+mod parsed;
 mod private;
 mod probe;
 mod reencoded;
@@ -33,8 +34,10 @@ mod token;
 #[cfg(test)]
 mod trip;
 mod visit;
+mod work;
 mod written;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,6 +51,7 @@ pub use fault::{Fault, SchemeFault};
 pub use fetched::{Ask, Form, Kept, Known, Wanted};
 pub use fit::{Means, Unfit};
 pub use handshake::{Answer, Greeting};
+pub use parsed::Parsed;
 pub use registry::Registry;
 pub use request::{Parameters, Request, SLUG_PLACE};
 pub use scheme::{Origin, Provider};
@@ -283,6 +287,8 @@ impl Verifier {
         known: &dyn Known,
         now: Option<i64>,
     ) -> Result<Verified, Fault> {
+        let own = Parsed::default();
+        let request = &Request { parsed: request.parsed.or(Some(&own)), ..*request };
         let asked = |one: &Handshake| one.would_sign(request, &self.parameters);
         if self.provider.handshakes.iter().any(asked) {
             return Err(Fault::Mismatch);
@@ -292,11 +298,12 @@ impl Verifier {
         } else {
             Fault::NoSecret
         });
+        let made = RefCell::default();
         for (place, prepared) in self.secrets.iter().enumerate() {
             if prepared.is_token || !prepared.is_live(now) {
                 continue;
             }
-            let judged = self.judge_secret(prepared, request, known, now);
+            let judged = self.judge_secret(prepared, request, known, now, &made);
             // What another secret finds says nothing of one whose key is not at hand.
             let is_open = matches!(found, Err(Fault::Unfetched(_))) && judged.is_err();
             if found.is_err() && !is_open {
@@ -315,6 +322,8 @@ impl Verifier {
     /// The answer to a request that asks whether this address wants events.
     #[must_use]
     pub fn greet(&self, request: &Request<'_>, known: &dyn Known, now: Option<i64>) -> Greeting {
+        let own = Parsed::default();
+        let request = &Request { parsed: request.parsed.or(Some(&own)), ..*request };
         let mut asked = self.provider.handshakes.iter();
         let asked = asked.find(|asked| asked.is_asked(request, &self.parameters));
         let Some(handshake) = asked else { return Greeting::None };
@@ -335,6 +344,7 @@ impl Verifier {
         request: &Request<'_>,
         known: &dyn Known,
         now: Option<i64>,
+        made: &RefCell<Option<judge::Made>>,
     ) -> Result<(usize, judge::Fit), Fault> {
         let mut wanted = None;
         let given = self.parameters.get(CERTIFICATE);
@@ -358,6 +368,8 @@ impl Verifier {
                 known,
                 now,
                 remembers: self.remembers,
+                way: place,
+                made,
             };
             return judgement.run().map(|fit| (place, fit));
         }

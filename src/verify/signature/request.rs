@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use crate::json::{Document, Kind, Limits, Value};
+use crate::json::{Document, Kind, Value};
 use crate::request::ClientCertificate;
 
 use super::fault::Fault;
+use super::parsed::{self, Parsed};
 use super::source::PARTS_MAX;
 
 /// Stands in an address for the secret part of a hook's path.
@@ -20,10 +21,8 @@ pub const SLUG_PLACE: &str = "{slug}";
 pub type Parameters = BTreeMap<String, String>;
 
 /// A name and its value.
-type Field = (Vec<u8>, Vec<u8>);
+pub(super) type Field = (Vec<u8>, Vec<u8>);
 
-/// Bounds of a body that has to be read.
-const LIMITS: Limits = Limits { depth_max: 64, nodes_max: 100_000 };
 /// Most fields of a form that has to be read.
 const FIELDS_MAX: usize = 1000;
 
@@ -42,6 +41,8 @@ pub struct Request<'a> {
     pub slug: Option<&'a str>,
     /// What the sender showed when its connection began, when an authority vouches for it.
     pub certificate: Option<&'a ClientCertificate>,
+    /// What was read of its body before: of this one, and no other.
+    pub parsed: Option<&'a Parsed<'a>>,
 }
 
 impl<'a> Request<'a> {
@@ -69,41 +70,78 @@ impl<'a> Request<'a> {
         Ok(address)
     }
 
+    /// The same with another body.
+    #[must_use]
+    pub fn with_body<'b>(&self, body: &'b [u8]) -> Request<'b>
+    where
+        'a: 'b,
+    {
+        Request { body, parsed: None, ..*self }
+    }
+
     /// The texts at a pointer of a JSON body: strings, numbers, and booleans as they are written.
     ///
     /// # Errors
     /// [`Fault::Body`]: it is no JSON.
     pub fn json(&self, pointer: &str) -> Result<Vec<Cow<'a, [u8]>>, Fault> {
+        let mut found = Vec::new();
+        if let Some(parsed) = self.parsed {
+            collect(parsed.document(self.body)?.root(), pointer, &mut found);
+            return Ok(found);
+        }
         let document = self.document()?;
         let mut found = Vec::new();
         collect(document.root(), pointer, &mut found);
-        Ok(found.into_iter().map(Cow::Owned).collect())
+        Ok(parsed::owned(found))
     }
 
     /// The body as JSON.
     ///
     /// # Errors
     /// [`Fault::Body`]: it is none.
-    pub fn document(&self) -> Result<Document, Fault> {
-        let parsed = Document::parse(Bytes::copy_from_slice(self.body), LIMITS);
-        parsed.map_err(|_| Fault::Body("JSON"))
+    pub fn document(&self) -> Result<Cow<'a, Document>, Fault> {
+        match self.parsed {
+            Some(parsed) => parsed.document(self.body).map(Cow::Borrowed),
+            None => parsed::document(Bytes::copy_from_slice(self.body)).map(Cow::Owned),
+        }
     }
 
     /// The last field of that name of a form.
     ///
     /// # Errors
     /// [`Fault::Body`]: too many fields.
-    pub fn form(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        let fields = self.fields()?.into_iter().rev();
-        Ok(fields.into_iter().find(|field| field.0 == name.as_bytes()).map(|field| field.1))
+    pub fn form(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>, Fault> {
+        let is_it = |field: &&Field| field.0 == name.as_bytes();
+        Ok(match self.fields()? {
+            Cow::Borrowed(fields) => {
+                fields.iter().rev().find(is_it).map(|field| Cow::Borrowed(&*field.1))
+            }
+            Cow::Owned(fields) => {
+                fields.into_iter().rev().find(|field| is_it(&field)).map(|field| field.1.into())
+            }
+        })
     }
 
     /// All fields of a form, in their order.
     ///
     /// # Errors
     /// [`Fault::Body`]: too many.
-    pub fn fields(&self) -> Result<Vec<Field>, Fault> {
-        read_fields(self.body).ok_or(Fault::Body("a form of at most 1000 fields"))
+    pub(super) fn fields(&self) -> Result<Cow<'a, [Field]>, Fault> {
+        let fields = match self.parsed {
+            Some(parsed) => parsed.fields(self.body).map(Cow::Borrowed),
+            None => read_fields(self.body).map(Cow::Owned),
+        };
+        fields.ok_or(Fault::Body("a form of at most 1000 fields"))
+    }
+
+    /// The SHA-256 of the body.
+    pub(super) fn sha256(&self) -> [u8; 32] {
+        self.parsed.map_or_else(|| parsed::sha256(self.body), |parsed| parsed.sha256(self.body))
+    }
+
+    /// Its checksum.
+    pub(super) fn crc32(&self) -> u32 {
+        self.parsed.map_or_else(|| parsed::crc32(self.body), |parsed| parsed.crc32(self.body))
     }
 
     /// The first field of that name of the query.
@@ -135,13 +173,16 @@ fn decode(part: &[u8]) -> Vec<u8> {
 }
 
 /// The texts at a pointer; `*` is each item.
-fn collect(value: Value<'_>, pointer: &str, found: &mut Vec<Vec<u8>>) {
+fn collect<'v>(value: Value<'v>, pointer: &str, found: &mut Vec<Cow<'v, [u8]>>) {
     // One more than counts, so that who reads them sees that they are too many.
     if found.len() > PARTS_MAX {
         return;
     }
     let Some(rest) = pointer.strip_prefix('/') else {
-        found.extend(scalar(value).map(|text| text.into_owned().into_bytes()));
+        found.extend(scalar(value).map(|text| match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }));
         return;
     };
     let (step, rest) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
@@ -151,7 +192,7 @@ fn collect(value: Value<'_>, pointer: &str, found: &mut Vec<Vec<u8>>) {
             collect(item, rest, found);
             if found.len() == before {
                 // An item without it is one that does not match.
-                found.push(Vec::new());
+                found.push(Cow::default());
             }
         }
         return;

@@ -193,6 +193,7 @@ impl Work<'_> {
             body: &self.draft.body,
             slug: None,
             certificate: None,
+            parsed: None,
         }
     }
 
@@ -294,7 +295,11 @@ impl Work<'_> {
                     Key::Hmac(key) => hmac::sign(key, &message()?).as_ref().to_vec(),
                     Key::Text if mac == Mac::Equal => material.text,
                     Key::Text => {
-                        let digests = plain_digests(mac, &message()?);
+                        let message = message()?;
+                        let digests = plain_digests(mac, |feed| {
+                            feed(&message);
+                            Ok(())
+                        })?;
                         digests.last().map(|one| one.as_ref().to_vec()).unwrap_or_default()
                     }
                     _ => return Err(self.signer.unsignable("its key is not shared")),

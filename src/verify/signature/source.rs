@@ -213,7 +213,7 @@ impl Source {
                 Ok(header(request.headers, &name)?.into_iter().map(Cow::Borrowed).collect())
             }
             From::Json(pointer) => request.json(pointer),
-            From::Form(name) => Ok(request.form(name)?.into_iter().map(Cow::Owned).collect()),
+            From::Form(name) => Ok(request.form(name)?.into_iter().collect()),
             From::Query(name) => {
                 Ok(request.query_field(name).into_iter().map(Cow::Owned).collect())
             }

@@ -242,10 +242,7 @@ fn nobody_who_cannot_sign_makes_a_repeated_request_look_new() {
 }
 
 fn github(secrets: &[&str]) -> Verifier {
-    let registry = Registry::built_in();
-    let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
-    let row = registry.find("github").expect("a row");
-    Verifier::new("github", row, &secrets, Parameters::new(), None).expect("a verifier")
+    verifier_of("github", secrets)
 }
 
 #[test]
@@ -267,6 +264,7 @@ fn a_doubled_signature_is_refused_and_not_joined() {
         body: b"",
         slug: None,
         certificate: None,
+        parsed: None,
     };
     let fault = github(&["s"]).judge(&request, &None, None).expect_err("doubled");
     assert_eq!(fault, Fault::Repeated("header x-hub-signature-256".to_owned()));
@@ -292,8 +290,15 @@ fn more_signatures_than_anybody_sends_are_none() {
                 headers.insert(name, value.parse().expect("a value"));
             }
             let (headers, method) = (&headers, &Method::POST);
-            let request =
-                Request { method, headers, query: None, body: b"", slug: None, certificate: None };
+            let request = Request {
+                method,
+                headers,
+                query: None,
+                body: b"",
+                slug: None,
+                certificate: None,
+                parsed: None,
+            };
             let found = verifier.judge(&request, &None, None).expect_err("forged");
             assert_eq!(found, fault, "{count} of {signature}");
         }
@@ -315,6 +320,7 @@ fn what_a_proxy_did_to_a_body_is_found() {
         body,
         slug: None,
         certificate: None,
+        parsed: None,
     };
     let verifier = github(&["s"]);
     let fault = verifier.judge(&request, &None, None).expect_err("another body");
@@ -340,6 +346,7 @@ fn verification_costs_microseconds() {
         body: &body,
         slug: None,
         certificate: None,
+        parsed: None,
     };
     let verifier = github(&["s"]);
     let rounds = 2000_u32;
@@ -350,6 +357,13 @@ fn verification_costs_microseconds() {
     let each = started.elapsed() / rounds;
     println!("HMAC-SHA256 of 130 bytes: {each:?}");
     assert!(each.as_micros() < 200, "{each:?}, even without optimisation");
+}
+
+pub(super) fn verifier_of(provider: &str, secrets: &[&str]) -> Verifier {
+    let registry = Registry::built_in();
+    let secrets: Vec<_> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+    let row = registry.find(provider).expect("a row");
+    Verifier::new(provider, row, &secrets, Parameters::new(), None).expect("a verifier")
 }
 
 fn verifier(
@@ -380,6 +394,7 @@ fn a_token_that_anybody_has_signed_for_the_asking_is_no_event() {
         body,
         slug: None,
         certificate: None,
+        parsed: None,
     };
     let post = Method::POST;
     let none = HeaderMap::new();
@@ -445,8 +460,15 @@ fn who_sends_does_not_choose_a_weaker_way_of_signing() {
     headers.insert("x-hubspot-signature-version", "v1".parse().expect("a value"));
     headers.insert("x-hubspot-signature", digest.parse().expect("a value"));
     let (headers, method) = (&headers, &Method::POST);
-    let request =
-        Request { method, headers, query: None, body: b"body", slug: None, certificate: None };
+    let request = Request {
+        method,
+        headers,
+        query: None,
+        body: b"body",
+        slug: None,
+        certificate: None,
+        parsed: None,
+    };
     let url = [("url", "https://h.example/")];
     let made = || verifier("hubspot", "s", &url).expect("a verifier");
     assert!(made().judge(&request, &None, None).is_ok());

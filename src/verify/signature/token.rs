@@ -3,7 +3,6 @@
 //! ever followed.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
@@ -20,6 +19,7 @@ use super::fault::Fault;
 use super::fetched::{Form, Known, Wanted};
 use super::keys::Login;
 use super::material::to_hex;
+use super::parsed::sha256;
 use super::private::{Private, is_private};
 use super::request::{Parameters, Request};
 use super::scheme::{Algorithm, BodyDigest, Claim, Encoding, Scheme, SecretForm};
@@ -220,7 +220,8 @@ pub(super) fn claims(
             }
             Claim::IsTrue { is_true } => (*is_true).into(),
             Claim::UrlHash { .. } => {
-                written_digest(Encoding::Hex, request.address(parameters)?.as_bytes()).into()
+                written_digest(Encoding::Hex, sha256(request.address(parameters)?.as_bytes()))
+                    .into()
             }
         };
     }
@@ -228,7 +229,7 @@ pub(super) fn claims(
         && let Some(name) = &wanted.claim
         && !(wanted.absent_when_empty && request.body.is_empty())
     {
-        claims[name] = written_digest(wanted.encoding, request.body).into();
+        claims[name] = written_digest(wanted.encoding, request.sha256()).into();
     }
     Ok(claims)
 }
@@ -385,7 +386,7 @@ fn is_claim(
         Claim::Parameter { parameter: name } => is(parameter(name)?),
         Claim::IsTrue { is_true } => has == Some(&Value::Bool(*is_true)),
         Claim::UrlHash { .. } => {
-            is(&written_digest(Encoding::Hex, request.address(given)?.as_bytes()))
+            is(&written_digest(Encoding::Hex, sha256(request.address(given)?.as_bytes())))
         }
     })
 }
@@ -400,16 +401,16 @@ fn judge_digest(wanted: &BodyDigest, claims: &Value, request: &Request<'_>) -> R
         };
     }
     let claimed = claimed.ok_or_else(|| Fault::Claim(name.to_owned()))?;
-    if is_digest(wanted.encoding, claimed.as_bytes(), request.body) {
+    if is_digest(wanted.encoding, claimed.as_bytes(), request.sha256()) {
         Ok(())
     } else {
         Err(Fault::Digest(format!("claim {name}")))
     }
 }
 
-/// Whether a text is the SHA-256 of those bytes.
-pub(super) fn is_digest(encoding: Encoding, text: &[u8], bytes: &[u8]) -> bool {
-    let written = written_digest(encoding, bytes);
+/// Whether a text is that SHA-256.
+pub(super) fn is_digest(encoding: Encoding, text: &[u8], digest: [u8; 32]) -> bool {
+    let written = written_digest(encoding, digest);
     let same_case = match encoding {
         Encoding::Base64 => text.to_vec(),
         _ => text.to_ascii_lowercase(),
@@ -417,11 +418,10 @@ pub(super) fn is_digest(encoding: Encoding, text: &[u8], bytes: &[u8]) -> bool {
     verify_slices_are_equal(&same_case, written.as_bytes()).is_ok()
 }
 
-/// The SHA-256 of bytes, as it is written.
-fn written_digest(encoding: Encoding, bytes: &[u8]) -> String {
-    let digest = digest(&SHA256, bytes);
+/// A SHA-256, as it is written.
+fn written_digest(encoding: Encoding, digest: [u8; 32]) -> String {
     match encoding {
         Encoding::Base64 => STANDARD.encode(digest),
-        _ => to_hex(digest.as_ref()),
+        _ => to_hex(&digest),
     }
 }

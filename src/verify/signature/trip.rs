@@ -121,6 +121,7 @@ fn judged(verifier: &Verifier, sent: &Draft, now: i64) -> Result<Verified, Fault
         body: &sent.body,
         slug: None,
         certificate: None,
+        parsed: None,
     };
     verifier.judge(&request, &None, Some(now))
 }
