@@ -297,9 +297,11 @@ impl Case {
             ("public_key", self.public_key.as_ref()),
             ("timestamp_header", self.timestamp_header.as_ref()),
         ];
-        let given =
-            named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
-        settings.extend(given);
+        for (name, value) in named {
+            // The setting `url` may be another than the address that was asked.
+            let Some(value) = value else { continue };
+            settings.entry(name.to_owned()).or_insert_with(|| value.clone());
+        }
         settings
     }
 

@@ -86,6 +86,9 @@ pub enum Fault {
     /// The key is at an address, and was not brought from there.
     #[error("the key is at {}, and not at hand", .0.address)]
     Unfetched(Box<Wanted>),
+    /// The query that came is not the one of the address that is signed, nor begins as it.
+    #[error("the query is another than that of the setting url, so it was not signed")]
+    Query,
     /// What has to be agreed before is another.
     #[error("{place} is not what the setting {setting} says")]
     Another {
@@ -131,6 +134,7 @@ impl Fault {
             Self::Time(_) => "time_malformed",
             Self::Clock { .. } | Self::Expired(_) | Self::Early(_) => "time_outside_window",
             Self::Mismatch => "signature_mismatch",
+            Self::Query => "query_mismatch",
             Self::Digest(_) => "body_digest_mismatch",
             Self::Body(_) => "body_unreadable",
             Self::CertificateAddress(_) | Self::Certificate(_) => "certificate_refused",

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::fetched::{Form, Known, Wanted};
 use super::material::{Key, Material, hex};
 use super::message::{Given, Message};
-use super::request::{Parameters, Request};
+use super::request::{Parameters, Request, field_of};
 use super::scheme::{Certificate, Encoding, Mac, Scheme, Special, Unit};
 use super::{Signed, Verified, certificate, client, odd, token};
 
@@ -105,13 +105,15 @@ impl Judgement<'_> {
             None => Ok(Cow::default()),
         };
         let (id, names) = (one(&scheme.id)?, one(&scheme.names)?);
+        let url = scheme.needs_url().then(|| request.address(parameters)).transpose()?;
         if let Some(name) = scheme.body_digest.as_ref().and_then(|digest| digest.query.as_ref()) {
-            let claimed = request.query_field(name).unwrap_or_default();
+            // Of the address that is signed, and of no other.
+            let signed = url.as_deref().and_then(|url| url.split_once('?'));
+            let claimed = signed.and_then(|(_, query)| field_of(query, name)).unwrap_or_default();
             if !token::is_digest(Encoding::Hex, &claimed, request.sha256()) {
                 return Err(Fault::Digest(format!("query field {name}")));
             }
         }
-        let url = scheme.needs_url().then(|| request.address(parameters)).transpose()?;
         let given = Given {
             request,
             url: url.as_deref(),

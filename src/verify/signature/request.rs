@@ -47,22 +47,24 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// The address that the sender knows: the setting, with the slug in its place, and with the query that it was sent
-    /// with, unless it has another one itself.
+    /// with. Where the setting has a query, that is how the one that was sent begins, at least; one that something on
+    /// its way took off stands there as the setting has it. Any other was not signed, and refuses the request.
     ///
     /// # Errors
-    /// [`Fault::Parameter`]: the setting is missing.
+    /// [`Fault::Parameter`]: the setting is missing. [`Fault::Query`]: it was sent with another query.
     pub fn address(&self, parameters: &Parameters) -> Result<String, Fault> {
         let said = parameters.get("url").ok_or_else(|| Fault::Parameter("url".to_owned()))?;
         let (bare, known) =
             said.split_once('?').map_or((&**said, None), |(bare, query)| (bare, Some(query)));
         let mut address = bare.replace(SLUG_PLACE, self.slug.unwrap_or(SLUG_PLACE));
-        // Senders put fields of their own behind those of the address that they know: a digest of the body.
-        let longer = |sent: &&str| {
-            known.is_none_or(|known| {
-                sent.strip_prefix(known).is_some_and(|more| more.starts_with('&'))
-            })
-        };
-        let sent = self.query.filter(|query| !query.is_empty()).filter(longer);
+        let sent = self.query.filter(|query| !query.is_empty());
+        if let (Some(sent), Some(known)) = (sent, known.filter(|known| !known.is_empty())) {
+            // Senders put fields of their own behind those of the address that they know: a digest of the body.
+            let more = sent.strip_prefix(known);
+            if !more.is_some_and(|more| more.is_empty() || more.starts_with('&')) {
+                return Err(Fault::Query);
+            }
+        }
         if let Some(query) = sent.or(known) {
             address.push('?');
             address.push_str(query);
@@ -147,9 +149,14 @@ impl<'a> Request<'a> {
     /// The first field of that name of the query.
     #[must_use]
     pub fn query_field(&self, name: &str) -> Option<Vec<u8>> {
-        let fields = read_fields(self.query?.as_bytes())?;
-        fields.into_iter().find(|field| field.0 == name.as_bytes()).map(|field| field.1)
+        field_of(self.query?, name)
     }
+}
+
+/// The first field of that name of a query.
+pub(super) fn field_of(query: &str, name: &str) -> Option<Vec<u8>> {
+    let fields = read_fields(query.as_bytes())?;
+    fields.into_iter().find(|field| field.0 == name.as_bytes()).map(|field| field.1)
 }
 
 /// Names and values of a form or query; `None` when there are too many.

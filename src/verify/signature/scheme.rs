@@ -414,6 +414,11 @@ impl Scheme {
         if (used(&Part::Names) || used(&Part::Values)) && self.names.is_none() {
             return fault("the message has {names} or {values}, and `names` is missing");
         }
+        let digest = self.body_digest.as_ref().and_then(|digest| digest.query.as_ref());
+        let also = self.message_also.iter().all(Message::needs_url);
+        if digest.is_some() && !(self.message.needs_url() && also) {
+            return fault("a digest in the query proves nothing of a message without {url}");
+        }
         if (self.mac == Mac::Jwt) == self.algorithms.is_empty() {
             return fault("`algorithms` and mac \"jwt\" go together");
         }

@@ -198,3 +198,74 @@ fn what_a_row_signs_it_takes_and_nothing_that_was_changed() {
     assert_eq!(unsignable, ["mtls"]);
     assert_eq!(certified, ["aws-sns", "paypal"], "signed for in `tests/it/verified.rs`");
 }
+
+#[test]
+fn where_the_address_is_signed_no_other_query_is_taken() {
+    let mut seen = Vec::new();
+    for (name, provider) in Registry::built_in().iter() {
+        let ways = provider.schemes.iter().enumerate();
+        for (place, scheme) in ways.filter(|(_, scheme)| scheme.needs_url()) {
+            let keys = keys(scheme, 7);
+            let mut parameters = parameters(scheme);
+            parameters.insert("url".to_owned(), "https://h.example/{slug}?tenant=1".to_owned());
+            if scheme.body_digest.as_ref().is_some_and(|digest| digest.query.is_some()) {
+                // That its query says a digest is what tells this way from the other one.
+                let url = "https://h.example/{slug}?tenant=1&bodySHA256=";
+                parameters.insert("url".to_owned(), url.to_owned());
+            }
+            let row = Signer::new(name, provider, &keys.signs, parameters.clone(), Some(place + 1));
+            let mark = Mark { now: NOW, id: "msg_1" };
+            let signed = row.and_then(|row| row.sign(draft(name), mark)).expect("a signed request");
+            parameters.insert("url".to_owned(), "https://h.example/{slug}?tenant=1".to_owned());
+            let way = verifier(name, &keys.judges, &parameters);
+            let with = |query: Option<String>| {
+                let sent = Draft { query, ..signed.clone() };
+                judged(&way, &sent, NOW).map(|found| found.scheme)
+            };
+            let sent = signed.query.clone().expect("a query");
+            assert_eq!(with(Some(sent.clone())), Ok(place), "{name} {place}");
+            for other in ["tenant=2", "tenant=12", "x=1&tenant=1", "TENANT=1", "tenant%3D1", "&"] {
+                let other = sent.replace("tenant=1", other);
+                assert_eq!(with(Some(other)), Err(Fault::Query), "{name} {place}");
+            }
+            assert!(with(Some(format!("{sent}&x=1"))).is_err(), "{name} {place}");
+            if sent == "tenant=1" {
+                // Something on its way took it off: it is what was signed all the same.
+                assert_eq!(with(None), Ok(place), "{name} {place}");
+                assert_eq!(with(Some(String::new())), Ok(place), "{name} {place}");
+            }
+            seen.push(name.to_owned());
+        }
+    }
+    seen.dedup();
+    let all = ["contentful", "hubspot", "mandrill", "messagebird", "square", "trello", "twilio"];
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn a_digest_of_the_body_counts_only_in_the_query_that_is_signed() {
+    let (secret, url) = (Secret::new("12345"), "https://h.example/{slug}?tenant=1");
+    let parameters = Parameters::from([("url".to_owned(), url.to_owned())]);
+    let registry = Registry::built_in();
+    let row = registry.find("twilio").expect("a provider");
+    let row = Signer::new("twilio", row, &secret, parameters.clone(), None).expect("a signer");
+    let empty = Draft { body: Vec::new(), ..draft("twilio") };
+    let signed = row.sign(empty, Mark { now: NOW, id: "msg_1" }).expect("a signed request");
+    let way = verifier("twilio", &secret, &parameters);
+    assert_eq!(judged(&way, &signed, NOW).map(|found| found.scheme), Ok(1), "as it was sent");
+    let body = br#"{"paid":true}"#.to_vec();
+    let digest = to_hex(&parsed::sha256(&body));
+    for (query, fault) in [
+        (format!("bodySHA256={digest}"), Fault::Query),
+        (format!("bodySHA256={digest}&tenant=2"), Fault::Query),
+        (format!("tenant=2&bodySHA256={digest}"), Fault::Query),
+        (format!("tenant=1&bodySHA256={digest}"), Fault::Mismatch),
+    ] {
+        let forged = Draft { query: Some(query.clone()), body: body.clone(), ..signed.clone() };
+        assert_eq!(judged(&way, &forged, NOW), Err(fault), "{query}");
+    }
+    let unsigned =
+        "[x]\n[[x.scheme]]\nsignature = { header = \"x-s\" }\nbody-digest = { query = \"d\" }";
+    let refused = scheme::read(unsigned).expect_err("a row that proves nothing").to_string();
+    assert!(refused.contains("a digest in the query proves nothing"), "{refused}");
+}
