@@ -8,10 +8,11 @@ use super::{Admission, slug};
 use crate::apart::Apart;
 use crate::clock::Time;
 use crate::json::write_str;
+use crate::parse::redact::Secrets;
 use crate::request::{Arrival, Content};
 use crate::store::Verification;
 use crate::verify::signature::{
-    Answer, Fault, Greeting, Known, LEGACY, Parsed, Registry, Request, SchemeFault, Signed,
+    Answer, Fault, Greeting, Known, LEGACY, Parsed, Place, Registry, Request, SchemeFault, Signed,
     Verifier, Wanted,
 };
 
@@ -24,6 +25,8 @@ pub struct Check {
     /// What was taken when it was saved and does not work now refuses everything.
     verifier: Result<Verifier, SchemeFault>,
     required: bool,
+    /// Where a secret stands as it is, if one does.
+    shown: Option<Box<Secrets>>,
     /// Where what is much work waits: one at once for a webhook, so that others have their turn.
     turn: Apart,
 }
@@ -71,7 +74,9 @@ impl Check {
             let made = if said.once { made.remembering() } else { made };
             Ok(if takes_legacy { made } else { made.strict() })
         });
+        let shown = verifier.as_ref().ok().map(shown).filter(|shown| !shown.is_empty());
         Self {
+            shown: shown.map(Box::new),
             provider: said.provider.as_str().into(),
             names: said.secrets.iter().map(|one| one.name.as_str().into()).collect(),
             verifier,
@@ -86,9 +91,14 @@ impl Check {
         &self.provider
     }
 
-    /// Headers that hold a secret as it is.
-    pub(super) fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.verifier.iter().flat_map(Verifier::secret_headers)
+    /// Where its senders show a secret as it is, when they do.
+    pub(super) fn secrets(&self) -> Option<&Secrets> {
+        self.shown.as_deref()
+    }
+
+    /// Whether bytes hold one of its secrets, as it is written.
+    pub(super) fn shows(&self, bytes: &[u8]) -> bool {
+        self.verifier.as_ref().is_ok_and(|verifier| verifier.shows_secret(bytes))
     }
 
     /// What the gateway's own events say of it: labels, each with a comma in front.
@@ -115,6 +125,22 @@ impl Check {
             Proof::Missing(reason) => label("hookgate.verification", reason),
         }
     }
+}
+
+/// Where senders show a secret as it is.
+fn shown(verifier: &Verifier) -> Secrets {
+    let mut found = Secrets::default();
+    for place in verifier.secret_places() {
+        match place {
+            Place::Header(name) => found.headers.extend(HeaderName::try_from(name).ok()),
+            Place::Stem(stem) => found.stems.push(stem.to_owned()),
+            Place::Query(name) => found.query.push(name.to_owned()),
+            Place::Form(name) => found.form.push(name.to_owned()),
+            Place::Json(pointer) => found.json.push(pointer.to_owned()),
+            Place::Body => found.is_body = true,
+        }
+    }
+    found
 }
 
 /// Why a request is not judged.

@@ -3,6 +3,7 @@
 //! await; never tells "ok" without a [`Receipt`].
 
 mod answer;
+mod bare;
 mod check;
 mod events;
 mod failure;
@@ -34,7 +35,7 @@ use crate::fetch::Fetcher;
 use crate::id::{self, Uuid};
 use crate::limit::{Charged, Left, Limits, Over};
 use crate::request::{
-    Arrival, Body, Content, FixedReply, HIDDEN_PATH, HOPS_MAX, SECRET_HEADERS, has_body, help, hops,
+    Arrival, Body, Content, FixedReply, HIDDEN_PATH, HOPS_MAX, has_body, help, hops,
 };
 use crate::spool::{Capture, Frame, Marks, Receipt, Seal, Sender, Spool};
 use crate::telemetry::Telemetry;
@@ -42,7 +43,7 @@ use crate::telemetry::hooks::{Facts, Outcome};
 use crate::verify::key::{Keyring, bearer};
 use crate::{json, render};
 
-use check::{Check, Checked, Proof};
+use check::{Checked, Proof};
 use events::Sequel;
 use failure::{Failure, FailureKind};
 use handshake::Handshake;
@@ -436,26 +437,21 @@ impl Hooks {
 impl Submission {
     fn new(admission: Admission, content: Content, (proof, known): (Option<Proof>, Known)) -> Self {
         let Admission { endpoint, arrival, peer_left } = admission;
-        let Arrival { method, target, mut headers, received, peer, .. } = arrival;
+        let Arrival { method, target, headers, received, peer, .. } = arrival;
         let charged = Charged { peer: peer_left, ..Charged::default() };
-        let marks = marks(&endpoint, charged);
+        let marks = marks(Marks::default(), &endpoint, charged);
         let sender = Sender { peer, marks, charged };
         let slug = slug(target.path()).unwrap_or_default();
         let query = target.query().map_or_else(String::new, |query| query.replace(slug, "***"));
-        for name in SECRET_HEADERS {
-            headers.remove(name);
-        }
-        for name in endpoint.check.iter().flat_map(Check::secret_headers) {
-            headers.remove(name);
-        }
-        hide(&mut headers, slug);
-        Self { endpoint, method, headers, query, received, sender, content, proof, known }
+        let all =
+            Self { endpoint, method, headers, query, received, sender, content, proof, known };
+        all.bare(slug)
     }
 
     /// Keeps what the limits of its webhook and account have left, beside its peer's.
     fn note_charged(&mut self, charged: Charged) {
         let charged = Charged { peer: self.sender.charged.peer, ..charged };
-        self.sender.marks = marks(&self.endpoint, charged);
+        self.sender.marks = marks(self.sender.marks, &self.endpoint, charged);
         self.sender.charged = charged;
     }
 
@@ -472,9 +468,8 @@ impl Submission {
 }
 
 /// What is told later of the way of a request that came up to its rendering.
-fn marks(endpoint: &Endpoint, charged: Charged) -> Marks {
-    Marks::default()
-        .with(Marks::KEY, endpoint.service_account.is_some())
+fn marks(more: Marks, endpoint: &Endpoint, charged: Charged) -> Marks {
+    more.with(Marks::KEY, endpoint.service_account.is_some())
         .with(Marks::PEER, charged.peer.is_some())
         .with(Marks::WEBHOOK, charged.webhook.is_some())
         .with(Marks::ACCOUNT, charged.account.is_some())
@@ -484,16 +479,4 @@ fn marks(endpoint: &Endpoint, charged: Charged) -> Marks {
 fn slug(path: &str) -> Option<&str> {
     let rest = path.strip_prefix(PATH_PREFIX)?;
     Some(rest.strip_suffix('/').unwrap_or(rest))
-}
-
-/// Proxies like to repeat the path in a header; the slug is a secret there, too.
-fn hide(headers: &mut HeaderMap, slug: &str) {
-    let mut finder = None;
-    for value in headers.values_mut().filter(|value| value.len() >= slug.len()) {
-        let finder = finder.get_or_insert_with(|| memchr::memmem::Finder::new(slug));
-        if finder.find(value.as_bytes()).is_some() {
-            let text = String::from_utf8_lossy(value.as_bytes()).replace(slug, "***");
-            *value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("***"));
-        }
-    }
 }

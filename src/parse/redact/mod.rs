@@ -2,6 +2,7 @@
 //! [`REDACTED`] where something stood. Bytes are cut and spliced, never written anew: all else stays as it was sent.
 
 mod path;
+mod secret;
 
 use std::ops::Range;
 
@@ -15,6 +16,7 @@ use crate::json::{self, Document, Kind, Limits};
 use crate::request::decode;
 use path::Path;
 pub use path::{PATH_MAX_BYTES, PathFault, STEPS_MAX};
+pub use secret::Secrets;
 
 /// What stands where something was cut.
 pub const REDACTED: &str = "[redacted]";

@@ -36,6 +36,8 @@ struct Step {
 enum What {
     Name(Box<str>),
     Place(usize),
+    /// A step of a pointer: a name in an object, a place in a list.
+    Either(Box<str>),
     Any,
 }
 
@@ -66,6 +68,17 @@ impl Path {
         Ok(Self { text: text.into(), steps })
     }
 
+    /// A JSON pointer, `*` in it for each; what is deeper than a path may lead is cut with what holds it.
+    pub(super) fn of_pointer(pointer: &str) -> Self {
+        let what = |step: &str| match step {
+            "*" => What::Any,
+            _ => What::Either(step.into()),
+        };
+        let steps = pointer.split('/').skip(1).take(STEPS_MAX);
+        let steps = steps.map(|step| Step { is_deep: false, what: what(step) });
+        Self { text: pointer.into(), steps: steps.collect() }
+    }
+
     /// As it was written.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -75,7 +88,7 @@ impl Path {
     pub(super) fn means_field(&self, name: &str) -> bool {
         match self.steps.first().map(|step| &step.what) {
             None | Some(What::Any) => true,
-            Some(What::Name(wanted)) => &**wanted == name,
+            Some(What::Name(wanted) | What::Either(wanted)) => &**wanted == name,
             Some(What::Place(_)) => false,
         }
     }
@@ -95,7 +108,7 @@ impl Path {
             Kind::Object => {
                 for (name, value) in value.members() {
                     let fits = |what: &What| match what {
-                        What::Name(wanted) => **wanted == *name,
+                        What::Name(wanted) | What::Either(wanted) => **wanted == *name,
                         What::Place(_) => false,
                         What::Any => true,
                     };
@@ -107,6 +120,7 @@ impl Path {
                     let fits = |what: &What| match what {
                         What::Name(_) => false,
                         What::Place(place) => *place == at,
+                        What::Either(wanted) => wanted.parse() == Ok(at),
                         What::Any => true,
                     };
                     self.step(value, reached, fits, found);

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::fault::{Fault, SchemeFault};
 use super::material::{Key, to_hex};
 use super::request::{Parameters, Request, scalar};
-use super::source::{From, Source, header};
+use super::source::{Source, header};
 use super::visit::Visit;
 use super::{Prepared, Verified, listed, mark};
 use crate::id::Secret;
@@ -207,7 +207,7 @@ impl Handshake {
     /// Whether a request is this handshake.
     pub(super) fn is_asked(&self, request: &Request<'_>, parameters: &Parameters) -> bool {
         let method = self.method.as_deref();
-        if self.when_setting.as_ref().is_some_and(|name| !parameters.contains_key(name)) {
+        if !self.is_settled(parameters) {
             return false;
         }
         let asks = method.is_none_or(|method| method == request.method.as_str());
@@ -220,6 +220,11 @@ impl Handshake {
                 value.is_some_and(|value| wanted.is(value.as_bytes()))
             })
             && (self.json.is_empty() || self.is_in_body(request))
+    }
+
+    /// Whether the setting is given without which it is none.
+    pub(super) fn is_settled(&self, parameters: &Parameters) -> bool {
+        self.when_setting.as_ref().is_none_or(|name| parameters.contains_key(name))
     }
 
     fn is_in_body(&self, request: &Request<'_>) -> bool {
@@ -386,12 +391,10 @@ impl Handshake {
         self.enrols.is_some()
     }
 
-    /// The headers in which it does.
-    pub(super) fn secret_headers(&self) -> &[HeaderName] {
-        match self.enrols.as_ref().map(|source| &source.from) {
-            Some(From::Headers(names)) => names,
-            _ => &[],
-        }
+    /// Where it shows a secret as it is, unless its owner has to see it.
+    pub(super) fn secret_sources(&self) -> impl Iterator<Item = &Source> {
+        let token = self.token.as_ref().filter(|_| self.proof == Proof::Token);
+        self.enrols.as_ref().filter(|_| !self.shown).into_iter().chain(token)
     }
 
     /// A text with what stands between its braces.

@@ -25,6 +25,7 @@ mod registry;
 mod request;
 mod scheme;
 mod settings;
+mod shown;
 mod sign;
 mod source;
 mod spelling;
@@ -41,8 +42,6 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use crate::id::Secret;
 
 pub use case::{Case, CasesFault, Outcome, Tally, run_cases};
@@ -56,11 +55,12 @@ pub use registry::Registry;
 pub use request::{Parameters, Request, SLUG_PLACE};
 pub use scheme::{Origin, Provider};
 pub use settings::LEGACY;
+pub use shown::Place;
 pub use sign::{Draft, Mark, Signer};
 
 use handshake::Handshake;
 use material::{Key, Material};
-use scheme::{Mac, Scheme, SecretForm, When};
+use scheme::{Scheme, SecretForm, When};
 
 /// Most secrets that count at once.
 pub const SECRETS_MAX: usize = 8;
@@ -262,17 +262,6 @@ impl Verifier {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.provider.handshakes.iter().any(|one| one.silent)
-    }
-
-    /// Headers that hold a secret as it is: nobody may see them.
-    pub fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        let plain = self.provider.schemes.iter().filter(|scheme| scheme.mac == Mac::Equal);
-        let tokens = plain.filter_map(|scheme| scheme.signature.as_ref());
-        let tokens = tokens.flat_map(|source| match &source.from {
-            source::From::Headers(names) => names.as_slice(),
-            _ => &[],
-        });
-        tokens.chain(self.provider.handshakes.iter().flat_map(Handshake::secret_headers))
     }
 
     /// Judges a request at a moment, in seconds since 1970; without one, no time is judged. All secrets are tried,

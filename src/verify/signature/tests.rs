@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
+use super::scheme::Mac;
 use super::*;
 
 const RECORDED: &str = include_str!("../../../tests/data/signatures.jsonl");

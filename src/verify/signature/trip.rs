@@ -12,7 +12,7 @@ use http::Method;
 use serde_json::json;
 
 use super::material::to_hex;
-use super::scheme::{Algorithm, Unit};
+use super::scheme::{Algorithm, Mac, Unit};
 use super::tests::WITHOUT_BODY;
 use super::*;
 

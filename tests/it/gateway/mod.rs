@@ -33,6 +33,7 @@ mod replay;
 mod requests;
 mod sealed;
 mod secrets;
+mod shown;
 mod signed;
 mod socket;
 mod sockets;
