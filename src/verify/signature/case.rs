@@ -48,6 +48,9 @@ pub struct Case {
     now: Option<i64>,
     /// What was decided.
     pub valid: bool,
+    /// Whether it asks if an address wants events.
+    #[serde(default)]
+    handshake: bool,
     /// The certificate that a fetch would have given, or that the sender showed.
     #[serde(default)]
     cert_pem: Option<String>,
@@ -181,7 +184,7 @@ impl Case {
     pub fn run(&self, registry: &Registry) -> Outcome {
         match self.decide(registry) {
             Ok(Greeting::Answer(answer)) if self.valid => self.compare(&answer),
-            Ok(Greeting::None) if self.valid && self.response_status.is_none() => Outcome::Right,
+            Ok(Greeting::None) if self.valid && !self.is_handshake(registry) => Outcome::Right,
             Ok(Greeting::None) if self.valid => {
                 Outcome::Wrong("no handshake was seen, and one was recorded".to_owned())
             }
@@ -191,6 +194,22 @@ impl Case {
             Err(Unfit::Refused(_)) if !self.valid => Outcome::Right,
             Err(Unfit::Refused(what) | Unfit::Case(what)) => Outcome::Wrong(what),
         }
+    }
+
+    /// Whether it is to be answered: it says so, unless the setting is missing without which none is, or has a reply.
+    fn is_handshake(&self, registry: &Registry) -> bool {
+        let asks = registry.find(&self.provider).is_ok_and(|row| {
+            let settings = self.settings(row);
+            row.handshakes.iter().all(|one| one.is_settled(&settings))
+        });
+        self.handshake && asks || self.response_status.is_some()
+    }
+
+    /// Whether it is refused for what it was signed with, and for nothing that stands before that.
+    #[must_use]
+    pub fn is_mismatch(&self, registry: &Registry) -> bool {
+        let Ok(Greeting::Refused(_, fault)) = self.decide(registry) else { return false };
+        matches!(fault, Fault::Mismatch | Fault::Another { .. })
     }
 
     fn refused(&self, status: u16, fault: &str) -> Outcome {
@@ -305,8 +324,23 @@ impl Case {
         settings
     }
 
+    /// What a recorded reply lacks to say whether an answer is that.
+    fn unrecorded(&self, answer: &Answer) -> Option<&'static str> {
+        match (self.response_status, &self.response_body) {
+            (None, _) => Some("response_status"),
+            (_, None) if self.response_headers.is_none() && !answer.body.is_empty() => {
+                Some("response_body")
+            }
+            _ => None,
+        }
+    }
+
     /// JSON by value, headers by those recorded; a media type without parameters stands for any, on either side.
     fn compare(&self, answer: &Answer) -> Outcome {
+        if let Some(missing) = self.unrecorded(answer) {
+            let says = "a handshake is right only with the reply that was recorded";
+            return Outcome::Wrong(format!("{says}: {missing} is missing"));
+        }
         if let Some(recorded) = self.response_status.filter(|status| *status != answer.status) {
             return Outcome::Wrong(format!("status {}, recorded is {recorded}", answer.status));
         }
@@ -348,4 +382,49 @@ fn is_same_type(one: &str, other: &str) -> bool {
     };
     let ((one, its), (other, others)) = (parts(one), parts(other));
     one == other && (its.is_none() || others.is_none() || its == others)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn outcome(case: &Value) -> Outcome {
+        let case: Case = serde_json::from_value(case.clone()).expect("a case");
+        case.run(&Registry::built_in())
+    }
+
+    #[test]
+    fn a_handshake_is_right_only_with_the_reply_that_was_recorded() {
+        let asked = json!({
+            "provider": "dropbox", "secret": "s", "method": "GET", "valid": true,
+            "url": "https://h.example/hooks/x?challenge=abc",
+        });
+        let with = |more: Value| {
+            let mut case = asked.clone();
+            case.as_object_mut().expect("a case").extend(more.as_object().expect("more").clone());
+            outcome(&case)
+        };
+        for (more, missing) in [
+            (json!({}), "response_status is missing"),
+            (json!({"handshake": true}), "response_status is missing"),
+            (json!({"response_body": "abc"}), "response_status is missing"),
+            (json!({"response_status": 200}), "response_body is missing"),
+            (json!({"response_status": 200, "response_body": "abd"}), "the body is"),
+            (json!({"response_status": 201, "response_body": "abc"}), "status 200"),
+        ] {
+            let Outcome::Wrong(says) = with(more.clone()) else { panic!("{more} is right") };
+            assert!(says.contains(missing), "{more}: {says}");
+        }
+        assert_eq!(with(json!({"response_status": 200, "response_body": "abc"})), Outcome::Right);
+        // An event that says it is a question is none.
+        let mut event = json!({
+            "provider": "gitlab", "secret": "s", "valid": true, "headers": {"X-Gitlab-Token": "s"},
+        });
+        assert_eq!(outcome(&event), Outcome::Right);
+        event["handshake"] = true.into();
+        let said = outcome(&event);
+        assert!(matches!(said, Outcome::Wrong(_)), "{said:?}");
+    }
 }

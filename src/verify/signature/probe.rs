@@ -145,7 +145,11 @@ impl<'a> Probe<'a> {
         let messages = messages.filter_map(|message| message.bytes(&given).ok());
         let made = |message: Vec<u8>| {
             if is_digest(mac) {
-                let digests = plain_digests(mac, &message).into_iter();
+                let digests = plain_digests(mac, |feed| {
+                    feed(&message);
+                    Ok(())
+                });
+                let digests = digests.into_iter().flatten();
                 return digests.map(|digest| digest.as_ref().to_vec()).collect::<Vec<_>>();
             }
             let key = match algorithm(mac) {
@@ -322,7 +326,8 @@ mod tests {
         }
         let (method, query) = (&Method::POST, None);
         let body = BODY.as_bytes();
-        let request = Request { method, headers: &all, query, body, slug: None, certificate: None };
+        let (slug, certificate, parsed) = (None, None, None);
+        let request = Request { method, headers: &all, query, body, slug, certificate, parsed };
         let registry = Registry::built_in();
         let row = registry.find(provider).expect("a provider");
         let secrets = [Secret::new("another-secret-0123"), Secret::new(secret)];
