@@ -52,7 +52,7 @@ pub const VISITS: &[Action] = &[
     Action {
         name: "failed",
         act: "a provider asked for it at /hooks/{slug}",
-        when: "five visits to the address that it named failed: ask it to ask again",
+        when: "both visits to the address that it named failed: ask it to ask again",
     },
 ];
 
