@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
 };
 use base64::Engine as _;
-use base64::alphabet::STANDARD;
+use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -22,11 +22,13 @@ use super::request::Parameters;
 use super::scheme::{Mac, Scheme, SecretForm};
 use super::token::KeySet;
 
-/// Base64 as vendors write it, padded or not; secrets only, never signatures.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+/// Base64 as vendors write and read it, padded or not, whatever its last bits are; secrets only, never signatures.
+const LOOSE: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const LENIENT: GeneralPurpose = GeneralPurpose::new(&STANDARD, LOOSE);
+/// The same with the two other letters of addresses. No text is both: one with letters of each is neither.
+const LENIENT_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LOOSE);
 /// What stands in front of the secrets of Standard Webhooks.
 const PREFIXES: [&str; 2] = ["whsec_", "whpk_"];
 
@@ -131,13 +133,18 @@ pub(super) fn decode(form: SecretForm, secret: &Secret) -> Option<Vec<u8>> {
         }
         SecretForm::TextNfkd => text.nfkd().collect::<String>().into_bytes(),
         SecretForm::Hex => hex(text.trim().as_bytes())?,
-        SecretForm::Base64 => LENIENT.decode(bare(text)).ok()?,
+        SecretForm::Base64 => base64(&bare(text))?,
         SecretForm::Base64Prefixed => {
             let text = text.trim();
             let bare = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
-            LENIENT.decode(bare.unwrap_or(text)).ok()?
+            base64(bare.unwrap_or(text))?
         }
     })
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let engine = if text.contains(['-', '_']) { LENIENT_URL } else { LENIENT };
+    engine.decode(text).ok()
 }
 
 /// Base64 without the frame that PEM puts around a public key.
