@@ -17,8 +17,9 @@ use super::fault::Fault;
 use super::fetched::{Form, Known, Wanted};
 use super::material::{Key, Material, hex};
 use super::message::{Given, Message};
+use super::moment::Moment;
 use super::request::{Parameters, Request, field_of};
-use super::scheme::{Certificate, Encoding, Mac, Scheme, Special, Unit};
+use super::scheme::{Certificate, Encoding, Mac, Scheme, Special};
 use super::{Signed, Verified, certificate, client, odd, token};
 
 /// Most signatures that are each work: a public key's, a token's. Nobody sends one for each of so many keys; of an
@@ -28,10 +29,6 @@ pub(super) const SLOW_MAX: usize = 8;
 const SLOW_MAX_BYTES: usize = 1 << 20;
 /// Signatures that are tried however large the body is: whoever replaces a key signs with the old and the new one.
 const SLOW_FREE: usize = 2;
-/// More digits than any time has.
-const DIGITS_MAX: usize = 18;
-/// Times from there on count in milliseconds, when the unit may be any.
-const MILLISECONDS_FROM: i64 = 100_000_000_000;
 /// What digests of signed bytes begin with: no text does, so none of a text is one of these.
 const SIGNED: [u8; 1] = [0xFF];
 
@@ -226,12 +223,9 @@ impl Judgement<'_> {
             read => read?,
         };
         let place = || Fault::Time(source.place(self.parameters));
-        let signed = seconds(&text, self.scheme.unit).ok_or_else(place)?;
+        let signed = Moment::read(&text, self.scheme.unit).ok_or_else(place)?;
         if let (Some(now), Some(window)) = (self.now, self.window) {
-            let off = now.saturating_sub(signed);
-            if off.unsigned_abs() > u64::from(window) {
-                return Err(Fault::Clock { off_seconds: off, window_seconds: window });
-            }
+            Moment::of_seconds(now).check(signed, window)?;
         }
         Ok(Some(text))
     }
@@ -407,27 +401,6 @@ fn decode(encoding: Encoding, text: &[u8]) -> Option<Vec<u8>> {
         Encoding::HexOrBase64 => hex(text).or_else(|| STANDARD.decode(text).ok()),
         Encoding::Text => Some(text.to_vec()),
     }
-}
-
-/// A time in seconds since 1970.
-fn seconds(text: &[u8], unit: Unit) -> Option<i64> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(text).ok()?;
-    let number = || (digits && text.len() <= DIGITS_MAX).then(|| text.parse::<i64>().ok())?;
-    let date = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
-    match unit {
-        Unit::Seconds => number(),
-        Unit::Milliseconds => number().map(|time| time.div_euclid(1000)),
-        Unit::Rfc3339 => date(),
-        Unit::Any if !digits => date().or_else(|| http_date(text)),
-        Unit::Any => number().map(|time| if time < MILLISECONDS_FROM { time } else { time / 1000 }),
-    }
-}
-
-/// A time as headers of HTTP have it.
-fn http_date(text: &str) -> Option<i64> {
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
-    date.ok().map(jiff::Timestamp::as_second)
 }
 
 /// An address as it is, without a port, and with its scheme's usual one.

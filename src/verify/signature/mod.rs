@@ -16,6 +16,7 @@ mod listed;
 mod mark;
 mod material;
 mod message;
+mod moment;
 mod odd;
 mod parsed;
 mod private;

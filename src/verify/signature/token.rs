@@ -19,6 +19,7 @@ use super::fault::Fault;
 use super::fetched::{Form, Known, Wanted};
 use super::keys::Login;
 use super::material::to_hex;
+use super::moment::Moment;
 use super::parsed::sha256;
 use super::private::{Private, is_private};
 use super::request::{Parameters, Request};
@@ -32,6 +33,9 @@ const TOKEN_MAX_BYTES: usize = 64 << 10;
 
 /// Most keys of one set.
 const KEYS_MAX: usize = 100;
+
+/// How far a token may seem to be made in the future, where its row says nothing: clocks differ by that.
+const MADE_LEEWAY_SECONDS: i64 = 10;
 
 /// What some editors put in front of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -347,24 +351,26 @@ fn judge_times(scheme: &Scheme, claims: &Value, now: Option<i64>) -> Result<(), 
     let moment = |name: &str| match claims.get(name) {
         None => Ok(None),
         Some(value) => {
-            let whole = value.as_i64().or_else(|| value.as_f64().map(|moment| moment as i64));
+            let part = || value.as_f64().map(Moment::of_float);
+            let whole = value.as_i64().map(Moment::of_seconds).or_else(part);
             whole.map(Some).ok_or_else(|| Fault::Claim(name.to_owned()))
         }
     };
     let (end, start, made) = (moment("exp")?, moment("nbf")?, moment("iat")?);
-    let Some(now) = now else { return Ok(()) };
-    let leeway = scheme.leeway;
-    if let Some(end) = end.filter(|end| now >= end.saturating_add(leeway)) {
-        return Err(Fault::Expired(now.saturating_sub(end)));
+    let Some(now) = now.map(Moment::of_seconds) else { return Ok(()) };
+    if let Some(end) = end.filter(|end| now >= end.later(scheme.leeway)) {
+        return Err(Fault::Expired(end.seconds_to(now)));
     }
-    if let Some(start) = start.filter(|start| now.saturating_add(leeway) < *start) {
-        return Err(Fault::Early(start.saturating_sub(now)));
+    if let Some(start) = start.filter(|start| now.later(scheme.leeway) < *start) {
+        return Err(Fault::Early(now.seconds_to(start)));
     }
-    if let (Some(window), Some(made)) = (scheme.window, made) {
-        let off = now.saturating_sub(made);
-        if off.unsigned_abs() > u64::from(window) {
-            return Err(Fault::Clock { off_seconds: off, window_seconds: window });
-        }
+    let Some(made) = made else { return Ok(()) };
+    if let Some(window) = scheme.window {
+        return now.check(made, window);
+    }
+    let leeway = if scheme.leeway > 0 { scheme.leeway } else { MADE_LEEWAY_SECONDS };
+    if now.later(leeway) < made {
+        return Err(Fault::Early(now.seconds_to(made)));
     }
     Ok(())
 }
