@@ -18,6 +18,7 @@ use crate::id::Secret;
 
 use super::fault::SchemeFault;
 use super::keys::{KeysLogin, Login};
+use super::point;
 use super::request::Parameters;
 use super::scheme::{Mac, Scheme, SecretForm};
 use super::token::KeySet;
@@ -81,8 +82,8 @@ impl Material {
         }
         let bad = |form| SchemeFault::Secret { provider: provider.to_owned(), form };
         let text = secret.expose().as_bytes().to_vec();
-        if text.is_empty() && scheme.secret != SecretForm::None {
-            return Err(bad("text that is not empty"));
+        if secret.expose().trim().is_empty() && scheme.secret != SecretForm::None {
+            return Err(bad("text that is more than blanks"));
         }
         if let Some(login) = scheme.keys_login.as_ref().filter(|_| KeysLogin::is_for(secret)) {
             let login = login.login(provider, secret, parameters)?;
@@ -105,6 +106,12 @@ impl Material {
             Mac::HmacSha512 => hmac(hmac::HMAC_SHA512),
             Mac::HmacSha1HashedKey => Key::Hmac(Box::new(hashed(&bytes))),
             Mac::Sha1 | Mac::Sha256 | Mac::Sha1OrSha256 | Mac::Equal => Key::Text,
+            Mac::Ed25519 if point::is_small(&bytes) => {
+                return Err(bad(
+                    "an Ed25519 public key that not everybody can sign for: this is one \
+                                of the few points of small order",
+                ));
+            }
             Mac::Ed25519 => public(&ED25519, "an Ed25519 public key")?,
             Mac::EcdsaP256 => public(&ECDSA_P256_SHA256_ASN1, "a P-256 public key, as base64")?,
             Mac::RsaSha1 => public(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, rsa)?,

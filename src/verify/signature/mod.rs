@@ -19,6 +19,7 @@ mod message;
 mod moment;
 mod odd;
 mod parsed;
+mod point;
 mod private;
 mod probe;
 mod reencoded;

@@ -21,6 +21,7 @@ use super::keys::Login;
 use super::material::to_hex;
 use super::moment::Moment;
 use super::parsed::sha256;
+use super::point;
 use super::private::{Private, is_private};
 use super::request::{Parameters, Request};
 use super::scheme::{Algorithm, BodyDigest, Claim, Encoding, Scheme, SecretForm};
@@ -140,7 +141,9 @@ impl NamedKey {
                 (x.len() == 32 && y.len() == 32).then_some(())?;
                 PublicOrShared::P256([&[4][..], &x, &y].concat())
             }
-            ("OKP", Some("Ed25519")) => PublicOrShared::Ed25519(bytes("x")?),
+            ("OKP", Some("Ed25519")) => {
+                PublicOrShared::Ed25519(bytes("x").filter(|point| !point::is_small(point))?)
+            }
             _ => return None,
         };
         let owned = |name| text(name).map(str::to_owned);
