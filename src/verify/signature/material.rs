@@ -117,8 +117,7 @@ impl Material {
             Mac::RsaSha1 => public(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, rsa)?,
             Mac::RsaSha256 => public(&RSA_PKCS1_2048_8192_SHA256, rsa)?,
             Mac::Jwt => {
-                let form = "a secret, or a JWK or a set of them as JSON";
-                Key::Set(KeySet::new(scheme, &bytes).ok_or_else(|| bad(form))?)
+                Key::Set(KeySet::new(scheme, &bytes).ok_or_else(|| bad(keys_wanted(scheme)))?)
             }
         };
         Ok(Self { text, key })
@@ -168,6 +167,19 @@ fn wanted(form: SecretForm) -> &'static str {
         SecretForm::Base64 => "base64",
         SecretForm::Base64Prefixed => "base64, whsec_ or whpk_ in front",
         _ => "text",
+    }
+}
+
+fn keys_wanted(scheme: &Scheme) -> &'static str {
+    match scheme.secret {
+        SecretForm::TextOrKeys => {
+            "a secret, or a JWK or a set of them as JSON, with a public key that counts: RSA, P-256, P-384, P-521 or \
+             Ed25519 (of no small order), and no `expired_at`"
+        }
+        _ => {
+            "a JWK or a set of them as JSON, with a public key that counts: RSA, P-256, P-384, P-521 or Ed25519 (of no \
+             small order), and no `expired_at`"
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
     RsaEncoding, RsaKeyPair,
 };
@@ -25,7 +26,7 @@ const SEED_BYTES: usize = 32;
 /// A private key.
 pub(super) enum Private {
     Ed25519(Ed25519KeyPair),
-    P256(EcdsaKeyPair),
+    Curve(EcdsaKeyPair),
     Rsa(RsaKeyPair),
 }
 
@@ -39,7 +40,7 @@ impl Private {
     pub(super) fn of_scheme(mac: Mac, form: SecretForm, secret: &Secret) -> Option<Self> {
         match mac {
             Mac::Ed25519 => ed25519(form, secret).map(Self::Ed25519),
-            Mac::EcdsaP256 => p256(&ECDSA_P256_SHA256_ASN1_SIGNING, secret).map(Self::P256),
+            Mac::EcdsaP256 => curve(&ECDSA_P256_SHA256_ASN1_SIGNING, secret).map(Self::Curve),
             Mac::RsaSha256 => Self::rsa(secret),
             _ => None,
         }
@@ -51,7 +52,9 @@ impl Private {
         match algorithm {
             A::HS256 | A::HS384 | A::HS512 => None,
             A::RS256 | A::RS384 | A::RS512 => Self::rsa(secret),
-            A::ES256 => p256(&ECDSA_P256_SHA256_FIXED_SIGNING, secret).map(Self::P256),
+            A::ES256 => curve(&ECDSA_P256_SHA256_FIXED_SIGNING, secret).map(Self::Curve),
+            A::ES384 => curve(&ECDSA_P384_SHA384_FIXED_SIGNING, secret).map(Self::Curve),
+            A::ES512 => curve(&ECDSA_P521_SHA512_FIXED_SIGNING, secret).map(Self::Curve),
             A::EdDSA => ed25519(SecretForm::Text, secret).map(Self::Ed25519),
         }
     }
@@ -70,7 +73,7 @@ impl Private {
         let random = SystemRandom::new();
         match self {
             Self::Ed25519(key) => key.try_sign(message).ok().map(|tag| tag.as_ref().to_vec()),
-            Self::P256(key) => key.sign(&random, message).ok().map(|tag| tag.as_ref().to_vec()),
+            Self::Curve(key) => key.sign(&random, message).ok().map(|tag| tag.as_ref().to_vec()),
             Self::Rsa(key) => {
                 let padding: &dyn RsaEncoding = match algorithm {
                     Some(Algorithm::RS384) => &RSA_PKCS1_SHA384,
@@ -89,7 +92,7 @@ fn pkcs8(secret: &Secret) -> Option<Vec<u8>> {
     Some(key.secret_pkcs8_der().to_vec())
 }
 
-fn p256(algorithm: &'static EcdsaSigningAlgorithm, secret: &Secret) -> Option<EcdsaKeyPair> {
+fn curve(algorithm: &'static EcdsaSigningAlgorithm, secret: &Secret) -> Option<EcdsaKeyPair> {
     EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8(secret)?).ok()
 }
 

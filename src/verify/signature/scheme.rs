@@ -137,6 +137,9 @@ pub struct Scheme {
     /// Claims that must be there.
     #[serde(default)]
     pub require: Vec<String>,
+    /// Whether a token that names no key is of the only one that there is for it.
+    #[serde(default)]
+    pub kid_optional: bool,
     /// Seconds the clocks of a token's times may differ.
     #[serde(default)]
     pub leeway: i64,
@@ -241,6 +244,8 @@ pub enum Algorithm {
     RS384,
     RS512,
     ES256,
+    ES384,
+    ES512,
     EdDSA,
 }
 
@@ -256,8 +261,16 @@ impl Algorithm {
             Self::RS384 => "RS384",
             Self::RS512 => "RS512",
             Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
             Self::EdDSA => "EdDSA",
         }
+    }
+
+    /// Whether tokens and keys write it so: some name the curve, as RFC 9864 has it.
+    #[must_use]
+    pub fn is_named(self, name: &str) -> bool {
+        name == self.name() || (self == Self::EdDSA && name == "Ed25519")
     }
 }
 

@@ -6,11 +6,14 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    EcdsaVerificationAlgorithm, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
     RSA_PKCS1_2048_8192_SHA512, RsaParameters, UnparsedPublicKey,
 };
 use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Value, json};
 
 use crate::id::Secret;
@@ -38,6 +41,12 @@ const KEYS_MAX: usize = 100;
 /// How far a token may seem to be made in the future, where its row says nothing: clocks differ by that.
 const MADE_LEEWAY_SECONDS: i64 = 10;
 
+/// Base64 of keys: some write it padded.
+const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// What some editors put in front of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -55,56 +64,64 @@ enum PublicOrShared {
     Shared(Vec<u8>),
     /// Modulus and exponent.
     Rsa(PublicKeyComponents<Vec<u8>>),
-    /// A point of P-256, uncompressed.
-    P256(Vec<u8>),
+    /// A point of the curve that only this algorithm has, uncompressed.
+    Curve(Algorithm, Vec<u8>),
     /// A point of Ed25519.
     Ed25519(Vec<u8>),
 }
 
 impl KeySet {
-    /// Keys from a secret's text: a JWK, a set of them, or a shared secret where the provider has those.
-    pub(super) fn new(scheme: &Scheme, text: &[u8]) -> Option<Self> {
-        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
-        let is_json = matches!(text.first(), Some(b'{' | b'['));
-        if !is_json && scheme.secret != SecretForm::Keys {
-            // A public key, as a shared secret, is one that everybody has.
-            if memchr::memmem::find(text, b"-----BEGIN").is_some() {
-                return None;
-            }
-            let key = PublicOrShared::Shared(text.to_vec());
-            return Some(Self(vec![NamedKey { id: None, algorithm: None, key }]));
+    /// Keys from a secret's text: a shared secret as it is, and where the provider has public keys, a JWK or a set of
+    /// them.
+    pub(super) fn new(scheme: &Scheme, secret: &[u8]) -> Option<Self> {
+        let shared = || {
+            let key = PublicOrShared::Shared(secret.to_vec());
+            Some(Self(vec![NamedKey { id: None, algorithm: None, key }]))
+        };
+        if !matches!(scheme.secret, SecretForm::Keys | SecretForm::TextOrKeys) {
+            return shared();
+        }
+        let text = secret.strip_prefix(BYTE_ORDER_MARK).unwrap_or(secret).trim_ascii();
+        // A public key, as a shared secret, is one that everybody has.
+        let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+        if scheme.secret == SecretForm::TextOrKeys && !has(b"\"kty\"") {
+            return if has(b"-----BEGIN") { None } else { shared() };
         }
         let value: Value = serde_json::from_slice(text).ok()?;
-        let listed = value.get("keys").unwrap_or(&value).as_array().cloned();
-        let keys = listed.unwrap_or_else(|| vec![value]);
-        // A set may hold keys for other purposes; those are passed over.
-        let keys: Vec<_> = keys.iter().take(KEYS_MAX).filter_map(NamedKey::read).collect();
+        match value.get("keys").unwrap_or(&value).as_array() {
+            Some(listed) => Self::of(listed),
+            None => Self::of(&[value]),
+        }
+    }
+
+    /// A set may hold keys for other purposes; those are passed over, and those that count no more.
+    fn of(listed: &[Value]) -> Option<Self> {
+        let counts = listed.iter().take(KEYS_MAX).filter(|key| !is_over(key));
+        let keys: Vec<_> = counts.filter_map(NamedKey::read).collect();
         (!keys.is_empty()).then_some(Self(keys))
     }
-}
 
-impl KeySet {
     /// Public keys that a provider keeps at an address; shared ones are for nobody there.
     pub(super) fn fetched(text: &[u8]) -> Option<Self> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
         let value: Value = serde_json::from_slice(text).ok()?;
-        let keys = value.get("keys").unwrap_or(&value).as_array()?;
-        let keys: Vec<_> = keys.iter().take(KEYS_MAX).filter_map(NamedKey::read).collect();
-        (!keys.is_empty()).then_some(Self(keys))
+        Self::of(value.get("keys").unwrap_or(&value).as_array()?)
     }
-}
 
-impl KeySet {
     /// The one key that was asked for; none, when it counts no more.
     pub(super) fn told(text: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(text).ok()?;
         let told = value.get("key")?;
         let key = NamedKey::read(told)?;
-        let is_over = told.get("expired_at").is_some_and(|end| !end.is_null());
         // Without a name it would be taken for any.
         let named = key.id.is_some();
-        named.then(|| Self(if is_over { Vec::new() } else { vec![key] }))
+        named.then(|| Self(if is_over(told) { Vec::new() } else { vec![key] }))
     }
+}
+
+/// Whether a key says that it has ended: Plaid's do.
+fn is_over(key: &Value) -> bool {
+    key.get("expired_at").is_some_and(|end| !end.is_null())
 }
 
 /// Where the keys are that may have signed a token.
@@ -128,19 +145,22 @@ impl KeySet {
 impl NamedKey {
     fn read(key: &Value) -> Option<Self> {
         let text = |name: &str| key.get(name)?.as_str();
-        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
+        let bytes = |name: &str| KEY_BASE64.decode(text(name)?).ok();
         if text("use").is_some_and(|purpose| purpose != "sig") {
             return None;
         }
+        let curve = |algorithm, size| {
+            let (x, y) = (bytes("x")?, bytes("y")?);
+            let sized = x.len() == size && y.len() == size;
+            sized.then(|| PublicOrShared::Curve(algorithm, [&[4][..], &x, &y].concat()))
+        };
         let fit = match (text("kty")?, text("crv")) {
             ("RSA", _) => {
                 PublicOrShared::Rsa(PublicKeyComponents { n: bytes("n")?, e: bytes("e")? })
             }
-            ("EC", Some("P-256")) => {
-                let (x, y) = (bytes("x")?, bytes("y")?);
-                (x.len() == 32 && y.len() == 32).then_some(())?;
-                PublicOrShared::P256([&[4][..], &x, &y].concat())
-            }
+            ("EC", Some("P-256")) => curve(Algorithm::ES256, 32)?,
+            ("EC", Some("P-384")) => curve(Algorithm::ES384, 48)?,
+            ("EC", Some("P-521")) => curve(Algorithm::ES512, 66)?,
             ("OKP", Some("Ed25519")) => {
                 PublicOrShared::Ed25519(bytes("x").filter(|point| !point::is_small(point))?)
             }
@@ -150,20 +170,18 @@ impl NamedKey {
         Some(Self { id: owned("kid"), algorithm: owned("alg"), key: fit })
     }
 
-    /// Whether it may be what signed such a token.
-    fn fits(&self, algorithm: Algorithm, id: Option<&str>) -> bool {
+    /// Whether such a token can be signed with it.
+    fn is_of(&self, algorithm: Algorithm) -> bool {
         use Algorithm as A;
         let of_type = match &self.key {
             PublicOrShared::Shared(_) => {
                 return matches!(algorithm, A::HS256 | A::HS384 | A::HS512);
             }
             PublicOrShared::Rsa(_) => matches!(algorithm, A::RS256 | A::RS384 | A::RS512),
-            PublicOrShared::P256(_) => algorithm == A::ES256,
+            PublicOrShared::Curve(own, _) => algorithm == *own,
             PublicOrShared::Ed25519(_) => algorithm == A::EdDSA,
         };
-        let named = self.id.is_none() || self.id.as_deref() == id;
-        let agreed = self.algorithm.as_deref().is_none_or(|name| name == algorithm.name());
-        of_type && named && agreed
+        of_type && self.algorithm.as_deref().is_none_or(|name| algorithm.is_named(name))
     }
 
     fn verifies(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
@@ -173,14 +191,33 @@ impl NamedKey {
                 hmac::verify(&key, signed, signature).is_ok()
             }
             PublicOrShared::Rsa(key) => key.verify(rsa(algorithm), signed, signature).is_ok(),
-            PublicOrShared::P256(point) => {
-                let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-                key.verify(signed, signature).is_ok()
+            PublicOrShared::Curve(own, point) => {
+                UnparsedPublicKey::new(curve(*own), point).verify(signed, signature).is_ok()
             }
             PublicOrShared::Ed25519(point) => {
                 UnparsedPublicKey::new(&ED25519, point).verify(signed, signature).is_ok()
             }
         }
+    }
+}
+
+impl KeySet {
+    /// Keys that may have signed such a token: those of its name and those without one. Where the row says so, a token
+    /// without a name may be of the only key that there is for it, whatever that is called.
+    fn fit(&self, scheme: &Scheme, algorithm: Algorithm, id: Option<&str>) -> Vec<&NamedKey> {
+        let mut keys: Vec<_> = self.0.iter().filter(|key| key.is_of(algorithm)).collect();
+        if !(scheme.kid_optional && id.is_none() && keys.len() == 1) {
+            keys.retain(|key| key.id.is_none() || key.id.as_deref() == id);
+        }
+        keys
+    }
+}
+
+fn curve(algorithm: Algorithm) -> &'static EcdsaVerificationAlgorithm {
+    match algorithm {
+        Algorithm::ES384 => &ECDSA_P384_SHA384_FIXED,
+        Algorithm::ES512 => &ECDSA_P521_SHA512_FIXED,
+        _ => &ECDSA_P256_SHA256_FIXED,
     }
 }
 
@@ -258,7 +295,7 @@ pub(super) fn sign(
         let signed = format!("{head}.{body}");
         let is_shared = matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
         let tag = if is_shared {
-            let key = secret.expose().trim().as_bytes();
+            let key = secret.expose().as_bytes();
             let key = (!private && !key.is_empty()).then(|| hmac::Key::new(shared(algorithm), key));
             hmac::sign(&key?, signed.as_bytes()).as_ref().to_vec()
         } else {
@@ -291,8 +328,12 @@ pub(super) fn judge<'t>(
     let header = json(head).ok_or(Fault::Token("its head is no JSON"))?;
     let text = |name: &str| header.get(name).and_then(Value::as_str);
     let named = text("alg").unwrap_or_default();
-    let algorithm = scheme.algorithms.iter().copied().find(|known| known.name() == named);
+    let algorithm = scheme.algorithms.iter().copied().find(|known| known.is_named(named));
     let algorithm = algorithm.ok_or(Fault::Algorithm)?;
+    // RFC 7515, 4.1.11: who does not know what it lists refuses; none of that is known here.
+    if header.get("crit").is_some() {
+        return Err(Fault::Token("its head demands what is not known here (crit)"));
+    }
     let signature = decode(signature).ok_or(Fault::Mismatch)?;
     let claims = || {
         let claims = json(body).ok_or(Fault::Token("its claims are no JSON"))?;
@@ -313,14 +354,14 @@ pub(super) fn judge<'t>(
             fetched.keys()?
         }
     };
-    let mut fit = set.0.iter().filter(|key| key.fits(algorithm, text("kid"))).peekable();
-    if fit.peek().is_none() {
+    let fit = set.fit(scheme, algorithm, text("kid"));
+    if fit.is_empty() {
         let Keys::At(address, _) = keys else { return Err(Fault::Key) };
         let newer = Wanted { newer: true, ..Wanted::new(address, Form::Keys) };
         return Err(Fault::Unfetched(Box::new(newer)));
     }
     let signed = &token[..head.len() + 1 + body.len()];
-    if !fit.any(|key| key.verifies(algorithm, signed, &signature)) {
+    if !fit.iter().any(|key| key.verifies(algorithm, signed, &signature)) {
         return Err(Fault::Mismatch);
     }
     claims().map(|()| signed)

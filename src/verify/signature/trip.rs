@@ -4,7 +4,8 @@
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -45,11 +46,18 @@ fn in_form(form: SecretForm, bytes: &[u8], prefix: &str) -> Secret {
 
 fn token_keys(algorithm: Algorithm) -> [Secret; 2] {
     let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    if algorithm == Algorithm::ES256 {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect("a key");
+    let curve = match algorithm {
+        Algorithm::ES256 => Some(("P-256", &ECDSA_P256_SHA256_ASN1_SIGNING)),
+        Algorithm::ES384 => Some(("P-384", &ECDSA_P384_SHA384_ASN1_SIGNING)),
+        Algorithm::ES512 => Some(("P-521", &ECDSA_P521_SHA512_ASN1_SIGNING)),
+        _ => None,
+    };
+    if let Some((name, curve)) = curve {
+        let key = EcdsaKeyPair::generate(curve).expect("a key");
         let point = key.public_key().as_ref();
-        let (x, y) = (number(&point[1..33]), number(&point[33..]));
-        let public = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "k" });
+        let (x, y) = point[1..].split_at(point.len() / 2);
+        let public =
+            json!({ "kty": "EC", "crv": name, "x": number(x), "y": number(y), "kid": "k" });
         return [pem(key.to_pkcs8v1().expect("PKCS#8").as_ref()), Secret::new(public.to_string())];
     }
     let key = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
@@ -268,4 +276,21 @@ fn a_digest_of_the_body_counts_only_in_the_query_that_is_signed() {
         "[x]\n[[x.scheme]]\nsignature = { header = \"x-s\" }\nbody-digest = { query = \"d\" }";
     let refused = scheme::read(unsigned).expect_err("a row that proves nothing").to_string();
     assert!(refused.contains("a digest in the query proves nothing"), "{refused}");
+}
+
+#[test]
+fn a_token_of_each_curve_is_signed_and_taken_and_none_of_another() {
+    let registry = Registry::built_in();
+    let provider = registry.find("oidc").expect("a provider");
+    let parameters = parameters(&provider.schemes[0]);
+    let curves = [Algorithm::ES256, Algorithm::ES384, Algorithm::ES512].map(token_keys);
+    for (place, [signs, _]) in curves.iter().enumerate() {
+        let row = Signer::new("oidc", provider, signs, parameters.clone(), None).expect("a way");
+        let mark = Mark { now: NOW, id: "msg_1" };
+        let signed = row.sign(draft("oidc"), mark).expect("a token");
+        for (other, [_, judges]) in curves.iter().enumerate() {
+            let judged = judged(&verifier("oidc", judges, &parameters), &signed, NOW);
+            assert_eq!(judged.is_ok(), place == other, "{place} by {other}: {judged:?}");
+        }
+    }
 }
