@@ -188,6 +188,7 @@ pub(super) const KNOWN: &[&str] = &[
     "x-twilio-email-event-webhook-signature",
     "x-twilio-email-event-webhook-timestamp",
     "x-twilio-signature",
+    "x-twilio-webhooks-signature-settings",
     "x-twitter-webhooks-signature",
     "x-vercel-id",
     "x-vercel-signature",

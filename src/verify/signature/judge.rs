@@ -101,7 +101,11 @@ impl Judgement<'_> {
             Some(source) => source.read_one(request, parameters),
             None => Ok(Cow::default()),
         };
-        let (id, names) = (one(&scheme.id)?, one(&scheme.names)?);
+        let names = match one(&scheme.names) {
+            Err(Fault::Missing(_) | Fault::Shape { .. }) if scheme.names_optional => Cow::default(),
+            read => read?,
+        };
+        let id = one(&scheme.id)?;
         let url = scheme.needs_url().then(|| request.address(parameters)).transpose()?;
         if let Some(name) = scheme.body_digest.as_ref().and_then(|digest| digest.query.as_ref()) {
             // Of the address that is signed, and of no other.

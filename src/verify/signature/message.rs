@@ -177,6 +177,9 @@ impl Part {
 
 /// The values of the named headers, a dot between them.
 fn feed_values(given: &Given<'_>, feed: &mut dyn FnMut(&[u8])) -> Result<(), Fault> {
+    if given.names.is_empty() {
+        return Ok(());
+    }
     for (place, name) in given.names.split(|byte| *byte == b' ').enumerate() {
         let missing = || Fault::Missing(format!("header {}", String::from_utf8_lossy(name)));
         let named = HeaderName::from_bytes(name).map_err(|_| missing())?;

@@ -37,6 +37,7 @@ mod token;
 #[cfg(test)]
 mod trip;
 mod visit;
+mod when;
 mod work;
 mod written;
 
@@ -62,7 +63,8 @@ pub use sign::{Draft, Mark, Signer};
 
 use handshake::Handshake;
 use material::{Key, Material};
-use scheme::{Scheme, SecretForm, When};
+use scheme::{Mac, Scheme, SecretForm};
+use when::When;
 
 /// Most secrets that count at once.
 pub const SECRETS_MAX: usize = 8;
@@ -382,6 +384,7 @@ impl Verifier {
                         && contains.as_ref().is_none_or(|part| inside(part).is_some())
                 })
             }
+            When::Item { .. } => when.has_item(request.headers),
             When::Query { query } => request.query_field(query).is_some(),
             When::SecretPrefix { secret_prefix } => {
                 prepared.text.expose().starts_with(secret_prefix.as_str())
@@ -423,16 +426,5 @@ impl Prepared {
             materials.push(is_for.then(made).transpose()?);
         }
         Ok(Self { text: secret.clone(), until: None, is_token: false, materials })
-    }
-}
-
-impl When {
-    /// What would have made it hold, when a request could.
-    fn wanted(&self) -> Option<String> {
-        match self {
-            Self::Header { header, .. } => Some(format!("header {}", header.0)),
-            Self::Query { query } => Some(format!("query field {query}")),
-            _ => None,
-        }
     }
 }

@@ -12,6 +12,7 @@ use super::handshake::Handshake;
 use super::keys::KeysLogin;
 use super::message::{Message, Part};
 use super::source::{From, Source};
+use super::when::When;
 
 /// A provider, with its ways of signing.
 #[derive(Clone, Debug, Deserialize)]
@@ -69,6 +70,7 @@ impl Origin {
 /// One way of signing.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a word of a row")]
 pub struct Scheme {
     /// All must hold.
     #[serde(default)]
@@ -97,6 +99,9 @@ pub struct Scheme {
     /// Where the names of signed headers are, a space between them.
     #[serde(default)]
     pub names: Option<Source>,
+    /// Whether they may be missing: then none is signed.
+    #[serde(default)]
+    pub names_optional: bool,
     /// How it is signed.
     #[serde(default)]
     pub mac: Mac,
@@ -149,36 +154,6 @@ pub struct Scheme {
     /// What no row can say.
     #[serde(default)]
     pub special: Option<Special>,
-}
-
-/// What tells a provider's ways of signing apart.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, rename_all_fields = "kebab-case")]
-pub enum When {
-    /// A header is there, and is or contains that.
-    Header {
-        /// Its name.
-        header: Name,
-        /// The whole value.
-        is: Option<String>,
-        /// Part of it.
-        contains: Option<String>,
-    },
-    /// The query has such a field.
-    Query {
-        /// Its name.
-        query: String,
-    },
-    /// The secret starts so.
-    SecretPrefix {
-        /// How.
-        secret_prefix: String,
-    },
-    /// The setting is given.
-    Parameter {
-        /// Its name.
-        parameter: String,
-    },
 }
 
 /// A header's name.

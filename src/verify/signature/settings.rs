@@ -8,8 +8,9 @@ use super::fault::SchemeFault;
 use super::handshake::Handshake;
 use super::message::Message;
 use super::request::Parameters;
-use super::scheme::{Claim, Provider, Scheme, When};
+use super::scheme::{Claim, Provider, Scheme};
 use super::source::Source;
+use super::when::When;
 use super::{CERTIFICATE, Verifier, client};
 
 /// The setting with which signatures count that the provider has replaced by stronger ones.

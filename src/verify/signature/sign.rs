@@ -17,9 +17,10 @@ use super::message::{Given, Part};
 use super::odd;
 use super::private::{Private, is_private};
 use super::request::{Parameters, Request};
-use super::scheme::{Mac, Provider, Scheme, Special, Unit, When};
+use super::scheme::{Mac, Provider, Scheme, Special, Unit};
 use super::source::{From, Source};
 use super::token;
+use super::when::When;
 use super::written::{escape, put_field, set, time, written};
 
 /// A request that is to be signed.
@@ -172,7 +173,7 @@ fn is_settled(scheme: &Scheme, secret: &Secret, parameters: &Parameters) -> bool
         When::Query { query } => parameters.get("url").is_some_and(|url| {
             url.split_once('?').is_some_and(|(_, fields)| fields.contains(query.as_str()))
         }),
-        When::Header { .. } => true,
+        When::Header { .. } | When::Item { .. } => true,
     })
 }
 
@@ -210,8 +211,12 @@ impl Work<'_> {
             self.put(&certificate.url, &certificate.example())?;
         }
         for when in &scheme.when {
-            if let When::Header { header, is: Some(is), .. } = when {
-                self.header(&header.0, is)?;
+            match when {
+                When::Header { header, is: Some(is), .. } => self.header(&header.0, is)?,
+                When::Item { item_of, item, is: Some(is), or_missing: false } => {
+                    self.header(&item_of.0, &format!("{item}={is}"))?;
+                }
+                _ => {}
             }
         }
         for part in &scheme.message.0 {

@@ -31,6 +31,10 @@ pub struct Source {
     pub any_case: bool,
     /// Whether it may be left out.
     pub prefix_optional: bool,
+    /// Whether blanks may stand before what it ends with: `t =`.
+    pub spaced: bool,
+    /// Whether only a text counts of JSON, and no number that is written the same.
+    pub text_only: bool,
     /// How many parts in front do not count.
     pub skip: usize,
     /// How many count at most.
@@ -79,6 +83,10 @@ struct RawSource {
     #[serde(default)]
     prefix_optional: bool,
     #[serde(default)]
+    spaced: bool,
+    #[serde(default)]
+    text_only: bool,
+    #[serde(default)]
     skip: usize,
     take: Option<usize>,
     #[serde(default)]
@@ -112,6 +120,8 @@ impl TryFrom<RawSource> for Source {
             prefix_parameter: raw.prefix_parameter,
             any_case: raw.any_case,
             prefix_optional: raw.prefix_optional,
+            spaced: raw.spaced,
+            text_only: raw.text_only,
             skip: raw.skip,
             take: raw.take.unwrap_or(usize::MAX),
             all: raw.all,
@@ -263,6 +273,13 @@ impl Source {
 
     /// Where a part begins behind its prefix.
     fn after(&self, part: &[u8], prefix: &str) -> Option<usize> {
+        if self.spaced {
+            let (name, end) = prefix.split_at(prefix.len().saturating_sub(1));
+            let rest = part.strip_prefix(name.as_bytes())?;
+            let blanks = rest.len() - rest.trim_ascii_start().len();
+            let is_end = rest[blanks..].starts_with(end.as_bytes());
+            return is_end.then_some(prefix.len() + blanks);
+        }
         let head = part.get(..prefix.len());
         let same = head.is_some_and(|head| {
             let folded = self.any_case && head.eq_ignore_ascii_case(prefix.as_bytes());

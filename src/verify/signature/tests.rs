@@ -178,6 +178,7 @@ fn headers_that_are_cut_or_foreign_never_panic_and_are_refused() {
                         | "x-hub-signature"
                         | "x-docusign-signature-1"
                         | "x-docusign-signature-2"
+                        | "x-twilio-webhooks-signature-settings"
                 );
                 if accepted && !unsigned {
                     wrong.insert(format!("{provider}: {name}: {spoilt}"));
