@@ -1,7 +1,8 @@
 //! What is signed: literal text and parts of the request, one behind the other. In: a request, its time and id. Out:
-//! the parts as bytes, in their order, to whoever digests them. Copies no body.
+//! the parts as bytes, in their order, to whoever digests them. Copies no body but to escape it.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use http::HeaderName;
 use serde::Deserialize;
@@ -26,6 +27,7 @@ impl Default for Message {
 pub enum Part {
     Text(String),
     Body,
+    BodyEscaped,
     Time,
     Id,
     Secret,
@@ -67,6 +69,7 @@ impl TryFrom<String> for Message {
 fn part(name: &str) -> Option<Part> {
     Some(match name {
         "body" => Part::Body,
+        "body-escaped" => Part::BodyEscaped,
         "time" => Part::Time,
         "id" => Part::Id,
         "secret" => Part::Secret,
@@ -148,6 +151,10 @@ impl Part {
         match self {
             Self::Text(text) => feed(text.as_bytes()),
             Self::Body => feed(request.body),
+            Self::BodyEscaped => match std::str::from_utf8(request.body) {
+                Ok(text) => feed(escape(text).as_bytes()),
+                Err(_) => feed(request.body),
+            },
             Self::Time => feed(given.time),
             Self::Id => feed(given.id),
             Self::Secret => feed(given.secret),
@@ -211,6 +218,25 @@ fn feed_form(
         feed(value);
     }
     Ok(())
+}
+
+/// JSON as PHP writes it: what is not ASCII is escaped, and each slash that has no backslash in front.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    let mut before = None;
+    for letter in text.chars() {
+        match letter {
+            '/' if before != Some('\\') => out.push_str("\\/"),
+            '\0'..'\x7f' => out.push(letter),
+            _ => {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+        before = Some(letter);
+    }
+    out
 }
 
 /// An address with twelve of its escapes undone, and no other.
