@@ -3,7 +3,8 @@
 
 use super::fault::SchemeFault;
 use super::request::Parameters;
-use super::scheme::{Scheme, SecretForm, When};
+use super::scheme::{Scheme, SecretForm};
+use super::when::When;
 use super::{Registry, Verifier};
 use crate::id::Secret;
 

@@ -240,7 +240,9 @@ impl Judgement<'_> {
             (Special::AdyenItems, Key::Hmac(key)) => {
                 odd::adyen_items(self.request, key, self.remembers)
             }
-            (Special::ContentfulCanonical, Key::Hmac(key)) => odd::contentful(given, key),
+            (Special::ContentfulCanonical, Key::Hmac(key)) => {
+                odd::contentful(given, self.parameters, key)
+            }
             (Special::ClientCertificate, _) => {
                 client::sender(self.request.certificate, self.parameters, self.now)
                     .map(|_| Vec::new())

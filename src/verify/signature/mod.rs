@@ -23,6 +23,8 @@ mod point;
 mod private;
 mod probe;
 mod reencoded;
+#[cfg(test)]
+mod refused;
 mod registry;
 mod request;
 mod scheme;
@@ -63,7 +65,7 @@ pub use sign::{Draft, Mark, Signer};
 
 use handshake::Handshake;
 use material::{Key, Material};
-use scheme::{Mac, Scheme, SecretForm};
+use scheme::{Scheme, SecretForm};
 use when::When;
 
 /// Most secrets that count at once.

@@ -15,7 +15,7 @@ use crate::json::Value;
 use super::fault::Fault;
 use super::material::hex;
 use super::message::Given;
-use super::request::{Request, scalar};
+use super::request::{Parameters, Request, scalar};
 use super::source::{PARTS_MAX, header};
 
 /// The eight fields of an item that Adyen signs.
@@ -29,6 +29,9 @@ const ADYEN_FIELDS: [&str; 8] = [
     "/eventCode",
     "/success",
 ];
+
+/// Where an item has its signature.
+const ADYEN_SIGNATURE: &str = "/additionalData/hmacSignature";
 
 /// Adyen: each item of the body is signed for itself, by eight of its fields, and all must be right. What was signed;
 /// when that is to be known again, of one item alone: several could be sent again in another company.
@@ -56,7 +59,16 @@ pub(super) fn adyen_items(
 pub(super) fn adyen_signed(request: &Request<'_>) -> Result<Vec<(String, String)>, Fault> {
     let document = request.document()?;
     let missing = || Fault::Missing("body field /notificationItems".to_owned());
-    let items = document.root().get("notificationItems").ok_or_else(missing)?;
+    let Some(items) = document.root().get("notificationItems") else {
+        // An item alone, as Adyen's SDK for Python takes it.
+        let item = document.root();
+        let signature = text(item, ADYEN_SIGNATURE);
+        return if signature.is_empty() {
+            Err(missing())
+        } else {
+            Ok(vec![(adyen_message(item), signature)])
+        };
+    };
     if items.len() > PARTS_MAX {
         return Err(Fault::TooMany { max: PARTS_MAX });
     }
@@ -65,7 +77,7 @@ pub(super) fn adyen_signed(request: &Request<'_>) -> Result<Vec<(String, String)
     }
     let signed = items.items().map(|item| {
         let item = item.get("NotificationRequestItem").unwrap_or(item);
-        (adyen_message(item), text(item, "/additionalData/hmacSignature"))
+        (adyen_message(item), text(item, ADYEN_SIGNATURE))
     });
     Ok(signed.collect())
 }
@@ -134,7 +146,11 @@ pub(super) fn aws_sns(
 }
 
 /// Contentful: method, path, the headers it lists, and the body, one for each line. What was signed.
-pub(super) fn contentful(given: &Given<'_>, key: &hmac::Key) -> Result<Vec<u8>, Fault> {
+pub(super) fn contentful(
+    given: &Given<'_>,
+    parameters: &Parameters,
+    key: &hmac::Key,
+) -> Result<Vec<u8>, Fault> {
     let headers = given.request.headers;
     let name = HeaderName::from_static("x-contentful-signature");
     let missing = || Fault::Missing("header x-contentful-signature".to_owned());
@@ -152,8 +168,13 @@ pub(super) fn contentful(given: &Given<'_>, key: &hmac::Key) -> Result<Vec<u8>, 
         context.update(body);
         verify_slices_are_equal(context.sign().as_ref(), &signature).is_ok()
     };
-    let is_escaped = fits(&escaped);
-    if is_escaped || plain != escaped && fits(&plain) {
+    // What stands behind a second question mark the SDK does not sign: no more than what the owner's address says.
+    let query = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
+    let sent = query(address(given)?).unwrap_or_default();
+    let said = parameters.get("url").and_then(|url| query(url)).unwrap_or_default();
+    let is_whole = !sent.contains('?') || sent == said;
+    let is_escaped = is_whole && fits(&escaped);
+    if is_escaped || (plain != escaped || !is_whole) && fits(&plain) {
         let mut signed = if is_escaped { escaped } else { plain };
         signed.extend_from_slice(body);
         return Ok(signed);
@@ -198,9 +219,11 @@ fn escaped_path(given: &Given<'_>) -> Result<String, Fault> {
         .remove(b'$')
         .remove(b'#');
     let path = path(address(given)?);
-    let escaped = match path.split_once('?') {
-        Some((path, query)) => format!("{path}?{}", utf8_percent_encode(query, COMPONENT)),
-        None => path.to_owned(),
+    let mut parts = path.split('?');
+    let (path, query) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let escaped = match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{}", utf8_percent_encode(query, COMPONENT)),
     };
     Ok(utf8_percent_encode(&escaped, ADDRESS).to_string())
 }

@@ -331,8 +331,13 @@ impl Work<'_> {
                     .map(|(message, _)| STANDARD.encode(hmac::sign(&key, message.as_bytes())))
                     .collect();
                 let mut body = self.json()?;
-                let items = body["notificationItems"].as_array_mut().into_iter().flatten();
-                for (item, tag) in items.zip(tags) {
+                let items = match body.get("notificationItems") {
+                    Some(_) => {
+                        body["notificationItems"].as_array_mut().into_iter().flatten().collect()
+                    }
+                    None => vec![&mut body],
+                };
+                for (item, tag) in items.into_iter().zip(tags) {
                     let item = match item.get("NotificationRequestItem") {
                         Some(_) => &mut item["NotificationRequestItem"],
                         None => item,

@@ -368,7 +368,7 @@ pub(super) fn verifier_of(provider: &str, secrets: &[&str]) -> Verifier {
     Verifier::new(provider, row, &secrets, Parameters::new(), None).expect("a verifier")
 }
 
-fn verifier(
+pub(super) fn verifier(
     provider: &str,
     secret: &str,
     parameters: &[(&str, &str)],
