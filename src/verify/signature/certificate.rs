@@ -6,7 +6,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::fault::Fault;
 use super::scheme::Certificate;
-use crate::verify::certificate::{Term, term};
+use crate::verify::certificate::{Term, read_pem, term};
 
 /// Longest path of a certificate's address.
 const PATH_MAX_BYTES: usize = 256;
@@ -102,6 +102,15 @@ pub(super) fn read(pem: &[u8]) -> Result<Read, Fault> {
 }
 
 impl Read {
+    /// The same, called by its subject where it has no other name: old ones have none.
+    pub(super) fn or_by_subject(mut self, pem: &[u8]) -> Self {
+        if self.names.is_empty() {
+            let name = read_pem(pem).and_then(|read| read.cn);
+            self.names.extend(name.map(|name| name.to_ascii_lowercase()));
+        }
+        self
+    }
+
     /// Its key, if it is for one of those names and counts at that moment.
     ///
     /// # Errors

@@ -68,8 +68,8 @@ impl Wanted {
 pub struct Kept(What);
 
 enum What {
-    /// As its owner gave it: nothing of it is doubted.
-    Given(Vec<u8>),
+    /// As its owner has it: doubted only when there is a moment to judge it at.
+    Given(Read),
     Certificate(Read),
     Keys(KeySet),
 }
@@ -87,8 +87,8 @@ impl Kept {
     /// The public key of a certificate for one of those names, which counts at that moment.
     pub(super) fn public_key(&self, names: &[String], now: Option<i64>) -> Result<&[u8], Fault> {
         match &self.0 {
-            What::Given(key) => Ok(key),
-            What::Certificate(read) => read.public_key(names, now),
+            What::Given(read) if now.is_none() => read.public_key(&[], None),
+            What::Given(read) | What::Certificate(read) => read.public_key(names, now),
             What::Keys(_) => Err(Fault::Certificate("is none")),
         }
     }
@@ -115,7 +115,7 @@ impl Known for Option<&[u8]> {
     fn find(&self, wanted: &Wanted) -> Result<Arc<Kept>, Fault> {
         match (self, wanted.form) {
             (Some(pem), Form::Certificate) => {
-                Ok(Arc::new(Kept(What::Given(certificate::public_key(pem)?))))
+                Ok(Arc::new(Kept(What::Given(certificate::read(pem)?.or_by_subject(pem)))))
             }
             _ => Err(Fault::Unfetched(Box::new(wanted.clone()))),
         }

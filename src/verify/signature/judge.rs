@@ -223,7 +223,11 @@ impl Judgement<'_> {
     fn time(&self) -> Result<Option<Cow<'_, [u8]>>, Fault> {
         let Some(source) = &self.scheme.time else { return Ok(None) };
         let text = match source.read_one(self.request, self.parameters) {
-            Err(Fault::Missing(_)) if self.scheme.time_optional => return Ok(None),
+            Err(Fault::Missing(_))
+                if self.scheme.time_optional && !source.is_there(self.request) =>
+            {
+                return Ok(None);
+            }
             read => read?,
         };
         let place = || Fault::Time(source.place(self.parameters));

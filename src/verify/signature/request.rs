@@ -22,6 +22,8 @@ pub type Parameters = BTreeMap<String, String>;
 
 /// A name and its value.
 pub(super) type Field = (Vec<u8>, Vec<u8>);
+/// What a value says.
+type Read = fn(Value<'_>) -> Option<Cow<'_, str>>;
 
 /// Most fields of a form that has to be read.
 const FIELDS_MAX: usize = 1000;
@@ -86,14 +88,26 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Fault::Body`]: it is no JSON.
     pub fn json(&self, pointer: &str) -> Result<Vec<Cow<'a, [u8]>>, Fault> {
+        self.collect(pointer, scalar)
+    }
+
+    /// The same, of strings alone.
+    ///
+    /// # Errors
+    /// As [`Request::json`].
+    pub fn json_texts(&self, pointer: &str) -> Result<Vec<Cow<'a, [u8]>>, Fault> {
+        self.collect(pointer, |value| value.text())
+    }
+
+    fn collect(&self, pointer: &str, read: Read) -> Result<Vec<Cow<'a, [u8]>>, Fault> {
         let mut found = Vec::new();
         if let Some(parsed) = self.parsed {
-            collect(parsed.document(self.body)?.root(), pointer, &mut found);
+            collect(parsed.document(self.body)?.root(), pointer, read, &mut found);
             return Ok(found);
         }
         let document = self.document()?;
         let mut found = Vec::new();
-        collect(document.root(), pointer, &mut found);
+        collect(document.root(), pointer, read, &mut found);
         Ok(parsed::owned(found))
     }
 
@@ -180,13 +194,13 @@ fn decode(part: &[u8]) -> Vec<u8> {
 }
 
 /// The texts at a pointer; `*` is each item.
-fn collect<'v>(value: Value<'v>, pointer: &str, found: &mut Vec<Cow<'v, [u8]>>) {
+fn collect<'v>(value: Value<'v>, pointer: &str, read: Read, found: &mut Vec<Cow<'v, [u8]>>) {
     // One more than counts, so that who reads them sees that they are too many.
     if found.len() > PARTS_MAX {
         return;
     }
     let Some(rest) = pointer.strip_prefix('/') else {
-        found.extend(scalar(value).map(|text| match text {
+        found.extend(read(value).map(|text| match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         }));
@@ -196,7 +210,7 @@ fn collect<'v>(value: Value<'v>, pointer: &str, found: &mut Vec<Cow<'v, [u8]>>) 
     if step == "*" {
         for item in value.items().take(PARTS_MAX + 1) {
             let before = found.len();
-            collect(item, rest, found);
+            collect(item, rest, read, found);
             if found.len() == before {
                 // An item without it is one that does not match.
                 found.push(Cow::default());
@@ -209,7 +223,7 @@ fn collect<'v>(value: Value<'v>, pointer: &str, found: &mut Vec<Cow<'v, [u8]>>) 
         _ => value.get(step),
     };
     if let Some(inner) = inner {
-        collect(inner, rest, found);
+        collect(inner, rest, read, found);
     }
 }
 

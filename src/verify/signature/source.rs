@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 
+use crate::json::Value;
+
 use super::fault::Fault;
 use super::request::{Parameters, Request};
 use super::scheme::Name;
@@ -18,6 +20,7 @@ const HEADER_MAX_BYTES: usize = 8 << 10;
 /// Where a value stands, and which part of it counts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "RawSource")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a word of a row")]
 pub struct Source {
     /// Where it stands.
     pub from: From,
@@ -64,6 +67,7 @@ pub enum From {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a word of a row")]
 struct RawSource {
     header: Option<Name>,
     headers: Option<Vec<Name>>,
@@ -222,6 +226,7 @@ impl Source {
                 let name = named.ok_or_else(|| Fault::Parameter(name.clone()))?;
                 Ok(header(request.headers, &name)?.into_iter().map(Cow::Borrowed).collect())
             }
+            From::Json(pointer) if self.text_only => request.json_texts(pointer),
             From::Json(pointer) => request.json(pointer),
             From::Form(name) => Ok(request.form(name)?.into_iter().collect()),
             From::Query(name) => {
@@ -269,6 +274,14 @@ impl Source {
         let Some(name) = &self.prefix_parameter else { return Ok(Cow::Borrowed(&self.prefix)) };
         let named = parameters.get(name).ok_or_else(|| Fault::Parameter(name.clone()))?;
         Ok(Cow::Owned(format!("{named}{}", self.prefix)))
+    }
+
+    /// Whether anything stands in a JSON body where it would, a null or an object, too.
+    pub(super) fn is_there(&self, request: &Request<'_>) -> bool {
+        let From::Json(pointer) = &self.from else { return false };
+        let Ok(document) = request.document() else { return false };
+        let mut steps = pointer.split('/').skip(1);
+        steps.try_fold(document.root(), Value::get).is_some()
     }
 
     /// Where a part begins behind its prefix.
