@@ -15,6 +15,9 @@ const TITLE: &str = "hookgate cursors 4";
 const TITLES_BEFORE: [&str; 2] = ["hookgate cursors 3", "hookgate cursors 2"];
 /// What a line of losses begins with.
 const LOST: char = '-';
+/// What stands before the name where a line says how many of its losses were told. No reader is called like that:
+/// earlier releases keep the line, and what it says.
+const SAID: &str = "said of\n";
 const FILE_NAME: &str = "all";
 /// Largest file: a name is a destination's text, and most destinations sleep and stand in none.
 const FILE_MAX_BYTES: u64 = 64 << 20;
@@ -95,6 +98,10 @@ fn print<'a>(places: impl Iterator<Item = (&'a str, u64)>, lost: &Losses) -> Str
     }
     for (name, loss) in lost {
         let _ = writeln!(body, "{LOST}{loss} {} {name}", name.len());
+        if loss.said() > 0 {
+            let _ =
+                writeln!(body, "{LOST}{} {} {SAID}{name}", loss.said(), SAID.len() + name.len());
+        }
     }
     let check = crc32c::crc32c(body.as_bytes());
     format!("{body}{check:08x}\n")
@@ -126,6 +133,7 @@ fn parse(text: &str) -> Option<(Places, Losses)> {
         return None;
     }
     let (mut places, mut lost) = (Places::new(), Losses::new());
+    let mut all_said = HashMap::new();
     while !rest.is_empty() {
         let of_losses = rest.strip_prefix(LOST);
         rest = of_losses.unwrap_or(rest);
@@ -133,11 +141,16 @@ fn parse(text: &str) -> Option<(Places, Losses)> {
         let (length, behind) = behind.split_once(' ')?;
         let (name, behind) = behind.split_at_checked(length.parse().ok()?)?;
         rest = behind.strip_prefix('\n')?;
-        if of_losses.is_some() {
+        if let Some(name) = name.strip_prefix(SAID).filter(|_| of_losses.is_some()) {
+            all_said.insert(name, Loss::parse(said)?.told());
+        } else if of_losses.is_some() {
             lost.insert(name.to_owned(), Loss::parse(said)?);
         } else {
             places.insert(name.to_owned(), said.parse().ok()?);
         }
+    }
+    for (name, loss) in &mut lost {
+        loss.say(all_said.get(name.as_str()).copied().unwrap_or_default());
     }
     Some((places, lost))
 }
@@ -157,6 +170,7 @@ mod tests {
         let all = [("http://a/?x=1\nsecond", u64::MAX - 1), ("", 0), ("naïve", 7)];
         let mut one = Loss::default();
         one.add(3, 14);
+        one.say(7);
         let lost: Losses = [("naïve".to_owned(), one)].into();
         let text = print(all.into_iter(), &lost);
         let (read, read_lost) = parse(&text).expect("places");

@@ -1,6 +1,7 @@
 //! The thread behind the writer. In: time passing. Out: cursors saved, old segments retired or recycled, spares
 //! zero-filled ahead, the gate kept by space, old segments read for damage, the file of keys followed, keys of requests
-//! written down before their segments go. Never retires what a holding reader has not released.
+//! written down before their segments go, and what readers lose with them. Never retires what a holding reader has not
+//! released.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -38,6 +39,14 @@ const SPARES_MIN: usize = 2;
 /// before costs half of a new one. Beyond [`SPARES_MIN`], one goes in so many rounds.
 const SPARES_SHARE: u64 = 2;
 const SPARE_ROUNDS: u64 = 600;
+
+/// A segment that is to go.
+struct Going {
+    segment: Arc<Segment>,
+    /// For want of room.
+    is_tight: bool,
+    may_recycle: bool,
+}
 
 pub(super) struct Keeper<'a> {
     shared: &'a Shared,
@@ -117,18 +126,21 @@ impl<'a> Keeper<'a> {
         self.round += 1;
     }
 
-    fn save_cursors(&mut self) {
+    /// `false`: they could not be.
+    fn save_cursors(&mut self) -> bool {
         match self.shared.save_cursors() {
-            Ok(0) => {}
+            Ok(0) => true,
             Ok(bytes) => {
                 self.cursor_failed = false;
                 self.save_at = self.round + (bytes / SAVED_ROUND_BYTES) as u64;
+                true
             }
-            Err(fault) if !self.cursor_failed => {
-                self.cursor_failed = true;
-                tracing::warn!(%fault, "the cursors could not be saved; they are kept in memory");
+            Err(fault) => {
+                if !std::mem::replace(&mut self.cursor_failed, true) {
+                    tracing::warn!(%fault, "the cursors could not be saved; they are kept in memory");
+                }
+                false
             }
-            Err(_) => {}
         }
     }
 
@@ -209,6 +221,7 @@ impl<'a> Keeper<'a> {
         let mut written = shared.shelf.held().written;
         let released = candidates.iter().filter(|segment| segment.last() <= holds.all);
         let mut released_bytes: u64 = released.map(|segment| segment.size()).sum();
+        let mut going = Vec::new();
         for (retired, segment) in candidates.into_iter().enumerate() {
             let spool_tight = written > shared.bounds.written_soft_bytes;
             // A disk may be full for us alone (a quota): then one segment a round, until a write succeeds.
@@ -227,12 +240,30 @@ impl<'a> Keeper<'a> {
                 break;
             }
             let (size, end) = (segment.size(), segment.end());
-            self.retire_one(&segment, !disk_tight);
             written -= end.min(written);
             released_bytes -= size.min(released_bytes);
             if let (Some(space), true) = (&mut self.space, disk_tight) {
                 space.free += size;
             }
+            going.push(Going { segment, is_tight: tight, may_recycle: !disk_tight });
+        }
+        self.retire_all(&going);
+    }
+
+    /// Takes segments away. What readers lose with them is durable first, and what was released, so that a start
+    /// counts neither wrong. Only for want of room they go though it is not: a start counts all that is missing then.
+    fn retire_all(&mut self, going: &[Going]) {
+        let shared = self.shared;
+        let Some(last) = going.last().map(|going| going.segment.last()) else { return };
+        for (reader, frames) in shared.tracks.drop_until(last) {
+            shared.tell_lost(&reader, frames);
+        }
+        let is_saved = shared.tracks.is_saved_through(last) || self.save_cursors();
+        for Going { segment, is_tight, may_recycle } in going {
+            if !is_saved && !is_tight {
+                return;
+            }
+            self.retire_one(segment, *may_recycle);
         }
     }
 
@@ -305,9 +336,6 @@ impl<'a> Keeper<'a> {
 
     fn retire_one(&self, segment: &Arc<Segment>, may_recycle: bool) {
         let shared = self.shared;
-        for (reader, frames) in shared.tracks.drop_until(segment.last()) {
-            shared.tell_lost(&reader, frames);
-        }
         let whole = segment.size() == shared.bounds.segment_bytes;
         let spares_bytes = shared.bounds.spool_max_bytes / SPARES_SHARE;
         let spares_max = (spares_bytes / segment.size().max(1)).max(SPARES_MIN as u64);

@@ -1,6 +1,7 @@
 //! What a reader lost: the spool was full, or it was let go of while something waited. In: ranges of sequences as they
 //! go. Out: how many frames that were, and whether a frame was among them, as far back as ranges are remembered: a few,
-//! those that touch are one. Frames among them that are known to have nothing for the reader are not counted.
+//! those that touch are one. Frames among them that are known to have nothing for the reader are not counted. And how
+//! many of them events have told.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -28,18 +29,25 @@ pub(super) struct Loss {
     frames: u64,
     /// Those of them that had nothing for it, as far as that is known.
     others: u64,
-    /// The newest of them, first and last, in order.
+    /// As many of those that are left were told.
+    said: u64,
+    /// The newest of them, first and last, in order; none touches another.
     ranges: VecDeque<(u64, u64)>,
 }
 
 impl Loss {
-    /// Frames go, from the first to the last; ranges come in order.
+    /// Frames go, from the first to the last. One that is remembered as gone counts once.
     pub(super) fn add(&mut self, first: u64, last: u64) {
-        self.frames = self.frames.saturating_add(last + 1 - first);
-        match self.ranges.back_mut() {
-            Some(before) if before.1 + 1 == first => before.1 = last,
-            _ => self.ranges.push_back((first, last)),
+        let mut whole = (first, last);
+        let mut fresh = last + 1 - first;
+        let at = self.ranges.partition_point(|(_, end)| end + 1 < first);
+        while let Some(&(start, end)) = self.ranges.get(at).filter(|range| range.0 <= last + 1) {
+            fresh -= (end.min(last) + 1).saturating_sub(start.max(first));
+            whole = (whole.0.min(start), whole.1.max(end));
+            self.ranges.remove(at);
         }
+        self.ranges.insert(at, whole);
+        self.frames = self.frames.saturating_add(fresh);
         if self.ranges.len() > RANGES_MAX {
             self.ranges.pop_front();
         }
@@ -53,6 +61,16 @@ impl Loss {
     /// Frames that it lost.
     pub(super) fn told(&self) -> u64 {
         self.frames - self.others
+    }
+
+    /// As many of them were told.
+    pub(super) fn said(&self) -> u64 {
+        self.said
+    }
+
+    /// As many of them are told by now.
+    pub(super) fn say(&mut self, frames: u64) {
+        self.said = frames;
     }
 
     /// What became of a frame that the reader has behind it.
@@ -81,7 +99,8 @@ impl Loss {
         // are lost, and know less of the others then.
         let others = ranges.pop_front_if(|(first, _)| *first == 0).map_or(0, |(_, others)| others);
         ranges.truncate(RANGES_MAX);
-        Some(Self { frames, others: others.min(frames), ranges })
+        ranges.make_contiguous().sort_unstable();
+        Some(Self { frames, others: others.min(frames), said: 0, ranges })
     }
 }
 
@@ -114,6 +133,18 @@ impl Spool {
     #[must_use]
     pub fn lost_by(&self, name: &str) -> u64 {
         self.running.shared.tracks.lost_by(name)
+    }
+
+    /// As many of the frames that the reader of that name lost were told, also before the last start.
+    #[must_use]
+    pub fn losses_told(&self, name: &str) -> u64 {
+        let loss = self.running.shared.tracks.loss_of(name);
+        loss.map_or(0, |loss| loss.said())
+    }
+
+    /// As many are told by now. That is durable with the places of all readers, about 100 ms later.
+    pub fn tell_losses(&self, name: &str, frames: u64) {
+        self.running.shared.tracks.say(name, frames);
     }
 
     /// Nobody asks any more what the reader of that name lost.
@@ -156,6 +187,12 @@ mod tests {
         assert_eq!((apart.told(), &*apart.to_string()), (10, "13,0-3,3-9,20-20,30-34"));
         assert_eq!(Loss::parse(&apart.to_string()), Some(apart.clone()));
         assert_eq!([2, 3, 10, 34].map(|at| apart.fate(at)), [read, lost, read, lost]);
+        // In whatever order they go, and once.
+        let mut late = Loss::parse("4,10-11,20-21").expect("a loss");
+        late.add(12, 19);
+        late.add(5, 6);
+        late.add(9, 25);
+        assert_eq!(late.to_string(), "19,5-6,9-25");
         // An earlier release remembered no range.
         let mut before = Loss::parse("12").expect("a loss");
         before.add(30, 31);

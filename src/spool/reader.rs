@@ -294,6 +294,11 @@ impl Reader {
         self.track.release(done);
     }
 
+    /// Frames that are done with beyond the last one released, in order: they are not lost, should they go.
+    pub fn set_ahead(&self, frames: Vec<u64>) {
+        self.track.set_ahead(frames);
+    }
+
     /// The last frame released.
     #[must_use]
     pub fn released(&self) -> u64 {

@@ -39,6 +39,7 @@ impl Spool {
         let before_oldest = shared.shelf.oldest().map_or(shared.durable(), |oldest| oldest - 1);
         match (saved, start) {
             (Some(sequence), _) if sequence >= before_oldest => sequence,
+            // What is missing between counts as lost.
             (Some(sequence), _) => {
                 let lost = before_oldest - sequence;
                 tracing::warn!(lost, "a reader's next frames are no longer kept");
@@ -69,7 +70,10 @@ impl Spool {
     /// Gives somebody a place in front of a sequence, to be read from later; one that has a place keeps it. It
     /// becomes durable together with the places of all others.
     pub fn stand(&self, name: &str, on_full: OnFull, sequence: u64) {
-        let place = |saved: Option<u64>| saved.unwrap_or(sequence.saturating_sub(1));
+        let place = |saved: Option<u64>| match saved {
+            Some(_) => self.start(saved, Start::Now),
+            None => sequence.saturating_sub(1),
+        };
         let _ = self.running.shared.tracks.open(name, on_full, place);
     }
 
@@ -104,6 +108,13 @@ impl Spool {
         all.iter().filter(is_gone).for_each(|name| tracks.forget(name));
         let lost = tracks.lost();
         lost.keys().filter(is_gone).for_each(|name| tracks.forget_losses(name));
+    }
+
+    /// Frames that somebody is done with beyond its place, in order: they are not lost, should they go.
+    pub fn set_ahead(&self, name: &str, frames: Vec<u64>) {
+        if let Some(track) = self.running.shared.tracks.named(name) {
+            track.set_ahead(frames);
+        }
     }
 
     /// Whether places were lost at this start, because what was saved made no sense.

@@ -29,8 +29,13 @@ pub(super) struct Track {
     saved: AtomicU64,
     /// Everything up to and with this sequence was let go by the reader itself.
     done: AtomicU64,
-    /// Ranges that went from the disk while they were read and not done with: whoever has them may yet be done.
+    /// What of that was saved.
+    done_saved: AtomicU64,
+    /// Ranges that went from the disk while they were read and not done with: whoever has them may yet be done. Saved
+    /// as lost, since a kill would make them so.
     owed: Mutex<Vec<(u64, u64)>>,
+    /// Frames that are done with beyond the place, in order, as far as the reader has told.
+    ahead: Mutex<Vec<u64>>,
 }
 
 impl Track {
@@ -43,22 +48,59 @@ impl Track {
             position: AtomicU64::new(released + 1),
             saved: AtomicU64::new(u64::MAX),
             done: AtomicU64::new(released),
+            done_saved: AtomicU64::new(released),
             owed: Mutex::default(),
+            ahead: Mutex::default(),
         }
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Vec<(u64, u64)>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is owed and not done with by now.
+    fn owes(&self) -> Vec<(u64, u64)> {
+        let done = self.done.load(Ordering::Acquire);
+        let mut owed = self.owed();
+        owed.retain(|(_, last)| *last > done);
+        owed.iter().map(|(first, last)| ((*first).max(done + 1), *last)).collect()
+    }
+
+    /// Frames that are done with beyond the place, in order.
+    pub(super) fn set_ahead(&self, frames: Vec<u64>) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = frames;
+    }
+
+    /// How many frames of a range are done with, though the place is before them.
+    fn ahead_in(&self, (first, last): (u64, u64)) -> u64 {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = ahead.partition_point(|frame| *frame < first);
+        (ahead.partition_point(|frame| *frame <= last) - from) as u64
+    }
+
+    /// What became of a range that this reader will not be given.
+    fn loss(&self, (first, last): (u64, u64)) -> Lost {
+        Lost { first, last, others: self.ahead_in((first, last)) }
+    }
+
+    /// Whether what was saved of it is still so.
+    fn is_saved(&self) -> bool {
+        let is_owed_saved =
+            || self.done_saved.load(Ordering::Relaxed) == self.done.load(Ordering::Acquire);
+        self.saved.load(Ordering::Relaxed) == self.released()
+            && (is_owed_saved() || self.owed().is_empty())
+    }
+
+    /// Whether what was saved of it is done with everything up to a sequence.
+    fn is_saved_through(&self, sequence: u64) -> bool {
+        let saved = self.saved.load(Ordering::Relaxed);
+        saved != u64::MAX && saved >= sequence
     }
 
     /// Everything up to and with a sequence is done with.
     pub(super) fn release(&self, sequence: u64) {
         self.released.fetch_max(sequence, Ordering::AcqRel);
         self.done.fetch_max(sequence, Ordering::AcqRel);
-    }
-
-    /// What was read is forgotten, and read again where it still can be: the ranges that were lost by that.
-    fn lose_owed(&self) -> Vec<(u64, u64)> {
-        let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
-        let done = self.done.load(Ordering::Acquire);
-        let lost = owed.into_iter().map(|(first, last)| (first.max(done + 1), last));
-        lost.filter(|(first, last)| first <= last).collect()
     }
 
     /// What it does from now on when the spool is full.
@@ -73,6 +115,26 @@ impl Track {
     /// Everything up to and with this sequence is done with.
     pub(super) fn released(&self) -> u64 {
         self.released.load(Ordering::Acquire)
+    }
+}
+
+/// Frames that a reader will not be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lost {
+    first: u64,
+    last: u64,
+    /// Those among them that it is done with all the same.
+    others: u64,
+}
+
+impl Lost {
+    fn frames(self) -> u64 {
+        self.last + 1 - self.first - self.others
+    }
+
+    fn add_to(self, loss: &mut Loss) {
+        loss.add(self.first, self.last);
+        loss.set_apart(self.others);
     }
 }
 
@@ -94,13 +156,15 @@ struct State {
     unopened: Places,
     /// What readers lost, also those that have no place now.
     lost: Losses,
-    /// Something was opened or forgotten that is not saved.
+    /// Frames up to here are gone, or about to go.
+    gone: u64,
+    /// Something was opened, forgotten, lost or told that is not saved.
     is_changed: bool,
 }
 
 impl State {
-    fn lose(&mut self, name: &str, (first, last): (u64, u64)) {
-        self.lost.entry(name.to_owned()).or_default().add(first, last);
+    fn lose(&mut self, name: &str, lost: Lost) {
+        lost.add_to(self.lost.entry(name.to_owned()).or_default());
         self.is_changed = true;
     }
 }
@@ -109,15 +173,23 @@ impl State {
 /// exactly these readers were there.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    tracks: Vec<(Arc<Track>, u64)>,
+    tracks: Vec<Seen>,
     unopened: Vec<(String, u64)>,
     lost: Losses,
+}
+
+/// A reader as it stood then.
+#[derive(Debug)]
+struct Seen {
+    track: Arc<Track>,
+    released: u64,
+    done: u64,
 }
 
 impl Snapshot {
     /// Names and sequences.
     pub(super) fn places(&self) -> impl Iterator<Item = (&str, u64)> {
-        let opened = self.tracks.iter().map(|(track, released)| (track.name.as_str(), *released));
+        let opened = self.tracks.iter().map(|seen| (seen.track.name.as_str(), seen.released));
         opened.chain(self.unopened.iter().map(|(name, sequence)| (name.as_str(), *sequence)))
     }
 
@@ -146,7 +218,7 @@ impl Tracks {
     }
 
     /// The reader of that name and whether it is new. One that was not opened before stands where it was saved, as
-    /// `start` makes of it; it does from now on what is said when the spool is full.
+    /// `start` makes of it: what that passes over is lost to it. It does from now on what is said when the spool is full.
     pub(super) fn open(
         &self,
         name: &str,
@@ -159,7 +231,11 @@ impl Tracks {
             return (Arc::clone(track), false);
         }
         let saved = state.unopened.remove(name);
-        let track = Arc::new(Track::new(name, on_full, start(saved)));
+        let released = start(saved).max(state.gone);
+        if let Some(saved) = saved.filter(|saved| *saved < released) {
+            state.lose(name, Lost { first: saved + 1, last: released, others: 0 });
+        }
+        let track = Arc::new(Track::new(name, on_full, released));
         state.tracks.insert(name.to_owned(), Arc::clone(&track));
         state.is_changed = true;
         (track, saved.is_none())
@@ -182,11 +258,17 @@ impl Tracks {
 
     /// A reader gives up what it read and has not released; how many frames of it are gone.
     pub(super) fn forget_read(&self, track: &Arc<Track>) -> u64 {
-        let ranges = track.lose_owed();
-        for range in &ranges {
-            self.lock().lose(&track.name, *range);
+        let mut state = self.lock();
+        // Saved as lost, whatever became of it since.
+        state.is_changed |= !track.owed().is_empty();
+        let owed = track.owes();
+        track.owed().clear();
+        let mut frames = 0;
+        for lost in owed.into_iter().map(|range| track.loss(range)) {
+            frames += lost.frames();
+            state.lose(&track.name, lost);
         }
-        ranges.iter().map(|(first, last)| last + 1 - first).sum()
+        frames
     }
 
     /// A reader reads no more; those that were opened go on holding.
@@ -241,6 +323,15 @@ impl Tracks {
         self.lock().lost.clone()
     }
 
+    /// As many of the frames that the reader of that name lost are told by now.
+    pub(super) fn say(&self, name: &str, frames: u64) {
+        let mut state = self.lock();
+        if let Some(loss) = state.lost.get_mut(name) {
+            loss.say(frames);
+            state.is_changed = true;
+        }
+    }
+
     /// Frames that the reader of that name lost.
     pub(super) fn lost_by(&self, name: &str) -> u64 {
         self.loss_of(name).map_or(0, |loss| loss.told())
@@ -282,15 +373,27 @@ impl Tracks {
     /// All places, if something is not saved.
     pub(super) fn snapshot(&self) -> Option<Snapshot> {
         let mut state = self.lock();
-        let is_saved = |track: &Arc<Track>| track.saved.load(Ordering::Relaxed) == track.released();
-        if !state.is_changed && state.tracks.values().all(is_saved) {
+        if !state.is_changed && state.tracks.values().all(|track| track.is_saved()) {
             return None;
         }
         state.is_changed = false;
-        let tracks = state.tracks.values().map(|track| (Arc::clone(track), track.released()));
-        let unopened = state.unopened.iter().map(|(name, at)| (name.clone(), *at));
-        let (tracks, unopened, lost) = (tracks.collect(), unopened.collect(), state.lost.clone());
+        let mut lost = state.lost.clone();
+        let see = |track: &Arc<Track>| {
+            let (released, done) = (track.released(), track.done.load(Ordering::Acquire));
+            for owed in track.owes() {
+                track.loss(owed).add_to(lost.entry(track.name.clone()).or_default());
+            }
+            Seen { track: Arc::clone(track), released, done }
+        };
+        let tracks = state.tracks.values().map(see).collect();
+        let unopened = state.unopened.iter().map(|(name, at)| (name.clone(), *at)).collect();
         Some(Snapshot { tracks, unopened, lost })
+    }
+
+    /// Whether a start would find that nobody has anything to do with frames up to a sequence, and what was lost.
+    pub(super) fn is_saved_through(&self, sequence: u64) -> bool {
+        let state = self.lock();
+        !state.is_changed && state.tracks.values().all(|track| track.is_saved_through(sequence))
     }
 
     /// What a snapshot holds is saved, or could not be.
@@ -299,8 +402,9 @@ impl Tracks {
             self.lock().is_changed = true;
             return;
         }
-        for (track, released) in &snapshot.tracks {
+        for Seen { track, released, done } in &snapshot.tracks {
             track.saved.store(*released, Ordering::Relaxed);
+            track.done_saved.store(*done, Ordering::Relaxed);
         }
     }
 
@@ -336,6 +440,7 @@ impl Tracks {
     pub(super) fn drop_until(&self, last: u64) -> Vec<(String, u64)> {
         let mut losses = Vec::new();
         let mut state = self.lock();
+        state.gone = state.gone.max(last);
         for track in state.tracks.values().filter(|track| !track.holds()) {
             let before = track.released.fetch_max(last, Ordering::AcqRel);
             if before >= last {
@@ -345,17 +450,16 @@ impl Tracks {
             let position = track.position.load(Ordering::Relaxed).clamp(before + 1, last + 1);
             let read = if is_reading { position - 1 } else { before };
             if read > before {
-                let mut owed = track.owed.lock().unwrap_or_else(PoisonError::into_inner);
-                owed.push((before + 1, read));
+                track.owed().push((before + 1, read));
             }
             if read < last {
-                losses.push((track.name.clone(), (read + 1, last)));
+                losses.push((track.name.clone(), track.loss((read + 1, last))));
             }
         }
-        for (name, range) in &losses {
-            state.lose(name, *range);
+        for (name, lost) in &losses {
+            state.lose(name, *lost);
         }
-        losses.into_iter().map(|(name, (first, last))| (name, last + 1 - first)).collect()
+        losses.into_iter().map(|(name, lost)| (name, lost.frames())).collect()
     }
 }
 
