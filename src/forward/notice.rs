@@ -82,9 +82,17 @@ impl Notices {
         &self.clock
     }
 
-    /// So many frames were lost: to `drop-oldest`, or because they waited when it was disabled.
-    pub(super) async fn dropped(&self, lane: &State, frames: u64) -> Result<(), SpoolError> {
-        self.append(DROPPED, lane, format!(",\"frames\":{frames}}}").as_bytes()).await
+    /// So many frames were lost since that was told last, and so many in all: to `drop-oldest`, or because they waited
+    /// when it was disabled. What a kill made forgotten that it was told is told again: who adds them up looks at the
+    /// total.
+    pub(super) async fn dropped(
+        &self,
+        lane: &State,
+        frames: u64,
+        total: u64,
+    ) -> Result<(), SpoolError> {
+        let rest = format!(",\"frames\":{frames},\"total\":{total}}}");
+        self.append(DROPPED, lane, rest.as_bytes()).await
     }
 
     /// An event lies parked. Whatever becomes of this notice, the event is in the list.

@@ -1,5 +1,6 @@
 //! Looks at all lanes once a second, also at those that wait. In: how far each reader is behind. Out: gauges, and an
-//! event when a lane has lost frames, at most one a minute for each; and one for each damaged range of the spool.
+//! event when a lane has lost frames, at most one a minute for each, what a stop left untold, too; and one for each
+//! damaged range of the spool.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,18 +22,6 @@ use crate::telemetry::forward::Together;
 /// Between two events about the losses of one lane.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// What was told of one lane's losses.
-struct Told {
-    frames: u64,
-    next: Instant,
-}
-
-impl Told {
-    fn new(frames: u64) -> Self {
-        Self { frames, next: Instant::now() }
-    }
-}
-
 /// Runs until the lanes are told to stop.
 pub(super) async fn run(
     states: Vec<Arc<State>>,
@@ -42,10 +31,8 @@ pub(super) async fn run(
     tempo: Tempo,
     mut signal: Receiver<Signal>,
 ) {
-    // What was lost before was told before.
-    let lost = spool.lost();
-    let mut told: HashMap<String, Told> =
-        lost.into_iter().map(|(track, frames)| (track, Told::new(frames))).collect();
+    // From when on the losses of each lane are told again.
+    let mut pauses = HashMap::new();
     let mut ticks = interval(tempo.watch);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -68,25 +55,27 @@ pub(super) async fn run(
                 together.add((lag.frames, lag.age, lag.dropped), parked, failing);
             }
             if lag.dropped > 0 {
-                let told = told.entry(state.track.clone()).or_insert_with(|| Told::new(0));
-                tell(state, told, lag, &notices).await;
+                let until = pauses.entry(state.track.clone()).or_insert_with(Instant::now);
+                tell(state, until, lag, (&spool, &notices)).await;
             }
         }
         posts.facts().all(&together);
-        told.retain(|track, _| lags.lost().contains_key(track));
+        pauses.retain(|track, _| lags.lost().contains_key(track));
     }
 }
 
-/// Appends an event about new losses; while the spool takes none, they are told later, all together.
-async fn tell(state: &State, told: &mut Told, lag: Lag, notices: &Notices) {
-    let frames = lag.dropped - told.frames.min(lag.dropped);
-    if frames == 0 || Instant::now() < told.next {
+/// Appends an event about losses that were not told, also of before the last start; while the spool takes none, they are
+/// told later, all together.
+async fn tell(state: &State, until: &mut Instant, lag: Lag, (spool, notices): (&Spool, &Notices)) {
+    let total = lag.dropped;
+    let frames = total.saturating_sub(spool.losses_told(&state.track));
+    if frames == 0 || Instant::now() < *until {
         return;
     }
-    match notices.dropped(state, frames).await {
+    match notices.dropped(state, frames, total).await {
         Ok(()) => {
-            told.frames = lag.dropped;
-            told.next = Instant::now() + PAUSE;
+            spool.tell_losses(&state.track, total);
+            *until = Instant::now() + PAUSE;
         }
         Err(fault) => {
             let destination = &state.name;

@@ -44,6 +44,12 @@ impl Done {
 /// By sequence.
 pub(in crate::forward) type Holes = BTreeMap<u64, Done>;
 
+/// Frames of which nothing is left, in order.
+pub(super) fn whole(holes: &Holes) -> Vec<u64> {
+    let whole = holes.iter().filter(|(_, done)| done.events.is_none());
+    whole.map(|(sequence, _)| *sequence).collect()
+}
+
 /// A lane's cursor with what is done beyond it.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {

@@ -220,7 +220,7 @@ impl Lane {
             // What was acknowledged and is not confirmed is not to be read again.
             if self.tail.is_empty() {
                 self.window.put_down();
-                self.source.rewind();
+                self.rewind();
                 self.source.rest();
                 self.hand.drop_all();
                 self.open_hand().await;

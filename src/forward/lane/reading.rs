@@ -6,6 +6,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::ahead::{Holes, whole};
 use super::rules::wants;
 use super::source::Most;
 use super::{Lane, Stopped, unless_stopped};
@@ -135,15 +136,26 @@ impl Lane {
     /// shelf.
     pub(super) fn go_back(&mut self, load: &Load) {
         self.window.go_back(load);
-        self.source.rewind();
+        self.rewind();
         self.hand.drop_all();
     }
 
     /// Everything behind the cursor goes out again.
     pub(super) fn begin_again(&mut self) {
         self.window.forget();
-        self.source.rewind();
+        self.rewind();
         self.hand.drop_all();
+    }
+
+    /// Frames are read again from the cursor on; those that went from the disk meanwhile are lost, but what is done with.
+    pub(super) fn rewind(&mut self) {
+        self.note_ahead(&self.window.holes());
+        self.source.rewind();
+    }
+
+    /// The spool hears what is done with beyond the cursor. Of a destination that is asked what it keeps, nothing is.
+    fn note_ahead(&mut self, holes: &Holes) {
+        self.source.set_ahead(if self.confirms { Vec::new() } else { whole(holes) });
     }
 
     /// Learns what was done with beyond the cursor, and keeps it again: a kill may come before there is more.
@@ -169,6 +181,7 @@ impl Lane {
     pub(super) async fn keep_holes(&mut self) {
         self.holes_kept = Instant::now();
         let holes = self.window.holes();
+        self.note_ahead(&holes);
         if holes.is_empty() || self.confirms {
             return;
         }

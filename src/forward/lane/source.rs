@@ -248,6 +248,14 @@ impl Source {
         }
     }
 
+    /// Frames beyond the place that are done with, in order: they are not lost, should they go.
+    pub(super) fn set_ahead(&mut self, frames: Vec<u64>) {
+        match self {
+            Self::Own(reader) => reader.set_ahead(frames),
+            Self::Woken(woken) => woken.spool.set_ahead(&track_of(woken.sleeper.record), frames),
+        }
+    }
+
     /// Goes back to the first frame that is not done with.
     pub(super) fn rewind(&mut self) {
         if let Some(reader) = self.reader() {
