@@ -29,6 +29,7 @@ mod sight;
 mod start;
 #[cfg(test)]
 pub(crate) mod still;
+mod track;
 mod tracks;
 mod watch;
 mod writer;
@@ -42,7 +43,7 @@ use bytes::Bytes;
 
 use self::open::{Ground, Running};
 use self::seals::Seals;
-use self::tracks::Track;
+use self::track::Track;
 use crate::clock::{Clock, Time};
 use crate::event::Event;
 use crate::id::Uuid;

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::shared::Shared;
 use super::sight::{Interest, Sight};
-use super::tracks::Track;
+use super::track::Track;
 use super::{Kept, Lag, SpoolError};
 use crate::clock::Time;
 use crate::journal::{DiskFile, HEADER_BYTES, Header, Mode, Segment, Step, Walk};

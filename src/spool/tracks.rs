@@ -3,140 +3,17 @@
 //! the process, unless it is forgotten.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::OnFull;
 use super::cursor::{Losses, Places};
 use super::losses::Loss;
+use super::track::{Lost, Track};
 
 /// After start-up, places whose readers are not there yet hold this long: lanes open one after the other.
 const GRACE: Duration = Duration::from_mins(1);
-
-/// One reader.
-#[derive(Debug)]
-pub(super) struct Track {
-    /// Its name.
-    pub(super) name: String,
-    /// What it does when the spool is full.
-    holds: AtomicBool,
-    /// Everything up to and with this sequence is done with.
-    pub(super) released: AtomicU64,
-    /// The next sequence it will read.
-    pub(super) position: AtomicU64,
-    /// What was saved of it.
-    saved: AtomicU64,
-    /// Everything up to and with this sequence was let go by the reader itself.
-    done: AtomicU64,
-    /// What of that was saved.
-    done_saved: AtomicU64,
-    /// Ranges that went from the disk while they were read and not done with: whoever has them may yet be done. Saved
-    /// as lost, since a kill would make them so.
-    owed: Mutex<Vec<(u64, u64)>>,
-    /// Frames that are done with beyond the place, in order, as far as the reader has told.
-    ahead: Mutex<Vec<u64>>,
-}
-
-impl Track {
-    /// A reader that has released everything up to `released`.
-    pub(super) fn new(name: &str, on_full: OnFull, released: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            holds: AtomicBool::new(on_full == OnFull::Hold),
-            released: AtomicU64::new(released),
-            position: AtomicU64::new(released + 1),
-            saved: AtomicU64::new(u64::MAX),
-            done: AtomicU64::new(released),
-            done_saved: AtomicU64::new(released),
-            owed: Mutex::default(),
-            ahead: Mutex::default(),
-        }
-    }
-
-    fn owed(&self) -> MutexGuard<'_, Vec<(u64, u64)>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is owed and not done with by now.
-    fn owes(&self) -> Vec<(u64, u64)> {
-        let done = self.done.load(Ordering::Acquire);
-        let mut owed = self.owed();
-        owed.retain(|(_, last)| *last > done);
-        owed.iter().map(|(first, last)| ((*first).max(done + 1), *last)).collect()
-    }
-
-    /// Frames that are done with beyond the place, in order.
-    pub(super) fn set_ahead(&self, frames: Vec<u64>) {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = frames;
-    }
-
-    /// How many frames of a range are done with, though the place is before them.
-    fn ahead_in(&self, (first, last): (u64, u64)) -> u64 {
-        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = ahead.partition_point(|frame| *frame < first);
-        (ahead.partition_point(|frame| *frame <= last) - from) as u64
-    }
-
-    /// What became of a range that this reader will not be given.
-    fn loss(&self, (first, last): (u64, u64)) -> Lost {
-        Lost { first, last, others: self.ahead_in((first, last)) }
-    }
-
-    /// Whether what was saved of it is still so.
-    fn is_saved(&self) -> bool {
-        let is_owed_saved =
-            || self.done_saved.load(Ordering::Relaxed) == self.done.load(Ordering::Acquire);
-        self.saved.load(Ordering::Relaxed) == self.released()
-            && (is_owed_saved() || self.owed().is_empty())
-    }
-
-    /// Whether what was saved of it is done with everything up to a sequence.
-    fn is_saved_through(&self, sequence: u64) -> bool {
-        let saved = self.saved.load(Ordering::Relaxed);
-        saved != u64::MAX && saved >= sequence
-    }
-
-    /// Everything up to and with a sequence is done with.
-    pub(super) fn release(&self, sequence: u64) {
-        self.released.fetch_max(sequence, Ordering::AcqRel);
-        self.done.fetch_max(sequence, Ordering::AcqRel);
-    }
-
-    /// What it does from now on when the spool is full.
-    fn set(&self, on_full: OnFull) {
-        self.holds.store(on_full == OnFull::Hold, Ordering::Relaxed);
-    }
-
-    fn holds(&self) -> bool {
-        self.holds.load(Ordering::Relaxed)
-    }
-
-    /// Everything up to and with this sequence is done with.
-    pub(super) fn released(&self) -> u64 {
-        self.released.load(Ordering::Acquire)
-    }
-}
-
-/// Frames that a reader will not be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lost {
-    first: u64,
-    last: u64,
-    /// Those among them that it is done with all the same.
-    others: u64,
-}
-
-impl Lost {
-    fn frames(self) -> u64 {
-        self.last + 1 - self.first - self.others
-    }
-
-    fn add_to(self, loss: &mut Loss) {
-        loss.add(self.first, self.last);
-        loss.set_apart(self.others);
-    }
-}
 
 /// How far retention may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
