@@ -388,6 +388,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_while_it_goes_is_saved_as_lost_until_it_is_done_with() {
+        let tracks = Tracks::new(Places::new(), Losses::new());
+        let track = open(&tracks, "lossy", OnFull::DropOldest, 0);
+        tracks.join(&track);
+        track.position.store(11, Ordering::Relaxed);
+        let saved = || {
+            let snapshot = tracks.snapshot()?;
+            tracks.settle(&snapshot, true);
+            Some(snapshot.lost().get("lossy").map(|loss| (loss.told(), loss.to_string())))
+        };
+        saved();
+        tracks.drop_until(10);
+        assert!(!tracks.is_saved_through(10));
+        assert_eq!(saved(), Some(Some((10, "10,1-10".into()))));
+        assert!(tracks.is_saved_through(10));
+        assert_eq!(saved(), None);
+        track.release(4);
+        // Two of them went out of their order.
+        track.set_ahead(vec![2, 6, 9, 13]);
+        assert_eq!(saved(), Some(Some((4, "6,0-2,5-10".into()))));
+        assert_eq!(tracks.lost_by("lossy"), 0);
+        track.release(10);
+        assert_eq!((saved(), saved()), (Some(None), None), "all came to its end");
+        tracks.drop_until(20);
+        assert_eq!(saved(), Some(Some((9, "10,0-1,11-20".into()))));
+    }
+
+    #[test]
+    fn what_a_place_says_that_is_no_longer_kept_is_lost() {
+        let tracks = Tracks::new([("late".to_owned(), 2), ("even".to_owned(), 9)].into(), lossy(5));
+        let at =
+            |name| tracks.open(name, OnFull::Hold, |saved| saved.unwrap_or(9).max(9)).0.released();
+        assert_eq!(["late", "even", "new"].map(at), [9, 9, 9]);
+        assert_eq!(["late", "even", "new"].map(|name| tracks.lost_by(name)), [7, 0, 0]);
+        let late = Tracks::new([("late".to_owned(), 2)].into(), Losses::new());
+        late.drop_until(12);
+        open(&late, "late", OnFull::Hold, 0);
+        open(&late, "new", OnFull::Hold, 0);
+        assert_eq!(["late", "new"].map(|name| late.lost_by(name)), [10, 0]);
+    }
+
+    #[test]
     fn who_is_let_go_of_loses_what_waited_for_it() {
         let tracks = Tracks::new([("late".to_owned(), 2)].into(), Losses::new());
         open(&tracks, "one", OnFull::Hold, 7);

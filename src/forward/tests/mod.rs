@@ -3,6 +3,7 @@
 mod egress;
 mod files;
 mod forms;
+mod losses;
 mod parking;
 mod patience;
 mod prefect;
@@ -68,6 +69,16 @@ impl House {
     fn with(options: Options) -> Self {
         let folder = Folder::new();
         let clock = Arc::new(Clock::fixed(Time::from_micros(1_000_000)));
+        let data = folder.path().join("data");
+        let opened = Spool::open(&data, options, &clock, &Telemetry::new());
+        let (spool, _) = opened.expect("a spool");
+        let shelf = Shelf::open(&data).expect("a shelf");
+        Self { folder, spool, shelf, clock }
+    }
+
+    /// The same folder after the spool was closed, or copied from one that was not.
+    fn reopened(self, options: Options) -> Self {
+        let Self { folder, clock, .. } = self;
         let data = folder.path().join("data");
         let opened = Spool::open(&data, options, &clock, &Telemetry::new());
         let (spool, _) = opened.expect("a spool");

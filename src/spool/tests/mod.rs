@@ -2,6 +2,7 @@
 
 mod faults;
 mod late;
+mod losses;
 mod once;
 mod real;
 mod seals;
