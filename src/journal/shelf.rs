@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::BLOCK_BYTES;
 use super::buffer::Buffer;
 use super::disk::{Disk, Mode};
-use super::segment::Segment;
+use super::segment::{Head, Segment};
 
 /// Endings of spare files: all zero, used before, and not yet filled.
 const ZERO: &str = ".zero";
@@ -93,6 +93,16 @@ impl Shelf {
         let segments = self.segments();
         let first = segments.iter().find(|segment| segment.last() >= segment.head.base);
         first.map(|segment| segment.head.base)
+    }
+
+    /// Ranges of sequences before segments that never were of a frame that anybody was told of.
+    #[must_use]
+    pub fn unused(&self) -> Vec<(u64, u64)> {
+        let unused = |segment: &Arc<Segment>| {
+            let Head { base, after, .. } = segment.head;
+            (after < base - 1).then(|| (after + 1, base - 1))
+        };
+        self.segments().iter().filter_map(unused).collect()
     }
 
     /// The newest segment.

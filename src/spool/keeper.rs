@@ -255,10 +255,12 @@ impl<'a> Keeper<'a> {
     fn retire_all(&mut self, going: &[Going]) {
         let shared = self.shared;
         let Some(last) = going.last().map(|going| going.segment.last()) else { return };
-        for (reader, frames) in shared.tracks.drop_until(last) {
+        shared.tracks.note_unused(shared.shelf.unused());
+        shared.tracks.drop_until(last);
+        let is_saved = shared.tracks.is_saved_through(last) || self.save_cursors();
+        for (reader, frames) in shared.tracks.settle_drop() {
             shared.tell_lost(&reader, frames);
         }
-        let is_saved = shared.tracks.is_saved_through(last) || self.save_cursors();
         for Going { segment, is_tight, may_recycle } in going {
             if !is_saved && !is_tight {
                 return;

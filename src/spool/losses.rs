@@ -138,8 +138,7 @@ impl Spool {
     /// As many of the frames that the reader of that name lost were told, also before the last start.
     #[must_use]
     pub fn losses_told(&self, name: &str) -> u64 {
-        let loss = self.running.shared.tracks.loss_of(name);
-        loss.map_or(0, |loss| loss.said())
+        self.running.shared.tracks.said(name)
     }
 
     /// As many are told by now. That is durable with the places of all readers, about 100 ms later.

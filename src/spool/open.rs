@@ -176,6 +176,8 @@ pub(super) fn prepare(
     log(&folder, &report, mode);
     let shelf = Arc::new(shelf);
     let pool = Arc::new(Pool::default());
+    let tracks = Tracks::new(saved.places, saved.lost);
+    tracks.note_unused(shelf.unused());
     let start = Start { mode, last, first_bytes: bounds.first_bytes, chance };
     let journal = Journal::new(Arc::clone(&disk), &folder, Arc::clone(&shelf), start);
     let refusals = Refusals::open(&*disk, &folder);
@@ -199,7 +201,7 @@ pub(super) fn prepare(
         shelf,
         has_lost_places: saved.is_bad,
         saving: Mutex::new(saved.singles),
-        tracks: Tracks::new(saved.places, saved.lost),
+        tracks,
         news: Notify::new(),
         bell: Bell::default(),
         watch_bell: Bell::default(),

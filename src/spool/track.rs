@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::OnFull;
-use super::losses::Loss;
+use super::cursor::Losses;
 
 /// One reader.
 #[derive(Debug)]
@@ -65,15 +65,10 @@ impl Track {
     }
 
     /// How many frames of a range are done with, though the place is before them.
-    fn ahead_in(&self, (first, last): (u64, u64)) -> u64 {
+    pub(super) fn ahead_in(&self, (first, last): (u64, u64)) -> u64 {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         let from = ahead.partition_point(|frame| *frame < first);
         (ahead.partition_point(|frame| *frame <= last) - from) as u64
-    }
-
-    /// What became of a range that this reader will not be given.
-    pub(super) fn loss(&self, (first, last): (u64, u64)) -> Lost {
-        Lost { first, last, others: self.ahead_in((first, last)) }
     }
 
     /// Whether what was saved of it is still so.
@@ -116,17 +111,76 @@ impl Track {
 pub(super) struct Lost {
     pub(super) first: u64,
     pub(super) last: u64,
-    /// Those among them that it is done with all the same.
+    /// Sequences among them that it is done with all the same, or that no frame ever had.
     pub(super) others: u64,
 }
 
 impl Lost {
     pub(super) fn frames(self) -> u64 {
-        self.last + 1 - self.first - self.others
+        (self.last + 1 - self.first).saturating_sub(self.others)
     }
 
-    pub(super) fn add_to(self, loss: &mut Loss) {
-        loss.add(self.first, self.last);
-        loss.set_apart(self.others);
+    /// Adds them to what the reader of that name has lost.
+    pub(super) fn add_to(&self, losses: &mut Losses, name: &str) {
+        if self.frames() > 0 {
+            let loss = losses.entry(name.to_owned()).or_default();
+            loss.add(self.first, self.last);
+            loss.set_apart(self.others);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::cursor::Places;
+    use crate::spool::tracks::Tracks;
+
+    #[test]
+    fn what_is_read_while_it_goes_is_saved_as_lost_until_it_is_done_with() {
+        let tracks = Tracks::new(Places::new(), Losses::new());
+        let track = tracks.open("lossy", OnFull::DropOldest, |_| 0).0;
+        tracks.join(&track);
+        track.position.store(11, Ordering::Relaxed);
+        let saved = || {
+            let snapshot = tracks.snapshot()?;
+            tracks.settle(&snapshot, true);
+            Some(snapshot.lost().get("lossy").map(|loss| (loss.told(), loss.to_string())))
+        };
+        saved();
+        tracks.drop_until(10);
+        assert!(!tracks.is_saved_through(10));
+        assert_eq!(saved(), Some(Some((10, "10,1-10".into()))));
+        assert!(tracks.is_saved_through(10));
+        assert_eq!(saved(), None);
+        track.release(4);
+        // Two of them went out of their order.
+        track.set_ahead(vec![2, 6, 9, 13]);
+        assert_eq!(saved(), Some(Some((4, "6,0-2,5-10".into()))));
+        assert_eq!(tracks.lost_by("lossy"), 0);
+        track.release(10);
+        assert_eq!((saved(), saved()), (Some(None), None), "all came to its end");
+        tracks.drop_until(20);
+        assert_eq!(saved(), Some(Some((9, "10,0-1,11-20".into()))));
+        assert_eq!(tracks.lost_by("lossy"), 0, "not before it is saved");
+        assert_eq!(tracks.settle_drop(), [("lossy".to_owned(), 9)]);
+        assert_eq!((tracks.lost_by("lossy"), saved()), (9, None));
+    }
+
+    #[test]
+    fn what_a_place_says_that_is_no_longer_kept_is_lost() {
+        let tracks =
+            Tracks::new([("late".to_owned(), 2), ("even".to_owned(), 9)].into(), Losses::new());
+        let at =
+            |name| tracks.open(name, OnFull::Hold, |saved| saved.unwrap_or(9).max(9)).0.released();
+        assert_eq!(["late", "even", "new"].map(at), [9, 9, 9]);
+        assert_eq!(["late", "even", "new"].map(|name| tracks.lost_by(name)), [7, 0, 0]);
+        let late = Tracks::new([("late".to_owned(), 2)].into(), Losses::new());
+        late.drop_until(12);
+        // Two of them never were.
+        late.note_unused(vec![(1, 3), (12, 13)]);
+        late.open("late", OnFull::Hold, |saved| saved.unwrap_or(0));
+        late.open("new", OnFull::Hold, |saved| saved.unwrap_or(0));
+        assert_eq!(["late", "new"].map(|name| late.lost_by(name)), [8, 0]);
     }
 }

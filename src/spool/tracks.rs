@@ -15,6 +15,9 @@ use super::track::{Lost, Track};
 /// After start-up, places whose readers are not there yet hold this long: lanes open one after the other.
 const GRACE: Duration = Duration::from_mins(1);
 
+/// Most ranges of sequences without a frame that are remembered: one for each batch that failed.
+const UNUSED_MAX: usize = 64;
+
 /// How far retention may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Holds {
@@ -33,16 +36,27 @@ struct State {
     unopened: Places,
     /// What readers lost, also those that have no place now.
     lost: Losses,
+    /// What they are about to lose, by their names.
+    going: Vec<(String, Lost)>,
     /// Frames up to here are gone, or about to go.
     gone: u64,
+    /// Ranges of sequences that no frame has that anybody was told of, in order; the newest.
+    unused: Vec<(u64, u64)>,
     /// Something was opened, forgotten, lost or told that is not saved.
     is_changed: bool,
 }
 
 impl State {
     fn lose(&mut self, name: &str, lost: Lost) {
-        lost.add_to(self.lost.entry(name.to_owned()).or_default());
+        lost.add_to(&mut self.lost, name);
         self.is_changed = true;
+    }
+
+    /// A range that nobody will be given any more who stands before it; so many of it were done with all the same.
+    fn gone(&self, (first, last): (u64, u64), ahead: u64) -> Lost {
+        let unused = self.unused.iter().map(|(start, end)| (*start.max(&first), *end.min(&last)));
+        let unused: u64 = unused.map(|(start, end)| (end + 1).saturating_sub(start)).sum();
+        Lost { first, last, others: ahead + unused }
     }
 }
 
@@ -110,7 +124,8 @@ impl Tracks {
         let saved = state.unopened.remove(name);
         let released = start(saved).max(state.gone);
         if let Some(saved) = saved.filter(|saved| *saved < released) {
-            state.lose(name, Lost { first: saved + 1, last: released, others: 0 });
+            let lost = state.gone((saved + 1, released), 0);
+            state.lose(name, lost);
         }
         let track = Arc::new(Track::new(name, on_full, released));
         state.tracks.insert(name.to_owned(), Arc::clone(&track));
@@ -141,7 +156,8 @@ impl Tracks {
         let owed = track.owes();
         track.owed().clear();
         let mut frames = 0;
-        for lost in owed.into_iter().map(|range| track.loss(range)) {
+        for range in owed {
+            let lost = state.gone(range, track.ahead_in(range));
             frames += lost.frames();
             state.lose(&track.name, lost);
         }
@@ -211,12 +227,26 @@ impl Tracks {
 
     /// Frames that the reader of that name lost.
     pub(super) fn lost_by(&self, name: &str) -> u64 {
-        self.loss_of(name).map_or(0, |loss| loss.told())
+        self.lock().lost.get(name).map_or(0, Loss::told)
     }
 
-    /// What the reader of that name lost, if it did.
+    /// As many of them are told by now.
+    pub(super) fn said(&self, name: &str) -> u64 {
+        self.lock().lost.get(name).map_or(0, Loss::said)
+    }
+
+    /// What the reader of that name lost or is about to, if it did.
     pub(super) fn loss_of(&self, name: &str) -> Option<Loss> {
-        self.lock().lost.get(name).cloned()
+        let state = self.lock();
+        let mut losses: Losses = state
+            .lost
+            .get_key_value(name)
+            .into_iter()
+            .map(|(name, loss)| (name.clone(), loss.clone()))
+            .collect();
+        let going = state.going.iter().filter(|(other, _)| other == name);
+        going.for_each(|(name, lost)| lost.add_to(&mut losses, name));
+        losses.remove(name)
     }
 
     /// The reader of that name, if it was opened.
@@ -255,10 +285,11 @@ impl Tracks {
         }
         state.is_changed = false;
         let mut lost = state.lost.clone();
+        state.going.iter().for_each(|(name, going)| going.add_to(&mut lost, name));
         let see = |track: &Arc<Track>| {
             let (released, done) = (track.released(), track.done.load(Ordering::Acquire));
             for owed in track.owes() {
-                track.loss(owed).add_to(lost.entry(track.name.clone()).or_default());
+                state.gone(owed, track.ahead_in(owed)).add_to(&mut lost, &track.name);
             }
             Seen { track: Arc::clone(track), released, done }
         };
@@ -312,10 +343,21 @@ impl Tracks {
         (frames > 0).then(|| (slowest.name.clone(), frames))
     }
 
-    /// Frames up to `last` are about to go: who has not read them loses them. Returns how many each lost. What was read
-    /// and not released counts once that is forgotten, see [`Tracks::forget_read`].
-    pub(super) fn drop_until(&self, last: u64) -> Vec<(String, u64)> {
-        let mut losses = Vec::new();
+    /// No frame has, or ever had, these sequences that anybody was told of.
+    pub(super) fn note_unused(&self, ranges: Vec<(u64, u64)>) {
+        let mut state = self.lock();
+        state.unused.extend(ranges);
+        state.unused.sort_unstable();
+        state.unused.dedup();
+        let over = state.unused.len().saturating_sub(UNUSED_MAX);
+        state.unused.drain(..over);
+    }
+
+    /// Frames up to `last` are about to go: who has not read them loses them. Saved as that from now on, and counted once
+    /// that is done: see [`Tracks::settle_drop`]. What was read and not released counts once it is forgotten, see
+    /// [`Tracks::forget_read`].
+    pub(super) fn drop_until(&self, last: u64) {
+        let mut going = Vec::new();
         let mut state = self.lock();
         state.gone = state.gone.max(last);
         for track in state.tracks.values().filter(|track| !track.holds()) {
@@ -330,13 +372,23 @@ impl Tracks {
                 track.owed().push((before + 1, read));
             }
             if read < last {
-                losses.push((track.name.clone(), track.loss((read + 1, last))));
+                let range = (read + 1, last);
+                going.push((track.name.clone(), state.gone(range, track.ahead_in(range))));
             }
         }
-        for (name, lost) in &losses {
-            state.lose(name, *lost);
+        state.is_changed |= !going.is_empty();
+        state.going.append(&mut going);
+    }
+
+    /// What is about to go counts as lost. Returns how many frames each lost.
+    pub(super) fn settle_drop(&self) -> Vec<(String, u64)> {
+        let mut state = self.lock();
+        let going = std::mem::take(&mut state.going);
+        for (name, lost) in &going {
+            lost.add_to(&mut state.lost, name);
         }
-        losses.into_iter().map(|(name, lost)| (name, lost.frames())).collect()
+        let losses = going.into_iter().map(|(name, lost)| (name, lost.frames()));
+        losses.filter(|(_, frames)| *frames > 0).collect()
     }
 }
 
@@ -346,6 +398,11 @@ mod tests {
 
     fn open(tracks: &Tracks, name: &str, on_full: OnFull, released: u64) -> Arc<Track> {
         tracks.open(name, on_full, |saved| saved.unwrap_or(released)).0
+    }
+
+    fn drop_until(tracks: &Tracks, last: u64) -> Vec<(String, u64)> {
+        tracks.drop_until(last);
+        tracks.settle_drop()
     }
 
     fn lossy(frames: u64) -> Losses {
@@ -359,7 +416,7 @@ mod tests {
         open(&tracks, "late", OnFull::Hold, 9).released.store(40, Ordering::Relaxed);
         let lossy = open(&tracks, "lossy", OnFull::DropOldest, 10);
         assert_eq!(tracks.holds(100), Holds { all: 10, holding: 40 });
-        assert_eq!(tracks.drop_until(30), [("lossy".to_owned(), 20)]);
+        assert_eq!(drop_until(&tracks, 30), [("lossy".to_owned(), 20)]);
         assert_eq!((lossy.released(), tracks.lost_by("lossy")), (30, 25));
         let snapshot = tracks.snapshot().expect("news");
         assert_eq!(snapshot.lost()["lossy"].to_string(), "25,11-30");
@@ -373,60 +430,18 @@ mod tests {
         let track = open(&tracks, "lossy", OnFull::DropOldest, 0);
         tracks.join(&track);
         track.position.store(11, Ordering::Relaxed);
-        assert_eq!(tracks.drop_until(10), []);
-        assert_eq!(tracks.drop_until(20), [("lossy".to_owned(), 10)]);
+        assert_eq!(drop_until(&tracks, 10), []);
+        assert_eq!(drop_until(&tracks, 20), [("lossy".to_owned(), 10)]);
         track.release(4);
         assert_eq!((track.released(), tracks.lost_by("lossy")), (20, 10));
         assert_eq!(tracks.forget_read(&track), 6, "4 were delivered");
         assert_eq!(tracks.forget_read(&track), 0, "once");
         assert_eq!(tracks.lost_by("lossy"), 16);
         track.position.store(31, Ordering::Relaxed);
-        assert_eq!(tracks.drop_until(30), []);
+        assert_eq!(drop_until(&tracks, 30), []);
         track.release(30);
         assert_eq!(tracks.forget_read(&track), 0);
         assert_eq!(tracks.lost_by("lossy"), 16);
-    }
-
-    #[test]
-    fn what_is_read_while_it_goes_is_saved_as_lost_until_it_is_done_with() {
-        let tracks = Tracks::new(Places::new(), Losses::new());
-        let track = open(&tracks, "lossy", OnFull::DropOldest, 0);
-        tracks.join(&track);
-        track.position.store(11, Ordering::Relaxed);
-        let saved = || {
-            let snapshot = tracks.snapshot()?;
-            tracks.settle(&snapshot, true);
-            Some(snapshot.lost().get("lossy").map(|loss| (loss.told(), loss.to_string())))
-        };
-        saved();
-        tracks.drop_until(10);
-        assert!(!tracks.is_saved_through(10));
-        assert_eq!(saved(), Some(Some((10, "10,1-10".into()))));
-        assert!(tracks.is_saved_through(10));
-        assert_eq!(saved(), None);
-        track.release(4);
-        // Two of them went out of their order.
-        track.set_ahead(vec![2, 6, 9, 13]);
-        assert_eq!(saved(), Some(Some((4, "6,0-2,5-10".into()))));
-        assert_eq!(tracks.lost_by("lossy"), 0);
-        track.release(10);
-        assert_eq!((saved(), saved()), (Some(None), None), "all came to its end");
-        tracks.drop_until(20);
-        assert_eq!(saved(), Some(Some((9, "10,0-1,11-20".into()))));
-    }
-
-    #[test]
-    fn what_a_place_says_that_is_no_longer_kept_is_lost() {
-        let tracks = Tracks::new([("late".to_owned(), 2), ("even".to_owned(), 9)].into(), lossy(5));
-        let at =
-            |name| tracks.open(name, OnFull::Hold, |saved| saved.unwrap_or(9).max(9)).0.released();
-        assert_eq!(["late", "even", "new"].map(at), [9, 9, 9]);
-        assert_eq!(["late", "even", "new"].map(|name| tracks.lost_by(name)), [7, 0, 0]);
-        let late = Tracks::new([("late".to_owned(), 2)].into(), Losses::new());
-        late.drop_until(12);
-        open(&late, "late", OnFull::Hold, 0);
-        open(&late, "new", OnFull::Hold, 0);
-        assert_eq!(["late", "new"].map(|name| late.lost_by(name)), [10, 0]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ struct Course {
     late: Vec<(Instant, u64)>,
     /// Of those, what may not be known of when the power went: may count as lost.
     unsure: BTreeSet<u64>,
+    /// What the spool said while there was power.
+    lost: u64,
     number: u64,
 }
 
@@ -52,9 +54,11 @@ impl Course {
         let mut reader = spool.reader(NAME, OnFull::DropOldest).expect("a reader");
         self.given.clear();
         for _ in 0..120 {
+            let lost = spool.lost_by(NAME);
             if is_gone() {
                 return;
             }
+            self.lost = lost;
             for _ in 0..chance.u8(0..6) {
                 self.number += 1;
                 match spool.append(frame(self.number, 20_000)).await {
@@ -120,6 +124,8 @@ impl Course {
         for place in read.filter(|place| is_exact && !self.unsure.contains(place)) {
             assert_ne!(spool.fate(NAME, *place), Fate::Lost, "seed {seed}: {place}");
         }
+        let before = std::mem::replace(&mut self.lost, lost);
+        assert!(lost >= before, "seed {seed}: {before} were lost, now {lost}");
         lost
     }
 }
@@ -129,12 +135,9 @@ async fn lives(seed: u64, fails: bool) -> u64 {
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut disk = FaultDisk::new(seed);
     let mut course = Course::default();
-    let mut lost = 0;
     for _ in 0..LIVES {
         let (spool, hands) = open_still(&disk, &mut chance);
-        let now = course.check(&spool, !fails, seed).await;
-        assert!(now >= lost, "seed {seed}: {lost} were lost, now {now}");
-        lost = now;
+        course.check(&spool, !fails, seed).await;
         let at = chance.u64(0..500);
         disk.set(match fails {
             true => Plan { fail_at: Some(at), ..Plan::default() },
@@ -146,7 +149,6 @@ async fn lives(seed: u64, fails: bool) -> u64 {
             () = course.live(&spool, &mut chance, || !fails && disk.operations() > at) => {}
         }
         course.end();
-        lost = lost.max(spool.lost_by(NAME));
         disk = disk.after_crash();
     }
     let (spool, _hands) = open_still(&disk, &mut chance);
