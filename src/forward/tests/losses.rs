@@ -80,7 +80,7 @@ async fn what_a_stop_left_untold_is_told_after_it() {
         lose(&house, &lanes, dropped + 50).await;
         lanes.stop().await;
         house.spool.close();
-        house = house.reopened(tiny());
+        house = house.begun_again(tiny());
     }
     let lost = house.spool.lost().values().sum::<u64>();
     let lanes = house.lanes(&destinations(&house));
@@ -115,7 +115,7 @@ async fn who_adds_up_what_was_lost_misses_nothing_after_a_kill() {
     fs::remove_dir_all(&data).expect("it goes");
     fs::rename(&data_then, &data).expect("as it was");
     fs::rename(&out_then, &out).expect("as it was");
-    house = house.reopened(tiny());
+    house = house.begun_again(tiny());
     let lost = house.spool.lost().values().sum::<u64>();
     assert!(lost >= before, "{before} were lost, and {lost} after it");
     let lanes = house.lanes(&destinations(&house));

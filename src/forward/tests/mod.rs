@@ -77,13 +77,12 @@ impl House {
     }
 
     /// The same folder after the spool was closed, or copied from one that was not.
-    fn reopened(self, options: Options) -> Self {
+    fn begun_again(self, how: Options) -> Self {
         let Self { folder, clock, .. } = self;
         let data = folder.path().join("data");
-        let opened = Spool::open(&data, options, &clock, &Telemetry::new());
+        let opened = Spool::open(&data, how, &clock, &Telemetry::new());
         let (spool, _) = opened.expect("a spool");
-        let shelf = Shelf::open(&data).expect("a shelf");
-        Self { folder, spool, shelf, clock }
+        Self { shelf: Shelf::open(&data).expect("a shelf"), folder, spool, clock }
     }
 
     fn data(&self) -> PathBuf {

@@ -77,9 +77,9 @@ impl Course {
                 }
                 6..10 => {
                     let all: Vec<_> = self.given.iter().copied().collect();
-                    let Some(last) = chance.choice(&all).copied() else { continue };
-                    reader.release(last);
-                    let later = self.given.split_off(&(last + 1));
+                    let Some(place) = chance.choice(&all).copied() else { continue };
+                    reader.release(place);
+                    let later = self.given.split_off(&(place + 1));
                     let mut done = std::mem::replace(&mut self.given, later);
                     self.late.extend(done.iter().map(|place| (Instant::now(), *place)));
                     self.done.append(&mut done);
@@ -139,10 +139,8 @@ async fn lives(seed: u64, fails: bool) -> u64 {
         let (spool, hands) = open_still(&disk, &mut chance);
         course.check(&spool, !fails, seed).await;
         let at = chance.u64(0..500);
-        disk.set(match fails {
-            true => Plan { fail_at: Some(at), ..Plan::default() },
-            false => Plan { crash_at: Some(at), ..Plan::default() },
-        });
+        let (fail_at, crash_at) = if fails { (Some(at), None) } else { (None, Some(at)) };
+        disk.set(Plan { fail_at, crash_at, ..Plan::default() });
         let work = hands.work(|| Duration::from_millis(3));
         tokio::select! {
             () = work => unreachable!("it works until it is dropped"),

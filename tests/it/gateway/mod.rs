@@ -20,6 +20,7 @@ mod followers;
 mod hooks;
 mod incident_commands;
 mod life;
+mod lost;
 mod mended;
 mod migrated;
 mod named;
