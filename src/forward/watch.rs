@@ -64,8 +64,8 @@ pub(super) async fn run(
     }
 }
 
-/// Appends an event about losses that were not told, also of before the last start; while the spool takes none, they are
-/// told later, all together.
+/// Appends an event about losses that were not told, also of before the last start; while the spool takes none, they
+/// are told later, all together.
 async fn tell(state: &State, until: &mut Instant, lag: Lag, (spool, notices): (&Spool, &Notices)) {
     let total = lag.dropped;
     let frames = total.saturating_sub(spool.losses_told(&state.track));

@@ -109,7 +109,8 @@ impl Tracks {
     }
 
     /// The reader of that name and whether it is new. One that was not opened before stands where it was saved, as
-    /// `start` makes of it: what that passes over is lost to it. It does from now on what is said when the spool is full.
+    /// `start` makes of it: what that passes over is lost to it. It does from now on what is said when the spool is
+    /// full.
     pub(super) fn open(
         &self,
         name: &str,
@@ -353,8 +354,8 @@ impl Tracks {
         state.unused.drain(..over);
     }
 
-    /// Frames up to `last` are about to go: who has not read them loses them. Saved as that from now on, and counted once
-    /// that is done: see [`Tracks::settle_drop`]. What was read and not released counts once it is forgotten, see
+    /// Frames up to `last` are about to go: who has not read them loses them. Saved as that from now on, and counted
+    /// once that is done: see [`Tracks::settle_drop`]. What was read and not released counts once it is forgotten, see
     /// [`Tracks::forget_read`].
     pub(super) fn drop_until(&self, last: u64) {
         let mut going = Vec::new();

@@ -147,7 +147,8 @@ impl Lane {
         self.hand.drop_all();
     }
 
-    /// Frames are read again from the cursor on; those that went from the disk meanwhile are lost, but what is done with.
+    /// Frames are read again from the cursor on; those that went from the disk meanwhile are lost, unless they are done
+    /// with.
     pub(super) fn rewind(&mut self) {
         self.note_ahead(&self.window.holes());
         self.source.rewind();
