@@ -140,7 +140,7 @@ async fn lives(seed: u64, fails: bool) -> u64 {
         course.check(&spool, !fails, seed).await;
         let at = chance.u64(0..500);
         let (fail_at, crash_at) = if fails { (Some(at), None) } else { (None, Some(at)) };
-        disk.set(Plan { fail_at, crash_at, ..Plan::default() });
+        disk.set(Plan { crash_at, fail_at, ..Plan::default() });
         let work = hands.work(|| Duration::from_millis(3));
         tokio::select! {
             () = work => unreachable!("it works until it is dropped"),
