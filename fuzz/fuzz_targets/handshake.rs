@@ -65,7 +65,15 @@ impl<'a> Sent<'a> {
 
     fn request(&self) -> Request<'_> {
         let Self { method, headers, query, body, .. } = self;
-        Request { method, headers, query: *query, body, slug: Some("slug"), certificate: None, parsed: None }
+        Request {
+            method,
+            headers,
+            query: *query,
+            body,
+            slug: Some("slug"),
+            certificate: None,
+            parsed: None,
+        }
     }
 
     fn check(&self) {
@@ -135,7 +143,8 @@ impl<'a> Sent<'a> {
                 query: event.query.as_deref(),
                 body: &event.body,
                 slug: None,
-                certificate: None, parsed: None,
+                certificate: None,
+                parsed: None,
             };
             if verifier.judge(&request, &None, Some(MARK.now)).is_err() {
                 continue;

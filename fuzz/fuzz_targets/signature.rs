@@ -249,7 +249,8 @@ fn request(sent: &Draft) -> Request<'_> {
         query: sent.query.as_deref(),
         body: &sent.body,
         slug: None,
-        certificate: None, parsed: None,
+        certificate: None,
+        parsed: None,
     }
 }
 

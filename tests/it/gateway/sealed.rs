@@ -106,7 +106,7 @@ fn a_key_stays_as_long_as_requests_need_it_and_is_named_when_it_is_missed() {
         (1, &["request", "show", old.receipt()][..]),
         (0, &["explain", old.receipt()]),
         (8, &["replay", "--status", "failed"]),
-        (0, &["request", "export"]),
+        (8, &["request", "export"]),
     ] {
         let (found, said) = served.refused(command, &served.key);
         assert!(found == code && said.contains(&lost), "{command:?}: {found}: {said}");
