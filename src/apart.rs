@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Threads apart, so many at once; who comes later waits in line.
 #[derive(Clone, Debug)]
@@ -24,12 +24,17 @@ impl Apart {
         Self::new(processors() / 2)
     }
 
+    /// A turn, for work that is made ready within it; `None` when the process is stopping.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).acquire_owned().await.ok()
+    }
+
     /// What the work came to; `None` when the process is stopping, or the work panicked.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Option<R> {
-        let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
+        let turn = self.turn().await?;
         let work = move || {
             let _turn = turn;
             work()
@@ -43,7 +48,7 @@ impl Apart {
         own: &Self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Option<R> {
-        let turn = Arc::clone(&own.0).acquire_owned().await.ok()?;
+        let turn = own.turn().await?;
         self.run(move || {
             let _turn = turn;
             work()

@@ -52,6 +52,7 @@ use http::header::CACHE_CONTROL;
 use tokio::sync::Semaphore;
 
 use crate::accept::{Body, Reply};
+use crate::apart::Apart;
 use crate::catalogue::{self, Act, Effect, Kind, Permission, Scene, Values, Verb};
 use crate::clock::Clock;
 use crate::feed::Feed;
@@ -148,7 +149,7 @@ pub struct Api {
     /// What destinations did not take.
     shelf: Shelf,
     /// Turns of renderings that try a draft.
-    trials: Semaphore,
+    trials: Apart,
     /// The turn of who asks what a batch had.
     batches: Arc<Semaphore>,
     /// Turns of passwords that are hashed.
@@ -247,7 +248,7 @@ impl Api {
             _ => {}
         }));
         keys.load(store.keys().await?);
-        let (facts, trials) = (Facts::register(telemetry), Semaphore::new(TRIALS_MAX));
+        let (facts, trials) = (Facts::register(telemetry), Apart::new(TRIALS_MAX));
         let events = Events::new(spool, feed, telemetry, &options.events);
         Ok(Self {
             store,

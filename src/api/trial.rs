@@ -31,7 +31,7 @@ impl Api {
     /// Renders the template that was sent, or the webhook's own, with the request that was sent.
     pub(super) async fn attempt(&self, call: &Call, content: &Content) -> Result<Reply, Problem> {
         // Where it delays no webhook; a rendering that runs already is waited for, with nothing made of the content.
-        let turn = self.trials.acquire().await;
+        let turn = self.trials.turn().await.ok_or(Problem::Engine)?;
         let Draft { template, sample } = read(content)?;
         let webhook = match call.verb.effect {
             Effect::Test => Some(self.record(call).await?),
@@ -56,6 +56,7 @@ impl Api {
         let limits = self.options.render;
         let received = sample.received.unwrap_or_else(|| self.clock.now());
         let work = move || {
+            let _turn = turn;
             let more = More {
                 query: sample.query.as_deref().unwrap_or_default(),
                 path: sample.path.as_deref().unwrap_or_default(),
@@ -69,9 +70,7 @@ impl Api {
             };
             trial.to_json(Some(&seen))
         };
-        let made = tokio::task::spawn_blocking(work).await;
-        drop(turn);
-        match made {
+        match tokio::task::spawn_blocking(work).await {
             Ok(text) => Ok(Reply::json(StatusCode::OK, text)),
             Err(_) => Err(Problem::Engine),
         }

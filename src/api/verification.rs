@@ -119,7 +119,9 @@ fn sort(
             listed.iter().find(|listed| listed["id"] == id.as_str()).cloned()
         });
         let mut shown = since.unwrap_or_else(|| json!({ "id": id, "set": now.to_string() }));
-        if let (Some(until), Some(shown)) = (one.get("until"), shown.as_object_mut()) {
+        // Whoever types one again means it to count, as a new one does.
+        let until = one.get("until").or(is_typed.then_some(&Value::Null));
+        if let (Some(until), Some(shown)) = (until, shown.as_object_mut()) {
             shown.remove("until");
             if !until.is_null() {
                 shown.insert("until".to_owned(), until.clone());
@@ -293,19 +295,25 @@ pub(super) fn vet(
     let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
     debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
     let made = vet_verifier(&verification, providers, means);
-    let vetted = made.and_then(|verifier| vet_words(&verifier));
+    // One that is kept stays as it is, beside whatever replaces it.
+    let kept = before.and_then(Record::verification).map_or_else(Vec::new, |kept| kept.secrets);
+    let is_new = |one: &Shared| kept.iter().all(|kept| kept.name != one.name);
+    let vetted = made.and_then(|verifier| {
+        let all = verification.secrets.iter().enumerate();
+        let mut padded = all.filter(|(number, _)| verifier.is_padded(*number));
+        if padded.any(|(_, one)| is_new(one)) {
+            let says = "a secret begins or ends with white space, a line's end or a control character, which is \
+                        hardly part of it: save it without";
+            return Err(("secrets", says.to_owned()));
+        }
+        vet_words(&verifier)
+    });
     vetted.map_err(|(part, says)| wrong(part, &says))
 }
 
-/// Refuses settings that the provider has not, secrets with something around them, and those of which it is not said
-/// what each is for.
+/// Refuses settings that the provider has not, and secrets of which it is not said what each is for.
 fn vet_words(verifier: &Verifier) -> Result<(), (&'static str, String)> {
     verifier.check_settings().map_err(|fault| ("parameters", fault.to_string()))?;
-    if verifier.has_padded_secret() {
-        let says = "a secret begins or ends with white space, a line's end or a control character, which is no part \
-                    of it: nothing is signed with that";
-        return Err(("secrets", says.to_owned()));
-    }
     if verifier.is_token_untold() {
         let says = format!(
             "of several secrets of {} it has to be said which is the verify token: put `token:` \

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::Submission;
 use super::check::Check;
-use crate::parse::redact::Keep;
+use crate::parse::redact::{Keep, REDACTED, Secrets};
 use crate::request::{Content, SECRET_HEADERS};
 use crate::spool::Marks;
 
@@ -27,6 +27,7 @@ impl Submission {
         let Some(secrets) = check.secrets() else { return };
         secrets.strip(&mut self.headers);
         let mut marks = self.sender.marks;
+        marks = marks.with(Marks::REDACTED, cut_headers(&mut self.headers, secrets, check));
         if let Some(query) = secrets.cut_query(&self.query) {
             self.query = query;
             marks = marks.with(Marks::REDACTED, true);
@@ -45,6 +46,21 @@ impl Submission {
         }
         self.sender.marks = marks;
     }
+}
+
+/// Proxies like to repeat the address in a header, and with it what is a secret of its query. Whether there was one.
+fn cut_headers(headers: &mut HeaderMap, secrets: &Secrets, check: &Check) -> bool {
+    let mut is_cut = false;
+    for value in headers.values_mut() {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let cut = secrets.cut_address(&text);
+        let cut = cut.or_else(|| check.shows(value.as_bytes()).then(|| REDACTED.to_owned()));
+        if let Some(cut) = cut {
+            *value = HeaderValue::try_from(cut).unwrap_or(HeaderValue::from_static(REDACTED));
+            is_cut = true;
+        }
+    }
+    is_cut
 }
 
 /// Proxies like to repeat the path in a header; the slug is a secret there, too.

@@ -10,7 +10,7 @@ use crate::clock::Time;
 use crate::json::write_str;
 use crate::parse::redact::Secrets;
 use crate::request::{Arrival, Content};
-use crate::store::Verification;
+use crate::store::{Shared, Verification};
 use crate::verify::signature::{
     Answer, Fault, Greeting, Known, LEGACY, Parsed, Place, Registry, Request, SchemeFault, Signed,
     Verifier, Wanted,
@@ -61,16 +61,24 @@ impl Checked {
 
 impl Check {
     pub(super) fn new(said: &Verification, providers: &Registry) -> Self {
-        let secrets: Vec<_> = said.secrets.iter().map(|one| one.secret.clone()).collect();
+        let mut kept: Vec<&Shared> = said.secrets.iter().collect();
         let verifier = providers.find(&said.provider).and_then(|provider| {
-            let parameters = said.parameters.clone();
-            let takes_legacy = parameters.contains_key(LEGACY);
-            let tolerance = said.tolerance_seconds;
-            let made = Verifier::new(&said.provider, provider, &secrets, parameters, tolerance)?;
+            let takes_legacy = said.parameters.contains_key(LEGACY);
+            let made = |some: &[&Shared]| {
+                let secrets: Vec<_> = some.iter().map(|one| one.secret.clone()).collect();
+                let (parameters, tolerance) = (said.parameters.clone(), said.tolerance_seconds);
+                Verifier::new(&said.provider, provider, &secrets, parameters, tolerance)
+            };
+            let made = made(&kept).or_else(|fault| {
+                // One that is not what it must be, a key that ended, takes nothing from the others.
+                let SchemeFault::Secret { .. } = fault else { return Err(fault) };
+                kept.retain(|one| made(&[one]).is_ok());
+                if kept.is_empty() { Err(fault) } else { made(&kept) }
+            })?;
             // Judged by whole seconds: rather a moment too long than refused before its end.
             let seconds = |until: Time| -(-until.micros()).div_euclid(1_000_000);
             let made = made.enrolling(said.enrol.map(seconds));
-            let made = made.ending(said.secrets.iter().map(|one| one.until.map(seconds)));
+            let made = made.ending(kept.iter().map(|one| one.until.map(seconds)));
             let made = if said.once { made.remembering() } else { made };
             Ok(if takes_legacy { made } else { made.strict() })
         });
@@ -78,7 +86,7 @@ impl Check {
         Self {
             shown: shown.map(Box::new),
             provider: said.provider.as_str().into(),
-            names: said.secrets.iter().map(|one| one.name.as_str().into()).collect(),
+            names: kept.iter().map(|one| one.name.as_str().into()).collect(),
             verifier,
             required: said.required,
             turn: Apart::new(1),

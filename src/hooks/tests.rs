@@ -355,3 +355,29 @@ fn much_work_for_a_signature_waits_for_a_turn_of_its_webhook() {
     };
     assert!(!turn(130) && !turn(256 << 10) && turn(300 << 10));
 }
+
+#[test]
+fn a_secret_that_is_none_takes_nothing_from_those_beside_it() {
+    let clock = Clock::fixed(Time::from_micros(0));
+    let judged = |secrets: &[&str]| {
+        let mut said = verification("gitlab", "a-secret");
+        let shared = |(number, secret): (usize, &&str)| Shared {
+            name: number.to_string(),
+            secret: id::Secret::new(*secret),
+            until: None,
+        };
+        said.secrets = secrets.iter().enumerate().map(shared).collect();
+        let mut hook = webhook(10, SLUG, "{{ body }}");
+        hook.verification = Some(Box::new(said));
+        let endpoint = Routes::new(&clock, &[hook]).find(SLUG, clock.now()).expect("known");
+        let arrival = arrival(Method::POST, &[("x-gitlab-token", "a-good-secret")]);
+        let admission = Admission { endpoint, arrival, peer_left: None };
+        match check::run(&admission, &Content::default(), &None::<&[u8]>) {
+            Ok(Checked::By(Proof::Secret(place), _)) => Some(place),
+            _ => None,
+        }
+    };
+    assert_eq!(judged(&["a-good-secret"]), Some(0));
+    assert_eq!(judged(&["   ", "a-good-secret"]), Some(0), "of those that count");
+    assert_eq!(judged(&["   "]), None);
+}

@@ -128,10 +128,8 @@ impl Api {
             body_max_bytes: self.options.hook_body_max_bytes,
             examples_max: values.get("examples").and_then(Value::as_u64).unwrap_or_default(),
         };
-        let turn = self.trials.acquire().await;
-        let slice = tokio::task::spawn_blocking(move || work.run()).await;
-        drop(turn);
-        let slice = slice.map_err(|_| Problem::Engine)??;
+        let slice = self.trials.run(move || work.run()).await;
+        let slice = slice.ok_or(Problem::Engine)??;
         let mut counts = json!({
             "compared": slice.compared,
             "gone": slice.gone,

@@ -122,11 +122,13 @@ impl Api {
         let work = self.work(call, values).await?;
         // Of what was kept when it was asked: there is always something that came since.
         let behind = self.events.feed.behind(durable);
-        let turn = self.trials.acquire().await;
+        let turn = self.trials.turn().await.ok_or(Problem::Engine)?;
         let (oldest, picker) = (self.events.spool.oldest(), self.events.spool.picker());
-        let work = move || Ok::<_, Problem>((work.run()?, kept_since(oldest, picker)));
+        let work = move || {
+            let _turn = turn;
+            Ok::<_, Problem>((work.run()?, kept_since(oldest, picker)))
+        };
         let worked = tokio::task::spawn_blocking(work).await;
-        drop(turn);
         let (mut slice, kept_since) = worked.map_err(|_| Problem::Engine)??;
         let (mut emitted, mut known) = (0, 0);
         if matches!(mode, Mode::Emit | Mode::Count) {

@@ -40,11 +40,9 @@ impl Api {
         let webhooks = requests.found.iter().map(|request| request.webhook).collect();
         let renderers = self.renderers(call, webhooks).await?;
         let (picker, bytes_max) = (self.events.spool.picker(), self.options.hook_body_max_bytes);
-        let turn = self.trials.acquire().await;
         let work = move || sift(requests, &condition, &renderers, picker, bytes_max);
-        let sifted = tokio::task::spawn_blocking(work).await;
-        drop(turn);
-        let Sifted { found, undecided, after } = sifted.map_err(|_| Problem::Engine)??;
+        let sifted = self.trials.run(work).await;
+        let Sifted { found, undecided, after } = sifted.ok_or(Problem::Engine)??;
         let told = self.tell_found(call, &found).await?;
         Ok(json!({ "requests": told, "after": after, "undecided": undecided }))
     }

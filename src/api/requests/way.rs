@@ -58,10 +58,8 @@ impl Api {
             let body = body(&captured).ok()?;
             serde_json::to_value(renderer.warnings(&captured, &body)).ok()
         };
-        let turn = self.trials.acquire().await;
-        let told = tokio::task::spawn_blocking(work).await;
-        drop(turn);
-        Ok(told.map_err(|_| Problem::Engine)?.unwrap_or_default())
+        let told = self.trials.run(work).await.ok_or(Problem::Engine)?;
+        Ok(told.unwrap_or_default())
     }
 }
 
@@ -91,10 +89,7 @@ impl Api {
             ids.dedup();
             ids
         };
-        let turn = self.trials.acquire().await;
-        let ids = tokio::task::spawn_blocking(work).await;
-        drop(turn);
-        ids.map_err(|_| Problem::Engine)
+        self.trials.run(work).await.ok_or(Problem::Engine)
     }
 }
 

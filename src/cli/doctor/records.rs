@@ -71,6 +71,8 @@ pub(super) fn unfit(config: &Config, now: Time, findings: &mut Findings) {
     let fault = |said: &Verification| match said.check_fit(&providers, means, now) {
         // No secret is looked at here; certificates have a finding of their own.
         Ok(()) | Err(Unfit::Scheme(SchemeFault::Secret { .. }) | Unfit::Uncertified(_)) => None,
+        // Its secret may be the key itself.
+        Err(Unfit::Unfetched(_)) if !said.secrets.is_empty() => None,
         Err(fault) => Some(fault.to_string()),
     };
     let found =

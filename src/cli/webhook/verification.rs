@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::output::Failure;
 use crate::cli::verify::{secrets, setting};
 use crate::clock::{Clock, Time};
+use crate::verify::signature::LEGACY;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verification {
@@ -136,7 +137,8 @@ impl Verification {
             said["enrol"] = Clock::System.now().plus_seconds(seconds).to_string().into();
         }
         for (name, value) in &self.verify_parameter {
-            if !value.is_empty() {
+            // This one is on whatever it says.
+            if !value.is_empty() || name == LEGACY {
                 said["parameters"][name] = value.as_str().into();
             } else if let Some(kept) = said["parameters"].as_object_mut() {
                 kept.remove(name);

@@ -55,6 +55,16 @@ impl Secrets {
         cut.and_then(|cut| String::from_utf8(cut).ok())
     }
 
+    /// An address that a header repeats, or its query alone, without it; nothing when it is not there.
+    #[must_use]
+    pub fn cut_address(&self, text: &str) -> Option<String> {
+        if self.query.is_empty() {
+            return None;
+        }
+        let (front, query) = text.split_at(text.find('?').map_or(0, |at| at + 1));
+        self.cut_query(query).map(|cut| format!("{front}{cut}"))
+    }
+
     /// A decoded body without it. What cannot be read is withheld if `shows` says that it is in there.
     #[must_use]
     pub fn cut_body(&self, body: &Bytes, shows: impl Fn(&[u8]) -> bool) -> Keep {
@@ -133,6 +143,18 @@ mod tests {
         let cut = query.cut_query("tok%65n=word&a=1").expect("it is there");
         assert_eq!(cut, "tok%65n=%5Bredacted%5D&a=1");
         assert_eq!(query.cut_query("a=1"), None);
+        for (text, wanted) in [
+            ("/hooks/x?a=1&token=word", Some("/hooks/x?a=1&token=%5Bredacted%5D")),
+            (
+                "https://h.example/hooks/x?token=word",
+                Some("https://h.example/hooks/x?token=%5Bredacted%5D"),
+            ),
+            ("token=word", Some("token=%5Bredacted%5D")),
+            ("/hooks/x?a=1", None),
+            ("text", None),
+        ] {
+            assert_eq!(query.cut_address(text).as_deref(), wanted, "{text}");
+        }
         let in_headers = Secrets {
             headers: vec![HeaderName::from_static("x-token")],
             stems: vec!["x-key-".to_owned()],

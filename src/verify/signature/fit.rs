@@ -71,11 +71,11 @@ impl Registry {
 }
 
 impl Verifier {
-    /// Whether a secret has something around it that is no part of it, and would be taken for one: it came along when
-    /// it was copied, and nothing is ever signed with it.
+    /// Whether the secret of that number has something around it that is hardly part of it, and would be taken for one:
+    /// it came along when it was copied.
     #[must_use]
-    pub fn has_padded_secret(&self) -> bool {
-        self.secrets.iter().any(|one| {
+    pub fn is_padded(&self, number: usize) -> bool {
+        self.secrets.get(number).is_some_and(|one| {
             let text = one.text.expose();
             let bare = text.trim_matches(is_padding);
             let mut schemes = self.provider.schemes.iter();
@@ -100,7 +100,7 @@ fn counts(scheme: &Scheme, text: &str, bare: &str) -> bool {
     let as_it_is = match scheme.secret {
         SecretForm::Text | SecretForm::TextNfkd => true,
         // Keys as JSON may stand in a file of their own.
-        SecretForm::Keys | SecretForm::TextOrKeys => !bare.starts_with('{'),
+        SecretForm::Keys | SecretForm::TextOrKeys => !bare.starts_with(['{', '[']),
         _ => false,
     };
     as_it_is || scheme.when.iter().any(by_prefix)
@@ -157,7 +157,7 @@ mod tests {
         ] {
             let row = registry.find(name).expect("a provider");
             let made = Verifier::new(name, row, &[Secret::new(secret)], Parameters::new(), None);
-            let found = made.expect("a secret").has_padded_secret();
+            let found = made.expect("a secret").is_padded(0);
             assert_eq!(found, is_padded, "{name}: {secret:?}");
         }
     }

@@ -33,6 +33,7 @@ impl Scheme {
             Mac::Equal => 0,
             Mac::Ed25519 | Mac::EcdsaP256 | Mac::RsaSha1 | Mac::RsaSha256 | Mac::Jwt => {
                 let signatures = self.signature.as_ref().map_or(1, |source| match source.from {
+                    From::Body if source.split.is_none() => 1,
                     From::Headers(_) | From::Stem(_) | From::HeaderParameter(_) => {
                         source.read(request, &verifier.parameters).map_or(0, |read| read.len())
                     }

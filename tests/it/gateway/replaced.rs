@@ -171,3 +171,21 @@ fn a_verification_whose_provider_is_gone_is_named() {
     let (_, said) = served.refused(&["doctor", "--data", &data], &served.key);
     assert!(!said.contains("unfit-verification"), "{said}");
 }
+
+#[test]
+fn a_rotation_that_is_rolled_back_ends_nothing() {
+    let served = Served::start(|_| ());
+    let (_, id) = served.verified();
+    let (first, next) = (served.written("first", SECRET), served.written("next", NEXT));
+    let update = ["webhook", "update", &id];
+    served.answered(&[&update[..], &["--add-secret-file", &next, "--overlap", "24h"]].concat());
+    let kept = served.kept_by(&id);
+    let ends = |kept: &Value| {
+        let secrets = kept["secrets"].as_array().expect("a list");
+        secrets.iter().map(|one| one["until"].is_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&kept), [false, true], "{kept}");
+    served.answered(&[&update[..], &["--secret-file", &first]].concat());
+    let kept = served.kept_by(&id);
+    assert_eq!(ends(&kept), [false], "{kept}");
+}

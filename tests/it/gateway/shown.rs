@@ -101,8 +101,12 @@ fn a_token_that_is_the_secret_is_nowhere_wherever_it_stood() {
         let query = url.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default();
         let path = format!("/hooks/{}{query}", hook["slug"].as_str().expect("a slug"));
         let headers = request["headers"].as_object().expect("headers").iter();
-        let headers: Vec<_> =
+        let mut headers: Vec<_> =
             headers.map(|(name, value)| (&**name, value.as_str().expect("text"))).collect();
+        // As proxies do.
+        let repeated = [path.clone(), format!("https://h.example{path}")];
+        headers.push(("x-original-uri", &repeated[0]));
+        headers.push(("x-original-url", &repeated[1]));
         let body = request["body"].as_str().expect("a body");
         let taken = served.send("POST", &path, &headers, body.as_bytes());
         assert_eq!(taken.status, 204, "{name}: {}", taken.text());
