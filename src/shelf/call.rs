@@ -81,28 +81,29 @@ fn behind(connection: &Connection, waiting: &[i64]) -> Result<Vec<Uuid>, ShelfEr
     rows.map(|id| Ok(Uuid::from_bytes(id?))).collect()
 }
 
-/// Gives each event of a destination a key of its own, but for those that were refused: nothing waits for another. How
-/// many had one with others.
+/// Gives each event of a destination a key of its own: nothing waits for another, and those that were refused for none
+/// of their own. How many waited.
 pub(super) fn set_free(connection: &mut Connection, destination: Uuid) -> Result<u64, ShelfError> {
     let transaction = connection.transaction()?;
     let mut freed = 0;
     {
         let mut statement = transaction.prepare(
-            "SELECT number, key, id, account, workspace FROM aside
-             WHERE destination = ?1 AND standing <> 0",
+            "SELECT number, key, id, account, workspace, standing <> 0 FROM aside
+             WHERE destination = ?1",
         )?;
         let rows = statement.query_map([destination.as_bytes()], |row| {
             let [id, account, workspace] = [2, 3, 4].map(|at| row.get(at).map(Uuid::from_bytes));
             let (account, workspace) = (account?, Some(workspace?).filter(|id| !id.is_nil()));
             let own = Key::alone(account, workspace, id?);
-            Ok((row.get::<_, i64>(0)?, Key(row.get(1)?), own))
+            Ok((row.get::<_, i64>(0)?, Key(row.get(1)?), own, row.get::<_, bool>(5)?))
         })?;
         let all: Vec<_> = rows.collect::<Result<_, _>>()?;
-        let sql = "UPDATE aside SET key = ?2, standing = 2 WHERE number = ?1";
+        let sql = "UPDATE aside SET key = ?2, standing = iif(standing = 0, 0, 2) WHERE number = ?1";
         let mut update = transaction.prepare(sql)?;
-        for (number, key, own) in all {
+        for (number, key, own, waits) in all {
             if key != own {
-                freed += update.execute(params![number, own.0])? as u64;
+                update.execute(params![number, own.0])?;
+                freed += u64::from(waits);
             }
         }
     }

@@ -103,7 +103,7 @@ def simulated(checks, program, when):
     checks.true(f"{when}: it lets them wait", said["delay_seconds"]["longest"] >= 1, said)
     checks.true(f"{when}: a faster one does not", said["rate_that_keeps_within"], said)
     program.run("simulate", code=2)
-    program.run("simulate", "--rate", "1/s", "--until", "30d", code=5)
+    program.run("simulate", "--rate", "1/s", "--since", "31d", "--until", "30d", code=5)
 
 
 def reports(checks, server):

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Mode;
-use super::place::{Place, REFUSED_MAX, Tally};
+use super::place::{Place, Tally};
 use super::post::{self, Fate, Post};
 use crate::cli::Form;
 use crate::cli::access::Remote;
@@ -262,9 +262,6 @@ impl<'a> Course<'a> {
     async fn send(&mut self, event: &str, line: String) -> Result<(), Failure> {
         let id = post::id(event)?;
         let Some(post) = self.post.as_mut().filter(|_| self.place.wants(id)) else { return Ok(()) };
-        if self.place.is_full() {
-            return Err(Failure::Partly(format!("the address refused {REFUSED_MAX} events")));
-        }
         let fate = post.send(line).await?;
         self.place.done(id, fate == Fate::Taken)?;
         if let Fate::Refused(status) = fate
@@ -350,10 +347,18 @@ impl<'a> Course<'a> {
         let count = self.place.refused().len();
         match self.place.file() {
             _ if count == 0 => {}
-            Some(file) => say(&format!(
-                "{} has the {count} events that were refused: say the same again to send those alone",
-                file.display()
-            )),
+            Some(file) => {
+                let more = self.place.tally().refused.saturating_sub(count as u64);
+                let more = if more > 0 {
+                    format!(" (it has no room for {more} more)")
+                } else {
+                    String::new()
+                };
+                say(&format!(
+                    "{} has the {count} events that were refused{more}: say the same again to send those alone",
+                    file.display()
+                ));
+            }
             None => say("--resume FILE keeps those that are refused, to send them alone"),
         }
     }

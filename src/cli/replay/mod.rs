@@ -41,8 +41,8 @@ gone (it has no template any more), and those that --where fails on. Of what the
 says only from when on requests are kept.
 
 To an address, events go one after the other. What it answers 5xx, 408, 425 or 429, or not at all, is sent again, as
-late as its Retry-After asks, for --patience; then, and at once when it answers 401, 403 or a redirect, the replay stops
-there. Another refusal (4xx) is of that event alone: it is told, and what comes behind goes on. The place of --resume is
+late as its Retry-After asks (seconds), for --patience; then, and at once when it answers 401, 403 or a redirect, or
+cannot be reached at the beginning, the replay stops there. Another refusal (4xx) is of that event alone: it is told, and what comes behind goes on. The place of --resume is
 never past an event that was not taken; the file has those that were refused, and saying the same again sends only them.
 
 Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests are left out, or the address did not
@@ -96,7 +96,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     last: Option<u64>,
     /// Most requests of each kind of change that are shown of what a draft changes
-    #[arg(long, value_name = "N", default_value_t = compare::EXAMPLES,
+    #[arg(long, value_name = "N", default_value_t = compare::EXAMPLES, requires = "diff",
           value_parser = clap::value_parser!(u64).range(0..=compare::EXAMPLES_MAX))]
     examples: u64,
     /// Keep the place in a file, and go on from there when it exists

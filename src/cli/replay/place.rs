@@ -17,7 +17,7 @@ use crate::id::Uuid;
 /// Largest such file.
 const FILE_MAX_BYTES: u64 = 1 << 20;
 /// Most refused events that it has.
-pub(super) const REFUSED_MAX: usize = 10_000;
+const REFUSED_MAX: usize = 10_000;
 /// Between two times that it is written within one slice.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -128,11 +128,6 @@ impl Place {
             refused.push(event);
         }
         if self.kept.elapsed() < PACE { Ok(()) } else { self.keep() }
-    }
-
-    /// Whether no more refused events can be told apart later.
-    pub(super) fn is_full(&self) -> bool {
-        self.written.refused.len() == REFUSED_MAX
     }
 
     /// Events that the address refused, as far as there is room.

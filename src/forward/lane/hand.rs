@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Lane, Stopped, unless_stopped};
-use crate::shelf::{Left, Most};
+use crate::shelf::{BYTES_MAX as BYTES_BOUND, Counts, EVENTS_MAX as EVENTS_BOUND, Left, Most};
 
 /// Most events of the shelf that one lane has in hand, and bytes of them after which no more follow.
 const EVENTS_MAX: usize = 512;
@@ -17,6 +17,11 @@ const BYTES_MAX: usize = 1 << 20;
 const TOGETHER: usize = 128;
 /// Until something of the shelf has arrived or not, a lane does not end for having nothing else to do.
 const LONG: Duration = Duration::from_hours(1);
+
+/// Whether what is new may go on, too: the shelf has room for as much of it as makes it worth while.
+fn has_room(counts: Counts) -> bool {
+    counts.events < EVENTS_BOUND / 10 * 9 && counts.bytes < BYTES_BOUND / 10 * 9
+}
 
 /// What a lane has of its shelf.
 #[derive(Debug)]
@@ -151,6 +156,7 @@ impl Lane {
             }
         };
         self.hand.let_go(&arrived);
+        self.hand_only &= !has_room(counts);
         self.blocked.free(&free);
         self.state.lies_parked(counts.events);
         if has_more {
