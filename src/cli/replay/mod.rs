@@ -42,8 +42,9 @@ says only from when on requests are kept.
 
 To an address, events go one after the other. What it answers 5xx, 408, 425 or 429, or not at all, is sent again, as
 late as its Retry-After asks (seconds), for --patience; then, and at once when it answers 401, 403 or a redirect, or
-cannot be reached at the beginning, the replay stops there. Another refusal (4xx) is of that event alone: it is told, and what comes behind goes on. The place of --resume is
-never past an event that was not taken; the file has those that were refused, and saying the same again sends only them.
+cannot be reached at the beginning, the replay stops there. Another refusal (4xx) is of that event alone: it is told,
+and what comes behind goes on. The place of --resume is never past an event that was not taken; the file has those that
+were refused, the first 10,000, and saying the same again sends only them.
 
 Exit codes: 0 done, 1 with --diff: the draft changes something, 8 some requests are left out, or the address did not
 take all events.
