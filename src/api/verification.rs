@@ -295,20 +295,29 @@ pub(super) fn vet(
     let verification = verification.ok_or_else(|| wrong("provider", "who signs the requests"))?;
     debug_assert!(matches!(after.hidden, Hidden::Slug(_)));
     let made = vet_verifier(&verification, providers, means);
-    // One that is kept stays as it is, beside whatever replaces it.
-    let kept = before.and_then(Record::verification).map_or_else(Vec::new, |kept| kept.secrets);
-    let is_new = |one: &Shared| kept.iter().all(|kept| kept.name != one.name);
     let vetted = made.and_then(|verifier| {
-        let all = verification.secrets.iter().enumerate();
-        let mut padded = all.filter(|(number, _)| verifier.is_padded(*number));
-        if padded.any(|(_, one)| is_new(one)) {
-            let says = "a secret begins or ends with white space, a line's end or a control character, which is \
-                        hardly part of it: save it without";
-            return Err(("secrets", says.to_owned()));
-        }
+        vet_padding(&verifier, &verification, before)?;
         vet_words(&verifier)
     });
     vetted.map_err(|(part, says)| wrong(part, &says))
+}
+
+/// Refuses new secrets with something around them. One that is kept stays as it is, beside whatever replaces it.
+fn vet_padding(
+    verifier: &Verifier,
+    said: &Verification,
+    before: Option<&Record>,
+) -> Result<(), (&'static str, String)> {
+    let kept = before.and_then(Record::verification).map_or_else(Vec::new, |kept| kept.secrets);
+    let is_new = |one: &Shared| kept.iter().all(|kept| kept.name != one.name);
+    let mut padded =
+        said.secrets.iter().enumerate().filter(|(number, _)| verifier.is_padded(*number));
+    if padded.any(|(_, one)| is_new(one)) {
+        let says = "a secret begins or ends with white space, a line's end or a control character, which is hardly \
+                    part of it: save it without";
+        return Err(("secrets", says.to_owned()));
+    }
+    Ok(())
 }
 
 /// Refuses settings that the provider has not, and secrets of which it is not said what each is for.
