@@ -282,8 +282,8 @@ impl Verifier {
         known: &dyn Known,
         now: Option<i64>,
     ) -> Result<Verified, Fault> {
-        let own = Parsed::default();
-        let request = &Request { parsed: request.parsed.or(Some(&own)), ..*request };
+        let mut own = None;
+        let request = &request.parsing(&mut own);
         let asked = |one: &Handshake| one.would_sign(request, &self.parameters);
         if self.provider.handshakes.iter().any(asked) {
             return Err(Fault::Mismatch);
@@ -317,8 +317,8 @@ impl Verifier {
     /// The answer to a request that asks whether this address wants events.
     #[must_use]
     pub fn greet(&self, request: &Request<'_>, known: &dyn Known, now: Option<i64>) -> Greeting {
-        let own = Parsed::default();
-        let request = &Request { parsed: request.parsed.or(Some(&own)), ..*request };
+        let mut own = None;
+        let request = &request.parsing(&mut own);
         let mut asked = self.provider.handshakes.iter();
         let asked = asked.find(|asked| asked.is_asked(request, &self.parameters));
         let Some(handshake) = asked else { return Greeting::None };

@@ -48,6 +48,18 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// The same, of which what is read is kept: where it is kept already, or in `own`.
+    pub(super) fn parsing<'b>(&self, own: &'b mut Option<Parsed<'b>>) -> Request<'b>
+    where
+        'a: 'b,
+    {
+        let parsed = match self.parsed {
+            Some(parsed) => parsed,
+            None => own.insert(Parsed::default()),
+        };
+        Request { parsed: Some(parsed), ..*self }
+    }
+
     /// The address that the sender knows: the setting, with the slug in its place, and with the query that it was sent
     /// with. Where the setting has a query, that is how the one that was sent begins, at least; one that something on
     /// its way took off stands there as the setting has it. Any other was not signed, and refuses the request.
