@@ -78,7 +78,7 @@ fn path(text: &str) {
 
 fn destination(text: &str) {
     let Ok(Value::Object(fields)) = serde_json::from_str(text) else { return };
-    if let Err(flaws) = hookgate::forward::vet(&fields, NOW) {
+    if let Err(flaws) = hookgate::forward::vet(&fields, None, NOW) {
         assert!(flaws.iter().all(|(field, says)| !field.is_empty() && !says.is_empty()));
         let bearer = fields.get("bearer").and_then(Value::as_str).unwrap_or_default();
         let told = |says: &String| bearer.len() > 8 && says.contains(bearer);

@@ -29,8 +29,8 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Most times that the index is asked for it: each time it may take a second to catch up.
 const ASKED_MAX: usize = 5;
 
-/// Says which fields of a destination are wrong, and why.
-pub type Vet = fn(&Values, Time) -> Result<(), Vec<(&'static str, String)>>;
+/// Says which fields of a destination are wrong, and why; of one that is changed with those it had before.
+pub type Vet = fn(&Values, Option<&Values>, Time) -> Result<(), Vec<(&'static str, String)>>;
 
 /// Says why the network rules refuse an address, where that is known before anything is sent there.
 #[derive(Clone, Debug)]
@@ -131,13 +131,8 @@ impl Api {
             let secret = after.concealed(name).map(|secret| secret.expose().into());
             fields.extend(secret.map(|secret| (name.to_owned(), secret)));
         }
-        let vetted = (self.options.vet_destination)(&fields, self.clock.now());
-        // Headers that were taken before there was a rule do not keep it from being changed, or held.
-        let headers = |record: &Record| record.fields.get("headers").cloned();
-        let is_same = before.is_some_and(|before| headers(before) == headers(after));
-        let counts =
-            |flaws: &Vec<(&str, String)>| !(is_same && flaws.iter().all(|one| one.0 == "headers"));
-        let vetted = vetted.or_else(|flaws| if counts(&flaws) { Err(flaws) } else { Ok(()) });
+        let known = before.map(|before| &before.fields);
+        let vetted = (self.options.vet_destination)(&fields, known, self.clock.now());
         vetted.map_err(|flaws| {
             let fault = |(field, why): (&'static str, String)| {
                 Fault::new("value_error", &["body", field], format!("Value error, {why}"))

@@ -126,7 +126,7 @@ impl Options {
             hook_body_max_bytes: 5 << 20,
             events,
             limits: Arc::default(),
-            vet_destination: |_, _| Ok(()),
+            vet_destination: |_, _, _| Ok(()),
             barrier: Barrier::default(),
             operated: Arc::default(),
             audit_days: 0,

@@ -68,15 +68,19 @@ struct Said {
     filter: Option<Filter>,
 }
 
-/// Whether a record's fields make a destination; its secrets are among them.
+/// Whether a record's fields make a destination; its secrets are among them. What it has since `before` is not judged
+/// by rules for what is new.
 ///
 /// # Errors
 /// Every field that is wrong.
-pub fn vet(fields: &Values, now: Time) -> Result<(), Vec<Flaw>> {
+pub fn vet(fields: &Values, before: Option<&Values>, now: Time) -> Result<(), Vec<Flaw>> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     read(fields, &|name| text(name).map(Secret::new), now)?;
-    check_header_names(fields.get("headers").unwrap_or(&Value::Null))
-        .map_err(|why| vec![("headers", why)])
+    let headers = fields.get("headers");
+    if before.is_some_and(|before| before.get("headers") == headers) {
+        return Ok(());
+    }
+    check_header_names(headers.unwrap_or(&Value::Null)).map_err(|why| vec![("headers", why)])
 }
 
 /// Why the network rules, but for these networks, refuse the address of a record; nothing where only a look-up knows.
@@ -345,7 +349,7 @@ mod tests {
 
     fn flaws(fields: &Value) -> Vec<&'static str> {
         let fields = fields.as_object().expect("fields");
-        let vetted = vet(fields, Time::default());
+        let vetted = vet(fields, None, Time::default());
         vetted.err().unwrap_or_default().into_iter().map(|(field, _)| field).collect()
     }
 
@@ -419,6 +423,23 @@ mod tests {
         broker["concurrency"] = json!(1);
         broker["headers"] = json!({"X-Team": "shop"});
         assert_eq!(flaws(&broker), ["headers"]);
+    }
+
+    #[test]
+    fn headers_of_before_a_rule_keep_nothing_from_being_changed_but_what_they_never_fit() {
+        let to = "https://example.com/in";
+        let before = json!({"to": to, "headers": {"Webhook-Env": "prod"}});
+        let vetted = |change: &str, value: Value| {
+            let mut after = before.clone();
+            after[change] = value;
+            let (after, before) = (after.as_object(), before.as_object());
+            let vetted = vet(after.expect("fields"), before, Time::default());
+            vetted.err().unwrap_or_default().into_iter().map(|(field, _)| field).collect::<Vec<_>>()
+        };
+        assert_eq!(flaws(&before), ["headers"], "as a new one");
+        assert!(vetted("rate", json!("5/s")).is_empty());
+        assert_eq!(vetted("headers", json!({"Webhook-Env": "test"})), ["headers"]);
+        assert_eq!(vetted("to", json!("nats://example.com/x")), ["headers"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Lane, Stopped, unless_stopped};
-use crate::shelf::{BYTES_MAX as BYTES_BOUND, Counts, EVENTS_MAX as EVENTS_BOUND, Left, Most};
+use crate::shelf::{self, Counts, Left, Most};
 
 /// Most events of the shelf that one lane has in hand, and bytes of them after which no more follow.
 const EVENTS_MAX: usize = 512;
@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_hours(1);
 
 /// Whether what is new may go on, too: the shelf has room for as much of it as makes it worth while.
 fn has_room(counts: Counts) -> bool {
-    counts.events < EVENTS_BOUND / 10 * 9 && counts.bytes < BYTES_BOUND / 10 * 9
+    counts.events < shelf::EVENTS_MAX / 10 * 9 && counts.bytes < shelf::BYTES_MAX / 10 * 9
 }
 
 /// What a lane has of its shelf.
