@@ -5,6 +5,7 @@
 mod backoff;
 mod destination;
 mod dispatch;
+mod headers;
 mod lane;
 mod ledger;
 mod lines;

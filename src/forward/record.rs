@@ -5,15 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use serde_json::Value;
 
 use super::destination::Owner;
+use super::headers::{OWN_HEADERS, check_new_headers, read_headers};
 use super::rules::{read_condition, read_reshaping};
 use super::sinks::{Sink, check_papers};
 use super::target::{ADDRESSES, Target, UNKNOWN};
@@ -25,24 +23,8 @@ use crate::filter::Filter;
 use crate::id::Secret;
 use crate::limit::{Batch, PaceTexts, Pacing};
 use crate::render::{Condition, Reshaping};
-use crate::request::HOPS;
 use crate::spool::OnFull;
 use crate::store::Record;
-
-/// Most headers of one destination.
-const HEADERS_MAX: usize = 20;
-/// Headers that are ours to set: what they say would not be so.
-const OWN_HEADERS: [HeaderName; 9] = [
-    ACCEPT,
-    AUTHORIZATION,
-    CONNECTION,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    HOST,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 /// Fields that say how a lane goes about it, as the settings of a flag's text are called.
 pub const MANNER: [&str; 8] = [
@@ -80,7 +62,7 @@ pub fn vet(fields: &Values, before: Option<&Values>, now: Time) -> Result<(), Ve
     if before.is_some_and(|before| before.get("headers") == headers) {
         return Ok(());
     }
-    check_header_names(headers.unwrap_or(&Value::Null)).map_err(|why| vec![("headers", why)])
+    check_new_headers(headers.unwrap_or(&Value::Null)).map_err(|why| vec![("headers", why)])
 }
 
 /// Why the network rules, but for these networks, refuse the address of a record; nothing where only a look-up knows.
@@ -298,47 +280,11 @@ fn read_rules(fields: &Values, target: Option<&Target>) -> Result<Rules, Vec<Fla
     }
 }
 
-pub(super) fn read_headers(given: &Value) -> Result<HeaderMap, String> {
-    let empty = Values::new();
-    let given = match given {
-        Value::Null => &empty,
-        Value::Object(given) => given,
-        _ => return Err("is no object of names and texts".to_owned()),
-    };
-    if given.len() > HEADERS_MAX {
-        return Err(format!("has more than {HEADERS_MAX} headers"));
-    }
-    let mut headers = HeaderMap::new();
-    for (name, value) in given {
-        let read = HeaderName::from_bytes(name.as_bytes()).ok();
-        let read = read.zip(value.as_str().and_then(|text| HeaderValue::from_str(text).ok()));
-        let (header, value) = read.ok_or_else(|| format!("{name:?} is no header with a text"))?;
-        if value.as_bytes().trim_ascii().is_empty() {
-            return Err(format!("{name:?} has no text, or blanks alone"));
-        }
-        if OWN_HEADERS.contains(&header) {
-            return Err(format!("{name:?} is the gateway's own; a secret goes into bearer"));
-        }
-        headers.insert(header, value);
-    }
-    Ok(headers)
-}
-
-/// Refuses headers whose text would be replaced by that of the gateway. A record that has such is used all the same.
-fn check_header_names(given: &Value) -> Result<(), String> {
-    let names = given.as_object().into_iter().flat_map(Values::keys);
-    let is_replaced = |name: &&String| {
-        let name = name.to_ascii_lowercase();
-        name == HOPS.as_str() || ["webhook-", "ce-"].iter().any(|own| name.starts_with(own))
-    };
-    let replaced = names.into_iter().find(is_replaced);
-    replaced.map_or(Ok(()), |name| Err(format!("{name:?} is the gateway's own")))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::headers::HEADERS_MAX;
     use super::*;
 
     /// Two, as a record keeps them.

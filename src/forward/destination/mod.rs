@@ -11,8 +11,8 @@ use http::HeaderMap;
 use ipnet::IpNet;
 
 use super::ForwardError;
+use super::headers::read_headers;
 use super::options::{self, Options, Peer};
-use super::record::read_headers;
 use super::rules::{read_condition, read_reshaping};
 pub(super) use super::target::Target;
 use super::target::read_target;
