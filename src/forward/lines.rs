@@ -142,9 +142,10 @@ impl Lines {
     }
 }
 
-/// The events in the last whole lines of a file that ended.
-pub(super) fn tail_of(path: &Path, bytes_max: u64) -> io::Result<Vec<Mark>> {
-    marks_in(&File::open(path)?, bytes_max)
+/// The events in the last whole lines of a file that ended, as far as the bytes go, and how many it has.
+pub(super) fn tail_of(path: &Path, bytes_max: u64) -> io::Result<(Vec<Mark>, u64)> {
+    let file = File::open(path)?;
+    Ok((marks_in(&file, bytes_max)?, file.metadata()?.len()))
 }
 
 fn marks_in(file: &File, bytes_max: u64) -> io::Result<Vec<Mark>> {

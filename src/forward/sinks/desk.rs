@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -119,14 +119,9 @@ impl Clerk {
                     let (path, bytes) = (path.display(), lines.cut_bytes);
                     tracing::warn!(%path, bytes, "a torn last line was cut");
                 }
-                let mut tail: HashSet<_> = lines.tail(TAIL_MAX_BYTES)?.into_iter().collect();
                 let bytes = lines.bytes()?;
-                // What was written last may stand in the file that ended last.
-                if bytes < TAIL_MAX_BYTES
-                    && let Some(last) = rotation::last_ended(path)?
-                {
-                    tail.extend(tail_of(&last, TAIL_MAX_BYTES)?);
-                }
+                let mut tail: HashSet<_> = lines.tail(TAIL_MAX_BYTES)?.into_iter().collect();
+                tail.extend(ended_tail(path, TAIL_MAX_BYTES.saturating_sub(bytes))?);
                 self.began = if bytes > 0 { lines.made()? } else { clock.now() };
                 (Output::File(lines), tail)
             }
@@ -139,38 +134,65 @@ impl Clerk {
         if matches!(&self.output, Some(Output::File(file)) if file.is_moved()) {
             self.open()?;
         }
-        self.rotate(lines.len())?;
-        let written = match &mut self.output {
-            None => Err(io::Error::other("nothing is open")),
-            Some(Output::File(file)) => file.append(&lines),
-            Some(Output::Stdout(pipe)) => write_pipe(pipe, &lines),
-        };
-        if let Err(fault) = written {
-            self.output = None;
-            return Err(fault);
+        let mut rest = &lines[..];
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(self.make_room(rest)?);
+            let written = match &mut self.output {
+                None => Err(io::Error::other("nothing is open")),
+                Some(Output::File(file)) => file.append(piece),
+                Some(Output::Stdout(pipe)) => write_pipe(pipe, piece),
+            };
+            if let Err(fault) = written {
+                self.output = None;
+                return Err(fault);
+            }
+            rest = later;
         }
         lines.clear();
         Ok(lines)
     }
 
-    /// Ends the file if it is time, before so many bytes more are written.
-    fn rotate(&mut self, more: usize) -> io::Result<()> {
+    /// How many bytes of the lines, whole ones, go into the file that is open; ends it if it has no room for one.
+    fn make_room(&mut self, lines: &[u8]) -> io::Result<usize> {
         let (Medium::File(path, rotation, clock), Some(Output::File(file))) =
             (&self.medium, &self.output)
         else {
-            return Ok(());
+            return Ok(lines.len());
         };
         if *rotation == Rotation::default() || !file.is_regular() {
-            return Ok(());
+            return Ok(lines.len());
         }
         let now = clock.now();
-        if rotation.is_due(file.bytes()?, self.began, more, now) {
-            rotation::end(path, rotation.keep, now)?;
-            self.output = Some(Output::File(Lines::open(path, STYLE)?));
-            self.began = now;
+        let room = rotation.room(file.bytes()?, self.began, lines, now);
+        if room > 0 {
+            return Ok(room);
         }
-        Ok(())
+        rotation::end(path, rotation.keep, now)?;
+        self.output = Some(Output::File(Lines::open(path, STYLE)?));
+        self.began = now;
+        Ok(rotation.room(0, now, lines, now))
     }
+}
+
+/// The events in the last whole lines of the files that ended last, as far as the bytes go: what was written last may
+/// stand in several.
+fn ended_tail(path: &Path, bytes_max: u64) -> io::Result<Vec<Mark>> {
+    let (mut tail, mut left) = (Vec::new(), bytes_max);
+    for ended in rotation::all_ended(path)?.iter().rev() {
+        if left == 0 {
+            break;
+        }
+        match tail_of(ended, left) {
+            Ok((marks, bytes)) => {
+                tail.extend(marks);
+                left = left.saturating_sub(bytes);
+            }
+            // Somebody took it away just now.
+            Err(fault) if fault.kind() == ErrorKind::NotFound => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(tail)
 }
 
 /// Writes everything, also to a pipe that somebody made non-blocking.

@@ -14,13 +14,23 @@ use crate::forward::options::Rotation;
 const STAMP_CHARS: usize = 22;
 
 impl Rotation {
-    /// Whether a file of so many bytes, begun at that moment, must end before so many more are written.
-    pub(super) fn is_due(&self, bytes: u64, began: Time, more: usize, now: Time) -> bool {
+    /// How many bytes of the lines a file of so many bytes, begun at that moment, has room for: whole lines alone, and
+    /// none where it must end before them. An empty file has room for one line of any length.
+    pub(super) fn room(&self, bytes: u64, began: Time, lines: &[u8], now: Time) -> usize {
         let seconds = now.micros().saturating_sub(began.micros()).max(0) as u64 / 1_000_000;
-        let is_long = self.bytes.is_some_and(|most| bytes.saturating_add(more as u64) > most);
-        let is_old = self.seconds.is_some_and(|most| seconds >= most);
         // An empty file stays: nothing would be gained by another one.
-        bytes > 0 && (is_long || is_old)
+        if bytes > 0 && self.seconds.is_some_and(|most| seconds >= most) {
+            return 0;
+        }
+        let left = self.bytes.map_or(u64::MAX, |most| most.saturating_sub(bytes));
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        if lines.len() <= left {
+            return lines.len();
+        }
+        let behind = |place: usize| place + 1;
+        let whole = memchr::memrchr(b'\n', &lines[..left]).map(behind);
+        let first = || memchr::memchr(b'\n', lines).map_or(lines.len(), behind);
+        whole.unwrap_or_else(|| if bytes > 0 { 0 } else { first() })
     }
 }
 
@@ -45,13 +55,8 @@ pub(super) fn end(path: &Path, keep: Option<usize>, now: Time) -> io::Result<()>
     File::open(folder)?.sync_all()
 }
 
-/// The file that ended last.
-pub(super) fn last_ended(path: &Path) -> io::Result<Option<PathBuf>> {
-    Ok(all_ended(path)?.pop())
-}
-
 /// All that ended, the oldest first.
-fn all_ended(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn all_ended(path: &Path) -> io::Result<Vec<PathBuf>> {
     let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
     let mut found = Vec::new();
     for entry in fs::read_dir(folder(path))? {
@@ -121,7 +126,7 @@ mod tests {
                 begin.micros() + [0, 900_000, 1_000_000, 1_000_000, 2_000_000][number as usize],
             );
             end(&path, Some(3), now).expect("an end");
-            let now = last_ended(&path).expect("a folder").expect("a file");
+            let now = all_ended(&path).expect("a folder").pop().expect("a file");
             assert!(last < Some(now.clone()), "{now:?}");
             assert_eq!(fs::read_to_string(&now).expect("a file"), number.to_string());
             last = Some(now);
@@ -145,11 +150,19 @@ mod tests {
     #[test]
     fn a_file_ends_before_it_is_too_long_and_once_it_is_too_old() {
         let (began, later) = (Time::from_micros(0), Time::from_micros(60_000_000));
-        let long = Rotation { bytes: Some(100), ..Rotation::default() };
-        assert!(long.is_due(60, began, 41, began) && !long.is_due(60, began, 40, began));
-        assert!(!long.is_due(0, began, 1000, later), "a batch is never split");
+        let long = Rotation { bytes: Some(10), ..Rotation::default() };
+        let lines = b"abc\ndef\nghi\n";
+        for (bytes, room) in [(0, 8), (2, 8), (3, 4), (6, 4), (7, 0), (10, 0), (11, 0)] {
+            assert_eq!(long.room(bytes, began, lines, later), room, "{bytes}");
+        }
+        assert_eq!(long.room(2, began, &lines[..8], began), 8);
+        let longer = b"0123456789\nabc\n";
+        assert_eq!(long.room(0, began, longer, began), 11, "a line is never split");
+        assert_eq!(long.room(1, began, longer, began), 0);
         let old = Rotation { seconds: Some(60), ..Rotation::default() };
-        assert!(old.is_due(1, began, 1, later) && !old.is_due(1, later, 1, began));
-        assert!(!Rotation::default().is_due(u64::MAX, began, 1000, later));
+        assert_eq!(old.room(1, began, lines, later), 0);
+        assert_eq!(old.room(1, later, lines, began), 12, "a clock that went back ends none");
+        assert_eq!(old.room(0, began, lines, later), 12);
+        assert_eq!(Rotation::default().room(u64::MAX, began, lines, later), 12);
     }
 }

@@ -93,6 +93,42 @@ async fn files_make_room_and_what_stands_in_the_one_before_is_not_written_again(
 }
 
 #[tokio::test]
+async fn no_file_is_longer_than_it_may_be_and_none_of_a_batch_in_several_files_is_written_again() {
+    const BYTES: u64 = 3000;
+    let house = House::new();
+    let path = house.path("out.ndjson");
+    let to = format!("file:{}", path.display());
+    let lanes = || house.lanes(&[format!("{to}?rotate_bytes={BYTES}")]);
+    let all = || {
+        let mut files: Vec<_> = std::fs::read_dir(house.folder.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("a file").path())
+            .filter(|found| found.to_string_lossy().contains("out.ndjson."))
+            .collect();
+        files.sort();
+        files.push(path.clone());
+        let length = |file: &PathBuf| std::fs::metadata(file).map_or(0, |found| found.len());
+        assert!(files.iter().all(|file| length(file) <= BYTES), "{files:?}");
+        let found = files.iter().filter(|file| file.exists()).flat_map(|file| numbers(file));
+        (files.len(), found.collect::<Vec<_>>())
+    };
+    // One batch: all of it waits when the lane begins.
+    house.append(0..100).await;
+    let first = lanes();
+    let files =
+        until(|| Some(all()).filter(|(_, found)| found.len() >= 100).map(|all| all.0)).await;
+    first.stop().await;
+    assert!(files > 5, "{files}");
+    // As after a crash before the cursor was written.
+    house.spool.forget(&to);
+    house.append(100..105).await;
+    let second = lanes();
+    until(|| all().1.contains(&104).then_some(())).await;
+    second.stop().await;
+    assert_eq!(all().1, (0..105).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_ours_is_not_touched() {
     let house = House::new();
     let path = house.path("precious");
