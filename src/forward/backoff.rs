@@ -28,6 +28,8 @@ pub(super) struct Tempo {
     pub(super) confirm: Duration,
     /// What is not kept after this long is sent again.
     pub(super) patience: Duration,
+    /// The same once it was sent again in vain: a server passes over ids that it saw so lately.
+    pub(super) memory: Duration,
     /// For the attempt in flight when the gateway stops.
     pub(super) stop: Duration,
     /// Between two looks of the watch.
@@ -46,6 +48,7 @@ impl Default for Tempo {
             deadline: Duration::from_secs(30),
             confirm: Duration::from_secs(1),
             patience: Duration::from_secs(30),
+            memory: Duration::from_secs(310),
             stop: Duration::from_secs(5),
             watch: Duration::from_secs(1),
         }

@@ -31,11 +31,13 @@ struct Part {
     is_proven: bool,
     /// It is sent before its turn, to see whether the destination takes anything at all.
     is_probe: bool,
+    /// It is known that the destination keeps none of it.
+    is_new: bool,
 }
 
 impl Part {
     fn new(range: Range<usize>) -> Self {
-        Self { range, attempts: 0, broken: 0, is_proven: false, is_probe: false }
+        Self { range, attempts: 0, broken: 0, is_proven: false, is_probe: false, is_new: false }
     }
 
     fn is_single(&self) -> bool {
@@ -134,6 +136,14 @@ impl Lane {
                 continue;
             }
             let part = Part { range: open, ..part };
+            if !part.is_new && self.is_doubtful(load, part.range.clone()) {
+                let Some(new) = self.leave_kept(load, part.range.clone()).await? else {
+                    return Ok(false);
+                };
+                let new = new.into_iter().rev();
+                work.0.extend(new.map(|range| Part { range, is_new: true, ..part.clone() }));
+                continue;
+            }
             // One event is enough to see whether a destination that was down is back.
             let most = if self.backoff.is_open() { 1 } else { part.range.len() };
             let start = part.range.start;

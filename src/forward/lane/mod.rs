@@ -28,7 +28,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use self::aside::{Blocked, UNKEPT};
-use self::confirm::LOSSES_MAX;
+use self::confirm::{Before, LOSSES_MAX};
 use self::flight::Flights;
 use self::hand::Hand;
 use self::patience::Failing;
@@ -110,10 +110,13 @@ pub(super) struct Lane {
     failed_one: Option<Trail>,
     /// The destination is asked whether it keeps what it has acknowledged.
     confirms: bool,
+    /// It has answered such a question.
+    answers: bool,
     tail: Tail,
     asked: Instant,
     /// A failure may have cost what was acknowledged before it: nothing is sent before that is known.
     is_in_doubt: bool,
+    before: Before,
     /// So often in a row the oldest batch was not kept.
     losses: u32,
     /// Acknowledged again and again, never kept: to be parked.
@@ -173,6 +176,7 @@ impl Lane {
             blocked: Blocked::default(),
             hand: Hand::default(),
             hand_only: false,
+            before: Before::of(state.wakes()),
             state,
             notices: Notices::of(ground),
             tempo,
@@ -185,6 +189,7 @@ impl Lane {
             tries_at_once: false,
             failed_one: None,
             confirms: destination.confirms,
+            answers: false,
             tail: Tail::default(),
             asked: Instant::now(),
             is_in_doubt: false,
@@ -208,7 +213,7 @@ impl Lane {
         self.open_hand().await;
         self.keep_holes().await;
         if !self.signal.borrow().ends(self.changed) && self.window.waiting() == 0 {
-            self.state.sleeps();
+            self.state.sleeps(self.tail.is_empty());
         }
     }
 

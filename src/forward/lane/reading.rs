@@ -150,6 +150,7 @@ impl Lane {
     /// Frames are read again from the cursor on; those that went from the disk meanwhile are lost, unless they are done
     /// with.
     pub(super) fn rewind(&mut self) {
+        self.before.comes_again();
         self.note_ahead(&self.window.holes());
         self.source.rewind();
     }

@@ -47,6 +47,7 @@ pub(super) fn wants(
 impl Lane {
     /// Sends a range, and lets the pace follow from what comes back.
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
+        self.before.goes(load, range.clone());
         let started = Instant::now();
         let answer = self.sink.send(load, range.clone()).await;
         let told = (self.sink.closed(), self.sink.said());

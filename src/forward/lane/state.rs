@@ -2,7 +2,7 @@
 //! changes: never one for each attempt.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub(in crate::forward) struct State {
     /// Its record, or what stands for one, and where words about it are kept.
     note: (Uuid, Arc<Notes>),
     parked: AtomicU64,
+    /// The lane before ended with nothing on its way, and nothing unknown.
+    is_sure: AtomicBool,
     health: Mutex<Health>,
 }
 
@@ -77,6 +79,7 @@ impl State {
             facts,
             note: (destination.id(), notes),
             parked: AtomicU64::new(0),
+            is_sure: AtomicBool::new(false),
             health: Mutex::default(),
         }
     }
@@ -123,12 +126,19 @@ impl State {
         }
     }
 
-    /// It sleeps, and nothing is to be sent: how the last attempt went says nothing.
-    pub(super) fn sleeps(&self) {
+    /// It sleeps, and nothing is to be sent: how the last attempt went says nothing. Whether all that it sent is known
+    /// to be kept.
+    pub(super) fn sleeps(&self, is_sure: bool) {
+        self.is_sure.store(is_sure, Ordering::Relaxed);
         self.note.1.goes_well(self.note.0);
         if std::mem::take(&mut self.health().is_failing) {
             self.facts.fails(false);
         }
+    }
+
+    /// Another lane begins: whether all that the one before it sent is known to be kept.
+    pub(super) fn wakes(&self) -> bool {
+        self.is_sure.swap(false, Ordering::Relaxed)
     }
 
     /// Whether an event may say so of the lane: not again before `pause` is over.

@@ -143,6 +143,7 @@ fn brisk() -> Tempo {
         deadline: long,
         confirm: most,
         patience: long,
+        memory: long,
         stop: long,
         watch: most,
     }

@@ -23,6 +23,8 @@ struct Store {
     span_max_seconds: Option<i64>,
     /// Taken, never stored.
     swallowed: Option<Uuid>,
+    /// Sent though it was stored.
+    repeated: Vec<u128>,
 }
 
 impl Store {
@@ -30,7 +32,11 @@ impl Store {
         match asked.path.as_str() {
             "/api/events" => {
                 let sent = |event: &Value| Some((id(&event["id"])?, moment(&event["occurred"])?));
-                self.memory.extend(asked.events().iter().filter_map(sent));
+                let sent: Vec<_> = asked.events().iter().filter_map(sent).collect();
+                let ids = sent.iter().map(|(id, _)| id);
+                let stored = ids.filter(|id| self.stored.contains_key(*id));
+                self.repeated.extend(stored.map(Uuid::as_u128));
+                self.memory.extend(sent);
                 status(204)
             }
             "/api/events/filter" => {
@@ -139,7 +145,61 @@ async fn the_cursor_waits_until_the_server_stores() {
     let sent = asked.iter().filter(|asked| asked.path == "/api/events");
     let sent: usize = sent.map(|asked| asked.numbers().len()).sum();
     assert!((41..=120).contains(&sent), "{sent} events sent");
+    assert_eq!(store.lock().expect("a store").repeated, []);
     lanes.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_stored_already_is_not_sent_after_a_crash() {
+    let house = House::new();
+    let store = Arc::new(Mutex::new(Store::default()));
+    let other = Arc::clone(&store);
+    let answer = move |asked: &Asked| Some(other.lock().expect("a store").answer(asked));
+    let server = Server::start(answer).await;
+    let to = prefect(&server);
+    house.append(0..20).await;
+    let lanes = house.lanes(std::slice::from_ref(&to));
+    until_drained(&lanes).await;
+    lanes.stop().await;
+    // The cursor is far behind, and the server lost some of what it only had in memory.
+    house.spool.forget(&to);
+    let lost = [3, 4, 11].map(Uuid::from_u128);
+    store.lock().expect("a store").stored.retain(|id, _| !lost.contains(id));
+    house.append(20..25).await;
+    let lanes = house.lanes(&[to]);
+    until_drained(&lanes).await;
+    assert_eq!(lanes.board()()[0].parked, 0);
+    lanes.stop().await;
+    let store = store.lock().expect("a store");
+    assert!(store.stored.keys().map(Uuid::as_u128).eq(0..25));
+    assert_eq!(store.repeated, []);
+}
+
+#[tokio::test]
+async fn a_server_that_answers_no_more_is_not_believed() {
+    let house = House::new();
+    let (store, is_mute) =
+        (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
+    let (other, mute) = (Arc::clone(&store), Arc::clone(&is_mute));
+    let server = Server::start(move |asked| {
+        let is_lost = mute.load(Ordering::Relaxed) && asked.path.ends_with("/filter");
+        Some(if is_lost { status(404) } else { other.lock().expect("a store").answer(asked) })
+    });
+    let server = server.await;
+    let lanes = house.lanes(&[prefect(&server)]);
+    house.append(0..3).await;
+    until_drained(&lanes).await;
+    is_mute.store(true, Ordering::Relaxed);
+    house.append(3..6).await;
+    let fault = until(|| lanes.board()()[0].last_fault.clone()).await;
+    assert!(fault.contains("not say any more what it keeps"), "{fault}");
+    assert!(lanes.board()()[0].lag.frames >= 3);
+    is_mute.store(false, Ordering::Relaxed);
+    until_drained(&lanes).await;
+    lanes.stop().await;
+    let store = store.lock().expect("a store");
+    let ours = store.stored.keys().map(Uuid::as_u128).filter(|id| *id < 100);
+    assert!(ours.eq(0..6), "{:?}", store.stored);
 }
 
 #[tokio::test]
@@ -148,7 +208,8 @@ async fn an_event_that_is_never_stored_is_found_and_parked() {
     let mut store = Store { swallowed: Some(Uuid::from_u128(7)), ..Store::default() };
     let server = Server::start(move |asked| Some(store.answer(asked))).await;
     house.append(0..12).await;
-    let tempo = Tempo { patience: Duration::from_millis(40), ..brisk() };
+    let short = Duration::from_millis(40);
+    let tempo = Tempo { patience: short, memory: short, ..brisk() };
     let lanes = house.lanes_at(tempo, &[prefect(&server)]);
     until(|| (lanes.board()()[0].parked == 1).then_some(())).await;
     let lying = Shelf::look(&house.data(), &shelf::Asked::default()).expect("a list");
@@ -172,9 +233,15 @@ async fn what_was_only_acknowledged_is_set_aside_once_the_window_is_over() {
     let house = House::new();
     let is_up = Arc::new(AtomicBool::new(true));
     let up = Arc::clone(&is_up);
+    let mut is_asked = false;
     let mut server = Server::start(move |asked| {
         let is_post = asked.path == "/api/events";
-        Some(status(if is_post && up.load(Ordering::Relaxed) { 204 } else { 503 }))
+        Some(match is_post && up.load(Ordering::Relaxed) {
+            true => status(204),
+            // Before anything is sent, it has nothing.
+            false if !std::mem::replace(&mut is_asked, true) => body(200, "{\"total\":0}"),
+            false => status(503),
+        })
     })
     .await;
     house.append(0..3).await;

@@ -216,7 +216,12 @@ impl Http {
     /// How many of these events a Prefect server keeps.
     pub(super) async fn count_kept(&mut self, events: &[Sent]) -> Result<usize, Unconfirmed> {
         let Some(prefect) = &self.prefect else { return Ok(events.len()) };
-        let (filter, mut kept) = (prefect.filter.clone(), 0);
+        // Two workspaces may use one id: it is there or it is not.
+        let mut ids: Vec<_> = events.iter().map(|sent| sent.id).collect();
+        ids.sort_unstable();
+        let all = ids.len();
+        ids.dedup();
+        let (filter, mut kept) = (prefect.filter.clone(), all - ids.len());
         for question in questions(events) {
             kept += self.ask_kept(filter.clone(), Message::json(question)).await?;
         }
