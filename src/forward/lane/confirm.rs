@@ -1,7 +1,7 @@
 //! Asks a destination whether it keeps what it has acknowledged: a Prefect server holds events in memory first, and
 //! loses them when it is stopped. In: acknowledged batches. Out: the cursor moved past what is kept; what is not kept
-//! in time, or after a failure, is sent again; what is never kept is parked. What may be kept already is asked for, too,
-//! and not sent once more: 20 such in a row, and a server with `SQLite` drops them with what comes behind (3.8.8).
+//! in time, or after a failure, is sent again; what is never kept is parked. What may be there already is asked for,
+//! too, and not sent once more: of 20 such in a row, a server with `SQLite` makes an error, and drops what comes behind.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -65,8 +65,8 @@ impl Lane {
         asks && range.any(|place| self.before.has(load, place))
     }
 
-    /// The parts of a range that are not kept; those that are go no more. `None`: that cannot be said now, and all of it
-    /// is to be read again.
+    /// The parts of a range that are not kept; those that are go no more. `None`: that cannot be said now, and all of
+    /// it is to be read again.
     pub(super) async fn leave_kept(
         &mut self,
         load: &Load,
