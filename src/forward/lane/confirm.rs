@@ -1,7 +1,7 @@
 //! Asks a destination whether it keeps what it has acknowledged: a Prefect server holds events in memory first, and
 //! loses them when it is stopped. In: acknowledged batches. Out: the cursor moved past what is kept; what is not kept
 //! in time, or after a failure, is sent again; what is never kept is parked. What may be there already is asked for,
-//! too, and not sent once more: of 20 such in a row, a server with `SQLite` makes an error, and drops what comes behind.
+//! too, and not sent once more: a server with `SQLite` fails at 20 such, and drops what comes behind them.
 
 use std::collections::HashSet;
 use std::ops::Range;
