@@ -42,7 +42,6 @@ class Sink(Process):
 
     def __init__(self, folder):
         super().__init__(folder, "backlog")
-        self.kept = self.folder / "kept.ndjson"
         self.to = f"http://{gateway.LOOPBACK}:{self.port}/in"
 
     def words(self):

@@ -53,7 +53,7 @@ class Sink(Process):
 
     def __init__(self, folder, name, settings=""):
         super().__init__(folder, name)
-        self.kept, self.outages = self.folder / "kept.ndjson", []
+        self.outages = []
         self.mended = self.folder / "mended"
         self.to = f"http://{gateway.LOOPBACK}:{self.port}/{name}{settings}"
 

@@ -30,6 +30,8 @@ class Process:
 
     def __init__(self, folder, name, start_seconds=START_SECONDS):
         self.folder, self.name, self.process, self.user = folder / name, name, None, {}
+        # Where it writes lines before it answers, if it does.
+        self.kept = self.folder / "kept.ndjson"
         self.start_seconds = start_seconds
         self.folder.mkdir()
         self.port = gateway.free_port()
@@ -46,6 +48,9 @@ class Process:
             return False
 
     def start(self):
+        # What a kill tore was not answered, and comes again.
+        if self.kept.exists():
+            os.truncate(self.kept, self.kept.read_bytes().rfind(b"\n") + 1)
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(self.words(), stdout=log, stderr=log, **self.user)
         if not gateway.until(self.is_up, self.start_seconds):
@@ -128,7 +133,7 @@ require("node:http2").createSecureServer(options, (request, response) => {
 
     def __init__(self, folder):
         super().__init__(folder, "https-http2")
-        token, self.kept = self.folder / "token", self.folder / "kept.ndjson"
+        token = self.folder / "token"
         token.write_text(self.TOKEN)
         self.certificates = Certificates(self.folder)
         settings = f"bearer_file={token}&{self.certificates.settings}"

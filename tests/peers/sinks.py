@@ -42,7 +42,7 @@ class Http(Process):
 
     def __init__(self, folder, form, signed=False, login=""):
         super().__init__(folder, f"http-{form}{'-signed' if signed else ''}")
-        self.form, self.kept = form, self.folder / "kept.ndjson"
+        self.form = form
         self.to = f"http://{gateway.LOOPBACK}:{self.port}/in?form={form}"
         self.secrets = [f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}" for _ in range(2 if signed else 0)]
         if signed:
