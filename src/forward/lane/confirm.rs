@@ -29,9 +29,9 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// Of a lane that begins; nothing when all that the one before it sent is kept, else nobody knows how much.
-    pub(super) fn of(is_sure: bool) -> Self {
-        Self { sent_to: 0, to: if is_sure { 0 } else { u64::MAX } }
+    /// Of a lane that begins: what there is, unless all that the lane before it sent is kept.
+    pub(super) fn of(is_sure: bool, newest: u64) -> Self {
+        Self { sent_to: 0, to: if is_sure { 0 } else { newest } }
     }
 
     /// Events go out.
@@ -44,13 +44,6 @@ impl Before {
     /// What went out goes out again.
     pub(super) fn comes_again(&mut self) {
         self.to = self.to.max(self.sent_to);
-    }
-
-    /// Nothing of a batch was kept: how much it is, is known now.
-    fn ends(&mut self) {
-        if self.to == u64::MAX {
-            self.to = self.sent_to;
-        }
     }
 
     fn has(&self, load: &Load, place: usize) -> bool {
@@ -82,7 +75,6 @@ impl Lane {
             return Ok(None);
         };
         if missing.len() == sent.len() {
-            self.before.ends();
             return Ok(Some(vec![range]));
         }
         let missing: HashSet<_> = missing.into_iter().collect();

@@ -176,7 +176,7 @@ impl Lane {
             blocked: Blocked::default(),
             hand: Hand::default(),
             hand_only: false,
-            before: Before::of(state.wakes()),
+            before: Before::of(state.wakes(), ground.spool.status().durable),
             state,
             notices: Notices::of(ground),
             tempo,
