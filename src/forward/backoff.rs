@@ -28,7 +28,8 @@ pub(super) struct Tempo {
     pub(super) confirm: Duration,
     /// What is not kept after this long is sent again.
     pub(super) patience: Duration,
-    /// The same once it was sent again in vain: a server passes over ids that it saw so lately.
+    /// The same once it was sent again in vain: a server passes over ids that it saw so lately. So long one that does
+    /// not say any more what it keeps is waited for, too.
     pub(super) memory: Duration,
     /// For the attempt in flight when the gateway stops.
     pub(super) stop: Duration,

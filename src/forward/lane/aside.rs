@@ -111,6 +111,7 @@ impl Lane {
             let (event_id, request_id) = Trail::of(event).texts();
             tracing::warn!(destination, event_id, request_id, reason, "an event was parked again");
             self.park_again(number, (refusal.reason, answer), attempts).await?;
+            self.unkept.remove(&event.id);
             self.tries.forget((kept, event));
             self.blocked.add(load, place);
             return Ok(true);
@@ -132,6 +133,7 @@ impl Lane {
         if !self.shelve(vec![aside.clone()]).await? {
             return Ok(false);
         }
+        self.unkept.remove(&event.id);
         self.blocked.add(load, place);
         let (destination, reason) = (&self.state.name, &aside.reason);
         let (event_id, request_id) = Trail::of(event).texts();

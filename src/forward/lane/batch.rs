@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::confirm::Share;
 use super::{Lane, REFUSED_IN_A_ROW_MAX, Stopped};
 use crate::forward::load::Load;
 use crate::forward::sinks::{Answer, Fault, Refusal};
@@ -31,7 +32,7 @@ struct Part {
     is_proven: bool,
     /// It is sent before its turn, to see whether the destination takes anything at all.
     is_probe: bool,
-    /// It is known that the destination keeps none of it.
+    /// The destination was asked, and does not say that it keeps it.
     is_new: bool,
 }
 
@@ -137,11 +138,12 @@ impl Lane {
             }
             let part = Part { range: open, ..part };
             if !part.is_new && self.is_doubtful(load, part.range.clone()) {
-                let Some(new) = self.leave_kept(load, part.range.clone()).await? else {
-                    return Ok(false);
-                };
-                let new = new.into_iter().rev();
-                work.0.extend(new.map(|range| Part { range, is_new: true, ..part.clone() }));
+                self.follow_signal()?;
+                match self.look_for(load, part.range.clone()).await {
+                    Share::All => self.found(load, part.range),
+                    Share::Some => work.halve(part),
+                    Share::None => work.0.push(Part { is_new: true, ..part }),
+                }
                 continue;
             }
             // One event is enough to see whether a destination that was down is back.
@@ -242,6 +244,9 @@ impl Lane {
             return self.wait_after(fault).await.map(|()| true);
         }
         part.broken += 1;
+        // Some of it may have been taken.
+        self.before.comes_again();
+        part.is_new = false;
         if part.is_probe {
             work.put_back(part);
         } else if !part.is_single() && part.broken >= BROKEN_SPLIT {

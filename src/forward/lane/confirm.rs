@@ -3,7 +3,6 @@
 //! in time, or after a failure, is sent again; what is never kept is parked. What may be there already is asked for,
 //! too, and not sent once more: a server with `SQLite` fails at 20 such, and drops what comes behind them.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -17,6 +16,8 @@ use crate::telemetry::forward::Outcome;
 const TAIL_MAX_EVENTS: usize = 5_000;
 /// Most events in one question: the answer repeats all ids.
 const ASKED_MAX: usize = 500;
+/// So few events are not asked for in halves: sent twice, they do no harm.
+const REPEATS_MAX: usize = 8;
 /// So often a batch is sent and not kept before the events that are missing are looked for.
 pub(super) const LOSSES_MAX: u32 = 3;
 
@@ -51,47 +52,36 @@ impl Before {
     }
 }
 
+/// How much of a range is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    None,
+    Some,
+    All,
+}
+
 impl Lane {
     /// Whether some of a range may be kept already, and the destination can be asked.
     pub(super) fn is_doubtful(&self, load: &Load, mut range: Range<usize>) -> bool {
-        let asks = self.confirms && !self.is_past_window();
-        asks && range.any(|place| self.before.has(load, place))
+        self.confirms && range.any(|place| self.before.has(load, place))
     }
 
-    /// The parts of a range that are not kept; those that are go no more. `None`: that cannot be said now, and all of
-    /// it is to be read again.
-    pub(super) async fn leave_kept(
-        &mut self,
-        load: &Load,
-        range: Range<usize>,
-    ) -> Result<Option<Vec<Range<usize>>>, Stopped> {
-        let sent: Vec<_> = range.clone().map(|place| load.sent(place)).collect();
-        let Some(missing) = self.find_missing(&sent).await? else {
-            if !self.confirms {
-                return Ok(Some(vec![range]));
-            }
-            // Of what was acknowledged before, nothing is lost by that.
-            self.is_in_doubt &= !self.tail.is_empty();
-            return Ok(None);
-        };
-        if missing.len() == sent.len() {
-            return Ok(Some(vec![range]));
+    /// Asks, before a range goes out, how much of it is kept. Nothing, as far as that cannot be said: how the
+    /// destination is, the sending tells.
+    pub(super) async fn look_for(&mut self, load: &Load, range: Range<usize>) -> Share {
+        let sent: Vec<_> = range.map(|place| load.sent(place)).collect();
+        match self.sink.count_kept(&sent).await {
+            Ok(kept) if kept == sent.len() => Share::All,
+            Ok(kept) if (1..sent.len()).contains(&kept) && sent.len() > REPEATS_MAX => Share::Some,
+            _ => Share::None,
         }
-        let missing: HashSet<_> = missing.into_iter().collect();
-        let is_new = |place: usize| missing.contains(&load.at(place).1.id);
-        let places: Vec<_> = range.collect();
-        let mut new = Vec::new();
-        for run in places.chunk_by(|one, next| is_new(*one) == is_new(*next)) {
-            let run = run[0]..run[0] + run.len();
-            if is_new(run.start) {
-                new.push(run);
-                continue;
-            }
-            self.hand.arrived(load.lying(run.clone()));
-            self.settle(load, run);
-        }
-        self.is_known_to_keep().await;
-        Ok(Some(new))
+    }
+
+    /// A range went out before: what is kept of it counts as acknowledged, and is asked for as that is.
+    pub(super) fn found(&mut self, load: &Load, range: Range<usize>) {
+        let sent = range.clone().map(|place| load.sent(place)).collect();
+        self.acknowledged(sent, load.lying(range.clone()));
+        self.settle(load, range);
     }
 
     /// Whether nothing may be sent before the destination was asked.
@@ -113,9 +103,6 @@ impl Lane {
     /// Asks what of the tail is kept. After a failure, or when patience is over, the rest is sent again.
     pub(super) async fn confirm(&mut self) -> Result<(), Stopped> {
         self.asked = Instant::now();
-        let patience = if self.losses > 0 { self.tempo.memory } else { self.tempo.patience };
-        let is_late = |oldest: Instant| oldest.elapsed() >= patience;
-        let is_over = self.is_in_doubt || self.tail.oldest().is_some_and(is_late);
         let mut asked_max = ASKED_MAX;
         loop {
             let (batches, sent) = self.tail.front(asked_max);
@@ -129,11 +116,20 @@ impl Lane {
                     self.confirmed(batches).await;
                     asked_max = ASKED_MAX;
                 }
-                Some(_) if !is_over => return Ok(()),
+                Some(_) if !self.is_in_doubt && !self.is_late() => return Ok(()),
                 Some(_) if batches > 1 => asked_max = sent.len() / 2,
                 Some(_) => return self.send_again(&sent).await,
             }
         }
+    }
+
+    /// Whether the oldest batch should be kept by now. One that was sent again in vain has longer.
+    fn is_late(&self) -> bool {
+        let Some(oldest) = self.tail.oldest() else { return false };
+        let (_, sent) = self.tail.front(1);
+        let is_lost = |(lost, _)| sent.iter().any(|sent| sent.id == lost);
+        let again = self.losses.is_some_and(is_lost);
+        oldest.elapsed() >= if again { self.tempo.memory } else { self.tempo.patience }
     }
 
     /// The oldest batches are kept.
@@ -143,12 +139,6 @@ impl Lane {
             self.source.release(sequence);
         }
         self.hand.arrived(lying);
-        self.losses = 0;
-        self.is_known_to_keep().await;
-    }
-
-    /// It keeps some of what it was sent: it works.
-    async fn is_known_to_keep(&mut self) {
         self.refused_in_a_row = 0;
         self.backoff.reset();
         self.state.went_well();
@@ -164,33 +154,36 @@ impl Lane {
 
     /// How many of these are kept; `None`: it cannot be said now, or never.
     async fn count(&mut self, sent: &[Sent]) -> Result<Option<usize>, Stopped> {
-        match self.sink.count_kept(sent).await {
+        let (fault, is_refusal) = match self.sink.count_kept(sent).await {
             Ok(count) => {
-                self.answers = true;
-                Ok(Some(count))
+                self.state.answers();
+                self.mute_since = None;
+                return Ok(Some(count));
             }
-            Err(Unconfirmed::Failed(fault)) => self.stay_unsure(&fault).await,
-            Err(Unconfirmed::NotOffered(why)) if self.answers => {
-                let what = format!("it does not say any more what it keeps: {why}");
-                self.stay_unsure(&Fault::lasting(Outcome::Unexpected, what)).await
-            }
-            Err(Unconfirmed::NotOffered(why)) => {
-                let destination = &self.state.name;
-                tracing::warn!(destination, why, "what is acknowledged counts as kept");
-                self.confirms = false;
+            Err(Unconfirmed::Failed(fault)) => (fault, false),
+            Err(Unconfirmed::NotOffered(why)) if !self.state.has_answered() => {
+                self.believe(&why);
                 let (all, _) = self.tail.front(usize::MAX);
                 self.confirmed(all).await;
                 self.end_doubt();
-                Ok(None)
+                return Ok(None);
             }
-        }
-    }
-
-    /// A question was not answered.
-    async fn stay_unsure(&mut self, fault: &Fault) -> Result<Option<usize>, Stopped> {
+            Err(Unconfirmed::NotOffered(why)) => {
+                let what = format!("it does not say any more what it keeps: {why}");
+                (Fault::lasting(Outcome::Unexpected, what), true)
+            }
+        };
         self.is_in_doubt = true;
-        self.rest = Some(self.note_failure(fault).await);
-        if self.is_past_window() {
+        self.rest = Some(self.note_failure(&fault).await);
+        let now = Instant::now();
+        self.mute_since = is_refusal.then(|| self.mute_since.unwrap_or(now));
+        let is_mute = self.mute_since.is_some_and(|since| since.elapsed() >= self.tempo.memory);
+        let is_past = self.is_past_window();
+        let is_there = !matches!(fault.outcome, Outcome::Unreachable | Outcome::Timeout);
+        if is_mute || is_past && is_there {
+            self.believe(&fault.what);
+        }
+        if is_mute || is_past {
             // Whatever became of it: it is sent again, and set aside when that fails.
             self.tail.clear();
             self.end_doubt();
@@ -198,27 +191,42 @@ impl Lane {
         Ok(None)
     }
 
+    /// It says nothing of what it keeps; that holds until the lane begins anew.
+    fn believe(&mut self, why: &str) {
+        let destination = &self.state.name;
+        tracing::warn!(destination, why, "what is acknowledged counts as kept");
+        self.confirms = false;
+    }
+
     /// The oldest batch is not kept: what is missing from there on goes out again.
     async fn send_again(&mut self, batch: &[Sent]) -> Result<(), Stopped> {
-        let (destination, events) = (&self.state.name, self.tail.events());
-        tracing::warn!(destination, events, "acknowledged events are not kept: sent again");
         if !self.is_in_doubt {
-            self.losses += 1;
-        }
-        if self.losses >= LOSSES_MAX {
-            self.losses = 0;
             let Some(missing) = self.find_missing(batch).await? else { return Ok(()) };
-            self.refused_in_a_row += missing.len() as u32;
-            if self.refused_in_a_row > REFUSED_IN_A_ROW_MAX {
-                let what = "keeps nothing of what it acknowledges: it is not the events";
-                self.wait_after(&Fault::lasting(Outcome::Unexpected, what)).await?;
-            } else {
-                self.unkept.extend(missing);
+            let Some(first) = missing.first() else { return Ok(()) };
+            let before = self.losses.filter(|(lost, _)| missing.contains(lost));
+            let (lost, times) = before.unwrap_or((*first, 0));
+            self.losses = Some((lost, times + 1));
+            if times + 1 >= LOSSES_MAX {
+                self.losses = None;
+                self.give_up(missing).await?;
             }
         }
+        let (destination, events) = (&self.state.name, self.tail.events());
+        tracing::warn!(destination, events, "acknowledged events are not kept: sent again");
         self.is_in_doubt = false;
         self.tail.clear();
         self.begin_again();
+        Ok(())
+    }
+
+    /// These were sent again and again, and never kept: they are parked when they come again.
+    async fn give_up(&mut self, missing: Vec<Uuid>) -> Result<(), Stopped> {
+        self.refused_in_a_row += missing.len() as u32;
+        if self.refused_in_a_row > REFUSED_IN_A_ROW_MAX {
+            let what = "keeps nothing of what it acknowledges: it is not the events";
+            return self.wait_after(&Fault::lasting(Outcome::Unexpected, what)).await;
+        }
+        self.unkept.extend(missing);
         Ok(())
     }
 
@@ -227,6 +235,7 @@ impl Lane {
         let mut missing = Vec::new();
         let mut parts: Vec<_> = batch.chunks(ASKED_MAX).rev().collect();
         while let Some(part) = parts.pop() {
+            self.follow_signal()?;
             match self.count(part).await? {
                 None => return Ok(None),
                 Some(kept) if kept >= part.len() => {}

@@ -110,15 +110,15 @@ pub(super) struct Lane {
     failed_one: Option<Trail>,
     /// The destination is asked whether it keeps what it has acknowledged.
     confirms: bool,
-    /// It has answered such a question.
-    answers: bool,
+    /// It has answered such questions, and refuses them since then.
+    mute_since: Option<Instant>,
     tail: Tail,
     asked: Instant,
     /// A failure may have cost what was acknowledged before it: nothing is sent before that is known.
     is_in_doubt: bool,
     before: Before,
-    /// So often in a row the oldest batch was not kept.
-    losses: u32,
+    /// The first event of the oldest batch that was not kept in time, and how often.
+    losses: Option<(Uuid, u32)>,
     /// Acknowledged again and again, never kept: to be parked.
     unkept: HashSet<Uuid>,
     /// When what is done with beyond the cursor was kept last.
@@ -189,11 +189,11 @@ impl Lane {
             tries_at_once: false,
             failed_one: None,
             confirms: destination.confirms,
-            answers: false,
+            mute_since: None,
             tail: Tail::default(),
             asked: Instant::now(),
             is_in_doubt: false,
-            losses: 0,
+            losses: None,
             unkept: HashSet::new(),
             holes_kept: Instant::now(),
         })
@@ -331,7 +331,7 @@ impl Lane {
 
     /// Whether an event may be sent, or must be parked at once: why, and how often it went out.
     fn check(&mut self, load: &Load, place: usize) -> Result<(), (String, u32)> {
-        if !self.unkept.is_empty() && self.unkept.remove(&load.at(place).1.id) {
+        if self.unkept.contains(&load.at(place).1.id) {
             return Err((UNKEPT.into(), LOSSES_MAX));
         }
         self.reshape(load, place)

@@ -54,6 +54,8 @@ pub(in crate::forward) struct State {
     parked: AtomicU64,
     /// The lane before ended with nothing on its way, and nothing unknown.
     is_sure: AtomicBool,
+    /// It has said what it keeps.
+    has_answered: AtomicBool,
     health: Mutex<Health>,
 }
 
@@ -80,6 +82,7 @@ impl State {
             note: (destination.id(), notes),
             parked: AtomicU64::new(0),
             is_sure: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
             health: Mutex::default(),
         }
     }
@@ -139,6 +142,16 @@ impl State {
     /// Another lane begins: whether all that the one before it sent is known to be kept.
     pub(super) fn wakes(&self) -> bool {
         self.is_sure.swap(false, Ordering::Relaxed)
+    }
+
+    /// The destination said what it keeps.
+    pub(super) fn answers(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever did.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
     }
 
     /// Whether an event may say so of the lane: not again before `pause` is over.

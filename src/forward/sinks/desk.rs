@@ -134,9 +134,12 @@ impl Clerk {
         if matches!(&self.output, Some(Output::File(file)) if file.is_moved()) {
             self.open()?;
         }
+        let mut has_ended = false;
         let mut rest = &lines[..];
         while !rest.is_empty() {
-            let (piece, later) = rest.split_at(self.make_room(rest)?);
+            let (room, ends) = self.make_room(rest)?;
+            has_ended |= ends;
+            let (piece, later) = rest.split_at(room);
             let written = match &mut self.output {
                 None => Err(io::Error::other("nothing is open")),
                 Some(Output::File(file)) => file.append(piece),
@@ -148,29 +151,35 @@ impl Clerk {
             }
             rest = later;
         }
+        // Not before: what is written again after a fault is known by the files that ended meanwhile.
+        if let Medium::File(path, Rotation { keep: Some(keep), .. }, _) = &self.medium
+            && has_ended
+        {
+            rotation::keep_newest(path, *keep)?;
+        }
         lines.clear();
         Ok(lines)
     }
 
-    /// How many bytes of the lines, whole ones, go into the file that is open; ends it if it has no room for one.
-    fn make_room(&mut self, lines: &[u8]) -> io::Result<usize> {
+    /// How many bytes of the lines, whole ones, go into the file that is open; whether one ended, which had no room.
+    fn make_room(&mut self, lines: &[u8]) -> io::Result<(usize, bool)> {
         let (Medium::File(path, rotation, clock), Some(Output::File(file))) =
             (&self.medium, &self.output)
         else {
-            return Ok(lines.len());
+            return Ok((lines.len(), false));
         };
         if *rotation == Rotation::default() || !file.is_regular() {
-            return Ok(lines.len());
+            return Ok((lines.len(), false));
         }
         let now = clock.now();
         let room = rotation.room(file.bytes()?, self.began, lines, now);
         if room > 0 {
-            return Ok(room);
+            return Ok((room, false));
         }
-        rotation::end(path, rotation.keep, now)?;
+        rotation::end(path, now)?;
         self.output = Some(Output::File(Lines::open(path, STYLE)?));
         self.began = now;
-        Ok(rotation.room(0, now, lines, now))
+        Ok((rotation.room(0, now, lines, now), true))
     }
 }
 
@@ -178,6 +187,9 @@ impl Clerk {
 /// stand in several.
 fn ended_tail(path: &Path, bytes_max: u64) -> io::Result<Vec<Mark>> {
     let (mut tail, mut left) = (Vec::new(), bytes_max);
+    if left == 0 {
+        return Ok(tail);
+    }
     for ended in rotation::all_ended(path)?.iter().rev() {
         if left == 0 {
             break;
@@ -189,7 +201,11 @@ fn ended_tail(path: &Path, bytes_max: u64) -> io::Result<Vec<Mark>> {
             }
             // Somebody took it away just now.
             Err(fault) if fault.kind() == ErrorKind::NotFound => {}
-            Err(fault) => return Err(fault),
+            Err(fault) => {
+                let ended = ended.display();
+                tracing::warn!(%ended, %fault, "what stands there may be written once more");
+                break;
+            }
         }
     }
     Ok(tail)

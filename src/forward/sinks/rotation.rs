@@ -34,8 +34,8 @@ impl Rotation {
     }
 }
 
-/// Ends a file: it gets its name, and the oldest of its kind go.
-pub(super) fn end(path: &Path, keep: Option<usize>, now: Time) -> io::Result<()> {
+/// Ends a file: it gets its name.
+pub(super) fn end(path: &Path, now: Time) -> io::Result<()> {
     let mut now = now;
     let mut to = ended(path, now);
     // Two may end within one moment of a coarse clock.
@@ -44,15 +44,21 @@ pub(super) fn end(path: &Path, keep: Option<usize>, now: Time) -> io::Result<()>
         to = ended(path, now);
     }
     fs::rename(path, &to)?;
-    let folder = folder(path);
-    if let Some(keep) = keep {
-        let mut all = all_ended(path)?;
-        all.truncate(all.len().saturating_sub(keep));
-        for old in all {
-            fs::remove_file(old)?;
+    File::open(folder(path))?.sync_all()
+}
+
+/// Lets the oldest that ended go, but for so many.
+pub(super) fn keep_newest(path: &Path, count: usize) -> io::Result<()> {
+    let mut all = all_ended(path)?;
+    all.truncate(all.len().saturating_sub(count));
+    for old in all {
+        match fs::remove_file(old) {
+            // Somebody took it away just now.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
         }
     }
-    File::open(folder)?.sync_all()
+    File::open(folder(path))?.sync_all()
 }
 
 /// All that ended, the oldest first.
@@ -125,7 +131,8 @@ mod tests {
             let now = Time::from_micros(
                 begin.micros() + [0, 900_000, 1_000_000, 1_000_000, 2_000_000][number as usize],
             );
-            end(&path, Some(3), now).expect("an end");
+            end(&path, now).expect("an end");
+            keep_newest(&path, 3).expect("a folder");
             let now = all_ended(&path).expect("a folder").pop().expect("a file");
             assert!(last < Some(now.clone()), "{now:?}");
             assert_eq!(fs::read_to_string(&now).expect("a file"), number.to_string());
@@ -144,7 +151,7 @@ mod tests {
         for other in others {
             assert!(folder.path().join(other).exists(), "{other}");
         }
-        assert!(end(&path, None, begin).is_err(), "there is none");
+        assert!(end(&path, begin).is_err(), "there is none");
     }
 
     #[test]

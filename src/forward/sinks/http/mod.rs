@@ -215,6 +215,7 @@ impl Http {
 
     /// How many of these events a Prefect server keeps.
     pub(super) async fn count_kept(&mut self, events: &[Sent]) -> Result<usize, Unconfirmed> {
+        self.renew().await;
         let Some(prefect) = &self.prefect else { return Ok(events.len()) };
         // Two workspaces may use one id: it is there or it is not.
         let mut ids: Vec<_> = events.iter().map(|sent| sent.id).collect();
@@ -235,6 +236,7 @@ impl Http {
             return read_total(&reply.text).ok_or_else(why);
         }
         let forbidden = reply.status == StatusCode::FORBIDDEN;
+        self.is_secret_old = forbidden || reply.status == StatusCode::UNAUTHORIZED;
         Err(match judge(reply) {
             Answer::Failed(fault) if !forbidden && fault.outcome != Outcome::Unexpected => {
                 Unconfirmed::Failed(fault)
