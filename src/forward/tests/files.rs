@@ -60,6 +60,17 @@ async fn a_file_that_was_moved_away_is_made_anew() {
     lanes.stop().await;
 }
 
+/// The files that ended, the oldest first.
+fn ended(house: &House) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(house.folder.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("a file").path())
+        .filter(|found| found.to_string_lossy().contains("out.ndjson."))
+        .collect();
+    files.sort();
+    files
+}
+
 #[tokio::test]
 async fn files_make_room_and_what_stands_in_the_one_before_is_not_written_again() {
     let house = House::new();
@@ -74,13 +85,7 @@ async fn files_make_room_and_what_stands_in_the_one_before_is_not_written_again(
         until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
         lanes.stop().await;
     }
-    let mut ended: Vec<_> = std::fs::read_dir(house.folder.path())
-        .expect("a folder")
-        .map(|entry| entry.expect("a file").path())
-        .filter(|found| found.to_string_lossy().contains("out.ndjson.2"))
-        .collect();
-    ended.sort();
-    assert_eq!(ended.iter().map(|path| numbers(path)[0]).collect::<Vec<_>>(), [10, 20]);
+    assert_eq!(ended(&house).iter().map(|path| numbers(path)[0]).collect::<Vec<_>>(), [10, 20]);
     assert_eq!(numbers(&path), (30..40).collect::<Vec<_>>());
     // As after a crash right behind the end of a file: the cursor is behind it.
     std::fs::rename(&path, house.path("out.ndjson.29991129T013000000000Z")).expect("a rename");
@@ -100,12 +105,7 @@ async fn no_file_is_longer_than_it_may_be_and_none_of_a_batch_in_several_files_i
     let to = format!("file:{}", path.display());
     let lanes = || house.lanes(&[format!("{to}?rotate_bytes={BYTES}")]);
     let all = || {
-        let mut files: Vec<_> = std::fs::read_dir(house.folder.path())
-            .expect("a folder")
-            .map(|entry| entry.expect("a file").path())
-            .filter(|found| found.to_string_lossy().contains("out.ndjson."))
-            .collect();
-        files.sort();
+        let mut files = ended(&house);
         files.push(path.clone());
         let length = |file: &PathBuf| std::fs::metadata(file).map_or(0, |found| found.len());
         assert!(files.iter().all(|file| length(file) <= BYTES), "{files:?}");
