@@ -22,6 +22,12 @@ impl Known {
         Self { marks, ..Self::default() }
     }
 
+    /// Of a destination that lets its oldest go: an event that does not stand there ends it at once, for it may have
+    /// stood there. Written again behind what is newer, it would drive that out.
+    pub(super) fn from_the_first(marks: HashSet<Mark>) -> Self {
+        Self { was_met: true, ..Self::new(marks) }
+    }
+
     /// Whether the event stands there. Events come in the destination's order: the first new one behind a known one
     /// ends it.
     pub(super) fn meets(&mut self, mark: Mark) -> bool {
@@ -68,6 +74,8 @@ mod tests {
         let met: Vec<_> = (1..=6).map(|number| known.meets(id(number))).collect();
         assert_eq!(met, [false, false, true, true, true, false]);
         assert!(!known.meets(id(4)), "the same id again is another event's");
+        let mut known = Known::from_the_first([3, 4, 5].map(id).into());
+        assert!(known.meets(id(3)) && !known.meets(id(2)) && !known.meets(id(4)));
         let mut known = Known::new([mark(1, 4)].into());
         assert!(!known.meets(mark(2, 4)), "and so is the same id of somebody else");
     }

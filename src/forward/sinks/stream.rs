@@ -26,13 +26,15 @@ const BUFFER_MAX_BYTES: usize = 4 << 20;
 pub(in crate::forward) struct Stream {
     desk: Desk,
     is_open: bool,
+    /// Its oldest go to make room, at a number of bytes: one batch may be more than all that stays.
+    forgets: bool,
     buffer: Vec<u8>,
     known: Known,
 }
 
 impl Stream {
     pub(super) fn stdout() -> Result<Self, ForwardError> {
-        Self::start(Medium::Stdout, Path::new("stdout"))
+        Self::start(Medium::Stdout, Path::new("stdout"), false)
     }
 
     pub(super) fn file(
@@ -40,12 +42,13 @@ impl Stream {
         rotation: Rotation,
         clock: &Arc<Clock>,
     ) -> Result<Self, ForwardError> {
-        Self::start(Medium::File(path.to_owned(), rotation, Arc::clone(clock)), path)
+        let forgets = rotation.bytes.is_some() && rotation.keep.is_some();
+        Self::start(Medium::File(path.to_owned(), rotation, Arc::clone(clock)), path, forgets)
     }
 
-    fn start(medium: Medium, path: &Path) -> Result<Self, ForwardError> {
+    fn start(medium: Medium, path: &Path, forgets: bool) -> Result<Self, ForwardError> {
         let desk = Desk::start(medium).map_err(|why| ForwardError::file(path, &why))?;
-        Ok(Self { desk, is_open: false, buffer: Vec::new(), known: Known::default() })
+        Ok(Self { desk, is_open: false, forgets, buffer: Vec::new(), known: Known::default() })
     }
 
     pub(super) fn reopen(&mut self) {
@@ -55,6 +58,7 @@ impl Stream {
     pub(super) async fn send(&mut self, load: &Load, range: Range<usize>) -> Answer {
         if !self.is_open {
             match self.desk.open().await {
+                Ok(marks) if self.forgets => self.known = Known::from_the_first(marks),
                 Ok(marks) => self.known = Known::new(marks),
                 Err(fault) => return failed(&fault),
             }

@@ -129,6 +129,33 @@ async fn no_file_is_longer_than_it_may_be_and_none_of_a_batch_in_several_files_i
 }
 
 #[tokio::test]
+async fn a_batch_of_more_files_than_are_kept_drives_out_no_newer_event_after_a_crash() {
+    let house = House::new();
+    let path = house.path("out.ndjson");
+    let to = format!("file:{}", path.display());
+    let text = format!("{to}?rotate_bytes=3000&rotate_keep=2");
+    let found = || {
+        let mut files = ended(&house);
+        files.push(path.clone());
+        let files = files.iter().filter(|file| file.exists());
+        files.flat_map(|file| numbers(file)).collect::<Vec<_>>()
+    };
+    let mut last = Vec::new();
+    for round in 0..2 {
+        house.append(round * 100..round * 100 + 100).await;
+        let lanes = house.lanes(std::slice::from_ref(&text));
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        lanes.stop().await;
+        last = found();
+        let first = last[0];
+        assert!(last.len() < 50 && last.iter().copied().eq(first..round * 100 + 100), "{last:?}");
+        // The cursor is in front of what went.
+        house.spool.forget(&to);
+    }
+    assert_eq!(ended(&house).len(), 2, "{last:?}");
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_ours_is_not_touched() {
     let house = House::new();
     let path = house.path("precious");
