@@ -17,7 +17,7 @@ pub(super) fn read_reshaping(
     target: Option<&Target>,
 ) -> Result<Arc<Reshaping>, String> {
     match target {
-        Some(Target::Prefect { .. }) => {
+        Some(Target::Prefect { .. } | Target::PrefectSocket { .. }) => {
             return Err("a Prefect server takes nothing but events".to_owned());
         }
         Some(Target::Stdout | Target::File(_)) => {
@@ -41,6 +41,7 @@ pub(super) fn told(fault: &Diagnostic) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forward::Destination;
 
     #[test]
     fn a_fault_points_into_what_was_written() {
@@ -49,5 +50,10 @@ mod tests {
         assert!(read_condition("event.payload.amount > 100").is_ok());
         let fault = read_reshaping("{}", Some(&Target::Stdout)).expect_err("only events");
         assert!(fault.contains("lines hold events"), "{fault}");
+        for to in ["prefect+http://127.0.0.1:4200/api", "prefect+ws://127.0.0.1:4200/api"] {
+            let server = Destination::parse(to).expect("a destination").target;
+            let fault = read_reshaping("{}", Some(&server)).expect_err("only events");
+            assert!(fault.contains("nothing but events"), "{fault}");
+        }
     }
 }

@@ -92,7 +92,7 @@ pub struct Attempt {
     pub is_taken: bool,
     /// The status of the answer, where answers have one.
     pub status: Option<u16>,
-    /// What was answered, in a few words; nothing when they arrived.
+    /// What was answered, in a few words; nothing when they arrived with this attempt.
     pub what: String,
 }
 

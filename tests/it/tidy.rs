@@ -17,16 +17,21 @@ const FLOORS: &[(u8, &[&str])] = &[
     (0, &["apart", "id", "clock", "json", "lone", "telemetry"]),
 ];
 
+/// Who speaks over websockets.
+const WEBSOCKETS: &[&str] = &[
+    "accept/websocket.rs",
+    "cli/socket.rs",
+    "forward/sinks/http/socket.rs",
+    "forward/tests/socket.rs",
+];
+
 /// Crates that may be named only in these places.
 const ROOMS: &[(&str, &[&str])] = &[
     ("hyper::", &["accept/", "fetch/", "forward/", "cli/"]),
     ("hyper_util::", &["accept/", "fetch/", "forward/", "cli/"]),
     ("hyper_rustls::", &["forward/", "cli/client.rs"]),
-    (
-        "tokio_tungstenite::",
-        &["accept/websocket.rs", "cli/socket.rs", "forward/sinks/http/socket.rs"],
-    ),
-    ("futures_util::", &["accept/websocket.rs", "cli/socket.rs", "forward/sinks/http/socket.rs"]),
+    ("tokio_tungstenite::", WEBSOCKETS),
+    ("futures_util::", WEBSOCKETS),
     ("minijinja::", &["render/"]),
     ("governor::", &["limit/"]),
     ("tower_service::", &["fetch/egress.rs"]),

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Takes the disk away: a file system that somebody else fills, one that fills because a destination is gone, one that
-turns read-only, one that hangs, a damaged byte in the middle of a segment, and a second process on the same folder.
+"""Takes the disk away: a file system that somebody else fills, one that fills because a destination is gone, one too
+small for the files of a destination, one that turns read-only, one that hangs, a damaged byte in the middle of a
+segment, and a second process on the same folder.
 
 The file systems are small tmpfs in a mount namespace of the script's own, so nothing is left behind; that needs root,
 or a kernel that grants it in a user namespace. Takes HOOKGATE_BIN. Ends with `N passed, N failed`.
@@ -231,6 +232,33 @@ def check_late_index(checks, folder):
         check_whole(checks, what, server)
 
 
+def check_rotated(checks, folder):
+    """Somebody else leaves files that rotate less room than they and one batch need: their oldest make some."""
+    what, keep = "rotated files on a small disk", 3
+    with mounted(folder / "disk") as disk, gateway.Gateway(folder) as server:
+        (disk / "others").write_bytes(b"x" * (DISK_BYTES - (17 << 18)))
+        server.start()
+        load = Load(server, server.webhook("rotated").path)
+        checks.true(f"{what}: it begins well", gateway.until(lambda: load.count(204) > 1000, FULL_SECONDS), server.said())
+        load.stop()
+        server.stop()
+        # A destination of another name begins with the oldest that is kept: batches are large.
+        server.forward = [f"file:{disk}/out.ndjson?rotate_bytes={1 << 20}&rotate_keep={keep}"]
+        server.start()
+        checks.true(f"{what}: all is delivered", gateway.until(server.is_drained, ROOM_SECONDS), server.said())
+        checks.true(f"{what}: it was full", "No space left" in server.log.read_text(), server.said())
+        ended = sorted(disk.glob("out.ndjson.*"))
+        checks.true(f"{what}: as many are kept as shall be", 1 <= len(ended) <= keep, ended)
+        lines = [json.loads(line) for path in [*ended, disk / "out.ndjson"] for line in path.read_text().splitlines()]
+        numbers = [line["payload"]["number"] for line in lines if line["event"] == "peer.sent"]
+        acked = sorted(number for number, answer in load.answers.items() if answer.status == 204)
+        for client in range(CLIENTS):
+            own = [number for number in numbers if number % CLIENTS == client]
+            newest = [number for number in acked if number % CLIENTS == client][-len(own) :]
+            checks.equal(f"{what}: client {client}'s newest are there, once and in order", own, newest)
+        checks.equal(f"{what}: it ends cleanly", server.stop(), 0)
+
+
 @contextlib.contextmanager
 def formatted(folder):
     """A file system of its own on a disk that can fail: ext4 in a file."""
@@ -395,7 +423,7 @@ def check_second(checks, folder):
 def check(checks, folder):
     """The whole script, each part in a folder of its own."""
     parts = (
-        *(check_foreign, check_unreachable, check_index, check_late_index, check_read_only, check_hanging),
+        *(check_foreign, check_unreachable, check_index, check_late_index, check_rotated, check_read_only, check_hanging),
         *(check_last_damage, check_old_damage, check_second),
     )
     for part in parts:

@@ -3,6 +3,7 @@
 //! address did not take. The file goes when all is done; as long as events are refused, it has them.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -70,7 +71,12 @@ pub(super) struct Place {
     file: Option<PathBuf>,
     written: Written,
     kept: Instant,
+    /// The file as this command saw it last.
+    seen: Option<Seen>,
 }
+
+/// What tells a file from one that another command put in its place.
+type Seen = (u64, i64, i64);
 
 impl Place {
     /// A replay from its start, or from where a file says it was.
@@ -92,7 +98,8 @@ impl Place {
             fs::write(&beside, "").map_err(|fault| unwritable(file, &fault))?;
             let _ = fs::remove_file(beside);
         }
-        Ok(Self { file: file.map(Path::to_owned), written, kept: Instant::now() })
+        let (seen, file) = (file.and_then(look), file.map(Path::to_owned));
+        Ok(Self { file, written, kept: Instant::now(), seen })
     }
 
     pub(super) fn question(&self) -> &Value {
@@ -152,10 +159,18 @@ impl Place {
     pub(super) fn keep(&mut self) -> Result<(), Failure> {
         self.kept = Instant::now();
         let Some(file) = &self.file else { return Ok(()) };
+        if look(file) != self.seen {
+            let name = file.display();
+            return Err(Failure::NotLoaded(format!(
+                "--resume {name}: another command has written or removed it meanwhile: give each its own file"
+            )));
+        }
         let text = serde_json::to_string_pretty(&self.written).unwrap_or_default();
         let beside = beside(file);
         let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, file));
-        written.map_err(|fault| unwritable(file, &fault))
+        written.map_err(|fault| unwritable(file, &fault))?;
+        self.seen = look(file);
+        Ok(())
     }
 
     /// All is done, but for what was refused.
@@ -164,7 +179,7 @@ impl Place {
             self.written.is_walked = true;
             return self.keep();
         }
-        if let Some(file) = &self.file {
+        if let Some(file) = self.file.as_ref().filter(|file| look(file) == self.seen) {
             let _ = fs::remove_file(file);
         }
         Ok(())
@@ -187,6 +202,11 @@ impl Tally {
             *sum = sum.saturating_add(more);
         }
     }
+}
+
+/// Which file is there.
+fn look(file: &Path) -> Option<Seen> {
+    fs::metadata(file).ok().map(|there| (there.ino(), there.mtime(), there.mtime_nsec()))
 }
 
 /// Where it is written before it takes the place of the one there is.
@@ -249,4 +269,31 @@ fn read(file: &Path, fresh: &Written) -> Result<Written, Failure> {
     let more = if done > 0 { format!(" and {done} events more") } else { String::new() };
     say(&format!("going on from {name}, behind {matched} requests{more}"));
     Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::Secret;
+
+    #[test]
+    fn two_commands_do_not_share_a_file() {
+        let name = format!("hookgate-place-{}.json", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let remote = Remote::new("http://127.0.0.1:1", &Secret::new("k"));
+        let remote = remote.expect("a remote");
+        let open = || Place::open(Some(&file), &remote, json!({}), json!({})).expect("a place");
+        let (mut one, mut other) = (open(), open());
+        for after in ["1", "2"] {
+            one.step(&json!(after), &Tally::default()).expect("kept");
+        }
+        let failure = other.step(&json!("9"), &Tally::default()).expect_err("another's");
+        assert!(failure.to_string().contains("its own file"), "{failure}");
+        other.end().expect("over");
+        assert_eq!(open().after(), Some("2"), "still there");
+        one.end().expect("over");
+        assert!(!file.exists());
+    }
 }

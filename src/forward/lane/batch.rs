@@ -4,15 +4,16 @@
 //! own key.
 
 use std::ops::Range;
+use std::time::Instant;
 
-use super::confirm::Share;
+use super::confirm::{Doubt, Share};
 use super::{Lane, REFUSED_IN_A_ROW_MAX, Stopped};
 use crate::forward::load::Load;
 use crate::forward::sinks::{Answer, Fault, Refusal};
 use crate::forward::trail::Trail;
 use crate::telemetry::forward::Outcome;
 
-/// 500s after which a part is halved.
+/// 500s, or lost connections, after which a part is halved.
 const BROKEN_SPLIT: u32 = 3;
 /// 500s after which a single event may be to blame.
 const BROKEN_PARK: u32 = 8;
@@ -21,6 +22,7 @@ const BROKEN_PARK: u32 = 8;
 const PROBE_LOOK_MAX: usize = 100;
 
 /// A part of a batch that is still to be sent.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 struct Part {
     range: Range<usize>,
@@ -32,13 +34,23 @@ struct Part {
     is_proven: bool,
     /// It is sent before its turn, to see whether the destination takes anything at all.
     is_probe: bool,
+    /// It was, and if it is still here, that failed.
+    was_probe: bool,
     /// The destination was asked, and does not say that it keeps it.
     is_new: bool,
 }
 
 impl Part {
     fn new(range: Range<usize>) -> Self {
-        Self { range, attempts: 0, broken: 0, is_proven: false, is_probe: false, is_new: false }
+        Self {
+            range,
+            attempts: 0,
+            broken: 0,
+            is_proven: false,
+            is_probe: false,
+            was_probe: false,
+            is_new: false,
+        }
     }
 
     fn is_single(&self) -> bool {
@@ -72,30 +84,34 @@ impl Work {
         }
     }
 
-    /// Puts the first event of another key behind `suspect` in front of it; `false` when there is none: of its own
-    /// key nothing may overtake it.
+    /// Puts an event of another key behind `suspect` in front of it, the first that may overtake what is between and
+    /// has not failed so before; `false` when there is none.
     fn probe(&mut self, suspect: Part, are_alike: impl Fn(usize, usize) -> bool) -> bool {
-        let own = suspect.range.start;
-        let next = self.0.pop();
-        let found = next.as_ref().and_then(|next| {
-            next.range.clone().take(PROBE_LOOK_MAX).find(|place| !are_alike(own, *place))
-        });
-        let Some((next, place)) = next.clone().zip(found) else {
-            self.0.extend(next);
+        let mut before = vec![suspect.range.start];
+        let mut found = None;
+        let behind = self.0.iter().enumerate().rev();
+        for (at, place) in behind.flat_map(|(at, part)| part.range.clone().map(move |to| (at, to)))
+        {
+            let is_free = !before.iter().any(|one| are_alike(*one, place));
+            if is_free && !self.0[at].was_probe {
+                found = Some((at, place));
+            }
+            if found.is_some() || before.len() >= PROBE_LOOK_MAX {
+                break;
+            }
+            before.push(place);
+        }
+        let Some((at, place)) = found else {
             self.0.push(suspect);
             return false;
         };
-        let (alike, rest) = {
-            let start = next.range.start;
-            next.split(place - start)
-        };
+        let part = self.0.remove(at);
+        let start = part.range.start;
+        let (passed, rest) = part.split(place - start);
         let (mut first, rest) = rest.split(1);
-        for part in [rest, alike] {
-            if !part.range.is_empty() {
-                self.0.push(part);
-            }
-        }
-        first.is_probe = true;
+        let left = [rest, passed].into_iter().filter(|part| !part.range.is_empty());
+        self.0.splice(at..at, left);
+        (first.is_probe, first.was_probe) = (true, true);
         self.0.push(suspect);
         self.0.push(first);
         true
@@ -137,10 +153,12 @@ impl Lane {
                 continue;
             }
             let part = Part { range: open, ..part };
-            if !part.is_new && self.is_doubtful(load, part.range.clone()) {
+            if !part.is_new && !self.backoff.is_open() && self.is_doubtful(load, part.range.clone())
+            {
                 self.follow_signal()?;
+                let asked = Instant::now();
                 match self.look_for(load, part.range.clone()).await {
-                    Share::All => self.found(load, part.range),
+                    Share::All => self.found(load, part.range, asked.elapsed()),
                     Share::Some => work.halve(part),
                     Share::None => work.0.push(Part { is_new: true, ..part }),
                 }
@@ -221,8 +239,12 @@ impl Lane {
         fault: &Fault,
         work: &mut Work,
     ) -> Result<bool, Stopped> {
-        if self.casts_doubt(fault) {
-            self.is_in_doubt = true;
+        // What fails again and again is to blame itself, not the destination.
+        let is_suspect =
+            fault.may_be_content && self.tries.of(load.at(part.range.start)) > BROKEN_SPLIT;
+        if self.casts_doubt(fault) && !is_suspect {
+            self.doubt = Some(Doubt::PutDown);
+            self.hearing.failed();
             return self.wait_after(fault).await.map(|()| false);
         }
         let overdue = self.park_overdue(load, part.range.clone(), fault, part.attempts).await?;
@@ -300,5 +322,17 @@ mod tests {
         alike.put_back(probe);
         assert_eq!(ranges(&alike), [0..1, 1..3, 3..4, 4..5]);
         assert_eq!((alone.0.len(), alone.0[0].range.clone()), (1, 0..1));
+        // One that failed is not the next probe; nothing overtakes an event of its own key.
+        let mut many = Work(vec![Part::new(1..6)]);
+        let alike = |one, other| [one, other] == [2, 3] || [one, other] == [1, 4];
+        for found in [1..2, 2..3, 5..6] {
+            assert!(many.probe(Part::new(0..1), alike));
+            let probe = many.0.pop().expect("a part");
+            assert_eq!(probe.range, found);
+            many.put_back(probe);
+            many.0.pop();
+        }
+        assert_eq!(ranges(&many), [1..2, 2..3, 3..5, 5..6]);
+        assert!(!many.probe(Part::new(0..1), alike));
     }
 }

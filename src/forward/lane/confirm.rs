@@ -4,11 +4,12 @@
 //! too, and not sent once more: a server with `SQLite` fails at 20 such, and drops what comes behind them.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::hearing::{Hearing, Next};
 use super::{Lane, REFUSED_IN_A_ROW_MAX, Stopped};
 use crate::forward::load::Load;
-use crate::forward::sinks::{Fault, Sent, Unconfirmed};
+use crate::forward::sinks::{Fault, Said, Sent, Unconfirmed};
 use crate::id::Uuid;
 use crate::telemetry::forward::Outcome;
 
@@ -52,6 +53,15 @@ impl Before {
     }
 }
 
+/// Why nothing is sent before it is known what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// A question was not answered.
+    Unanswered,
+    /// A batch failed, and what was in hand was put down: it is read again.
+    PutDown,
+}
+
 /// How much of a range is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Share {
@@ -63,14 +73,23 @@ pub(super) enum Share {
 impl Lane {
     /// Whether some of a range may be kept already, and the destination can be asked.
     pub(super) fn is_doubtful(&self, load: &Load, mut range: Range<usize>) -> bool {
-        self.confirms && range.any(|place| self.before.has(load, place))
+        self.confirms() && range.any(|place| self.before.has(load, place))
+    }
+
+    /// Whether what it acknowledges is asked for.
+    pub(super) fn confirms(&self) -> bool {
+        self.destination.confirms && !self.hearing.is_believed(Instant::now())
     }
 
     /// Asks, before a range goes out, how much of it is kept. Nothing, as far as that cannot be said: how the
     /// destination is, the sending tells.
     pub(super) async fn look_for(&mut self, load: &Load, range: Range<usize>) -> Share {
         let sent: Vec<_> = range.map(|place| load.sent(place)).collect();
-        match self.sink.count_kept(&sent).await {
+        let kept = self.sink.count_kept(&sent).await;
+        if kept.is_ok() {
+            self.answers();
+        }
+        match kept {
             Ok(kept) if kept == sent.len() => Share::All,
             Ok(kept) if (1..sent.len()).contains(&kept) && sent.len() > REPEATS_MAX => Share::Some,
             _ => Share::None,
@@ -78,21 +97,26 @@ impl Lane {
     }
 
     /// A range went out before: what is kept of it counts as acknowledged, and is asked for as that is.
-    pub(super) fn found(&mut self, load: &Load, range: Range<usize>) {
+    pub(super) fn found(&mut self, load: &Load, range: Range<usize>, took: Duration) {
         let sent = range.clone().map(|place| load.sent(place)).collect();
+        let told = (true, "kept there already", Said::default());
+        self.note_attempt(load, range.clone(), took, told);
         self.acknowledged(sent, load.lying(range.clone()));
         self.settle(load, range);
     }
 
     /// Whether nothing may be sent before the destination was asked.
     pub(super) fn must_ask(&self) -> bool {
-        self.is_in_doubt || self.tail.events() >= TAIL_MAX_EVENTS
+        let is_full = self.tail.events() >= TAIL_MAX_EVENTS && !self.hearing.wants_proof();
+        self.doubt.is_some() || is_full
     }
 
     /// When the next question is due.
     pub(super) fn question(&self) -> Option<Instant> {
         let oldest = self.tail.oldest()?;
-        Some(self.asked.max(oldest) + self.tempo.confirm)
+        let seldom = self.tempo.patience.min(self.tempo.memory / 4);
+        let pause = if self.hearing.is_tried() { seldom } else { self.tempo.confirm };
+        Some(self.asked.max(oldest) + pause)
     }
 
     /// A batch was acknowledged.
@@ -116,9 +140,9 @@ impl Lane {
                     self.confirmed(batches).await;
                     asked_max = ASKED_MAX;
                 }
-                Some(_) if !self.is_in_doubt && !self.is_late() => return Ok(()),
+                Some(_) if self.doubt.is_none() && !self.is_late() => return Ok(()),
                 Some(_) if batches > 1 => asked_max = sent.len() / 2,
-                Some(_) => return self.send_again(&sent).await,
+                Some(_) => return self.send_again().await,
             }
         }
     }
@@ -127,8 +151,7 @@ impl Lane {
     fn is_late(&self) -> bool {
         let Some(oldest) = self.tail.oldest() else { return false };
         let (_, sent) = self.tail.front(1);
-        let is_lost = |(lost, _)| sent.iter().any(|sent| sent.id == lost);
-        let again = self.losses.is_some_and(is_lost);
+        let again = sent.iter().any(|sent| self.losses.contains_key(&sent.id));
         oldest.elapsed() >= if again { self.tempo.memory } else { self.tempo.patience }
     }
 
@@ -147,93 +170,109 @@ impl Lane {
 
     /// It is known what is kept: what is neither kept nor waited for goes out next.
     fn end_doubt(&mut self) {
-        if std::mem::take(&mut self.is_in_doubt) {
+        if self.doubt.take() == Some(Doubt::PutDown) {
             self.begin_again();
         }
     }
 
-    /// How many of these are kept; `None`: it cannot be said now, or never.
+    /// Whatever became of what was acknowledged: it is sent again.
+    fn send_all(&mut self) {
+        self.doubt = None;
+        self.tail.clear();
+        self.begin_again();
+    }
+
+    /// It said what it keeps.
+    fn answers(&mut self) {
+        self.state.answers(true);
+        self.hearing = Hearing::Answers;
+    }
+
+    /// How many of these are kept; `None`: it does not say, and what follows from that is done.
     async fn count(&mut self, sent: &[Sent]) -> Result<Option<usize>, Stopped> {
-        let (fault, is_refusal) = match self.sink.count_kept(sent).await {
+        let fault = match self.sink.count_kept(sent).await {
             Ok(count) => {
-                self.state.answers();
-                self.mute_since = None;
+                self.answers();
                 return Ok(Some(count));
             }
-            Err(Unconfirmed::Failed(fault)) => (fault, false),
-            Err(Unconfirmed::NotOffered(why)) if !self.state.has_answered() => {
-                self.believe(&why);
-                let (all, _) = self.tail.front(usize::MAX);
-                self.confirmed(all).await;
-                self.end_doubt();
-                return Ok(None);
+            Err(Unconfirmed::Failed(fault)) => fault,
+            Err(Unconfirmed::NotOffered(why)) if self.state.has_answered() => {
+                let what = format!("it does not say any more what it keeps: {why}");
+                Fault::lasting(Outcome::Unexpected, what)
             }
             Err(Unconfirmed::NotOffered(why)) => {
-                let what = format!("it does not say any more what it keeps: {why}");
-                (Fault::lasting(Outcome::Unexpected, what), true)
+                self.believe(&why).await;
+                return Ok(None);
             }
         };
-        self.is_in_doubt = true;
-        self.rest = Some(self.note_failure(&fault).await);
-        let now = Instant::now();
-        self.mute_since = is_refusal.then(|| self.mute_since.unwrap_or(now));
-        let is_mute = self.mute_since.is_some_and(|since| since.elapsed() >= self.tempo.memory);
-        let is_past = self.is_past_window();
-        let is_there = !matches!(fault.outcome, Outcome::Unreachable | Outcome::Timeout);
-        if is_mute || is_past && is_there {
-            self.believe(&fault.what);
-        }
-        if is_mute || is_past {
-            // Whatever became of it: it is sent again, and set aside when that fails.
-            self.tail.clear();
-            self.end_doubt();
+        let next = self.hearing.unanswered(Instant::now(), self.tempo.memory);
+        match next {
+            Next::Wait => {
+                self.doubt.get_or_insert(Doubt::Unanswered);
+                self.rest = Some(self.note_failure(&fault).await);
+                if self.is_past_window() {
+                    // What fails then is set aside.
+                    self.hearing = Hearing::tried(Instant::now());
+                    self.send_all();
+                }
+            }
+            Next::GoOn if self.doubt != Some(Doubt::PutDown) => self.doubt = None,
+            Next::GoOn | Next::Again => self.send_all(),
+            Next::Believe => self.believe(&fault.what).await,
         }
         Ok(None)
     }
 
-    /// It says nothing of what it keeps; that holds until the lane begins anew.
-    fn believe(&mut self, why: &str) {
+    /// It says nothing of what it keeps, and is asked again later.
+    async fn believe(&mut self, why: &str) {
         let destination = &self.state.name;
         tracing::warn!(destination, why, "what is acknowledged counts as kept");
-        self.confirms = false;
+        self.hearing = Hearing::Believed(Instant::now() + self.tempo.memory);
+        self.state.answers(false);
+        let (all, _) = self.tail.front(usize::MAX);
+        self.confirmed(all).await;
+        self.end_doubt();
     }
 
     /// The oldest batch is not kept: what is missing from there on goes out again.
-    async fn send_again(&mut self, batch: &[Sent]) -> Result<(), Stopped> {
-        if !self.is_in_doubt {
-            let Some(missing) = self.find_missing(batch).await? else { return Ok(()) };
-            let Some(first) = missing.first() else { return Ok(()) };
-            let before = self.losses.filter(|(lost, _)| missing.contains(lost));
-            let (lost, times) = before.unwrap_or((*first, 0));
-            self.losses = Some((lost, times + 1));
-            if times + 1 >= LOSSES_MAX {
-                self.losses = None;
-                self.give_up(missing).await?;
+    async fn send_again(&mut self) -> Result<(), Stopped> {
+        if self.doubt.is_none() {
+            // Those in the same round, too: they went out a little later.
+            let late = self.tail.late(self.tempo.patience / 2);
+            let Some(missing) = self.find_missing(&late).await? else { return Ok(()) };
+            if missing.is_empty() {
+                return Ok(());
             }
+            let times = |id: Uuid| (id, self.losses.get(&id).map_or(1, |times| times + 1));
+            self.losses = missing.iter().map(|id| times(*id)).collect();
+            let lost = self.losses.iter().filter(|(_, times)| **times >= LOSSES_MAX);
+            let lost: Vec<_> = lost.map(|(id, _)| *id).collect();
+            self.give_up(lost, missing.len() < late.len()).await?;
         }
         let (destination, events) = (&self.state.name, self.tail.events());
         tracing::warn!(destination, events, "acknowledged events are not kept: sent again");
-        self.is_in_doubt = false;
-        self.tail.clear();
-        self.begin_again();
+        self.send_all();
         Ok(())
     }
 
-    /// These were sent again and again, and never kept: they are parked when they come again.
-    async fn give_up(&mut self, missing: Vec<Uuid>) -> Result<(), Stopped> {
-        self.refused_in_a_row += missing.len() as u32;
+    /// These were sent again and again, and never kept: they are parked when they come again, unless nothing is kept.
+    async fn give_up(&mut self, lost: Vec<Uuid>, keeps_others: bool) -> Result<(), Stopped> {
+        self.losses.retain(|id, _| !lost.contains(id));
+        if !keeps_others {
+            self.refused_in_a_row += lost.len() as u32;
+        }
         if self.refused_in_a_row > REFUSED_IN_A_ROW_MAX {
             let what = "keeps nothing of what it acknowledges: it is not the events";
             return self.wait_after(&Fault::lasting(Outcome::Unexpected, what)).await;
         }
-        self.unkept.extend(missing);
+        self.unkept.extend(lost);
         Ok(())
     }
 
-    /// Which of a batch's events are not kept.
-    async fn find_missing(&mut self, batch: &[Sent]) -> Result<Option<Vec<Uuid>>, Stopped> {
+    /// Which of these are not kept.
+    async fn find_missing(&mut self, late: &[Sent]) -> Result<Option<Vec<Uuid>>, Stopped> {
         let mut missing = Vec::new();
-        let mut parts: Vec<_> = batch.chunks(ASKED_MAX).rev().collect();
+        let mut parts: Vec<_> = late.chunks(ASKED_MAX).rev().collect();
         while let Some(part) = parts.pop() {
             self.follow_signal()?;
             match self.count(part).await? {

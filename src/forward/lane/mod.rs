@@ -8,6 +8,7 @@ mod batch;
 mod confirm;
 mod flight;
 mod hand;
+mod hearing;
 pub(super) mod patience;
 mod reading;
 mod rules;
@@ -18,7 +19,7 @@ mod tries;
 mod turns;
 pub(super) mod window;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,9 +29,10 @@ use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use self::aside::{Blocked, UNKEPT};
-use self::confirm::{Before, LOSSES_MAX};
+use self::confirm::{Before, Doubt, LOSSES_MAX};
 use self::flight::Flights;
 use self::hand::Hand;
+use self::hearing::Hearing;
 use self::patience::Failing;
 use self::reading::HOLES_PAUSE;
 use self::source::Source;
@@ -108,17 +110,15 @@ pub(super) struct Lane {
     tries_at_once: bool,
     /// The event of the answer that is followed now, if it is about one alone.
     failed_one: Option<Trail>,
-    /// The destination is asked whether it keeps what it has acknowledged.
-    confirms: bool,
-    /// It has answered such questions, and refuses them since then.
-    mute_since: Option<Instant>,
+    /// Of one that is asked whether it keeps what it has acknowledged: whether it says so.
+    hearing: Hearing,
     tail: Tail,
     asked: Instant,
-    /// A failure may have cost what was acknowledged before it: nothing is sent before that is known.
-    is_in_doubt: bool,
+    /// What was acknowledged may be lost: nothing is sent before that is known.
+    doubt: Option<Doubt>,
     before: Before,
-    /// The first event of the oldest batch that was not kept in time, and how often.
-    losses: Option<(Uuid, u32)>,
+    /// The events that were not kept in time, and how often.
+    losses: HashMap<Uuid, u32>,
     /// Acknowledged again and again, never kept: to be parked.
     unkept: HashSet<Uuid>,
     /// When what is done with beyond the cursor was kept last.
@@ -188,12 +188,11 @@ impl Lane {
             tries: Tries::default(),
             tries_at_once: false,
             failed_one: None,
-            confirms: destination.confirms,
-            mute_since: None,
+            hearing: Hearing::default(),
             tail: Tail::default(),
             asked: Instant::now(),
-            is_in_doubt: false,
-            losses: None,
+            doubt: None,
+            losses: HashMap::new(),
             unkept: HashSet::new(),
             holes_kept: Instant::now(),
         })
@@ -240,7 +239,7 @@ impl Lane {
         let question = self.question();
         if self.must_ask() || question.is_some_and(|due| due <= Instant::now()) {
             let wait = question.map(|due| due.saturating_duration_since(Instant::now()));
-            if let Some(wait) = wait.filter(|_| !self.is_in_doubt) {
+            if let Some(wait) = wait.filter(|_| self.doubt.is_none()) {
                 self.pause(wait).await?;
             }
             return self.confirm().await;
@@ -311,7 +310,7 @@ impl Lane {
             }
             if at < end && !self.deliver(load, at..end, None).await? {
                 // What is left comes again, and more behind it. In doubt, once it is known where the cursor belongs.
-                if !self.is_in_doubt {
+                if self.doubt.is_none() {
                     self.go_back(load);
                 }
                 return Ok(false);
@@ -354,7 +353,8 @@ impl Lane {
     async fn taken(&mut self, load: &Load, range: Range<usize>) -> Result<(), Stopped> {
         self.backoff.reset();
         let lying = load.lying(range.clone());
-        if self.confirms {
+        if self.confirms() {
+            self.hearing.taken(Instant::now());
             self.acknowledged(range.clone().map(|place| load.sent(place)).collect(), lying);
         } else {
             self.hand.arrived(lying);

@@ -157,7 +157,7 @@ impl Lane {
 
     /// The spool hears what is done with beyond the cursor. Of a destination that is asked what it keeps, nothing is.
     fn note_ahead(&mut self, holes: &Holes) {
-        self.source.set_ahead(if self.confirms { Vec::new() } else { whole(holes) });
+        self.source.set_ahead(if self.destination.confirms { Vec::new() } else { whole(holes) });
     }
 
     /// Learns what was done with beyond the cursor, and keeps it again: a kill may come before there is more.
@@ -184,7 +184,7 @@ impl Lane {
         self.holes_kept = Instant::now();
         let holes = self.window.holes();
         self.note_ahead(&holes);
-        if holes.is_empty() || self.confirms {
+        if holes.is_empty() || self.destination.confirms {
             return;
         }
         let Ok(text) = serde_json::to_string(&holes) else { return };

@@ -69,12 +69,13 @@ impl Lane {
             Answer::Refused(refusal) => (Outcome::Refused, refusal.reason.as_str()),
             Answer::Failed(fault) => (fault.outcome, fault.what.as_str()),
         };
-        if matches!(answer, Answer::Taken) {
+        let is_taken = matches!(answer, Answer::Taken);
+        if is_taken {
             self.log_taken(load, &range);
         } else {
             range.clone().for_each(|place| self.tries.add(load.at(place)));
         }
-        self.note_attempt(load, range, took, (what, said));
+        self.note_attempt(load, range, took, (is_taken, what, said));
         if let Some(share) = self.pace.answered(outcome, took, closed) {
             self.state.facts.goes_at(share);
             self.notes.goes_at(self.id, share);
@@ -91,13 +92,13 @@ impl Lane {
         }
     }
 
-    /// Remembers an attempt for whoever asks what became of an event; no words were said when it was taken.
-    fn note_attempt(
+    /// Remembers an attempt for whoever asks what became of an event.
+    pub(super) fn note_attempt(
         &self,
         load: &Load,
         range: Range<usize>,
         took: Duration,
-        (what, said): (&str, Said),
+        (is_taken, what, said): (bool, &str, Said),
     ) {
         let (alone, count) = (range.len() == 1, range.len() as u32);
         // The parts of one attempt are known by their moment.
@@ -112,7 +113,7 @@ impl Lane {
                 took,
                 events: count,
                 batch: said.batch,
-                is_taken: what.is_empty(),
+                is_taken,
                 status: said.status,
                 what: what.to_owned(),
             });

@@ -54,7 +54,7 @@ pub(in crate::forward) struct State {
     parked: AtomicU64,
     /// The lane before ended with nothing on its way, and nothing unknown.
     is_sure: AtomicBool,
-    /// It has said what it keeps.
+    /// It says what it keeps.
     has_answered: AtomicBool,
     health: Mutex<Health>,
 }
@@ -144,12 +144,12 @@ impl State {
         self.is_sure.swap(false, Ordering::Relaxed)
     }
 
-    /// The destination said what it keeps.
-    pub(super) fn answers(&self) {
-        self.has_answered.store(true, Ordering::Relaxed);
+    /// The destination said what it keeps; or it is believed without that.
+    pub(super) fn answers(&self, does: bool) {
+        self.has_answered.store(does, Ordering::Relaxed);
     }
 
-    /// Whether it ever did.
+    /// Whether it did, the last time that was looked at.
     pub(super) fn has_answered(&self) -> bool {
         self.has_answered.load(Ordering::Relaxed)
     }

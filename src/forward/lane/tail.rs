@@ -3,7 +3,7 @@
 //! whoever pushes.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::forward::sinks::Sent;
 
@@ -69,6 +69,12 @@ impl Tail {
             count += 1;
         }
         (count, sent)
+    }
+
+    /// The events of all batches that were acknowledged so long ago.
+    pub(super) fn late(&self, patience: Duration) -> Vec<Sent> {
+        let late = self.entries.iter().filter(|entry| entry.since.elapsed() >= patience);
+        late.flat_map(|entry| entry.sent.iter().copied()).collect()
     }
 
     /// So many of the oldest batches are kept; how far the cursor may move, and what may leave the shelf.

@@ -131,34 +131,56 @@ impl Clerk {
     }
 
     fn write(&mut self, mut lines: Vec<u8>) -> Written {
+        match self.write_all(&lines) {
+            Ok(has_ended) => {
+                // Not before: what is written again after a fault is known by the files that ended meanwhile.
+                if has_ended {
+                    self.keep_newest()?;
+                }
+                lines.clear();
+                Ok(lines)
+            }
+            Err(fault) => {
+                self.output = None;
+                // Unless there is no room, which the oldest may have.
+                let is_full =
+                    matches!(fault.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+                if is_full && let Err(fault) = self.keep_newest() {
+                    tracing::warn!(%fault, "the oldest files stay");
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// Writes all of it; whether a file ended meanwhile.
+    fn write_all(&mut self, lines: &[u8]) -> io::Result<bool> {
         if matches!(&self.output, Some(Output::File(file)) if file.is_moved()) {
             self.open()?;
         }
         let mut has_ended = false;
-        let mut rest = &lines[..];
+        let mut rest = lines;
         while !rest.is_empty() {
             let (room, ends) = self.make_room(rest)?;
             has_ended |= ends;
             let (piece, later) = rest.split_at(room);
-            let written = match &mut self.output {
+            match &mut self.output {
                 None => Err(io::Error::other("nothing is open")),
                 Some(Output::File(file)) => file.append(piece),
                 Some(Output::Stdout(pipe)) => write_pipe(pipe, piece),
-            };
-            if let Err(fault) = written {
-                self.output = None;
-                return Err(fault);
-            }
+            }?;
             rest = later;
         }
-        // Not before: what is written again after a fault is known by the files that ended meanwhile.
-        if let Medium::File(path, Rotation { keep: Some(keep), .. }, _) = &self.medium
-            && has_ended
-        {
-            rotation::keep_newest(path, *keep)?;
+        Ok(has_ended)
+    }
+
+    fn keep_newest(&self) -> io::Result<()> {
+        match &self.medium {
+            Medium::File(path, Rotation { keep: Some(keep), .. }, _) => {
+                rotation::keep_newest(path, *keep)
+            }
+            _ => Ok(()),
         }
-        lines.clear();
-        Ok(lines)
     }
 
     /// How many bytes of the lines, whole ones, go into the file that is open; whether one ended, which had no room.

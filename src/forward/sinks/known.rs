@@ -28,6 +28,11 @@ impl Known {
         Self { was_met: true, ..Self::new(marks) }
     }
 
+    /// Whether an event that comes out of its turn stands there: it says nothing of the others.
+    pub(super) fn has(&self, mark: &Mark) -> bool {
+        self.marks.contains(mark)
+    }
+
     /// Whether the event stands there. Events come in the destination's order: the first new one behind a known one
     /// ends it.
     pub(super) fn meets(&mut self, mark: Mark) -> bool {

@@ -1,6 +1,7 @@
 //! What a Prefect server keeps, and what it loses without a word (contract 9.2): the second is never sent. In: an
 //! event's JSON. Out: nothing, or the rule it breaks. Also the server's tokens against forged requests. No I/O.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -134,8 +135,12 @@ pub(in crate::forward) struct Sent {
     pub(in crate::forward) occurred: Time,
 }
 
-/// Asks how many of these events there are: one question, or one for each few days that they happened in.
-pub(super) fn questions(events: &[Sent]) -> Vec<String> {
+/// Most ids in one question: the answer repeats them.
+const IDS_MAX: usize = 500;
+
+/// Asks how many of these events there are, in each question of so many: one for each few days that they happened in.
+/// Of those that have one id in such days there can be one alone.
+pub(super) fn questions(events: &[Sent]) -> Vec<(String, usize)> {
     let mut sorted = events.to_vec();
     sorted.sort_by_key(|event| event.occurred);
     let mut questions = Vec::new();
@@ -143,7 +148,9 @@ pub(super) fn questions(events: &[Sent]) -> Vec<String> {
     while let Some(first) = rest.first() {
         let end = first.occurred.plus_seconds(SPAN_MAX_SECONDS);
         let (near, far) = rest.split_at(rest.partition_point(|event| event.occurred <= end));
-        questions.push(question(near));
+        let mut seen = HashSet::new();
+        let near: Vec<_> = near.iter().filter(|event| seen.insert(event.id)).copied().collect();
+        questions.extend(near.chunks(IDS_MAX).map(|some| (question(some), some.len())));
         rest = far;
     }
     questions
@@ -292,10 +299,11 @@ mod tests {
             let occurred = Time::parse(text).expect("a moment");
             Sent { id: Uuid::from_u128(id), occurred }
         };
-        let window = |text: &str| {
-            let question: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let window = |text: &(String, usize)| {
+            let question: serde_json::Value = serde_json::from_str(&text.0).expect("JSON");
             let moments = question["filter"]["occurred"].clone();
             let ids = question["filter"]["id"]["id"].as_array().map_or(0, Vec::len);
+            assert_eq!(ids, text.1);
             (moments["since"].to_string(), moments["until"].to_string(), ids)
         };
         let told =
@@ -305,7 +313,7 @@ mod tests {
             event(2, "2026-11-20T10:00:00Z"),
             event(3, "2026-11-26T10:00:00Z"),
         ];
-        let all: Vec<_> = questions(&near).iter().map(|text| window(text)).collect();
+        let all: Vec<_> = questions(&near).iter().map(window).collect();
         assert_eq!(all, [told("2026-11-20T09:59:00Z", "2026-11-26T10:01:00Z", 3)]);
         let far = [
             event(1, "2026-11-20T10:00:00Z"),
@@ -313,7 +321,7 @@ mod tests {
             event(3, "9999-12-30T21:59:59.5Z"),
             event(4, "2026-11-26T10:00:01Z"),
         ];
-        let all: Vec<_> = questions(&far).iter().map(|text| window(text)).collect();
+        let all: Vec<_> = questions(&far).iter().map(window).collect();
         assert_eq!(
             all,
             [
@@ -323,7 +331,10 @@ mod tests {
                 told("9999-12-30T21:58:59.500000Z", "9999-12-30T22:00:59.500000Z", 1),
             ]
         );
-        assert_eq!(questions(&[]), Vec::<String>::new());
+        assert!(questions(&[]).is_empty());
+        let many: Vec<_> = (0..1201).map(|id| event(id % 1200, "2026-11-23T10:00:00Z")).collect();
+        let counts: Vec<_> = questions(&many).iter().map(|text| window(text).2).collect();
+        assert_eq!(counts, [500, 500, 200]);
     }
 
     #[test]

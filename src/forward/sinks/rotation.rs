@@ -34,16 +34,11 @@ impl Rotation {
     }
 }
 
-/// Ends a file: it gets its name.
+/// Ends a file: it gets its name, which sorts behind all others whatever the clock says.
 pub(super) fn end(path: &Path, now: Time) -> io::Result<()> {
-    let mut now = now;
-    let mut to = ended(path, now);
-    // Two may end within one moment of a coarse clock.
-    while to.try_exists()? {
-        now = Time::from_micros(now.micros() + 1);
-        to = ended(path, now);
-    }
-    fs::rename(path, &to)?;
+    let last = all_ended(path)?.pop().and_then(|last| moment(&last));
+    let next = last.map(|last| Time::from_micros(last.micros() + 1));
+    fs::rename(path, ended(path, next.map_or(now, |next| next.max(now))))?;
     File::open(folder(path))?.sync_all()
 }
 
@@ -101,6 +96,15 @@ fn stamp(now: Time) -> String {
     stamp
 }
 
+/// When a file ended, by its name.
+fn moment(ended: &Path) -> Option<Time> {
+    let stamp = ended.extension()?.to_str()?;
+    let (day, time) = stamp.trim_end_matches('Z').split_once('T')?;
+    let [year, month, day] = [day.get(..4)?, day.get(4..6)?, day.get(6..)?];
+    let [hour, minute, second] = [time.get(..2)?, time.get(2..4)?, time.get(4..6)?];
+    Time::parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{}Z", time.get(6..)?))
+}
+
 fn is_stamp(text: &str) -> bool {
     let is_digit = |(place, c): (usize, char)| match place {
         8 => c == 'T',
@@ -152,6 +156,14 @@ mod tests {
             assert!(folder.path().join(other).exists(), "{other}");
         }
         assert!(end(&path, begin).is_err(), "there is none");
+        fs::write(&path, "newest").expect("a file");
+        end(&path, Time::from_micros(0)).expect("an end");
+        let newest = all_ended(&path).expect("a folder").pop().expect("a file");
+        assert_eq!(
+            newest.file_name(),
+            Some("out.20261129T013002000001Z".as_ref()),
+            "by a clock that went back"
+        );
     }
 
     #[test]

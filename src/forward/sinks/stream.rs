@@ -66,7 +66,12 @@ impl Stream {
         }
         let mut lines = std::mem::take(&mut self.buffer);
         for place in range {
-            if !self.known.meets(load.mark(place)) {
+            let mark = load.mark(place);
+            let stands = match load.lies(place) {
+                Some(_) => self.known.has(&mark),
+                None => self.known.meets(mark),
+            };
+            if !stands {
                 load.write(place, Form::Received, &mut lines);
                 lines.push(b'\n');
             }

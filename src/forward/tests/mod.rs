@@ -11,6 +11,7 @@ mod records;
 mod requests;
 mod server;
 mod sleep;
+mod socket;
 mod texts;
 mod troubles;
 mod turns;

@@ -164,3 +164,20 @@ async fn a_full_shelf_empties_at_once_when_it_is_called_up() {
     until(|| (lanes.board()()[0].parked == 0).then_some(())).await;
     lanes.stop().await;
 }
+
+#[tokio::test]
+async fn many_that_break_the_destination_side_by_side_are_found_and_parked() {
+    let house = House::new();
+    let mut server =
+        Server::start(|asked| Some(status(if asked.body.contains("poison") { 500 } else { 204 })))
+            .await;
+    for number in 0..12 {
+        house.append_event(event(number, "poison")).await;
+    }
+    house.append(12..40).await;
+    let lanes = house.lanes(&[http(&server)]);
+    server.until_taken(28).await;
+    until(|| (lanes.board()()[0].parked == 12).then_some(())).await;
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+    lanes.stop().await;
+}

@@ -22,7 +22,7 @@ struct Store {
     /// Farther back it does not look, and says so.
     span_max_seconds: Option<i64>,
     /// Taken, never stored.
-    swallowed: Option<Uuid>,
+    swallowed: Vec<Uuid>,
     /// Sent though it was stored, in a row; and the most such.
     repeats: usize,
     repeats_max: usize,
@@ -55,8 +55,7 @@ impl Store {
                     |id: &Uuid| self.stored.get(id).is_some_and(|at| (since..=until).contains(at));
                 let total = ids.iter().filter_map(id).filter(is_there).count();
                 // What was asked too early is there the next time.
-                let swallowed = self.swallowed;
-                let kept = self.memory.drain(..).filter(|(id, _)| Some(*id) != swallowed);
+                let kept = self.memory.drain(..).filter(|(id, _)| !self.swallowed.contains(id));
                 self.stored.extend(kept);
                 body(200, &format!("{{\"events\":[],\"total\":{total},\"next_page\":null}}"))
             }
@@ -174,6 +173,10 @@ async fn what_is_stored_already_is_not_sent_after_a_crash() {
     until_drained(&lanes).await;
     assert_eq!(lanes.board()()[0].parked, 0);
     lanes.stop().await;
+    // What was found there is remembered as what it is.
+    let found = house.shelf.attempts(|one| one.is_taken && !one.what.is_empty()).await;
+    let found = found.expect("attempts").found;
+    assert!(!found.is_empty() && found.iter().all(|one| one.what == "kept there already"));
     let store = store.lock().expect("a store");
     assert!(store.stored.keys().map(Uuid::as_u128).eq(0..205));
     assert!(store.repeats_max < 20, "{}", store.repeats_max);
@@ -258,7 +261,7 @@ async fn a_server_that_refuses_every_question_for_long_is_believed_again() {
 #[tokio::test]
 async fn an_event_that_is_never_stored_is_found_and_parked() {
     let house = House::new();
-    let mut store = Store { swallowed: Some(Uuid::from_u128(7)), ..Store::default() };
+    let mut store = Store { swallowed: vec![Uuid::from_u128(7)], ..Store::default() };
     let server = Server::start(move |asked| Some(store.answer(asked))).await;
     house.append(0..12).await;
     let short = Duration::from_millis(40);
@@ -373,5 +376,118 @@ async fn a_server_that_answers_no_questions_is_believed() {
     until_drained(&lanes).await;
     let asked = server.until(|_| true).await;
     assert_eq!(asked.iter().filter(|asked| asked.path.ends_with("/filter")).count(), 1);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_counts_whatever_it_has_is_asked_once() {
+    let house = House::new();
+    let mut server = Server::start(|asked| {
+        let total = "{\"events\":[],\"total\":1000,\"next_page\":null}";
+        Some(if asked.path == "/api/events" { status(204) } else { body(200, total) })
+    })
+    .await;
+    let lanes = house.lanes(&[prefect(&server)]);
+    house.append(0..3).await;
+    until_drained(&lanes).await;
+    house.append(3..9).await;
+    until_drained(&lanes).await;
+    let asked = server.until(|_| true).await;
+    assert_eq!(asked.iter().filter(|asked| asked.path.ends_with("/filter")).count(), 1);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn events_that_are_never_stored_are_found_together() {
+    let house = House::new();
+    let lost = [7, 23, 41];
+    let mut store = Store { swallowed: lost.map(Uuid::from_u128).into(), ..Store::default() };
+    let mut server = Server::start(move |asked| Some(store.answer(asked))).await;
+    house.append(0..60).await;
+    let [patience, memory] = [40, 160].map(Duration::from_millis);
+    let to = format!("{}?batch_events=5", prefect(&server));
+    let lanes = house.lanes_at(Tempo { patience, memory, ..brisk() }, &[to]);
+    until(|| (lanes.board()()[0].parked == 3).then_some(())).await;
+    until_drained(&lanes).await;
+    let asked = server.until(|_| true).await;
+    let sent = asked.iter().filter(|asked| asked.path == "/api/events");
+    let all: Vec<_> = sent.flat_map(Asked::numbers).collect();
+    let times = lost.map(|id| all.iter().filter(|sent| u128::from(**sent) == id).count());
+    assert!(times.iter().all(|times| (3..=5).contains(times)), "{times:?}");
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_away_for_long_is_not_believed_for_that() {
+    let house = House::new();
+    let store = Arc::new(Mutex::new(Store::default()));
+    let is_away = Arc::new(AtomicBool::new(false));
+    let (other, away, mut times) = (Arc::clone(&store), Arc::clone(&is_away), 0);
+    let server = Server::start(move |asked| {
+        // As a proxy in front of a server that is gone.
+        if away.load(Ordering::Relaxed) {
+            return Some(status(404));
+        }
+        let mut store = other.lock().expect("a store");
+        let answer = store.answer(asked);
+        // It goes twice, with all that it has only acknowledged.
+        if times < 2 && store.memory.iter().any(|(id, _)| id.as_u128() == [5, 20][times]) {
+            times += 1;
+            store.memory.clear();
+            away.store(true, Ordering::Relaxed);
+        }
+        Some(answer)
+    });
+    let server = server.await;
+    let memory = Duration::from_millis(100);
+    let tempo = Tempo { patience: memory, memory, ..brisk() };
+    let lanes = house.lanes_at(tempo, &[prefect(&server)]);
+    house.append(0..3).await;
+    until_drained(&lanes).await;
+    for numbers in [3..6, 20..22] {
+        house.append(numbers).await;
+        until(|| is_away.load(Ordering::Relaxed).then_some(())).await;
+        tokio::time::sleep(6 * memory).await;
+        is_away.store(false, Ordering::Relaxed);
+        until_drained(&lanes).await;
+    }
+    assert_eq!(lanes.board()()[0].parked, 0);
+    lanes.stop().await;
+    let store = store.lock().expect("a store");
+    let ours = store.stored.keys().map(Uuid::as_u128).filter(|id| *id < 100);
+    assert!(ours.eq((0..6).chain(20..22)), "{:?}", store.stored);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_events_and_answers_no_question_is_believed_and_asked_again() {
+    let house = House::new();
+    let store = Arc::new(Mutex::new(Store::default()));
+    let is_mute = Arc::new(AtomicBool::new(false));
+    let (other, mute) = (Arc::clone(&store), Arc::clone(&is_mute));
+    let server = Server::start(move |asked| {
+        let is_lost = mute.load(Ordering::Relaxed) && asked.path.ends_with("/filter");
+        Some(if is_lost { status(503) } else { other.lock().expect("a store").answer(asked) })
+    });
+    let server = server.await;
+    let memory = Duration::from_millis(100);
+    let tempo = Tempo { patience: memory, memory, ..brisk() };
+    let lanes = house.lanes_at(tempo, &[prefect(&server)]);
+    house.append(0..3).await;
+    until_drained(&lanes).await;
+    is_mute.store(true, Ordering::Relaxed);
+    house.append(3..6).await;
+    until_drained(&lanes).await;
+    assert_eq!(lanes.board()()[0].parked, 0);
+    is_mute.store(false, Ordering::Relaxed);
+    // What nobody asks for is not stored there.
+    let has = |id| store.lock().expect("a store").stored.contains_key(&Uuid::from_u128(id));
+    let mut next = 20;
+    while !has(20) {
+        house.append([next]).await;
+        next += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(next < 1000, "it is asked no more");
+    }
+    until_drained(&lanes).await;
     lanes.stop().await;
 }

@@ -223,8 +223,13 @@ impl Http {
         let all = ids.len();
         ids.dedup();
         let (filter, mut kept) = (prefect.filter.clone(), all - ids.len());
-        for question in questions(events) {
-            kept += self.ask_kept(filter.clone(), Message::json(question)).await?;
+        for (question, count) in questions(events) {
+            let some = self.ask_kept(filter.clone(), Message::json(question)).await?;
+            if some > count {
+                let why = format!("it counts {some} events where it was asked for {count}");
+                return Err(Unconfirmed::NotOffered(why));
+            }
+            kept += some;
         }
         Ok(kept)
     }
@@ -232,8 +237,13 @@ impl Http {
     async fn ask_kept(&mut self, filter: Uri, question: Message) -> Result<usize, Unconfirmed> {
         let reply = self.post(filter, question, None).await.map_err(Unconfirmed::Failed)?;
         if reply.status.is_success() {
-            let why = || Unconfirmed::NotOffered("its answer has no total".to_owned());
-            return read_total(&reply.text).ok_or_else(why);
+            return read_total(&reply.text).ok_or_else(|| {
+                if reply.is_torn {
+                    let fault = Fault::new(Outcome::Unreachable, "its answer broke off");
+                    return Unconfirmed::Failed(fault);
+                }
+                Unconfirmed::NotOffered("its answer has no total".to_owned())
+            });
         }
         let forbidden = reply.status == StatusCode::FORBIDDEN;
         self.is_secret_old = forbidden || reply.status == StatusCode::UNAUTHORIZED;

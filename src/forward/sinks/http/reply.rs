@@ -28,6 +28,8 @@ pub(super) struct Reply {
     /// For how long its budget is used up, whatever the status says.
     pub(super) closed: Option<Duration>,
     pub(super) text: String,
+    /// The connection broke before its end.
+    pub(super) is_torn: bool,
 }
 
 impl Reply {
@@ -37,21 +39,26 @@ impl Reply {
         let asked = response.headers().get(RETRY_AFTER);
         let after = asked.and_then(|value| retry_after(value, clock.now()));
         let closed = used_up(response.headers(), clock.now());
-        Self { status, after, closed, text: read_text(response.into_body()).await }
+        let (text, is_torn) = read_text(response.into_body()).await;
+        Self { status, after, closed, text, is_torn }
     }
 }
 
-/// An answer's beginning; a longer one is left unread, and its connection with it.
-async fn read_text(mut body: Incoming) -> String {
-    let mut bytes = BytesMut::new();
+/// An answer's beginning, and whether it broke off; a longer one is left unread, and its connection with it.
+async fn read_text(mut body: Incoming) -> (String, bool) {
+    let (mut bytes, mut is_torn) = (BytesMut::new(), false);
     while bytes.len() < ANSWER_MAX_BYTES && !body.is_end_stream() {
-        let Some(Ok(frame)) = body.frame().await else { break };
+        let Some(frame) = body.frame().await else { break };
+        let Ok(frame) = frame else {
+            is_torn = true;
+            break;
+        };
         if let Ok(data) = frame.into_data() {
             let room = ANSWER_MAX_BYTES - bytes.len();
             bytes.extend_from_slice(&data[..data.len().min(room)]);
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    (String::from_utf8_lossy(&bytes).into_owned(), is_torn)
 }
 
 /// What a status means for what was sent.
@@ -111,7 +118,7 @@ mod tests {
     fn answer(status: u16) -> Answer {
         let status = StatusCode::from_u16(status).expect("a status");
         let (after, text) = (Some(Duration::from_secs(7)), "a\nb".into());
-        judge(Reply { status, after, closed: None, text })
+        judge(Reply { status, after, closed: None, text, is_torn: false })
     }
 
     #[test]
