@@ -88,6 +88,7 @@ impl Place {
     ) -> Result<Self, Failure> {
         let workspace = format!("{}{}", remote.base, remote.place);
         let fresh = Written { workspace, question, typed, ..Written::default() };
+        let seen = file.and_then(look);
         let written = match file.filter(|file| file.exists()) {
             Some(file) => read(file, &fresh)?,
             None => fresh,
@@ -98,7 +99,7 @@ impl Place {
             fs::write(&beside, "").map_err(|fault| unwritable(file, &fault))?;
             let _ = fs::remove_file(beside);
         }
-        let (seen, file) = (file.and_then(look), file.map(Path::to_owned));
+        let file = file.map(Path::to_owned);
         Ok(Self { file, written, kept: Instant::now(), seen })
     }
 
@@ -212,7 +213,7 @@ fn look(file: &Path) -> Option<Seen> {
 /// Where it is written before it takes the place of the one there is.
 fn beside(file: &Path) -> PathBuf {
     let mut beside = file.to_path_buf().into_os_string();
-    beside.push(".new");
+    beside.push(format!(".{}.new", std::process::id()));
     beside.into()
 }
 

@@ -19,7 +19,7 @@ const BROKEN_SPLIT: u32 = 3;
 const BROKEN_PARK: u32 = 8;
 
 /// Most events that are looked at for one of another key.
-const PROBE_LOOK_MAX: usize = 100;
+pub(super) const PROBE_LOOK_MAX: usize = 100;
 
 /// A part of a batch that is still to be sent.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -72,7 +72,8 @@ struct Work(Vec<Part>);
 impl Work {
     fn halve(&mut self, part: Part) {
         let half = part.range.len() / 2;
-        let (first, rest) = part.split(half);
+        // What was taken before says nothing of each half.
+        let (first, rest) = Part { is_proven: false, ..part }.split(half);
         self.0.push(rest);
         self.0.push(first);
     }
@@ -134,7 +135,12 @@ impl Lane {
         batch: Range<usize>,
         mut answered: Option<Answer>,
     ) -> Result<bool, Stopped> {
-        let mut work = Work(vec![Part::new(batch)]);
+        let parts = if std::mem::take(&mut self.probes) {
+            batch.rev().map(|place| self.suspect(load, place)).collect()
+        } else {
+            vec![Part::new(batch)]
+        };
+        let mut work = Work(parts);
         while let Some(mut part) = work.0.pop() {
             if let Some(answer) = answered.take() {
                 part.attempts += 1;
@@ -180,6 +186,12 @@ impl Lane {
             }
         }
         Ok(true)
+    }
+
+    /// An event that goes alone, because one that may be among them found none to be compared with.
+    fn suspect(&self, load: &Load, place: usize) -> Part {
+        let broken = self.tries.of(load.at(place)).min(BROKEN_PARK - 1);
+        Part { broken, ..Part::new(place..place + 1) }
     }
 
     /// Does what follows from an answer; `false`: the batch must be read again.
@@ -239,6 +251,9 @@ impl Lane {
         fault: &Fault,
         work: &mut Work,
     ) -> Result<bool, Stopped> {
+        if !fault.may_be_content {
+            self.hearing.failed();
+        }
         // What fails again and again is to blame itself, not the destination.
         let is_suspect =
             fault.may_be_content && self.tries.of(load.at(part.range.start)) > BROKEN_SPLIT;
@@ -280,6 +295,9 @@ impl Lane {
             let refusal = Refusal::new(fault.what.clone(), "");
             return self.park(load, part.range.start, refusal, part.attempts).await;
         } else if !work.probe(part, |one, other| load.key(one) == load.key(other)) {
+            // Others come along the next time, each alone.
+            self.go_back(&Load::default());
+            (self.probes, self.looks_first) = (true, true);
             self.wait_after(fault).await?;
             return Ok(false);
         }

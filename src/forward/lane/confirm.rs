@@ -168,10 +168,10 @@ impl Lane {
         self.note_working().await;
     }
 
-    /// It is known what is kept: what is neither kept nor waited for goes out next.
+    /// All that was acknowledged is kept: what was put down goes out next.
     fn end_doubt(&mut self) {
         if self.doubt.take() == Some(Doubt::PutDown) {
-            self.begin_again();
+            self.go_back(&Load::default());
         }
     }
 
@@ -196,7 +196,9 @@ impl Lane {
                 return Ok(Some(count));
             }
             Err(Unconfirmed::Failed(fault)) => fault,
-            Err(Unconfirmed::NotOffered(why)) if self.state.has_answered() => {
+            Err(Unconfirmed::NotOffered(why))
+                if self.state.has_answered() || self.doubt == Some(Doubt::PutDown) =>
+            {
                 let what = format!("it does not say any more what it keeps: {why}");
                 Fault::lasting(Outcome::Unexpected, what)
             }
@@ -218,6 +220,11 @@ impl Lane {
             }
             Next::GoOn if self.doubt != Some(Doubt::PutDown) => self.doubt = None,
             Next::GoOn | Next::Again => self.send_all(),
+            // It did not take something just now.
+            Next::Believe if self.doubt == Some(Doubt::PutDown) => {
+                self.hearing = Hearing::tried(Instant::now());
+                self.send_all();
+            }
             Next::Believe => self.believe(&fault.what).await,
         }
         Ok(None)
@@ -236,7 +243,7 @@ impl Lane {
 
     /// The oldest batch is not kept: what is missing from there on goes out again.
     async fn send_again(&mut self) -> Result<(), Stopped> {
-        if self.doubt.is_none() {
+        if self.doubt.is_none() || self.is_late() {
             // Those in the same round, too: they went out a little later.
             let late = self.tail.late(self.tempo.patience / 2);
             let Some(missing) = self.find_missing(&late).await? else { return Ok(()) };
@@ -258,9 +265,8 @@ impl Lane {
     /// These were sent again and again, and never kept: they are parked when they come again, unless nothing is kept.
     async fn give_up(&mut self, lost: Vec<Uuid>, keeps_others: bool) -> Result<(), Stopped> {
         self.losses.retain(|id, _| !lost.contains(id));
-        if !keeps_others {
-            self.refused_in_a_row += lost.len() as u32;
-        }
+        self.refused_in_a_row =
+            if keeps_others { 0 } else { self.refused_in_a_row + lost.len() as u32 };
         if self.refused_in_a_row > REFUSED_IN_A_ROW_MAX {
             let what = "keeps nothing of what it acknowledges: it is not the events";
             return self.wait_after(&Fault::lasting(Outcome::Unexpected, what)).await;

@@ -12,8 +12,8 @@ pub(super) enum Hearing {
     Answers,
     /// It has answered nothing since then, and nothing is sent.
     Silent(Instant),
-    /// For too long: events go out again. Since when, and when it took the first of them.
-    Tried { since: Instant, taken: Option<Instant> },
+    /// For too long: events go out again. Since when, and when it took the first and the last of them.
+    Tried { since: Instant, taken: Option<(Instant, Instant)> },
     /// It takes events, and says nothing: what it acknowledges counts as kept until then.
     Believed(Instant),
 }
@@ -25,7 +25,7 @@ pub(super) enum Next {
     Wait,
     /// What is new goes out meanwhile.
     GoOn,
-    /// There was nothing new for long: what was acknowledged goes out once more.
+    /// Nothing was taken for long: what was acknowledged goes out once more.
     Again,
     /// What was acknowledged counts as kept.
     Believe,
@@ -39,10 +39,12 @@ impl Hearing {
             Self::Answers => (Self::Silent(now), Next::Wait),
             Self::Silent(since) if !is_long(since) => (*self, Next::Wait),
             Self::Silent(_) => (Self::tried(now), Next::GoOn),
-            Self::Tried { taken: Some(taken), .. } if is_long(taken) => {
+            Self::Tried { taken: Some((first, last)), .. } if last - first >= long => {
                 (Self::Believed(now + long), Next::Believe)
             }
-            Self::Tried { since, taken: None } if is_long(since) => (Self::tried(now), Next::Again),
+            Self::Tried { since, taken } if is_long(taken.map_or(since, |(_, last)| last)) => {
+                (Self::Tried { since: now, taken }, Next::Again)
+            }
             Self::Tried { .. } => (*self, Next::GoOn),
             Self::Believed(_) => (Self::Believed(now + long), Next::Believe),
         };
@@ -58,7 +60,7 @@ impl Hearing {
     /// It took some.
     pub(super) fn taken(&mut self, now: Instant) {
         if let Self::Tried { taken, .. } = self {
-            taken.get_or_insert(now);
+            taken.get_or_insert((now, now)).1 = now;
         }
     }
 
@@ -109,10 +111,14 @@ mod tests {
         assert!(hearing.wants_proof());
         hearing.taken(at(700));
         hearing.failed();
-        hearing.taken(at(1000));
-        hearing.taken(at(1200));
+        hearing.taken(at(720));
+        assert_eq!(unanswered(&mut hearing, 930), Next::GoOn);
+        // It took something, and may have gone since.
+        assert_eq!(unanswered(&mut hearing, 1030), Next::Again);
+        hearing.taken(at(1029));
         assert_eq!(unanswered(&mut hearing, 1309), Next::GoOn);
         assert!(hearing.is_tried() && !hearing.wants_proof());
+        hearing.taken(at(1030));
         assert_eq!(unanswered(&mut hearing, 1310), Next::Believe);
         assert!(hearing.is_believed(at(1619)) && !hearing.is_believed(at(1620)));
         hearing.failed();

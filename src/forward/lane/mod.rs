@@ -29,6 +29,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use self::aside::{Blocked, UNKEPT};
+use self::batch::PROBE_LOOK_MAX;
 use self::confirm::{Before, Doubt, LOSSES_MAX};
 use self::flight::Flights;
 use self::hand::Hand;
@@ -108,6 +109,8 @@ pub(super) struct Lane {
     tries: Tries,
     /// No wait of before is waited for.
     tries_at_once: bool,
+    /// The next ones go each alone: one that fails alone is to be compared with others.
+    probes: bool,
     /// The event of the answer that is followed now, if it is about one alone.
     failed_one: Option<Trail>,
     /// Of one that is asked whether it keeps what it has acknowledged: whether it says so.
@@ -176,6 +179,7 @@ impl Lane {
             blocked: Blocked::default(),
             hand: Hand::default(),
             hand_only: false,
+            hearing: state.hearing(),
             before: Before::of(state.wakes(), ground.spool.status().durable),
             state,
             notices: Notices::of(ground),
@@ -187,8 +191,8 @@ impl Lane {
             failing: Failing::default(),
             tries: Tries::default(),
             tries_at_once: false,
+            probes: false,
             failed_one: None,
-            hearing: Hearing::default(),
             tail: Tail::default(),
             asked: Instant::now(),
             doubt: None,
@@ -212,7 +216,7 @@ impl Lane {
         self.open_hand().await;
         self.keep_holes().await;
         if !self.signal.borrow().ends(self.changed) && self.window.waiting() == 0 {
-            self.state.sleeps(self.tail.is_empty());
+            self.state.sleeps(self.tail.is_empty(), self.hearing);
         }
     }
 
@@ -253,7 +257,8 @@ impl Lane {
             return Ok(());
         }
         unless_stopped(&mut self.signal, self.changed, self.seat.take()).await?;
-        let pass = self.pace.look(bounds.events, self.window.mean_bytes());
+        let events = if self.probes { bounds.events.max(PROBE_LOOK_MAX) } else { bounds.events };
+        let pass = self.pace.look(events, self.window.mean_bytes());
         if let Pass::In(wait) = pass
             && self.puts_down_for(wait)
         {
@@ -294,7 +299,8 @@ impl Lane {
         let bounds = self.sink.bounds();
         let mut at = 0;
         while at < load.len() {
-            let most = load.cut(at, bounds.events, bounds.bytes);
+            let most =
+                if self.probes { load.len() } else { load.cut(at, bounds.events, bounds.bytes) };
             let mut end = at;
             let mut bad = None;
             // What is sent instead of events may be larger than they are.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::hearing::Hearing;
 use crate::forward::destination::Owner;
 use crate::forward::trail::Trail;
 use crate::forward::{Destination, Status};
@@ -65,6 +66,8 @@ struct Health {
     told: [Option<Instant>; 2],
     is_failing: bool,
     fault: Option<String>,
+    /// As it was when the lane slept in.
+    hearing: Hearing,
 }
 
 impl State {
@@ -131,8 +134,9 @@ impl State {
 
     /// It sleeps, and nothing is to be sent: how the last attempt went says nothing. Whether all that it sent is known
     /// to be kept.
-    pub(super) fn sleeps(&self, is_sure: bool) {
+    pub(super) fn sleeps(&self, is_sure: bool, hearing: Hearing) {
         self.is_sure.store(is_sure, Ordering::Relaxed);
+        self.health().hearing = hearing;
         self.note.1.goes_well(self.note.0);
         if std::mem::take(&mut self.health().is_failing) {
             self.facts.fails(false);
@@ -142,6 +146,11 @@ impl State {
     /// Another lane begins: whether all that the one before it sent is known to be kept.
     pub(super) fn wakes(&self) -> bool {
         self.is_sure.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the destination said what it keeps when the lane before slept in.
+    pub(super) fn hearing(&self) -> Hearing {
+        self.health().hearing
     }
 
     /// The destination said what it keeps; or it is believed without that.

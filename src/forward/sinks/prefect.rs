@@ -149,18 +149,19 @@ pub(super) fn questions(events: &[Sent]) -> Vec<(String, usize)> {
         let end = first.occurred.plus_seconds(SPAN_MAX_SECONDS);
         let (near, far) = rest.split_at(rest.partition_point(|event| event.occurred <= end));
         let mut seen = HashSet::new();
+        let all = [near.first(), near.last()];
         let near: Vec<_> = near.iter().filter(|event| seen.insert(event.id)).copied().collect();
-        questions.extend(near.chunks(IDS_MAX).map(|some| (question(some), some.len())));
+        questions.extend(near.chunks(IDS_MAX).map(|some| (question(some, all), some.len())));
         rest = far;
     }
     questions
 }
 
-/// Asks for events in the order of their moments, as far apart as they are; wants none of them back.
-fn question(events: &[Sent]) -> String {
+/// Asks for events between the moments of two; wants none of them back.
+fn question(events: &[Sent], [first, last]: [Option<&Sent>; 2]) -> String {
     let moment = |event: Option<&Sent>| event.map(|event| event.occurred).unwrap_or_default();
-    let since = moment(events.first()).plus_seconds(-MARGIN_SECONDS).max(FIRST);
-    let until = moment(events.last()).plus_seconds(MARGIN_SECONDS);
+    let since = moment(first).plus_seconds(-MARGIN_SECONDS).max(FIRST);
+    let until = moment(last).plus_seconds(MARGIN_SECONDS);
     let mut text = String::with_capacity(160 + 39 * events.len());
     let _ = write!(
         text,

@@ -181,3 +181,24 @@ async fn many_that_break_the_destination_side_by_side_are_found_and_parked() {
     until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
     lanes.stop().await;
 }
+
+#[tokio::test]
+async fn one_that_breaks_the_destination_and_came_alone_is_parked_once_others_are_taken() {
+    for batch in [500, 1] {
+        let house = House::new();
+        let mut server = Server::start(|asked| {
+            Some(status(if asked.body.contains("poison") { 500 } else { 204 }))
+        })
+        .await;
+        let lanes = house.lanes(&[format!("{}?batch_events={batch}", http(&server))]);
+        house.append_event(event(0, "poison")).await;
+        // What tells that the destination fails comes behind it, too.
+        server.until(|asked| asked.len() > 6).await;
+        house.append(1..9).await;
+        let taken = server.until_taken(8).await;
+        assert!(taken.iter().copied().eq(1..9), "{taken:?}");
+        until(|| (lanes.board()()[0].parked == 1).then_some(())).await;
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        lanes.stop().await;
+    }
+}
