@@ -53,6 +53,13 @@ impl Part {
         }
     }
 
+    /// An event that goes alone, to be compared with one that broke the destination when there was no other.
+    fn compared(load: &Load, place: usize, suspect: (u64, u32)) -> Self {
+        let is_it = load.item(place).spot() == suspect;
+        let broken = if is_it { BROKEN_PARK - 1 } else { 0 };
+        Self { broken, ..Self::new(place..place + 1) }
+    }
+
     fn is_single(&self) -> bool {
         self.range.len() == 1
     }
@@ -72,8 +79,7 @@ struct Work(Vec<Part>);
 impl Work {
     fn halve(&mut self, part: Part) {
         let half = part.range.len() / 2;
-        // What was taken before says nothing of each half.
-        let (first, rest) = Part { is_proven: false, ..part }.split(half);
+        let (first, rest) = part.split(half);
         self.0.push(rest);
         self.0.push(first);
     }
@@ -81,7 +87,8 @@ impl Work {
     /// Something was taken: whatever met a 500 before is under suspicion now.
     fn prove(&mut self) {
         for part in self.0.iter_mut().filter(|part| part.broken > 0) {
-            part.is_proven = true;
+            // It has some more to fail, now that the destination is there.
+            (part.is_proven, part.broken) = (true, part.broken.min(BROKEN_SPLIT));
         }
     }
 
@@ -135,10 +142,10 @@ impl Lane {
         batch: Range<usize>,
         mut answered: Option<Answer>,
     ) -> Result<bool, Stopped> {
-        let parts = if std::mem::take(&mut self.probes) {
-            batch.rev().map(|place| self.suspect(load, place)).collect()
-        } else {
-            vec![Part::new(batch)]
+        let suspect = if answered.is_none() { self.suspect.take() } else { None };
+        let parts = match suspect {
+            Some(spot) => batch.rev().map(|place| Part::compared(load, place, spot)).collect(),
+            None => vec![Part::new(batch)],
         };
         let mut work = Work(parts);
         while let Some(mut part) = work.0.pop() {
@@ -186,12 +193,6 @@ impl Lane {
             }
         }
         Ok(true)
-    }
-
-    /// An event that goes alone, because one that may be among them found none to be compared with.
-    fn suspect(&self, load: &Load, place: usize) -> Part {
-        let broken = self.tries.of(load.at(place)).min(BROKEN_PARK - 1);
-        Part { broken, ..Part::new(place..place + 1) }
     }
 
     /// Does what follows from an answer; `false`: the batch must be read again.
@@ -251,7 +252,7 @@ impl Lane {
         fault: &Fault,
         work: &mut Work,
     ) -> Result<bool, Stopped> {
-        if !fault.may_be_content {
+        if !fault.may_be_content && fault.outcome != Outcome::Throttled {
             self.hearing.failed();
         }
         // What fails again and again is to blame itself, not the destination.
@@ -294,12 +295,15 @@ impl Lane {
             self.state.facts.attempted(fault.outcome);
             let refusal = Refusal::new(fault.what.clone(), "");
             return self.park(load, part.range.start, refusal, part.attempts).await;
-        } else if !work.probe(part, |one, other| load.key(one) == load.key(other)) {
-            // Others come along the next time, each alone.
-            self.go_back(&Load::default());
-            (self.probes, self.looks_first) = (true, true);
-            self.wait_after(fault).await?;
-            return Ok(false);
+        } else {
+            let spot = load.item(part.range.start).spot();
+            if !work.probe(part, |one, other| load.key(one) == load.key(other)) {
+                // Others come along the next time, each alone.
+                self.go_back(&Load::default());
+                (self.suspect, self.looks_first) = (Some(spot), true);
+                self.wait_after(fault).await?;
+                return Ok(false);
+            }
         }
         self.wait_after(fault).await.map(|()| true)
     }

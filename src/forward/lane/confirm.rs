@@ -107,16 +107,21 @@ impl Lane {
 
     /// Whether nothing may be sent before the destination was asked.
     pub(super) fn must_ask(&self) -> bool {
-        let is_full = self.tail.events() >= TAIL_MAX_EVENTS && !self.hearing.wants_proof();
+        let wants = self.hearing.wants_proof(Instant::now(), self.seldom());
+        let is_full = self.tail.events() >= TAIL_MAX_EVENTS && !wants;
         self.doubt.is_some() || is_full
     }
 
     /// When the next question is due.
     pub(super) fn question(&self) -> Option<Instant> {
         let oldest = self.tail.oldest()?;
-        let seldom = self.tempo.patience.min(self.tempo.memory / 4);
-        let pause = if self.hearing.is_tried() { seldom } else { self.tempo.confirm };
+        let pause = if self.hearing.is_tried() { self.seldom() } else { self.tempo.confirm };
         Some(self.asked.max(oldest) + pause)
+    }
+
+    /// Between two questions to one that does not answer.
+    fn seldom(&self) -> Duration {
+        self.tempo.patience.min(self.tempo.memory / 4)
     }
 
     /// A batch was acknowledged.
@@ -196,11 +201,14 @@ impl Lane {
                 return Ok(Some(count));
             }
             Err(Unconfirmed::Failed(fault)) => fault,
-            Err(Unconfirmed::NotOffered(why))
-                if self.state.has_answered() || self.doubt == Some(Doubt::PutDown) =>
-            {
+            Err(Unconfirmed::NotOffered(why)) if self.state.has_answered() => {
                 let what = format!("it does not say any more what it keeps: {why}");
                 Fault::lasting(Outcome::Unexpected, what)
+            }
+            // It did not take something just now, and may have lost what it took.
+            Err(Unconfirmed::NotOffered(_)) if self.doubt == Some(Doubt::PutDown) => {
+                self.send_all();
+                return Ok(None);
             }
             Err(Unconfirmed::NotOffered(why)) => {
                 self.believe(&why).await;
@@ -247,7 +255,7 @@ impl Lane {
             // Those in the same round, too: they went out a little later.
             let late = self.tail.late(self.tempo.patience / 2);
             let Some(missing) = self.find_missing(&late).await? else { return Ok(()) };
-            if missing.is_empty() {
+            if missing.is_empty() && self.doubt.is_none() {
                 return Ok(());
             }
             let times = |id: Uuid| (id, self.losses.get(&id).map_or(1, |times| times + 1));

@@ -71,9 +71,10 @@ impl Hearing {
         }
     }
 
-    /// Whether it is to be seen that it takes anything.
-    pub(super) fn wants_proof(self) -> bool {
-        matches!(self, Self::Tried { taken: None, .. })
+    /// Whether it is to be seen that it takes anything, or still does after so long.
+    pub(super) fn wants_proof(self, now: Instant, patience: Duration) -> bool {
+        let Self::Tried { taken, .. } = self else { return false };
+        taken.is_none_or(|(_, last)| now.saturating_duration_since(last) >= patience)
     }
 
     /// Whether it is asked more seldom.
@@ -108,7 +109,8 @@ mod tests {
         ] {
             assert_eq!(unanswered(&mut hearing, seconds), next, "{seconds}");
         }
-        assert!(hearing.wants_proof());
+        let wants = |hearing: Hearing, seconds| hearing.wants_proof(at(seconds), long / 10);
+        assert!(wants(hearing, 621));
         hearing.taken(at(700));
         hearing.failed();
         hearing.taken(at(720));
@@ -117,7 +119,7 @@ mod tests {
         assert_eq!(unanswered(&mut hearing, 1030), Next::Again);
         hearing.taken(at(1029));
         assert_eq!(unanswered(&mut hearing, 1309), Next::GoOn);
-        assert!(hearing.is_tried() && !hearing.wants_proof());
+        assert!(hearing.is_tried() && !wants(hearing, 1059) && wants(hearing, 1060));
         hearing.taken(at(1030));
         assert_eq!(unanswered(&mut hearing, 1310), Next::Believe);
         assert!(hearing.is_believed(at(1619)) && !hearing.is_believed(at(1620)));

@@ -109,8 +109,8 @@ pub(super) struct Lane {
     tries: Tries,
     /// No wait of before is waited for.
     tries_at_once: bool,
-    /// The next ones go each alone: one that fails alone is to be compared with others.
-    probes: bool,
+    /// An event that failed alone: the next ones go each alone, and it is compared with others.
+    suspect: Option<(u64, u32)>,
     /// The event of the answer that is followed now, if it is about one alone.
     failed_one: Option<Trail>,
     /// Of one that is asked whether it keeps what it has acknowledged: whether it says so.
@@ -191,7 +191,7 @@ impl Lane {
             failing: Failing::default(),
             tries: Tries::default(),
             tries_at_once: false,
-            probes: false,
+            suspect: None,
             failed_one: None,
             tail: Tail::default(),
             asked: Instant::now(),
@@ -257,7 +257,7 @@ impl Lane {
             return Ok(());
         }
         unless_stopped(&mut self.signal, self.changed, self.seat.take()).await?;
-        let events = if self.probes { bounds.events.max(PROBE_LOOK_MAX) } else { bounds.events };
+        let events = if self.suspect.is_some() { PROBE_LOOK_MAX } else { bounds.events };
         let pass = self.pace.look(events, self.window.mean_bytes());
         if let Pass::In(wait) = pass
             && self.puts_down_for(wait)
@@ -270,6 +270,8 @@ impl Lane {
         }
         self.looks_first = false;
         let most = match pass {
+            // Each is still charged for when it goes.
+            Pass::Now(_) if self.suspect.is_some() => PROBE_LOOK_MAX,
             Pass::Now(most) => most,
             Pass::In(wait) => {
                 // What was acknowledged is asked about meanwhile.
@@ -299,8 +301,11 @@ impl Lane {
         let bounds = self.sink.bounds();
         let mut at = 0;
         while at < load.len() {
-            let most =
-                if self.probes { load.len() } else { load.cut(at, bounds.events, bounds.bytes) };
+            let most = if self.suspect.is_some() {
+                load.len()
+            } else {
+                load.cut(at, bounds.events, bounds.bytes)
+            };
             let mut end = at;
             let mut bad = None;
             // What is sent instead of events may be larger than they are.
