@@ -3,6 +3,8 @@
 //! event is parked only once the destination has taken one of another key meanwhile. Nothing overtakes an event of its
 //! own key.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -18,8 +20,9 @@ const BROKEN_SPLIT: u32 = 3;
 /// 500s after which a single event may be to blame.
 const BROKEN_PARK: u32 = 8;
 
-/// Most events that are looked at for one of another key.
-pub(super) const PROBE_LOOK_MAX: usize = 100;
+/// Most events, and bytes of them, that one is compared with that broke the destination when there was no other.
+pub(super) const COMPARED_MAX: usize = 1000;
+pub(super) const COMPARED_MAX_BYTES: usize = 16 << 20;
 
 /// A part of a batch that is still to be sent.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -79,7 +82,8 @@ struct Work(Vec<Part>);
 impl Work {
     fn halve(&mut self, part: Part) {
         let half = part.range.len() / 2;
-        let (first, rest) = part.split(half);
+        // What was taken before says nothing of each half.
+        let (first, rest) = Part { is_proven: false, ..part }.split(half);
         self.0.push(rest);
         self.0.push(first);
     }
@@ -92,22 +96,25 @@ impl Work {
         }
     }
 
+    /// One was parked by that: the others need another proof.
+    fn unprove(&mut self) {
+        for part in self.0.iter_mut().filter(|part| part.is_proven) {
+            part.is_proven = false;
+        }
+    }
+
     /// Puts an event of another key behind `suspect` in front of it, the first that may overtake what is between and
     /// has not failed so before; `false` when there is none.
-    fn probe(&mut self, suspect: Part, are_alike: impl Fn(usize, usize) -> bool) -> bool {
-        let mut before = vec![suspect.range.start];
+    fn probe<K: Eq + Hash>(&mut self, suspect: Part, key: impl Fn(usize) -> K) -> bool {
+        let mut before = HashSet::from([key(suspect.range.start)]);
         let mut found = None;
         let behind = self.0.iter().enumerate().rev();
         for (at, place) in behind.flat_map(|(at, part)| part.range.clone().map(move |to| (at, to)))
         {
-            let is_free = !before.iter().any(|one| are_alike(*one, place));
-            if is_free && !self.0[at].was_probe {
+            if before.insert(key(place)) && !self.0[at].was_probe {
                 found = Some((at, place));
-            }
-            if found.is_some() || before.len() >= PROBE_LOOK_MAX {
                 break;
             }
-            before.push(place);
         }
         let Some((at, place)) = found else {
             self.0.push(suspect);
@@ -292,12 +299,14 @@ impl Lane {
         } else if !part.is_single() || part.broken < BROKEN_PARK {
             work.0.push(part);
         } else if part.is_proven || load.lies(part.range.start).is_some() {
-            self.state.facts.attempted(fault.outcome);
             let refusal = Refusal::new(fault.what.clone(), "");
-            return self.park(load, part.range.start, refusal, part.attempts).await;
+            work.unprove();
+            let is_done = self.park(load, part.range.start, refusal, part.attempts).await?;
+            self.wait_after(fault).await?;
+            return Ok(is_done);
         } else {
             let spot = load.item(part.range.start).spot();
-            if !work.probe(part, |one, other| load.key(one) == load.key(other)) {
+            if !work.probe(part, |place| load.key(place)) {
                 // Others come along the next time, each alone.
                 self.go_back(&Load::default());
                 (self.suspect, self.looks_first) = (Some(spot), true);
@@ -327,18 +336,18 @@ mod tests {
         work.halve(part);
         assert_eq!(ranges(&work), [0..1, 1..3, 3..7]);
         let suspect = work.0.pop().expect("a part");
-        assert!(work.probe(suspect, |_, _| false));
+        assert!(work.probe(suspect, |place| place));
         assert_eq!(ranges(&work), [1..2, 0..1, 2..3, 3..7]);
         let probe = work.0.pop().expect("a part");
         work.put_back(probe);
         assert_eq!(ranges(&work), [0..1, 1..2, 2..3, 3..7]);
         let mut alone = Work(Vec::new());
-        assert!(!alone.probe(Part::new(0..1), |_, _| false));
+        assert!(!alone.probe(Part::new(0..1), |place| place));
         let mut alike = Work(vec![Part::new(1..5)]);
-        assert!(!alike.probe(Part::new(0..1), |_, _| true));
+        assert!(!alike.probe(Part::new(0..1), |_| 0));
         assert_eq!(ranges(&alike), [0..1, 1..5]);
         alike.0.pop();
-        assert!(alike.probe(Part::new(0..1), |_, other| other < 3));
+        assert!(alike.probe(Part::new(0..1), |place| place.max(2)));
         assert_eq!(ranges(&alike), [3..4, 0..1, 1..3, 4..5]);
         let probe = alike.0.pop().expect("a part");
         alike.put_back(probe);
@@ -346,15 +355,15 @@ mod tests {
         assert_eq!((alone.0.len(), alone.0[0].range.clone()), (1, 0..1));
         // One that failed is not the next probe; nothing overtakes an event of its own key.
         let mut many = Work(vec![Part::new(1..6)]);
-        let alike = |one, other| [one, other] == [2, 3] || [one, other] == [1, 4];
+        let key = |place| [0, 1, 2, 2, 1, 5][place];
         for found in [1..2, 2..3, 5..6] {
-            assert!(many.probe(Part::new(0..1), alike));
+            assert!(many.probe(Part::new(0..1), key));
             let probe = many.0.pop().expect("a part");
             assert_eq!(probe.range, found);
             many.put_back(probe);
             many.0.pop();
         }
         assert_eq!(ranges(&many), [1..2, 2..3, 3..5, 5..6]);
-        assert!(!many.probe(Part::new(0..1), alike));
+        assert!(!many.probe(Part::new(0..1), key));
     }
 }

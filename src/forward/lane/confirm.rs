@@ -205,8 +205,11 @@ impl Lane {
                 let what = format!("it does not say any more what it keeps: {why}");
                 Fault::lasting(Outcome::Unexpected, what)
             }
-            // It did not take something just now, and may have lost what it took.
-            Err(Unconfirmed::NotOffered(_)) if self.doubt == Some(Doubt::PutDown) => {
+            // It did not take something just now, and may have lost what it took; said once, it is not.
+            Err(Unconfirmed::NotOffered(_))
+                if self.doubt == Some(Doubt::PutDown) && !self.hearing.is_tried() =>
+            {
+                self.hearing = Hearing::tried(Instant::now());
                 self.send_all();
                 return Ok(None);
             }

@@ -29,7 +29,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use self::aside::{Blocked, UNKEPT};
-use self::batch::PROBE_LOOK_MAX;
+use self::batch::{COMPARED_MAX, COMPARED_MAX_BYTES};
 use self::confirm::{Before, Doubt, LOSSES_MAX};
 use self::flight::Flights;
 use self::hand::Hand;
@@ -257,7 +257,7 @@ impl Lane {
             return Ok(());
         }
         unless_stopped(&mut self.signal, self.changed, self.seat.take()).await?;
-        let events = if self.suspect.is_some() { PROBE_LOOK_MAX } else { bounds.events };
+        let events = if self.suspect.is_some() { COMPARED_MAX } else { bounds.events };
         let pass = self.pace.look(events, self.window.mean_bytes());
         if let Pass::In(wait) = pass
             && self.puts_down_for(wait)
@@ -271,7 +271,7 @@ impl Lane {
         self.looks_first = false;
         let most = match pass {
             // Each is still charged for when it goes.
-            Pass::Now(_) if self.suspect.is_some() => PROBE_LOOK_MAX,
+            Pass::Now(_) if self.suspect.is_some() => COMPARED_MAX,
             Pass::Now(most) => most,
             Pass::In(wait) => {
                 // What was acknowledged is asked about meanwhile.
@@ -279,7 +279,8 @@ impl Lane {
                 return self.pause(due.map_or(wait, |due| wait.min(due))).await;
             }
         };
-        let mut load = self.window.pick(most, bounds.bytes);
+        let bytes = if self.suspect.is_some() { COMPARED_MAX_BYTES } else { bounds.bytes };
+        let mut load = self.window.pick(most, bytes);
         let keys = if self.is_parallel() { load.keys().to_vec() } else { Vec::new() };
         if !self.lay_behind(&mut load).await? {
             self.go_back(&load);
@@ -301,16 +302,15 @@ impl Lane {
         let bounds = self.sink.bounds();
         let mut at = 0;
         while at < load.len() {
-            let most = if self.suspect.is_some() {
-                load.len()
-            } else {
-                load.cut(at, bounds.events, bounds.bytes)
-            };
+            // Each goes alone then.
+            let compares = self.suspect.is_some();
+            let most =
+                if compares { load.len() } else { load.cut(at, bounds.events, bounds.bytes) };
             let mut end = at;
             let mut bad = None;
             // What is sent instead of events may be larger than they are.
             let mut bytes = 0;
-            while end < most && bytes < bounds.bytes && bad.is_none() {
+            while end < most && (bytes < bounds.bytes || compares) && bad.is_none() {
                 match self.check(load, end) {
                     Ok(()) => {
                         bytes += load.size(end);

@@ -202,3 +202,24 @@ async fn one_that_breaks_the_destination_and_came_alone_is_parked_once_others_ar
         lanes.stop().await;
     }
 }
+
+#[tokio::test]
+async fn an_outage_behind_something_taken_parks_nothing() {
+    let house = House::new();
+    let mut count = 0;
+    let mut server = Server::start(move |_| {
+        count += 1;
+        Some(status(if count == 4 || count > 300 { 204 } else { 500 }))
+    })
+    .await;
+    for number in 0..200 {
+        house.append([number]).await;
+    }
+    let lanes = house.lanes(&[http(&server)]);
+    let mut taken = server.until_taken(200).await;
+    taken.sort_unstable();
+    assert!(taken.iter().copied().eq(0..200), "{taken:?}");
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+    assert_eq!(lanes.board()()[0].parked, 0);
+    lanes.stop().await;
+}

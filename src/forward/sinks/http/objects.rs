@@ -129,6 +129,8 @@ impl Objects {
                 what: format!("{}{code}", fault.what),
                 // Somebody else writes the same name just now.
                 is_lasting: fault.is_lasting && !is_conflict,
+                // It never looks into one.
+                may_be_content: false,
                 ..fault
             }),
             other => other,
