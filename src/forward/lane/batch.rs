@@ -21,7 +21,7 @@ const BROKEN_SPLIT: u32 = 3;
 const BROKEN_PARK: u32 = 8;
 
 /// Most events, and bytes of them, that one is compared with that broke the destination when there was no other.
-pub(super) const COMPARED_MAX: usize = 1000;
+pub(super) const COMPARED_MAX: usize = 256;
 pub(super) const COMPARED_MAX_BYTES: usize = 16 << 20;
 
 /// A part of a batch that is still to be sent.
@@ -96,6 +96,17 @@ impl Work {
         }
     }
 
+    /// Where an event is that goes alone.
+    fn find(&self, load: &Load, spot: (u64, u32)) -> Option<usize> {
+        let mut all = self.0.iter().map(|part| part.range.start);
+        all.find(|place| load.item(*place).spot() == spot)
+    }
+
+    /// Whether an event is still to be sent that goes alone.
+    fn has(&self, place: usize) -> bool {
+        self.0.iter().any(|part| part.range.start == place)
+    }
+
     /// One was parked by that: the others need another proof.
     fn unprove(&mut self) {
         for part in self.0.iter_mut().filter(|part| part.is_proven) {
@@ -155,7 +166,16 @@ impl Lane {
             None => vec![Part::new(batch)],
         };
         let mut work = Work(parts);
+        let compared = suspect.and_then(|spot| work.find(load, spot));
         while let Some(mut part) = work.0.pop() {
+            let is_over =
+                compared.is_some_and(|place| part.range.start != place && !work.has(place));
+            // What was acknowledged, and is not known to be kept, would be read again, too.
+            if is_over && self.tail.is_empty() {
+                // The suspect is done with: the others go together again.
+                self.go_back(&Load::default());
+                return Ok(false);
+            }
             if let Some(answer) = answered.take() {
                 part.attempts += 1;
                 if !self.follow(load, part, answer, &mut work).await? {
@@ -300,9 +320,13 @@ impl Lane {
             work.0.push(part);
         } else if part.is_proven || load.lies(part.range.start).is_some() {
             let refusal = Refusal::new(fault.what.clone(), "");
-            work.unprove();
+            if part.is_proven {
+                work.unprove();
+            }
             let is_done = self.park(load, part.range.start, refusal, part.attempts).await?;
-            self.wait_after(fault).await?;
+            if is_done {
+                self.wait_after(fault).await?;
+            }
             return Ok(is_done);
         } else {
             let spot = load.item(part.range.start).spot();

@@ -190,6 +190,7 @@ impl Lane {
     /// It said what it keeps.
     fn answers(&mut self) {
         self.state.answers(true);
+        self.unoffered = None;
         self.hearing = Hearing::Answers;
     }
 
@@ -205,11 +206,12 @@ impl Lane {
                 let what = format!("it does not say any more what it keeps: {why}");
                 Fault::lasting(Outcome::Unexpected, what)
             }
-            // It did not take something just now, and may have lost what it took; said once, it is not.
+            // It did not take something just now, and may have lost what it took.
             Err(Unconfirmed::NotOffered(_))
-                if self.doubt == Some(Doubt::PutDown) && !self.hearing.is_tried() =>
+                if self.doubt == Some(Doubt::PutDown)
+                    && self.unoffered.get_or_insert_with(Instant::now).elapsed()
+                        < self.tempo.memory =>
             {
-                self.hearing = Hearing::tried(Instant::now());
                 self.send_all();
                 return Ok(None);
             }
@@ -247,6 +249,7 @@ impl Lane {
         tracing::warn!(destination, why, "what is acknowledged counts as kept");
         self.hearing = Hearing::Believed(Instant::now() + self.tempo.memory);
         self.state.answers(false);
+        self.unoffered = None;
         let (all, _) = self.tail.front(usize::MAX);
         self.confirmed(all).await;
         self.end_doubt();

@@ -122,6 +122,8 @@ pub(super) struct Lane {
     before: Before,
     /// The events that were not kept in time, and how often.
     losses: HashMap<Uuid, u32>,
+    /// Since when it offers no such answer, while it does not take everything either.
+    unoffered: Option<Instant>,
     /// Acknowledged again and again, never kept: to be parked.
     unkept: HashSet<Uuid>,
     /// When what is done with beyond the cursor was kept last.
@@ -197,6 +199,7 @@ impl Lane {
             asked: Instant::now(),
             doubt: None,
             losses: HashMap::new(),
+            unoffered: None,
             unkept: HashSet::new(),
             holes_kept: Instant::now(),
         })
@@ -310,7 +313,8 @@ impl Lane {
             let mut bad = None;
             // What is sent instead of events may be larger than they are.
             let mut bytes = 0;
-            while end < most && (bytes < bounds.bytes || compares) && bad.is_none() {
+            let bytes_max = if compares { COMPARED_MAX_BYTES } else { bounds.bytes };
+            while end < most && bytes < bytes_max && bad.is_none() {
                 match self.check(load, end) {
                     Ok(()) => {
                         bytes += load.size(end);
@@ -318,6 +322,17 @@ impl Lane {
                     }
                     Err(refusal) => bad = Some(refusal),
                 }
+                if compares {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let is_first = |load: &Load| (at..end).all(|place| load.key(place) != load.key(end));
+            if compares && at < end && bad.is_some() && is_first(load) {
+                // What cannot be sent is out of the way first: behind it are others to compare with.
+                let (reason, attempts) = bad.unwrap_or_default();
+                self.park(load, end, Refusal::new(reason, ""), attempts).await?;
+                self.go_back(load);
+                return Ok(false);
             }
             if at < end && !self.deliver(load, at..end, None).await? {
                 // What is left comes again, and more behind it. In doubt, once it is known where the cursor belongs.

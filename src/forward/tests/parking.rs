@@ -223,3 +223,25 @@ async fn an_outage_behind_something_taken_parks_nothing() {
     assert_eq!(lanes.board()()[0].parked, 0);
     lanes.stop().await;
 }
+
+#[tokio::test]
+async fn what_cannot_be_sent_hides_nobody_from_one_that_breaks_the_destination() {
+    let house = House::new();
+    let mut server = Server::start(|asked| {
+        if asked.path.ends_with("/filter") {
+            return Some(status(404));
+        }
+        Some(status(if asked.body.contains("poison") { 500 } else { 204 }))
+    })
+    .await;
+    house.append_event(event(0, "poison")).await;
+    house.append_event(event(1, "\\u0000")).await;
+    house.append(2..9).await;
+    let to = format!("prefect+http://{}/api?batch_events=1", server.address);
+    let lanes = house.lanes(&[to]);
+    until(|| (lanes.board()()[0].parked == 2).then_some(())).await;
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+    let taken = server.until_taken(7).await;
+    assert!(taken.iter().copied().eq(2..9), "{taken:?}");
+    lanes.stop().await;
+}
