@@ -56,13 +56,6 @@ impl Part {
         }
     }
 
-    /// An event that goes alone, to be compared with one that broke the destination when there was no other.
-    fn compared(load: &Load, place: usize, suspect: (u64, u32)) -> Self {
-        let is_it = load.item(place).spot() == suspect;
-        let broken = if is_it { BROKEN_PARK - 1 } else { 0 };
-        Self { broken, ..Self::new(place..place + 1) }
-    }
-
     fn is_single(&self) -> bool {
         self.range.len() == 1
     }
@@ -96,10 +89,11 @@ impl Work {
         }
     }
 
-    /// Where an event is that goes alone.
-    fn find(&self, load: &Load, spot: (u64, u32)) -> Option<usize> {
-        let mut all = self.0.iter().map(|part| part.range.start);
-        all.find(|place| load.item(*place).spot() == spot)
+    /// Each alone, to be compared with the suspect, if it is among them.
+    fn compare(batch: Range<usize>, suspect: Option<usize>) -> Self {
+        let broken = |place| if Some(place) == suspect { BROKEN_PARK - 1 } else { 0 };
+        let part = |place| Part { broken: broken(place), ..Part::new(place..place + 1) };
+        Self(batch.rev().map(part).collect())
     }
 
     /// Whether an event is still to be sent that goes alone.
@@ -161,12 +155,12 @@ impl Lane {
         mut answered: Option<Answer>,
     ) -> Result<bool, Stopped> {
         let suspect = if answered.is_none() { self.suspect.take() } else { None };
-        let parts = match suspect {
-            Some(spot) => batch.rev().map(|place| Part::compared(load, place, spot)).collect(),
-            None => vec![Part::new(batch)],
+        let compared =
+            suspect.and_then(|spot| batch.clone().find(|place| load.item(*place).spot() == spot));
+        let mut work = match suspect {
+            Some(_) => Work::compare(batch, compared),
+            None => Work(vec![Part::new(batch)]),
         };
-        let mut work = Work(parts);
-        let compared = suspect.and_then(|spot| work.find(load, spot));
         while let Some(mut part) = work.0.pop() {
             let is_over =
                 compared.is_some_and(|place| part.range.start != place && !work.has(place));
@@ -279,15 +273,15 @@ impl Lane {
         fault: &Fault,
         work: &mut Work,
     ) -> Result<bool, Stopped> {
-        if !fault.may_be_content && fault.outcome != Outcome::Throttled {
-            self.hearing.failed();
-        }
         // What fails again and again is to blame itself, not the destination.
         let is_suspect =
             fault.may_be_content && self.tries.of(load.at(part.range.start)) > BROKEN_SPLIT;
-        if self.casts_doubt(fault) && !is_suspect {
-            self.doubt = Some(Doubt::PutDown);
+        let is_doubtful = self.casts_doubt(fault) && !is_suspect;
+        if is_doubtful || !fault.may_be_content && fault.outcome != Outcome::Throttled {
             self.hearing.failed();
+        }
+        if is_doubtful {
+            self.doubt = Some(Doubt::PutDown);
             return self.wait_after(fault).await.map(|()| false);
         }
         let overdue = self.park_overdue(load, part.range.clone(), fault, part.attempts).await?;

@@ -209,16 +209,16 @@ async fn an_outage_behind_something_taken_parks_nothing() {
     let mut count = 0;
     let mut server = Server::start(move |_| {
         count += 1;
-        Some(status(if count == 4 || count > 300 { 204 } else { 500 }))
+        Some(status(if count == 4 || count > 100 { 204 } else { 500 }))
     })
     .await;
-    for number in 0..200 {
+    for number in 0..100 {
         house.append([number]).await;
     }
     let lanes = house.lanes(&[http(&server)]);
-    let mut taken = server.until_taken(200).await;
+    let mut taken = server.until_taken(100).await;
     taken.sort_unstable();
-    assert!(taken.iter().copied().eq(0..200), "{taken:?}");
+    assert!(taken.iter().copied().eq(0..100), "{taken:?}");
     until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
     assert_eq!(lanes.board()()[0].parked, 0);
     lanes.stop().await;
