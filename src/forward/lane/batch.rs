@@ -19,13 +19,25 @@ use crate::telemetry::forward::Outcome;
 const BROKEN_SPLIT: u32 = 3;
 /// 500s after which a single event may be to blame.
 const BROKEN_PARK: u32 = 8;
+/// The same with one proof alone.
+const BROKEN_ALONE: u32 = 16;
+/// So often the destination takes something else in between before an event is to blame: one may be the only thing
+/// that it took between two outages.
+const PROOFS: u32 = 2;
 
 /// Most events, and bytes of them, that one is compared with that broke the destination when there was no other.
-pub(super) const COMPARED_MAX: usize = 256;
+pub(super) const COMPARED_MAX: usize = 1024;
 pub(super) const COMPARED_MAX_BYTES: usize = 16 << 20;
 
+/// An event that failed alone, and what speaks against it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Suspect {
+    spot: (u64, u32),
+    broken: u32,
+    proofs: u32,
+}
+
 /// A part of a batch that is still to be sent.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 struct Part {
     range: Range<usize>,
@@ -33,8 +45,8 @@ struct Part {
     attempts: u32,
     /// How often the answer was 500.
     broken: u32,
-    /// The destination took something else since the first of them.
-    is_proven: bool,
+    /// How often the destination took something else since the first of them, and it failed again.
+    proofs: u32,
     /// It is sent before its turn, to see whether the destination takes anything at all.
     is_probe: bool,
     /// It was, and if it is still here, that failed.
@@ -49,7 +61,7 @@ impl Part {
             range,
             attempts: 0,
             broken: 0,
-            is_proven: false,
+            proofs: 0,
             is_probe: false,
             was_probe: false,
             is_new: false,
@@ -76,7 +88,7 @@ impl Work {
     fn halve(&mut self, part: Part) {
         let half = part.range.len() / 2;
         // What was taken before says nothing of each half.
-        let (first, rest) = Part { is_proven: false, ..part }.split(half);
+        let (first, rest) = Part { proofs: 0, ..part }.split(half);
         self.0.push(rest);
         self.0.push(first);
     }
@@ -84,15 +96,22 @@ impl Work {
     /// Something was taken: whatever met a 500 before is under suspicion now.
     fn prove(&mut self) {
         for part in self.0.iter_mut().filter(|part| part.broken > 0) {
-            // It has some more to fail, now that the destination is there.
-            (part.is_proven, part.broken) = (true, part.broken.min(BROKEN_SPLIT));
+            if part.proofs == 0 {
+                // It has some more to fail, now that the destination is there.
+                (part.proofs, part.broken) = (1, part.broken.min(BROKEN_SPLIT));
+            } else if part.broken >= BROKEN_PARK {
+                part.proofs = PROOFS;
+            }
         }
     }
 
     /// Each alone, to be compared with the suspect, if it is among them.
-    fn compare(batch: Range<usize>, suspect: Option<usize>) -> Self {
-        let broken = |place| if Some(place) == suspect { BROKEN_PARK - 1 } else { 0 };
-        let part = |place| Part { broken: broken(place), ..Part::new(place..place + 1) };
+    fn compare(batch: Range<usize>, at: Option<usize>, suspect: Suspect) -> Self {
+        let Suspect { broken, proofs, .. } = suspect;
+        let part = |place| match Part::new(place..place + 1) {
+            part if Some(place) == at => Part { broken, proofs, ..part },
+            part => part,
+        };
         Self(batch.rev().map(part).collect())
     }
 
@@ -101,16 +120,16 @@ impl Work {
         self.0.iter().any(|part| part.range.start == place)
     }
 
-    /// One was parked by that: the others need another proof.
+    /// One was parked by that, or the destination takes nothing: the others need other proofs.
     fn unprove(&mut self) {
-        for part in self.0.iter_mut().filter(|part| part.is_proven) {
-            part.is_proven = false;
+        for part in &mut self.0 {
+            part.proofs = 0;
         }
     }
 
     /// Puts an event of another key behind `suspect` in front of it, the first that may overtake what is between and
-    /// has not failed so before; `false` when there is none.
-    fn probe<K: Eq + Hash>(&mut self, suspect: Part, key: impl Fn(usize) -> K) -> bool {
+    /// has not failed so before; the suspect when there is none.
+    fn probe<K: Eq + Hash>(&mut self, suspect: Part, key: impl Fn(usize) -> K) -> Option<Part> {
         let mut before = HashSet::from([key(suspect.range.start)]);
         let mut found = None;
         let behind = self.0.iter().enumerate().rev();
@@ -121,10 +140,7 @@ impl Work {
                 break;
             }
         }
-        let Some((at, place)) = found else {
-            self.0.push(suspect);
-            return false;
-        };
+        let Some((at, place)) = found else { return Some(suspect) };
         let part = self.0.remove(at);
         let start = part.range.start;
         let (passed, rest) = part.split(place - start);
@@ -134,11 +150,12 @@ impl Work {
         (first.is_probe, first.was_probe) = (true, true);
         self.0.push(suspect);
         self.0.push(first);
-        true
+        None
     }
 
-    /// A probe failed: it goes back to its place behind the suspect.
+    /// A probe failed: it goes back to its place behind the suspect, and nothing is proven.
     fn put_back(&mut self, mut probe: Part) {
+        self.unprove();
         probe.is_probe = false;
         let place = self.0.iter().position(|part| part.range.start < probe.range.start);
         self.0.insert(place.unwrap_or(self.0.len()), probe);
@@ -155,10 +172,10 @@ impl Lane {
         mut answered: Option<Answer>,
     ) -> Result<bool, Stopped> {
         let suspect = if answered.is_none() { self.suspect.take() } else { None };
-        let compared =
-            suspect.and_then(|spot| batch.clone().find(|place| load.item(*place).spot() == spot));
+        let at = |spot| batch.clone().find(|place| load.item(*place).spot() == spot);
+        let compared = suspect.and_then(|suspect| at(suspect.spot));
         let mut work = match suspect {
-            Some(_) => Work::compare(batch, compared),
+            Some(suspect) => Work::compare(batch, compared, suspect),
             None => Work(vec![Part::new(batch)]),
         };
         while let Some(mut part) = work.0.pop() {
@@ -187,6 +204,14 @@ impl Lane {
                 continue;
             }
             let part = Part { range: open, ..part };
+            if suspect.is_some()
+                && let Err((refusal, attempts)) = self.check(load, part.range.start)
+            {
+                if !self.park(load, part.range.start, refusal, attempts).await? {
+                    return Ok(false);
+                }
+                continue;
+            }
             if !part.is_new && !self.backoff.is_open() && self.is_doubtful(load, part.range.clone())
             {
                 self.follow_signal()?;
@@ -312,27 +337,41 @@ impl Lane {
             work.halve(part);
         } else if !part.is_single() || part.broken < BROKEN_PARK {
             work.0.push(part);
-        } else if part.is_proven || load.lies(part.range.start).is_some() {
-            let refusal = Refusal::new(fault.what.clone(), "");
-            if part.is_proven {
-                work.unprove();
+        } else if part.proofs >= PROOFS || load.lies(part.range.start).is_some() {
+            return self.park_broken(load, part, fault, work).await;
+        } else if let Some(part) = work.probe(part, |place| load.key(place)) {
+            // There is none.
+            if part.proofs > 0 && part.broken >= BROKEN_ALONE {
+                return self.park_broken(load, part, fault, work).await;
             }
-            let is_done = self.park(load, part.range.start, refusal, part.attempts).await?;
-            if is_done {
-                self.wait_after(fault).await?;
-            }
-            return Ok(is_done);
-        } else {
+            // Others come along the next time, each alone.
+            let Part { broken, proofs, .. } = part;
             let spot = load.item(part.range.start).spot();
-            if !work.probe(part, |place| load.key(place)) {
-                // Others come along the next time, each alone.
-                self.go_back(&Load::default());
-                (self.suspect, self.looks_first) = (Some(spot), true);
-                self.wait_after(fault).await?;
-                return Ok(false);
-            }
+            self.go_back(&Load::default());
+            (self.suspect, self.looks_first) = (Some(Suspect { spot, broken, proofs }), true);
+            self.wait_after(fault).await?;
+            return Ok(false);
         }
         self.wait_after(fault).await.map(|()| true)
+    }
+
+    /// An event breaks the destination, and others do not; `false`: there was no room for it.
+    async fn park_broken(
+        &mut self,
+        load: &Load,
+        part: Part,
+        fault: &Fault,
+        work: &mut Work,
+    ) -> Result<bool, Stopped> {
+        let refusal = Refusal::new(fault.what.clone(), "");
+        if part.proofs > 0 {
+            work.unprove();
+        }
+        let is_done = self.park(load, part.range.start, refusal, part.attempts).await?;
+        if is_done {
+            self.wait_after(fault).await?;
+        }
+        Ok(is_done)
     }
 }
 
@@ -354,34 +393,33 @@ mod tests {
         work.halve(part);
         assert_eq!(ranges(&work), [0..1, 1..3, 3..7]);
         let suspect = work.0.pop().expect("a part");
-        assert!(work.probe(suspect, |place| place));
+        assert!(work.probe(suspect, |place| place).is_none());
         assert_eq!(ranges(&work), [1..2, 0..1, 2..3, 3..7]);
         let probe = work.0.pop().expect("a part");
         work.put_back(probe);
         assert_eq!(ranges(&work), [0..1, 1..2, 2..3, 3..7]);
         let mut alone = Work(Vec::new());
-        assert!(!alone.probe(Part::new(0..1), |place| place));
+        assert!(alone.probe(Part::new(0..1), |place| place).is_some());
         let mut alike = Work(vec![Part::new(1..5)]);
-        assert!(!alike.probe(Part::new(0..1), |_| 0));
-        assert_eq!(ranges(&alike), [0..1, 1..5]);
-        alike.0.pop();
-        assert!(alike.probe(Part::new(0..1), |place| place.max(2)));
+        assert!(alike.probe(Part::new(0..1), |_| 0).is_some());
+        assert_eq!(alike.0[0].range, 1..5);
+        assert!(alike.probe(Part::new(0..1), |place| place.max(2)).is_none());
         assert_eq!(ranges(&alike), [3..4, 0..1, 1..3, 4..5]);
         let probe = alike.0.pop().expect("a part");
         alike.put_back(probe);
         assert_eq!(ranges(&alike), [0..1, 1..3, 3..4, 4..5]);
-        assert_eq!((alone.0.len(), alone.0[0].range.clone()), (1, 0..1));
+        assert!(alone.0.is_empty());
         // One that failed is not the next probe; nothing overtakes an event of its own key.
         let mut many = Work(vec![Part::new(1..6)]);
         let key = |place| [0, 1, 2, 2, 1, 5][place];
         for found in [1..2, 2..3, 5..6] {
-            assert!(many.probe(Part::new(0..1), key));
+            assert!(many.probe(Part::new(0..1), key).is_none());
             let probe = many.0.pop().expect("a part");
             assert_eq!(probe.range, found);
             many.put_back(probe);
             many.0.pop();
         }
         assert_eq!(ranges(&many), [1..2, 2..3, 3..5, 5..6]);
-        assert!(!many.probe(Part::new(0..1), key));
+        assert!(many.probe(Part::new(0..1), key).is_some());
     }
 }

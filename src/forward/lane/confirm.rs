@@ -201,14 +201,17 @@ impl Lane {
                 self.answers();
                 return Ok(Some(count));
             }
-            Err(Unconfirmed::Failed(fault)) => fault,
+            Err(Unconfirmed::Failed(fault)) => {
+                self.unoffered = None;
+                fault
+            }
             Err(Unconfirmed::NotOffered(why)) if self.state.has_answered() => {
                 let what = format!("it does not say any more what it keeps: {why}");
                 Fault::lasting(Outcome::Unexpected, what)
             }
-            // It did not take something just now, and may have lost what it took.
+            // It was away just now, or did not take something, and may have lost what it took.
             Err(Unconfirmed::NotOffered(_))
-                if self.doubt == Some(Doubt::PutDown)
+                if self.doubt.is_some()
                     && self.unoffered.get_or_insert_with(Instant::now).elapsed()
                         < self.tempo.memory =>
             {

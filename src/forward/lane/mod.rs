@@ -29,7 +29,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use self::aside::{Blocked, UNKEPT};
-use self::batch::{COMPARED_MAX, COMPARED_MAX_BYTES};
+use self::batch::{COMPARED_MAX, COMPARED_MAX_BYTES, Suspect};
 use self::confirm::{Before, Doubt, LOSSES_MAX};
 use self::flight::Flights;
 use self::hand::Hand;
@@ -110,7 +110,7 @@ pub(super) struct Lane {
     /// No wait of before is waited for.
     tries_at_once: bool,
     /// An event that failed alone: the next ones go each alone, and it is compared with others.
-    suspect: Option<(u64, u32)>,
+    suspect: Option<Suspect>,
     /// The event of the answer that is followed now, if it is about one alone.
     failed_one: Option<Trail>,
     /// Of one that is asked whether it keeps what it has acknowledged: whether it says so.
@@ -302,19 +302,19 @@ impl Lane {
 
     /// Sends everything in hand, batch by batch. `false`: what is left comes again.
     async fn carry(&mut self, load: &Load) -> Result<bool, Stopped> {
+        if self.suspect.is_some() && load.len() > 0 {
+            // Each goes alone then, and is looked at before it does.
+            return self.deliver_or_go_back(load, 0..load.len()).await;
+        }
         let bounds = self.sink.bounds();
         let mut at = 0;
         while at < load.len() {
-            // Each goes alone then.
-            let compares = self.suspect.is_some();
-            let most =
-                if compares { load.len() } else { load.cut(at, bounds.events, bounds.bytes) };
+            let most = load.cut(at, bounds.events, bounds.bytes);
             let mut end = at;
             let mut bad = None;
             // What is sent instead of events may be larger than they are.
             let mut bytes = 0;
-            let bytes_max = if compares { COMPARED_MAX_BYTES } else { bounds.bytes };
-            while end < most && bytes < bytes_max && bad.is_none() {
+            while end < most && bytes < bounds.bytes && bad.is_none() {
                 match self.check(load, end) {
                     Ok(()) => {
                         bytes += load.size(end);
@@ -322,27 +322,11 @@ impl Lane {
                     }
                     Err(refusal) => bad = Some(refusal),
                 }
-                if compares {
-                    tokio::task::yield_now().await;
-                }
             }
-            let is_first = |load: &Load| (at..end).all(|place| load.key(place) != load.key(end));
-            if compares && at < end && bad.is_some() && is_first(load) {
-                // What cannot be sent is out of the way first: behind it are others to compare with.
-                let (reason, attempts) = bad.unwrap_or_default();
-                self.park(load, end, Refusal::new(reason, ""), attempts).await?;
-                self.go_back(load);
+            if at < end && !self.deliver_or_go_back(load, at..end).await? {
                 return Ok(false);
             }
-            if at < end && !self.deliver(load, at..end, None).await? {
-                // What is left comes again, and more behind it. In doubt, once it is known where the cursor belongs.
-                if self.doubt.is_none() {
-                    self.go_back(load);
-                }
-                return Ok(false);
-            }
-            if let Some((reason, attempts)) = bad {
-                let refusal = Refusal::new(reason, "");
+            if let Some((refusal, attempts)) = bad {
                 if !self.park(load, end, refusal, attempts).await? {
                     self.go_back(load);
                     return Ok(false);
@@ -354,14 +338,27 @@ impl Lane {
         Ok(true)
     }
 
+    async fn deliver_or_go_back(
+        &mut self,
+        load: &Load,
+        batch: Range<usize>,
+    ) -> Result<bool, Stopped> {
+        let is_done = self.deliver(load, batch, None).await?;
+        // What is left comes again, and more behind it. In doubt, once it is known where the cursor belongs.
+        if !is_done && self.doubt.is_none() {
+            self.go_back(load);
+        }
+        Ok(is_done)
+    }
+
     /// Whether an event may be sent, or must be parked at once: why, and how often it went out.
-    fn check(&mut self, load: &Load, place: usize) -> Result<(), (String, u32)> {
+    fn check(&mut self, load: &Load, place: usize) -> Result<(), (Refusal, u32)> {
         if self.unkept.contains(&load.at(place).1.id) {
-            return Err((UNKEPT.into(), LOSSES_MAX));
+            return Err((Refusal::new(UNKEPT, ""), LOSSES_MAX));
         }
         self.reshape(load, place)
             .and_then(|()| self.sink.check(load, place))
-            .map_err(|why| (why, 0))
+            .map_err(|why| (Refusal::new(why, ""), 0))
     }
 
     /// Waits until at least the first event of a range may go; how many may.

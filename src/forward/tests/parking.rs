@@ -205,43 +205,47 @@ async fn one_that_breaks_the_destination_and_came_alone_is_parked_once_others_ar
 
 #[tokio::test]
 async fn an_outage_behind_something_taken_parks_nothing() {
-    let house = House::new();
-    let mut count = 0;
-    let mut server = Server::start(move |_| {
-        count += 1;
-        Some(status(if count == 4 || count > 100 { 204 } else { 500 }))
-    })
-    .await;
-    for number in 0..100 {
-        house.append([number]).await;
+    // Once, and again and again.
+    for pause in [1000, 24, 17] {
+        let house = House::new();
+        let mut count = 0;
+        let mut server = Server::start(move |_| {
+            count += 1;
+            Some(status(if count % pause == 4 || count > 150 { 204 } else { 500 }))
+        })
+        .await;
+        house.append(0..100).await;
+        let lanes = house.lanes(&[http(&server)]);
+        let mut taken = server.until_taken(100).await;
+        taken.sort_unstable();
+        assert!(taken.iter().copied().eq(0..100), "{taken:?}");
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        assert_eq!(lanes.board()()[0].parked, 0, "{pause}");
+        lanes.stop().await;
     }
-    let lanes = house.lanes(&[http(&server)]);
-    let mut taken = server.until_taken(100).await;
-    taken.sort_unstable();
-    assert!(taken.iter().copied().eq(0..100), "{taken:?}");
-    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
-    assert_eq!(lanes.board()()[0].parked, 0);
-    lanes.stop().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_sent_hides_nobody_from_one_that_breaks_the_destination() {
-    let house = House::new();
-    let mut server = Server::start(|asked| {
-        if asked.path.ends_with("/filter") {
-            return Some(status(404));
-        }
-        Some(status(if asked.body.contains("poison") { 500 } else { 204 }))
-    })
-    .await;
-    house.append_event(event(0, "poison")).await;
-    house.append_event(event(1, "\\u0000")).await;
-    house.append(2..9).await;
-    let to = format!("prefect+http://{}/api?batch_events=1", server.address);
-    let lanes = house.lanes(&[to]);
-    until(|| (lanes.board()()[0].parked == 2).then_some(())).await;
-    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
-    let taken = server.until_taken(7).await;
-    assert!(taken.iter().copied().eq(2..9), "{taken:?}");
-    lanes.stop().await;
+    // Of its resource, and of another.
+    for resource in ["test.0", "test.1"] {
+        let house = House::new();
+        let mut server = Server::start(|asked| {
+            if asked.path.ends_with("/filter") {
+                return Some(status(404));
+            }
+            Some(status(if asked.body.contains("poison") { 500 } else { 204 }))
+        })
+        .await;
+        house.append_event(event(0, "poison")).await;
+        house.append_event(about(resource, 1, "\\u0000")).await;
+        house.append(2..9).await;
+        let to = format!("prefect+http://{}/api?batch_events=1", server.address);
+        let lanes = house.lanes(&[to]);
+        until(|| (lanes.board()()[0].parked == 2).then_some(())).await;
+        until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+        let taken = server.until_taken(7).await;
+        assert!(taken.iter().copied().eq(2..9), "{taken:?}");
+        lanes.stop().await;
+    }
 }

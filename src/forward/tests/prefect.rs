@@ -210,26 +210,32 @@ async fn a_server_that_answers_no_more_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_refused_before_anything_was_taken_says_nothing() {
-    let house = House::new();
-    let store = Arc::new(Mutex::new(Store::default()));
-    let (other, mut asked_before) = (Arc::clone(&store), 0);
-    // As a proxy whose server is not there yet.
-    let server = Server::start(move |asked| {
-        asked_before += 1;
-        Some(match asked_before {
-            1..=2 => status(404),
-            _ => other.lock().expect("a store").answer(asked),
-        })
-    });
-    let server = server.await;
-    house.append(0..5).await;
-    let lanes = house.lanes(&[prefect(&server)]);
-    until_drained(&lanes).await;
-    lanes.stop().await;
-    // What was only acknowledged would still be in memory.
-    let store = store.lock().expect("a store");
-    assert!((0..5).all(|id| store.stored.contains_key(&Uuid::from_u128(id))), "{store:?}");
+async fn a_question_that_is_refused_while_the_server_is_away_says_nothing() {
+    const TAKEN: u16 = 204;
+    // As a proxy whose server is not there yet; and the same of one that goes with all that it took.
+    for answers in [&[404, 404][..], &[503, TAKEN, 503, 404]] {
+        let house = House::new();
+        let store = Arc::new(Mutex::new(Store::default()));
+        let (other, mut answers) = (Arc::clone(&store), answers.iter());
+        let server = Server::start(move |asked| {
+            let mut store = other.lock().expect("a store");
+            Some(match answers.next() {
+                None | Some(&TAKEN) => store.answer(asked),
+                Some(code) => {
+                    store.memory.clear();
+                    status(*code)
+                }
+            })
+        });
+        let server = server.await;
+        house.append(0..5).await;
+        let lanes = house.lanes(&[prefect(&server)]);
+        until_drained(&lanes).await;
+        lanes.stop().await;
+        // What was only acknowledged would still be in memory.
+        let store = store.lock().expect("a store");
+        assert!((0..5).all(|id| store.stored.contains_key(&Uuid::from_u128(id))), "{store:?}");
+    }
 }
 
 #[tokio::test]
