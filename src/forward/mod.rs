@@ -221,6 +221,9 @@ impl Forwarder {
         let states: Vec<_> = destinations.iter().map(state).collect();
         let mut lanes = Vec::new();
         for (one, state) in destinations.iter().zip(&states) {
+            if !ground.spool.stands(&one.track()) && !ground.spool.has_lost_places() {
+                state.is_new();
+            }
             let reader = ground.spool.reader_from(&one.track(), one.on_full, one.start)?;
             // One that waits keeps its place, once that was opened.
             if one.is_held {

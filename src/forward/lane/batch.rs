@@ -20,13 +20,13 @@ const BROKEN_SPLIT: u32 = 3;
 /// 500s after which a single event may be to blame.
 const BROKEN_PARK: u32 = 8;
 /// The same with one proof alone.
-const BROKEN_ALONE: u32 = 16;
+const BROKEN_ALONE: u32 = 24;
 /// So often the destination takes something else in between before an event is to blame: one may be the only thing
 /// that it took between two outages.
 const PROOFS: u32 = 2;
 
 /// Most events, and bytes of them, that one is compared with that broke the destination when there was no other.
-pub(super) const COMPARED_MAX: usize = 1024;
+pub(super) const COMPARED_MAX: usize = 256;
 pub(super) const COMPARED_MAX_BYTES: usize = 16 << 20;
 
 /// An event that failed alone, and what speaks against it.
@@ -153,9 +153,8 @@ impl Work {
         None
     }
 
-    /// A probe failed: it goes back to its place behind the suspect, and nothing is proven.
+    /// A probe failed: it goes back to its place behind the suspect.
     fn put_back(&mut self, mut probe: Part) {
-        self.unprove();
         probe.is_probe = false;
         let place = self.0.iter().position(|part| part.range.start < probe.range.start);
         self.0.insert(place.unwrap_or(self.0.len()), probe);
@@ -171,7 +170,7 @@ impl Lane {
         batch: Range<usize>,
         mut answered: Option<Answer>,
     ) -> Result<bool, Stopped> {
-        let suspect = if answered.is_none() { self.suspect.take() } else { None };
+        let suspect = self.suspect.filter(|_| answered.is_none());
         let at = |spot| batch.clone().find(|place| load.item(*place).spot() == spot);
         let compared = suspect.and_then(|suspect| at(suspect.spot));
         let mut work = match suspect {
@@ -184,6 +183,7 @@ impl Lane {
             // What was acknowledged, and is not known to be kept, would be read again, too.
             if is_over && self.tail.is_empty() {
                 // The suspect is done with: the others go together again.
+                self.suspect = None;
                 self.go_back(&Load::default());
                 return Ok(false);
             }
@@ -238,6 +238,7 @@ impl Lane {
                 return Ok(false);
             }
         }
+        self.suspect = self.suspect.filter(|_| suspect.is_none());
         Ok(true)
     }
 
@@ -331,7 +332,15 @@ impl Lane {
         // Some of it may have been taken.
         self.before.comes_again();
         part.is_new = false;
+        let spot = load.item(part.range.start).spot();
+        if let Some(suspect) = self.suspect.as_mut().filter(|suspect| suspect.spot == spot) {
+            (suspect.broken, suspect.proofs) = (part.broken, part.proofs);
+        }
         if part.is_probe {
+            if self.tries.alone(load.at(part.range.start)) <= BROKEN_SPLIT {
+                // The destination may take nothing any more; one that failed so before says nothing of that.
+                work.unprove();
+            }
             work.put_back(part);
         } else if !part.is_single() && part.broken >= BROKEN_SPLIT {
             work.halve(part);
@@ -345,10 +354,9 @@ impl Lane {
                 return self.park_broken(load, part, fault, work).await;
             }
             // Others come along the next time, each alone.
-            let Part { broken, proofs, .. } = part;
-            let spot = load.item(part.range.start).spot();
             self.go_back(&Load::default());
-            (self.suspect, self.looks_first) = (Some(Suspect { spot, broken, proofs }), true);
+            self.suspect = Some(Suspect { spot, broken: part.broken, proofs: part.proofs });
+            self.looks_first = true;
             self.wait_after(fault).await?;
             return Ok(false);
         }

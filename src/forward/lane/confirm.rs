@@ -201,10 +201,7 @@ impl Lane {
                 self.answers();
                 return Ok(Some(count));
             }
-            Err(Unconfirmed::Failed(fault)) => {
-                self.unoffered = None;
-                fault
-            }
+            Err(Unconfirmed::Failed(fault)) => fault,
             Err(Unconfirmed::NotOffered(why)) if self.state.has_answered() => {
                 let what = format!("it does not say any more what it keeps: {why}");
                 Fault::lasting(Outcome::Unexpected, what)

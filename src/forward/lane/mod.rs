@@ -282,8 +282,10 @@ impl Lane {
                 return self.pause(due.map_or(wait, |due| wait.min(due))).await;
             }
         };
-        let bytes = if self.suspect.is_some() { COMPARED_MAX_BYTES } else { bounds.bytes };
-        let mut load = self.window.pick(most, bytes);
+        let mut load = match self.suspect {
+            Some(_) => self.window.pick_apart(most, COMPARED_MAX_BYTES),
+            None => self.window.pick(most, bounds.bytes),
+        };
         let keys = if self.is_parallel() { load.keys().to_vec() } else { Vec::new() };
         if !self.lay_behind(&mut load).await? {
             self.go_back(&load);

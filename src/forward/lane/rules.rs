@@ -73,7 +73,8 @@ impl Lane {
         if is_taken {
             self.log_taken(load, &range);
         } else {
-            range.clone().for_each(|place| self.tries.add(load.at(place)));
+            let is_alone = range.len() == 1;
+            range.clone().for_each(|place| self.tries.add(load.at(place), is_alone));
         }
         self.note_attempt(load, range, took, (is_taken, what, said));
         if let Some(share) = self.pace.answered(outcome, took, closed) {

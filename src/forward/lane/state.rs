@@ -53,7 +53,7 @@ pub(in crate::forward) struct State {
     /// Its record, or what stands for one, and where words about it are kept.
     note: (Uuid, Arc<Notes>),
     parked: AtomicU64,
-    /// The lane before ended with nothing on its way, and nothing unknown.
+    /// The lane before ended with nothing on its way, and nothing unknown; or there was none.
     is_sure: AtomicBool,
     /// It says what it keeps.
     has_answered: AtomicBool,
@@ -141,6 +141,11 @@ impl State {
         if std::mem::take(&mut self.health().is_failing) {
             self.facts.fails(false);
         }
+    }
+
+    /// No lane has ever sent something.
+    pub(in crate::forward) fn is_new(&self) {
+        self.is_sure.store(true, Ordering::Relaxed);
     }
 
     /// Another lane begins: whether all that the one before it sent is known to be kept.

@@ -19,20 +19,37 @@ fn which((kept, event): (&Kept, &Event)) -> Which {
 
 /// The events that went out in vain.
 #[derive(Debug, Default)]
-pub(super) struct Tries(HashMap<Which, u32>);
+pub(super) struct Tries(HashMap<Which, Count>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    all: u32,
+    alone: u32,
+}
 
 impl Tries {
-    /// An event went out once more, and was not taken.
-    pub(super) fn add(&mut self, event: (&Kept, &Event)) {
+    /// An event went out once more, by itself or with others, and was not taken.
+    pub(super) fn add(&mut self, event: (&Kept, &Event), is_alone: bool) {
         let which = which(event);
         if self.0.len() < EVENTS_MAX || self.0.contains_key(&which) {
-            *self.0.entry(which).or_default() += 1;
+            let count = self.0.entry(which).or_default();
+            count.all += 1;
+            count.alone += u32::from(is_alone);
         }
     }
 
     /// How often it did.
     pub(super) fn of(&self, event: (&Kept, &Event)) -> u32 {
-        self.0.get(&which(event)).copied().unwrap_or(0)
+        self.count(event).all
+    }
+
+    /// How often it did by itself.
+    pub(super) fn alone(&self, event: (&Kept, &Event)) -> u32 {
+        self.count(event).alone
+    }
+
+    fn count(&self, event: (&Kept, &Event)) -> Count {
+        self.0.get(&which(event)).copied().unwrap_or_default()
     }
 
     /// It is done with.

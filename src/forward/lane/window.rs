@@ -192,29 +192,47 @@ impl Window {
         }
         let flow = flow_of(&item);
         let ordering = self.rules.ordering;
-        match &mut self.queue {
-            Queue::Plain(items, of) if items.is_empty() || *of == Some(flow) => {
+        if let Queue::Plain(items, of) = &mut self.queue {
+            if items.is_empty() || *of == Some(flow) {
                 *of = Some(flow);
                 items.push_back(item);
+                return;
             }
-            Queue::Plain(items, of) => {
-                let mut turns = Turns::new(&self.room.weights);
-                let before = of.unwrap_or(flow);
-                for item in items.drain(..) {
-                    turns.push(before, ordering.key(item.kept(), item.event()), item);
-                }
-                turns.push(flow, ordering.key(item.kept(), item.event()), item);
-                self.queue = Queue::Turns(Box::new(turns));
-            }
-            Queue::Turns(turns) => {
-                turns.push(flow, ordering.key(item.kept(), item.event()), item);
-            }
+            self.give_turns();
         }
+        if let Queue::Turns(turns) = &mut self.queue {
+            turns.push(flow, ordering.key(item.kept(), item.event()), item);
+        }
+    }
+
+    /// Of what waits as it came, each has its turn from now on.
+    fn give_turns(&mut self) {
+        if let Queue::Plain(items, of) = &mut self.queue {
+            let mut turns = Turns::new(&self.room.weights);
+            for item in items.drain(..) {
+                let flow = of.unwrap_or_else(|| flow_of(&item));
+                turns.push(flow, self.rules.ordering.key(item.kept(), item.event()), item);
+            }
+            self.queue = Queue::Turns(Box::new(turns));
+        }
+    }
+
+    /// As [`Window::pick`], but one event of each key alone, if the destination takes them so.
+    pub(super) fn pick_apart(&mut self, events_max: usize, bytes_max: usize) -> Load {
+        let is_apart = !self.rules.is_strict;
+        if is_apart && self.held.is_empty() {
+            self.give_turns();
+        }
+        self.pick_some(events_max, bytes_max, is_apart)
     }
 
     /// The next events to go together: at most so many, at most about so many bytes, at least one unless none may go.
     /// While several are on their way, nothing of their keys goes before [`Window::give_back`].
     pub(super) fn pick(&mut self, events_max: usize, bytes_max: usize) -> Load {
+        self.pick_some(events_max, bytes_max, false)
+    }
+
+    fn pick_some(&mut self, events_max: usize, bytes_max: usize, is_apart: bool) -> Load {
         let ordering = self.rules.ordering;
         let mut bytes = 0;
         self.again.clear();
@@ -253,15 +271,21 @@ impl Window {
                     let fits = |size| is_first || bytes + size <= bytes_max;
                     let Some((key, item)) = turns.next(fits) else { break };
                     bytes += item.bytes();
+                    if is_apart {
+                        turns.hold(key);
+                    }
                     picked.push((key, item));
                 }
                 picked.sort_unstable_by_key(|(_, item)| item.number());
                 let (keys, items): (Vec<_>, Vec<_>) = picked.into_iter().unzip();
-                if self.rules.is_parallel {
-                    for key in &keys {
+                for key in &keys {
+                    if self.rules.is_parallel {
                         turns.hold(*key);
+                    } else if is_apart {
+                        turns.give_back(*key);
                     }
-                } else if turns.waiting() == 0 {
+                }
+                if !self.rules.is_parallel && turns.waiting() == 0 {
                     self.queue = Queue::new(self.rules, &self.room);
                 }
                 Load::new(items, ordering, keys)

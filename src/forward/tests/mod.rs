@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use self::records::WORKSPACE;
 use super::*;
 use crate::clock::Time;
 use crate::event::{self, Event};
@@ -126,7 +127,16 @@ impl House {
     }
 
     async fn append_event(&self, event: Event) {
-        let frame = Frame::encode(ACCOUNT, None, self.clock.now(), &[event], None);
+        self.append_to(None, event).await;
+    }
+
+    /// The same in the test's workspace.
+    async fn append_ours(&self, event: Event) {
+        self.append_to(Some(WORKSPACE), event).await;
+    }
+
+    async fn append_to(&self, workspace: Option<Uuid>, event: Event) {
+        let frame = Frame::encode(ACCOUNT, workspace, self.clock.now(), &[event], None);
         self.spool.append(frame).await.expect("a receipt");
     }
 }

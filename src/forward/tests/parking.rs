@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::json;
+
+use super::records::record;
 use super::server::{Server, status};
 use super::*;
 use crate::shelf::{Asked, Standing};
@@ -13,6 +16,12 @@ fn http(server: &Server) -> String {
 /// The numbers that were taken of one resource.
 fn of(taken: &[u64], resource: u64) -> Vec<u64> {
     taken.iter().copied().filter(|number| number % 10 == resource).collect()
+}
+
+/// A destination that hears of nothing but what a test appends.
+fn plain(server: &Server, batch: u64) -> [Record; 1] {
+    let filter = json!({"event": {"name": ["test"]}});
+    [record(1, &json!({"to": http(server), "filter": filter, "batch_events": batch}))]
 }
 
 /// An event of the resource that its last digit names.
@@ -184,10 +193,17 @@ async fn many_that_break_the_destination_side_by_side_are_found_and_parked() {
 
 #[tokio::test]
 async fn one_that_breaks_the_destination_and_came_alone_is_parked_once_others_are_taken() {
-    for batch in [500, 1] {
+    // It is there each time, or not each tenth.
+    for (batch, pause) in [(500, u32::MAX), (1, u32::MAX), (500, 10)] {
         let house = House::new();
-        let mut server = Server::start(|asked| {
-            Some(status(if asked.body.contains("poison") { 500 } else { 204 }))
+        let mut count = 0;
+        let mut server = Server::start(move |asked| {
+            count += 1;
+            Some(status(match asked.body.contains("poison") {
+                _ if count % pause == 0 => 503,
+                true => 500,
+                false => 204,
+            }))
         })
         .await;
         let lanes = house.lanes(&[format!("{}?batch_events={batch}", http(&server))]);
@@ -201,6 +217,41 @@ async fn one_that_breaks_the_destination_and_came_alone_is_parked_once_others_ar
         until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
         lanes.stop().await;
     }
+}
+
+#[tokio::test]
+async fn two_that_break_the_destination_are_parked_though_others_come_one_by_one() {
+    let house = House::new();
+    let mut server =
+        Server::start(|asked| Some(status(if asked.body.contains("poison") { 500 } else { 204 })))
+            .await;
+    let lanes = house.posts(&plain(&server, 500));
+    for number in 0..40 {
+        let word = if number < 2 { "poison" } else { "" };
+        house.append_ours(event(number, word)).await;
+        server.until_taken((number as usize).saturating_sub(1)).await;
+    }
+    until(|| (lanes.board()()[0].parked == 2).then_some(())).await;
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn others_are_found_behind_many_of_the_same_resource() {
+    let house = House::new();
+    let mut server =
+        Server::start(|asked| Some(status(if asked.body.contains("poison") { 500 } else { 204 })))
+            .await;
+    let lanes = house.posts(&plain(&server, 50));
+    for number in 0..604 {
+        let resource = if number < 600 { "hot".to_owned() } else { format!("test.{number}") };
+        let word = if number == 0 { "poison" } else { "" };
+        house.append_ours(about(&resource, number, word)).await;
+    }
+    let taken = server.until_taken(4).await;
+    assert!(taken.iter().copied().eq(600..604), "{taken:?}");
+    until(|| (lanes.board()()[0].parked == 600).then_some(())).await;
+    until(|| (lanes.board()()[0].lag.frames == 0).then_some(())).await;
+    lanes.stop().await;
 }
 
 #[tokio::test]

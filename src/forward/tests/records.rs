@@ -8,7 +8,7 @@ use crate::catalogue::DESTINATION;
 use crate::shelf::Asked;
 use crate::spool::{DISPATCHER, Start, track_of};
 
-const WORKSPACE: Uuid = Uuid::from_u128(0x3);
+pub(super) const WORKSPACE: Uuid = Uuid::from_u128(0x3);
 
 /// A record of the test's workspace.
 pub(super) fn record(number: u128, fields: &Value) -> Record {
