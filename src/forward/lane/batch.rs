@@ -127,6 +127,11 @@ impl Work {
         }
     }
 
+    /// Whether another was tried in between, and failed, too.
+    fn has_failed(&self) -> bool {
+        self.0.iter().any(|part| part.was_probe)
+    }
+
     /// Puts an event of another key behind `suspect` in front of it, the first that may overtake what is between and
     /// has not failed so before; the suspect when there is none.
     fn probe<K: Eq + Hash>(&mut self, suspect: Part, key: impl Fn(usize) -> K) -> Option<Part> {
@@ -339,7 +344,7 @@ impl Lane {
         if part.is_probe {
             if self.tries.alone(load.at(part.range.start)) <= BROKEN_SPLIT {
                 // The destination may take nothing any more; one that failed so before says nothing of that.
-                work.unprove();
+                self.unprove(work);
             }
             work.put_back(part);
         } else if !part.is_single() && part.broken >= BROKEN_SPLIT {
@@ -350,7 +355,7 @@ impl Lane {
             return self.park_broken(load, part, fault, work).await;
         } else if let Some(part) = work.probe(part, |place| load.key(place)) {
             // There is none.
-            if part.proofs > 0 && part.broken >= BROKEN_ALONE {
+            if part.proofs > 0 && part.broken >= BROKEN_ALONE && !work.has_failed() {
                 return self.park_broken(load, part, fault, work).await;
             }
             // Others come along the next time, each alone.
@@ -363,6 +368,14 @@ impl Lane {
         self.wait_after(fault).await.map(|()| true)
     }
 
+    /// What was taken so far proves nothing any more.
+    fn unprove(&mut self, work: &mut Work) {
+        work.unprove();
+        if let Some(suspect) = &mut self.suspect {
+            suspect.proofs = 0;
+        }
+    }
+
     /// An event breaks the destination, and others do not; `false`: there was no room for it.
     async fn park_broken(
         &mut self,
@@ -373,7 +386,7 @@ impl Lane {
     ) -> Result<bool, Stopped> {
         let refusal = Refusal::new(fault.what.clone(), "");
         if part.proofs > 0 {
-            work.unprove();
+            self.unprove(work);
         }
         let is_done = self.park(load, part.range.start, refusal, part.attempts).await?;
         if is_done {

@@ -348,7 +348,9 @@ impl Lane {
         let is_done = self.deliver(load, batch, None).await?;
         // What is left comes again, and more behind it. In doubt, once it is known where the cursor belongs.
         if !is_done && self.doubt.is_none() {
-            self.go_back(load);
+            // While one is compared each goes alone, and what came meanwhile beside them.
+            let none = Load::default();
+            self.go_back(if self.suspect.is_some() { &none } else { load });
         }
         Ok(is_done)
     }

@@ -277,6 +277,30 @@ async fn an_outage_behind_something_taken_parks_nothing() {
 }
 
 #[tokio::test]
+async fn two_that_fail_in_an_outage_are_not_parked_for_one_good_moment() {
+    let house = House::new();
+    let (mut count, mut is_taken) = (0, false);
+    let mut server = Server::start(move |asked| {
+        count += 1;
+        let is_third = asked.numbers() == [2];
+        let is_good = count > 300 || is_third && !std::mem::replace(&mut is_taken, true);
+        Some(status(if is_good { 204 } else { 500 }))
+    })
+    .await;
+    let lanes = house.posts(&plain(&server, 500));
+    for number in 0..2 {
+        house.append_ours(event(number, "")).await;
+    }
+    server.until(|asked| asked.len() > 50).await;
+    house.append_ours(event(2, "")).await;
+    let mut taken = server.until_taken(3).await;
+    taken.sort_unstable();
+    assert_eq!(taken, [0, 1, 2]);
+    assert_eq!(lanes.board()()[0].parked, 0);
+    lanes.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_sent_hides_nobody_from_one_that_breaks_the_destination() {
     // Of its resource, and of another.
     for resource in ["test.0", "test.1"] {
