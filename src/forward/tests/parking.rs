@@ -18,6 +18,12 @@ fn of(taken: &[u64], resource: u64) -> Vec<u64> {
     taken.iter().copied().filter(|number| number % 10 == resource).collect()
 }
 
+/// A server that an event with this word breaks.
+async fn fragile() -> Server {
+    let answer = |poison| Some(status(if poison { 500 } else { 204 }));
+    Server::start(move |asked| answer(asked.body.contains("poison"))).await
+}
+
 /// A destination that hears of nothing but what a test appends.
 fn plain(server: &Server, batch: u64) -> [Record; 1] {
     let filter = json!({"event": {"name": ["test"]}});
@@ -177,9 +183,7 @@ async fn a_full_shelf_empties_at_once_when_it_is_called_up() {
 #[tokio::test]
 async fn many_that_break_the_destination_side_by_side_are_found_and_parked() {
     let house = House::new();
-    let mut server =
-        Server::start(|asked| Some(status(if asked.body.contains("poison") { 500 } else { 204 })))
-            .await;
+    let mut server = fragile().await;
     for number in 0..12 {
         house.append_event(event(number, "poison")).await;
     }
@@ -222,9 +226,7 @@ async fn one_that_breaks_the_destination_and_came_alone_is_parked_once_others_ar
 #[tokio::test]
 async fn two_that_break_the_destination_are_parked_though_others_come_one_by_one() {
     let house = House::new();
-    let mut server =
-        Server::start(|asked| Some(status(if asked.body.contains("poison") { 500 } else { 204 })))
-            .await;
+    let mut server = fragile().await;
     let lanes = house.posts(&plain(&server, 500));
     for number in 0..40 {
         let word = if number < 2 { "poison" } else { "" };
@@ -238,9 +240,7 @@ async fn two_that_break_the_destination_are_parked_though_others_come_one_by_one
 #[tokio::test]
 async fn others_are_found_behind_many_of_the_same_resource() {
     let house = House::new();
-    let mut server =
-        Server::start(|asked| Some(status(if asked.body.contains("poison") { 500 } else { 204 })))
-            .await;
+    let mut server = fragile().await;
     let lanes = house.posts(&plain(&server, 50));
     for number in 0..604 {
         let resource = if number < 600 { "hot".to_owned() } else { format!("test.{number}") };
