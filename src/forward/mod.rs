@@ -222,7 +222,7 @@ impl Forwarder {
         let mut lanes = Vec::new();
         for (one, state) in destinations.iter().zip(&states) {
             if !ground.spool.stands(&one.track()) && !ground.spool.has_lost_places() {
-                state.is_new();
+                state.begins();
             }
             let reader = ground.spool.reader_from(&one.track(), one.on_full, one.start)?;
             // One that waits keeps its place, once that was opened.

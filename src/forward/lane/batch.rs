@@ -305,9 +305,9 @@ impl Lane {
         work: &mut Work,
     ) -> Result<bool, Stopped> {
         // What fails again and again is to blame itself, not the destination.
-        let is_suspect =
+        let is_to_blame =
             fault.may_be_content && self.tries.of(load.at(part.range.start)) > BROKEN_SPLIT;
-        let is_doubtful = self.casts_doubt(fault) && !is_suspect;
+        let is_doubtful = self.casts_doubt(fault) && !is_to_blame;
         if is_doubtful || !fault.may_be_content && fault.outcome != Outcome::Throttled {
             self.hearing.failed();
         }

@@ -144,7 +144,7 @@ impl State {
     }
 
     /// No lane has ever sent something.
-    pub(in crate::forward) fn is_new(&self) {
+    pub(in crate::forward) fn begins(&self) {
         self.is_sure.store(true, Ordering::Relaxed);
     }
 
